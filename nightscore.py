@@ -1,0 +1,37 @@
+"""The `nightscore` command: finds the sub-command's module, which is imported only then."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "train": ("model_training.cli", "train a CNN and write a model directory"),
+    "score": ("pipeline.cli", "score an archive of images with a model"),
+    "demo": ("model_training.demo", "train, build an archive with broken images, score it, show the summary"),
+}
+
+EXAMPLE = """\
+  nightscore train --dataset digits --output model
+  nightscore score --input photos/ --model model --output night
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a sub-command and return its exit code; without one, say which there are."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name = arguments[0] if arguments else "--help"
+    if name in ("-h", "--help"):
+        listed = "\n".join(f"  {command:8} {text}" for command, (_, text) in COMMANDS.items())
+        print(f"{EXAMPLE}\ncommands:\n{listed}\n\n'nightscore COMMAND --help' shows a command's options")
+        return 0
+    if name not in COMMANDS:
+        print(f"nightscore: unknown command {name!r}; the commands are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    code = importlib.import_module(COMMANDS[name][0]).main(arguments[1:])
+    return int(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Score large image archives: plan -> read -> preprocess -> predict -> commit -> summarize -> report."""

@@ -1,0 +1,171 @@
+"""The columns that flow through `score`: encoded images, pixels, predictions.
+
+Owns the batch types and the name of a failed image's reason. Every column of a batch has one entry an image, in
+the order of the archive. Must not know where images come from, how they are decoded, or who predicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Stage = Literal["read", "preprocess", "predict"]
+Code = Literal[
+    "DATA_LOSS",
+    "DEADLINE_EXCEEDED",
+    "FAILED_PRECONDITION",
+    "INTERNAL",
+    "INVALID_ARGUMENT",
+    "NOT_FOUND",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "UNIMPLEMENTED",
+]
+"""Names of google.rpc.Code (https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto)."""
+
+BATCH_IMAGES = 256
+BATCH_BYTES = 32 << 20
+"""A batch holds at most so many images, or so many encoded bytes (one image may exceed it alone)."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why one image has no prediction.
+
+    Attributes:
+        stage: the step that failed.
+        code: a google.rpc code name.
+        message: lower-case text for a person, one line.
+    """
+
+    stage: Stage
+    code: Code
+    message: str
+
+    def __post_init__(self) -> None:
+        """Keep the message on one line, of bounded length, and valid UTF-8."""
+        text = " ".join(self.message.encode("utf-8", "replace").decode("utf-8").split())
+        object.__setattr__(self, "message", text if len(text) <= 300 else text[:297] + "...")
+
+
+@dataclass(frozen=True)
+class ImageColumns:
+    """Who the images of a batch are: their keys, their labels, and which have failed so far.
+
+    Attributes:
+        keys: n stable, unique, valid UTF-8 strings.
+        labels: int32 [n], the class number; 0 where `labelled` is False.
+        labelled: bool [n], whether the image has a class number.
+        label_names: n class names as found (a folder's name, say), None where there is none.
+        failures: index in the batch -> why that image has no prediction.
+
+    >>> columns = ImageColumns.of(["a.png", "b.png"])
+    >>> columns.failed({1: Failure("preprocess", "INVALID_ARGUMENT", "cut short")}).ok
+    array([ True, False])
+    """
+
+    keys: Sequence[str]
+    labels: npt.NDArray[np.int32]
+    labelled: npt.NDArray[np.bool_]
+    label_names: Sequence[str | None]
+    failures: Mapping[int, Failure] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that all columns are of one length."""
+        lengths = {len(self.keys), len(self.labels), len(self.labelled), len(self.label_names)}
+        if len(lengths) != 1:
+            raise ValueError(f"columns of different lengths: {sorted(lengths)}")
+
+    def __len__(self) -> int:
+        """Return the number of images, failed ones included."""
+        return len(self.keys)
+
+    @classmethod
+    def of(cls, keys: Sequence[str]) -> ImageColumns:
+        """Return unlabelled images, none of them failed."""
+        n = len(keys)
+        return cls(keys, np.zeros(n, np.int32), np.zeros(n, np.bool_), [None] * n)
+
+    def failed(self, more: Mapping[int, Failure]) -> ImageColumns:
+        """Return the same images with more of them failed; an earlier failure of an image stays."""
+        if not more:
+            return self
+        return ImageColumns(self.keys, self.labels, self.labelled, self.label_names, {**more, **self.failures})
+
+    @property
+    def ok(self) -> npt.NDArray[np.bool_]:
+        """Mask, bool [n]: True where the image has not failed."""
+        mask = np.ones(len(self), np.bool_)
+        mask[list(self.failures)] = False
+        return mask
+
+
+@dataclass(frozen=True)
+class EncodedBatch:
+    """Images as they are stored.
+
+    Attributes:
+        images: who they are.
+        encoded: n files' contents; b"" where reading failed.
+    """
+
+    images: ImageColumns
+    encoded: Sequence[bytes]
+
+    def __post_init__(self) -> None:
+        """Check that both columns are of one length."""
+        _same_length(self.images, self.encoded)
+
+
+@dataclass(frozen=True)
+class PixelBatch:
+    """Images as the model takes them.
+
+    Attributes:
+        images: who they are.
+        pixels: uint8 [n, height, width, channels]; zeros where the image failed.
+    """
+
+    images: ImageColumns
+    pixels: npt.NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        """Check length and type of the pixels."""
+        _same_length(self.images, self.pixels)
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4:
+            raise ValueError(f"pixels must be uint8 [n, h, w, c], not {self.pixels.dtype} {self.pixels.shape}")
+
+
+@dataclass(frozen=True)
+class PredictionBatch:
+    """What the model says of the images, best classes first.
+
+    Attributes:
+        images: who they are.
+        top_labels: int32 [n, k], the k most probable classes, most probable first.
+        top_scores: float32 [n, k], their probabilities.
+        label_scores: float32 [n], the probability of the image's own label; NaN where it has none.
+        thumbnails: index in the batch -> PNG file, for a few images a report may want to show.
+
+    Rows of failed images hold zeros (and NaN).
+    """
+
+    images: ImageColumns
+    top_labels: npt.NDArray[np.int32]
+    top_scores: npt.NDArray[np.float32]
+    label_scores: npt.NDArray[np.float32]
+    thumbnails: Mapping[int, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that all columns are of one length."""
+        for column in (self.top_labels, self.top_scores, self.label_scores):
+            _same_length(self.images, column)
+
+
+def _same_length(images: ImageColumns, column: Sequence[object] | npt.NDArray[np.generic]) -> None:
+    if len(images) != len(column):
+        raise ValueError(f"{len(images)} images but a column of {len(column)}")

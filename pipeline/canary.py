@@ -1,0 +1,76 @@
+"""A few images first: 64, spread over the plan, through the real path and into nothing.
+
+Tells a wrong model, a wrong key or an archive of garbage from a night's work, before the night.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline import sources
+from pipeline.batches import Failure
+from pipeline.errors import TransientError
+from pipeline.predict import acquire, predict
+from pipeline.preprocess import preprocess
+from pipeline.run import Run
+from pipeline.units import WorkUnit
+
+CANARY_IMAGES = 64
+
+
+@dataclass(frozen=True)
+class Canary:
+    """What became of the canary.
+
+    Attributes:
+        images: tried.
+        failures: of those, as (key, why).
+    """
+
+    images: int
+    failures: Sequence[tuple[str, Failure]]
+
+    @property
+    def alarming(self) -> bool:
+        """Whether more than half failed."""
+        return 2 * len(self.failures) > self.images
+
+    def reason(self) -> str:
+        """Return one line: how many failed, the most frequent reasons, an example of each."""
+        counts = Counter((failure.stage, failure.code) for _, failure in self.failures)
+        examples = {(failure.stage, failure.code): (key, failure.message) for key, failure in reversed(self.failures)}
+        reasons = "; ".join(
+            f"{n} x {code} in {stage}, such as {examples[stage, code][0]}: {examples[stage, code][1]}"
+            for (stage, code), n in counts.most_common(3)
+        )
+        return (
+            f"canary: {len(self.failures)} of {self.images} images failed, so nothing was scored ({reasons}); "
+            "check --input and --model, or score all the same with --no_canary"
+        )
+
+
+def send_canary(units: Sequence[WorkUnit], run: Run) -> Canary:
+    """Try images spread over these units; those that storage does not give for now are left out."""
+    tried = 0
+    failures: list[tuple[str, Failure]] = []
+    if not units:
+        return Canary(tried, failures)
+    model = acquire(run.model, run.spec)
+    for unit in spread(units, CANARY_IMAGES):
+        try:
+            for batch in sources.read(unit, run):
+                columns = predict(preprocess(batch, run.spec.input), model, run.top_k).images
+                tried += len(columns)
+                failures += [(columns.keys[i], failure) for i, failure in sorted(columns.failures.items())]
+        except TransientError:
+            continue
+    return Canary(tried, failures)
+
+
+def spread(units: Sequence[WorkUnit], n: int) -> list[WorkUnit]:
+    """Return at most n images, as samples of evenly spread units."""
+    chosen = [units[i * len(units) // n] for i in range(n)] if len(units) > n else list(units)
+    each, more = divmod(n, max(1, len(chosen)))
+    return [sources.sample(unit, each + (i < more)) for i, unit in enumerate(chosen)]

@@ -1,0 +1,83 @@
+"""`nightscore score`: arguments in, exit code out.
+
+Exit codes: 0 all good; 1 a bug; 2 bad usage or configuration; 3 too many images failed, or something is unfinished or
+unaccounted for; 4 a quality gate failed; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+
+from pipeline import storage
+from pipeline.errors import GoldenMismatchError, UsageError
+from pipeline.options import add_arguments
+from pipeline.quiet import stderr_silenced
+from pipeline.terminal import progress, show_result
+
+EXAMPLE = "example: nightscore score --input photos/ --model model --output night"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `nightscore score` and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if "-h" in arguments or "--help" in arguments:
+        print(_help())
+        return 0
+    try:
+        with _calm():
+            return _score(arguments)
+    except (UsageError, GoldenMismatchError) as error:
+        print(f"nightscore score: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("nightscore score: interrupted; what is committed stays, run the same command to go on", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(130)  # the runner's threads would score on; every file is whole at any moment
+
+
+def _score(arguments: Sequence[str]) -> int:
+    from pipeline import job  # Apache Beam: a second of imports that --help does without
+
+    asked = job.parse(arguments)
+    with progress():
+        run = job.prepare(asked.options)
+        record = job.run_job(asked, run)
+    code: int = record["verdict"]["exit_code"]
+    complete = not record["unfinished_units"] and record["images"]
+    figures = json.loads(storage.read(run.result("summary.json"))) if complete else None
+    show_result(Console(), record, figures, run.options.output.rstrip("/"))
+    for reason in record["verdict"]["reasons"]:
+        print(f"nightscore score: {reason}", file=sys.stderr)
+    return code
+
+
+@contextlib.contextmanager
+def _calm() -> Iterator[None]:
+    """Keep Beam's and TensorFlow's chatter off the terminal."""
+    from pipeline import predict
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    predict.import_context = stderr_silenced
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    yield
+
+
+def _help() -> str:
+    parser = argparse.ArgumentParser(
+        prog="nightscore score",
+        usage=argparse.SUPPRESS,
+        description=EXAMPLE,
+        epilog="Apache Beam's own flags (--runner, ...) are taken as well. "
+        "Exit codes: 0 good, 2 bad usage, 3 too many failed or unfinished, 4 accuracy too low.",
+    )
+    add_arguments(parser)
+    return parser.format_help()

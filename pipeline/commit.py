@@ -1,0 +1,211 @@
+"""Nothing lost, nothing twice: a unit's part and its receipt, each created once.
+
+A part that is there stays; who comes second adopts it. The receipt is computed from the part as stored, so that it
+can never contradict it, and its presence is the commit. Must not know how rows come about.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import google_crc32c
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import storage
+from pipeline.errors import DamagedPartError
+from pipeline.metrics import Metrics, measure
+from pipeline.rows import read_part
+from pipeline.run import Run
+from pipeline.units import WorkUnit
+
+EXAMPLES = 8
+"""Most confident mistakes that a receipt names."""
+
+FAILURE_EXAMPLES = 3
+"""Failed images that a receipt names, for each stage and code."""
+
+
+@dataclass(frozen=True)
+class Aside:
+    """What a receipt carries that its part does not tell.
+
+    Attributes:
+        seconds: from the unit's first batch to its last.
+        thumbnails: row -> PNG file, of some of the unit's mistakes.
+    """
+
+    seconds: float = 0.0
+    thumbnails: Mapping[int, bytes] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the seconds, and the pictures in base64."""
+        pictures = {str(row): base64.b64encode(png).decode("ascii") for row, png in sorted(self.thumbnails.items())}
+        return {"seconds": round(self.seconds, 3), "thumbnails": pictures}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Aside:
+        """Return what `to_json` wrote."""
+        pictures = {int(row): base64.b64decode(text) for row, text in content["thumbnails"].items()}
+        return cls(content["seconds"], pictures)
+
+    def only(self, rows: Iterable[int]) -> Aside:
+        """Return the same with the pictures of some rows only."""
+        return Aside(self.seconds, {row: self.thumbnails[row] for row in rows if row in self.thumbnails})
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """That a unit is done, and what came out.
+
+    Attributes:
+        unit: its id.
+        rows: in its part.
+        crc32c: of its part's bytes.
+        metrics: sums over its rows.
+        mistakes: the most confident ones: {row, key, label_name, predicted_name, score}.
+        failures: examples: {key, stage, code, message}.
+        aside: what is not a function of the part, and not compared: seconds, and PNG files of mistakes by row.
+        kept: whether it was there before; not stored.
+    """
+
+    unit: str
+    rows: int
+    crc32c: int
+    metrics: Metrics
+    mistakes: list[dict[str, Any]]
+    failures: list[dict[str, Any]]
+    aside: Aside = field(compare=False)
+    kept: bool = field(default=False, compare=False)
+
+    def to_json(self) -> bytes:
+        """Return the contents of the receipt's file."""
+        content = {**self.__dict__, "metrics": self.metrics.to_json(), "aside": self.aside.to_json()}
+        del content["kept"]
+        return json.dumps(content, sort_keys=True).encode("ascii") + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Receipt:
+        """Return the receipt that a file holds.
+
+        Raises:
+            DamagedPartError: it holds none.
+        """
+        try:
+            content = json.loads(data)
+            metrics, aside = Metrics.from_json(content["metrics"]), Aside.from_json(content["aside"])
+            return cls(**{**content, "metrics": metrics, "aside": aside})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamagedPartError(f"not a receipt: {error}") from error
+
+
+_RECEIPT = re.compile(r"/receipts/([0-9a-f]{32})\.json$")
+
+
+def committed(run: Run) -> set[str]:
+    """Return the ids of all units that have a receipt in OUTPUT, by a fresh listing."""
+    listed = (_RECEIPT.search(found.location) for found in storage.list_objects(run.result("receipts")))
+    return {match[1] for match in listed if match}
+
+
+def recall(unit: WorkUnit, run: Run) -> Receipt | None:
+    """Return the unit's receipt if its part is there as the receipt says; adopt a part without a receipt.
+
+    What is damaged is removed, receipt first, and the unit is to be scored anew: None.
+    """
+    try:
+        receipt = Receipt.from_json(storage.read(run.receipt(unit.id)))
+        _check(receipt, unit, run)
+    except FileNotFoundError:
+        adopted = _adopt(unit, run, Aside())
+        return replace(adopted, kept=True) if adopted else None
+    except DamagedPartError:
+        discard(unit, run)
+        return None
+    return replace(receipt, kept=True)
+
+
+def commit(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
+    """Store the unit's part and receipt, or adopt those of whoever was first; return what is stored.
+
+    Raises:
+        DamagedPartError: rows and images differ in number, or what others stored vanishes as we look.
+    """
+    if storage.create(run.part(unit.id), part):
+        return _sign(unit, part, run, aside)
+    receipt = _adopt(unit, run, aside)
+    if receipt is None:
+        raise DamagedPartError(f"part of unit {unit.id} was removed by another run while this one adopted it")
+    return receipt
+
+
+def discard(unit: WorkUnit, run: Run) -> None:
+    """Remove a unit's receipt, then its part."""
+    storage.delete(run.receipt(unit.id))
+    storage.delete(run.part(unit.id))
+
+
+def _adopt(unit: WorkUnit, run: Run, aside: Aside) -> Receipt | None:
+    """Return the receipt of the part that is there; None, and nothing left, where it is missing or damaged."""
+    try:
+        return _sign(unit, storage.read(run.part(unit.id)), run, aside)
+    except FileNotFoundError:
+        return None
+    except DamagedPartError:
+        discard(unit, run)
+        return None
+
+
+def _sign(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
+    rows = read_part(part, run.options.format)
+    if unit.images is not None and len(rows) != unit.images:
+        raise DamagedPartError(f"unit {unit.id} has {unit.images} images but its part has {len(rows)} rows")
+    mistakes = _mistakes(rows)
+    receipt = Receipt(
+        unit=unit.id,
+        rows=len(rows),
+        crc32c=google_crc32c.value(part),
+        metrics=measure(rows),
+        mistakes=mistakes,
+        failures=list(_failures(rows)),
+        aside=aside.only(mistake["row"] for mistake in mistakes),
+    )
+    if storage.create(run.receipt(unit.id), receipt.to_json()):
+        return receipt
+    return Receipt.from_json(storage.read(run.receipt(unit.id)))
+
+
+def _check(receipt: Receipt, unit: WorkUnit, run: Run) -> None:
+    if receipt.unit != unit.id or unit.images not in (None, receipt.rows):
+        raise DamagedPartError(f"receipt of unit {unit.id} is that of another")
+    location = run.part(unit.id)
+    listed = next(iter(storage.list_objects(location)), None)
+    if listed is None:
+        raise DamagedPartError(f"part of unit {unit.id} is gone")
+    crc = google_crc32c.value(storage.read(location)) if listed.crc32c is None else listed.crc32c
+    if crc != receipt.crc32c:
+        raise DamagedPartError(f"part of unit {unit.id} has checksum {crc:08x}, its receipt says {receipt.crc32c:08x}")
+
+
+def _mistakes(rows: pa.Table) -> list[dict[str, Any]]:
+    """Return the labelled rows that are predicted wrong, most confident first, then by key."""
+    numbered = rows.append_column("row", pa.array(range(len(rows)), pa.int64()))
+    wrong = numbered.filter(pc.and_(pc.is_valid(rows["label_score"]), pc.not_equal(rows["label"], rows["predicted"])))
+    worst = wrong.sort_by([("score", "descending"), ("key", "ascending")]).slice(0, EXAMPLES)
+    found: list[dict[str, Any]] = worst.select(["row", "key", "label_name", "predicted_name", "score"]).to_pylist()
+    return found
+
+
+def _failures(rows: pa.Table) -> Iterator[dict[str, Any]]:
+    failed = rows.filter(pc.equal(rows["status"], "failed"))
+    shown: dict[tuple[str, str], int] = {}
+    for row in failed.select(["key", "error_stage", "error_code", "error_message"]).to_pylist():
+        reason = (row["error_stage"], row["error_code"])
+        shown[reason] = shown.get(reason, 0) + 1
+        if shown[reason] <= FAILURE_EXAMPLES:
+            yield {name.removeprefix("error_"): value for name, value in row.items()}

@@ -1,0 +1,37 @@
+"""What can go wrong, as exceptions; knows nothing of images, storage or Beam.
+
+A broken image is not an exception: it is a row (`pipeline.batches.Failure`). These are for what no row can hold.
+
+    NightscoreError
+    ├── UsageError           bad usage or configuration: one line, exit code 2, nothing touched
+    ├── TransientError       storage that fails for now: the unit stays unfinished, the run goes on
+    ├── ChangedError         an object is no longer the one that was planned: a failed row
+    ├── DamagedPartError     a stored part or receipt is not what it should be: removed, scored anew
+    └── GoldenMismatchError  this machine does not reproduce the model's golden images: the run stops
+"""
+
+from __future__ import annotations
+
+
+class NightscoreError(Exception):
+    """Any error that Nightscore raises on purpose."""
+
+
+class UsageError(NightscoreError):
+    """Bad usage or configuration; its text is the one line the user sees."""
+
+
+class TransientError(NightscoreError):
+    """Storage that fails for now; the work unit stays unfinished and a rerun finishes it."""
+
+
+class ChangedError(NightscoreError):
+    """An object that was replaced or modified after it was planned."""
+
+
+class DamagedPartError(NightscoreError):
+    """A stored part or receipt that cannot be what its unit left there."""
+
+
+class GoldenMismatchError(NightscoreError):
+    """A machine whose pixels or scores differ from those in the model's golden folder."""

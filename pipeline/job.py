@@ -1,0 +1,170 @@
+"""The scoring job: check everything, build the pipeline, run it, return the run's record.
+
+Owns Beam's view of the options and the choice of the runner. Must not print.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, NoReturn
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from pipeline import errors, storage
+from pipeline.errors import NightscoreError, TransientError, UsageError
+from pipeline.finish import start
+from pipeline.model_dir import check_model, read_spec
+from pipeline.options import LABEL_SOURCES, ScoreOptions, add_arguments, from_arguments
+from pipeline.plan import require_input
+from pipeline.run import Run
+from pipeline.transforms import build
+
+LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner")
+"""All of them mean Beam's FnApiRunner in this process: no download, no socket."""
+
+_RAISED = re.compile(r"pipeline\.errors\.(\w+): (.*?)(?: \[while running '[^']*'\])*$", re.MULTILINE)
+
+
+class ScoringOptions(PipelineOptions):
+    """`ScoreOptions` as Beam sees them: made from the same fields."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        add_arguments(parser)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a command line asks for.
+
+    Attributes:
+        options: the job's own.
+        beam: all options, as a pipeline takes them.
+    """
+
+    options: ScoreOptions
+    beam: PipelineOptions
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it runs in this process."""
+        return self.beam.view_as(StandardOptions).runner in LOCAL_RUNNERS
+
+
+def parse(argv: Sequence[str]) -> Job:
+    """Return the job that flags describe: Nightscore's own and Beam's.
+
+    `--labels auto` is another name for `--label_source auto`; `--labels key=value` is Beam's (a label of a
+    Dataflow job).
+
+    Raises:
+        UsageError: a flag is unknown, or a value is missing or out of range.
+    """
+    ours = [flag for pair in _pairs(argv) for flag in _renamed(pair)]
+    parsers: list[argparse.ArgumentParser] = []
+    PipelineOptions([]).get_all_options(add_extra_args_fn=parsers.append)
+    parser = parsers[0]
+    parser.error = _refuse  # type: ignore[method-assign]
+    values, unknown = parser.parse_known_args(ours)
+    if unknown:
+        raise UsageError(f"unknown argument {unknown[0]!r}; see 'nightscore score --help'")
+    options = from_arguments(vars(values))
+    beam_options = PipelineOptions(ours)
+    beam_options.view_as(SetupOptions).save_main_session = False
+    return Job(options, beam_options)
+
+
+def _pairs(argv: Sequence[str]) -> list[list[str]]:
+    """Return the arguments with `--labels X` kept together."""
+    pairs: list[list[str]] = []
+    for argument in argv:
+        if pairs and pairs[-1] == ["--labels"]:
+            pairs[-1].append(argument)
+        else:
+            pairs.append([argument])
+    return pairs
+
+
+def _renamed(pair: list[str]) -> list[str]:
+    text = "=".join(pair)
+    value = text.partition("=")[2]
+    is_ours = text.startswith("--labels=") and ("=" not in value and not value.startswith("{"))
+    if is_ours and value not in LABEL_SOURCES:
+        raise UsageError(f"--labels {value!r} is unknown: choose from {', '.join(LABEL_SOURCES)}")
+    return [f"--label_source={value}"] if is_ours else pair
+
+
+def _refuse(message: str) -> NoReturn:
+    raise UsageError(f"{message}; see 'nightscore score --help'")
+
+
+def prepare(options: ScoreOptions) -> Run:
+    """Check inputs, model and OUTPUT, cheaply, and return the run; only its record is written.
+
+    Raises:
+        UsageError: something is missing, damaged or forbidden.
+    """
+    spec = read_spec(storage.absolute(options.model))
+    check_model(storage.absolute(options.model), spec)
+    for pattern in options.input:
+        require_input(pattern)
+    name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    run = Run(name, options, spec)
+    _check_output(run)
+    try:
+        start(run)
+    except (OSError, TransientError) as error:
+        raise UsageError(f"--output {options.output!r} cannot be written: {error}; choose another") from error
+    return run
+
+
+def _check_output(run: Run) -> None:
+    """Check that OUTPUT is not a file and holds no results of another model."""
+    first = next(iter(storage.list_objects(run.output)), None)
+    if first is not None and first.location == run.output:
+        raise UsageError(f"--output {run.options.output!r} is a file; give a folder")
+    record = next(iter(storage.list_objects(run.result("runs"))), None)
+    if record is None:
+        return
+    try:
+        model = json.loads(storage.read(record.location))["model"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{record.location!r} is damaged ({error}); remove it or choose another --output") from error
+    if model != run.spec.model_id:
+        raise UsageError(
+            f"--output {run.options.output!r} holds results of model {model[:12]}, but --model {run.options.model!r} "
+            f"is {run.spec.model_id[:12]}; choose another --output, or remove that one"
+        )
+
+
+def run_job(job: Job, run: Run) -> dict[str, Any]:
+    """Run the pipeline to its end and return the run's record.
+
+    Raises:
+        NightscoreError: a step raised one.
+        RuntimeError: a step raised something else: a bug.
+    """
+    runner = FnApiRunner() if job.is_local else job.beam.view_as(StandardOptions).runner
+    try:
+        pipeline = beam.Pipeline(runner=runner, options=job.beam)
+        build(pipeline, run)
+        pipeline.run().wait_until_finish()
+    except RuntimeError as error:
+        raise _original(error) from error
+    record: dict[str, Any] = json.loads(storage.read(run.record))
+    return record
+
+
+def _original(error: RuntimeError) -> Exception:
+    """Return the error of ours that a runner reports as text, or the runner's own."""
+    found = _RAISED.findall(str(error))
+    kind = getattr(errors, found[-1][0], None) if found else None
+    return kind(found[-1][1]) if kind is not None and issubclass(kind, NightscoreError) else error

@@ -1,0 +1,86 @@
+"""Which label an image has: its own, its folder's, or none. Must not know how it was read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.batches import Failure, ImageColumns
+from pipeline.options import LabelSource
+
+INT32 = np.iinfo(np.int32)
+
+
+@dataclass(frozen=True)
+class LabelRule:
+    """How labels are found and numbered.
+
+    Attributes:
+        class_names: of the model, in the order of its output.
+        source: "auto", "from_directory" or "none".
+        offset: what the archive's own numbers count from.
+
+    >>> rule = LabelRule(("cat", "dog"))
+    >>> rule.columns(["a", "b", "c"], own=[None, 1, "cow"], folders=["cat", "x", "x"]).label_names
+    ['cat', 'dog', 'cow']
+    """
+
+    class_names: Sequence[str]
+    source: LabelSource = "auto"
+    offset: int = 0
+
+    def columns(
+        self,
+        keys: Sequence[str],
+        own: Sequence[int | str | None],
+        folders: Sequence[str],
+        failures: Mapping[int, Failure] | None = None,
+    ) -> ImageColumns:
+        """Return the images with their labels.
+
+        A name that is not a class of the model stays as `label_names` without a number; a number outside the
+        classes stays as `labels` without a name.
+
+        Args:
+            keys: of the n images.
+            own: what the archive says of each: a number (counted from `offset`), a name, or None.
+            folders: name of the folder each lies in.
+            failures: of those that could not be read.
+        """
+        numbers = {name: i for i, name in enumerate(self.class_names)}
+        labels = np.zeros(len(keys), np.int32)
+        labelled = np.zeros(len(keys), np.bool_)
+        names: list[str | None] = [None] * len(keys)
+        for i, found in enumerate(self._found(own, folders, numbers)):
+            if isinstance(found, str):
+                names[i] = found
+                if found in numbers:
+                    labels[i], labelled[i] = numbers[found], True
+            elif found is not None:
+                number = min(max(found - self.offset, INT32.min), INT32.max)
+                labels[i], labelled[i] = number, True
+                names[i] = self.class_names[number] if 0 <= number < len(self.class_names) else None
+        return ImageColumns(keys, labels, labelled, names, failures or {})
+
+    def _found(
+        self, own: Sequence[int | str | None], folders: Sequence[str], numbers: Mapping[str, int]
+    ) -> Sequence[int | str | None]:
+        if self.source == "none":
+            return [None] * len(own)
+        if self.source == "from_directory":
+            return folders
+        return [
+            (folder if folder in numbers else None) if mine is None else mine
+            for mine, folder in zip(own, folders, strict=True)
+        ]
+
+
+def folder_of(location: str) -> str:
+    """Return the name of the folder that holds a file, as valid UTF-8.
+
+    >>> folder_of("/data/cat/1.png")
+    'cat'
+    """
+    return location.rsplit("/", 2)[-2].encode("utf-8", "surrogateescape").decode("utf-8", "replace")

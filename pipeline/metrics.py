@@ -1,0 +1,268 @@
+"""Accuracy as an algebra: empty, measured from rows, merged, computed.
+
+Every sum is an integer, so that `merge` is exact, associative and commutative; ratios appear in `compute` only.
+Must not know where rows are stored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+FIXED_POINT = 1 << 20
+"""Sums of log losses and confidences are integers in units of 1 / FIXED_POINT."""
+
+EPSILON = 1e-7
+"""Smallest probability in a log loss, as in Keras (`keras.config.epsilon`)."""
+
+CALIBRATION_BINS = 15
+HISTOGRAM_BINS = 20
+LARGEST_MATRIX = 1_000
+"""The confusion matrix is written out for at most so many classes."""
+
+Z95 = 1.959963984540054
+"""97.5 % quantile of the normal distribution."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Integer sums over rows.
+
+    An image counts as labelled if it was scored and its label is a class of the model.
+
+    Attributes:
+        images: rows.
+        scored: rows with a prediction.
+        failures: (stage, code) -> rows without one.
+        labelled: scored rows whose label is a class of the model.
+        unknown_labels: rows with a label that is not a class of the model.
+        correct: labelled rows whose predicted class is the label.
+        top_k_correct: labelled rows whose label is among the row's top k.
+        log_loss: sum of -ln(probability of the label), fixed point.
+        confusion: (label, predicted) -> labelled rows.
+        unlabelled: predicted class -> scored rows that are not labelled.
+        confidence: bin of the winner's probability, of HISTOGRAM_BINS -> scored rows.
+        calibration_images: bin of the winner's probability, of CALIBRATION_BINS -> labelled rows.
+        calibration_correct: the same -> those that are correct.
+        calibration_confidence: the same -> sum of the winner's probability, fixed point.
+
+    >>> Metrics(images=2, scored=2).merge(Metrics(images=1, failures={("read", "NOT_FOUND"): 1})).images
+    3
+    """
+
+    images: int = 0
+    scored: int = 0
+    failures: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    labelled: int = 0
+    unknown_labels: int = 0
+    correct: int = 0
+    top_k_correct: int = 0
+    log_loss: int = 0
+    confusion: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    unlabelled: Mapping[int, int] = field(default_factory=dict)
+    confidence: Mapping[int, int] = field(default_factory=dict)
+    calibration_images: Mapping[int, int] = field(default_factory=dict)
+    calibration_correct: Mapping[int, int] = field(default_factory=dict)
+    calibration_confidence: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> int:
+        """Rows without a prediction."""
+        return self.images - self.scored
+
+    def merge(self, other: Metrics) -> Metrics:
+        """Return the sums over both; `Metrics()` is the identity."""
+        return Metrics(**{f.name: _add(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return numbers and sorted lists of [*key, count]."""
+        return {f.name: _listed(getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Metrics:
+        """Return the metrics that `to_json` wrote."""
+        return cls(**{name: _mapped(value) for name, value in content.items()})
+
+
+def measure(rows: pa.Table) -> Metrics:
+    """Return the metrics of prediction rows (`pipeline.rows.SCHEMA`)."""
+    scored_mask = pc.equal(rows["status"], "ok")
+    scored, failed = rows.filter(scored_mask), rows.filter(pc.invert(scored_mask))
+    known = pc.is_valid(scored["label_score"])
+    labelled, unlabelled = scored.filter(known), scored.filter(pc.invert(known))
+    label, predicted = _integers(labelled["label"]), _integers(labelled["predicted"])
+    confidence = _floats(labelled["score"])
+    right = label == predicted
+    bins = _bins(confidence, CALIBRATION_BINS)
+    named = pc.and_(pc.is_valid(rows["label"]), pc.is_valid(rows["label_name"]))
+    any_label = pc.or_(pc.is_valid(rows["label"]), pc.is_valid(rows["label_name"]))
+    return Metrics(
+        images=len(rows),
+        scored=len(scored),
+        failures=dict(Counter(zip(failed["error_stage"].to_pylist(), failed["error_code"].to_pylist(), strict=True))),
+        labelled=len(labelled),
+        unknown_labels=int(pc.sum(pc.and_not(any_label, named)).as_py() or 0),
+        correct=int(right.sum()),
+        top_k_correct=_top_k_correct(labelled["top_k"], label),
+        log_loss=int(_fixed(-np.log(np.clip(_floats(labelled["label_score"]), EPSILON, 1.0))).sum()),
+        confusion=dict(Counter(zip(label.tolist(), predicted.tolist(), strict=True))),
+        unlabelled=dict(Counter(unlabelled["predicted"].to_pylist())),
+        confidence=dict(Counter(_bins(_floats(scored["score"]), HISTOGRAM_BINS).tolist())),
+        calibration_images=dict(Counter(bins.tolist())),
+        calibration_correct=dict(Counter(bins[right].tolist())),
+        calibration_confidence=_sums(bins, _fixed(confidence)),
+    )
+
+
+def wilson(successes: int, n: int) -> tuple[float, float] | None:
+    """Return the 95 % score interval of a proportion (Wilson, JASA 22, 1927); None where n is 0.
+
+    >>> [round(bound, 4) for bound in wilson(9_900, 10_000)]
+    [0.9879, 0.9918]
+    """
+    if n == 0:
+        return None
+    share = successes / n
+    center = share + Z95**2 / (2 * n)
+    reach = Z95 * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n * n))
+    return max(0.0, (center - reach) / (1 + Z95**2 / n)), min(1.0, (center + reach) / (1 + Z95**2 / n))
+
+
+def compute(metrics: Metrics, class_names: Sequence[str], top_k: int) -> dict[str, Any]:
+    """Return the figures a person reads, as JSON values; a ratio without images is None."""
+    n = metrics.labelled
+    interval = wilson(metrics.correct, n)
+    return {
+        "images": metrics.images,
+        "scored": metrics.scored,
+        "failed": metrics.failed,
+        "failures": [
+            {"stage": stage, "code": code, "images": count} for (stage, code), count in sorted(metrics.failures.items())
+        ],
+        "labelled": n,
+        "unlabelled": metrics.scored - n,
+        "unknown_labels": metrics.unknown_labels,
+        "accuracy": _ratio(metrics.correct, n),
+        "accuracy_interval_95": list(interval) if interval else None,
+        "top_k": top_k,
+        "top_k_accuracy": _ratio(metrics.top_k_correct, n),
+        "log_loss": _ratio(metrics.log_loss, n * FIXED_POINT),
+        "expected_calibration_error": _calibration_error(metrics),
+        "per_class": _per_class(metrics, class_names),
+        "confusion_matrix": _matrix(metrics, len(class_names)),
+        "calibration": _calibration(metrics),
+        "confidence_histogram": [metrics.confidence.get(i, 0) for i in range(HISTOGRAM_BINS)],
+        "unlabelled_predicted": {
+            class_names[c]: count for c, count in sorted(metrics.unlabelled.items(), key=lambda item: item[0])
+        },
+    }
+
+
+def _per_class(metrics: Metrics, class_names: Sequence[str]) -> list[dict[str, Any]]:
+    support: Counter[int] = Counter()
+    predicted: Counter[int] = Counter()
+    for (label, guess), count in metrics.confusion.items():
+        support[label] += count
+        predicted[guess] += count
+    figures = []
+    for c, name in enumerate(class_names):
+        hits = metrics.confusion.get((c, c), 0)
+        figures.append(
+            {
+                "class": name,
+                "support": support[c],
+                "predicted": predicted[c],
+                "precision": _ratio(hits, predicted[c]),
+                "recall": _ratio(hits, support[c]),
+                "f1": _ratio(2 * hits, support[c] + predicted[c]),
+            }
+        )
+    return figures
+
+
+def _matrix(metrics: Metrics, classes: int) -> list[list[int]] | None:
+    """Rows are labels, columns are predictions, as in scikit-learn."""
+    if not metrics.labelled or classes > LARGEST_MATRIX:
+        return None
+    matrix = np.zeros((classes, classes), np.int64)
+    for (label, guess), count in metrics.confusion.items():
+        matrix[label, guess] = count
+    rows: list[list[int]] = matrix.tolist()
+    return rows
+
+
+def _calibration(metrics: Metrics) -> list[dict[str, Any]]:
+    return [
+        {
+            "from": i / CALIBRATION_BINS,
+            "to": (i + 1) / CALIBRATION_BINS,
+            "images": (n := metrics.calibration_images.get(i, 0)),
+            "accuracy": _ratio(metrics.calibration_correct.get(i, 0), n),
+            "confidence": _ratio(metrics.calibration_confidence.get(i, 0), n * FIXED_POINT),
+        }
+        for i in range(CALIBRATION_BINS)
+    ]
+
+
+def _calibration_error(metrics: Metrics) -> float | None:
+    """ECE with equal-width bins (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017)."""
+    gaps = sum(
+        abs(metrics.calibration_correct.get(i, 0) * FIXED_POINT - metrics.calibration_confidence.get(i, 0))
+        for i in metrics.calibration_images
+    )
+    return _ratio(gaps, metrics.labelled * FIXED_POINT)
+
+
+def _top_k_correct(top_k: pa.ChunkedArray, label: npt.NDArray[np.int64]) -> int:
+    lists = top_k.combine_chunks()
+    parents = np.asarray(pc.list_parent_indices(lists), np.int64)
+    listed = np.asarray(pc.list_flatten(lists).field("label"), np.int64)
+    return int((listed == label[parents]).sum())
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    return np.asarray(column.to_numpy(), np.int64)
+
+
+def _floats(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    return np.asarray(column.to_numpy(), np.float64)
+
+
+def _bins(values: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.int64]:
+    return np.clip((values * n).astype(np.int64), 0, n - 1)
+
+
+def _fixed(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    return np.rint(values * FIXED_POINT).astype(np.int64)
+
+
+def _sums(bins: npt.NDArray[np.int64], values: npt.NDArray[np.int64]) -> dict[int, int]:
+    return {int(b): int(values[bins == b].sum()) for b in np.unique(bins)}
+
+
+def _add(a: Any, b: Any) -> Any:
+    return a + b if isinstance(a, int) else dict(Counter(a) + Counter(b))
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, int):
+        return value
+    return [[*(key if isinstance(key, tuple) else (key,)), count] for key, count in sorted(value.items())]
+
+
+def _mapped(value: Any) -> Any:
+    if isinstance(value, int):
+        return value
+    return {tuple(row[:-1]) if len(row) > 2 else row[0]: row[-1] for row in value}

@@ -1,0 +1,217 @@
+"""The model directory: the one bridge between training and scoring.
+
+    MODEL/
+      saved_model/       signature serving_default: uint8 [batch, height, width, channels] -> float32 [batch, classes]
+      model.keras        for people who go on training
+      model_spec.json    `ModelSpec`
+      golden/            a handful of encoded images, and expected.npz with their pixels and scores
+      training/          what the training run left for people
+
+Owns its names, its JSON and its identity. Knows neither TensorFlow nor Pillow.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline import storage
+from pipeline.errors import UsageError
+
+FORMAT_VERSION = 1
+SPEC = "model_spec.json"
+SAVED_MODEL = "saved_model"
+KERAS_MODEL = "model.keras"
+GOLDEN = "golden"
+EXPECTED = "expected.npz"
+TRAINING = "training"
+SCALING = "divided by 255 inside the graph"
+
+ColorMode = Literal["grayscale", "rgb"]
+Resize = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """How an image file becomes the model's pixels.
+
+    Attributes:
+        height: of the model's input, in pixels.
+        width: of the model's input, in pixels.
+        color_mode: "grayscale" (1 channel) or "rgb" (3).
+        resize: Pillow's filter of that name, antialiased; the aspect ratio is not kept.
+        exif_orientation: whether the EXIF orientation is applied before resizing.
+    """
+
+    height: int
+    width: int
+    color_mode: ColorMode
+    resize: Resize = "bilinear"
+    exif_orientation: bool = True
+
+    @property
+    def channels(self) -> int:
+        """1 or 3."""
+        return 1 if self.color_mode == "grayscale" else 3
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.height, self.width, self.channels
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What model_spec.json says.
+
+    Attributes:
+        input: the input rule.
+        class_names: one name a class, in the order of the model's output.
+        model_id: SHA-256 over saved_model/ and the fields that change a row (`model_id`), as hex.
+        versions: library -> version at training time.
+        training: data set, recipe and test metrics, for people.
+    """
+
+    input: InputSpec
+    class_names: Sequence[str]
+    model_id: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the text of model_spec.json."""
+        content = {"format_version": FORMAT_VERSION, **asdict(self), "scaling": SCALING}
+        content["class_names"] = list(self.class_names)
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """Return the spec that the text of a model_spec.json holds.
+
+        Raises:
+            ValueError: it is not JSON, lacks a field, has an unknown one or another format version.
+        """
+        content = json.loads(text)
+        if not isinstance(content, dict) or content.pop("format_version", None) != FORMAT_VERSION:
+            raise ValueError(f"format_version is not {FORMAT_VERSION}")
+        if content.pop("scaling", None) != SCALING:
+            raise ValueError(f"scaling is not {SCALING!r}")
+        try:
+            spec = cls(**{**content, "input": InputSpec(**content["input"])})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"fields are missing or unknown: {error}") from error
+        if len(set(spec.class_names)) != len(spec.class_names) or not spec.class_names:
+            raise ValueError("class_names are not distinct names")
+        return spec
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Images with the pixels and scores they gave where the model was trained.
+
+    Attributes:
+        encoded: n image files' contents.
+        pixels: uint8 [n, height, width, channels].
+        scores: float32 [n, classes].
+    """
+
+    encoded: Sequence[bytes]
+    pixels: npt.NDArray[np.uint8]
+    scores: npt.NDArray[np.float32]
+
+    def files(self) -> dict[str, bytes]:
+        """Return the contents of golden/, by name."""
+        buffer = io.BytesIO()
+        np.savez(buffer, pixels=self.pixels, scores=self.scores)
+        images = {f"{i:03d}.png": data for i, data in enumerate(self.encoded)}
+        return {**images, EXPECTED: buffer.getvalue()}
+
+
+def model_id(spec_input: InputSpec, class_names: Sequence[str], files: Iterable[tuple[str, bytes]]) -> str:
+    """Return the SHA-256 over what changes a row: the input rule, the class names, and saved_model/ in name order."""
+    digest = hashlib.sha256()
+    rule = {"format_version": FORMAT_VERSION, "input": asdict(spec_input), "class_names": list(class_names)}
+    digest.update(json.dumps({**rule, "scaling": SCALING}, sort_keys=True).encode())
+    for name, data in sorted(files):
+        digest.update(f"\n{name}\n{len(data)}\n".encode())
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def read_spec(model: str) -> ModelSpec:
+    """Return the spec of the model directory at a location.
+
+    Raises:
+        UsageError: there is no model directory, or its spec cannot be read.
+    """
+    try:
+        text = storage.read(storage.join(model, SPEC)).decode("utf-8")
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{model!r} is not a model directory: it has no {SPEC}; make one with 'nightscore train --output {model}'"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"model {model!r} is damaged: {SPEC} is not UTF-8; train or copy it again") from error
+    try:
+        return ModelSpec.from_json(text)
+    except ValueError as error:
+        raise UsageError(f"model {model!r} is damaged: {SPEC}: {error}; train or copy it again") from error
+
+
+def check_model(model: str, spec: ModelSpec) -> None:
+    """Check that saved_model/ is the one that the spec's model id names.
+
+    Raises:
+        UsageError: files are missing or changed.
+    """
+    root = storage.join(model, SAVED_MODEL) + "/"
+    objects = storage.list_objects(root.rstrip("/"))
+    files = [(o.location[len(root) :], storage.read(o.location)) for o in objects]
+    found = model_id(spec.input, spec.class_names, files)
+    if found != spec.model_id:
+        raise UsageError(
+            f"model {model!r} is damaged: {SAVED_MODEL}/ and its input rule have the id {found[:12]}, "
+            f"but {SPEC} says {spec.model_id[:12]}; train or copy it again"
+        )
+
+
+@functools.cache
+def local_copy(model: str) -> str:
+    """Return a folder on this machine that holds the model; a gs:// model is copied once per process."""
+    if not model.startswith(storage.GCS):
+        return model
+    folder = tempfile.mkdtemp(prefix="nightscore-model-")
+    root = model.rstrip("/") + "/"
+    for stored in storage.list_objects(model):
+        name = stored.location[len(root) :]
+        if name.split("/")[0] in (SPEC, SAVED_MODEL, GOLDEN):
+            path = os.path.join(folder, *name.split("/"))
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(storage.read(stored.location))
+    return folder
+
+
+def read_golden(model: str) -> Golden:
+    """Return the golden images of a model directory.
+
+    Raises:
+        UsageError: the folder is missing or damaged.
+    """
+    try:
+        expected = np.load(io.BytesIO(storage.read(storage.join(model, GOLDEN, EXPECTED))), allow_pickle=False)
+        pixels, scores = expected["pixels"], expected["scores"]
+        encoded = [storage.read(storage.join(model, GOLDEN, f"{i:03d}.png")) for i in range(len(pixels))]
+    except (FileNotFoundError, KeyError, ValueError, OSError) as error:
+        raise UsageError(f"model {model!r} is damaged: {GOLDEN}/: {error}; train or copy it again") from error
+    return Golden(encoded, pixels, scores)

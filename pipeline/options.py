@@ -1,0 +1,98 @@
+"""The scoring job's options: the one definition, from which the command line and Beam's options are made.
+
+Knows argparse, not Beam. Every module takes the whole frozen object, never a list of flags.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from pipeline.errors import UsageError
+
+LabelSource = Literal["auto", "from_directory", "none"]
+PartFormat = Literal["parquet", "jsonl"]
+
+LABEL_SOURCES = get_args(LabelSource)
+PART_FORMATS = get_args(PartFormat)
+
+
+def _flag(default: Any, text: str, **argparse_keywords: Any) -> Any:
+    return field(default=default, metadata={"help": text, "argparse": argparse_keywords})
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """What a person can say about a scoring job; each field is the flag of the same name.
+
+    Raises:
+        UsageError: a value is missing or out of range.
+    """
+
+    input: tuple[str, ...] = _flag((), "file, folder or glob of images or TFRecords; repeatable", metavar="PATTERN")
+    model: str = _flag("", "model directory", metavar="MODEL")
+    output: str = _flag("", "folder for the results", metavar="OUTPUT")
+    label_source: LabelSource = _flag(
+        "auto",
+        "where labels come from: auto = the record's own, else the parent folder if it names a class of the model; "
+        "from_directory = the parent folder; none (also --labels)",
+        choices=LABEL_SOURCES,
+    )
+    format: PartFormat = _flag("parquet", "of the prediction files", choices=PART_FORMATS)
+    top_k: int = _flag(5, "how many classes a row lists", type=int, metavar="N")
+    max_failed_fraction: float = _flag(0.01, "exit code 3 if more of the images fail", type=float, metavar="F")
+    min_accuracy: float | None = _flag(None, "exit code 4 if the accuracy is lower", type=float, metavar="A")
+    unit_images: int = _flag(2048, "most images in a work unit", type=int, metavar="N")
+    limit: int | None = _flag(None, "score only the first N images", type=int, metavar="N")
+    no_canary: bool = _flag(False, "do not try 64 images before all", action="store_true")
+    image_key: str | None = _flag(
+        None, "TFRecord feature with the image (default: image/encoded, else image)", metavar="NAME"
+    )
+    label_key: str | None = _flag(
+        None, "TFRecord feature with the label (default: image/class/label, else label)", metavar="NAME"
+    )
+    label_offset: int = _flag(
+        0, "number of the first class in the records; 1 where they count from 1", type=int, metavar="N"
+    )
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        for name in ("input", "model", "output"):
+            if not getattr(self, name):
+                raise UsageError(f"--{name} is missing")
+        for name in ("top_k", "unit_images", "limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"--{name} {value} is too small: give a number of at least 1")
+        for name in ("max_failed_fraction", "min_accuracy"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise UsageError(f"--{name} {value:g} is not a fraction: give a number from 0 to 1")
+        for spec in fields(self):
+            choices = spec.metadata["argparse"].get("choices")
+            value = getattr(self, spec.name)
+            if choices and value not in choices:
+                raise UsageError(f"--{spec.name} {value!r} is unknown: choose from {', '.join(choices)}")
+
+
+def flags() -> Sequence[Field[Any]]:
+    """Return the options' definitions: dataclass fields with `help` and `argparse` metadata."""
+    return fields(ScoreOptions)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add every option to a parser as --name; none is required there, `ScoreOptions` checks."""
+    for spec in flags():
+        keywords: Mapping[str, Any] = spec.metadata["argparse"]
+        if spec.name == "input":
+            parser.add_argument("--input", action="append", default=[], help=spec.metadata["help"], **keywords)
+        else:
+            parser.add_argument(f"--{spec.name}", default=spec.default, help=spec.metadata["help"], **keywords)
+
+
+def from_arguments(arguments: Mapping[str, Any]) -> ScoreOptions:
+    """Return the options held by parsed arguments; names that are not options are passed over."""
+    values = {spec.name: arguments[spec.name] for spec in flags() if spec.name in arguments}
+    return ScoreOptions(**{**values, "input": tuple(values.get("input") or ())})

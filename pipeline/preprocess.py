@@ -1,0 +1,166 @@
+"""Encoded images to the model's pixels: the only place that decodes and resizes, in training and in scoring.
+
+What it does with what archives contain:
+
+    grey, 1-bit, palette, RGB      converted as `Image.convert` does
+    16-bit grey                    scaled by 255 / 65535, rounded (Pillow's own conversion would clip)
+    32-bit float                   taken as 0 to 1; other values are refused
+    alpha                          dropped, as `keras.utils.load_img` does
+    CMYK, YCCK                     converted to RGB without a color profile
+    EXIF orientation               applied; one that cannot be parsed is ignored, as browsers do
+    animated, several pages        the first frame
+    any size                       resized with the model's filter, antialiased, aspect ratio not kept
+
+Pillow appears here and in `pipeline.thumbnails` only.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from pipeline.batches import Code, EncodedBatch, Failure, PixelBatch
+from pipeline.model_dir import InputSpec
+
+MAX_PIXELS = 89_478_485
+"""Larger images are refused before they are decoded: a quarter of a gigabyte as RGB, Pillow's own first limit."""
+
+_ORIENTATION = 0x0112
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_EXIF_SOURCES = {"exif", "Raw profile type exif", "Raw profile type APP1", "XML:com.adobe.xmp", "xmp"}
+_FILTER = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+class _RefusedError(Exception):
+    """An image that is not scored, with its google.rpc code."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def preprocess(batch: EncodedBatch, spec: InputSpec) -> PixelBatch:
+    """Decode and resize a batch.
+
+    An image that cannot be decoded fails in the stage "preprocess"; its pixels are zero. No image raises.
+
+    Returns:
+        Pixels, uint8 [n, spec.height, spec.width, spec.channels].
+    """
+    pixels = np.zeros((len(batch.encoded), *spec.shape), np.uint8)
+    failures: dict[int, Failure] = {}
+    for i, data in enumerate(batch.encoded):
+        if i in batch.images.failures:
+            continue
+        try:
+            pixels[i] = decode(data, spec)
+        except Exception as error:  # noqa: BLE001 - Pillow's parsers raise whatever they stumble over
+            failures[i] = _failure(error)
+    return PixelBatch(batch.images.failed(failures), pixels)
+
+
+def decode(data: bytes, spec: InputSpec) -> npt.NDArray[np.uint8]:
+    """Return one image as uint8 [spec.height, spec.width, spec.channels].
+
+    Raises:
+        Exception: of many kinds, where `data` is not an image that can be decoded whole.
+    """
+    image = to_mode(_oriented(open_image(data), spec), spec)
+    if image.size != (spec.width, spec.height):
+        image = image.resize((spec.width, spec.height), _FILTER[spec.resize])
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(spec.shape)
+
+
+def open_image(data: bytes) -> ImageFile.ImageFile:
+    """Return an image whose header is parsed and whose pixels are not, found by its first bytes.
+
+    The formats are named one by one, so that no other parser of Pillow's ever sees the bytes.
+    """
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        image: ImageFile.ImageFile = PngImageFile(io.BytesIO(data))
+    elif data.startswith(b"\xff\xd8\xff"):
+        image = JpegImageFile(io.BytesIO(data))
+    elif data.startswith((b"GIF87a", b"GIF89a")):
+        image = GifImageFile(io.BytesIO(data))
+    elif data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        image = TiffImageFile(io.BytesIO(data))
+    elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        image = WebPImageFile(io.BytesIO(data))
+    elif data.startswith(b"BM"):
+        image = BmpImageFile(io.BytesIO(data))
+    elif not data:
+        raise _RefusedError("INVALID_ARGUMENT", "empty file")
+    else:
+        raise _RefusedError(
+            "INVALID_ARGUMENT", f"not a PNG, JPEG, GIF, TIFF, WebP or BMP image: starts with {data[:12]!r}"
+        )
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width} x {image.height}"
+        raise _RefusedError("RESOURCE_EXHAUSTED", f"image of {size} pixels is larger than {MAX_PIXELS:,} pixels")
+    return image
+
+
+def to_mode(image: Image.Image, spec: InputSpec) -> Image.Image:
+    """Return an image in mode "L" or "RGB", as the spec's color mode says."""
+    wanted = "L" if spec.color_mode == "grayscale" else "RGB"
+    if image.mode == wanted:
+        return image
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _eight_bits(image)
+    return image if image.mode == wanted else image.convert(wanted)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    full = 1.0 if image.mode == "F" else 65535.0
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high <= full):
+        raise _RefusedError(
+            "INVALID_ARGUMENT", f"pixels from {low:g} to {high:g}: expected 0 to {full:g} in mode {image.mode}"
+        )
+    return Image.fromarray(np.rint(values * (255.0 / full)).astype(np.uint8))
+
+
+def _oriented(image: ImageFile.ImageFile, spec: InputSpec) -> Image.Image:
+    image.load()
+    if not spec.exif_orientation or _EXIF_SOURCES.isdisjoint(image.info):
+        return image
+    try:
+        method = _TRANSPOSE.get(image.getexif().get(_ORIENTATION, 1))
+    except (SyntaxError, ValueError, KeyError, TypeError, IndexError, OSError, struct.error):
+        return image
+    return image if method is None else image.transpose(method)
+
+
+def _failure(error: Exception) -> Failure:
+    code: Code = "INVALID_ARGUMENT"
+    if isinstance(error, _RefusedError):
+        code = error.code
+    elif isinstance(error, MemoryError):
+        code = "RESOURCE_EXHAUSTED"
+    elif isinstance(error, NotImplementedError):
+        code = "UNIMPLEMENTED"
+    return Failure("preprocess", code, str(error) or type(error).__name__)

@@ -1,0 +1,61 @@
+"""tf.train.Example without TensorFlow: the message of tensorflow/core/example/{example,feature}.proto.
+
+https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/example/feature.proto
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
+
+_Field = descriptor_pb2.FieldDescriptorProto
+_PACKAGE = ".nightscore"
+
+
+@functools.cache
+def _example_class() -> Any:
+    """Return the class of the message, in a descriptor pool of its own, apart from TensorFlow's."""
+    file = descriptor_pb2.FileDescriptorProto(name="nightscore/example.proto", package="nightscore", syntax="proto3")
+    for name, kind in (("BytesList", _Field.TYPE_BYTES), ("FloatList", _Field.TYPE_FLOAT)):
+        file.message_type.add(name=name).field.append(_field("value", 1, kind, repeated=True))
+    file.message_type.add(name="Int64List").field.append(_field("value", 1, _Field.TYPE_INT64, repeated=True))
+    feature = file.message_type.add(name="Feature")
+    feature.oneof_decl.add(name="kind")
+    for number, name in enumerate(("bytes_list", "float_list", "int64_list"), 1):
+        kind_of_list = "".join(word.capitalize() for word in name.split("_"))
+        member = _field(name, number, _Field.TYPE_MESSAGE, f"{_PACKAGE}.{kind_of_list}")
+        member.oneof_index = 0
+        feature.field.append(member)
+    features = file.message_type.add(name="Features")
+    entry = features.nested_type.add(name="FeatureEntry")
+    entry.options.map_entry = True
+    entry.field.append(_field("key", 1, _Field.TYPE_STRING))
+    entry.field.append(_field("value", 2, _Field.TYPE_MESSAGE, f"{_PACKAGE}.Feature"))
+    features.field.append(_field("feature", 1, _Field.TYPE_MESSAGE, f"{_PACKAGE}.Features.FeatureEntry", repeated=True))
+    example = file.message_type.add(name="Example")
+    example.field.append(_field("features", 1, _Field.TYPE_MESSAGE, f"{_PACKAGE}.Features"))
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("nightscore.Example"))
+
+
+def _field(name: str, number: int, kind: Any, type_name: str | None = None, repeated: bool = False) -> Any:
+    label = _Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL
+    return _Field(name=name, number=number, type=kind, type_name=type_name, label=label)
+
+
+def parse_example(data: bytes) -> Mapping[str, Any]:
+    """Return an Example's features by name, each with `bytes_list`, `float_list` and `int64_list`.
+
+    Raises:
+        ValueError: the bytes are not such a message.
+    """
+    try:
+        parsed: Any = _example_class().FromString(data)
+    except message.DecodeError as error:
+        raise ValueError(f"not a tf.train.Example: {error}") from error
+    features: Mapping[str, Any] = parsed.features.feature
+    return features

@@ -1,0 +1,136 @@
+"""Image files, one an object: cut by content, read many at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+
+from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch, Failure
+from pipeline.concurrency import ahead, pools
+from pipeline.errors import ChangedError
+from pipeline.labels import folder_of
+from pipeline.run import Run
+from pipeline.storage import Store, StoredObject, key_of, store_of
+from pipeline.units import UNIT_BYTES, WorkUnit
+
+NAME = "images"
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp"})
+BATCHES_AHEAD = 2
+"""Batches being read while earlier ones are decoded."""
+
+
+def is_image(head: bytes) -> bool:
+    """Return whether a file that starts so is an image of a supported format."""
+    starts = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"BM")
+    return head.startswith(starts) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
+def cut(objects: Iterable[StoredObject], unit_images: int) -> Iterator[WorkUnit]:
+    """Cut a sorted listing into units by content, so that a small change of the archive changes few units.
+
+    A unit ends at the name with the smallest hash among those at which it would be between a quarter full and full.
+    The units have no id yet.
+    """
+    waiting: list[StoredObject] = []
+    hashes: list[bytes] = []
+    size = floor = 0
+    for found in objects:
+        while waiting and (len(waiting) == unit_images or size + found.size > UNIT_BYTES):
+            end = min(range(min(floor, len(waiting) - 1), len(waiting)), key=hashes.__getitem__) + 1
+            yield _unit(waiting[:end])
+            waiting, hashes = waiting[end:], hashes[end:]
+            size, floor = sum(o.size for o in waiting), _floor(waiting, unit_images)
+        waiting.append(found)
+        hashes.append(blake2b(found.location.encode("utf-8", "surrogateescape"), digest_size=8).digest())
+        size += found.size
+        if len(waiting) * 4 < unit_images and size * 4 < UNIT_BYTES:
+            floor = len(waiting)
+    if waiting:
+        yield _unit(waiting)
+
+
+def _floor(objects: list[StoredObject], unit_images: int) -> int:
+    """Return the index of the first object with which the unit is a quarter full."""
+    size = 0
+    for i, found in enumerate(objects):
+        size += found.size
+        if (i + 1) * 4 >= unit_images or size * 4 >= UNIT_BYTES:
+            return i
+    return len(objects)
+
+
+def _unit(objects: list[StoredObject]) -> WorkUnit:
+    return WorkUnit(
+        id="",
+        source=NAME,
+        locations=tuple(o.location for o in objects),
+        sizes=tuple(o.size for o in objects),
+        versions=tuple(o.version for o in objects),
+        images=len(objects),
+    )
+
+
+def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
+    """Yield the unit's files in order, with a few batches being read ahead."""
+    store = store_of(unit.locations[0])
+    rule = run.label_rule
+
+    def fetch(piece: slice) -> EncodedBatch:
+        locations, versions = unit.locations[piece], unit.versions[piece]
+        encoded, failures = _fetch(store, locations, versions)
+        keys = [key_of(location) for location in locations]
+        folders = [folder_of(location) for location in locations]
+        return EncodedBatch(rule.columns(keys, [None] * len(keys), folders, failures), encoded)
+
+    yield from ahead(fetch, _pieces(unit), BATCHES_AHEAD * store.parallel_reads, pools().read)
+
+
+def _pieces(unit: WorkUnit) -> Iterator[slice]:
+    start = size = 0
+    for i, more in enumerate(unit.sizes):
+        if i > start and (i - start == BATCH_IMAGES or size + more > BATCH_BYTES):
+            yield slice(start, i)
+            start, size = i, 0
+        size += more
+    yield slice(start, len(unit.sizes))
+
+
+def _fetch(
+    store: Store, locations: tuple[str, ...], versions: tuple[int, ...]
+) -> tuple[list[bytes], dict[int, Failure]]:
+    encoded: list[bytes] = []
+    failures: dict[int, Failure] = {}
+    for i, (location, version) in enumerate(zip(locations, versions, strict=True)):
+        try:
+            encoded.append(store.read(location, version=version))
+            continue
+        except FileNotFoundError:
+            failures[i] = Failure("read", "NOT_FOUND", "removed after it was planned")
+        except PermissionError as error:
+            failures[i] = Failure("read", "PERMISSION_DENIED", error.strerror or str(error))
+        except ChangedError as error:
+            failures[i] = Failure("read", "FAILED_PRECONDITION", str(error))
+        encoded.append(b"")
+    return encoded, failures
+
+
+def shortened(unit: WorkUnit, n: int) -> WorkUnit:
+    """Return a unit of its first n files."""
+    return _picked(unit, range(min(n, len(unit.locations))))
+
+
+def sample(unit: WorkUnit, n: int) -> WorkUnit:
+    """Return a unit of at most n of its files, evenly spread."""
+    total = len(unit.locations)
+    return _picked(unit, [i * total // n for i in range(n)] if n < total else range(total))
+
+
+def _picked(unit: WorkUnit, chosen: Sequence[int]) -> WorkUnit:
+    return replace(
+        unit,
+        images=len(chosen),
+        locations=tuple(unit.locations[i] for i in chosen),
+        sizes=tuple(unit.sizes[i] for i in chosen),
+        versions=tuple(unit.versions[i] for i in chosen),
+    )

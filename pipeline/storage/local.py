@@ -1,0 +1,192 @@
+"""The local disk as a store. Knows POSIX, nothing of what the bytes mean."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import stat
+import threading
+from collections.abc import Iterator
+
+from pipeline.errors import ChangedError, TransientError, UsageError
+from pipeline.storage.base import Glob, StoredObject, fixed_prefix
+
+TEMPORARY = ".tmp"
+"""How the names of unfinished files end."""
+
+EVERYTHING = Glob("**")
+
+_MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR, errno.EINVAL}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP}
+_NO_FOLDER_SYNC = {errno.EACCES, errno.EINVAL, errno.EOPNOTSUPP}
+_serial = itertools.count()
+
+
+class LocalStore:
+    """The five verbs on a POSIX file system with hard links."""
+
+    parallel_reads = 1
+
+    def list(self, pattern: str) -> Iterator[StoredObject]:
+        """Yield a file, the files under a folder, or a glob's matches; sorted, symbolic links followed, no loops."""
+        pattern = pattern.rstrip("/") or "/"
+        try:
+            if fixed_prefix(pattern) == pattern or os.path.lexists(pattern):
+                yield from _walk(pattern, EVERYTHING, EVERYTHING.end, ())
+                return
+            folder = os.path.dirname(fixed_prefix(pattern))
+            glob = Glob("/".join(name for name in pattern[len(folder) :].split("/") if name))
+            yield from _walk(folder, glob, glob.start, ())
+        except OSError as error:
+            raise _meaning(error, error.filename or pattern) from error
+
+    def read(self, location: str, start: int = 0, stop: int | None = None, version: int | None = None) -> bytes:
+        """Return bytes [start, stop) of a file whose mtime in ns is still `version`."""
+        with _explained(location):
+            fd = os.open(location, os.O_RDONLY)
+            try:
+                size = os.fstat(fd).st_size
+                end = size if stop is None else min(stop, size)
+                data = os.pread(fd, max(end - start, 0), start)
+                while len(data) < end - start:
+                    more = os.pread(fd, end - start - len(data), start + len(data))
+                    if not more:
+                        break
+                    data += more
+                if version is not None and os.fstat(fd).st_mtime_ns != version:  # last, as it may change under our eyes
+                    raise ChangedError(f"{location!r} was modified after it was planned")
+                return data
+            finally:
+                os.close(fd)
+
+    def create(self, location: str, data: bytes) -> bool:
+        """Write a temporary file, then link it to its name, which fails if the name is taken."""
+        with _explained(location):
+            temporary = _write_temporary(location, data)
+            try:
+                os.link(temporary, location)
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                text = f"{location!r} is on a disk without hard links, which keep what is stored first: write elsewhere"
+                raise UsageError(text) from error
+            finally:
+                os.unlink(temporary)
+            _sync_folder(location)
+            return True
+
+    def replace(self, location: str, data: bytes) -> None:
+        """Write a temporary file, then rename it over its name."""
+        with _explained(location):
+            temporary = _write_temporary(location, data)
+            try:
+                os.replace(temporary, location)
+            except BaseException:
+                os.unlink(temporary)
+                raise
+            _sync_folder(location)
+
+    def delete(self, location: str) -> None:
+        """Unlink a file if it is there."""
+        with _explained(location):
+            try:
+                os.unlink(location)
+            except (FileNotFoundError, NotADirectoryError):
+                return
+
+
+def _meaning(error: OSError, location: str) -> Exception:
+    """Return what a failure of the disk means: nothing there, forbidden, or else (EIO, EMFILE, ENOSPC) passing."""
+    text = error.strerror or str(error)
+    if error.errno in _MISSING:
+        return FileNotFoundError(error.errno, text, location)
+    if error.errno in _FORBIDDEN:
+        return PermissionError(error.errno, text, location)
+    return TransientError(f"{text} at {location!r}")
+
+
+@contextlib.contextmanager
+def _explained(location: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _meaning(error, location) from error
+
+
+def _walk(path: str, glob: Glob, place: frozenset[int], parents: tuple[tuple[int, int], ...]) -> Iterator[StoredObject]:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        if error.errno in _MISSING:
+            return  # never there, a dangling or looping link, or gone meanwhile
+        raise
+    if stat.S_ISREG(status.st_mode) and glob.takes(place):
+        yield StoredObject(path, status.st_size, status.st_mtime_ns)
+    identity = (status.st_dev, status.st_ino)
+    if stat.S_ISDIR(status.st_mode) and identity not in parents:
+        for name in _names(path, glob, place):
+            yield from _walk(os.path.join(path, name), glob, glob.enter(place, name), (*parents, identity))
+
+
+def _names(folder: str, glob: Glob, place: frozenset[int]) -> list[str]:
+    """Return the names in a folder where a match may lie, in the order of the locations: folder "a" sorts as "a/"."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [e.name + "/" if _is_folder(e) else e.name for e in entries if glob.enter(place, e.name)]
+    except FileNotFoundError:
+        return []  # gone meanwhile
+    return [name.rstrip("/") for name in sorted(names)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link that loops or leads where we may not go: `_walk` finds out which
+
+
+def _write_temporary(location: str, data: bytes) -> str:
+    temporary, fd = _open_temporary(*os.path.split(location))
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.fsync(fd)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    finally:
+        os.close(fd)
+    return temporary
+
+
+def _open_temporary(folder: str, name: str) -> tuple[str, int]:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"a file is where {folder!r} should be a folder: remove it or write elsewhere") from error
+    while True:
+        temporary = f".{name}.{os.getpid()}-{threading.get_ident()}-{next(_serial)}{TEMPORARY}"
+        path = os.path.join(folder, temporary)
+        try:
+            return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            continue  # left behind by a process that had our number
+
+
+def _sync_folder(location: str) -> None:
+    """Make a new name last; where a file system cannot, or we may not read the folder, it lasts when it lasts."""
+    try:
+        fd = os.open(os.path.dirname(location), os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise

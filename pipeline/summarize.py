@@ -1,0 +1,146 @@
+"""Receipts to one summary: a mergeable state, and the figures computed from it. Knows no Beam and no storage."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.commit import FAILURE_EXAMPLES, Receipt
+from pipeline.metrics import Metrics, compute
+from pipeline.run import Run
+from pipeline.score import Unfinished
+
+MISTAKES = 24
+UNFINISHED_EXAMPLES = 10
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What many units have in common; `merge` is associative and commutative, `Summary()` its identity.
+
+    Attributes:
+        units: that have a receipt.
+        kept: rows of those that had it before.
+        metrics: sums over their rows.
+        mistakes: the most confident of all, as in `Receipt`, without `row`.
+        failures: examples for every reason, the first by key.
+        thumbnails: key -> PNG file of a mistake.
+        unfinished: units without a receipt.
+        unfinished_examples: (unit, error) of some of those, the first by unit.
+        unfinished_images: their rows, as far as known.
+        stopped: why nothing was scored, where the canary says so.
+    """
+
+    units: int = 0
+    kept: int = 0
+    metrics: Metrics = field(default_factory=Metrics)
+    mistakes: Sequence[Mapping[str, Any]] = ()
+    failures: Sequence[Mapping[str, Any]] = ()
+    thumbnails: Mapping[str, bytes] = field(default_factory=dict)
+    unfinished: int = 0
+    unfinished_examples: Sequence[tuple[str, str]] = ()
+    unfinished_images: int = 0
+    stopped: str = ""
+
+    @classmethod
+    def of(cls, outcome: Receipt | Unfinished) -> Summary:
+        """Return the summary of one unit."""
+        if isinstance(outcome, Unfinished):
+            example = (outcome.unit, outcome.error)
+            return cls(unfinished=1, unfinished_examples=(example,), unfinished_images=outcome.images or 0)
+        pictures = outcome.aside.thumbnails
+        return cls(
+            units=1,
+            kept=outcome.rows if outcome.kept else 0,
+            metrics=outcome.metrics,
+            mistakes=[{k: v for k, v in mistake.items() if k != "row"} for mistake in outcome.mistakes],
+            failures=outcome.failures,
+            thumbnails={m["key"]: pictures[m["row"]] for m in outcome.mistakes if m["row"] in pictures},
+        )
+
+    def merge(self, other: Summary) -> Summary:
+        """Return the summary of both."""
+        mistakes = heapq.nsmallest(MISTAKES, [*self.mistakes, *other.mistakes], key=_by_confidence)
+        thumbnails = {**self.thumbnails, **other.thumbnails}
+        return Summary(
+            units=self.units + other.units,
+            kept=self.kept + other.kept,
+            metrics=self.metrics.merge(other.metrics),
+            mistakes=mistakes,
+            failures=_first_of_each([*self.failures, *other.failures]),
+            thumbnails={m["key"]: thumbnails[m["key"]] for m in mistakes if m["key"] in thumbnails},
+            unfinished=self.unfinished + other.unfinished,
+            unfinished_examples=heapq.nsmallest(
+                UNFINISHED_EXAMPLES, [*self.unfinished_examples, *other.unfinished_examples]
+            ),
+            unfinished_images=self.unfinished_images + other.unfinished_images,
+            stopped=max(self.stopped, other.stopped),
+        )
+
+
+def _by_confidence(mistake: Mapping[str, Any]) -> tuple[float, str]:
+    return -mistake["score"], mistake["key"]
+
+
+def _first_of_each(failures: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    kept: list[Mapping[str, Any]] = []
+    shown: dict[tuple[str, str], int] = {}
+    for failure in sorted(failures, key=lambda f: (f["stage"], f["code"], f["key"])):
+        reason = (failure["stage"], failure["code"])
+        shown[reason] = shown.get(reason, 0) + 1
+        if shown[reason] <= FAILURE_EXAMPLES:
+            kept.append(failure)
+    return kept
+
+
+def figures(summary: Summary, run: Run) -> dict[str, Any]:
+    """Return the content of summary.json: a pure function of the receipts."""
+    return {
+        "model": run.spec.model_id,
+        "units": summary.units,
+        **compute(summary.metrics, run.spec.class_names, run.top_k),
+        "most_confident_mistakes": [dict(mistake) for mistake in summary.mistakes],
+        "failure_examples": [dict(failure) for failure in summary.failures],
+    }
+
+
+def verdict(summary: Summary, run: Run, planned: int | None, lost: str = "") -> tuple[int, list[str]]:
+    """Return the exit code and, one line each, the reasons for it.
+
+    Args:
+        summary: of all units that ended.
+        run: with the limits that a person set.
+        planned: images in the plan, None where only reading could tell.
+        lost: what is missing although it was committed.
+    """
+    metrics, options = summary.metrics, run.options
+    reasons = [text for text in (summary.stopped, lost) if text]
+    if summary.unfinished:
+        unit, error = summary.unfinished_examples[0]
+        reasons.append(f"{summary.unfinished} units are unfinished ({error}, unit {unit}); rerun to finish them")
+    accounted = metrics.images + summary.unfinished_images
+    if planned is not None and accounted != planned and not reasons:
+        reasons.append(
+            f"{planned} images were planned but {accounted} are accounted for; rerun, and report this as a bug"
+        )
+    if metrics.images and metrics.failed > options.max_failed_fraction * metrics.images:
+        share = metrics.failed / metrics.images
+        reasons.append(
+            f"{metrics.failed} of {metrics.images} images failed ({share:.2%}), more than --max_failed_fraction "
+            f"{options.max_failed_fraction:g} allows"
+        )
+    if reasons:
+        return 3, reasons
+    return _quality(metrics, options.min_accuracy)
+
+
+def _quality(metrics: Metrics, wanted: float | None) -> tuple[int, list[str]]:
+    if wanted is None:
+        return 0, []
+    if not metrics.labelled:
+        return 4, [f"--min_accuracy {wanted:g} cannot be checked: no scored image has a label of the model's classes"]
+    if metrics.correct < wanted * metrics.labelled:
+        return 4, [f"accuracy is {metrics.correct / metrics.labelled:.4f}, less than --min_accuracy {wanted:g}"]
+    return 0, []

@@ -1,0 +1,155 @@
+"""What a person sees during a run and after it: a progress bar, a table. Computes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.progress import Count, tally
+
+REFRESH_SECONDS = 0.25
+PLAIN_SECONDS = 30.0
+SHOWN_CLASSES = 20
+
+
+class _Rate(ProgressColumn):
+    """Images scored per second since the first of them."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.fields["rate"]
+        return Text(f"{speed:,.0f} images/s" if speed else "")
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[None]:
+    """Show how far this process has come until the body ends: a bar on a terminal, a line now and then elsewhere.
+
+    Writes to a copy of stderr, so that nothing shown is lost while libraries' banners are kept off it.
+    """
+    with os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace") as stream:
+        console = Console(file=stream)
+        stop = threading.Event()
+        show = _bar if console.is_terminal else _lines
+        thread = threading.Thread(target=show, args=(console, stop), name="progress", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def _bar(console: Console, stop: threading.Event) -> None:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[images]}"),
+        _Rate(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[failed]}"),
+    )
+    meter = _Meter()
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("planning", total=None, images="", rate=0.0, failed="")
+        while not stop.wait(REFRESH_SECONDS):
+            count = tally().count()
+            bar.update(
+                task,
+                description="scoring" if count.done else "planning" if count.total is None else "starting",
+                total=count.total,
+                completed=count.done,
+                images=_of_total(count) if count.done else "",
+                rate=meter.rate(count),
+                failed=f"[red]{count.failed:,} failed[/]" if count.failed else "",
+            )
+
+
+def _lines(console: Console, stop: threading.Event) -> None:
+    meter = _Meter()
+    while not stop.wait(PLAIN_SECONDS):
+        count = tally().count()
+        rate = meter.rate(count)
+        left = f", {(count.total - count.done) / rate:,.0f} s left" if count.total and rate else ""
+        console.print(
+            f"{_of_total(count)} images, {rate:,.0f} images/s{left}, {count.failed:,} failed", highlight=False
+        )
+
+
+class _Meter:
+    """The rate since the first image was scored."""
+
+    def __init__(self) -> None:
+        self._start: tuple[float, int] | None = None
+
+    def rate(self, count: Count) -> float:
+        now = time.monotonic()
+        if self._start is None and count.scored:
+            self._start = now, count.scored
+        if self._start is None or now == self._start[0]:
+            return 0.0
+        return (count.scored - self._start[1]) / (now - self._start[0])
+
+
+def _of_total(count: Count) -> str:
+    return f"{count.done:,} of {count.total:,}" if count.total is not None else f"{count.done:,}"
+
+
+def show_result(console: Console, record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: str) -> None:
+    """Print the run's outcome: figures where every unit is done, the reasons where something is wrong."""
+    if figures is not None:
+        console.print(_overview(record, figures))
+        if figures["labelled"] and len(figures["per_class"]) <= SHOWN_CLASSES:
+            console.print(_classes(figures))
+        for failure in figures["failure_examples"]:
+            reason = f"{failure['stage']} {failure['code']}: {failure['message']}"
+            console.print(f"  failed: {escape(failure['key'])}: {escape(reason)}", highlight=False, soft_wrap=True)
+        console.print(f"predictions  {escape(output)}/predictions", highlight=False, soft_wrap=True)
+        console.print(f"report       {escape(output)}/report.html", highlight=False, soft_wrap=True)
+
+
+def _overview(record: Mapping[str, Any], figures: Mapping[str, Any]) -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column()
+    kept = f", {record['kept']:,} kept from earlier runs" if record["kept"] else ""
+    rate = f", {record['images_per_second']:,.0f} images/s with start-up" if record["scored"] else ""
+    table.add_row("images", f"{figures['images']:,} in {record['seconds']:.1f} s{rate}{kept}")
+    table.add_row("scored", f"{figures['scored']:,}")
+    reasons = ", ".join(f"{f['images']:,} {f['code']} in {f['stage']}" for f in figures["failures"])
+    table.add_row("failed", f"{figures['failed']:,}" + (f" ({reasons})" if reasons else ""))
+    for reason, n in record["plan"]["skipped"].items():
+        table.add_row("skipped", f"{n:,} {reason}")
+    if figures["labelled"]:
+        low, high = figures["accuracy_interval_95"]
+        table.add_row("labelled", f"{figures['labelled']:,}")
+        table.add_row("accuracy", f"{figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})")
+        table.add_row(f"top-{figures['top_k']}", f"{figures['top_k_accuracy']:.4f}")
+        table.add_row("log loss", f"{figures['log_loss']:.4f}")
+        table.add_row("ECE", f"{figures['expected_calibration_error']:.4f}")
+    if figures["unknown_labels"]:
+        table.add_row("unknown", f"{figures['unknown_labels']:,} labels are not classes of the model")
+    if figures["unlabelled"]:
+        top = sorted(figures["unlabelled_predicted"].items(), key=lambda item: -item[1])[:5]
+        table.add_row("unlabelled", f"{figures['unlabelled']:,}: " + ", ".join(f"{escape(c)} {n:,}" for c, n in top))
+    return table
+
+
+def _classes(figures: Mapping[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("class")
+    for name in ("images", "precision", "recall", "F1"):
+        table.add_column(name, justify="right")
+    for c in figures["per_class"]:
+        shares = ["-" if c[name] is None else f"{c[name]:.4f}" for name in ("precision", "recall", "f1")]
+        table.add_row(escape(c["class"]), f"{c['support']:,}", *shares)
+    return table

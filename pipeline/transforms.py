@@ -1,0 +1,157 @@
+"""The pipeline's steps as Beam transforms: PlanUnits | Reshuffle | ScoreUnits | Summarize | Finish.
+
+As little logic as possible: each is the pure function of the same name, where something crosses a shuffle or may be
+retried. Only packed units, receipts and summaries cross one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics as Counters
+from apache_beam.pvalue import TaggedOutput
+
+from pipeline import plan
+from pipeline.canary import send_canary
+from pipeline.commit import Receipt, committed
+from pipeline.finish import finish
+from pipeline.progress import tally
+from pipeline.run import Run
+from pipeline.score import Unfinished, score
+from pipeline.summarize import Summary
+from pipeline.units import decode_units, encode_units
+
+NAMESPACE = "nightscore"
+PACKED = "packed_units"
+STOPPED = "stopped"
+
+Outcome = Receipt | Unfinished
+
+
+class _Plan(beam.DoFn):
+    """Pins the plan, tries the canary, and emits the units in packed groups."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def process(self, _: object) -> Iterator[bytes | TaggedOutput]:
+        run = self._run
+        totals = plan.pin(run)
+        tally().start(totals.total)
+        if not run.options.no_canary:
+            done = committed(run)
+            canary = send_canary([unit for unit in plan.read_units(run) if unit.id not in done], run)
+            if canary.alarming:
+                yield TaggedOutput(STOPPED, Summary(stopped=canary.reason()))
+                return
+        for group in plan.groups(plan.read_units(run), totals.units):
+            yield encode_units(group)
+
+
+class _Score(beam.DoFn):
+    """Scores a packed group; counters are touched here, in the bundle's thread."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._images = {name: Counters.counter(NAMESPACE, f"images_{name}") for name in ("scored", "failed", "kept")}
+        self._units = {name: Counters.counter(NAMESPACE, f"units_{name}") for name in ("committed", "unfinished")}
+        self._seconds = Counters.distribution(NAMESPACE, "unit_milliseconds")
+
+    def process(self, packed: bytes) -> Iterator[tuple[str, Outcome]]:
+        for outcome in score(decode_units(packed), self._run):
+            self._count(outcome)
+            yield outcome.unit, outcome
+
+    def _count(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Unfinished):
+            self._units["unfinished"].inc()
+            return
+        self._units["committed"].inc()
+        if outcome.kept:
+            self._images["kept"].inc(outcome.rows)
+            return
+        self._images["scored"].inc(outcome.metrics.scored)
+        self._images["failed"].inc(outcome.metrics.failed)
+        self._seconds.update(int(outcome.aside.seconds * 1000))
+
+
+class _Merge(beam.CombineFn):
+    """`Summary.merge`."""
+
+    def create_accumulator(self) -> Summary:
+        return Summary()
+
+    def add_input(self, accumulator: Summary, summary: Summary) -> Summary:
+        return accumulator.merge(summary)
+
+    def merge_accumulators(self, accumulators: Iterable[Summary]) -> Summary:
+        merged = Summary()
+        for accumulator in accumulators:
+            merged = merged.merge(accumulator)
+        return merged
+
+    def extract_output(self, accumulator: Summary) -> Summary:
+        return accumulator
+
+
+def _one_of(outcomes: Iterable[Outcome]) -> Outcome:
+    """Return a receipt if any attempt of the unit has one: retries may send several, all of them equal."""
+    return max(outcomes, key=lambda outcome: isinstance(outcome, Receipt))
+
+
+@dataclass
+class PlanUnits(beam.PTransform):
+    """Emit the run's work units, packed in groups, and a Summary tagged "stopped" if the canary alarms."""
+
+    run: Run
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
+        """Plan in one place: the plan is pinned there, whoever tries again reads it."""
+        planner = beam.ParDo(_Plan(self.run)).with_outputs(STOPPED, main=PACKED)
+        return pipeline | "Start" >> beam.Create([None], reshuffle=False) | "Pin" >> planner
+
+
+@dataclass
+class ScoreUnits(beam.PTransform):
+    """Score packed groups of units; emits (unit id, Receipt | Unfinished)."""
+
+    run: Run
+
+    def expand(self, packed: beam.PCollection) -> beam.PCollection:
+        """Keep read, preprocess, predict and commit fused: only names come in, only receipts go out."""
+        return packed | "Score" >> beam.ParDo(_Score(self.run))
+
+
+class Summarize(beam.PTransform):
+    """Merge (unit id, Receipt | Unfinished), and Summaries that there are already, into one Summary."""
+
+    def expand(self, collections: tuple[beam.PCollection, beam.PCollection]) -> beam.PCollection:
+        """Key first: a retried bundle may send a unit again, and each is counted once."""
+        outcomes, summaries = collections
+        units = (
+            outcomes
+            | "OnePerUnit" >> beam.CombinePerKey(_one_of)
+            | "DropKeys" >> beam.Values()
+            | "ToSummary" >> beam.Map(Summary.of)
+        )
+        return (units, summaries) | "Flatten" >> beam.Flatten() | "Merge" >> beam.CombineGlobally(_Merge())
+
+
+@dataclass
+class Finish(beam.PTransform):
+    """Write the run's results from its Summary; emits the run's record."""
+
+    run: Run
+
+    def expand(self, summary: beam.PCollection) -> beam.PCollection:
+        """Wait for every unit: this is the last step."""
+        return summary | "Write" >> beam.Map(finish, self.run)
+
+
+def build(pipeline: beam.Pipeline, run: Run) -> beam.PCollection:
+    """Add the scoring job to a pipeline; returns the collection that holds the run's record."""
+    planned = pipeline | "PlanUnits" >> PlanUnits(run)
+    outcomes = planned[PACKED] | "Reshuffle" >> beam.Reshuffle() | "ScoreUnits" >> ScoreUnits(run)
+    return (outcomes, planned[STOPPED]) | "Summarize" >> Summarize() | "Finish" >> Finish(run)

@@ -1,0 +1,40 @@
+"""Packaging. Kept in setup.py because Beam's --setup_file builds the workers' package from it."""
+
+from setuptools import setup
+
+setup(
+    name="nightscore",
+    version="0.1.0",
+    description="Score large image archives overnight: a CNN, an Apache Beam pipeline, one row for every image",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.14",
+    packages=["pipeline", "pipeline.sources", "pipeline.storage", "model_training"],
+    py_modules=["nightscore"],
+    package_data={"pipeline": ["pages/*.j2", "py.typed"], "model_training": ["pages/*.j2", "py.typed"]},
+    entry_points={"console_scripts": ["nightscore = nightscore:main"]},
+    install_requires=[
+        "apache-beam[gcp]>=2.76",
+        "google-cloud-storage>=3.0",
+        "google-crc32c>=1.5",
+        "jinja2>=3.1",
+        "matplotlib>=3.8",
+        "numpy>=2.0",
+        "pillow>=11.3",
+        "protobuf>=5.26",
+        "pyarrow>=18",
+        "rich>=13.7",
+        "tensorflow>=2.20",
+    ],
+    extras_require={
+        "demo": ["scikit-learn>=1.4"],
+        "dev": [
+            "build>=1.2",
+            "gcp-storage-emulator>=2024.8.3",
+            "hypothesis>=6.100",
+            "mypy>=1.15",
+            "pytest>=8.3",
+            "ruff>=0.12",
+            "scikit-learn>=1.4",
+        ],
+    },
+)
