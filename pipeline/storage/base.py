@@ -17,7 +17,7 @@ class StoredObject:
     Attributes:
         location: absolute path, or gs://bucket/name.
         size: bytes.
-        version: mtime in ns on disk, generation on GCS; changes when the content does.
+        version: mtime in ns on disk, generation on GCS; changes when the content does (on disk: by the clock's tick).
         crc32c: of the content where the listing tells it (GCS), else None.
     """
 

@@ -1,0 +1,325 @@
+"""Google Cloud Storage as a store. Knows its client library and HTTP, nothing of what the bytes mean.
+
+Bytes are those at rest: an object stored with `Content-Encoding: gzip` is read as it is stored, so that its size, its
+ranges and its CRC32C are about the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import http.client
+import mimetypes
+import os
+import threading
+from collections.abc import Iterator, MutableSequence
+
+import google.auth
+import google_crc32c
+import requests
+import urllib3
+from google.api_core.exceptions import GoogleAPICallError, RetryError
+from google.api_core.retry import Retry
+from google.auth.credentials import AnonymousCredentials, Credentials
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+from google.auth.exceptions import TransportError as AuthTransportError
+from google.cloud import storage  # type: ignore[import-untyped]
+from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
+from requests.adapters import HTTPAdapter
+
+from pipeline.errors import ChangedError, TransientError, UsageError
+from pipeline.storage.base import Glob, StoredObject, fixed_prefix
+
+EMULATOR = "STORAGE_EMULATOR_HOST"
+FIELDS = "items(name,size,generation,crc32c),nextPageToken"
+FIRST_WAIT = 1.0
+"""Seconds, at most, before the first new try; it doubles with each."""
+
+NO_CREDENTIALS = (
+    "no Google credentials for gs://: run `gcloud auth application-default login`, "
+    "or set GOOGLE_APPLICATION_CREDENTIALS to a key file"
+)
+NO_EXTRA_REQUESTS = "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"
+"""Keeps the client library from asking for each bucket's metadata in a thread of its own."""
+
+PRODUCT_NAME = "/sys/class/dmi/id/product_name"
+"""Says "Google Compute Engine" on Google's machines."""
+
+_BROKEN_CONNECTION = (
+    AuthTransportError,
+    ConnectionError,
+    http.client.HTTPException,
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    urllib3.exceptions.HTTPError,
+)
+_ERRORS = (*_BROKEN_CONNECTION, GoogleAPICallError, RetryError, InvalidResponse, DataCorruption, GoogleAuthError)
+
+
+class GcsStore:
+    """The five verbs on Google Cloud Storage; may be pickled, and used in many threads and after a fork."""
+
+    parallel_reads = 32
+
+    def __init__(self, retry_seconds: float = 120) -> None:
+        """Make a store that tries again for `retry_seconds`, with backoff and jitter, before it gives up."""
+        self._retry_seconds = retry_seconds
+
+    def list(self, pattern: str) -> Iterator[StoredObject]:
+        """Yield an object, the objects under a folder, or a glob's matches; sorted, a page in memory.
+
+        Empty objects whose names end in "/", which some tools leave as folders, are objects like others.
+        """
+        bucket, name = _split(pattern)
+        name = name.rstrip("/")
+        try:
+            with _explained(pattern):
+                found = self._named(bucket, name)
+                first = next(found, None)
+                if first is not None:
+                    yield first
+                    yield from found
+                elif fixed_prefix(name) != name:
+                    yield from self._matching(bucket, name)
+        except FileNotFoundError as error:
+            raise _no_bucket(bucket) from error
+
+    def read(self, location: str, start: int = 0, stop: int | None = None, version: int | None = None) -> bytes:
+        """Return bytes [start, stop) of one generation of an object, in one request."""
+        last = None if stop is None else max(stop, start + 1) - 1  # HTTP has no empty range
+        blob = _blob(location, version)
+        try:
+            with _explained(location):
+                data: bytes = blob.download_as_bytes(
+                    start=start or None, end=last, raw_download=True, retry=self._retry()
+                )
+        except EOFError:
+            return b""
+        except FileNotFoundError as error:
+            if version is None or not self._exists(location):
+                raise
+            raise ChangedError(f"{location!r} was replaced after it was planned") from error
+        return data if stop is None else data[: max(stop - start, 0)]
+
+    def create(self, location: str, data: bytes) -> bool:
+        """Upload an object that must not be there yet.
+
+        An upload that was stored while its answer got lost is tried again and then meets itself. So after a
+        failure on the way "it is there" is an answer only if it is not what we sent, by size and CRC32C. (If
+        somebody else sent the very same bytes at that moment, both return True, and what is stored is as either says.)
+        """
+        failures: list[Exception] = []
+        try:
+            self._upload(location, data, self._retry(failures), generation=0)
+        except FileExistsError:
+            return bool(failures) and self._holds(location, data)
+        return True
+
+    def replace(self, location: str, data: bytes) -> None:
+        """Upload an object; readers see the old one or the new one."""
+        self._upload(location, data, self._retry())
+
+    def delete(self, location: str) -> None:
+        """Remove an object if it is there."""
+        with contextlib.suppress(FileNotFoundError), _explained(location):
+            _blob(location).delete(retry=self._retry())
+
+    def _retry(self, failures: MutableSequence[Exception] | None = None) -> Retry:
+        """Return the way to try again, which notes what failed on the way."""
+
+        def note(error: Exception) -> None:
+            if isinstance(error, InvalidResponse):
+                error.response.close()  # nobody reads it, and unread it keeps its connection
+            if failures is not None:
+                failures.append(error)
+
+        return Retry(predicate=_is_passing, initial=FIRST_WAIT, timeout=self._retry_seconds, on_error=note)
+
+    def _listed(self, bucket: str, prefix: str, limit: int | None = None) -> Iterator[StoredObject]:
+        blobs = _client().list_blobs(bucket, prefix=prefix, max_results=limit, fields=FIELDS, retry=self._retry())
+        for blob in blobs:
+            yield StoredObject(f"gs://{bucket}/{blob.name}", blob.size, blob.generation, _crc32c_of(blob))
+
+    def _named(self, bucket: str, name: str) -> Iterator[StoredObject]:
+        """Yield the object of a name, then what lies under it as under a folder; everything for no name."""
+        if not name:
+            yield from self._listed(bucket, "")
+            return
+        for stored in self._listed(bucket, name, limit=1):  # nothing with this prefix sorts before the name itself
+            if stored.location == f"gs://{bucket}/{name}":
+                yield stored
+        yield from self._listed(bucket, name + "/")
+
+    def _matching(self, bucket: str, pattern: str) -> Iterator[StoredObject]:
+        glob = Glob(pattern)
+        root = len(f"gs://{bucket}/")
+        for stored in self._listed(bucket, fixed_prefix(pattern)):
+            if glob.matches(stored.location[root:]):
+                yield stored
+
+    def _upload(self, location: str, data: bytes, retry: Retry, generation: int | None = None) -> None:
+        blob = _blob(location)
+        content_type, encoding = mimetypes.guess_type(blob.name)
+        if content_type is None or encoding is not None:
+            content_type = "application/octet-stream"
+        try:
+            with _explained(location):
+                blob.upload_from_string(data, content_type=content_type, if_generation_match=generation, retry=retry)
+        except FileNotFoundError as error:
+            raise _no_bucket(blob.bucket.name) from error
+
+    def _exists(self, location: str) -> bool:
+        with _explained(location):
+            return bool(_blob(location).exists(retry=self._retry()))
+
+    def _holds(self, location: str, data: bytes) -> bool:
+        blob = _blob(location)
+        with contextlib.suppress(FileNotFoundError), _explained(location):
+            blob.reload(retry=self._retry())
+            return (blob.size, _crc32c_of(blob)) == (len(data), google_crc32c.value(data))
+        return False
+
+
+def _blob(location: str, generation: int | None = None) -> storage.Blob:
+    bucket, name = _split(location)
+    if not name:
+        raise UsageError(f"{location!r} is a bucket, not an object in it")
+    return _client().bucket(bucket).blob(name, generation=generation)
+
+
+def _crc32c_of(blob: storage.Blob) -> int | None:
+    return int.from_bytes(base64.b64decode(blob.crc32c), "big") if blob.crc32c else None
+
+
+def _split(location: str) -> tuple[str, str]:
+    bucket, _, name = location.removeprefix("gs://").partition("/")
+    if not bucket or fixed_prefix(bucket) != bucket:
+        raise UsageError(f"{location!r} names no bucket: gs://bucket/name, with wildcards in the name only")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{location!r} is not UTF-8, as every name in Google Cloud Storage is") from error
+    return bucket, name
+
+
+def _no_bucket(bucket: str) -> UsageError:
+    return UsageError(f"there is no bucket gs://{bucket}: create it, or correct its name")
+
+
+def _status(error: BaseException | None) -> int | None:
+    if isinstance(error, GoogleAPICallError):
+        return None if error.code is None else int(error.code)
+    if isinstance(error, InvalidResponse):
+        return int(error.response.status_code)
+    return None
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Return whether trying again may help."""
+    status = _status(error)
+    if status is not None:
+        return status in (408, 429) or status >= 500
+    return isinstance(error, _BROKEN_CONNECTION) or bool(isinstance(error, GoogleAuthError) and error.retryable)
+
+
+def _meaning(error: Exception, location: str) -> Exception:
+    """Return what a failure of the client library means."""
+    cause = error.cause if isinstance(error, RetryError) and error.cause else error
+    status = _status(cause)
+    what = f"HTTP {status}" if status else type(cause).__name__
+    if _is_passing(cause) or status == 410 or isinstance(cause, (RetryError, DataCorruption)):  # 410: a lost upload
+        return TransientError(f"{what} at {location!r}")
+    text = " ".join(f"{what}: {getattr(cause, 'message', cause)}".split())
+    if status == 404:
+        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), location)
+    if status == 412:
+        return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), location)
+    if status == 416:
+        return EOFError(text)
+    if status in (401, 403) or isinstance(cause, GoogleAuthError):
+        return PermissionError(errno.EACCES, text, location)
+    return UsageError(f"{location!r} cannot be: {text}") if status == 400 else error
+
+
+@contextlib.contextmanager
+def _explained(location: str) -> Iterator[None]:
+    try:
+        yield
+    except _ERRORS as error:
+        meaning = _meaning(error, location)
+        if meaning is error:
+            raise
+        raise meaning from error
+
+
+_clients: dict[int, storage.Client] = {}
+_locks: dict[int, threading.Lock] = {}
+
+
+def _client() -> storage.Client:
+    """Return this process's client; a forked child makes its own, as connections cannot be shared."""
+    process = os.getpid()
+    client = _clients.get(process)
+    if client is None:
+        with _locks.setdefault(process, threading.Lock()):
+            client = _clients.get(process) or _connect()
+            _clients[process] = client
+    return client
+
+
+def disconnect() -> None:
+    """Close this process's connections; the next call makes new ones, with the credentials of then."""
+    client = _clients.pop(os.getpid(), None)
+    if client is not None:
+        client.close()
+
+
+def _connect() -> storage.Client:
+    os.environ.setdefault(NO_EXTRA_REQUESTS, "true")
+    if os.environ.get(EMULATOR):
+        client = storage.Client(project=None, credentials=AnonymousCredentials())  # type: ignore[no-untyped-call]
+    else:
+        credentials, project = _credentials()
+        client = storage.Client(project=project, credentials=credentials)
+    session = client._http
+    if not session.is_mtls:  # the session of mutual TLS has an adapter of its own
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(pool_maxsize=2 * GcsStore.parallel_reads))
+    # Looking for proxies in the environment costs as much CPU as all the rest of a small read: look once.
+    session.proxies.update(requests.utils.get_environ_proxies(client.api_endpoint))
+    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    session.trust_env = False
+    return client
+
+
+def _credentials() -> tuple[Credentials, str | None]:
+    """Return the default credentials, or say at once that there are none, which google.auth needs 20 s for."""
+    folder = os.environ.get("CLOUDSDK_CONFIG") or os.path.expanduser("~/.config/gcloud")
+    login = os.path.join(folder, "application_default_credentials.json")
+    if not (os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or os.path.exists(login) or _on_google_cloud()):
+        raise UsageError(NO_CREDENTIALS)
+    try:
+        return google.auth.default(scopes=storage.Client.SCOPE)
+    except DefaultCredentialsError as error:
+        raise UsageError(f"{NO_CREDENTIALS} ({' '.join(str(error).split())})") from error
+
+
+def _on_google_cloud() -> bool:
+    """Return whether this machine has a metadata server, which lends credentials."""
+    if os.environ.get("NO_GCE_CHECK") == "true":
+        return False
+    with contextlib.suppress(OSError), open(PRODUCT_NAME, encoding="utf-8") as product:
+        if product.read().startswith("Google"):
+            return True
+    for _ in range(2):
+        server = http.client.HTTPConnection(os.environ.get("GCE_METADATA_IP", "169.254.169.254"), timeout=1)
+        try:
+            server.request("GET", "/", headers={"Metadata-Flavor": "Google"})
+            return server.getresponse().headers.get("Metadata-Flavor") == "Google"
+        except (OSError, http.client.HTTPException):
+            continue
+        finally:
+            server.close()
+    return False

@@ -1,0 +1,269 @@
+"""Google Cloud Storage on loopback, as fixtures: `emulator`, and `gcs_bucket`, the location of an empty bucket.
+
+The PyPI package gcp-storage-emulator, in threads of this process, made stricter where it is more lenient than the
+real thing: preconditions and generations hold, listings come in pages, a range behind the end is refused, names are
+exact, a finished upload answers again. And it can be told to fail.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from re import fullmatch
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from gcp_storage_emulator.exceptions import NotFound
+from gcp_storage_emulator.handlers import buckets, objects
+from gcp_storage_emulator.server import HANDLERS, Request, Response
+from gcp_storage_emulator.storage import Storage, _FileStore
+
+from pipeline.storage import gcs
+
+_numbers = itertools.count()
+
+
+@dataclass
+class Fault:
+    """What happens to the next `times` requests whose line, as "GET /path?query", contains `to`.
+
+    Attributes:
+        status: what is answered; 0 hangs up instead.
+        carried_out: whether the request takes effect before that.
+        cut: answer truthfully, but hang up after this many bytes of the body.
+    """
+
+    to: str
+    status: int = 503
+    times: int = 1
+    carried_out: bool = False
+    cut: int | None = None
+
+
+class Emulator:
+    """The server, what it was asked, and what it shall do wrong."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.storage = _Memory()
+        self.reset()
+        self._server = _Server(("127.0.0.1", 0), partial(_Handler, self))
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def reset(self) -> None:
+        self.page_size = 1000
+        self.requests: list[str] = []
+        self.faults: list[Fault] = []
+        self.finished: dict[str, Any] = {}
+        self.storage.wipe()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def bucket(self) -> str:
+        """Make an empty bucket and return its location."""
+        name = f"bucket-{next(_numbers)}"
+        buckets.create_bucket(name, self.storage)
+        return f"gs://{name}"
+
+    def count(self, of: str) -> int:
+        """Return how many requests had this in their line, as "GET /path?query", unquoted."""
+        return sum(of in line for line in self.requests)
+
+    def fail(self, to: str, **how: Any) -> None:
+        self.faults.append(Fault(to, **how))
+
+    def asked(self, line: str) -> Fault | None:
+        """Log a request and return what shall go wrong with it."""
+        with self.lock:
+            self.requests.append(line)
+            for fault in self.faults:
+                if fault.times and fault.to in line:
+                    fault.times -= 1
+                    return fault
+        return None
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hung up is none of ours."""
+
+
+class _Memory(Storage):  # type: ignore[misc]
+    """The package's store, with names kept as they are and without a dump of everything at each write."""
+
+    def __init__(self) -> None:
+        super().__init__(use_memory_fs=True)
+        self._store = _Exact(use_memory=True)
+
+    def _object_path(self, bucket_name: str, file_name: str) -> str:
+        return f"{bucket_name}/{file_name}"
+
+    def _write_config_to_file(self) -> None:
+        pass
+
+
+class _Exact(_FileStore):  # type: ignore[misc]
+    @staticmethod
+    def _norm(path: str) -> str:
+        return path
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer in one piece: in two, the second waits 40 ms for TCP
+
+    def __init__(self, emulator: Emulator, *args: Any) -> None:
+        self.emulator = emulator
+        super().__init__(*args)
+
+    def do_GET(self) -> None:
+        self._answer("GET")
+
+    def do_POST(self) -> None:
+        self._answer("POST")
+
+    def do_PUT(self) -> None:
+        self._answer("PUT")
+
+    def do_DELETE(self) -> None:
+        self._answer("DELETE")
+
+    def do_PATCH(self) -> None:
+        self._answer("PATCH")
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        pass
+
+    def _answer(self, method: str) -> None:
+        request, response = Request(self, method), Response(self)
+        _ = request.data  # read the body in any case: the connection is used again
+        fault = self.emulator.asked(f"{method} {unquote(self.path)}")
+        if fault is None or fault.carried_out or fault.cut is not None:
+            self._carry_out(method, request, response)
+        if fault is None:
+            response.close()
+            return
+        self.close_connection = True
+        if fault.cut is not None:
+            self._cut_short(response, fault.cut)
+        elif fault.status:
+            _refuse(Response(self), HTTPStatus(fault.status)).close()
+
+    def _carry_out(self, method: str, request: Request, response: Response) -> None:
+        for pattern, handlers in HANDLERS:
+            match = fullmatch(pattern, request.path)
+            if match and method in handlers:
+                request.set_match(match)
+                with self.emulator.lock:
+                    _strictly(handlers[method], request, response, self.emulator)
+                return
+        _refuse(response, HTTPStatus.NOT_IMPLEMENTED)
+
+    def _cut_short(self, response: Response, size: int) -> None:
+        content = response._content
+        self.send_response(response.status.value)
+        for name, value in response._headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content[:size])
+
+
+def _strictly(handler: Callable[..., None], request: Request, response: Response, emulator: Emulator) -> None:
+    """Carry out a request under the rules of the real thing."""
+    session = request.query.get("upload_id", [""])[0]
+    if session in emulator.finished:
+        response.json(emulator.finished[session])
+        return
+    bucket, name = _target(request, emulator.storage)
+    generation = _generation(emulator.storage, bucket, name)
+    wanted = request.query.get("generation")
+    if wanted and int(wanted[0]) != generation:
+        _refuse(response, HTTPStatus.NOT_FOUND)
+        return
+    match = request.query.get("ifGenerationMatch")
+    if match and int(match[0]) != generation:
+        _refuse(response, HTTPStatus.PRECONDITION_FAILED)
+        return
+    handler(request, response, emulator.storage)
+    if session and session not in emulator.storage.resumable and response.status == HTTPStatus.OK:
+        emulator.finished[session] = json.loads(response._content)
+    if handler is objects.ls and response.status == HTTPStatus.OK:
+        _page(request, response, emulator.page_size)
+    if response.status == HTTPStatus.PARTIAL_CONTENT and not response._content:
+        _refuse(response, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+
+
+def _target(request: Request, storage: Storage) -> tuple[str, str]:
+    """Return the bucket and name that the preconditions of a request are about."""
+    place = request.params
+    if "upload_id" in request.query:
+        session = storage.resumable.get(request.query["upload_id"][0], {})
+        return session.get("bucket", ""), session.get("name", "")
+    if "dest_object_id" in place:
+        return place["dest_bucket_name"], place["dest_object_id"]
+    if "object_id" in place:
+        return place["bucket_name"], place["object_id"]
+    data = request.data if isinstance(request.data, dict) else {}
+    name = request.query.get("name", [data.get("meta", data).get("name")])[0]
+    return place.get("bucket_name", ""), name or ""
+
+
+def _generation(storage: Storage, bucket: str, name: str) -> int:
+    try:
+        return int(storage.get_file_obj(bucket, name)["generation"])
+    except NotFound:
+        return 0
+
+
+def _page(request: Request, response: Response, page_size: int) -> None:
+    listing = json.loads(response._content)
+    after = request.query.get("pageToken", [""])[0]
+    size = min(page_size, int(request.query.get("maxResults", [page_size])[0]))
+    items = [item for item in listing["items"] if item["name"] > after]
+    listing["items"] = items[:size]
+    if len(items) > size:
+        listing["nextPageToken"] = items[size - 1]["name"]
+    response.json(listing)
+
+
+def _refuse(response: Response, status: HTTPStatus) -> Response:
+    response.status = status
+    response.json({"error": {"code": status.value, "message": status.phrase, "errors": []}})
+    return response
+
+
+@pytest.fixture(scope="session")
+def emulator_server() -> Iterator[Emulator]:
+    server = Emulator()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def emulator(emulator_server: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """The emulator, empty, in the place of Google Cloud Storage."""
+    emulator_server.reset()
+    monkeypatch.setenv(gcs.EMULATOR, emulator_server.url)
+    monkeypatch.setattr(gcs, "FIRST_WAIT", 0.01)
+    gcs.disconnect()
+    yield emulator_server
+    gcs.disconnect()
+
+
+@pytest.fixture
+def gcs_bucket(emulator: Emulator) -> str:
+    """The location of an empty bucket."""
+    return emulator.bucket()
