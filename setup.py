@@ -29,12 +29,15 @@ setup(
         "demo": ["scikit-learn>=1.4"],
         "dev": [
             "build>=1.2",
-            "gcp-storage-emulator>=2024.8.3",
+            "cryptography>=42",
+            "gcp-storage-emulator>=2026.7",
             "hypothesis>=6.100",
             "mypy>=1.15",
             "pytest>=8.3",
+            "requests>=2.32",
             "ruff>=0.12",
             "scikit-learn>=1.4",
+            "types-protobuf>=5.29",
         ],
     },
 )

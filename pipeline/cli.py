@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
@@ -39,8 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("nightscore score: interrupted; what is committed stays, run the same command to go on", file=sys.stderr)
-        sys.stderr.flush()
-        os._exit(130)  # the runner's threads would score on; every file is whole at any moment
+        return 130
 
 
 def _score(arguments: Sequence[str]) -> int:
@@ -51,9 +51,9 @@ def _score(arguments: Sequence[str]) -> int:
         run = job.prepare(asked.options)
         record = job.run_job(asked, run)
     code: int = record["verdict"]["exit_code"]
-    complete = not record["unfinished_units"] and record["images"]
-    figures = json.loads(storage.read(run.result("summary.json"))) if complete else None
-    show_result(Console(), record, figures, run.options.output.rstrip("/"))
+    if record["complete"]:
+        figures = json.loads(storage.read(run.result("summary.json")))
+        show_result(Console(), record, figures, run.options.output.rstrip("/"))
     for reason in record["verdict"]["reasons"]:
         print(f"nightscore score: {reason}", file=sys.stderr)
     return code
@@ -65,9 +65,10 @@ def _calm() -> Iterator[None]:
     from pipeline import predict
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # a bad image is a row, not a warning
     predict.import_context = stderr_silenced
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what a step raises reaches us
     yield
 
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage
-from pipeline.errors import DamagedPartError
+from pipeline.errors import DamagedPartError, TransientError
 from pipeline.metrics import Metrics, measure
 from pipeline.rows import read_part
 from pipeline.run import Run
@@ -26,6 +26,9 @@ from pipeline.units import WorkUnit
 
 EXAMPLES = 8
 """Most confident mistakes that a receipt names."""
+
+ATTEMPTS = 3
+"""How often a commit is tried while others remove what it finds."""
 
 FAILURE_EXAMPLES = 3
 """Failed images that a receipt names, for each stage and code."""
@@ -134,14 +137,15 @@ def commit(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
     """Store the unit's part and receipt, or adopt those of whoever was first; return what is stored.
 
     Raises:
-        DamagedPartError: rows and images differ in number, or what others stored vanishes as we look.
+        DamagedPartError: rows and images differ in number; nothing is stored.
+        TransientError: other runs remove what is stored as soon as it is.
     """
-    if storage.create(run.part(unit.id), part):
-        return _sign(unit, part, run, aside)
-    receipt = _adopt(unit, run, aside)
-    if receipt is None:
-        raise DamagedPartError(f"part of unit {unit.id} was removed by another run while this one adopted it")
-    return receipt
+    receipt = _receipt_of(unit, part, run, aside)
+    for _ in range(ATTEMPTS):
+        stored = _store(receipt, run) if storage.create(run.part(unit.id), part) else _adopt(unit, run, aside)
+        if stored is not None:
+            return stored
+    raise TransientError(f"part of unit {unit.id} is removed by another run into {run.output}")
 
 
 def discard(unit: WorkUnit, run: Run) -> None:
@@ -153,7 +157,7 @@ def discard(unit: WorkUnit, run: Run) -> None:
 def _adopt(unit: WorkUnit, run: Run, aside: Aside) -> Receipt | None:
     """Return the receipt of the part that is there; None, and nothing left, where it is missing or damaged."""
     try:
-        return _sign(unit, storage.read(run.part(unit.id)), run, aside)
+        return _store(_receipt_of(unit, storage.read(run.part(unit.id)), run, aside), run)
     except FileNotFoundError:
         return None
     except DamagedPartError:
@@ -161,12 +165,17 @@ def _adopt(unit: WorkUnit, run: Run, aside: Aside) -> Receipt | None:
         return None
 
 
-def _sign(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
+def _receipt_of(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
+    """Return the receipt that a part's bytes deserve.
+
+    Raises:
+        DamagedPartError: they are no part, or not of as many rows as the unit has images.
+    """
     rows = read_part(part, run.options.format)
     if unit.images is not None and len(rows) != unit.images:
         raise DamagedPartError(f"unit {unit.id} has {unit.images} images but its part has {len(rows)} rows")
     mistakes = _mistakes(rows)
-    receipt = Receipt(
+    return Receipt(
         unit=unit.id,
         rows=len(rows),
         crc32c=google_crc32c.value(part),
@@ -175,9 +184,23 @@ def _sign(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
         failures=list(_failures(rows)),
         aside=aside.only(mistake["row"] for mistake in mistakes),
     )
-    if storage.create(run.receipt(unit.id), receipt.to_json()):
+
+
+def _store(receipt: Receipt, run: Run) -> Receipt | None:
+    """Create a receipt and return the one that is there then; None if it is removed meanwhile, or damaged."""
+    location = run.receipt(receipt.unit)
+    if storage.create(location, receipt.to_json()):
         return receipt
-    return Receipt.from_json(storage.read(run.receipt(unit.id)))
+    try:
+        there = Receipt.from_json(storage.read(location))
+    except FileNotFoundError:
+        return None
+    except DamagedPartError:
+        there = None
+    if there != receipt:  # not the receipt of the part that is there
+        storage.delete(location)
+        return None
+    return there
 
 
 def _check(receipt: Receipt, unit: WorkUnit, run: Run) -> None:

@@ -53,7 +53,8 @@ def finish(summary: Summary, run: Run) -> dict[str, Any]:
     )
     code, reasons = verdict(summary, run, None if summary.stopped else totals.total, lost)
     record = _record(summary, run, totals, code, reasons)
-    if summary.units == len(planned) and not lost:
+    record["complete"] = summary.units == len(planned) and not summary.unfinished and not lost
+    if record["complete"]:
         content = figures(summary, run)
         storage.replace(run.result("summary.json"), _json(content))
         storage.replace(run.result("report.html"), report(content, record, summary.thumbnails).encode())

@@ -31,6 +31,7 @@ LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner",
 """All of them mean Beam's FnApiRunner in this process: no download, no socket."""
 
 _RAISED = re.compile(r"pipeline\.errors\.(\w+): (.*?)(?: \[while running '[^']*'\])*$", re.MULTILINE)
+_INTERRUPTED = re.compile(r"KeyboardInterrupt(?: \[while running '[^']*'\])+\s*$")
 
 
 class ScoringOptions(PipelineOptions):
@@ -149,6 +150,7 @@ def run_job(job: Job, run: Run) -> dict[str, Any]:
     """Run the pipeline to its end and return the run's record.
 
     Raises:
+        KeyboardInterrupt: a person interrupted a local run; what was under way has ended.
         NightscoreError: a step raised one.
         RuntimeError: a step raised something else: a bug.
     """
@@ -163,8 +165,10 @@ def run_job(job: Job, run: Run) -> dict[str, Any]:
     return record
 
 
-def _original(error: RuntimeError) -> Exception:
-    """Return the error of ours that a runner reports as text, or the runner's own."""
+def _original(error: RuntimeError) -> BaseException:
+    """Return the interrupt or the error of ours that a runner reports as text, or the runner's own."""
+    if _INTERRUPTED.search(str(error)):
+        return KeyboardInterrupt()
     found = _RAISED.findall(str(error))
     kind = getattr(errors, found[-1][0], None) if found else None
     return kind(found[-1][1]) if kind is not None and issubclass(kind, NightscoreError) else error

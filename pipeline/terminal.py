@@ -86,62 +86,62 @@ def _lines(console: Console, stop: threading.Event) -> None:
 
 
 class _Meter:
-    """The rate since the first image was scored."""
+    """The rate since the last moment at which nothing was scored yet."""
 
     def __init__(self) -> None:
-        self._start: tuple[float, int] | None = None
+        self._start = time.monotonic()
 
     def rate(self, count: Count) -> float:
         now = time.monotonic()
-        if self._start is None and count.scored:
-            self._start = now, count.scored
-        if self._start is None or now == self._start[0]:
-            return 0.0
-        return (count.scored - self._start[1]) / (now - self._start[0])
+        if not count.scored:
+            self._start = now
+        return count.scored / (now - self._start) if now > self._start else 0.0
 
 
 def _of_total(count: Count) -> str:
     return f"{count.done:,} of {count.total:,}" if count.total is not None else f"{count.done:,}"
 
 
-def show_result(console: Console, record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: str) -> None:
-    """Print the run's outcome: figures where every unit is done, the reasons where something is wrong."""
-    if figures is not None:
-        console.print(_overview(record, figures))
-        if figures["labelled"] and len(figures["per_class"]) <= SHOWN_CLASSES:
-            console.print(_classes(figures))
-        for failure in figures["failure_examples"]:
-            reason = f"{failure['stage']} {failure['code']}: {failure['message']}"
-            console.print(f"  failed: {escape(failure['key'])}: {escape(reason)}", highlight=False, soft_wrap=True)
-        console.print(f"predictions  {escape(output)}/predictions", highlight=False, soft_wrap=True)
-        console.print(f"report       {escape(output)}/report.html", highlight=False, soft_wrap=True)
-
-
-def _overview(record: Mapping[str, Any], figures: Mapping[str, Any]) -> Table:
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="dim")
-    table.add_column()
-    kept = f", {record['kept']:,} kept from earlier runs" if record["kept"] else ""
-    rate = f", {record['images_per_second']:,.0f} images/s with start-up" if record["scored"] else ""
-    table.add_row("images", f"{figures['images']:,} in {record['seconds']:.1f} s{rate}{kept}")
-    table.add_row("scored", f"{figures['scored']:,}")
-    reasons = ", ".join(f"{f['images']:,} {f['code']} in {f['stage']}" for f in figures["failures"])
-    table.add_row("failed", f"{figures['failed']:,}" + (f" ({reasons})" if reasons else ""))
-    for reason, n in record["plan"]["skipped"].items():
-        table.add_row("skipped", f"{n:,} {reason}")
+def show_result(console: Console, record: Mapping[str, Any], figures: Mapping[str, Any], output: str) -> None:
+    """Print the figures of a run in which every unit is done, and where its results are."""
+    lines = [*_overview(record, figures)]
     if figures["labelled"]:
-        low, high = figures["accuracy_interval_95"]
-        table.add_row("labelled", f"{figures['labelled']:,}")
-        table.add_row("accuracy", f"{figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})")
-        table.add_row(f"top-{figures['top_k']}", f"{figures['top_k_accuracy']:.4f}")
-        table.add_row("log loss", f"{figures['log_loss']:.4f}")
-        table.add_row("ECE", f"{figures['expected_calibration_error']:.4f}")
-    if figures["unknown_labels"]:
-        table.add_row("unknown", f"{figures['unknown_labels']:,} labels are not classes of the model")
+        lines += _quality(figures)
     if figures["unlabelled"]:
         top = sorted(figures["unlabelled_predicted"].items(), key=lambda item: -item[1])[:5]
-        table.add_row("unlabelled", f"{figures['unlabelled']:,}: " + ", ".join(f"{escape(c)} {n:,}" for c, n in top))
-    return table
+        shown = ", ".join(f"{n:,} as {name!r}" for name, n in top)
+        lines.append(("unlabelled", f"{figures['unlabelled']:,}, most of them predicted {shown}"))
+    for name, text in lines:
+        console.print(f"[dim]{name:<12}[/] {escape(text)}", highlight=False, soft_wrap=True)
+    if figures["labelled"] and len(figures["per_class"]) <= SHOWN_CLASSES:
+        console.print(_classes(figures))
+    for failure in figures["failure_examples"]:
+        text = f"{failure['key']}: {failure['stage']} {failure['code']}: {failure['message']}"
+        console.print(f"[dim]failed[/]       {escape(text)}", highlight=False, soft_wrap=True)
+    for name, path in (("predictions", "predictions"), ("report", "report.html")):
+        console.print(f"[dim]{name:<12}[/] {escape(output)}/{path}", highlight=False, soft_wrap=True)
+
+
+def _overview(record: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    kept = f", {record['kept']:,} kept from earlier runs" if record["kept"] else ""
+    rate = f", {record['images_per_second']:,.0f} images/s with start-up" if record["scored"] else ""
+    yield "images", f"{figures['images']:,} in {record['seconds']:.1f} s{rate}{kept}"
+    yield "scored", f"{figures['scored']:,}"
+    reasons = ", ".join(f"{f['images']:,} {f['code']} in {f['stage']}" for f in figures["failures"])
+    yield "failed", f"{figures['failed']:,}" + (f" ({reasons})" if reasons else "")
+    for reason, n in record["plan"]["skipped"].items():
+        yield "skipped", f"{n:,} {reason}"
+    if figures["unknown_labels"]:
+        yield "unknown", f"{figures['unknown_labels']:,} labels are not classes of the model"
+
+
+def _quality(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    low, high = figures["accuracy_interval_95"]
+    yield "labelled", f"{figures['labelled']:,}"
+    yield "accuracy", f"{figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})"
+    yield f"top-{figures['top_k']}", f"{figures['top_k_accuracy']:.4f}"
+    yield "log loss", f"{figures['log_loss']:.4f}"
+    yield "ECE", f"{figures['expected_calibration_error']:.4f} (expected calibration error)"
 
 
 def _classes(figures: Mapping[str, Any]) -> Table:

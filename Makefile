@@ -1,0 +1,38 @@
+# nightscore: `make demo` and `make test` need Python 3.10 to 3.13 and the package index, nothing else.
+
+PYTHON ?= python3
+VENV ?= .venv
+DATASET ?= digits
+DATA_DIR ?=
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint heavy clean
+
+demo: $(VENV)/.demo
+	$(BIN)/nightscore demo --dataset $(DATASET) $(if $(DATA_DIR),--data_dir "$(DATA_DIR)") --output demo
+
+test: lint
+	$(BIN)/python -m pytest -q -m "not heavy"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+heavy: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -m heavy
+
+$(VENV)/bin/pip:
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14) and "nightscore needs Python 3.10 to 3.13; say which with: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: setup.py constraints.txt | $(VENV)/bin/pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	touch $@
+
+$(VENV)/.dev: setup.py constraints.txt | $(VENV)/bin/pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info

@@ -1,0 +1,103 @@
+"""Real files and a real model for all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from gcs_emulator import emulator, emulator_server, gcs_bucket  # noqa: F401 - fixtures
+
+from model_training.datasets import RawImages, from_raw, raw_images
+from pipeline.model_dir import read_spec
+from pipeline.options import ScoreOptions
+from pipeline.rows import read_part
+from pipeline.run import Run
+
+
+@pytest.fixture(scope="session")
+def digits() -> RawImages:
+    return raw_images("digits")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory, digits: RawImages) -> str:
+    """The seed's CNN after two epochs of digits."""
+    from model_training.build import build
+    from model_training.training import Recipe
+
+    location = str(tmp_path_factory.mktemp("model") / "digits")
+    build(from_raw(digits), Recipe(epochs=2), location)
+    return location
+
+
+WriteImages = Callable[..., Path]
+
+
+@pytest.fixture
+def write_images(tmp_path: Path, digits: RawImages) -> WriteImages:
+    """Write the first n digits as PNG files in class folders; returns the archive's folder."""
+
+    def write(n: int = 40, name: str = "archive", start: int = 0) -> Path:
+        folder = tmp_path / name
+        for i in range(start, start + n):
+            path = folder / str(digits.labels[i]) / f"{i:05d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(digits.encoded(i))
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def write_records(tmp_path: Path, digits: RawImages) -> WriteImages:
+    """Write n digits as a TFRecord file by TensorFlow's own writer; returns its path."""
+
+    def write(
+        n: int = 40,
+        name: str = "digits.tfrecord",
+        compression: str = "",
+        start: int = 0,
+        keys: Sequence[str] = ("image/encoded", "image/class/label"),
+    ) -> Path:
+        import tensorflow as tf
+
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tf.io.TFRecordWriter(str(path), compression) as writer:
+            for i in range(start, start + n):
+                feature = {
+                    keys[0]: tf.train.Feature(bytes_list=tf.train.BytesList(value=[digits.encoded(i)])),
+                    keys[1]: tf.train.Feature(int64_list=tf.train.Int64List(value=[int(digits.labels[i])])),
+                }
+                example = tf.train.Example(features=tf.train.Features(feature=feature))
+                writer.write(example.SerializeToString())
+        return path
+
+    return write
+
+
+MakeRun = Callable[..., Run]
+
+
+@pytest.fixture
+def make_run(tiny_model: str, tmp_path: Path) -> MakeRun:
+    """Return a run over inputs that has not started, by default into tmp_path/night."""
+
+    def make(*inputs: Path | str, output: Path | str | None = None, name: str = "run-1", **options: Any) -> Run:
+        chosen = ScoreOptions(
+            input=tuple(map(str, inputs)), model=tiny_model, output=str(output or tmp_path / "night"), **options
+        )
+        return Run(name, chosen, read_spec(tiny_model))
+
+    return make
+
+
+def rows_of(output: Path | str) -> list[dict[str, Any]]:
+    """Return all rows of an OUTPUT's table, in its order."""
+    parts = Path(output, "table.txt").read_text().split("\n")[:-1]
+    tables = [read_part(Path(p).read_bytes(), "jsonl" if p.endswith("jsonl") else "parquet") for p in parts]
+    rows: list[dict[str, Any]] = pa.concat_tables(tables).to_pylist()
+    return rows

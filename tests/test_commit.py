@@ -1,0 +1,159 @@
+"""Parts and receipts: created once, adopted, found damaged, redone."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import MakeRun, WriteImages
+
+from pipeline import plan
+from pipeline.commit import Aside, Receipt, commit, committed, recall
+from pipeline.errors import DamagedPartError
+from pipeline.run import Run
+from pipeline.score import score
+from pipeline.units import WorkUnit
+
+
+@pytest.fixture
+def run(make_run: MakeRun, write_images: WriteImages) -> Run:
+    return make_run(write_images(20))
+
+
+@pytest.fixture
+def unit(run: Run) -> WorkUnit:
+    (unit,) = plan.plan_units(run, Counter())
+    return unit
+
+
+def files(run: Run) -> dict[str, bytes]:
+    return {str(p.relative_to(run.output)): p.read_bytes() for p in Path(run.output).rglob("*") if p.is_file()}
+
+
+def done(unit: WorkUnit, run: Run) -> Receipt:
+    (receipt,) = score([unit], run)
+    assert isinstance(receipt, Receipt)
+    return receipt
+
+
+def test_receipt_survives_its_file(unit: WorkUnit, run: Run) -> None:
+    receipt = done(unit, run)
+    assert not receipt.kept
+    again = recall(unit, run)
+    assert again == receipt
+    assert again is not None
+    assert again.kept
+    assert again.aside.thumbnails == receipt.aside.thumbnails
+    assert again.aside.seconds == pytest.approx(receipt.aside.seconds, abs=1e-3)
+    assert committed(run) == {unit.id}
+
+
+def test_nothing_is_recalled_where_nothing_is(unit: WorkUnit, run: Run) -> None:
+    assert recall(unit, run) is None
+    assert committed(run) == set()
+
+
+def test_second_commit_adopts_the_first_ones_part(unit: WorkUnit, run: Run) -> None:
+    receipt = done(unit, run)
+    before = files(run)
+    table = pq.read_table(run.part(unit.id))
+    late = table.set_column(6, "score", [[score * 0.999 for score in table["score"].to_pylist()]]).cast(table.schema)
+    pq.write_table(late, f"{run.output}/late.parquet")
+    data = Path(run.output, "late.parquet").read_bytes()
+    Path(run.output, "late.parquet").unlink()
+    assert commit(unit, data, run, Aside(1.0)) == receipt
+    assert files(run) == before
+
+
+def test_part_without_receipt_is_adopted_without_scoring(unit: WorkUnit, run: Run) -> None:
+    receipt = done(unit, run)
+    Path(run.receipt(unit.id)).unlink()
+    assert recall(unit, run) == receipt
+    assert committed(run) == {unit.id}
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def flipped(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def foreign(path: Path) -> None:
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "unit": "0" * 32}))
+
+
+@pytest.mark.parametrize(
+    ("what", "damage"),
+    [
+        ("part", Path.unlink),
+        ("part", truncated),
+        ("part", flipped),
+        ("part", emptied),
+        ("receipt", truncated),
+        ("receipt", emptied),
+        ("receipt", foreign),
+    ],
+)
+def test_damage_is_removed_and_scored_anew_to_the_same_bytes(
+    unit: WorkUnit, run: Run, what: str, damage: object
+) -> None:
+    receipt = done(unit, run)
+    part = Path(run.part(unit.id)).read_bytes()
+    damage(Path(run.part(unit.id) if what == "part" else run.receipt(unit.id)))  # type: ignore[operator]
+    assert recall(unit, run) is None
+    assert files(run) == {}
+    assert done(unit, run) == receipt
+    assert Path(run.part(unit.id)).read_bytes() == part
+
+
+def test_part_with_a_row_too_few_is_not_adopted(unit: WorkUnit, run: Run) -> None:
+    done(unit, run)
+    Path(run.receipt(unit.id)).unlink()
+    table = pq.read_table(run.part(unit.id))
+    pq.write_table(table.slice(1), run.part(unit.id))
+    assert recall(unit, run) is None
+    assert not Path(run.part(unit.id)).exists()
+
+
+def test_commit_refuses_rows_that_are_not_the_units(unit: WorkUnit, run: Run) -> None:
+    done(unit, run)
+    part = Path(run.part(unit.id)).read_bytes()
+    with pytest.raises(DamagedPartError, match="21 images but its part has 20 rows"):
+        commit(replace(unit, id="f" * 32, images=21), part, run, Aside())
+
+
+def test_receipt_names_the_most_confident_mistakes_and_an_example_of_every_failure(
+    run: Run, unit: WorkUnit, write_images: WriteImages, make_run: MakeRun
+) -> None:
+    archive = write_images(300, "wrong")
+    for i in range(5):
+        (archive / "7" / f"broken{i}.png").write_bytes(b"no")
+    run = make_run(archive)
+    for folder in sorted(archive.iterdir()):
+        folder.rename(archive / f"x{folder.name}")
+    for folder in sorted(archive.iterdir()):
+        folder.rename(archive / str((int(folder.name[1:]) + 1) % 10))
+    (unit,) = plan.plan_units(run, Counter())
+    receipt = done(unit, run)
+    scores = [mistake["score"] for mistake in receipt.mistakes]
+    assert len(scores) == 8
+    assert scores == sorted(scores, reverse=True)
+    wrong = receipt.metrics.labelled - receipt.metrics.correct
+    assert wrong > 200
+    assert receipt.aside.thumbnails
+    assert set(receipt.aside.thumbnails) <= {mistake["row"] for mistake in receipt.mistakes}
+    assert all(png.startswith(b"\x89PNG") for png in receipt.aside.thumbnails.values())
+    assert [(f["stage"], f["code"]) for f in receipt.failures] == [("preprocess", "INVALID_ARGUMENT")] * 3

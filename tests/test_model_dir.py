@@ -1,0 +1,133 @@
+"""The model directory's names, JSON and identity."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import storage
+from pipeline.errors import UsageError
+from pipeline.model_dir import (
+    GOLDEN,
+    SPEC,
+    InputSpec,
+    ModelSpec,
+    check_model,
+    local_copy,
+    model_id,
+    read_golden,
+    read_spec,
+)
+
+FILES = [("saved_model.pb", b"graph"), ("variables/variables.index", b"index")]
+
+
+@pytest.fixture
+def model(tiny_model: str, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model, tmp_path / "model"))
+
+
+def test_spec_survives_its_file() -> None:
+    spec = ModelSpec(InputSpec(20, 30, "rgb", "lanczos"), ["cat", "dög"], "ab", {"python": "3"}, {"images": 5})
+    assert ModelSpec.from_json(spec.to_json()) == spec
+    assert spec.input.shape == (20, 30, 3)
+
+
+def test_id_covers_files_rule_and_classes_and_not_their_order() -> None:
+    rule = InputSpec(28, 28, "grayscale")
+    first = model_id(rule, ["a", "b"], FILES)
+    assert model_id(rule, ["a", "b"], reversed(FILES)) == first
+    others = [
+        model_id(replace(rule, height=29), ["a", "b"], FILES),
+        model_id(replace(rule, resize="bicubic"), ["a", "b"], FILES),
+        model_id(rule, ["b", "a"], FILES),
+        model_id(rule, ["a", "b"], FILES[:1]),
+        model_id(rule, ["a", "b"], [("saved_model.pb", b"graph!"), FILES[1]]),
+        model_id(rule, ["a", "b"], [("saved_model2.pb", b"graph"), FILES[1]]),
+    ]
+    assert len({first, *others}) == 7
+
+
+def test_trained_model_is_what_its_id_says(tiny_model: str) -> None:
+    check_model(tiny_model, read_spec(tiny_model))
+
+
+@pytest.mark.parametrize("damage", ["change", "remove", "add", "rename class"])
+def test_damaged_model_is_refused(model: Path, damage: str) -> None:
+    index = model / "saved_model" / "variables" / "variables.index"
+    if damage == "change":
+        index.write_bytes(index.read_bytes()[:-1] + b"x")
+    elif damage == "remove":
+        index.unlink()
+    elif damage == "add":
+        (model / "saved_model" / "extra").write_bytes(b"")
+    else:
+        (model / SPEC).write_text((model / SPEC).read_text().replace('"9"', '"nine"'))
+    with pytest.raises(UsageError, match="is damaged.*train or copy it again"):
+        check_model(str(model), read_spec(str(model)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "no json",
+        '{"format_version": 2}',
+        '{"format_version": 1, "scaling": "none"}',
+        '{"format_version": 1, "scaling": "divided by 255 inside the graph", "input": {}}',
+    ],
+)
+def test_spec_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / SPEC).write_text(text)
+    with pytest.raises(UsageError, match=f"is damaged: {SPEC}"):
+        read_spec(str(tmp_path))
+
+
+def test_spec_with_a_class_twice_is_refused(model: Path) -> None:
+    content = json.loads((model / SPEC).read_text())
+    content["class_names"][1] = content["class_names"][0]
+    (model / SPEC).write_text(json.dumps(content))
+    with pytest.raises(UsageError, match="distinct"):
+        read_spec(str(model))
+
+
+def test_folder_that_is_no_model_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a model directory.*nightscore train"):
+        read_spec(str(tmp_path))
+
+
+def test_golden_images_survive_their_files(model: Path) -> None:
+    golden = read_golden(str(model))
+    assert len(golden.encoded) == len(golden.pixels) == len(golden.scores) >= 4
+    for name, data in golden.files().items():
+        if name.endswith(".png"):
+            assert (model / GOLDEN / name).read_bytes() == data
+    np.testing.assert_allclose(golden.scores.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["expected.npz", "000.png"])
+def test_missing_golden_file_is_refused(model: Path, name: str) -> None:
+    (model / GOLDEN / name).unlink()
+    with pytest.raises(UsageError, match="golden/.*train or copy it again"):
+        read_golden(str(model))
+
+
+def test_model_on_gcs_is_copied_once(model: Path, gcs_bucket: str) -> None:
+    location = f"{gcs_bucket}/models/digits"
+    for path in model.rglob("*"):
+        if path.is_file():
+            storage.create(f"{location}/{path.relative_to(model)}", path.read_bytes())
+    spec = read_spec(location)
+    check_model(location, spec)
+    folder = local_copy(location)
+    assert local_copy(location) == folder
+    check_model(folder, spec)
+    assert not (Path(folder) / "model.keras").exists()
+    np.testing.assert_array_equal(read_golden(folder).pixels, read_golden(str(model)).pixels)

@@ -1,0 +1,123 @@
+"""Planning: names and headers to pinned units."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import MakeRun, WriteImages
+
+from model_training.datasets import RawImages
+from pipeline import plan
+from pipeline.errors import UsageError
+from pipeline.units import WorkUnit
+
+
+def names(units: list[WorkUnit]) -> list[str]:
+    return [Path(location).name for unit in units for location in unit.locations]
+
+
+def test_plan_holds_every_image_once_and_counts_what_is_none(make_run: MakeRun, write_images: WriteImages) -> None:
+    archive = write_images(30)
+    (archive / ".DS_Store").write_bytes(b"x")
+    (archive / "__MACOSX").mkdir()
+    (archive / "__MACOSX" / "a.png").write_bytes(b"x")
+    (archive / "3" / "._00003.png").write_bytes(b"x")
+    (archive / "notes.txt").write_text("no image")
+    skipped: Counter[str] = Counter()
+    units = list(plan.plan_units(make_run(archive, unit_images=8), skipped))
+    assert sorted(names(units)) == [f"{i:05d}.png" for i in range(30)]
+    assert skipped == {"junk": 3, "other files": 1}
+    assert max(len(unit.locations) for unit in units) <= 8
+
+
+def test_image_matched_by_several_inputs_is_planned_once(make_run: MakeRun, write_images: WriteImages) -> None:
+    archive = write_images(30)
+    run = make_run(archive, archive / "*" / "*.png", archive / "3" / "00003.png", archive)
+    assert sorted(names(list(plan.plan_units(run, Counter())))) == [f"{i:05d}.png" for i in range(30)]
+
+
+def test_same_archive_gives_the_same_ids_on_any_day_and_a_touched_file_another(
+    make_run: MakeRun, write_images: WriteImages
+) -> None:
+    archive = write_images(30)
+    run = make_run(archive, unit_images=8)
+    first = [unit.id for unit in plan.plan_units(run, Counter())]
+    assert [unit.id for unit in plan.plan_units(make_run(archive, unit_images=8, name="run-2"), Counter())] == first
+    os.utime(archive / "3" / "00003.png", ns=(1, 1))
+    assert len(set(first) - {unit.id for unit in plan.plan_units(run, Counter())}) == 1
+
+
+def test_containers_stand_beside_images_in_one_plan(
+    make_run: MakeRun, write_images: WriteImages, write_records: WriteImages, tmp_path: Path
+) -> None:
+    write_images(20)
+    write_records(50, "archive/shards/train-00000-of-00001")
+    write_records(10, "archive/shards/z.tfrecord.gz", "GZIP")
+    run = make_run(tmp_path / "archive", unit_images=16)
+    units = list(plan.plan_units(run, Counter()))
+    assert Counter(unit.source for unit in units)["tfrecord"] == 5
+    assert sum(unit.images or 0 for unit in units) == 70
+    assert [unit.images for unit in units if unit.locations[0].endswith("gz")] == [None]
+
+
+def test_limit_cuts_the_last_unit_short(make_run: MakeRun, write_images: WriteImages) -> None:
+    units = list(plan.plan_units(make_run(write_images(30), unit_images=8, limit=13), Counter()))
+    assert sum(unit.images or 0 for unit in units) == 13
+    assert names(units) == names(list(plan.plan_units(make_run(write_images(30), unit_images=8), Counter())))[:13]
+
+
+def test_pinned_plan_is_created_once_and_read_by_whoever_comes_second(
+    make_run: MakeRun, write_images: WriteImages
+) -> None:
+    archive = write_images(30)
+    run = make_run(archive, unit_images=8)
+    totals = plan.pin(run)
+    pinned = Path(run.plan).read_bytes()
+    write_images(5, start=50)
+    assert plan.pin(run) == totals == plan.read_totals(run)
+    assert Path(run.plan).read_bytes() == pinned
+    units = list(plan.read_units(run))
+    assert (totals.units, totals.images, totals.total) == (len(units), 30, 30)
+    assert totals.bytes == sum(unit.bytes for unit in units)
+    assert len(gzip.decompress(pinned).splitlines()) == len(units) + 1
+
+
+def test_total_is_unknown_with_a_compressed_stream(make_run: MakeRun, write_records: WriteImages) -> None:
+    assert plan.pin(make_run(write_records(5, "a.tfrecord.gz", "GZIP"))).total is None
+
+
+def test_groups_grow_with_the_plan() -> None:
+    unit = WorkUnit("", "images", (), (), (), 0)
+    assert [len(g) for g in plan.groups([unit] * 3, 3)] == [1, 1, 1]
+    assert [len(g) for g in plan.groups([unit] * 9, 4_000)] == [4, 4, 1]
+    assert max(len(g) for g in plan.groups([unit] * 100, 1_000_000)) == 8
+
+
+def test_file_without_a_telling_name_is_opened_where_it_is_named(
+    make_run: MakeRun, write_records: WriteImages, digits: RawImages, tmp_path: Path
+) -> None:
+    (tmp_path / "picture").write_bytes(digits.encoded(0))
+    records = write_records(3, "records")
+    units = list(plan.plan_units(make_run(tmp_path / "picture", records), Counter()))
+    assert [unit.source for unit in units] == ["images", "tfrecord"]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda folder: folder / "nowhere", "does not exist or is empty"),
+        (lambda folder: folder, "does not exist or is empty"),
+        (lambda folder: folder / "*.png", "matches no file"),
+        (lambda folder: (folder / "a.txt").write_text("x") and folder, "no image or TFRecord among its 1 files"),
+        (lambda folder: (folder / "a.bin").write_text("x") and folder / "a.bin", "no image or TFRecord"),
+    ],
+)
+def test_input_without_an_image_is_one_clear_line(tmp_path: Path, make: object, said: str) -> None:
+    with pytest.raises(UsageError, match="--input") as caught:
+        plan.require_input(str(make(tmp_path)))  # type: ignore[operator]
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,167 @@
+"""Real models: a CNN, and small graphs that fail on purpose."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.batches import Failure, ImageColumns, PixelBatch
+from pipeline.errors import GoldenMismatchError, UsageError
+from pipeline.labels import LabelRule
+from pipeline.model_dir import EXPECTED, GOLDEN, SPEC, InputSpec, ModelSpec, read_golden, read_spec
+from pipeline.predict import Model, acquire, predict
+
+
+def batch(pixels: np.ndarray[Any, Any], labels: list[int | None] | None = None) -> PixelBatch:
+    keys = [f"image {i}" for i in range(len(pixels))]
+    if labels is None:
+        return PixelBatch(ImageColumns.of(keys), pixels)
+    rule = LabelRule([str(i) for i in range(10)])
+    return PixelBatch(rule.columns(keys, labels, [""] * len(keys)), pixels)
+
+
+@pytest.fixture(scope="session")
+def fussy_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """2 x 2 grey images: raises if any first pixel is 255, is out of resources at 254, gives NaN for 253."""
+    import tensorflow as tf
+
+    class Fussy(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec((None, 2, 2, 1), tf.uint8)])  # type: ignore[untyped-decorator]
+        def serve(self, pixels: Any) -> dict[str, Any]:
+            first = pixels[:, 0, 0, 0]
+            tf.debugging.Assert(tf.reduce_all(first < 255), ["there is a 255"])
+            share = tf.cast(first, tf.float32) / 255.0
+            share = tf.where(first == 253, float("nan"), share)
+            return {"scores": tf.stack([share, 1 - share], axis=1)}
+
+    folder = tmp_path_factory.mktemp("fussy")
+    module = Fussy()
+    tf.saved_model.save(module, str(folder / "saved_model"), signatures={"serving_default": module.serve})
+    spec = ModelSpec(InputSpec(2, 2, "grayscale"), ["dark", "light"], "0" * 64)
+    (folder / SPEC).write_text(spec.to_json())
+    golden = folder / GOLDEN
+    golden.mkdir()
+    from PIL import Image
+
+    image = io.BytesIO()
+    Image.fromarray(np.full((2, 2), 51, np.uint8)).save(image, "PNG")
+    (golden / "000.png").write_bytes(image.getvalue())
+    np.savez(
+        golden / EXPECTED,
+        pixels=np.full((1, 2, 2, 1), 51, np.uint8),
+        scores=np.array([[0.2, 0.8]], np.float32),
+    )
+    return str(folder)
+
+
+def first_pixels(*values: int) -> np.ndarray[Any, Any]:
+    pixels = np.zeros((len(values), 2, 2, 1), np.uint8)
+    pixels[:, 0, 0, 0] = values
+    return pixels
+
+
+def test_predictions_are_the_models_best_classes(tiny_model: str) -> None:
+    model = acquire(tiny_model, read_spec(tiny_model))
+    golden = read_golden(tiny_model)
+    found = predict(batch(golden.pixels), model, 3)
+    order = np.argsort(-golden.scores, axis=1)[:, :3]
+    np.testing.assert_array_equal(found.top_labels, order)
+    np.testing.assert_allclose(found.top_scores, np.take_along_axis(golden.scores, order, 1), atol=1e-5)
+    assert np.isnan(found.label_scores).all()
+    assert found.thumbnails == {}
+
+
+def test_batches_larger_than_the_models_are_scored_whole(tiny_model: str) -> None:
+    model = acquire(tiny_model, read_spec(tiny_model))
+    golden = read_golden(tiny_model)
+    many = np.tile(golden.pixels, (40, 1, 1, 1))
+    np.testing.assert_allclose(model.scores(many), np.tile(golden.scores, (40, 1)), atol=1e-5)
+
+
+def test_empty_batch_gives_an_empty_batch(tiny_model: str) -> None:
+    model = acquire(tiny_model, read_spec(tiny_model))
+    found = predict(batch(np.zeros((0, 28, 28, 1), np.uint8)), model, 5)
+    assert found.top_labels.shape == (0, 5)
+
+
+def test_label_score_is_the_labels_probability_and_mistakes_have_pictures(tiny_model: str) -> None:
+    model = acquire(tiny_model, read_spec(tiny_model))
+    golden = read_golden(tiny_model)
+    best = golden.scores.argmax(1)
+    labels = [int(best[0]), int(best[1] + 1) % 10, None, 99]
+    found = predict(batch(golden.pixels[:4], labels), model, 2)
+    np.testing.assert_allclose(found.label_scores[:2], golden.scores[[0, 1], labels[:2]], atol=1e-5)
+    assert np.isnan(found.label_scores[2:]).all()
+    assert list(found.thumbnails) == [1]
+
+
+def test_image_that_makes_the_model_raise_stands_alone(fussy_model: str) -> None:
+    model = Model(fussy_model, read_spec(fussy_model))
+    values = [10] * 300
+    values[0] = values[77] = values[299] = 255
+    found = predict(batch(first_pixels(*values)), model, 1)
+    assert set(found.images.failures) == {0, 77, 299}
+    failure = found.images.failures[77]
+    assert (failure.stage, failure.code) == ("predict", "INVALID_ARGUMENT")
+    assert "there is a 255" in failure.message
+    assert (found.top_labels[found.images.ok, 0] == 1).all()
+
+
+def test_scores_that_are_no_numbers_are_failures(fussy_model: str) -> None:
+    model = Model(fussy_model, read_spec(fussy_model))
+    found = predict(batch(first_pixels(10, 253, 10)), model, 2)
+    assert {i: (f.stage, f.code) for i, f in found.images.failures.items()} == {1: ("predict", "INTERNAL")}
+
+
+def test_image_that_failed_before_is_not_shown_to_the_model(fussy_model: str) -> None:
+    model = Model(fussy_model, read_spec(fussy_model))
+    before = batch(first_pixels(10, 255, 10))
+    failed = PixelBatch(before.images.failed({1: Failure("preprocess", "INVALID_ARGUMENT", "cut")}), before.pixels)
+    found = predict(failed, model, 1)
+    assert dict(found.images.failures) == {1: Failure("preprocess", "INVALID_ARGUMENT", "cut")}
+
+
+def test_model_is_loaded_once_by_many_threads(tiny_model: str) -> None:
+    spec, found = read_spec(tiny_model), []
+    threads = [threading.Thread(target=lambda: found.append(acquire(tiny_model, spec))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(map(id, found))) == 1
+
+
+@pytest.fixture
+def copied_model(tiny_model: str, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model, tmp_path / "model"))
+
+
+def test_machine_that_does_not_reproduce_the_golden_scores_is_named(copied_model: Path) -> None:
+    golden = read_golden(str(copied_model))
+    wrong = replace(golden, scores=golden.scores[:, ::-1].copy())
+    (copied_model / GOLDEN / EXPECTED).write_bytes(wrong.files()[EXPECTED])
+    with pytest.raises(GoldenMismatchError, match=r"TensorFlow .* golden images off by"):
+        Model(str(copied_model), read_spec(str(copied_model)))
+
+
+def test_machine_that_decodes_other_pixels_is_named(copied_model: Path) -> None:
+    golden = read_golden(str(copied_model))
+    wrong = replace(golden, pixels=golden.pixels ^ np.uint8(1))
+    (copied_model / GOLDEN / EXPECTED).write_bytes(wrong.files()[EXPECTED])
+    with pytest.raises(GoldenMismatchError, match="to other pixels"):
+        Model(str(copied_model), read_spec(str(copied_model)))
+
+
+def test_saved_model_that_cannot_be_loaded_is_one_clear_line(copied_model: Path) -> None:
+    (copied_model / "saved_model" / "saved_model.pb").write_bytes(b"garbage")
+    with pytest.raises(UsageError, match="cannot be loaded") as caught:
+        Model(str(copied_model), read_spec(str(copied_model)))
+    assert "train or copy it again" in str(caught.value)

@@ -1,0 +1,118 @@
+"""Receipts to a summary, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conftest import MakeRun
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.commit import Aside, Receipt
+from pipeline.metrics import Metrics
+from pipeline.score import Unfinished
+from pipeline.summarize import MISTAKES, Summary, figures, verdict
+
+CODES = st.sampled_from([("read", "NOT_FOUND"), ("preprocess", "INVALID_ARGUMENT")])
+
+
+@st.composite
+def summaries(draw: Any) -> Summary:
+    if draw(st.booleans()):
+        unit = draw(st.text("abcdef0123456789", min_size=4, max_size=4))
+        return Summary.of(Unfinished(unit, draw(st.integers(0, 9)), "HTTP 503"))
+    keys = draw(st.lists(st.text("xyz", min_size=1, max_size=6), unique=True, max_size=6))
+    names = {"label_name": "a", "predicted_name": "b"}
+    mistakes = [{"row": i, "key": k, "score": draw(st.sampled_from([0.5, 0.9])), **names} for i, k in enumerate(keys)]
+    failures = [
+        {"key": key, "stage": stage, "code": code, "message": "m"}
+        for key, (stage, code) in draw(st.lists(st.tuples(st.text("xyz", max_size=3), CODES), max_size=5))
+    ]
+    pictures = {i: key.encode() for i, key in enumerate(keys)}
+    return Summary.of(Receipt("u", 3, 0, Metrics(images=3, scored=3), mistakes, failures, Aside(1.0, pictures)))
+
+
+@given(summaries(), summaries(), summaries())
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_merge_is_associative_and_commutative_with_an_identity(a: Summary, b: Summary, c: Summary) -> None:
+    assert shown(a.merge(b).merge(c)) == shown(a.merge(b.merge(c)))
+    assert shown(a.merge(b)) == shown(b.merge(a))
+    assert shown(a.merge(Summary())) == shown(Summary().merge(a))
+
+
+def shown(summary: Summary) -> Any:
+    """The summary with equal examples in one order."""
+    order = [sorted(map(repr, column)) for column in (summary.mistakes, summary.failures, summary.unfinished_examples)]
+    return (summary.units, summary.metrics, order, sorted(summary.thumbnails), summary.unfinished)
+
+
+def test_only_the_most_confident_mistakes_stay_with_their_pictures() -> None:
+    summary = Summary()
+    for i in range(50):
+        mistake = {"row": 7, "key": f"k{i:02d}", "label_name": "a", "predicted_name": "b", "score": i / 50}
+        receipt = Receipt(f"{i}", 1, 0, Metrics(images=1), [mistake], [], Aside(0.0, {7: b"png"}))
+        summary = summary.merge(Summary.of(receipt))
+    assert [m["key"] for m in summary.mistakes] == [f"k{i:02d}" for i in range(49, 49 - MISTAKES, -1)]
+    assert set(summary.thumbnails) == {m["key"] for m in summary.mistakes}
+    assert "row" not in summary.mistakes[0]
+
+
+def test_figures_are_a_function_of_receipts_alone(make_run: MakeRun) -> None:
+    receipt = Receipt(
+        "u",
+        2,
+        0,
+        Metrics(images=2, scored=2, labelled=2, correct=1, confusion={(1, 1): 1, (1, 2): 1}),
+        [],
+        [],
+        Aside(3.0),
+    )
+    slow = Receipt("u", 2, 0, receipt.metrics, [], [], Aside(9.0), kept=True)
+    run = make_run("x")
+    assert figures(Summary.of(receipt), run) == figures(Summary.of(slow), run)
+    assert figures(Summary.of(receipt), run)["accuracy"] == 0.5
+
+
+GOOD = Metrics(images=200, scored=199, labelled=100, correct=97, failures={("read", "NOT_FOUND"): 1})
+
+
+@pytest.mark.parametrize(
+    ("summary", "options", "planned", "lost", "code", "said"),
+    [
+        (Summary(1, metrics=GOOD), {}, 200, "", 0, None),
+        (Summary(1, metrics=GOOD), {"max_failed_fraction": 0.004}, 200, "", 3, "1 of 200 images failed (0.50%)"),
+        (Summary(1, metrics=GOOD), {"max_failed_fraction": 0.005}, 200, "", 0, None),
+        (Summary(1, metrics=GOOD), {"max_failed_fraction": 0.0}, 200, "", 3, "--max_failed_fraction 0 allows"),
+        (Summary(1, metrics=GOOD), {"min_accuracy": 0.97}, 200, "", 0, None),
+        (Summary(1, metrics=GOOD), {"min_accuracy": 0.98}, 200, "", 4, "accuracy is 0.9700"),
+        (Summary(1, metrics=GOOD), {"min_accuracy": 0.98, "max_failed_fraction": 0}, 200, "", 3, "failed"),
+        (Summary(1, metrics=Metrics(images=5, scored=5)), {"min_accuracy": 0.5}, 5, "", 4, "cannot be checked"),
+        (Summary(1, metrics=GOOD), {}, 201, "", 3, "201 images were planned but 200 are accounted for"),
+        (Summary(1, metrics=GOOD), {}, None, "", 0, None),
+        (Summary(stopped="canary: no"), {}, None, "", 3, "canary: no"),
+        (Summary(1, metrics=GOOD), {}, 200, "2 receipts are gone", 3, "2 receipts are gone"),
+        (
+            Summary(1, metrics=GOOD, unfinished=2, unfinished_images=9, unfinished_examples=(("u1", "HTTP 503"),)),
+            {},
+            209,
+            "",
+            3,
+            "2 units are unfinished (HTTP 503, unit u1); rerun to finish them",
+        ),
+        (Summary(), {}, 0, "", 0, None),
+    ],
+)
+def test_verdict(
+    make_run: Callable[..., Any],
+    summary: Summary,
+    options: dict[str, Any],
+    planned: int | None,
+    lost: str,
+    code: int,
+    said: str | None,
+) -> None:
+    found, reasons = verdict(summary, make_run("x", **options), planned, lost)
+    assert found == code
+    assert (said is None and reasons == []) or (said is not None and said in "\n".join(reasons))

@@ -1,0 +1,95 @@
+"""The pipeline's shape: what crosses a shuffle, and what becomes of retries."""
+
+from __future__ import annotations
+
+import apache_beam as beam
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.testing.util import assert_that, equal_to
+from conftest import MakeRun, WriteImages
+
+from pipeline import plan
+from pipeline.commit import Aside, Receipt
+from pipeline.finish import start
+from pipeline.metrics import Metrics
+from pipeline.score import Unfinished
+from pipeline.summarize import Summary
+from pipeline.transforms import PACKED, STOPPED, PlanUnits, ScoreUnits, Summarize, build
+from pipeline.units import decode_units
+
+
+def receipt(unit: str) -> Receipt:
+    return Receipt(unit, 2, 0, Metrics(images=2, scored=2), [], [], Aside())
+
+
+def test_unit_that_is_sent_again_is_counted_once_and_a_receipt_beats_an_unfinished() -> None:
+    outcomes = [
+        ("a", receipt("a")),
+        ("a", receipt("a")),
+        ("b", Unfinished("b", 2, "HTTP 503")),
+        ("b", receipt("b")),
+        ("c", Unfinished("c", 5, "HTTP 503")),
+    ]
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        sent = pipeline | "Outcomes" >> beam.Create(outcomes)
+        nothing = pipeline | "Nothing" >> beam.Create([])
+        summary = (sent, nothing) | Summarize()
+        numbers = summary | beam.Map(lambda s: (s.units, s.metrics.images, s.unfinished, s.unfinished_images))
+        assert_that(numbers, equal_to([(2, 4, 1, 5)]))
+
+
+def test_summary_of_nothing_is_empty_and_a_canarys_alarm_gets_through() -> None:
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        nothing = pipeline | "Nothing" >> beam.Create([])
+        alarm = pipeline | "Alarm" >> beam.Create([Summary(stopped="canary")])
+        summary = (nothing, alarm) | Summarize()
+        assert_that(summary | beam.Map(lambda s: (s.units, s.stopped)), equal_to([(0, "canary")]))
+
+
+def test_only_packed_names_cross_the_reshuffle(make_run: MakeRun, write_images: WriteImages) -> None:
+    run = make_run(write_images(30), unit_images=8)
+    start(run)
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        planned = pipeline | PlanUnits(run)
+        sizes = planned[PACKED] | beam.Map(lambda packed: (type(packed).__name__, len(decode_units(packed))))
+        assert_that(sizes, equal_to([("bytes", 1)] * plan.pin(run).units))
+        assert_that(planned[STOPPED] | beam.Map(str), equal_to([]), label="NotStopped")
+
+
+def test_retried_planner_emits_what_was_pinned(make_run: MakeRun, write_images: WriteImages) -> None:
+    archive = write_images(30)
+    run = make_run(archive, unit_images=8)
+    start(run)
+    plan.pin(run)
+    pinned = [unit.id for unit in plan.read_units(run)]
+    write_images(9, start=100)
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        planned = pipeline | PlanUnits(run)
+        ids = planned[PACKED] | beam.FlatMap(lambda packed: [unit.id for unit in decode_units(packed)])
+        assert_that(ids, equal_to(pinned))
+
+
+def _compared(found: list[Receipt]) -> tuple[int, bool]:
+    return len(found), all(other == found[0] for other in found)
+
+
+def test_retried_group_gives_the_same_receipts(make_run: MakeRun, write_images: WriteImages) -> None:
+    run = make_run(write_images(30), unit_images=8)
+    start(run)
+    plan.pin(run)
+    groups = list(plan.groups(plan.read_units(run), 30))
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        planned = pipeline | PlanUnits(run)
+        twice = (planned[PACKED], planned[PACKED]) | beam.Flatten()
+        outcomes = twice | ScoreUnits(run)
+        rows = outcomes | beam.GroupByKey() | beam.MapTuple(lambda unit, found: (unit, *_compared(list(found))))
+        expected = [(unit.id, 2, True) for group in groups for unit in group]
+        assert_that(rows, equal_to(expected))
+
+
+def test_pipeline_reads_as_the_design_says(make_run: MakeRun) -> None:
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    build(pipeline, make_run("x"))
+    (root,) = pipeline.to_runner_api().root_transform_ids
+    transforms = pipeline.to_runner_api().components.transforms
+    names = [transforms[child].unique_name for child in transforms[root].subtransforms]
+    assert names == ["PlanUnits", "Reshuffle", "ScoreUnits", "Summarize", "Finish"]
