@@ -117,7 +117,7 @@ def show_result(console: Console, record: Mapping[str, Any], figures: Mapping[st
         console.print(_classes(figures))
     for failure in figures["failure_examples"]:
         text = f"{failure['key']}: {failure['stage']} {failure['code']}: {failure['message']}"
-        console.print(f"[dim]failed[/]       {escape(text)}", highlight=False, soft_wrap=True)
+        console.print(f"[dim]example[/]      {escape(text)}", highlight=False, soft_wrap=True)
     for name, path in (("predictions", "predictions"), ("report", "report.html")):
         console.print(f"[dim]{name:<12}[/] {escape(output)}/{path}", highlight=False, soft_wrap=True)
 

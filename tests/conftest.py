@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +96,29 @@ def make_run(tiny_model: str, tmp_path: Path) -> MakeRun:
         return Run(name, chosen, read_spec(tiny_model))
 
     return make
+
+
+@dataclass(frozen=True)
+class DemoRun:
+    """What `nightscore demo` printed and left, run in an empty folder."""
+
+    code: int
+    output: str
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
+    folder = tmp_path_factory.mktemp("newcomer")
+    done = subprocess.run(
+        [sys.executable, "-m", "nightscore", "demo"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return DemoRun(done.returncode, done.stdout, folder / "demo")
 
 
 def rows_of(output: Path | str) -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ def test_result_says_what_happened_one_line_a_fact(make_run: MakeRun) -> None:
     assert "skipped      4 junk" in lines
     assert "accuracy     0.7500 (95 % interval 0.3006 to 0.9544)" in lines
     assert "unknown      1 labels are not classes of the model" in lines
-    assert "failed       /a/[red]x[/].png: read NOT_FOUND: gone" in lines
+    assert "example      /a/[red]x[/].png: read NOT_FOUND: gone" in lines
     assert lines[-1] == "report       night/report.html"
     assert any(line.split() == ["1", "4", "1.0000", "0.7500", "0.8571"] for line in lines)
 
