@@ -1,0 +1,1 @@
+"""Train the CNN that `pipeline` scores with: dataset -> network -> training -> export -> report."""

@@ -1,0 +1,45 @@
+"""A data set and a recipe to a published model directory: train, export, evaluate, describe, publish."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from model_training import export
+from model_training.datasets import Dataset
+from model_training.evaluation import evaluate, load_score
+from model_training.publish import check_output, staged
+from model_training.report import TrainingRun, report_files, training_facts
+from model_training.training import Recipe, train
+from pipeline import model_dir
+
+
+def build(dataset: Dataset, recipe: Recipe, output: str, progress: Any = None) -> TrainingRun:
+    """Train a network and publish it as a model directory; nothing is left behind if that fails.
+
+    The test accuracy is measured with the exported function, loaded from disk as scoring loads it.
+
+    Args:
+        dataset: what to learn.
+        recipe: how.
+        output: folder or gs:// location; a model directory that is there is replaced.
+        progress: see `train`.
+
+    Raises:
+        UsageError: a model cannot be published at `output`; found before training starts.
+        NightscoreError: the upload failed.
+    """
+    location = check_output(output)
+    trained = train(dataset, recipe, progress)
+    with staged(location) as folder:
+        export.save_network(trained.network, folder)
+        score = load_score(os.path.join(folder, model_dir.SAVED_MODEL))
+        evaluation = evaluate(score, dataset.test_images, dataset.test_labels)
+        golden = export.make_golden(dataset.examples, dataset.input, score)
+        facts = training_facts(dataset, trained, evaluation)
+        spec = export.make_spec(folder, dataset.input, dataset.class_names, facts)
+        run = TrainingRun(dataset, trained, evaluation, golden, spec)
+        export.write_files(os.path.join(folder, model_dir.GOLDEN), golden.files())
+        export.write_files(os.path.join(folder, model_dir.TRAINING), report_files(run))
+        export.write_files(folder, {model_dir.SPEC: spec.to_json().encode()})
+    return run

@@ -1,0 +1,135 @@
+"""`nightscore train`: from a command line to a published model directory, and from its errors to exit codes.
+
+0    the model directory is there
+1    it could not be written, or a crash
+2    bad usage: one line, nothing touched
+130  interrupted: one line, nothing left behind
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from model_training.datasets import Dataset, load
+from model_training.publish import check_output
+from pipeline.errors import NightscoreError, UsageError
+from pipeline.quiet import stderr_silenced
+
+DESCRIPTION = """\
+Train a CNN and write a model directory, with a report in training/report.html.
+
+example:
+  nightscore train --dataset digits --output model
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; 'nightscore train --help' shows the options")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `nightscore train` with the arguments after that name; return its exit code."""
+    try:
+        return _train(_parse(argv))
+    except UsageError as error:
+        return _say(str(error), 2)
+    except NightscoreError as error:
+        return _say(str(error), 1)
+    except KeyboardInterrupt:
+        return _say("interrupted, no model was written", 130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="nightscore train",
+        usage="nightscore train --dataset mnist|digits|PATH --output MODEL [options]",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--dataset", required=True, metavar="mnist|digits|PATH", help="PATH is a folder of class folders, or gs://...")
+    add("--output", required=True, metavar="MODEL", help="folder for the model, or gs://...; a model there is replaced")
+    add("--data_dir", metavar="DIR", help="folder with MNIST's four IDX files (default: the Keras cache)")
+    add("--epochs", type=_at_least_1, default=5, metavar="N", help="times every image is seen (default: 5)")
+    add("--batch_size", type=_at_least_1, default=32, metavar="N", help="images in a step (default: 32)")
+    add("--seed", type=_seed, default=0, metavar="N", help="of weights and order (default: 0)")
+    add("--image_size", type=_at_least_1, metavar="N", help="side in pixels that a folder's images are resized to")
+    add("--color_mode", choices=("grayscale", "rgb"), help="default: grayscale if all images of a folder are grey")
+    return parser
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    return _parser().parse_args(argv)
+
+
+def _at_least_1(text: str) -> int:
+    return _integer(text, 1, 2**31 - 1)
+
+
+def _seed(text: str) -> int:
+    return _integer(text, 0, 2**32 - 1)
+
+
+def _integer(text: str, lowest: int, highest: int) -> int:
+    if not (text.isascii() and text.lstrip("-").isdigit() and lowest <= int(text) <= highest):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {lowest}")
+    return int(text)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    location = check_output(arguments.output)
+    if arguments.dataset == "mnist" and arguments.data_dir is None:
+        _start_tensorflow()  # Keras may have to download it
+    dataset = load(arguments.dataset, arguments.data_dir, arguments.image_size, arguments.color_mode)
+    _start_tensorflow()
+    _build(dataset, arguments, location)
+    return 0
+
+
+def _start_tensorflow() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with stderr_silenced():
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()
+
+
+def _build(dataset: Dataset, arguments: argparse.Namespace, location: str) -> None:
+    from rich.console import Console
+
+    from model_training.build import build
+    from model_training.progress import TrainingProgress, steps_per_epoch
+    from model_training.training import Recipe, learning_images
+
+    recipe = Recipe(arguments.epochs, arguments.batch_size, arguments.seed)
+    learned = learning_images(len(dataset.train_labels), recipe)
+    console = Console(stderr=True)
+    names = f"{dataset.name}: {len(dataset.class_names)} classes"
+    console.print(
+        f"{names}, {learned:,} images to learn from, {len(dataset.train_labels) - learned:,} to validate, "
+        f"{len(dataset.test_labels):,} to test",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    progress = TrainingProgress(console, steps_per_epoch(learned, recipe.batch_size), recipe.epochs)
+    try:
+        run = build(dataset, recipe, location, progress.callback)
+    finally:
+        progress.close()
+    low, high = run.evaluation.interval
+    print(f"test accuracy {run.evaluation.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})")
+    print(f"model         {arguments.output}")
+    print(f"report        {os.path.join(arguments.output, 'training', 'report.html')}")
+    print(f"next          nightscore score --input PATTERN --model {arguments.output} --output OUTPUT")
+
+
+def _say(text: str, code: int) -> int:
+    print(f"nightscore train: {' '.join(text.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,90 @@
+"""A trained network as the files of a model directory. Must not know where the directory will be published."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from model_training.evaluation import Score
+from pipeline import model_dir
+from pipeline.batches import EncodedBatch, ImageColumns
+from pipeline.model_dir import Golden, InputSpec, ModelSpec
+from pipeline.preprocess import preprocess
+
+_VERSIONED = ("tensorflow", "keras", "numpy", "pillow", "nightscore")
+
+
+def save_network(network: Any, folder: str) -> None:
+    """Write saved_model/ and model.keras.
+
+    The SavedModel's only signature is serving_default: uint8 [batch, height, width, channels] to float32
+    [batch, classes]. It holds the weights and no optimizer.
+
+    Args:
+        network: a keras.Sequential from `build_network`.
+        folder: of the model directory; it exists.
+    """
+    pixels = tf.TensorSpec([None, *network.input_shape[1:]], tf.uint8, name="images")
+
+    @tf.function(input_signature=[pixels])  # type: ignore[untyped-decorator]
+    def serve(images: Any) -> dict[str, Any]:
+        return {"probabilities": network(images, training=False)}
+
+    module = tf.Module()
+    module.weights = [weight.value for weight in network.weights]
+    module.serve = serve
+    tf.saved_model.save(module, os.path.join(folder, model_dir.SAVED_MODEL), signatures={"serving_default": serve})
+    with warnings.catch_warnings():  # tf.Variable does not know NumPy 2's copy keyword, and Keras asks it for arrays
+        warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning)
+        network.save(os.path.join(folder, model_dir.KERAS_MODEL))
+
+
+def make_golden(examples: Sequence[bytes], spec: InputSpec, score: Score) -> Golden:
+    """Return encoded images with the pixels and scores that they have here.
+
+    Raises:
+        ValueError: one of them cannot be decoded.
+    """
+    made = preprocess(EncodedBatch(ImageColumns.of([str(i) for i in range(len(examples))]), examples), spec)
+    if made.images.failures:
+        raise ValueError(f"golden images that cannot be decoded: {made.images.failures}")
+    return Golden(examples, made.pixels, score(made.pixels))
+
+
+def make_spec(folder: str, spec: InputSpec, class_names: Sequence[str], training: Mapping[str, Any]) -> ModelSpec:
+    """Return the spec of the model whose saved_model/ lies in a folder.
+
+    Args:
+        folder: of the model directory.
+        spec: the input rule.
+        class_names: in the order of the network's output.
+        training: what people may want to know of its training, as JSON values.
+    """
+    root = Path(folder, model_dir.SAVED_MODEL)
+    files = [(path.relative_to(root).as_posix(), path.read_bytes()) for path in root.rglob("*") if path.is_file()]
+    return ModelSpec(spec, tuple(class_names), model_dir.model_id(spec, class_names, files), versions(), training)
+
+
+def write_files(folder: str, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder, which is made if it is missing."""
+    os.makedirs(folder, exist_ok=True)
+    for name, data in files.items():
+        Path(folder, name).write_bytes(data)
+
+
+def versions() -> dict[str, str]:
+    """Return library -> version, as far as they can be found."""
+    found = {"python": platform.python_version()}
+    for name in _VERSIONED:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:  # tensorflow-cpu, or a checkout that is not installed
+            found[name] = str(tf.__version__) if name == "tensorflow" else "not installed"
+    return found

@@ -1,0 +1,280 @@
+"""A folder of class folders as labelled pixels, split into training and test images.
+
+    PATH/cat/1.png        the class is the name of the folder that holds the image,
+    PATH/more/dog/2.jpg   at any depth; images directly in PATH have none and are left out
+
+Owns the split and the choice of the input rule. Must not know how networks are trained; decoding is `preprocess`'s.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from model_training.network import SMALLEST_SIDE
+from pipeline import storage
+from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch, Failure, ImageColumns
+from pipeline.errors import UsageError
+from pipeline.labels import folder_of
+from pipeline.model_dir import ColorMode, InputSpec
+from pipeline.preprocess import open_image, preprocess
+from pipeline.sources.images import EXTENSIONS
+from pipeline.storage import StoredObject
+from pipeline.thumbnails import png
+
+TEST_SHARE = 0.2
+LARGEST_OWN_SIDE = 256
+"""Images with a longer side are not taken in their own size unless somebody says so."""
+
+LARGEST_EXAMPLE = 512
+"""No side of an example is longer, in pixels."""
+
+_ORIENTATION = 0x0112
+_GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FolderImages:
+    """What a folder of class folders holds; training images first, then test images.
+
+    Attributes:
+        class_names: sorted.
+        input: the rule by which the pixels were made.
+        pixels: uint8 [n, height, width, channels].
+        labels: int64 [n], index of the class.
+        locations: n of them.
+        test_start: index of the first test image.
+        left_out: key of an image that could not be used -> why.
+    """
+
+    class_names: Sequence[str]
+    input: InputSpec
+    pixels: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    locations: Sequence[str]
+    test_start: int
+    left_out: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        """Check that all columns are of one length."""
+        if not len(self.pixels) == len(self.labels) == len(self.locations):
+            raise ValueError(f"{len(self.pixels)} images, {len(self.labels)} labels, {len(self.locations)} locations")
+
+
+def read_folder(path: str, image_size: int | None = None, color_mode: ColorMode | None = None) -> FolderImages:
+    """Read and decode a folder of class folders, local or gs://.
+
+    Args:
+        path: the folder.
+        image_size: side of the square that images are resized to; None takes their own size, which must be one.
+        color_mode: None takes "grayscale" if every image is grey, else "rgb".
+
+    Raises:
+        UsageError: there is nothing to train on; the text says what to do.
+    """
+    root = storage.absolute(path)
+    if image_size is not None and image_size < SMALLEST_SIDE:
+        raise UsageError(f"--image_size {image_size} is too small: the network needs at least {SMALLEST_SIDE} pixels")
+    train, test, unclassed = _listing(root)
+    files = [*train, *test]
+    class_names = sorted({folder_of(file.location) for file in files})
+    if len(class_names) < 2:
+        found = f"only one class, {class_names[0]!r}" if class_names else "no class folders with images"
+        raise UsageError(f"data set {root!r} has {found}: put the images of each class into a folder of its own")
+    spec = _input_spec(files, image_size, color_mode)
+    _check_memory(len(files), spec)
+    pixels, used, left_out = _decode(files, spec)
+    left_out = {**unclassed, **left_out}
+    _warn(left_out, len(files) + len(unclassed))
+    locations = [file.location for file, use in zip(files, used, strict=True) if use]
+    numbers = {name: i for i, name in enumerate(class_names)}
+    labels = np.array([numbers[folder_of(location)] for location in locations], np.int64)
+    test_start = int(used[: len(train)].sum())
+    _check_split(root, class_names, labels, test_start)
+    return FolderImages(class_names, spec, pixels, labels, locations, test_start, left_out)
+
+
+def in_test_split(name: str) -> bool:
+    """Return whether an image is for testing: every fifth or so, by a hash of its path relative to the folder.
+
+    It depends on nothing else, so that an image never changes sides when others come or go.
+    """
+    digest = blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") < TEST_SHARE * 2**64
+
+
+def example_png(location: str) -> bytes:
+    """Return an image as a PNG file: the file itself if it is a small PNG, else its pixels, reduced to 512."""
+    data = storage.read(location)
+    image: Image.Image = open_image(data)
+    if data.startswith(b"\x89PNG") and max(image.size) <= LARGEST_EXAMPLE:
+        return data
+    image = image.convert("L" if image.mode in _GREY_MODES and not image.mode.startswith(("I", "F")) else "RGB")
+    image.thumbnail((LARGEST_EXAMPLE, LARGEST_EXAMPLE))
+    return png(image)
+
+
+def _listing(root: str) -> tuple[list[StoredObject], list[StoredObject], dict[str, str]]:
+    """Return training files, test files, and the images that lie in no class folder."""
+    if not root.startswith(storage.GCS) and not os.path.isdir(root):
+        what = "a file" if os.path.exists(root) else "nowhere to be found"
+        raise UsageError(f"data set {root!r} is {what}: give mnist, digits or a folder of class folders")
+    train: list[StoredObject] = []
+    test: list[StoredObject] = []
+    unclassed: dict[str, str] = {}
+    try:
+        for file in storage.list_objects(root):
+            name = file.location[len(root) :].lstrip("/")
+            hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+            if hidden or os.path.splitext(name)[1].lower() not in EXTENSIONS:
+                continue
+            if "/" in name:
+                (test if in_test_split(name) else train).append(file)
+            else:
+                unclassed[storage.key_of(file.location)] = "lies in no class folder"
+    except PermissionError as error:
+        raise UsageError(f"data set {root!r} cannot be listed: {error.strerror or error}") from error
+    return train, test, unclassed
+
+
+def _read(files: Sequence[StoredObject]) -> Iterator[EncodedBatch]:
+    store = storage.store_of(files[0].location)
+
+    def fetch(file: StoredObject) -> bytes | Failure:
+        try:
+            return store.read(file.location)
+        except FileNotFoundError:
+            return Failure("read", "NOT_FOUND", "removed while the data set was read")
+        except PermissionError as error:
+            return Failure("read", "PERMISSION_DENIED", error.strerror or str(error))
+
+    with ThreadPoolExecutor(store.parallel_reads) as pool:
+        for piece in _pieces(files):
+            fetched = list(pool.map(fetch, piece))
+            failures = {i: found for i, found in enumerate(fetched) if isinstance(found, Failure)}
+            columns = ImageColumns.of([storage.key_of(file.location) for file in piece]).failed(failures)
+            yield EncodedBatch(columns, [found if isinstance(found, bytes) else b"" for found in fetched])
+
+
+def _pieces(files: Sequence[StoredObject]) -> Iterator[Sequence[StoredObject]]:
+    start = size = 0
+    for i, file in enumerate(files):
+        if i > start and (i - start == BATCH_IMAGES or size + file.size > BATCH_BYTES):
+            yield files[start:i]
+            start, size = i, 0
+        size += file.size
+    yield files[start:]
+
+
+def _decode(
+    files: Sequence[StoredObject], spec: InputSpec
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_], dict[str, str]]:
+    """Return the pixels of the images that can be decoded, which those are, and why the others cannot."""
+    pixels = np.empty((len(files), *spec.shape), np.uint8)
+    used = np.zeros(len(files), np.bool_)
+    left_out: dict[str, str] = {}
+    start = filled = 0
+    for batch in _read(files):
+        made = preprocess(batch, spec)
+        ok = made.images.ok
+        more = int(ok.sum())
+        pixels[filled : filled + more] = made.pixels[ok]
+        used[start : start + len(ok)] = ok
+        left_out.update({made.images.keys[i]: failure.message for i, failure in made.images.failures.items()})
+        start, filled = start + len(ok), filled + more
+    return pixels[:filled], used, left_out
+
+
+def _input_spec(files: Sequence[StoredObject], image_size: int | None, color_mode: ColorMode | None) -> InputSpec:
+    if image_size is not None and color_mode is not None:
+        return InputSpec(image_size, image_size, color_mode)
+    sizes, colored = _survey(files, look_for_color=color_mode is None)
+    color_mode = color_mode or ("rgb" if colored else "grayscale")
+    if image_size is not None:
+        return InputSpec(image_size, image_size, color_mode)
+    width, height = _own_size(sizes)
+    return InputSpec(height, width, color_mode)
+
+
+def _survey(files: Sequence[StoredObject], look_for_color: bool) -> tuple[Counter[tuple[int, int]], bool]:
+    """Return (width, height) -> images, and whether any image has color."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    colored = False
+    for batch in _read(files):
+        for data in batch.encoded:
+            try:
+                image = open_image(data)
+                colored = colored or (look_for_color and _has_color(image))
+                sizes[_upright_size(image)] += 1
+            except Exception:  # noqa: BLE001 - Pillow raises anything; `preprocess` meets it again and says why
+                continue
+    return sizes, colored
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    return (height, width) if image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8) else (width, height)
+
+
+def _has_color(image: Image.Image) -> bool:
+    if image.mode in _GREY_MODES:
+        return False
+    red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")), 2, 0)
+    return not (np.array_equal(red, green) and np.array_equal(green, blue))
+
+
+def _own_size(sizes: Counter[tuple[int, int]]) -> tuple[int, int]:
+    """Return the one size of all images, (width, height)."""
+    listed = [f"{width} x {height} ({count:,})" for (width, height), count in sizes.most_common()]
+    if not sizes:
+        raise UsageError("none of the images can be decoded: give a folder of PNG, JPEG, GIF, TIFF, WebP or BMP images")
+    if len(sizes) > 1:
+        more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+        raise UsageError(f"the images have different sizes, {', '.join(listed[:5])}{more}: give --image_size N")
+    (size,) = sizes
+    if max(size) > LARGEST_OWN_SIDE:
+        raise UsageError(f"the images are large, {listed[0]}: give --image_size N to train on smaller ones")
+    if min(size) < SMALLEST_SIDE:
+        raise UsageError(f"the images are small, {listed[0]}: give --image_size N, at least {SMALLEST_SIDE}")
+    return size
+
+
+def _check_memory(images: int, spec: InputSpec) -> None:
+    needed = images * math.prod(spec.shape)
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there // 2:
+        raise UsageError(
+            f"{images:,} images of {spec.width} x {spec.height} pixels take {needed / 1e9:.1f} GB, more than half of "
+            f"this machine's memory of {there / 1e9:.1f} GB: give a smaller --image_size or fewer images"
+        )
+
+
+def _check_split(root: str, class_names: Sequence[str], labels: npt.NDArray[np.int64], test_start: int) -> None:
+    trained = np.bincount(labels[:test_start], minlength=len(class_names))
+    without = [name for name, count in zip(class_names, trained, strict=True) if not count]
+    if without:
+        raise UsageError(
+            f"class {without[0]!r} of {root!r} has no training images that can be decoded "
+            f"(one in five is kept for testing): add some or remove the folder"
+        )
+    if test_start == len(labels):
+        raise UsageError(f"none of the {len(labels)} images of {root!r} falls to the test split: add more images")
+
+
+def _warn(left_out: Mapping[str, str], images: int) -> None:
+    if left_out:
+        first = "; ".join(f"{key}: {why}" for key, why in list(left_out.items())[:3])
+        more = f"; and {len(left_out) - 3:,} more" if len(left_out) > 3 else ""
+        _log.warning("left out %d of %d images: %s%s", len(left_out), images, first, more)

@@ -1,0 +1,67 @@
+"""What a person sees while a network is trained. Must not know what is trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+
+class TrainingProgress:
+    """A bar for each epoch on a terminal, a plain line for each elsewhere; `callback` is what Keras calls."""
+
+    def __init__(self, console: Console, steps: int, epochs: int) -> None:
+        """Draw on a console, `epochs` times a bar of so many `steps`."""
+        self._console = console
+        self._steps = steps
+        self._epochs = epochs
+        self._bars: Progress | None = None
+        self._bar = TaskID(0)
+        self.callback = keras.callbacks.LambdaCallback(
+            on_train_begin=lambda logs: self._begin(),
+            on_epoch_begin=lambda epoch, logs: self._begin_epoch(epoch),
+            on_train_batch_end=lambda step, logs: self._step(step, logs),
+            on_epoch_end=lambda epoch, logs: self._end_epoch(epoch, logs),
+            on_train_end=lambda logs: self.close(),
+        )
+
+    def close(self) -> None:
+        """Leave the terminal as it should be; call it also when training was broken off."""
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    def _begin(self) -> None:
+        if self._console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(True))
+            self._bars = Progress(*columns, TextColumn("{task.fields[figures]}"), console=self._console)
+            self._bars.start()
+
+    def _begin_epoch(self, epoch: int) -> None:
+        if self._bars is not None:
+            title = f"epoch {epoch + 1}/{self._epochs}"
+            self._bar = self._bars.add_task(title, total=self._steps, figures="")
+
+    def _step(self, step: int, logs: Mapping[str, Any]) -> None:
+        if self._bars is not None:
+            self._bars.update(self._bar, completed=step + 1, figures=_figures(logs))
+
+    def _end_epoch(self, epoch: int, logs: Mapping[str, Any]) -> None:
+        figures = f"{_figures(logs)}  validation {_figures(logs, 'val_')}"
+        if self._bars is not None:
+            self._bars.update(self._bar, completed=self._steps, figures=figures)
+        else:
+            self._console.print(f"epoch {epoch + 1}/{self._epochs}  {figures}", highlight=False, soft_wrap=True)
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Return how many batches so many images make."""
+    return math.ceil(images / batch_size)
+
+
+def _figures(logs: Mapping[str, Any], prefix: str = "") -> str:
+    return f"loss {logs[prefix + 'loss']:.4f}  accuracy {logs[prefix + 'accuracy']:.4f}"

@@ -1,0 +1,163 @@
+"""A finished model directory to where it belongs, so that a scorer never sees half of one.
+
+On disk it is built in a hidden folder beside its place and renamed into it. On gs:// it is built here and uploaded,
+the spec deleted first and written last: what has no spec is no model. Must not know what is in the files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from pipeline import model_dir, storage
+from pipeline.errors import NightscoreError, UsageError
+
+_OWNED = {model_dir.SPEC, model_dir.SAVED_MODEL, model_dir.KERAS_MODEL, model_dir.GOLDEN, model_dir.TRAINING}
+"""What lies in a model directory; nothing else is ever removed."""
+
+
+def check_output(output: str) -> str:
+    """Return the location that a user's --output means, if a model can be published there.
+
+    Nothing is written.
+
+    Raises:
+        UsageError: it is taken by something that is no model directory, or cannot be written to.
+    """
+    location = storage.absolute(output)
+    if location.startswith(storage.GCS):
+        _check_gcs(location)
+        return location
+    location = os.path.realpath(location)
+    if os.path.isdir(location):
+        _check_folder(location)
+    elif os.path.lexists(location):
+        raise UsageError(f"--output {location!r} is a file: give a folder for the model")
+    parent = os.path.dirname(location)
+    while not os.path.lexists(parent):
+        parent = os.path.dirname(parent)
+    if not os.path.isdir(parent):
+        raise UsageError(f"--output {location!r} cannot be made: {parent!r} is a file")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise UsageError(f"--output {location!r} cannot be made: no permission to write to {parent!r}")
+    return location
+
+
+@contextlib.contextmanager
+def staged(location: str) -> Iterator[str]:
+    """Yield a folder to write a model directory into; publish it at the end, or leave no trace if the body raises.
+
+    Args:
+        location: from `check_output`; a model directory that is there is replaced.
+
+    Raises:
+        NightscoreError: an upload failed; the text says where the finished model was kept.
+    """
+    remote = location.startswith(storage.GCS)
+    folder = tempfile.mkdtemp(prefix="nightscore-model-") if remote else _sibling(location)
+    keep = False
+    try:
+        os.makedirs(folder, exist_ok=True)
+        yield folder
+        if not remote:
+            _rename(folder, location)
+            return
+        try:
+            _upload(folder, location)
+        except (NightscoreError, OSError) as error:
+            keep = True
+            raise NightscoreError(f"{location!r} cannot be written: {error}; the model is in {folder!r}") from error
+    finally:
+        if not keep:
+            with _undisturbed():
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sibling(location: str) -> str:
+    parent, name = os.path.split(location)
+    return os.path.join(parent, f".{name}.{os.getpid()}.tmp")
+
+
+def _check_folder(location: str) -> None:
+    names = sorted(os.listdir(location))
+    if names and model_dir.SPEC not in names:
+        raise UsageError(f"--output {location!r} is a folder with other things in it: give a new or empty one")
+    _check_names(location, names)
+    if os.path.ismount(location):
+        raise UsageError(f"--output {location!r} is a mount point and cannot be replaced: give a folder inside it")
+    if os.path.commonpath([location, os.getcwd()]) == location:
+        raise UsageError(f"--output {location!r} is the folder you are in and cannot be replaced: give another one")
+
+
+def _check_gcs(location: str) -> None:
+    try:
+        stored = [found.location for found in storage.list_objects(location)]
+    except PermissionError as error:
+        raise UsageError(f"--output {location!r} cannot be listed: {error}") from error
+    if location in stored:
+        raise UsageError(f"--output {location!r} is an object: give a folder for the model")
+    _check_names(location, sorted({name[len(location) + 1 :].split("/")[0] for name in stored}))
+
+
+def _check_names(location: str, names: list[str]) -> None:
+    foreign = [name for name in names if name not in _OWNED]
+    if foreign:
+        raise UsageError(
+            f"--output {location!r} holds what is no part of a model, {foreign[0]!r}: "
+            "replacing the model would delete it; move it away or give another folder"
+        )
+
+
+def _rename(folder: str, location: str) -> None:
+    """Put a folder in its place; what was there is set aside, then deleted."""
+    aside = f"{folder}.old"
+    with _undisturbed():
+        replaces = os.path.isdir(location) and bool(os.listdir(location))
+        if replaces:
+            os.rename(location, aside)
+        try:
+            os.rename(folder, location)
+        except OSError:
+            if replaces:
+                os.rename(aside, location)
+            raise
+        if replaces:
+            shutil.rmtree(aside)
+
+
+def _upload(folder: str, location: str) -> None:
+    names = {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file()}
+    before = {found.location for found in storage.list_objects(location)}
+    storage.delete(storage.join(location, model_dir.SPEC))
+    for name in sorted(names - {model_dir.SPEC}):
+        storage.replace(storage.join(location, name), Path(folder, name).read_bytes())
+    for stale in sorted(before - {storage.join(location, name) for name in names}):
+        storage.delete(stale)
+    storage.replace(storage.join(location, model_dir.SPEC), Path(folder, model_dir.SPEC).read_bytes())
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put off Ctrl-C until the body is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+        if caught:
+            signal.raise_signal(signal.SIGINT)

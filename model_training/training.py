@@ -1,0 +1,144 @@
+"""The training loop: a data set and a recipe to a network and its history. Must not know where the network is kept."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from model_training.datasets import Dataset
+from model_training.network import build_network
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes:
+        epochs: times every training image is seen.
+        batch_size: images in a step.
+        seed: of the weights, of the order of the images, and of which of them validate.
+        validation_split: share of the training images that are kept for validation.
+    """
+
+    epochs: int = 5
+    batch_size: int = 32
+    seed: int = 0
+    validation_split: float = 0.1
+
+
+@dataclass(frozen=True)
+class History:
+    """What was measured after each epoch; the first axis of every column is the epoch.
+
+    Attributes:
+        loss: float64 [epochs], mean cross-entropy over the training images, in nats, while they were learned.
+        accuracy: float64 [epochs], 0 to 1.
+        val_loss: float64 [epochs], of the validation images, after the epoch.
+        val_accuracy: float64 [epochs], 0 to 1.
+        seconds: float64 [epochs].
+
+    >>> one = np.ones(1)
+    >>> History(one, one, one, one, one).to_json()["seconds"]
+    [1.0]
+    """
+
+    loss: npt.NDArray[np.float64]
+    accuracy: npt.NDArray[np.float64]
+    val_loss: npt.NDArray[np.float64]
+    val_accuracy: npt.NDArray[np.float64]
+    seconds: npt.NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """Check that all columns are of one length."""
+        lengths = {len(column) for column in vars(self).values()}
+        if len(lengths) != 1:
+            raise ValueError(f"columns of different lengths: {sorted(lengths)}")
+
+    def __len__(self) -> int:
+        """Return the number of epochs."""
+        return len(self.loss)
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Return the columns as lists."""
+        return {name: column.tolist() for name, column in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network and how it came about.
+
+    Attributes:
+        network: a keras.Sequential from `build_network`.
+        recipe: as given.
+        history: one entry an epoch.
+        train_images: how many images it learned from.
+        validation_images: how many validated.
+    """
+
+    network: Any
+    recipe: Recipe
+    history: History
+    train_images: int
+    validation_images: int
+
+    @property
+    def layers(self) -> list[tuple[str, str, str, int]]:
+        """Name, kind, output shape and number of parameters of each layer."""
+        return [
+            (layer.name, type(layer).__name__, " x ".join(map(str, layer.output.shape[1:])), layer.count_params())
+            for layer in self.network.layers
+        ]
+
+
+def train(dataset: Dataset, recipe: Recipe, progress: Any = None) -> Trained:
+    """Train a new network.
+
+    The training images are shuffled once with the seed; Keras then takes the last of them for validation, so that
+    all classes validate, whatever order the data set has. The test images are not touched.
+
+    Args:
+        dataset: at least two training images.
+        recipe: see `Recipe`.
+        progress: a keras.callbacks.Callback that shows the progress, None for silence.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    order = np.random.default_rng(recipe.seed).permutation(len(dataset.train_labels))
+    network = build_network(dataset.input.shape, len(dataset.class_names))
+    seconds: list[float] = []
+    started: list[float] = []
+    clock = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: started.append(time.perf_counter()),
+        on_epoch_end=lambda epoch, logs: seconds.append(time.perf_counter() - started[-1]),
+    )
+    fitted = network.fit(
+        dataset.train_images[order],
+        dataset.train_labels[order],
+        batch_size=recipe.batch_size,
+        epochs=recipe.epochs,
+        validation_split=recipe.validation_split,
+        callbacks=[clock] if progress is None else [clock, progress],
+        verbose=0,
+    )
+    learned = learning_images(len(order), recipe)
+    return Trained(network, recipe, _history(fitted.history, seconds), learned, len(order) - learned)
+
+
+def learning_images(images: int, recipe: Recipe) -> int:
+    """Return how many of the training images are learned from; the others validate.
+
+    >>> learning_images(60_000, Recipe())
+    54000
+    """
+    return math.floor(images * (1.0 - recipe.validation_split))
+
+
+def _history(logs: Mapping[str, list[float]], seconds: list[float]) -> History:
+    columns = {name: np.array(logs[name], np.float64) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+    return History(**columns, seconds=np.array(seconds, np.float64))
