@@ -33,13 +33,13 @@ def ahead(fn: Callable[[T], R], items: Iterable[T], n: int, pool: Executor) -> G
         for item in source:
             under_way.append(pool.submit(fn, item))
             if len(under_way) > n:
+                under_way[0].result()  # it stays in the queue, to be awaited, until it is done
                 yield under_way.popleft().result()
         while under_way:
+            under_way[0].result()
             yield under_way.popleft().result()
     finally:
-        for future in under_way:
-            future.cancel()
-        wait(under_way)
+        wait([future for future in under_way if not future.cancel()])
         close = getattr(source, "close", None)
         if close is not None:
             close()

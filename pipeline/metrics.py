@@ -253,7 +253,9 @@ def _sums(bins: npt.NDArray[np.int64], values: npt.NDArray[np.int64]) -> dict[in
 
 
 def _add(a: Any, b: Any) -> Any:
-    return a + b if isinstance(a, int) else dict(Counter(a) + Counter(b))
+    if isinstance(a, int):
+        return a + b
+    return {key: a.get(key, 0) + b.get(key, 0) for key in a.keys() | b.keys()}
 
 
 def _listed(value: Any) -> Any:

@@ -59,8 +59,8 @@ class ScoreOptions:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        for name in ("input", "model", "output"):
-            if not getattr(self, name):
+        for name, values in {"input": self.input, "model": (self.model,), "output": (self.output,)}.items():
+            if not values or "" in values:
                 raise UsageError(f"--{name} is missing")
         for name in ("top_k", "unit_images", "limit"):
             value = getattr(self, name)

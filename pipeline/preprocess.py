@@ -45,6 +45,7 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_TURN_BACK = {**_TRANSPOSE, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
 _EXIF_SOURCES = {"exif", "Raw profile type exif", "Raw profile type APP1", "XML:com.adobe.xmp", "xmp"}
 _FILTER = {
     "nearest": Image.Resampling.NEAREST,
@@ -130,6 +131,7 @@ def to_mode(image: Image.Image, spec: InputSpec) -> Image.Image:
         return image
     if image.mode.startswith("I") or image.mode == "F":
         image = _eight_bits(image)
+    image.info.pop("transparency", None)  # dropped like any alpha; `convert` would warn and look for a color instead
     return image if image.mode == wanted else image.convert(wanted)
 
 
@@ -145,6 +147,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _oriented(image: ImageFile.ImageFile, spec: InputSpec) -> Image.Image:
+    if isinstance(image, TiffImageFile):
+        return _oriented_tiff(image, spec)
     image.load()
     if not spec.exif_orientation or _EXIF_SOURCES.isdisjoint(image.info):
         return image
@@ -155,11 +159,18 @@ def _oriented(image: ImageFile.ImageFile, spec: InputSpec) -> Image.Image:
     return image if method is None else image.transpose(method)
 
 
+def _oriented_tiff(image: TiffImageFile, spec: InputSpec) -> Image.Image:
+    """Load a TIFF, which Pillow turns as it loads it; turn it back where the spec does not want that."""
+    method = _TURN_BACK.get(image.getexif().get(_ORIENTATION, 1))
+    image.load()
+    return image if method is None or spec.exif_orientation else image.transpose(method)
+
+
 def _failure(error: Exception) -> Failure:
     code: Code = "INVALID_ARGUMENT"
     if isinstance(error, _RefusedError):
         code = error.code
-    elif isinstance(error, MemoryError):
+    elif isinstance(error, (MemoryError, Image.DecompressionBombError)):
         code = "RESOURCE_EXHAUSTED"
     elif isinstance(error, NotImplementedError):
         code = "UNIMPLEMENTED"

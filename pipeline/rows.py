@@ -99,7 +99,7 @@ class PartWriter:
         self._buffer = io.BytesIO()
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
-        self._parquet = pq.ParquetWriter(self._buffer, SCHEMA) if form == "parquet" else None
+        self._parquet = pq.ParquetWriter(self._buffer, SCHEMA, write_page_checksum=True) if form == "parquet" else None
 
     def add(self, rows: pa.Table) -> None:
         """Append rows of `SCHEMA`."""
@@ -135,13 +135,14 @@ def read_part(data: bytes, form: PartFormat) -> pa.Table:
     """
     try:
         if form == "parquet":
-            table = pq.read_table(pa.BufferReader(data))
+            table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
         else:
             table = pa.Table.from_pylist([_row(json.loads(line)) for line in data.decode("ascii").splitlines()], SCHEMA)
-    except (pa.ArrowException, ValueError, KeyError, TypeError, OSError) as error:
+        names = table.schema.names
+    except (pa.ArrowException, ValueError, KeyError, TypeError, OSError, OverflowError, RecursionError) as error:
         raise DamagedPartError(f"not a {form} file of predictions: {error}") from error
-    if table.schema.names != SCHEMA.names or table.schema.types != SCHEMA.types:
-        raise DamagedPartError(f"columns {table.schema.names}, expected {SCHEMA.names}")
+    if names != SCHEMA.names or table.schema.types != SCHEMA.types:
+        raise DamagedPartError(f"columns {names}, expected {SCHEMA.names}")
     return table
 
 
@@ -155,7 +156,7 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
 
 def _row(line: dict[str, Any]) -> dict[str, Any]:
     if "prediction" in line:
-        return {"key": line["key"], "status": "ok", **line["prediction"]}
+        return {"key": line["key"], "status": "ok", **{name: line["prediction"][name] for name in _PREDICTION}}
     error = line["error"]
     return {
         "key": line["key"],

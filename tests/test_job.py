@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from conftest import WriteImages
 
 from pipeline import job, predict

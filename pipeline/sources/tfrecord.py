@@ -49,6 +49,11 @@ def is_tfrecord(head: bytes) -> bool:
     return head.startswith(_GZIP) or _length(head) is not None
 
 
+def _is_gzip(head: bytes) -> bool:
+    """Return whether a file that starts so is gzip, and not a record of 35,615 (0x8b1f) bytes."""
+    return head.startswith(_GZIP) and _length(head) is None
+
+
 def _length(header: bytes) -> int | None:
     """Return the record length that a header announces, None where its checksum is wrong."""
     if len(header) < _HEADER.size:
@@ -70,7 +75,7 @@ def index(found: StoredObject, unit_images: int) -> Iterator[WorkUnit]:
     unit = WorkUnit("", NAME, (found.location,), (found.size,), (found.version,), images=None, span=(0, found.size))
     if found.size == 0:
         return
-    if store_of(found.location).read(found.location, 0, 2) == _GZIP:
+    if _is_gzip(store_of(found.location).read(found.location, 0, _HEADER.size)):
         yield unit
         return
     first = start = position = count = 0
@@ -180,7 +185,7 @@ def _lost(unit: WorkUnit, failure: Failure) -> Iterator[Failure]:
 def _unframed(unit: WorkUnit) -> Iterator[bytes | Failure]:
     stored = io.BufferedReader(_Span(unit), BLOCK)
     stream: io.BufferedIOBase = stored
-    if stored.peek(2)[:2] == _GZIP and unit.span[0] == 0:
+    if unit.span[0] == 0 and _is_gzip(stored.peek(_HEADER.size)):
         stream = gzip.GzipFile(fileobj=stored)
     number, offset = unit.first, unit.span[0]
     while True:
@@ -225,7 +230,8 @@ class _Span(io.RawIOBase):
 
 def shortened(unit: WorkUnit, n: int) -> WorkUnit:
     """Return a unit of its first n records, or of as many as it has; a compressed one is read to count them."""
-    return replace(unit, images=sum(1 for _ in islice(_records(unit), n)) if unit.images is None else n)
+    has = sum(1 for _ in islice(_records(unit), n)) if unit.images is None else unit.images
+    return replace(unit, images=min(n, has))
 
 
 def sample(unit: WorkUnit, n: int) -> WorkUnit:

@@ -1,0 +1,122 @@
+"""The options: one definition, flags made from it, and every bad value refused by the name of its flag."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline.errors import UsageError
+from pipeline.options import ScoreOptions, add_arguments, flags, from_arguments
+
+GIVEN: dict[str, Any] = {"input": ("photos",), "model": "model", "output": "night"}
+COMMAND = ["--input", "photos", "--model", "model", "--output", "night"]
+
+
+def parse(*arguments: str) -> ScoreOptions:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return from_arguments(vars(parser.parse_args(arguments)))
+
+
+def test_a_command_line_with_what_must_be_given_has_the_defaults_of_the_definition() -> None:
+    assert parse(*COMMAND) == ScoreOptions(**GIVEN)
+
+
+def test_every_option_is_a_flag_of_its_name_with_a_help_text() -> None:
+    parser = argparse.ArgumentParser(add_help=False)
+    add_arguments(parser)
+    assert [action.option_strings for action in parser._actions] == [[f"--{f.name}"] for f in fields(ScoreOptions)]
+    for action in parser._actions:
+        assert action.help
+        assert action.help % {"default": ""}, "a percent sign would break --help"
+    assert parser.format_help()
+
+
+def test_flags_are_those_of_the_definition() -> None:
+    assert {flag.name for flag in flags()} == set(ScoreOptions.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "value"),
+    [
+        ("label_source", "from_directory", "from_directory"),
+        ("format", "jsonl", "jsonl"),
+        ("top_k", "3", 3),
+        ("max_failed_fraction", "0.5", 0.5),
+        ("min_accuracy", "1", 1.0),
+        ("unit_images", "7", 7),
+        ("limit", "1", 1),
+        ("image_key", "jpg", "jpg"),
+        ("label_key", "cls", "cls"),
+        ("label_offset", "-1", -1),
+    ],
+)
+def test_a_flag_sets_its_option_and_no_other(flag: str, text: str, value: Any) -> None:
+    assert parse(*COMMAND, f"--{flag}", text) == ScoreOptions(**GIVEN, **{flag: value})
+
+
+def test_inputs_are_collected_in_their_order_and_parsing_twice_keeps_them_apart() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    for names in (["b", "a"], ["c"]):
+        given = [word for name in names for word in ("--input", name)]
+        arguments = parser.parse_args([*given, "--model", "m", "--output", "o"])
+        assert from_arguments(vars(arguments)).input == tuple(names)
+
+
+def test_a_switch_is_off_until_it_is_given() -> None:
+    assert not parse(*COMMAND).no_canary
+    assert parse(*COMMAND, "--no_canary").no_canary
+
+
+def test_arguments_that_are_not_options_are_passed_over() -> None:
+    assert from_arguments({**GIVEN, "input": ["photos"], "runner": "DirectRunner"}) == ScoreOptions(**GIVEN)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"input": ()},
+        {"input": ("",)},
+        {"input": ("photos", "")},
+        {"model": ""},
+        {"output": ""},
+        {"label_source": "folder"},
+        {"format": "csv"},
+        {"top_k": 0},
+        {"unit_images": 0},
+        {"unit_images": -5},
+        {"limit": 0},
+        {"max_failed_fraction": -0.1},
+        {"max_failed_fraction": 1.5},
+        {"max_failed_fraction": float("nan")},
+        {"min_accuracy": 99.0},
+        {"min_accuracy": float("inf")},
+    ],
+    ids=str,
+)
+def test_a_bad_value_is_refused_in_one_line_that_names_the_flag(bad: dict[str, Any]) -> None:
+    (name,) = bad
+    with pytest.raises(UsageError, match=f"^--{name} [^\n]+$"):
+        ScoreOptions(**{**GIVEN, **bad})
+
+
+@pytest.mark.parametrize("name", ["input", "model", "output"])
+def test_what_must_be_given_is_asked_for_by_name(name: str) -> None:
+    with pytest.raises(UsageError, match=f"^--{name} is missing$"):
+        from_arguments({key: value for key, value in GIVEN.items() if key != name})
+
+
+def test_no_flag_is_one_of_beams_and_labels_is_not_free() -> None:
+    theirs: set[str] = set()
+    for group in PipelineOptions.__subclasses__():
+        if group.__module__.startswith("apache_beam"):
+            parser = argparse.ArgumentParser(add_help=False)
+            group._add_argparse_args(parser)  # what a group of options overrides to declare them
+            theirs.update(parser._option_string_actions)
+    assert "--labels" in theirs
+    assert {f"--{flag.name}" for flag in flags()}.isdisjoint(theirs)

@@ -1,0 +1,247 @@
+"""Image files: cut by content, so that a small change changes few units, and read in order, whatever became of them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pipeline import storage
+from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch
+from pipeline.model_dir import InputSpec, ModelSpec
+from pipeline.options import ScoreOptions
+from pipeline.run import Run
+from pipeline.sources import images
+from pipeline.storage import StoredObject
+from pipeline.units import UNIT_BYTES, WorkUnit
+
+RUN = Run(
+    "run-1",
+    ScoreOptions(input=("in",), model="model", output="out"),
+    ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "f00"),
+)
+
+
+def listing(sizes: Sequence[int], folder: str = "/archive") -> list[StoredObject]:
+    return [StoredObject(f"{folder}/{i:07d}.png", size, 1_000 + i) for i, size in enumerate(sizes)]
+
+
+class TestCutting:
+    @given(
+        st.lists(st.integers(0, 50_000) | st.integers(0, UNIT_BYTES * 2), max_size=80),
+        st.integers(1, 20),
+        st.text("abc", max_size=3),
+    )
+    @example([UNIT_BYTES + 1, UNIT_BYTES + 1], 5, "")
+    @example([1, UNIT_BYTES + 1, 1], 5, "")
+    @example([UNIT_BYTES] * 3, 5, "")
+    @example([0] * 41, 10, "")
+    @settings(deadline=None)
+    def test_every_object_is_in_one_unit_in_order_and_no_unit_is_too_large_or_too_small(
+        self, sizes: list[int], unit_images: int, folder: str
+    ) -> None:
+        objects = listing(sizes, f"/{folder}")
+        units = list(images.cut(iter(objects), unit_images))
+        fields = [o for u in units for o in zip(u.locations, u.sizes, u.versions, strict=True)]
+        assert fields == [(o.location, o.size, o.version) for o in objects]
+        for unit in units:
+            assert unit.images == len(unit.locations) <= unit_images
+            assert unit.bytes <= UNIT_BYTES or unit.images == 1
+            assert (unit.id, unit.source, unit.first, unit.span) == ("", "images", 0, (0, 0))
+        for unit, following in itertools.pairwise(units):
+            quarter_full = unit.images * 4 >= unit_images or unit.bytes * 4 >= UNIT_BYTES  # type: ignore[operator]
+            assert quarter_full or unit.bytes + following.sizes[0] > UNIT_BYTES
+
+    def test_units_of_one_image_are_possible(self) -> None:
+        assert [u.images for u in images.cut(listing([5] * 7), 1)] == [1] * 7
+
+    def test_nothing_gives_no_unit(self) -> None:
+        assert list(images.cut([], 2048)) == []
+
+    def test_is_the_same_on_any_day(self) -> None:
+        """Units made today are found by tomorrow's run: these ends may never change."""
+        ends = [u.locations[-1] for u in images.cut(listing([1000] * 60), 16)]
+        assert [int(Path(end).stem) for end in ends] == [4, 19, 35, 43, 59]
+
+    def test_names_that_are_not_utf_8_are_cut_like_others(self) -> None:
+        objects = [StoredObject(f"/a/\udcff{i:03d}.png", 1, 1) for i in range(100)]
+        assert sum(u.images or 0 for u in images.cut(objects, 8)) == 100
+
+    def test_one_image_more_or_less_changes_few_units_of_100_000_names(self) -> None:
+        rng = random.Random(0)
+        objects = listing([100_000] * 100_000)
+        before = {unit.locations for unit in images.cut(objects, 2048)}
+        changed = []
+        for attempt in range(16):
+            at = rng.randrange(len(objects))
+            more = StoredObject(objects[at].location + "b", 100_000, 1)
+            edited = objects[:at] + ([more] if attempt % 2 else []) + objects[at + (1 - attempt % 2) :]
+            after = {unit.locations for unit in images.cut(edited, 2048)}
+            changed.append(len(after - before))
+        assert max(changed) <= 3
+        assert sum(changed) / len(changed) < 1.5
+
+    def test_takes_few_microseconds_a_name_even_where_bytes_are_what_limits(self) -> None:
+        rng = random.Random(0)
+        for sizes in ([1_000] * 50_000, [rng.choice([10, 1 << 20, 200 << 20]) for _ in range(50_000)]):
+            started = time.process_time()
+            assert sum(unit.images or 0 for unit in images.cut(listing(sizes), 2048)) == 50_000
+            assert time.process_time() - started < 2
+
+
+def write(folder: Path, contents: Sequence[bytes]) -> None:
+    for i, content in enumerate(contents):
+        (folder / f"{i:05d}.png").write_bytes(content)
+
+
+def unit_of(folder: Path) -> WorkUnit:
+    """Return the files of a folder as one unit."""
+    found = list(storage.list_objects(str(folder)))
+    return WorkUnit(
+        id="",
+        source="images",
+        locations=tuple(o.location for o in found),
+        sizes=tuple(o.size for o in found),
+        versions=tuple(o.version for o in found),
+        images=len(found),
+    )
+
+
+def batches_of(unit: WorkUnit) -> list[EncodedBatch]:
+    return list(images.read(unit, RUN))
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Be a user without rights, as root may read everything."""
+    me = os.geteuid()
+    if me == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(me)
+
+
+class TestReading:
+    def test_gives_all_files_in_order_in_batches_of_bounded_length(self, tmp_path: Path) -> None:
+        contents = [str(i).encode() for i in range(2 * BATCH_IMAGES + 88)]
+        write(tmp_path, contents)
+        unit = unit_of(tmp_path)
+        batches = batches_of(unit)
+        assert [len(batch.images) for batch in batches] == [BATCH_IMAGES, BATCH_IMAGES, 88]
+        assert [data for batch in batches for data in batch.encoded] == contents
+        assert [key for batch in batches for key in batch.images.keys] == list(unit.locations)
+        assert not any(batch.images.failures for batch in batches)
+
+    @pytest.mark.parametrize(
+        ("mebibytes", "lengths"),
+        [([12, 12, 12], [2, 1]), ([16, 16, 1], [2, 1]), ([1, 40, 1], [1, 1, 1]), ([40, 0], [1, 1]), ([33], [1])],
+    )
+    def test_batches_are_bounded_in_bytes_unless_one_image_is_larger(
+        self, tmp_path: Path, mebibytes: list[int], lengths: list[int]
+    ) -> None:
+        assert BATCH_BYTES == 32 << 20
+        for i, size in enumerate(mebibytes):
+            (tmp_path / f"{i}.png").touch()
+            os.truncate(tmp_path / f"{i}.png", size << 20)
+        batches = batches_of(unit_of(tmp_path))
+        assert [len(batch.images) for batch in batches] == lengths
+        assert [len(data) >> 20 for batch in batches for data in batch.encoded] == mebibytes
+
+    def test_labels_come_from_the_folder_and_keys_from_the_location(self, tmp_path: Path) -> None:
+        for name in ("cat", "cow"):
+            (tmp_path / name).mkdir()
+        (tmp_path / "cat" / "%41 é.png").write_bytes(b"1")
+        (tmp_path / "cow" / os.fsdecode(b"\xff.png")).write_bytes(b"2")
+        (batch,) = batches_of(unit_of(tmp_path))
+        assert batch.images.keys == [f"{tmp_path}/cat/%2541 é.png", f"{tmp_path}/cow/%FF.png"]
+        assert batch.images.label_names == ["cat", None]
+        assert batch.images.labelled.tolist() == [True, False]
+
+    def test_what_became_of_a_file_since_the_plan_is_a_failed_row_and_others_are_fine(self) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            folder.chmod(0o755)
+            write(folder, [b"same", b"changed", b"removed", b"forbidden", b"a folder", b"same size", b"last"])
+            unit = unit_of(folder)
+            files = [Path(location) for location in unit.locations]
+            time.sleep(0.02)
+            files[1].write_bytes(b"changed by someone")
+            files[2].unlink()
+            files[3].chmod(0)
+            files[4].unlink()
+            files[4].mkdir()
+            files[5].write_bytes(b"SAME SIZE")
+            with nobody():
+                (batch,) = batches_of(unit)
+        assert list(batch.encoded) == [b"same", b"", b"", b"", b"", b"", b"last"]
+        assert {i: (failure.stage, failure.code) for i, failure in sorted(batch.images.failures.items())} == {
+            1: ("read", "FAILED_PRECONDITION"),
+            2: ("read", "NOT_FOUND"),
+            3: ("read", "PERMISSION_DENIED"),
+            4: ("read", "NOT_FOUND"),
+            5: ("read", "FAILED_PRECONDITION"),
+        }
+        assert all(failure.message for failure in batch.images.failures.values())
+
+    def test_an_empty_file_is_read_as_empty(self, tmp_path: Path) -> None:
+        write(tmp_path, [b"", b"x"])
+        (batch,) = batches_of(unit_of(tmp_path))
+        assert list(batch.encoded) == [b"", b"x"]
+        assert batch.images.ok.all()
+
+
+class TestPicking:
+    def unit(self, n: int) -> WorkUnit:
+        (unit,) = images.cut(listing(range(1, n + 1)), 2048)
+        return unit
+
+    @pytest.mark.parametrize(("n", "kept"), [(1, 1), (3, 3), (10, 10), (11, 10)])
+    def test_shortened_is_the_first_n_files(self, n: int, kept: int) -> None:
+        short = images.shortened(self.unit(10), n)
+        assert (short.images, short.locations) == (kept, self.unit(10).locations[:kept])
+        assert short.sizes == tuple(range(1, kept + 1))
+        assert short.versions == self.unit(10).versions[:kept]
+
+    @given(st.integers(1, 60), st.integers(1, 70))
+    def test_a_sample_is_evenly_spread_files_in_order(self, total: int, n: int) -> None:
+        unit = self.unit(total)
+        some = images.sample(unit, n)
+        chosen = [unit.locations.index(location) for location in some.locations]
+        assert len(chosen) == some.images == min(n, total)
+        gaps = [b - a for a, b in itertools.pairwise(chosen)]
+        assert not gaps or max(gaps) - min(gaps) <= 1
+        assert min(gaps, default=1) >= 1
+        assert [unit.sizes[i] for i in chosen] == list(some.sizes)
+
+
+@pytest.mark.parametrize(
+    ("head", "known"),
+    [
+        (b"\x89PNG\r\n\x1a\n", True),
+        (b"\xff\xd8\xff\xe0", True),
+        (b"GIF89a", True),
+        (b"II*\0", True),
+        (b"MM\0*", True),
+        (b"II+\0", True),
+        (b"MM\0+", True),
+        (b"BM", True),
+        (b"RIFF\1\2\3\4WEBPVP8 ", True),
+        (b"RIFF\1\2\3\4WAVE", False),
+        (b"\x89PNG", False),
+        (b"<html>", False),
+        (b"", False),
+    ],
+)
+def test_an_image_is_known_by_its_first_bytes(head: bytes, known: bool) -> None:
+    assert images.is_image(head) == known

@@ -1,0 +1,138 @@
+"""The identity of a work unit, and its compact coding."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import fields, replace
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.options import ScoreOptions
+from pipeline.units import ROW_OPTIONS, WorkUnit, decode_units, encode_units, row_options, unit_id
+
+OPTIONS = ScoreOptions(input=("in",), model="model", output="out")
+UNIT = WorkUnit("", "tfrecord", ("/a/x", "/a/y"), (5, 6), (70, 80), images=9, first=3, span=(10, 200))
+
+OTHER: dict[str, Any] = {
+    "source": "images",
+    "locations": ("/a/x", "/a/z"),
+    "sizes": (5, 7),
+    "versions": (70, 81),
+    "images": None,
+    "first": 4,
+    "span": (10, 201),
+}
+
+OTHER_OPTIONS: dict[str, Any] = {
+    "input": ("elsewhere",),
+    "model": "elsewhere",
+    "output": "elsewhere",
+    "label_source": "none",
+    "format": "jsonl",
+    "top_k": 4,
+    "max_failed_fraction": 0.5,
+    "min_accuracy": 0.9,
+    "unit_images": 7,
+    "limit": 100,
+    "no_canary": True,
+    "image_key": "jpg",
+    "label_key": "cls",
+    "label_offset": 1,
+}
+
+names = st.text(st.characters(exclude_characters="/\0")).map(lambda text: text.encode("utf-8", "replace"))
+bytes_names = st.one_of(names, st.binary(max_size=12)).map(lambda name: name.decode("utf-8", "surrogateescape"))
+units = st.builds(
+    lambda objects, **rest: WorkUnit(
+        locations=tuple(o[0] for o in objects),
+        sizes=tuple(o[1] for o in objects),
+        versions=tuple(o[2] for o in objects),
+        **rest,
+    ),
+    st.lists(st.tuples(bytes_names, st.integers(0, 2**40), st.integers(-1, 2**63)), max_size=5),
+    id=st.text("0123456789abcdef", max_size=32),
+    source=st.sampled_from(["images", "tfrecord"]),
+    images=st.none() | st.integers(0, 10**9),
+    first=st.integers(0, 10**9),
+    span=st.tuples(st.integers(0, 2**40), st.integers(0, 2**40)),
+)
+
+
+def identity(unit: WorkUnit = UNIT, model_id: str = "f00", **options: Any) -> str:
+    return unit_id(unit, model_id, replace(OPTIONS, **options))
+
+
+class TestIdentity:
+    def test_is_32_hex_digits_and_the_same_in_every_process(self) -> None:
+        program = (
+            "from pipeline.units import WorkUnit, unit_id; from pipeline.options import ScoreOptions;"
+            f"print(unit_id({UNIT!r}, 'f00', {OPTIONS!r}))"
+        )
+        elsewhere = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        assert elsewhere.stdout.strip() == identity()
+        assert len(bytes.fromhex(identity())) == 16
+
+    def test_changes_with_every_field_of_the_unit(self) -> None:
+        assert set(OTHER) == {field.name for field in fields(WorkUnit)} - {"id"}
+        ids = {identity(replace(UNIT, **{name: value})) for name, value in OTHER.items()}
+        assert len(ids - {identity()}) == len(OTHER)
+
+    def test_does_not_cover_itself(self) -> None:
+        assert identity(replace(UNIT, id=identity())) == identity()
+
+    def test_changes_with_the_model(self) -> None:
+        assert identity(model_id="f01") != identity()
+
+    def test_changes_with_options_that_change_a_row_and_with_no_other(self) -> None:
+        assert set(OTHER_OPTIONS) == {field.name for field in fields(ScoreOptions)}, "decide where a new option belongs"
+        changing = {name for name, value in OTHER_OPTIONS.items() if identity(**{name: value}) != identity()}
+        assert changing == {"label_source", "format", "top_k", "image_key", "label_key", "label_offset"}
+
+    def test_tells_apart_what_joined_text_would_not(self) -> None:
+        apart = replace(UNIT, locations=("/a/x,/a", "y"))
+        assert identity(apart) != identity(replace(UNIT, locations=("/a/x", "/a,y")))
+
+    def test_names_that_are_not_utf_8_have_an_identity_of_their_own(self) -> None:
+        ids = {identity(replace(UNIT, locations=(name, "y"))) for name in ("/\udcff", "/\udcfe", "/\ufffd", "/\\udcff")}
+        assert len(ids) == 4
+
+    def test_row_options_are_shown_by_name(self) -> None:
+        assert row_options(replace(OPTIONS, top_k=2))["top_k"] == 2
+        assert tuple(row_options(OPTIONS)) == ROW_OPTIONS
+
+
+class TestCoding:
+    @given(st.lists(units, max_size=4))
+    def test_units_come_back_equal_whatever_their_names(self, some: list[WorkUnit]) -> None:
+        assert decode_units(encode_units(some)) == some
+        assert [WorkUnit.from_json(unit.to_json()) for unit in some] == some
+
+    def test_a_full_unit_takes_less_than_a_quarter_of_its_json_and_its_names_10_kilobytes(self) -> None:
+        n, random = 2048, Random(1)
+        unit = WorkUnit(
+            id="0123456789abcdef" * 2,
+            source="images",
+            locations=tuple(f"/archive/2026/11/22/camera-{i % 7}/IMG_{31_337 + i:08d}.jpg" for i in range(n)),
+            sizes=tuple(random.randrange(100_000, 150_000) for _ in range(n)),
+            versions=tuple(1_795_000_000_000_000_000 + random.randrange(10**15) for _ in range(n)),
+            images=n,
+        )
+        assert len(encode_units([unit])) * 4 < len(unit.to_json())
+        assert len(encode_units([replace(unit, sizes=(0,) * n, versions=(0,) * n)])) < 10_000
+
+
+def test_bytes_are_those_of_the_span_or_of_the_files() -> None:
+    assert UNIT.bytes == 190
+    assert replace(UNIT, span=(0, 200)).bytes == 200
+    assert replace(UNIT, span=(0, 0)).bytes == 11
+
+
+@pytest.mark.parametrize("column", ["locations", "sizes", "versions"])
+def test_a_column_of_another_length_is_refused(column: str) -> None:
+    with pytest.raises(ValueError, match="columns of different lengths"):
+        replace(UNIT, **{column: getattr(UNIT, column)[:1]})
