@@ -112,7 +112,7 @@ def build_archive(raw: RawImages, archive: str) -> int:
     broken = dict(_broken(pngs[0]))
     for name, data in broken.items():
         _write(os.path.join(archive, "images", "test", "0", name), data)
-    _write_records(raw, pngs, list(broken.values())[0], os.path.join(archive, "records"))
+    _write_records(raw, pngs, next(iter(broken.values())), os.path.join(archive, "records"))
     return len(broken) + 1
 
 

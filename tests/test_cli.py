@@ -96,7 +96,7 @@ def test_killed_run_is_resumed_to_the_same_rows(
     assert "kept from earlier runs" in done.stdout
     assert run(*command[:5], tmp_path / "fresh", *command[6:]).returncode == 0
     assert rows_of(night) == rows_of(tmp_path / "fresh")
-    assert not [p for p in night.rglob("*.tmp")]
+    assert not list(night.rglob("*.tmp"))
 
 
 def test_interrupted_run_says_how_to_go_on(tiny_model: str, write_images: WriteImages, tmp_path: Path) -> None:

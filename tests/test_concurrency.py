@@ -143,9 +143,7 @@ def alarm() -> Iterator[Callable[[float], None]]:
 
 
 @pytest.mark.parametrize("items", [1, 5])
-def test_an_interrupt_while_waiting_for_a_result_awaits_what_runs(
-    alarm: Callable[[float], None], items: int
-) -> None:
+def test_an_interrupt_while_waiting_for_a_result_awaits_what_runs(alarm: Callable[[float], None], items: int) -> None:
     finished = []
 
     def interrupted(item: int) -> None:

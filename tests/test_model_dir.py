@@ -68,7 +68,7 @@ def test_damaged_model_is_refused(model: Path, damage: str) -> None:
         (model / "saved_model" / "extra").write_bytes(b"")
     else:
         (model / SPEC).write_text((model / SPEC).read_text().replace('"9"', '"nine"'))
-    with pytest.raises(UsageError, match="is damaged.*train or copy it again"):
+    with pytest.raises(UsageError, match=r"is damaged.*train or copy it again"):
         check_model(str(model), read_spec(str(model)))
 
 
@@ -99,7 +99,7 @@ def test_spec_with_a_class_twice_is_refused(model: Path) -> None:
 
 
 def test_folder_that_is_no_model_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="not a model directory.*nightscore train"):
+    with pytest.raises(UsageError, match=r"not a model directory.*nightscore train"):
         read_spec(str(tmp_path))
 
 
@@ -115,7 +115,7 @@ def test_golden_images_survive_their_files(model: Path) -> None:
 @pytest.mark.parametrize("name", ["expected.npz", "000.png"])
 def test_missing_golden_file_is_refused(model: Path, name: str) -> None:
     (model / GOLDEN / name).unlink()
-    with pytest.raises(UsageError, match="golden/.*train or copy it again"):
+    with pytest.raises(UsageError, match=r"golden/.*train or copy it again"):
         read_golden(str(model))
 
 

@@ -54,7 +54,7 @@ def test_generator_that_is_left_early_leaves_nothing_running_and_can_be_resumed(
     outcomes.close()
     done = len(committed(run))
     assert 1 <= done < len(units)
-    assert not [p for p in Path(run.output).rglob("*.tmp")]
+    assert not list(Path(run.output).rglob("*.tmp"))
     assert len(list(score(units, run))) == len(units)
     uninterrupted = make_run(*run.options.input, unit_images=8, output=f"{run.output}-2")
     list(score(units, uninterrupted))
