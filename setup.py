@@ -38,6 +38,7 @@ setup(
             "ruff>=0.12",
             "scikit-learn>=1.4",
             "types-protobuf>=5.29",
+            "webdataset>=0.2.100",
         ],
     },
 )

@@ -28,7 +28,7 @@ from pipeline.errors import UsageError
 from pipeline.labels import folder_of
 from pipeline.model_dir import ColorMode, InputSpec
 from pipeline.preprocess import open_image, preprocess
-from pipeline.sources.images import EXTENSIONS
+from pipeline.sources.names import is_image_name
 from pipeline.storage import StoredObject
 from pipeline.thumbnails import png
 
@@ -137,8 +137,7 @@ def _listing(root: str) -> tuple[list[StoredObject], list[StoredObject], dict[st
     try:
         for file in storage.list_objects(root):
             name = file.location[len(root) :].lstrip("/")
-            hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
-            if hidden or os.path.splitext(name)[1].lower() not in EXTENSIONS:
+            if any(part.startswith(".") for part in name.split("/")) or not is_image_name(name):
                 continue
             if "/" in name:
                 (test if in_test_split(name) else train).append(file)

@@ -75,6 +75,7 @@ class Receipt:
         failures: examples: {key, stage, code, message}.
         aside: what is not a function of the part, and not compared: seconds, and PNG files of mistakes by row.
         kept: whether it was there before; not stored.
+        input: which of the run's inputs its unit comes from; not stored.
     """
 
     unit: str
@@ -85,11 +86,12 @@ class Receipt:
     failures: list[dict[str, Any]]
     aside: Aside = field(compare=False)
     kept: bool = field(default=False, compare=False)
+    input: int = field(default=0, compare=False)
 
     def to_json(self) -> bytes:
         """Return the contents of the receipt's file."""
         content = {**self.__dict__, "metrics": self.metrics.to_json(), "aside": self.aside.to_json()}
-        del content["kept"]
+        del content["kept"], content["input"]
         return json.dumps(content, sort_keys=True).encode("ascii") + b"\n"
 
     @classmethod
@@ -126,11 +128,11 @@ def recall(unit: WorkUnit, run: Run) -> Receipt | None:
         _check(receipt, unit, run)
     except FileNotFoundError:
         adopted = _adopt(unit, run, Aside())
-        return replace(adopted, kept=True) if adopted else None
+        return replace(adopted, kept=True, input=unit.input) if adopted else None
     except DamagedPartError:
         discard(unit, run)
         return None
-    return replace(receipt, kept=True)
+    return replace(receipt, kept=True, input=unit.input)
 
 
 def commit(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
@@ -144,7 +146,7 @@ def commit(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
     for _ in range(ATTEMPTS):
         stored = _store(receipt, run) if storage.create(run.part(unit.id), part) else _adopt(unit, run, aside)
         if stored is not None:
-            return stored
+            return replace(stored, input=unit.input)
     raise TransientError(f"part of unit {unit.id} is removed by another run into {run.output}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import numpy as np
 from pipeline.batches import Failure, ImageColumns
 from pipeline.options import LabelSource
 
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 INT32 = np.iinfo(np.int32)
 
 
@@ -45,7 +47,7 @@ class LabelRule:
 
         Args:
             keys: of the n images.
-            own: what the archive says of each: a number (counted from `offset`), a name, or None.
+            own: what the archive says of each: a number (counted from `offset`), text, or None.
             folders: name of the folder each lies in.
             failures: of those that could not be read.
         """
@@ -67,14 +69,21 @@ class LabelRule:
     def _found(
         self, own: Sequence[int | str | None], folders: Sequence[str], numbers: Mapping[str, int]
     ) -> Sequence[int | str | None]:
+        """Return what each label is: a number that counts from `offset`, a name, or None."""
         if self.source == "none":
             return [None] * len(own)
         if self.source == "from_directory":
             return folders
         return [
-            (folder if folder in numbers else None) if mine is None else mine
+            (folder if folder in numbers else None) if mine is None else self._read(mine, numbers)
             for mine, folder in zip(own, folders, strict=True)
         ]
+
+    def _read(self, mine: int | str, numbers: Mapping[str, int]) -> int | str:
+        """Return an archive's own label; digits are a class's name if one is called so and numbers count from 0."""
+        if isinstance(mine, str) and _NUMBER.fullmatch(mine) and (self.offset or mine not in numbers):
+            return int(mine)
+        return mine
 
 
 def folder_of(location: str) -> str:
@@ -84,3 +93,18 @@ def folder_of(location: str) -> str:
     'cat'
     """
     return location.rsplit("/", 2)[-2].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def as_label(value: object) -> int | str | None:
+    """Return a label as archives write it: a number, or text; None where there is none.
+
+    >>> as_label(" 7 "), as_label(3), as_label(""), as_label(2.0), as_label([1])
+    ('7', 3, None, 2, None)
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str):
+        return value.strip() or None
+    return value if isinstance(value, int) else None

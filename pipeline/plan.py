@@ -9,24 +9,20 @@ import gzip
 import io
 import json
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
-from itertools import groupby
 from typing import Any
 
 from pipeline import sources, storage
 from pipeline.errors import UsageError
 from pipeline.run import Run
-from pipeline.sources import images, is_shard, kind_by_magic, kind_by_name, tfrecord
+from pipeline.sources import images, manifest
 from pipeline.storage import StoredObject
 from pipeline.units import WorkUnit, unit_id
 
 GROUP_UNITS = 8
 GROUPS = 1_000
-
-Found = tuple[str, StoredObject]
-"""The name of the source that reads an object, and the object."""
 
 
 @dataclass(frozen=True)
@@ -57,31 +53,30 @@ class PlanTotals:
         return None if self.open_units else self.images
 
 
-def find(pattern: str, skipped: Counter[str]) -> Iterator[Found]:
-    """Yield what can be scored under a pattern, sorted by location, and count what cannot.
+def find(pattern: str, skipped: Counter[str]) -> Iterator[tuple[str, StoredObject]]:
+    """Yield what can be scored under a pattern, sorted by location, with its kind, and count what cannot.
 
     A file that is named, or matched by a glob, and whose name promises nothing is opened to see what it is; in a
-    folder only shards (train-00000-of-00010) are.
+    folder only shards (train-00000-of-00010) are. A manifest is one only where it is named.
     """
     location = storage.absolute(pattern)
-    named = storage.fixed_prefix(location) != location
+    is_glob = storage.fixed_prefix(location) != location
     for found in storage.list_objects(location):
-        name = found.location[found.location.rfind("/") + 1 :]
-        if _is_junk(found.location[len(location) :], name, found.size):
+        is_named = found.location == location
+        if sources.is_junk_name(found.location[len(location) :] if not is_named else found.location):
             skipped["junk"] += 1
             continue
-        kind = kind_by_name(name)
-        if kind is None and (named or found.location == location or is_shard(name)):
-            kind = kind_by_magic(storage.read(found.location, 0, 16))
+        kind = sources.kind_by_name(found.location)
+        if sources.is_labels_name(found.location):
+            continue  # read with the images beside it
+        if kind is None and is_named and manifest.is_manifest_name(found.location):
+            kind = manifest.NAME
+        elif kind is None and (is_glob or is_named or sources.is_shard(found.location)):
+            kind = sources.kind_by_magic(sources.head_of(found))
         if kind is None:
             skipped["other files"] += 1
         else:
             yield kind, found
-
-
-def _is_junk(relative: str, name: str, size: int) -> bool:
-    """What desktops and consoles leave behind: .DS_Store, ._x.jpg, Thumbs.db, __MACOSX/, placeholders of folders."""
-    return name in ("", ".DS_Store", "Thumbs.db", "desktop.ini") or name.startswith("._") or "__MACOSX/" in relative
 
 
 def require_input(pattern: str) -> None:
@@ -92,7 +87,10 @@ def require_input(pattern: str) -> None:
     """
     skipped: Counter[str] = Counter()
     try:
-        if next(find(pattern, skipped), None) is not None:
+        kind, found = next(find(pattern, skipped), (None, None))
+        if found is not None and kind == manifest.NAME:
+            next(manifest.listed(found))
+        if found is not None:
             return
     except PermissionError as error:
         raise UsageError(
@@ -100,8 +98,8 @@ def require_input(pattern: str) -> None:
         ) from error
     if skipped:
         raise UsageError(
-            f"--input {pattern!r} has no image or TFRecord among its {sum(skipped.values())} files; "
-            f"known are {', '.join(sorted(images.EXTENSIONS))}, .tfrecord and .tfrecord.gz"
+            f"--input {pattern!r} has no image or archive of images among its {sum(skipped.values())} files; "
+            f"known are {', '.join(sources.KNOWN)}"
         )
     location = storage.absolute(pattern)
     if storage.fixed_prefix(location) != location:
@@ -112,7 +110,7 @@ def require_input(pattern: str) -> None:
 def plan_units(run: Run, skipped: Counter[str]) -> Iterator[WorkUnit]:
     """Yield the run's work units in the order of its inputs, each image once, `--limit` images at most."""
     left = run.options.limit
-    for unit in _cut(_found(run.options.input, skipped), run.options.unit_images, skipped):
+    for unit in _cut(run.inputs, run.options.unit_images, skipped):
         if left is not None:
             if unit.images is None or unit.images > left:
                 unit = sources.shortened(unit, left)
@@ -122,37 +120,49 @@ def plan_units(run: Run, skipped: Counter[str]) -> Iterator[WorkUnit]:
             return
 
 
-def _cut(found: Iterable[tuple[int, str, StoredObject]], unit_images: int, skipped: Counter[str]) -> Iterator[WorkUnit]:
-    """Cut neighbors of one kind and one input together."""
-    for (_, kind), group in groupby(found, key=lambda entry: entry[:2]):
-        objects = (entry[2] for entry in group)
-        if kind == images.NAME:
-            yield from images.cut(objects, unit_images)
-            continue
-        for container in objects:
-            units = list(tfrecord.index(container, unit_images))
-            if not units:
-                skipped["empty containers"] += 1
-            yield from units
-
-
-def _found(patterns: Iterable[str], skipped: Counter[str]) -> Iterator[tuple[int, str, StoredObject]]:
-    """Yield (input, kind, object) of all inputs, image files before containers, none of them twice."""
-    patterns = list(dict.fromkeys(storage.absolute(p) for p in patterns))
-    seen: set[bytes] | None = set() if len(patterns) > 1 else None
+def _cut(patterns: Sequence[str], unit_images: int, skipped: Counter[str]) -> Iterator[WorkUnit]:
+    """Yield the units of all inputs, without ids: of each input its image files first, then its containers."""
+    once = _Once(len(patterns) > 1 or any(map(manifest.is_manifest_name, patterns)))
     for number, pattern in enumerate(patterns):
-        containers: list[tuple[int, str, StoredObject]] = []
-        for kind, found in find(pattern, skipped):
-            if seen is not None:
-                digest = blake2b(found.location.encode("utf-8", "surrogateescape"), digest_size=16).digest()
-                if digest in seen:
-                    continue
-                seen.add(digest)
-            if kind == images.NAME:
-                yield number, kind, found
+        rest: list[tuple[str, StoredObject]] = []
+        for unit in images.cut(_files(pattern, once, rest, skipped), unit_images):
+            yield replace(unit, input=number)
+        for kind, found in rest:
+            if kind == manifest.NAME:
+                files = (file for file in manifest.listed(found) if once.is_new(file[0].location))
+                units = images.cut(files, unit_images)
             else:
-                containers.append((number, kind, found))
-        yield from containers
+                units = sources.index(kind, found, unit_images, skipped)
+            for unit in units:
+                yield replace(unit, input=number)
+
+
+def _files(
+    pattern: str, once: _Once, rest: list[tuple[str, StoredObject]], skipped: Counter[str]
+) -> Iterator[images.Listed]:
+    """Yield the image files that a pattern finds, without labels, and put all else aside into `rest`."""
+    for kind, found in find(pattern, skipped):
+        if not once.is_new(found.location):
+            continue
+        if kind == images.NAME:
+            yield found, None
+        else:
+            rest.append((kind, found))
+
+
+class _Once:
+    """Remembers locations, if there may be any twice, by digests of 16 bytes."""
+
+    def __init__(self, active: bool) -> None:
+        self._seen: set[bytes] | None = set() if active else None
+
+    def is_new(self, location: str) -> bool:
+        """Return whether this location was not asked for before."""
+        if self._seen is None:
+            return True
+        before = len(self._seen)
+        self._seen.add(blake2b(location.encode("utf-8", "surrogateescape"), digest_size=16).digest())
+        return len(self._seen) > before
 
 
 def pin(run: Run) -> PlanTotals:

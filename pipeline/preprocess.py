@@ -4,6 +4,7 @@ What it does with what archives contain:
 
     grey, 1-bit, palette, RGB      converted as `Image.convert` does
     16-bit grey                    scaled by 255 / 65535, rounded (Pillow's own conversion would clip)
+    16-bit color                   the high byte, as Pillow's parsers give it
     32-bit float                   taken as 0 to 1; other values are refused
     alpha                          dropped, as `keras.utils.load_img` does
     CMYK, YCCK                     converted to RGB without a color profile
@@ -26,6 +27,7 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
@@ -112,11 +114,13 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
         image = WebPImageFile(io.BytesIO(data))
     elif data.startswith(b"BM"):
         image = BmpImageFile(io.BytesIO(data))
+    elif data.startswith((b"P5", b"P6")):
+        image = PpmImageFile(io.BytesIO(data))
     elif not data:
         raise _RefusedError("INVALID_ARGUMENT", "empty file")
     else:
         raise _RefusedError(
-            "INVALID_ARGUMENT", f"not a PNG, JPEG, GIF, TIFF, WebP or BMP image: starts with {data[:12]!r}"
+            "INVALID_ARGUMENT", f"not a PNG, JPEG, GIF, TIFF, WebP, BMP, PGM or PPM image: starts with {data[:12]!r}"
         )
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width} x {image.height}"
@@ -161,6 +165,10 @@ def _oriented(image: ImageFile.ImageFile, spec: InputSpec) -> Image.Image:
 
 def _oriented_tiff(image: TiffImageFile, spec: InputSpec) -> Image.Image:
     """Load a TIFF, which Pillow turns as it loads it; turn it back where the spec does not want that."""
+    extents = [tile.extents or (0, 0, 0, 0) for tile in image.tile]
+    stored = [max((extent[side] for extent in extents), default=0) for side in (2, 3)]
+    if sorted(stored) != sorted(image.size):  # Pillow would leave the rest black
+        raise _RefusedError("INVALID_ARGUMENT", f"only {stored[0]} x {stored[1]} of the pixels are stored")
     method = _TURN_BACK.get(image.getexif().get(_ORIENTATION, 1))
     image.load()
     return image if method is None or spec.exif_orientation else image.transpose(method)

@@ -33,6 +33,11 @@ class Run:
     spec: ModelSpec
 
     @property
+    def inputs(self) -> list[str]:
+        """Locations or globs of the inputs, each once."""
+        return list(dict.fromkeys(storage.absolute(pattern) for pattern in self.options.input))
+
+    @property
     def model(self) -> str:
         """Location of the model directory."""
         return storage.absolute(self.options.model)

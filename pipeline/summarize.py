@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.commit import FAILURE_EXAMPLES, Receipt
-from pipeline.metrics import Metrics, compute
+from pipeline.metrics import Metrics, compute, slice_of
 from pipeline.run import Run
 from pipeline.score import Unfinished
+from pipeline.storage import key_of
 
 MISTAKES = 24
 UNFINISHED_EXAMPLES = 10
@@ -24,6 +25,7 @@ class Summary:
         units: that have a receipt.
         kept: rows of those that had it before.
         metrics: sums over their rows.
+        inputs: number of an input of the run -> sums over its rows.
         mistakes: the most confident of all, as in `Receipt`, without `row`.
         failures: examples for every reason, the first by key.
         thumbnails: key -> PNG file of a mistake.
@@ -36,6 +38,7 @@ class Summary:
     units: int = 0
     kept: int = 0
     metrics: Metrics = field(default_factory=Metrics)
+    inputs: Mapping[int, Metrics] = field(default_factory=dict)
     mistakes: Sequence[Mapping[str, Any]] = ()
     failures: Sequence[Mapping[str, Any]] = ()
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
@@ -55,6 +58,7 @@ class Summary:
             units=1,
             kept=outcome.rows if outcome.kept else 0,
             metrics=outcome.metrics,
+            inputs={outcome.input: outcome.metrics},
             mistakes=[{k: v for k, v in mistake.items() if k != "row"} for mistake in outcome.mistakes],
             failures=outcome.failures,
             thumbnails={m["key"]: pictures[m["row"]] for m in outcome.mistakes if m["row"] in pictures},
@@ -68,6 +72,10 @@ class Summary:
             units=self.units + other.units,
             kept=self.kept + other.kept,
             metrics=self.metrics.merge(other.metrics),
+            inputs={
+                number: self.inputs.get(number, Metrics()).merge(other.inputs.get(number, Metrics()))
+                for number in self.inputs.keys() | other.inputs.keys()
+            },
             mistakes=mistakes,
             failures=_first_of_each([*self.failures, *other.failures]),
             thumbnails={m["key"]: thumbnails[m["key"]] for m in mistakes if m["key"] in thumbnails},
@@ -101,6 +109,10 @@ def figures(summary: Summary, run: Run) -> dict[str, Any]:
         "model": run.spec.model_id,
         "units": summary.units,
         **compute(summary.metrics, run.spec.class_names, run.top_k),
+        "inputs": [
+            {"input": key_of(pattern), **slice_of(summary.inputs.get(number, Metrics()))}
+            for number, pattern in enumerate(run.inputs)
+        ],
         "most_confident_mistakes": [dict(mistake) for mistake in summary.mistakes],
         "failure_examples": [dict(failure) for failure in summary.failures],
     }

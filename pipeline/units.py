@@ -9,7 +9,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipeline.options import ScoreOptions
@@ -34,6 +34,8 @@ class WorkUnit:
         images: how many rows it gives; None where only reading it to its end can tell.
         first: index in the container of its first image; 0 for image files.
         span: bytes [start, stop) of the container that it reads; (0, 0) for image files.
+        index: what its source noted while planning, as columns by name: one entry an image, or as the source says.
+        input: which of the run's inputs it comes from; not part of its identity.
     """
 
     id: str
@@ -44,6 +46,8 @@ class WorkUnit:
     images: int | None
     first: int = 0
     span: tuple[int, int] = (0, 0)
+    index: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    input: int = 0
 
     def __post_init__(self) -> None:
         """Check that the columns are of one length."""
@@ -73,7 +77,7 @@ class WorkUnit:
 
 
 def encode_units(units: Sequence[WorkUnit]) -> bytes:
-    """Return units as zlib'd JSON lines: about 10 kB for 2,048 names."""
+    """Return units as zlib'd JSON lines: 20 to 35 kB for 2,048 files with sizes and times, 8 kB of them names."""
     return zlib.compress("\n".join(unit.to_json() for unit in units).encode("ascii"), 6)
 
 
@@ -97,6 +101,7 @@ def unit_id(unit: WorkUnit, model_id: str, options: ScoreOptions) -> str:
         "source": unit.source,
         "objects": [unit.locations, unit.sizes, unit.versions],
         "piece": [unit.first, unit.images, unit.span],
+        "labels": unit.index.get("label"),
         "model": model_id,
         "options": row_options(options),
     }

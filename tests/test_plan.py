@@ -112,8 +112,11 @@ def test_file_without_a_telling_name_is_opened_where_it_is_named(
         (lambda folder: folder / "nowhere", "does not exist or is empty"),
         (lambda folder: folder, "does not exist or is empty"),
         (lambda folder: folder / "*.png", "matches no file"),
-        (lambda folder: (folder / "a.txt").write_text("x") and folder, "no image or TFRecord among its 1 files"),
-        (lambda folder: (folder / "a.bin").write_text("x") and folder / "a.bin", "no image or TFRecord"),
+        (
+            lambda folder: (folder / "a.txt").write_text("x") and folder,
+            "among its 1 files",
+        ),
+        (lambda folder: (folder / "a.bin").write_text("x") and folder / "a.bin", "no image or archive of"),
     ],
 )
 def test_input_without_an_image_is_one_clear_line(tmp_path: Path, make: object, said: str) -> None:

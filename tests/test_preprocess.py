@@ -413,7 +413,7 @@ class TestRefusing:
         ("data", "message"),
         [
             (b"", "empty file"),
-            (b"<!DOCTYPE html><html>", "not a PNG, JPEG, GIF, TIFF, WebP or BMP image: starts with b'<!DOCTYPE ht'"),
+            (b"<!DOCTYPE html><html>", "image: starts with b'<!DOCTYPE ht'"),
             (b"\x89PNG", "not a PNG"),
             (b"%PDF-1.7", "not a PNG"),
             (b"RIFF\0\0\0\0WAVE", "not a PNG"),
@@ -424,7 +424,7 @@ class TestRefusing:
     def test_what_is_no_image_is_told(self, data: bytes, message: str) -> None:
         failure = failure_of(data, spec_of(PICTURE))
         assert failure.code == "INVALID_ARGUMENT"
-        assert failure.message.startswith(message)
+        assert message in failure.message
 
     @pytest.mark.parametrize("form", CLAIMING)
     def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(self, form: str) -> None:
@@ -436,8 +436,14 @@ class TestRefusing:
         assert f"{MAX_PIXELS:,}" in failure.message
         assert time.process_time() - started < 0.5
 
+    def test_a_first_frame_of_too_many_pixels_is_refused_before_it_is_decoded(self) -> None:
+        data, frame = saved(GREY, "GIF"), struct.pack("<cHHHH", b",", 0, 0, WIDTH, HEIGHT)
+        assert data.count(frame) == 1
+        data = data.replace(frame, struct.pack("<cHHHH", b",", 0, 0, 60_000, 60_000))
+        assert failure_of(data, spec_of(PICTURE)).code == "RESOURCE_EXHAUSTED"
+
     def test_a_format_that_pillow_knows_and_we_do_not_is_never_parsed(self) -> None:
-        assert failure_of(saved(PICTURE, "PPM"), spec_of(PICTURE)).message.startswith("not a PNG")
+        assert failure_of(saved(PICTURE, "PCX"), spec_of(PICTURE)).message.startswith("not a PNG")
 
     def test_one_image_leaves_the_others_as_they_are(self) -> None:
         spec = spec_of(PICTURE)
@@ -477,6 +483,10 @@ class TestDamage:
         for i, end in enumerate(ends):
             if i not in failures:
                 assert np.array_equal(pixels[i], whole), f"{end} of {len(data)} bytes"
+
+    @pytest.mark.parametrize("claimed", [{"t256": 2 * WIDTH, "t322": WIDTH, "t323": HEIGHT}, {"t257": HEIGHT + 1}])
+    def test_a_tiff_that_lacks_strips_is_not_completed_in_black(self, claimed: dict[str, int]) -> None:
+        failure_of(tiff(GREY, **claimed), spec_of(PICTURE))
 
     @pytest.mark.parametrize("name", DAMAGED_KINDS)
     def test_mutated_files_are_rows_and_take_no_time(self, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections import Counter
 from pathlib import Path
 
 import google_crc32c
@@ -59,6 +60,7 @@ def test_a_name_promises_a_source_or_none(name: str, kind: str | None) -> None:
         ("mnist-train.array_record-00001-of-00002", True),
         ("train-00000-of-01024.gz", True),
         ("train-0-of-4", False),
+        ("train-0-of-00004", False),
         ("train-00000-of-01024.txt", False),
     ],
 )
@@ -83,7 +85,10 @@ def frame(data: bytes) -> bytes:
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "images"),
         (frame(b"x" * 100)[:16], "tfrecord"),
         (frame(b"x" * 0x8B1F)[:16], "tfrecord"),
-        (gzip.compress(b"")[:16], "tfrecord"),
+        (gzip.compress(frame(b"x" * 100)), "tfrecord"),
+        (gzip.compress(b"hello"), None),
+        (gzip.compress(b""), None),
+        (b"\x1f\x8bdamaged", None),
         (b"#!/bin/sh\nexit 0", None),
         (bytes(16), None),
         (frame(b"x")[:11], None),
@@ -100,13 +105,13 @@ def unit(request: pytest.FixtureRequest, tmp_path: Path) -> WorkUnit:
     if request.param == "images":
         for i in range(12):
             (tmp_path / f"{i:02d}.png").write_bytes(b"%d" % i)
-        (found,) = images.cut(storage.list_objects(str(tmp_path)), 2048)
+        (found,) = images.cut(((o, None) for o in storage.list_objects(str(tmp_path))), 2048)
         return found
     compress = gzip.compress if request.param.endswith("gz") else bytes
     records = b"".join(frame(b"\n\x11\n\x0f\n\x05image\x12\x06\n\x04\n\x02%02d" % i) for i in range(12))
     (tmp_path / f"x.{request.param}").write_bytes(compress(records))
     (stored,) = storage.list_objects(str(tmp_path))
-    (found,) = tfrecord.index(stored, 2048)
+    (found,) = tfrecord.index(stored, 2048, Counter())
     return found
 
 

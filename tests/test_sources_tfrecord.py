@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,12 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from pipeline import storage
+from pipeline import sources, storage
 from pipeline.batches import BATCH_IMAGES, Code, EncodedBatch
 from pipeline.model_dir import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.run import Run
-from pipeline.sources import tfrecord
+from pipeline.sources import container, tfrecord
 from pipeline.storage.local import LocalStore
 from pipeline.units import UNIT_BYTES, WorkUnit
 
@@ -57,7 +58,7 @@ def write(path: Path, records: Sequence[bytes], compression: str = "") -> Path:
 
 def units_of(path: Path, unit_images: int = 2048) -> list[WorkUnit]:
     (found,) = storage.list_objects(str(path))
-    return list(tfrecord.index(found, unit_images))
+    return list(sources.index("tfrecord", found, unit_images, Counter()))
 
 
 def batches_of(units: Sequence[WorkUnit], **options: Any) -> list[EncodedBatch]:
@@ -212,7 +213,7 @@ class TestUnits:
                 return data
 
         counted = CountingStore()
-        monkeypatch.setattr(tfrecord, "store_of", lambda _: counted)
+        monkeypatch.setattr(container, "store_of", lambda _: counted)
         long = write(tmp_path / "long.tfrecord", [image(i, 1 << 20) for i in range(20)])
         assert sum(unit.images or 0 for unit in units_of(long, 7)) == 20
         assert counted.taken < 600_000 < long.stat().st_size

@@ -26,6 +26,7 @@ OTHER: dict[str, Any] = {
     "images": None,
     "first": 4,
     "span": (10, 201),
+    "index": {"label": ["cat"]},
 }
 
 OTHER_OPTIONS: dict[str, Any] = {
@@ -60,6 +61,8 @@ units = st.builds(
     images=st.none() | st.integers(0, 10**9),
     first=st.integers(0, 10**9),
     span=st.tuples(st.integers(0, 2**40), st.integers(0, 2**40)),
+    index=st.dictionaries(st.text(), st.lists(st.none() | st.integers() | st.text(), max_size=3), max_size=2),
+    input=st.integers(0, 9),
 )
 
 
@@ -78,12 +81,13 @@ class TestIdentity:
         assert len(bytes.fromhex(identity())) == 16
 
     def test_changes_with_every_field_of_the_unit(self) -> None:
-        assert set(OTHER) == {field.name for field in fields(WorkUnit)} - {"id"}
+        assert set(OTHER) == {field.name for field in fields(WorkUnit)} - {"id", "input"}
         ids = {identity(replace(UNIT, **{name: value})) for name, value in OTHER.items()}
         assert len(ids - {identity()}) == len(OTHER)
 
-    def test_does_not_cover_itself(self) -> None:
+    def test_covers_neither_itself_nor_the_input_that_the_unit_comes_from(self) -> None:
         assert identity(replace(UNIT, id=identity())) == identity()
+        assert identity(replace(UNIT, input=2)) == identity()
 
     def test_changes_with_the_model(self) -> None:
         assert identity(model_id="f01") != identity()

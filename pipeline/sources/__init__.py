@@ -6,21 +6,99 @@ encoded batches (`read`), and makes smaller units of one (`sample`, `shortened`)
 
 from __future__ import annotations
 
+import gzip
 import re
-from collections.abc import Generator
+import zlib
+from collections import Counter
+from collections.abc import Generator, Iterator
+from typing import Protocol
 
 from pipeline.batches import EncodedBatch
+from pipeline.errors import ChangedError
 from pipeline.run import Run
-from pipeline.sources import images, tfrecord
+from pipeline.sources import idx, images, tar, tfrecord, zip  # noqa: A004 - a zip archive
+from pipeline.sources.container import container_unit
+from pipeline.sources.idx import is_labels_name
+from pipeline.sources.names import IMAGE_SUFFIXES, is_image_name, is_junk_name
+from pipeline.storage import StoredObject, store_of
 from pipeline.units import WorkUnit
 
-_TFRECORD = re.compile(r"\.(tfrecords?|tfrec)(-\d+-of-\d+)?(\.gz)?$", re.IGNORECASE)
+__all__ = [
+    "KNOWN",
+    "head_of",
+    "index",
+    "is_junk_name",
+    "is_labels_name",
+    "is_shard",
+    "kind_by_magic",
+    "kind_by_name",
+    "read",
+    "sample",
+    "shortened",
+]
+
+KNOWN = (*sorted(IMAGE_SUFFIXES), ".tfrecord", ".tar", ".zip", "idx3-ubyte", "the last three also with .gz")
+HEAD = 512
+"""Bytes that tell what a file is."""
+
 _SHARD = re.compile(r"-\d{5}-of-\d{5}(\.gz)?$")
 
 
-_READ = {images.NAME: images.read, tfrecord.NAME: tfrecord.read}
-_SAMPLE = {images.NAME: images.sample, tfrecord.NAME: tfrecord.sample}
-_SHORTENED = {images.NAME: images.shortened, tfrecord.NAME: tfrecord.shortened}
+class Source(Protocol):
+    """What the module of a kind of source offers."""
+
+    def read(self, unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
+        """See `read`."""
+
+    def sample(self, unit: WorkUnit, n: int) -> WorkUnit:
+        """See `sample`."""
+
+    def shortened(self, unit: WorkUnit, n: int) -> WorkUnit:
+        """See `shortened`."""
+
+
+class Container(Source, Protocol):
+    """What the module of a kind of container offers besides."""
+
+    def index(self, found: StoredObject, unit_images: int, skipped: Counter[str]) -> Iterator[WorkUnit]:
+        """See `index`."""
+
+
+_CONTAINERS: dict[str, Container] = {tfrecord.NAME: tfrecord, tar.NAME: tar, zip.NAME: zip, idx.NAME: idx}
+_SOURCES: dict[str, Source] = {images.NAME: images, **_CONTAINERS}
+_MAGIC = {
+    images.NAME: images.is_image,
+    tfrecord.NAME: tfrecord.is_tfrecord,
+    zip.NAME: zip.is_zip,
+    idx.NAME: idx.is_idx,
+    tar.NAME: tar.is_tar,
+}
+
+
+def index(kind: str, found: StoredObject, unit_images: int, skipped: Counter[str]) -> Iterator[WorkUnit]:
+    """Cut a container into units, which have no id yet, and count what in it is no image.
+
+    What its name promises is confirmed by its first bytes; where those are of another kind of container, it is one.
+    A container that cannot be read, or has changed since it was listed, is one unit: reading it tells.
+    """
+    if found.size == 0:
+        skipped["empty containers"] += 1
+        return
+    try:
+        kind = _confirmed(kind, head_of(found))
+        units = list(_CONTAINERS[kind].index(found, unit_images, skipped))
+    except (FileNotFoundError, PermissionError, ChangedError):
+        units = [container_unit(kind, found)]
+    if not units:
+        skipped["empty containers"] += 1
+    yield from units
+
+
+def _confirmed(kind: str, head: bytes) -> str:
+    if _MAGIC[kind](head):
+        return kind
+    found = kind_by_magic(head)
+    return found if found in _CONTAINERS else kind
 
 
 def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
@@ -29,17 +107,17 @@ def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
     Raises:
         TransientError: the store fails for now.
     """
-    return _READ[unit.source](unit, run)
+    return _SOURCES[unit.source].read(unit, run)
 
 
 def sample(unit: WorkUnit, n: int) -> WorkUnit:
     """Return a unit of at most n of its images."""
-    return _SAMPLE[unit.source](unit, n)
+    return _SOURCES[unit.source].sample(unit, n)
 
 
 def shortened(unit: WorkUnit, n: int) -> WorkUnit:
     """Return a unit of its first n images, or of all it has if those are fewer."""
-    return _SHORTENED[unit.source](unit, n)
+    return _SOURCES[unit.source].shortened(unit, n)
 
 
 def kind_by_name(name: str) -> str | None:
@@ -48,9 +126,16 @@ def kind_by_name(name: str) -> str | None:
     >>> kind_by_name("a/B.JPG"), kind_by_name("x.tfrecord-00000-of-00004"), kind_by_name("notes.txt")
     ('images', 'tfrecord', None)
     """
-    if name[name.rfind(".") :].lower() in images.EXTENSIONS:
+    lower = name.lower()
+    if is_image_name(name):
         return images.NAME
-    return tfrecord.NAME if _TFRECORD.search(name) else None
+    if tfrecord.is_tfrecord_name(lower):
+        return tfrecord.NAME
+    if lower.endswith(tar.SUFFIXES):
+        return tar.NAME
+    if lower.endswith(zip.SUFFIXES):
+        return zip.NAME
+    return idx.NAME if idx.is_idx_name(lower) else None
 
 
 def is_shard(name: str) -> bool:
@@ -58,8 +143,16 @@ def is_shard(name: str) -> bool:
     return _SHARD.search(name) is not None
 
 
+def head_of(found: StoredObject) -> bytes:
+    """Return an object's first bytes."""
+    return store_of(found.location).read(found.location, 0, HEAD, found.version)
+
+
 def kind_by_magic(head: bytes) -> str | None:
-    """Return the source that can read a file whose first bytes these are, None if none can."""
-    if images.is_image(head):
-        return images.NAME
-    return tfrecord.NAME if tfrecord.is_tfrecord(head) else None
+    """Return the source that can read a file whose first HEAD bytes these are, None if none can."""
+    if head.startswith(b"\x1f\x8b") and not tfrecord.is_plain(head):
+        try:
+            head = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(head, HEAD)
+        except (zlib.error, gzip.BadGzipFile):
+            return None
+    return next((kind for kind, is_kind in _MAGIC.items() if is_kind(head)), None)

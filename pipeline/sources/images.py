@@ -15,33 +15,50 @@ from pipeline.storage import Store, StoredObject, key_of, store_of
 from pipeline.units import UNIT_BYTES, WorkUnit
 
 NAME = "images"
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp"})
+MISSING = -1
+"""The version of a file that a manifest names and that was not there when it was planned."""
+
+Listed = tuple[StoredObject, int | str | None]
+"""A file, and its label as found: a number, a name, or None."""
+
 BATCHES_AHEAD = 2
 """Batches being read while earlier ones are decoded."""
 
 
 def is_image(head: bytes) -> bool:
     """Return whether a file that starts so is an image of a supported format."""
-    starts = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM")
+    starts = (
+        b"\x89PNG\r\n\x1a\n",
+        b"\xff\xd8\xff",
+        b"GIF8",
+        b"II*\0",
+        b"MM\0*",
+        b"II+\0",
+        b"MM\0+",
+        b"BM",
+        b"P5",
+        b"P6",
+    )
     return head.startswith(starts) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
-def cut(objects: Iterable[StoredObject], unit_images: int) -> Iterator[WorkUnit]:
+def cut(files: Iterable[Listed], unit_images: int) -> Iterator[WorkUnit]:
     """Cut a sorted listing into units by content, so that a small change of the archive changes few units.
 
     A unit ends at the name with the smallest hash among those at which it would be between a quarter full and full.
     The units have no id yet.
     """
-    waiting: list[StoredObject] = []
+    waiting: list[Listed] = []
     hashes: list[bytes] = []
     size = floor = 0
-    for found in objects:
+    for file in files:
+        found = file[0]
         while waiting and (len(waiting) == unit_images or size + found.size > UNIT_BYTES):
             end = min(range(min(floor, len(waiting) - 1), len(waiting)), key=hashes.__getitem__) + 1
             yield _unit(waiting[:end])
             waiting, hashes = waiting[end:], hashes[end:]
-            size, floor = sum(o.size for o in waiting), _floor(waiting, unit_images)
-        waiting.append(found)
+            size, floor = sum(other.size for other, _ in waiting), _floor(waiting, unit_images)
+        waiting.append(file)
         hashes.append(blake2b(found.location.encode("utf-8", "surrogateescape"), digest_size=8).digest())
         size += found.size
         if len(waiting) * 4 < unit_images and size * 4 < UNIT_BYTES:
@@ -50,24 +67,26 @@ def cut(objects: Iterable[StoredObject], unit_images: int) -> Iterator[WorkUnit]
         yield _unit(waiting)
 
 
-def _floor(objects: list[StoredObject], unit_images: int) -> int:
-    """Return the index of the first object with which the unit is a quarter full."""
+def _floor(files: Sequence[Listed], unit_images: int) -> int:
+    """Return the index of the first file with which the unit is a quarter full."""
     size = 0
-    for i, found in enumerate(objects):
+    for i, (found, _) in enumerate(files):
         size += found.size
         if (i + 1) * 4 >= unit_images or size * 4 >= UNIT_BYTES:
             return i
-    return len(objects)
+    return len(files)
 
 
-def _unit(objects: list[StoredObject]) -> WorkUnit:
+def _unit(files: Sequence[Listed]) -> WorkUnit:
+    labels = tuple(label for _, label in files)
     return WorkUnit(
         id="",
         source=NAME,
-        locations=tuple(o.location for o in objects),
-        sizes=tuple(o.size for o in objects),
-        versions=tuple(o.version for o in objects),
-        images=len(objects),
+        locations=tuple(found.location for found, _ in files),
+        sizes=tuple(found.size for found, _ in files),
+        versions=tuple(found.version for found, _ in files),
+        images=len(files),
+        index={"label": labels} if any(label is not None for label in labels) else {},
     )
 
 
@@ -81,7 +100,8 @@ def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
         encoded, failures = _fetch(store, locations, versions)
         keys = [key_of(location) for location in locations]
         folders = [folder_of(location) for location in locations]
-        return EncodedBatch(rule.columns(keys, [None] * len(keys), folders, failures), encoded)
+        own = unit.index["label"][piece] if "label" in unit.index else [None] * len(keys)
+        return EncodedBatch(rule.columns(keys, own, folders, failures), encoded)
 
     yield from ahead(fetch, _pieces(unit), BATCHES_AHEAD * store.parallel_reads, pools().read)
 
@@ -106,7 +126,8 @@ def _fetch(
             encoded.append(store.read(location, version=version))
             continue
         except FileNotFoundError:
-            failures[i] = Failure("read", "NOT_FOUND", "removed after it was planned")
+            text = "there is no such file" if version == MISSING else "removed after it was planned"
+            failures[i] = Failure("read", "NOT_FOUND", text)
         except PermissionError as error:
             failures[i] = Failure("read", "PERMISSION_DENIED", error.strerror or str(error))
         except ChangedError as error:
@@ -133,4 +154,5 @@ def _picked(unit: WorkUnit, chosen: Sequence[int]) -> WorkUnit:
         locations=tuple(unit.locations[i] for i in chosen),
         sizes=tuple(unit.sizes[i] for i in chosen),
         versions=tuple(unit.versions[i] for i in chosen),
+        index={name: tuple(column[i] for i in chosen) for name, column in unit.index.items()},
     )

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -19,39 +21,56 @@ from typing import Any
 
 import google_crc32c
 
-from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch, Failure
-from pipeline.errors import ChangedError
-from pipeline.labels import folder_of
+from pipeline.batches import EncodedBatch, Failure
+from pipeline.labels import as_label, folder_of
 from pipeline.run import Run
+from pipeline.sources.container import (
+    BLOCK,
+    LONGEST,
+    Image,
+    Piece,
+    batched,
+    container_unit,
+    cut_container,
+    guarded,
+    open_unit,
+)
 from pipeline.sources.example import parse_example
-from pipeline.storage import StoredObject, key_of, store_of
-from pipeline.storage import read as read_bytes
-from pipeline.units import UNIT_BYTES, WorkUnit
+from pipeline.storage import StoredObject, key_of
+from pipeline.units import WorkUnit
 
 NAME = "tfrecord"
 IMAGE_KEYS = ("image/encoded", "image")
 LABEL_KEYS = ("image/class/label", "label")
+RAW_KEY = "image_raw"
+RAW_SHAPE = ("height", "width", "depth")
 
-BLOCK = 8 << 20
-WINDOW = 256 << 10
-LONGEST = 1 << 30
-HOP = 16 << 10
-"""Records longer than this are hopped over by the index; shorter ones are cheaper to read through, WINDOW by WINDOW."""
-
+_NAME = re.compile(r"\.(tfrecords?|tfrec)(-\d+-of-\d+)?(\.gz)?$")
 _HEADER = struct.Struct("<QI")
 _CRC = struct.Struct("<I")
 _FRAME = 16
 _GZIP = b"\x1f\x8b"
+_BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
+
+
+def is_tfrecord_name(lower: str) -> bool:
+    """Return whether a name in lower case promises TFRecords."""
+    return _NAME.search(lower) is not None
+
+
+def is_plain(head: bytes) -> bool:
+    """Return whether a file that starts so begins with a record's header."""
+    return _length(head) is not None
 
 
 def is_tfrecord(head: bytes) -> bool:
     """Return whether a file that starts so is gzip or begins with a record's header."""
-    return head.startswith(_GZIP) or _length(head) is not None
+    return head.startswith(_GZIP) or is_plain(head)
 
 
 def _is_gzip(head: bytes) -> bool:
     """Return whether a file that starts so is gzip, and not a record of 35,615 (0x8b1f) bytes."""
-    return head.startswith(_GZIP) and _length(head) is None
+    return head.startswith(_GZIP) and not is_plain(head)
 
 
 def _length(header: bytes) -> int | None:
@@ -67,74 +86,42 @@ def _masked(data: bytes) -> int:
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def index(found: StoredObject, unit_images: int) -> Iterator[WorkUnit]:
+def index(found: StoredObject, unit_images: int, skipped: Counter[str]) -> Iterator[WorkUnit]:
     """Cut a file into units by hopping from header to header; the units have no id yet.
 
     A gzip file, which cannot be entered in the middle, is one unit whose number of images is not known.
     """
-    unit = WorkUnit("", NAME, (found.location,), (found.size,), (found.version,), images=None, span=(0, found.size))
-    if found.size == 0:
-        return
-    if _is_gzip(store_of(found.location).read(found.location, 0, _HEADER.size)):
-        yield unit
-        return
-    first = start = position = count = 0
-    for position, end in _frames(found):
-        if count == unit_images or (count and end - start > UNIT_BYTES):
-            yield replace(unit, images=count, first=first, span=(start, position))
-            first, start, count = first + count, position, 0
-        count += 1
-    yield replace(unit, images=count, first=first, span=(start, found.size))
+    whole = container_unit(NAME, found)
+    if _is_gzip(open_unit(whole).read(_HEADER.size)):
+        yield whole
+    else:
+        yield from cut_container(whole, _frames(whole), unit_images)
 
 
-def _frames(found: StoredObject) -> Iterator[tuple[int, int]]:
-    """Yield [start, end) of every record; the last is what follows a broken frame, to the end of the file."""
-    store = store_of(found.location)
-    window, at = b"", 0
-    position, length = 0, 0
-    while position < found.size:
-        if not at <= position <= at + len(window) - _HEADER.size:
-            size = _HEADER.size if length > HOP else WINDOW
-            window, at = store.read(found.location, position, position + size, found.version), position
-        header = window[position - at : position - at + _HEADER.size]
-        announced = _length(header)
-        if announced is None or position + announced + _FRAME > found.size:
-            yield position, found.size
+def _frames(whole: WorkUnit) -> Iterator[Piece]:
+    """Yield every record; the last is what follows a broken frame, to the end of the file."""
+    size = whole.sizes[0]
+    file = open_unit(whole)
+    position = 0
+    while position < size:
+        file.seek(position)
+        length = _length(file.read(_HEADER.size))
+        if length is None or position + length + _FRAME > size:
+            yield Piece(position, size)
             return
-        length = announced
-        yield position, position + length + _FRAME
+        yield Piece(position, position + length + _FRAME)
         position += length + _FRAME
 
 
 def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
     """Yield the unit's records in order, at most `unit.images` of them where that is known."""
-    location = unit.locations[0]
-    folder = folder_of(location)
-    keys: list[str] = []
-    encoded: list[bytes] = []
-    labels: list[int | str | None] = []
-    failures: dict[int, Failure] = {}
-    size = 0
-
-    def batch() -> EncodedBatch:
-        return EncodedBatch(run.label_rule.columns(keys, labels, [folder] * len(keys), failures), encoded)
-
-    for i, record in enumerate(islice(_records(unit), unit.images)):
-        image, label = _fields(record, run)
-        if keys and (len(keys) == BATCH_IMAGES or size + _size(image) > BATCH_BYTES):
-            yield batch()
-            keys, encoded, labels, failures, size = [], [], [], {}, 0
-        if isinstance(image, Failure):
-            failures[len(keys)] = image
-        keys.append(f"{key_of(location)}#{unit.first + i}")
-        encoded.append(b"" if isinstance(image, Failure) else image)
-        labels.append(label)
-        size += _size(image)
-    yield batch()
+    return batched(islice(guarded(unit, _images(unit, run), "#"), unit.images), run)
 
 
-def _size(image: bytes | Failure) -> int:
-    return 0 if isinstance(image, Failure) else len(image)
+def _images(unit: WorkUnit, run: Run) -> Iterator[Image]:
+    location, folder = key_of(unit.locations[0]), folder_of(unit.locations[0])
+    for number, record in enumerate(_records(unit), unit.first):
+        yield Image(f"{location}#{number}", *_fields(record, run), folder)
 
 
 def _fields(record: bytes | Failure, run: Run) -> tuple[bytes | Failure, int | str | None]:
@@ -147,12 +134,26 @@ def _fields(record: bytes | Failure, run: Run) -> tuple[bytes | Failure, int | s
         return Failure("read", "INVALID_ARGUMENT", str(error)), None
     label = _first(features, (run.options.label_key,) if run.options.label_key else LABEL_KEYS)
     wanted = (run.options.image_key,) if run.options.image_key else IMAGE_KEYS
-    image = _first(features, wanted)
+    image = None if wanted == (RAW_KEY,) else _first(features, wanted)
+    if image is None and run.options.image_key in (None, RAW_KEY):
+        image = _raw_pixels(features)
     if not isinstance(image, bytes):
         names = ", ".join(sorted(features)[:8]) or "none"
         text = f"record has no bytes feature {' or '.join(map(repr, wanted))}; it has {names}; see --image_key"
-        return Failure("read", "INVALID_ARGUMENT", text), None
-    return image, label.decode("utf-8", "replace") if isinstance(label, bytes) else label
+        image = Failure("read", "INVALID_ARGUMENT", text)
+    return image, as_label(label.decode("utf-8", "replace") if isinstance(label, bytes) else label)
+
+
+def _raw_pixels(features: Mapping[str, Any]) -> bytes | None:
+    """Return `image_raw`, uint8 of `height` x `width` x `depth`, as a PGM or PPM file; None where it is not that."""
+    pixels = _first(features, (RAW_KEY,))
+    height, width, depth = (_first(features, (name,)) for name in RAW_SHAPE)
+    depth = 1 if depth is None else depth
+    if not (isinstance(pixels, bytes) and isinstance(height, int) and isinstance(width, int) and depth in (1, 3)):
+        return None
+    if height < 1 or width < 1 or len(pixels) != height * width * depth:
+        return None
+    return f"P{5 if depth == 1 else 6} {width} {height} 255\n".encode("ascii") + pixels
 
 
 def _first(features: Mapping[str, Any], names: tuple[str, ...]) -> Any:
@@ -166,25 +167,9 @@ def _first(features: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 
 
 def _records(unit: WorkUnit) -> Iterator[bytes | Failure]:
-    """Yield each record's data, or why it cannot be had; a broken frame ends the file."""
-    try:
-        yield from _unframed(unit)
-    except FileNotFoundError:
-        yield from _lost(unit, Failure("read", "NOT_FOUND", "removed after it was planned"))
-    except PermissionError as error:
-        yield from _lost(unit, Failure("read", "PERMISSION_DENIED", error.strerror or str(error)))
-    except ChangedError as error:
-        yield from _lost(unit, Failure("read", "FAILED_PRECONDITION", str(error)))
-
-
-def _lost(unit: WorkUnit, failure: Failure) -> Iterator[Failure]:
-    """Yield one failure for every image that may still be due; the reader takes as many as there are."""
-    yield from [failure] * (unit.images or 1)
-
-
-def _unframed(unit: WorkUnit) -> Iterator[bytes | Failure]:
-    stored = io.BufferedReader(_Span(unit), BLOCK)
-    stream: io.BufferedIOBase = stored
+    """Yield each record's data; a broken frame fails the rest of the file."""
+    stored: Any = io.BufferedReader(open_unit(unit, *unit.span), BLOCK)
+    stream: Any = stored
     if unit.span[0] == 0 and _is_gzip(stored.peek(_HEADER.size)):
         stream = gzip.GzipFile(fileobj=stored)
     number, offset = unit.first, unit.span[0]
@@ -193,13 +178,17 @@ def _unframed(unit: WorkUnit) -> Iterator[bytes | Failure]:
             header = stream.read(_HEADER.size)
             length = _length(header)
             data = b"" if length is None or length > LONGEST else stream.read(length + 4)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        except _BROKEN as error:
             yield Failure("read", "DATA_LOSS", f"gzip stream is damaged at record {number}: {error}; the rest is lost")
             return
         if not header:
             return
         if length is None or len(data) < length + 4:
-            what = "has a wrong length checksum" if len(header) == _HEADER.size and length is None else "is cut short"
+            what = "is cut short"
+            if length is None and len(header) == _HEADER.size:
+                what = "has a wrong length checksum"
+            elif length is not None and length > LONGEST:
+                what = f"is of {length:,} bytes, more than {LONGEST:,}"
             yield Failure("read", "DATA_LOSS", f"record {number} at byte {offset} {what}; the rest of the file is lost")
             return
         record, (crc,) = data[:length], _CRC.unpack_from(data, length)
@@ -208,30 +197,11 @@ def _unframed(unit: WorkUnit) -> Iterator[bytes | Failure]:
         number, offset = number + 1, offset + length + _FRAME
 
 
-class _Span(io.RawIOBase):
-    """The bytes of a unit's container, as the standard library's readers want them."""
-
-    def __init__(self, unit: WorkUnit) -> None:
-        super().__init__()
-        (self._location,), (self._version,) = unit.locations, unit.versions
-        self._position, self._stop = unit.span
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        stop = min(self._position + len(view), self._stop)
-        data = read_bytes(self._location, self._position, stop, self._version)
-        view[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-
 def shortened(unit: WorkUnit, n: int) -> WorkUnit:
     """Return a unit of its first n records, or of as many as it has; a compressed one is read to count them."""
-    has = sum(1 for _ in islice(_records(unit), n)) if unit.images is None else unit.images
-    return replace(unit, images=min(n, has))
+    if unit.images is not None:
+        return replace(unit, images=min(n, unit.images))
+    return replace(unit, images=sum(1 for _ in islice(_records(unit), n)))
 
 
 def sample(unit: WorkUnit, n: int) -> WorkUnit:

@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from pipeline.errors import UsageError
 from pipeline.storage.base import Store, StoredObject, fixed_prefix, key_of, location_of
 from pipeline.storage.local import LocalStore
+from pipeline.storage.reader import StoredFile
 
 __all__ = [
     "Store",
+    "StoredFile",
     "StoredObject",
     "absolute",
     "create",
@@ -28,6 +30,7 @@ __all__ = [
     "location_of",
     "read",
     "replace",
+    "stat",
     "store_of",
 ]
 
@@ -79,6 +82,12 @@ def join(location: str, *names: str) -> str:
 def list_objects(pattern: str) -> Iterator[StoredObject]:
     """See `Store.list`."""
     return store_of(pattern).list(pattern)
+
+
+def stat(location: str) -> StoredObject | None:
+    """Return what a listing says of one object; None where it is not there, or a folder."""
+    found = next(iter(list_objects(location)), None)
+    return found if found is not None and found.location == location else None
 
 
 def read(location: str, start: int = 0, stop: int | None = None, version: int | None = None) -> bytes:

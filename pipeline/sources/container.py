@@ -1,0 +1,154 @@
+"""What all containers have in common: a row of images in one object, cut into units, read as batches.
+
+A source of this kind says where its images lie and what they are; must not know of other kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch, Failure
+from pipeline.errors import ChangedError
+from pipeline.run import Run
+from pipeline.storage import StoredFile, StoredObject, key_of, store_of
+from pipeline.units import UNIT_BYTES, WorkUnit
+
+BLOCK = 1 << 20
+"""Bytes read at once from a container whose members are read one after the other."""
+
+LONGEST = 1 << 30
+"""No member is larger; what claims to be is damaged, or no image."""
+
+
+class Names:
+    """Makes the names of a container's members distinct: the second x.png is x.png#2.
+
+    >>> names = Names()
+    >>> [names.unique(name) for name in ("x", "x", "x#2", "x")]
+    ['x', 'x#2', 'x#2#2', 'x#3']
+    """
+
+    def __init__(self) -> None:
+        """Start with no name taken."""
+        self._taken: set[str] = set()
+
+    def unique(self, name: str) -> str:
+        """Return a name that was not returned before."""
+        candidate, n = name, 1
+        while candidate in self._taken:
+            n += 1
+            candidate = f"{name}#{n}"
+        self._taken.add(candidate)
+        return candidate
+
+
+class Image(NamedTuple):
+    """One image of a container.
+
+    Attributes:
+        key: see `pipeline.rows.SCHEMA`.
+        encoded: its bytes, or why there are none.
+        label: what the container itself says: a number, a name, or None.
+        folder: name of the folder that it lies in.
+    """
+
+    key: str
+    encoded: bytes | Failure
+    label: int | str | None
+    folder: str
+
+
+def container_unit(source: str, found: StoredObject) -> WorkUnit:
+    """Return a whole container as one unit of as many images as it has; it has no id yet."""
+    columns = ((found.location,), (found.size,), (found.version,))
+    return WorkUnit("", source, *columns, images=None, span=(0, found.size))
+
+
+@dataclass
+class Piece:
+    """Neighbors that no cut parts: one record, or one sample of several files.
+
+    Attributes:
+        start: first byte in the container.
+        images: how many of them are images.
+        stop: the byte after its last.
+    """
+
+    start: int
+    stop: int
+    images: int = 1
+
+
+def cut_container(whole: WorkUnit, pieces: Iterable[Piece], unit_images: int) -> Iterator[WorkUnit]:
+    """Cut a container between pieces into units of bounded images and bytes; no unit is without an image.
+
+    Bytes between pieces go to the unit before; those before the first piece to nobody.
+    """
+    first = count = start = stop = 0
+    for piece in pieces:
+        if count and (count + piece.images > unit_images or piece.stop - start > UNIT_BYTES):
+            yield replace(whole, images=count, first=first, span=(start, stop))
+            first, count = first + count, 0
+        if count == 0:
+            start = piece.start
+        count += piece.images
+        stop = piece.stop
+    if count:
+        yield replace(whole, images=count, first=first, span=(start, stop))
+
+
+def open_unit(unit: WorkUnit, start: int = 0, stop: int | None = None) -> StoredFile:
+    """Return the bytes [start, stop) of a unit's container as a file; that it is still the planned one is checked."""
+    found = StoredObject(unit.locations[0], unit.sizes[0], unit.versions[0])
+    return StoredFile(store_of(found.location), found, start, stop)
+
+
+def batched(images: Iterable[Image], run: Run) -> Generator[EncodedBatch, None, None]:
+    """Gather images into batches of at most BATCH_IMAGES, or BATCH_BYTES; at least one batch, be it empty."""
+    waiting: list[Image] = []
+    size = 0
+    for image in images:
+        more = 0 if isinstance(image.encoded, Failure) else len(image.encoded)
+        if waiting and (len(waiting) == BATCH_IMAGES or size + more > BATCH_BYTES):
+            yield _batch(waiting, run)
+            waiting, size = [], 0
+        waiting.append(image)
+        size += more
+    yield _batch(waiting, run)
+
+
+def _batch(images: list[Image], run: Run) -> EncodedBatch:
+    failures = {i: image.encoded for i, image in enumerate(images) if isinstance(image.encoded, Failure)}
+    columns = run.label_rule.columns(
+        [image.key for image in images],
+        own=[image.label for image in images],
+        folders=[image.folder for image in images],
+        failures=failures,
+    )
+    return EncodedBatch(columns, [b"" if isinstance(i.encoded, Failure) else i.encoded for i in images])
+
+
+def guarded(unit: WorkUnit, images: Iterator[Image], rest: str) -> Iterator[Image]:
+    """Yield images; a container that is gone, forbidden or replaced fails all that are still due.
+
+    Args:
+        unit: whose images they are; where it does not tell how many, one failed row stands for the rest.
+        images: as read.
+        rest: key of the rows of images that cannot be named.
+    """
+    done = 0
+    try:
+        for image in images:
+            yield image
+            done += 1
+        return
+    except FileNotFoundError:
+        failure = Failure("read", "NOT_FOUND", "removed after it was planned")
+    except PermissionError as error:
+        failure = Failure("read", "PERMISSION_DENIED", error.strerror or str(error))
+    except ChangedError as error:
+        failure = Failure("read", "FAILED_PRECONDITION", str(error))
+    for number in range(done, done + 1 if unit.images is None else unit.images):
+        yield Image(f"{key_of(unit.locations[0])}{rest}{unit.first + number}", failure, None, "")

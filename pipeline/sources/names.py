@@ -1,0 +1,39 @@
+"""What a file's name promises. Must not open anything."""
+
+from __future__ import annotations
+
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
+)
+SIDECAR_SUFFIXES = frozenset({".cls", ".json"})
+_JUNK = frozenset({"", ".DS_Store", "Thumbs.db", "desktop.ini"})
+
+
+def suffix(name: str) -> str:
+    """Return a name's last suffix in lower case, with its dot.
+
+    >>> suffix("a.b/X.JPG"), suffix("a.b/none")
+    ('.jpg', '')
+    """
+    file = name.rpartition("/")[2]
+    return file[file.rfind(".") :].lower() if "." in file else ""
+
+
+def is_image_name(name: str) -> bool:
+    """Return whether a name promises an image of a supported format, and is no junk."""
+    return suffix(name) in IMAGE_SUFFIXES and not is_junk_name(name)
+
+
+def is_sidecar_name(name: str) -> bool:
+    """Return whether a name in an archive promises a label beside an image, as in WebDataset."""
+    return suffix(name) in SIDECAR_SUFFIXES and not is_junk_name(name)
+
+
+def is_junk_name(name: str) -> bool:
+    """Return whether a desktop or a console left this behind: .DS_Store, ._x.jpg, Thumbs.db, __MACOSX/, folders.
+
+    >>> is_junk_name("__MACOSX/a.png"), is_junk_name("a/._b.png"), is_junk_name("a/"), is_junk_name("a/b.png")
+    (True, True, True, False)
+    """
+    folder, _, file = name.rpartition("/")
+    return file in _JUNK or file.startswith("._") or "__MACOSX" in folder.split("/")
