@@ -111,6 +111,7 @@ def show_result(console: Console, record: Mapping[str, Any], figures: Mapping[st
         top = sorted(figures["unlabelled_predicted"].items(), key=lambda item: -item[1])[:5]
         shown = ", ".join(f"{n:,} as {name!r}" for name, n in top)
         lines.append(("unlabelled", f"{figures['unlabelled']:,}, most of them predicted {shown}"))
+    lines += [("input", _slice(part)) for part in figures["inputs"] if len(figures["inputs"]) > 1]
     for name, text in lines:
         console.print(f"[dim]{name:<12}[/] {escape(text)}", highlight=False, soft_wrap=True)
     if figures["labelled"] and len(figures["per_class"]) <= SHOWN_CLASSES:
@@ -120,6 +121,11 @@ def show_result(console: Console, record: Mapping[str, Any], figures: Mapping[st
         console.print(f"[dim]example[/]      {escape(text)}", highlight=False, soft_wrap=True)
     for name, path in (("predictions", "predictions"), ("report", "report.html")):
         console.print(f"[dim]{name:<12}[/] {escape(output)}/{path}", highlight=False, soft_wrap=True)
+
+
+def _slice(part: Mapping[str, Any]) -> str:
+    accuracy = "" if part["accuracy"] is None else f", accuracy {part['accuracy']:.4f}"
+    return f"{part['input']}: {part['images']:,} images, {part['failed']:,} failed{accuracy}"
 
 
 def _overview(record: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

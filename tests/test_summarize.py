@@ -75,6 +75,16 @@ def test_figures_are_a_function_of_receipts_alone(make_run: MakeRun) -> None:
     assert figures(Summary.of(receipt), run)["accuracy"] == 0.5
 
 
+def test_figures_have_a_slice_for_each_input_in_the_order_given(make_run: MakeRun) -> None:
+    first = Receipt("u", 2, 0, Metrics(images=2, scored=2, labelled=2, correct=1), [], [], Aside(), input=1)
+    second = Receipt("v", 3, 0, Metrics(images=3, scored=2, labelled=1, correct=1), [], [], Aside(), input=1)
+    other = Receipt("w", 5, 0, Metrics(images=5, scored=5), [], [], Aside(), input=0)
+    summary = Summary.of(first).merge(Summary.of(other)).merge(Summary.of(second))
+    slices = figures(summary, make_run("/b", "/a", "/b", "/c"))["inputs"]
+    shown = [(part["input"], part["images"], part["failed"], part["accuracy"]) for part in slices]
+    assert shown == [("/b", 5, 0, None), ("/a", 5, 1, 2 / 3), ("/c", 0, 0, None)]
+
+
 GOOD = Metrics(images=200, scored=199, labelled=100, correct=97, failures={("read", "NOT_FOUND"): 1})
 
 

@@ -51,6 +51,17 @@ def test_unlabelled_images_show_their_classes(make_run: MakeRun) -> None:
     assert "accuracy" not in text
 
 
+def test_several_inputs_are_compared(make_run: MakeRun) -> None:
+    stream = io.StringIO()
+    first = Receipt("u", 4, 0, Metrics(images=4, scored=4, labelled=4, correct=3), [], [], Aside())
+    second = Receipt("v", 2, 0, Metrics(images=2, scored=1), [], [], Aside(), input=1)
+    content = figures(Summary.of(first).merge(Summary.of(second)), make_run("/a", "/b"))
+    terminal.show_result(Console(file=stream), RECORD, content, "night")
+    lines = stream.getvalue().splitlines()
+    assert "input        /a: 4 images, 0 failed, accuracy 0.7500" in lines
+    assert "input        /b: 2 images, 1 failed" in lines
+
+
 def test_without_a_terminal_a_plain_line_now_and_then(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
