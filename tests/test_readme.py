@@ -64,7 +64,9 @@ def shape(text: str) -> list[str]:
 
 
 def test_output_of_the_demo_is_the_one_shown(demo_run: DemoRun) -> None:
-    assert shape(demo_run.output) == shape(blocks("text")[0])
+    *shown, dots = shape(blocks("text")[0])
+    assert dots == "#", "the README's output ends in '...': the rest of it is a repetition"
+    assert shape(demo_run.output)[: len(shown)] == shown
 
 
 @pytest.mark.heavy
