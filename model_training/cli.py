@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from model_training.datasets import Dataset, load
-from model_training.publish import check_output
+from model_training.datasets import DATASETS, Dataset, load
+from model_training.publish import check_output, undisturbed
+from pipeline import storage
 from pipeline.errors import NightscoreError, UsageError
 from pipeline.quiet import stderr_silenced
 
 DESCRIPTION = """\
-Train a CNN and write a model directory, with a report in training/report.html.
+example: nightscore train --dataset digits --output model
 
-example:
-  nightscore train --dataset digits --output model
+Train a CNN and write a model directory, with a report in training/report.html.
 """
 
 
@@ -35,26 +36,26 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str]) -> int:
     """Run `nightscore train` with the arguments after that name; return its exit code."""
     try:
-        return _train(_parse(argv))
+        return _train(_parser().parse_args(argv))
     except UsageError as error:
         return _say(str(error), 2)
     except NightscoreError as error:
         return _say(str(error), 1)
     except KeyboardInterrupt:
-        return _say("interrupted, no model was written", 130)
+        return _say("interrupted", 130)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="nightscore train",
-        usage="nightscore train --dataset mnist|digits|PATH --output MODEL [options]",
+        usage=argparse.SUPPRESS,
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--dataset", required=True, metavar="mnist|digits|PATH", help="PATH is a folder of class folders, or gs://...")
-    add("--output", required=True, metavar="MODEL", help="folder for the model, or gs://...; a model there is replaced")
+    add("--dataset", required=True, type=_given, metavar="mnist|digits|PATH", help="PATH: a folder of class folders")
+    add("--output", required=True, type=_given, metavar="MODEL", help="folder for the model; a model there is replaced")
     add("--data_dir", metavar="DIR", help="folder with MNIST's four IDX files (default: the Keras cache)")
     add("--epochs", type=_at_least_1, default=5, metavar="N", help="times every image is seen (default: 5)")
     add("--batch_size", type=_at_least_1, default=32, metavar="N", help="images in a step (default: 32)")
@@ -64,8 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    return _parser().parse_args(argv)
+def _given(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("is empty")
+    return text
 
 
 def _at_least_1(text: str) -> int:
@@ -77,13 +80,14 @@ def _seed(text: str) -> int:
 
 
 def _integer(text: str, lowest: int, highest: int) -> int:
-    if not (text.isascii() and text.lstrip("-").isdigit() and lowest <= int(text) <= highest):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {lowest}")
+    if not (text.isascii() and text.isdigit() and len(text) <= 20 and lowest <= int(text) <= highest):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {lowest} to {highest}")
     return int(text)
 
 
 def _train(arguments: argparse.Namespace) -> int:
     location = check_output(arguments.output)
+    _check_apart(arguments.dataset, location)
     if arguments.dataset == "mnist" and arguments.data_dir is None:
         _start_tensorflow()  # Keras may have to download it
     dataset = load(arguments.dataset, arguments.data_dir, arguments.image_size, arguments.color_mode)
@@ -92,9 +96,18 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _check_apart(dataset: str, location: str) -> None:
+    if dataset in DATASETS:
+        return
+    images = storage.absolute(dataset)
+    images = images if images.startswith(storage.GCS) else os.path.realpath(images)
+    if f"{location}/".startswith(f"{images}/") or f"{images}/".startswith(f"{location}/"):
+        raise UsageError(f"--output {location!r} and --dataset {images!r} lie in one another: give folders apart")
+
+
 def _start_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with stderr_silenced():
+    with undisturbed(), stderr_silenced():  # an import broken off would show the banners after all
         import tensorflow as tf
 
         tf.config.list_logical_devices()
@@ -127,7 +140,7 @@ def _build(dataset: Dataset, arguments: argparse.Namespace, location: str) -> No
     print(f"test accuracy {run.evaluation.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})")
     print(f"model         {arguments.output}")
     print(f"report        {os.path.join(arguments.output, 'training', 'report.html')}")
-    print(f"next          nightscore score --input PATTERN --model {arguments.output} --output OUTPUT")
+    print(f"next          nightscore score --input PATTERN --model {shlex.quote(arguments.output)} --output OUTPUT")
 
 
 def _say(text: str, code: int) -> int:

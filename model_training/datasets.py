@@ -29,6 +29,9 @@ from pipeline.model_dir import ColorMode, InputSpec
 from pipeline.preprocess import preprocess
 from pipeline.thumbnails import png
 
+DATASETS = ("mnist", "digits")
+"""The names that are no folders."""
+
 EXAMPLES = 10
 """How many encoded test images a data set hands out."""
 
@@ -112,7 +115,7 @@ def load(
     Raises:
         UsageError: it cannot be had; the text says what to do.
     """
-    if name in ("mnist", "digits"):
+    if name in DATASETS:
         if image_size is not None or color_mode is not None:
             raise UsageError(f"--image_size and --color_mode are for folders: {name} is 28 x 28 and grayscale")
         return from_raw(raw_images(name, data_dir))
@@ -184,7 +187,7 @@ def _from_folder(path: str, image_size: int | None, color_mode: ColorMode | None
         train_labels=found.labels[:split],
         test_images=found.pixels[split:],
         test_labels=found.labels[split:],
-        examples=[example_png(found.locations[split + i]) for i in examples],
+        examples=[example_png(found.locations[split + i], found.input) for i in examples],
         left_out=found.left_out,
     )
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from pipeline.metrics import EPSILON, wilson
 
@@ -77,6 +76,8 @@ class Evaluation:
 
 def load_score(saved_model: str) -> Score:
     """Return the exported function of a SavedModel folder: uint8 [n, h, w, c] to float32 [n, classes]."""
+    import tensorflow as tf
+
     loaded = tf.saved_model.load(saved_model)
     (name,) = loaded.signatures["serving_default"].structured_input_signature[1]
 

@@ -113,14 +113,14 @@ def _draw_sample(
 ) -> None:
     axes.imshow(pixels[..., 0] if pixels.shape[2] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
     label, predicted = int(evaluation.labels[i]), int(evaluation.predicted[i])
-    says = f"{_short(class_names[predicted], 14)} ({evaluation.probabilities[i, predicted]:.0%})"
+    says = f"{_short(class_names[predicted], 14)} ({evaluation.probabilities[i, predicted]:.1%})"
     text = f"right: {says}" if label == predicted else f"wrong: {says}\ntrue: {_short(class_names[label], 14)}"
     axes.set_title(text, fontsize=10, color=_GOOD if label == predicted else _BAD, parse_math=False)
 
 
 def _write_counts(axes: Axes, confusion: npt.NDArray[np.int64], share: npt.NDArray[np.float64]) -> None:
     longest = len(str(confusion.max()))
-    size = min(10.0, 30.0 / longest)
+    size = min(10.0, 45.0 / longest)
     for label, predicted in np.argwhere(confusion).tolist():
         color = "white" if share[label, predicted] > 0.3 else "black"
         count = str(confusion[label, predicted])

@@ -21,13 +21,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from model_training.network import SMALLEST_SIDE
+from model_training.network import LARGEST_SIDE, SMALLEST_SIDE
 from pipeline import storage
 from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch, Failure, ImageColumns
 from pipeline.errors import UsageError
 from pipeline.labels import folder_of
 from pipeline.model_dir import ColorMode, InputSpec
-from pipeline.preprocess import open_image, preprocess
+from pipeline.preprocess import open_image, preprocess, to_mode
 from pipeline.sources.names import is_image_name
 from pipeline.storage import StoredObject
 from pipeline.thumbnails import png
@@ -41,6 +41,7 @@ LARGEST_EXAMPLE = 512
 
 _ORIENTATION = 0x0112
 _GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"}
+_COLOR = InputSpec(1, 1, "rgb")
 
 _log = logging.getLogger(__name__)
 
@@ -85,8 +86,8 @@ def read_folder(path: str, image_size: int | None = None, color_mode: ColorMode 
         UsageError: there is nothing to train on; the text says what to do.
     """
     root = storage.absolute(path)
-    if image_size is not None and image_size < SMALLEST_SIDE:
-        raise UsageError(f"--image_size {image_size} is too small: the network needs at least {SMALLEST_SIDE} pixels")
+    if image_size is not None and not SMALLEST_SIDE <= image_size <= LARGEST_SIDE:
+        raise UsageError(f"--image_size {image_size}: the network takes {SMALLEST_SIDE} to {LARGEST_SIDE} pixels")
     train, test, unclassed = _listing(root)
     files = [*train, *test]
     class_names = sorted({folder_of(file.location) for file in files})
@@ -115,13 +116,13 @@ def in_test_split(name: str) -> bool:
     return int.from_bytes(digest, "big") < TEST_SHARE * 2**64
 
 
-def example_png(location: str) -> bytes:
+def example_png(location: str, spec: InputSpec) -> bytes:
     """Return an image as a PNG file: the file itself if it is a small PNG, else its pixels, reduced to 512."""
     data = storage.read(location)
-    image: Image.Image = open_image(data)
-    if data.startswith(b"\x89PNG") and max(image.size) <= LARGEST_EXAMPLE:
+    opened = open_image(data)
+    if opened.format == "PNG" and max(opened.size) <= LARGEST_EXAMPLE:
         return data
-    image = image.convert("L" if image.mode in _GREY_MODES and not image.mode.startswith(("I", "F")) else "RGB")
+    image = to_mode(opened, spec)
     image.thumbnail((LARGEST_EXAMPLE, LARGEST_EXAMPLE))
     return png(image)
 
@@ -224,13 +225,14 @@ def _survey(files: Sequence[StoredObject], look_for_color: bool) -> tuple[Counte
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
     width, height = image.size
-    return (height, width) if image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8) else (width, height)
+    lies = image.format != "TIFF" and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)  # a TIFF is upright at once
+    return (height, width) if lies else (width, height)
 
 
 def _has_color(image: Image.Image) -> bool:
     if image.mode in _GREY_MODES:
         return False
-    red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")), 2, 0)
+    red, green, blue = np.moveaxis(np.asarray(to_mode(image, _COLOR)), 2, 0)
     return not (np.array_equal(red, green) and np.array_equal(green, blue))
 
 

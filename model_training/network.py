@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 SMALLEST_SIDE = 10
 """Pixels: two 3 x 3 convolutions and two halvings leave one value of ten."""
 
+LARGEST_SIDE = 512
+"""Pixels: the first dense layer grows with the area, and has 65 million weights here."""
+
 
 def build_network(input_shape: tuple[int, int, int], classes: int) -> keras.Sequential:
     """Return the compiled network, its weights drawn from the seed that Keras has.

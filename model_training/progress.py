@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 
 class TrainingProgress:
-    """A bar for each epoch on a terminal, a plain line for each elsewhere; `callback` is what Keras calls."""
+    """A line for each epoch when it is over, and a bar until then on a terminal; `callback` is what Keras calls."""
 
     def __init__(self, console: Console, steps: int, epochs: int) -> None:
         """Draw on a console, `epochs` times a bar of so many `steps`."""
@@ -37,25 +37,26 @@ class TrainingProgress:
 
     def _begin(self) -> None:
         if self._console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(True))
-            self._bars = Progress(*columns, TextColumn("{task.fields[figures]}"), console=self._console)
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bars = Progress(*columns, TextColumn("{task.fields[figures]}"), console=self._console, transient=True)
             self._bars.start()
 
     def _begin_epoch(self, epoch: int) -> None:
         if self._bars is not None:
-            title = f"epoch {epoch + 1}/{self._epochs}"
-            self._bar = self._bars.add_task(title, total=self._steps, figures="")
+            self._bar = self._bars.add_task(self._name(epoch), total=self._steps, figures="")
 
     def _step(self, step: int, logs: Mapping[str, Any]) -> None:
         if self._bars is not None:
             self._bars.update(self._bar, completed=step + 1, figures=_figures(logs))
 
     def _end_epoch(self, epoch: int, logs: Mapping[str, Any]) -> None:
-        figures = f"{_figures(logs)}  validation {_figures(logs, 'val_')}"
         if self._bars is not None:
-            self._bars.update(self._bar, completed=self._steps, figures=figures)
-        else:
-            self._console.print(f"epoch {epoch + 1}/{self._epochs}  {figures}", highlight=False, soft_wrap=True)
+            self._bars.remove_task(self._bar)
+        text = f"{self._name(epoch)}  {_figures(logs)}  validation {_figures(logs, 'val_')}"
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def _name(self, epoch: int) -> str:
+        return f"epoch {epoch + 1}/{self._epochs}"
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import tempfile
@@ -64,7 +65,7 @@ def staged(location: str) -> Iterator[str]:
     folder = tempfile.mkdtemp(prefix="nightscore-model-") if remote else _sibling(location)
     keep = False
     try:
-        os.makedirs(folder, exist_ok=True)
+        os.makedirs(folder, exist_ok=remote)
         yield folder
         if not remote:
             _rename(folder, location)
@@ -76,17 +77,40 @@ def staged(location: str) -> Iterator[str]:
             raise NightscoreError(f"{location!r} cannot be written: {error}; the model is in {folder!r}") from error
     finally:
         if not keep:
-            with _undisturbed():
+            with undisturbed():
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put off Ctrl-C until the body is done; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+        if caught:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _sibling(location: str) -> str:
     parent, name = os.path.split(location)
-    return os.path.join(parent, f".{name}.{os.getpid()}.tmp")
+    return os.path.join(parent, f".{name}.{secrets.token_hex(4)}.tmp")
 
 
 def _check_folder(location: str) -> None:
-    names = sorted(os.listdir(location))
+    try:
+        names = sorted(os.listdir(location))
+    except PermissionError as error:
+        raise UsageError(f"--output {location!r} cannot be read: {error.strerror}") from error
     if names and model_dir.SPEC not in names:
         raise UsageError(f"--output {location!r} is a folder with other things in it: give a new or empty one")
     _check_names(location, names)
@@ -118,7 +142,7 @@ def _check_names(location: str, names: list[str]) -> None:
 def _rename(folder: str, location: str) -> None:
     """Put a folder in its place; what was there is set aside, then deleted."""
     aside = f"{folder}.old"
-    with _undisturbed():
+    with undisturbed():
         replaces = os.path.isdir(location) and bool(os.listdir(location))
         if replaces:
             os.rename(location, aside)
@@ -129,7 +153,7 @@ def _rename(folder: str, location: str) -> None:
                 os.rename(aside, location)
             raise
         if replaces:
-            shutil.rmtree(aside)
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _upload(folder: str, location: str) -> None:
@@ -141,23 +165,3 @@ def _upload(folder: str, location: str) -> None:
     for stale in sorted(before - {storage.join(location, name) for name in names}):
         storage.delete(stale)
     storage.replace(storage.join(location, model_dir.SPEC), Path(folder, model_dir.SPEC).read_bytes())
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Put off Ctrl-C until the body is done."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    caught: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
-        if caught:
-            signal.raise_signal(signal.SIGINT)

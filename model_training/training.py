@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -108,6 +107,8 @@ def train(dataset: Dataset, recipe: Recipe, progress: Any = None) -> Trained:
         recipe: see `Recipe`.
         progress: a keras.callbacks.Callback that shows the progress, None for silence.
     """
+    import keras
+
     keras.utils.set_random_seed(recipe.seed)
     order = np.random.default_rng(recipe.seed).permutation(len(dataset.train_labels))
     network = build_network(dataset.input.shape, len(dataset.class_names))
