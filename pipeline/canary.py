@@ -6,7 +6,7 @@ Tells a wrong model, a wrong key or an archive of garbage from a night's work, b
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline import sources
@@ -51,17 +51,14 @@ class Canary:
         )
 
 
-def send_canary(units: Sequence[WorkUnit], run: Run) -> Canary:
-    """Try images spread over these units; those that storage does not give for now are left out."""
+def send_canary(units: Iterable[WorkUnit], run: Run) -> Canary:
+    """Try images of these units, as `spread` chose them; those that storage does not give for now are left out."""
     tried = 0
     failures: list[tuple[str, Failure]] = []
-    if not units:
-        return Canary(tried, failures)
-    model = acquire(run.model, run.spec)
-    for unit in spread(units, CANARY_IMAGES):
+    for unit in units:
         try:
             for batch in sources.read(unit, run):
-                columns = predict(preprocess(batch, run.spec.input), model, run.top_k).images
+                columns = predict(preprocess(batch, run.spec.input), acquire(run.model, run.spec), run.top_k).images
                 tried += len(columns)
                 failures += [(columns.keys[i], failure) for i, failure in sorted(columns.failures.items())]
         except TransientError:
@@ -69,8 +66,12 @@ def send_canary(units: Sequence[WorkUnit], run: Run) -> Canary:
     return Canary(tried, failures)
 
 
-def spread(units: Sequence[WorkUnit], n: int) -> list[WorkUnit]:
-    """Return at most n images, as samples of evenly spread units."""
-    chosen = [units[i * len(units) // n] for i in range(n)] if len(units) > n else list(units)
+def spread(ids: Sequence[str], n: int = CANARY_IMAGES) -> dict[str, int]:
+    """Return how many images of which units make a sample of n: evenly spread units, equal shares.
+
+    >>> spread(["a", "b", "c", "d"], 2), spread(["a", "b"], 5)
+    ({'a': 1, 'c': 1}, {'a': 3, 'b': 2})
+    """
+    chosen = [ids[i * len(ids) // n] for i in range(n)] if len(ids) > n else list(ids)
     each, more = divmod(n, max(1, len(chosen)))
-    return [sources.sample(unit, each + (i < more)) for i, unit in enumerate(chosen)]
+    return {unit: each + (i < more) for i, unit in enumerate(chosen)}

@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline import storage
 from pipeline.commit import committed
-from pipeline.plan import PlanTotals, read_totals, read_units
+from pipeline.plan import PlanTotals, read_ids, read_totals
 from pipeline.report import report
 from pipeline.run import Run
 from pipeline.summarize import Summary, figures, verdict
@@ -46,7 +46,7 @@ def finish(summary: Summary, run: Run) -> dict[str, Any]:
     With a unit unfinished, lost or never heard of, or after a canary's alarm, only the record is written.
     """
     totals = read_totals(run)
-    planned = list(dict.fromkeys(unit.id for unit in read_units(run)))
+    planned = list(dict.fromkeys(read_ids(run)))
     gone = summary.units - len(committed(run).intersection(planned))
     lost = (
         f"{gone} receipts of this run are gone: another run into {run.output} removed them; rerun" if gone > 0 else ""

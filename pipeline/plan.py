@@ -9,10 +9,9 @@ import gzip
 import io
 import json
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
-from typing import Any
 
 from pipeline import sources, storage
 from pipeline.errors import UsageError
@@ -20,6 +19,8 @@ from pipeline.run import Run
 from pipeline.sources import images, manifest
 from pipeline.storage import StoredObject
 from pipeline.units import WorkUnit, unit_id
+
+_TOTALS = '{"totals"'
 
 GROUP_UNITS = 8
 GROUPS = 1_000
@@ -187,23 +188,31 @@ def pin(run: Run) -> PlanTotals:
     return read_totals(run)
 
 
-def _lines(run: Run) -> Iterator[dict[str, Any]]:
+def _lines(run: Run) -> Iterator[str]:
     with gzip.open(io.BytesIO(storage.read(run.plan)), "rt", encoding="ascii") as file:
-        for line in file:
-            yield json.loads(line)
+        yield from file
 
 
-def read_units(run: Run) -> Iterator[WorkUnit]:
-    """Yield the units of the pinned plan."""
-    for content in _lines(run):
-        if "totals" not in content:
-            yield WorkUnit.from_dict(content)
+def _unit_lines(run: Run) -> Iterator[str]:
+    return (line for line in _lines(run) if not line.startswith(_TOTALS))
+
+
+def read_units(run: Run, wanted: Container[str] | None = None) -> Iterator[WorkUnit]:
+    """Yield the units of the pinned plan, or those of them whose ids are wanted."""
+    for line in _unit_lines(run):
+        if wanted is None or WorkUnit.id_in(line) in wanted:
+            yield WorkUnit.from_json(line)
+
+
+def read_ids(run: Run) -> list[str]:
+    """Return the ids of the units of the pinned plan, in its order."""
+    return [WorkUnit.id_in(line) for line in _unit_lines(run)]
 
 
 def read_totals(run: Run) -> PlanTotals:
     """Return the totals of the pinned plan."""
     (last,) = deque(_lines(run), maxlen=1)
-    return PlanTotals(**last["totals"])
+    return PlanTotals(**json.loads(last)["totals"])
 
 
 def groups(units: Iterable[WorkUnit], total: int) -> Iterator[list[WorkUnit]]:

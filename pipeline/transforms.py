@@ -14,12 +14,13 @@ from apache_beam.metrics import Metrics as Counters
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline import plan
-from pipeline.canary import send_canary
+from pipeline.canary import send_canary, spread
 from pipeline.commit import Receipt, committed
 from pipeline.finish import finish
 from pipeline.progress import tally
 from pipeline.run import Run
 from pipeline.score import Unfinished, score
+from pipeline.sources import sample
 from pipeline.summarize import Summary
 from pipeline.units import decode_units, encode_units
 
@@ -42,7 +43,8 @@ class _Plan(beam.DoFn):
         tally().start(totals.total)
         if not run.options.no_canary:
             done = committed(run)
-            canary = send_canary([unit for unit in plan.read_units(run) if unit.id not in done], run)
+            shares = spread([unit for unit in plan.read_ids(run) if unit not in done])
+            canary = send_canary((sample(u, shares[u.id]) for u in plan.read_units(run, shares)), run)
             if canary.alarming:
                 yield TaggedOutput(STOPPED, Summary(stopped=canary.reason()))
                 return

@@ -5,25 +5,34 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from conftest import MakeRun, WriteImages
 
 from pipeline import plan
-from pipeline.canary import send_canary, spread
+from pipeline.canary import Canary, send_canary, spread
+from pipeline.run import Run
+from pipeline.sources import sample
 
 
-def test_canary_is_spread_over_the_plan(
-    make_run: MakeRun, write_images: WriteImages, write_records: WriteImages
+def canary_of(run: Run) -> Canary:
+    """As the pipeline sends it."""
+    units = {unit.id: unit for unit in plan.plan_units(run, Counter())}
+    return send_canary((sample(units[unit], n) for unit, n in spread(list(units)).items()), run)
+
+
+@pytest.mark.parametrize("unit_images", [1, 30, 1000])
+def test_canary_is_64_images_spread_over_the_plan(
+    make_run: MakeRun, write_images: WriteImages, write_records: WriteImages, unit_images: int
 ) -> None:
-    units = list(plan.plan_units(make_run(write_images(200), write_records(100), unit_images=30), Counter()))
-    samples = spread(units, 64)
-    assert len(samples) == len(units)
-    assert sum(sample.images or 0 for sample in samples) == 64
-    assert len(spread(list(plan.plan_units(make_run(write_images(200), unit_images=1), Counter())), 64)) == 64
+    run = make_run(write_images(200), write_records(100), unit_images=unit_images)
+    units = list(plan.plan_units(run, Counter()))
+    assert len(spread([unit.id for unit in units])) == min(64, len(units))
+    assert canary_of(run).images == 64
 
 
 def test_canary_writes_nothing_and_is_content_with_good_images(make_run: MakeRun, write_images: WriteImages) -> None:
     run = make_run(write_images(100))
-    canary = send_canary(list(plan.plan_units(run, Counter())), run)
+    canary = canary_of(run)
     assert (canary.images, list(canary.failures), canary.alarming) == (64, [], False)
     assert not Path(run.output).exists()
 
@@ -33,9 +42,9 @@ def test_half_broken_is_borne_and_one_more_is_not(make_run: MakeRun, write_image
     for i in range(10):
         (archive / f"x{i}.png").write_bytes(b"no")
     run = make_run(archive)
-    assert not send_canary(list(plan.plan_units(run, Counter())), run).alarming
+    assert not canary_of(run).alarming
     (archive / "y.png").write_bytes(b"")
-    canary = send_canary(list(plan.plan_units(run, Counter())), run)
+    canary = canary_of(run)
     assert canary.alarming
     assert canary.reason().startswith("canary: 11 of 21 images failed")
     assert "INVALID_ARGUMENT in preprocess" in canary.reason()
@@ -44,11 +53,12 @@ def test_half_broken_is_borne_and_one_more_is_not(make_run: MakeRun, write_image
 
 def test_wrong_key_alarms_with_the_keys_that_are_there(make_run: MakeRun, write_records: WriteImages) -> None:
     run = make_run(write_records(10), image_key="picture")
-    reason = send_canary(list(plan.plan_units(run, Counter())), run).reason()
+    reason = canary_of(run).reason()
     assert "10 of 10" in reason
     assert "image/encoded" in reason
     assert "--image_key" in reason
 
 
 def test_no_units_no_canary(make_run: MakeRun) -> None:
+    assert spread([]) == {}
     assert not send_canary([], make_run("x")).alarming
