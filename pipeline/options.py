@@ -6,8 +6,8 @@ Knows argparse, not Beam. Every module takes the whole frozen object, never a li
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from pipeline.errors import UsageError
@@ -31,7 +31,9 @@ class ScoreOptions:
         UsageError: a value is missing or out of range.
     """
 
-    input: tuple[str, ...] = _flag((), "file, folder or glob of images or TFRecords; repeatable", metavar="PATTERN")
+    input: tuple[str, ...] = _flag(
+        (), "images: file, folder, glob, TFRecord, tar, zip, IDX, or a list of files; repeatable", metavar="PATTERN"
+    )
     model: str = _flag("", "model directory", metavar="MODEL")
     output: str = _flag("", "folder for the results", metavar="OUTPUT")
     label_source: LabelSource = _flag(
@@ -77,22 +79,20 @@ class ScoreOptions:
                 raise UsageError(f"--{spec.name} {value!r} is unknown: choose from {', '.join(choices)}")
 
 
-def flags() -> Sequence[Field[Any]]:
-    """Return the options' definitions: dataclass fields with `help` and `argparse` metadata."""
-    return fields(ScoreOptions)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add every option to a parser as --name; none is required there, `ScoreOptions` checks."""
-    for spec in flags():
+    for spec in fields(ScoreOptions):
         keywords: Mapping[str, Any] = spec.metadata["argparse"]
+        text = spec.metadata["help"]
         if spec.name == "input":
-            parser.add_argument("--input", action="append", default=[], help=spec.metadata["help"], **keywords)
-        else:
-            parser.add_argument(f"--{spec.name}", default=spec.default, help=spec.metadata["help"], **keywords)
+            parser.add_argument("--input", action="append", default=[], help=text, **keywords)
+            continue
+        if spec.default and "default" not in text:
+            text += f" (default: {spec.default})"
+        parser.add_argument(f"--{spec.name}", default=spec.default, help=text, **keywords)
 
 
 def from_arguments(arguments: Mapping[str, Any]) -> ScoreOptions:
     """Return the options held by parsed arguments; names that are not options are passed over."""
-    values = {spec.name: arguments[spec.name] for spec in flags() if spec.name in arguments}
+    values = {spec.name: arguments[spec.name] for spec in fields(ScoreOptions) if spec.name in arguments}
     return ScoreOptions(**{**values, "input": tuple(values.get("input") or ())})
