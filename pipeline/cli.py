@@ -66,6 +66,7 @@ def _calm() -> Iterator[None]:
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # a bad image is a row, not a warning
+    warnings.filterwarnings("ignore", category=FutureWarning, module="google")  # that Python 3.10 grows old
     predict.import_context = stderr_silenced
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what a step raises reaches us
