@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 
 from pipeline import storage
-from pipeline.errors import GoldenMismatchError, UsageError
+from pipeline.errors import GoldenMismatchError, TransientError, UsageError
 from pipeline.options import add_arguments
 from pipeline.quiet import stderr_silenced
 from pipeline.terminal import progress, show_result
@@ -38,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (UsageError, GoldenMismatchError) as error:
         print(f"nightscore score: {error}", file=sys.stderr)
         return 2
+    except TransientError as error:
+        print(f"nightscore score: storage fails: {error}; what is committed stays, rerun to go on", file=sys.stderr)
+        return 3
     except KeyboardInterrupt:
         print("nightscore score: interrupted; what is committed stays, run the same command to go on", file=sys.stderr)
         return 130

@@ -73,7 +73,7 @@ class LabelRule:
         if self.source == "none":
             return [None] * len(own)
         if self.source == "from_directory":
-            return folders
+            return [folder or None for folder in folders]
         return [
             (folder if folder in numbers else None) if mine is None else self._read(mine, numbers)
             for mine, folder in zip(own, folders, strict=True)

@@ -10,6 +10,7 @@ import io
 import json
 from collections import Counter, deque
 from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 
@@ -59,25 +60,37 @@ def find(pattern: str, skipped: Counter[str]) -> Iterator[tuple[str, StoredObjec
 
     A file that is named, or matched by a glob, and whose name promises nothing is opened to see what it is; in a
     folder only shards (train-00000-of-00010) are. A manifest is one only where it is named.
+
+    Raises:
+        UsageError: a folder, or a file that must be opened, is forbidden.
     """
     location = storage.absolute(pattern)
+    try:
+        for found in storage.list_objects(location):
+            kind = _kind(found, location, skipped)
+            if kind is not None:
+                yield kind, found
+    except PermissionError as error:
+        raise UsageError(f"--input {pattern!r} cannot be read: {error}; allow it or leave it out") from error
+
+
+def _kind(found: StoredObject, location: str, skipped: Counter[str]) -> str | None:
+    """Return what a file that a pattern's location matched is; None, counted, if it is nothing to score."""
+    is_named = found.location == location
+    if sources.is_junk_name(found.location if is_named else found.location[len(location) :]):
+        skipped["junk"] += 1
+        return None
+    if sources.is_labels_name(found.location):
+        return None  # read with the images beside it
+    kind = sources.kind_by_name(found.location)
+    if kind is None and is_named and manifest.is_manifest_name(found.location):
+        return manifest.NAME
     is_glob = storage.fixed_prefix(location) != location
-    for found in storage.list_objects(location):
-        is_named = found.location == location
-        if sources.is_junk_name(found.location[len(location) :] if not is_named else found.location):
-            skipped["junk"] += 1
-            continue
-        kind = sources.kind_by_name(found.location)
-        if sources.is_labels_name(found.location):
-            continue  # read with the images beside it
-        if kind is None and is_named and manifest.is_manifest_name(found.location):
-            kind = manifest.NAME
-        elif kind is None and (is_glob or is_named or sources.is_shard(found.location)):
-            kind = sources.kind_by_magic(sources.head_of(found))
-        if kind is None:
-            skipped["other files"] += 1
-        else:
-            yield kind, found
+    if kind is None and (is_glob or is_named or sources.is_shard(found.location)):
+        kind = sources.kind_by_magic(sources.head_of(found))
+    if kind is None:
+        skipped["other files"] += 1
+    return kind
 
 
 def require_input(pattern: str) -> None:
@@ -87,16 +100,12 @@ def require_input(pattern: str) -> None:
         UsageError: it does not; says what is there instead.
     """
     skipped: Counter[str] = Counter()
-    try:
-        kind, found = next(find(pattern, skipped), (None, None))
-        if found is not None and kind == manifest.NAME:
-            next(manifest.listed(found))
-        if found is not None:
-            return
-    except PermissionError as error:
-        raise UsageError(
-            f"--input {pattern!r} cannot be read: {error.strerror or error}; allow it or leave it out"
-        ) from error
+    kind, found = next(find(pattern, skipped), (None, None))
+    if found is not None:
+        if kind == manifest.NAME:
+            with closing(manifest.listed(found)) as files:
+                next(files)
+        return
     if skipped:
         raise UsageError(
             f"--input {pattern!r} has no image or archive of images among its {sum(skipped.values())} files; "

@@ -137,6 +137,8 @@ def verdict(summary: Summary, run: Run, planned: int | None, lost: str = "") -> 
         reasons.append(
             f"{planned} images were planned but {accounted} are accounted for; rerun, and report this as a bug"
         )
+    if not accounted and not reasons:
+        reasons.append("no image was found: the inputs are empty; see 'plan' in run.json for what they hold")
     if metrics.images and metrics.failed > options.max_failed_fraction * metrics.images:
         share = metrics.failed / metrics.images
         reasons.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import pwd
 from collections import Counter
 from pathlib import Path
 
@@ -124,3 +125,29 @@ def test_input_without_an_image_is_one_clear_line(tmp_path: Path, make: object, 
         plan.require_input(str(make(tmp_path)))  # type: ignore[operator]
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_forbidden_folder_is_named_and_nothing_is_planned_without_it(
+    make_run: MakeRun, write_images: WriteImages
+) -> None:
+    archive = write_images(20)
+    run = make_run(archive)
+    (archive / "5").chmod(0)
+    nobody = pwd.getpwnam("nobody").pw_uid
+    folder = archive
+    while folder != folder.parent and os.geteuid() == 0:  # whoever runs as root reads everything: be somebody else
+        folder.chmod(folder.stat().st_mode | 0o755)
+        folder = folder.parent
+    os.seteuid(nobody if os.geteuid() == 0 else os.geteuid())
+    try:
+        with pytest.raises(UsageError, match=rf"--input .*{archive}/5.*allow it or leave it out"):
+            list(plan.plan_units(run, Counter()))
+    finally:
+        os.seteuid(os.getuid())
+        (archive / "5").chmod(0o755)
+
+
+def test_only_empty_containers_make_an_empty_plan_that_says_so(make_run: MakeRun, tmp_path: Path) -> None:
+    (tmp_path / "a.tfrecord").write_bytes(b"")
+    totals = plan.pin(make_run(tmp_path / "a.tfrecord"))
+    assert (totals.units, totals.images, totals.skipped) == (0, 0, {"empty containers": 1})

@@ -111,7 +111,7 @@ GOOD = Metrics(images=200, scored=199, labelled=100, correct=97, failures={("rea
             3,
             "2 units are unfinished (HTTP 503, unit u1); rerun to finish them",
         ),
-        (Summary(), {}, 0, "", 0, None),
+        (Summary(), {}, 0, "", 3, "no image was found"),
     ],
 )
 def test_verdict(
