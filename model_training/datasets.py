@@ -247,7 +247,7 @@ def _cached_mnist() -> list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]
     if not os.path.exists(cache):
         return _downloaded_mnist(cache)
     try:
-        with np.load(cache, allow_pickle=False) as stored:
+        with open(cache, "rb") as file, np.load(file, allow_pickle=False) as stored:
             splits = [(stored[images], stored[labels]) for images, labels in _MNIST_SPLITS.values()]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"{cache!r} is damaged: {error}; remove it and it is downloaded anew") from error

@@ -96,8 +96,10 @@ def draw_samples(images: npt.NDArray[np.uint8], evaluation: Evaluation, class_na
     right = right[np.linspace(0, len(right) - 1, min(SAMPLES, len(right))).astype(np.int64)]
     columns = 5
     rows = sum(-(-len(group) // columns) for group in (wrong, right))
-    figure = Figure(figsize=(9, 2.3 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
+    height = 2.4 * rows
+    figure = Figure(figsize=(9, height))
+    place = {"left": 0.01, "right": 0.99, "bottom": 0.05 / height, "top": 1 - 0.6 / height}
+    grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw={**place, "wspace": 0.05, "hspace": 0.35})
     for axes in grid.flat:
         axes.set_axis_off()
     row = 0
@@ -113,9 +115,11 @@ def _draw_sample(
 ) -> None:
     axes.imshow(pixels[..., 0] if pixels.shape[2] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
     label, predicted = int(evaluation.labels[i]), int(evaluation.predicted[i])
-    says = f"{_short(class_names[predicted], 14)} ({evaluation.probabilities[i, predicted]:.1%})"
-    text = f"right: {says}" if label == predicted else f"wrong: {says}\ntrue: {_short(class_names[label], 14)}"
-    axes.set_title(text, fontsize=10, color=_GOOD if label == predicted else _BAD, parse_math=False)
+    right = label == predicted
+    text = f"{'right' if right else 'wrong'}, {100 * evaluation.probabilities[i, predicted]:.1f} %"
+    text += f"\npredicted {_short(class_names[predicted], 14)}"
+    text += "" if right else f"\ntrue {_short(class_names[label], 14)}"
+    axes.set_title(text, fontsize=9, color=_GOOD if right else _BAD, parse_math=False)
 
 
 def _write_counts(axes: Axes, confusion: npt.NDArray[np.int64], share: npt.NDArray[np.float64]) -> None:

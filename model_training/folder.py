@@ -95,7 +95,7 @@ def read_folder(path: str, image_size: int | None = None, color_mode: ColorMode 
         found = f"only one class, {class_names[0]!r}" if class_names else "no class folders with images"
         raise UsageError(f"data set {root!r} has {found}: put the images of each class into a folder of its own")
     spec = _input_spec(files, image_size, color_mode)
-    _check_memory(len(files), spec)
+    check_memory(len(files), spec)
     pixels, used, left_out = _decode(files, spec)
     left_out = {**unclassed, **left_out}
     _warn(left_out, len(files) + len(unclassed))
@@ -252,7 +252,8 @@ def _own_size(sizes: Counter[tuple[int, int]]) -> tuple[int, int]:
     return size
 
 
-def _check_memory(images: int, spec: InputSpec) -> None:
+def check_memory(images: int, spec: InputSpec) -> None:
+    """Raise a UsageError if so many images would take more than half of this machine's memory."""
     needed = images * math.prod(spec.shape)
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > there // 2:

@@ -1,0 +1,358 @@
+"""Data sets: IDX, MNIST, digits, and folders of class folders."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from gcs_emulator import Emulator
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from model_training import idx
+from model_training.datasets import EXAMPLES, Dataset, RawImages, from_raw, load, raw_images, spread
+from model_training.folder import check_memory, in_test_split
+from pipeline import storage
+from pipeline.errors import UsageError
+from pipeline.model_dir import InputSpec
+from pipeline.preprocess import decode
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def idx_file(values: Pixels) -> bytes:
+    return struct.pack(f">4B{values.ndim}I", 0, 0, 8, values.ndim, *values.shape) + values.tobytes()
+
+
+def png(values: Pixels) -> bytes:
+    return encoded(Image.fromarray(values), "PNG")
+
+
+def encoded(image: Image.Image, form: str, **keywords: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **keywords)
+    return buffer.getvalue()
+
+
+# --- IDX
+
+
+@given(values=hnp.arrays(np.uint8, hnp.array_shapes(max_dims=3, min_side=0, max_side=5)), zipped=st.booleans())
+def test_idx_round_trip(values: Pixels, zipped: bool) -> None:
+    data = idx_file(values)
+    parsed = idx.parse(gzip.compress(data) if zipped else data, values.ndim)
+    assert parsed.shape == values.shape
+    assert (parsed == values).all()
+
+
+@given(data=st.data(), zipped=st.booleans())
+def test_damaged_idx_is_parsed_or_a_value_error(data: st.DataObject, zipped: bool) -> None:
+    whole = idx_file(np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
+    whole = gzip.compress(whole, mtime=0) if zipped else whole
+    position = data.draw(st.integers(0, len(whole) - 1))
+    damaged = whole[:position] + data.draw(st.binary(max_size=3)) + whole[position + data.draw(st.integers(0, 2)) :]
+    try:
+        assert idx.parse(damaged, 3).ndim == 3
+    except ValueError:
+        return
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "too few"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), "starts with 0x89504e47, expected 0x00000803"),
+        (idx_file(np.zeros(4, np.uint8)) + bytes(20), "starts with 0x00000801, expected 0x00000803"),
+        (idx_file(np.zeros((2, 2, 2), np.uint8))[:-1], "holds 7 values, its header says 2 x 2 x 2"),
+        (idx_file(np.zeros((2, 2, 2), np.uint8)) + b"x", "holds 9 values, its header says 2 x 2 x 2"),
+        (gzip.compress(idx_file(np.zeros((2, 2, 2), np.uint8)))[:-9], "gzip: "),
+    ],
+)
+def test_idx_says_what_is_wrong(data: bytes, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        idx.parse(data, 3)
+
+
+# --- MNIST
+
+MNIST_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
+@pytest.fixture
+def mnist_dir(tmp_path: Path) -> Path:
+    """Four IDX files, one of them gzip-compressed, one with a dot in its name: 30 training and 20 test images."""
+    random = np.random.default_rng(0)
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    for split, n in (("train", 30), ("t10k", 20)):
+        images = random.integers(0, 256, (n, 28, 28), np.uint8)
+        (folder / f"{split}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx_file(images)))
+        (folder / f"{split}-labels.idx1-ubyte").write_bytes(idx_file((np.arange(n) % 10).astype(np.uint8)))
+    return folder
+
+
+def test_mnist_is_read_from_idx_files(mnist_dir: Path) -> None:
+    dataset = load("mnist", str(mnist_dir))
+    assert (dataset.train_images.shape, dataset.test_images.shape) == ((30, 28, 28, 1), (20, 28, 28, 1))
+    assert dataset.test_labels.tolist() == [*range(10), *range(10)]
+    assert (dataset.test_labels.dtype, list(dataset.class_names)) == (np.int64, list("0123456789"))
+    raw = raw_images("mnist", str(mnist_dir))
+    assert raw.is_test.tolist() == [False] * 30 + [True] * 20
+
+
+def test_missing_idx_file_is_named(mnist_dir: Path) -> None:
+    (mnist_dir / "t10k-labels.idx1-ubyte").unlink()
+    with pytest.raises(UsageError, match="lacks t10k-labels-idx1-ubyte"):
+        load("mnist", str(mnist_dir))
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.zeros(29, np.uint8), "the train files in .* are not MNIST's: 30 images, 29 labels"),
+        (np.full(30, 10, np.uint8), "a label is 10, expected 0 to 9"),
+        (np.zeros((30, 2), np.uint8), r"train-labels.idx1-ubyte' is damaged: starts with .*; fetch it again"),
+    ],
+)
+def test_wrong_idx_file_is_named(mnist_dir: Path, values: Pixels, reason: str) -> None:
+    (mnist_dir / "train-labels.idx1-ubyte").write_bytes(idx_file(values))
+    with pytest.raises(UsageError, match=reason):
+        load("mnist", str(mnist_dir))
+
+
+def test_mnist_is_read_from_the_keras_cache(mnist_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = load("mnist", str(mnist_dir))
+    columns = {"x_train": expected.train_images, "y_train": expected.train_labels}
+    columns |= {"x_test": expected.test_images, "y_test": expected.test_labels}
+    cache = tmp_path / "keras" / "datasets" / "mnist.npz"
+    cache.parent.mkdir(parents=True)
+    np.savez(cache, **{name: np.squeeze(column.astype(np.uint8)) for name, column in columns.items()})
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    cached = load("mnist")
+    assert (cached.train_images == expected.train_images).all()
+    assert (cached.test_labels == expected.test_labels).all()
+    cache.write_bytes(cache.read_bytes()[:100])
+    with pytest.raises(UsageError, match=r"mnist.npz' is damaged: .*; remove it"):
+        load("mnist")
+
+
+# --- digits
+
+
+def test_digits_are_scikit_learns(digits: RawImages) -> None:
+    assert (digits.images.shape, digits.images.dtype, digits.images.max()) == ((1797, 8, 8), np.uint8, 255)
+    assert set(np.unique(digits.images)) == {round(v * 255 / 16) for v in range(17)}
+    assert np.flatnonzero(digits.is_test).tolist() == list(range(4, 1797, 5))
+    dataset = load("digits")
+    assert (len(dataset.train_labels), len(dataset.test_labels)) == (1438, 359)
+    assert dataset.input == InputSpec(28, 28, "grayscale")
+
+
+def test_flags_of_other_data_sets_are_refused() -> None:
+    for keywords in ({"image_size": 32}, {"color_mode": "rgb"}, {"data_dir": "x"}):
+        with pytest.raises(UsageError):
+            load("digits", **keywords)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="--data_dir is for --dataset mnist"):
+        load("somewhere", data_dir="x")
+
+
+# --- folders
+
+WriteFolder = Callable[[dict[str, bytes]], Path]
+
+
+@pytest.fixture
+def write_folder(tmp_path: Path) -> WriteFolder:
+    """Write files into a data set folder."""
+
+    def write(files: dict[str, bytes]) -> Path:
+        for name, data in files.items():
+            path = tmp_path / "set" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        return tmp_path / "set"
+
+    return write
+
+
+def pictures(
+    classes: Sequence[str] = ("cat", "dog"), n: int = 15, shape: tuple[int, ...] = (12, 12)
+) -> dict[str, bytes]:
+    """PNG files of noise, of one size, in class folders."""
+    random = np.random.default_rng(0)
+    return {f"{c}/{i:03d}.png": png(random.integers(0, 256, shape, np.uint8)) for c in classes for i in range(n)}
+
+
+def test_folder_becomes_classes_and_splits(write_folder: WriteFolder) -> None:
+    files = {f"deep/{name}": data for name, data in pictures(("zebra", "ant"), n=30).items()}
+    dataset = load(str(write_folder(files)))
+    assert list(dataset.class_names) == ["ant", "zebra"]
+    test = sorted(name for name in files if in_test_split(name))
+    assert 6 <= len(test) < 24
+    assert dataset.test_labels.tolist() == [int("zebra" in name) for name in test]
+    for pixels, name in zip(dataset.test_images, test, strict=True):
+        assert (pixels == decode(files[name], dataset.input)).all()
+    assert len(dataset.train_labels) == 60 - len(test)
+    assert (dataset.input, dataset.name) == (InputSpec(12, 12, "grayscale"), str(write_folder({})))
+
+
+def test_folder_split_is_stable_when_images_come(write_folder: WriteFolder) -> None:
+    files = pictures(("ant", "cat", "dog"), n=30)
+    before = load(str(write_folder({name: data for name, data in files.items() if name[-5] in "13579"})))
+    after = load(str(write_folder(files)))
+    for one, other in ((before.train_images, after.test_images), (before.test_images, after.train_images)):
+        assert {pixels.tobytes() for pixels in one}.isdisjoint({pixels.tobytes() for pixels in other})
+
+
+@given(st.text())
+def test_a_fifth_of_any_names_is_for_testing(folder: str) -> None:
+    assert 100 <= sum(in_test_split(f"{folder}/{i}.png") for i in range(1_000)) <= 300
+
+
+def test_size_and_color_can_be_given(write_folder: WriteFolder) -> None:
+    dataset = load(str(write_folder(pictures())), image_size=20, color_mode="rgb")
+    assert dataset.train_images.shape[1:] == (20, 20, 3)
+
+
+def test_color_is_seen_in_the_pixels(write_folder: WriteFolder) -> None:
+    grey = Image.fromarray(np.full((12, 12), 90, np.uint8))
+    same = {"cat/a.jpg": encoded(grey.convert("RGB"), "JPEG"), "dog/b.gif": encoded(grey.convert("P"), "GIF")}
+    assert load(str(write_folder({**pictures(), **same}))).input.color_mode == "grayscale"
+    red = png(np.full((12, 12, 3), (255, 0, 0), np.uint8))
+    assert load(str(write_folder({"cat/red.png": red}))).input.color_mode == "rgb"
+
+
+def test_images_that_lie_on_their_side_have_their_upright_size(write_folder: WriteFolder) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    files = pictures(shape=(16, 12))  # 12 wide
+    for form, name in (("JPEG", "a.jpg"), ("TIFF", "b.tif"), ("PNG", "c.png"), ("WEBP", "d.webp")):
+        files[f"cat/{name}"] = encoded(Image.new("L", (16, 12)), form, exif=exif)
+    assert load(str(write_folder(files))).input.shape == (16, 12, 1)
+
+
+def test_what_cannot_be_used_is_left_out_and_named(write_folder: WriteFolder, caplog: pytest.LogCaptureFixture) -> None:
+    clean = load(str(write_folder(pictures())))
+    broken = {"cat/zcut.png": pictures()["cat/000.png"][:50], "dog/zpage.jpg": b"<html>", "dog/zempty.png": b""}
+    junk = {
+        "cat/.DS_Store": b"x",
+        "notes.txt": b"x",
+        "cat/notes.txt": b"x",
+        "__MACOSX/cat/a.png": b"x",
+        ".git/a.png": b"",
+    }
+    folder = write_folder({**broken, **junk, "loose.png": pictures()["cat/000.png"]})
+    dataset = load(str(folder))
+    assert {Path(key).name for key in dataset.left_out} == {"zcut.png", "zpage.jpg", "zempty.png", "loose.png"}
+    assert (dataset.train_images == clean.train_images).all()
+    (warning,) = caplog.messages
+    assert warning.startswith("left out 4 of 34 images: ")
+    assert "loose.png: lies in no class folder; " in warning
+    assert warning.endswith("; and 1 more")
+
+
+BLACK = png(np.zeros((12, 12), np.uint8))
+
+
+def of_split(test: bool, folder: str, n: int = 3) -> dict[str, bytes]:
+    """Images of a class that all fall to one split."""
+    names = (f"{folder}/{i}.png" for i in range(10_000))
+    return dict.fromkeys([name for name in names if in_test_split(name) == test][:n], BLACK)
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({}, "is nowhere to be found: give mnist, digits or a folder"),
+        ({"notes.txt": b"x"}, "has no class folders with images"),
+        (pictures(("cat",)), "has only one class, 'cat': put the images of each class into a folder of its own"),
+        ({**pictures(), "dog/b.png": png(np.zeros((20, 30), np.uint8))}, r"12 x 12 \(30\), 30 x 20 \(1\): give --im"),
+        (pictures(shape=(300, 300), n=2), r"are large, 300 x 300 \(4\): give --image_size N"),
+        (pictures(shape=(8, 8)), r"are small, 8 x 8 \(30\): give --image_size N, at least 10"),
+        ({"cat/a.png": b"x", "dog/b.png": b"y"}, "none of the images can be decoded"),
+        ({**pictures(), **of_split(True, "rare")}, "class 'rare' of .* has no training images"),
+        ({**pictures(), "emu/a.png": b"broken"}, "class 'emu' of .* has no training images that can be decoded"),
+        ({**of_split(False, "cat"), **of_split(False, "dog")}, "none of the 6 images of .* falls to the test split"),
+    ],
+)
+def test_folder_that_cannot_be_used_says_what_to_do(
+    write_folder: WriteFolder, files: dict[str, bytes], reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason) as raised:
+        load(str(write_folder(files)))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("size", [9, 513])
+def test_size_that_the_network_cannot_take_is_refused(write_folder: WriteFolder, size: int) -> None:
+    with pytest.raises(UsageError, match=f"--image_size {size}: the network takes 10 to 512 pixels"):
+        load(str(write_folder(pictures())), image_size=size)
+
+
+def test_folder_that_does_not_fit_into_memory_is_refused() -> None:
+    with pytest.raises(UsageError, match="give a smaller --image_size or fewer images"):
+        check_memory(10**9, InputSpec(512, 512, "rgb"))
+
+
+def test_folder_on_gcs_is_the_same_as_on_disk(write_folder: WriteFolder, emulator: Emulator) -> None:
+    files = pictures()
+    bucket = emulator.bucket()
+    for name, data in files.items():
+        storage.create(f"{bucket}/set/{name}", data)
+    local, remote = load(str(write_folder(files))), load(f"{bucket}/set/")
+    assert (remote.train_images == local.train_images).all()
+    assert (remote.test_labels == local.test_labels).all()
+    assert list(remote.examples) == list(local.examples)
+
+
+# --- all of them
+
+
+def datasets(write_folder: WriteFolder, mnist_dir: Path) -> list[Dataset]:
+    photo = Image.effect_noise((700, 500), 90).convert("RGB")
+    files = {f"{c}/{i}.jpg": encoded(photo.rotate(i), "JPEG") for c in ("cat", "dog") for i in range(8)}
+    return [load("digits"), load("mnist", str(mnist_dir)), load(str(write_folder(files)), image_size=32)]
+
+
+def test_examples_are_png_files_with_the_pixels_of_test_images(write_folder: WriteFolder, mnist_dir: Path) -> None:
+    for dataset in datasets(write_folder, mnist_dir):
+        assert len(dataset.examples) == min(EXAMPLES, len(dataset.test_labels))
+        for example in dataset.examples:
+            image = Image.open(io.BytesIO(example))
+            assert (image.format, max(image.size) <= 512) == ("PNG", True)
+            assert decode(example, dataset.input).shape == dataset.input.shape
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist"])
+def test_training_pixels_are_scoring_pixels(name: str, mnist_dir: Path) -> None:
+    raw = raw_images(name, str(mnist_dir) if name == "mnist" else None)
+    dataset = from_raw(raw)
+    for images, indices in (
+        (dataset.train_images, np.flatnonzero(~raw.is_test)),
+        (dataset.test_images, np.flatnonzero(raw.is_test)),
+    ):
+        for pixels, i in zip(images[:50], indices[:50].tolist(), strict=False):
+            assert (pixels == decode(raw.encoded(i), dataset.input)).all()
+
+
+@given(hnp.arrays(np.int64, st.integers(0, 40), elements=st.integers(0, 12)), st.integers(1, 12))
+def test_spread_takes_every_class_before_any_twice(labels: npt.NDArray[np.int64], n: int) -> None:
+    chosen = spread(labels, n)
+    assert len(chosen) == len(set(chosen)) == min(n, len(labels))
+    assert len(set(labels[chosen].tolist())) == min(n, len(set(labels.tolist())))
+
+
+def test_columns_that_do_not_fit_are_refused() -> None:
+    images, labels = np.zeros((2, 8, 8), np.uint8), np.zeros(3, np.int64)
+    with pytest.raises(ValueError, match="2 images, 3 labels, 2 splits"):
+        RawImages("digits", images, labels, np.zeros(2, np.bool_))
+    with pytest.raises(ValueError, match=r"input \(8, 8, 1\)"):
+        Dataset("x", "ab", InputSpec(8, 8, "grayscale"), images, labels, images, labels, [])

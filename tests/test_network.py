@@ -1,0 +1,64 @@
+"""The network is the one that the project promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from model_training.network import LARGEST_SIDE, SMALLEST_SIDE, build_network
+
+
+def test_network_for_mnist_has_121930_parameters() -> None:
+    assert build_network((28, 28, 1), 10).count_params() == 121_930
+
+
+def test_layers_are_the_promised_ones() -> None:
+    network = build_network((28, 28, 1), 10)
+    layers = [(type(layer).__name__, layer.output.shape[1:], layer.get_config()) for layer in network.layers]
+    assert [(kind, shape) for kind, shape, _ in layers] == [
+        ("Rescaling", (28, 28, 1)),
+        ("Conv2D", (26, 26, 32)),
+        ("MaxPooling2D", (13, 13, 32)),
+        ("Conv2D", (11, 11, 64)),
+        ("MaxPooling2D", (5, 5, 64)),
+        ("Flatten", (1600,)),
+        ("Dense", (64,)),
+        ("Dense", (10,)),
+    ]
+    configs = [config for _, _, config in layers]
+    assert (configs[0]["scale"], configs[0]["offset"]) == (1 / 255, 0.0)
+    assert [config.get("activation") for config in configs] == [
+        None, "relu", None, "relu", None, None, "relu", "softmax",
+    ]  # fmt: skip
+    assert (configs[1]["kernel_size"], configs[2]["pool_size"], configs[3]["kernel_size"]) == ((3, 3), (2, 2), (3, 3))
+
+
+def test_network_is_compiled_with_adam_and_cross_entropy() -> None:
+    network = build_network((28, 28, 1), 10)
+    assert (type(network.optimizer).__name__, network.loss) == ("Adam", "sparse_categorical_crossentropy")
+
+
+def test_network_takes_uint8_and_gives_probabilities() -> None:
+    network = build_network((12, 16, 3), 4)
+    assert str(network.inputs[0].dtype) == "uint8"
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 12, 16, 3), np.uint8)
+    scores = np.asarray(network(pixels))
+    assert (scores.shape, scores.dtype) == ((5, 4), np.float32)
+    assert scores.sum(axis=1) == pytest.approx(np.ones(5), abs=1e-6)
+
+
+def test_pixels_are_divided_by_255_inside() -> None:
+    network = build_network((12, 12, 1), 2)
+    scaled = np.asarray(network.layers[0](np.array([[[[0], [51], [255]]]], np.uint8)))
+    assert scaled.ravel().tolist() == pytest.approx([0.0, 0.2, 1.0])
+
+
+def test_smallest_side_is_the_smallest_that_builds() -> None:
+    assert build_network((SMALLEST_SIDE, SMALLEST_SIDE, 1), 2).layers[4].output.shape == (None, 1, 1, 64)
+    with pytest.raises(ValueError, match="zero or negative"):
+        build_network((SMALLEST_SIDE - 1, SMALLEST_SIDE, 1), 2)
+
+
+def test_largest_side_has_65_million_weights_in_its_dense_layer() -> None:
+    convolved = ((LARGEST_SIDE - 2) // 2 - 2) // 2
+    assert 60e6 < convolved**2 * 64 * 64 < 66e6
