@@ -32,15 +32,16 @@ class Names:
 
     def __init__(self) -> None:
         """Start with no name taken."""
-        self._taken: set[str] = set()
+        self._taken: dict[str, int] = {}
 
     def unique(self, name: str) -> str:
         """Return a name that was not returned before."""
-        candidate, n = name, 1
+        candidate, n = name, self._taken.get(name, 1)
         while candidate in self._taken:
             n += 1
             candidate = f"{name}#{n}"
-        self._taken.add(candidate)
+        self._taken[name] = n  # where to go on: a name that is there 10,000 times is not tried as often each time
+        self._taken.setdefault(candidate, 1)
         return candidate
 
 

@@ -2,6 +2,10 @@
 
 Big-endian: magic 0x00000803 (images) or 0x00000801 (labels), one uint32 a dimension, then the values
 (http://yann.lecun.com/exdb/mnist/). Pixels travel as binary PGM files, which is a header of a few bytes.
+
+A file that ends too early has a failed row for each image that it lacks, or one for all if those are very many; one
+that goes on behind its last image has one more (in a gzip file it is the last image's). Pixels and labels have no
+checksum, except in gzip files.
 """
 
 from __future__ import annotations
@@ -16,13 +20,14 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import IO, Any
+from typing import Any, NamedTuple
 
 from pipeline.batches import EncodedBatch, Failure
 from pipeline.labels import folder_of
 from pipeline.run import Run
 from pipeline.sources.container import (
     BLOCK,
+    LONGEST,
     Image,
     Piece,
     batched,
@@ -41,6 +46,16 @@ _HEADER = struct.Struct(">IIII")
 _LABELS_HEADER = struct.Struct(">II")
 _MAGIC, _LABELS_MAGIC = 0x803, 0x801
 _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
+_GZIP = b"\x1f\x8b"
+
+MISSING = 1 << 16
+"""Where more images than this are missing, they have one failed row: rather the header is damaged."""
+
+MOST = 1 << 24
+"""A gzip file, and a file of labels, has no more."""
+
+_DEFLATED = 1032
+"""What deflate saves at most: so many bytes in one."""
 
 
 def is_idx_name(name: str) -> bool:
@@ -58,21 +73,50 @@ def is_idx(head: bytes) -> bool:
     return head.startswith(_MAGIC.to_bytes(4, "big"))
 
 
+class _Shape(NamedTuple):
+    """What a header says, and what that makes of the file.
+
+    Attributes:
+        claimed: how many images there should be.
+        height: of each, in pixels.
+        width: of each, in pixels.
+        images: how many have a row of their own.
+        rows: images, and one more if the file's size is not that of them.
+    """
+
+    claimed: int
+    height: int
+    width: int
+    images: int
+    rows: int
+
+    @property
+    def pixels(self) -> int:
+        """Bytes of an image."""
+        return self.height * self.width
+
+
 def index(found: StoredObject, unit_images: int, skipped: Counter[str]) -> Iterator[WorkUnit]:
     """Cut a file into units by its header; a gzip file, or one that is damaged, is one unit. They have no id yet."""
     whole = container_unit(NAME, found)
-    with _open(open_unit(whole)) as file:
-        shape = _shape(file)
+    file = _open(open_unit(whole))
+    shape = _shape(file, found.size)
     if shape is None:
         yield replace(whole, images=1)
         return
-    n, height, width = shape
     whole = _with_labels(whole)
-    if open_unit(whole).read(2) == b"\x1f\x8b":
-        yield replace(whole, images=n)
+    if isinstance(file, gzip.GzipFile):
+        if shape.rows:
+            yield replace(whole, images=shape.rows)
         return
-    starts = (_HEADER.size + i * height * width for i in range(n))
-    yield from cut_container(whole, (Piece(start, start + height * width) for start in starts), unit_images)
+    yield from cut_container(whole, _pieces(shape, found.size), unit_images)
+
+
+def _pieces(shape: _Shape, size: int) -> Iterator[Piece]:
+    for number in range(shape.rows):
+        start = _HEADER.size + number * shape.pixels
+        stop = start + shape.pixels if number < shape.images else size
+        yield Piece(min(start, size), min(stop, size))
 
 
 def _with_labels(unit: WorkUnit) -> WorkUnit:
@@ -92,19 +136,29 @@ def _with_labels(unit: WorkUnit) -> WorkUnit:
 
 def _open(file: StoredFile) -> Any:
     buffered = io.BufferedReader(file, BLOCK)
-    return gzip.GzipFile(fileobj=buffered) if buffered.peek(2)[:2] == b"\x1f\x8b" else buffered
+    return gzip.GzipFile(fileobj=buffered) if buffered.peek(2)[:2] == _GZIP else buffered
 
 
-def _shape(file: IO[bytes]) -> tuple[int, int, int] | None:
-    """Return (images, height, width) as the header says; None where it is no header of images."""
+def _shape(file: Any, size: int) -> _Shape | None:
+    """Return what the header of a file of `size` stored bytes says; None where it is none, or cannot be true."""
     try:
         header = file.read(_HEADER.size)
+        goes_on = bool(file.read(1))
     except _BROKEN:
         return None
     if len(header) < _HEADER.size:
         return None
     magic, n, height, width = _HEADER.unpack(header)
-    return (n, height, width) if magic == _MAGIC and height and width else None
+    pixels = height * width
+    if magic != _MAGIC or not 0 < pixels <= LONGEST:
+        return None
+    if isinstance(file, gzip.GzipFile):
+        credible = n <= min(MOST, size * _DEFLATED // pixels) and (n > 0 or not goes_on)
+        return _Shape(n, height, width, images=n, rows=n) if credible else None
+    held = size - _HEADER.size
+    images = n if n < held // pixels + MISSING else held // pixels
+    more = n > images or held > n * pixels
+    return _Shape(n, height, width, images, images + more)
 
 
 def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
@@ -116,45 +170,56 @@ def _images(unit: WorkUnit) -> Iterator[Image]:
     location = key_of(unit.locations[0])
     folder = folder_of(unit.locations[0])
     file = _open(open_unit(unit))
-    shape = _shape(file)
+    shape = _shape(file, unit.sizes[0])
     if shape is None:
-        yield Image(
-            f"{location}#0", Failure("read", "DATA_LOSS", "not an IDX file of images: its header is wrong"), None, ""
-        )
+        failure = Failure("read", "DATA_LOSS", "not an IDX file of images: its header is wrong")
+        yield Image(f"{location}#0", failure, None, "")
         return
-    _, height, width = shape
-    pgm = f"P5 {width} {height} 255\n".encode("ascii")
-    with contextlib.suppress(*_BROKEN):  # reading says the same of every image
-        file.seek(_HEADER.size + unit.first * height * width)
-    for number, label in enumerate(_labels(unit), unit.first):
-        try:
-            pixels = file.read(height * width)
-        except _BROKEN:
-            pixels = b""
-        whole = len(pixels) == height * width
-        data = pgm + pixels if whole else Failure("read", "DATA_LOSS", f"the file ends before image {number}")
+    last = shape.rows if unit.images is None else unit.first + unit.images
+    labels = _labels(unit, last - unit.first)
+    for number, data in enumerate(_pixels(file, shape, unit.first, last), unit.first):
+        label = labels[number - unit.first] if number - unit.first < len(labels) else None
         yield Image(f"{location}#{number}", data, label, folder)
 
 
-def _labels(unit: WorkUnit) -> Iterator[int | None]:
-    """Yield a label for each image of the unit; None where there is none, or the file of labels is damaged."""
-    labels = b""
-    if len(unit.locations) > 1:
-        found = StoredObject(unit.locations[1], unit.sizes[1], unit.versions[1])
-        file = _open(StoredFile(store_of(found.location), found))
+def _pixels(file: Any, shape: _Shape, first: int, last: int) -> Iterator[bytes | Failure]:
+    """Yield images [first, last) as PGM files, or what became of them."""
+    pgm = f"P5 {shape.width} {shape.height} 255\n".encode("ascii")
+    why = ""
+    with contextlib.suppress(*_BROKEN):  # reading says the same
+        file.seek(_HEADER.size + first * shape.pixels)
+    for number in range(first, last):
+        data = b""
         try:
-            header = file.read(_LABELS_HEADER.size)
-            if len(header) == _LABELS_HEADER.size and _LABELS_HEADER.unpack(header)[0] == _LABELS_MAGIC:
-                labels = file.read()[unit.first : unit.first + (unit.images or 0)]
-        except _BROKEN:
-            labels = b""
-    yield from labels
-    yield from [None] * ((unit.images or 0) - len(labels))
+            if not why and number < shape.images:
+                data = file.read(shape.pixels)
+                why = "" if len(data) == shape.pixels else "it ends"
+            if number == shape.images or (number + 1 == shape.rows and file.read(1)):
+                why = why or f"its size is not that of the {shape.claimed:,} images in its header"
+        except _BROKEN as error:
+            why = str(error)
+        yield Failure("read", "DATA_LOSS", f"file is damaged at image {number}: {why}") if why else pgm + data
+
+
+def _labels(unit: WorkUnit, n: int) -> bytes:
+    """Return the labels of the unit's n images; fewer, or none, where there are none or their file is damaged."""
+    if len(unit.locations) == 1:
+        return b""
+    found = StoredObject(unit.locations[1], unit.sizes[1], unit.versions[1])
+    file = _open(StoredFile(store_of(found.location), found))
+    try:
+        header = file.read(_LABELS_HEADER.size)
+        if len(header) < _LABELS_HEADER.size or _LABELS_HEADER.unpack(header)[0] != _LABELS_MAGIC:
+            return b""
+        labels: bytes = file.read(min(_LABELS_HEADER.unpack(header)[1], MOST) + 1)  # a gzip file's end is its checksum
+    except _BROKEN:
+        return b""
+    return labels[unit.first : unit.first + n]
 
 
 def shortened(unit: WorkUnit, n: int) -> WorkUnit:
     """Return a unit of its first n images."""
-    return replace(unit, images=min(n, unit.images or 0))
+    return replace(unit, images=min(n, 1 if unit.images is None else unit.images))
 
 
 sample = shortened

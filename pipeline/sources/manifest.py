@@ -10,8 +10,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
-from typing import Any
+import posixpath
+import re
+from collections.abc import Collection, Generator, Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,22 +31,25 @@ FILE_COLUMNS = ("file_name", "uri")
 LABEL_COLUMN = "label"
 LOOKUPS_AHEAD = 64
 
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+://"
+
+_Row = tuple[str, object, object]
+"""Where in the manifest it stands, the name of its file, its label."""
+
 
 def is_manifest_name(name: str) -> bool:
     """Return whether a name promises a manifest."""
     return suffix(name) in SUFFIXES
 
 
-def listed(found: StoredObject) -> Iterator[Listed]:
+def listed(found: StoredObject) -> Generator[Listed, None, None]:
     """Yield the files that a manifest names, in its order.
 
     Raises:
         UsageError: it cannot be parsed, or names no file.
     """
-    folder = found.location.rpartition("/")[0]
-    rows = ((_resolved(name, folder), label) for name, label in _rows(found))
     empty = True
-    for file in ahead(_looked_up, rows, LOOKUPS_AHEAD, pools().read):
+    for file in ahead(_looked_up, _rows(found), LOOKUPS_AHEAD, pools().read):
         empty = False
         yield file
     if empty:
@@ -53,66 +57,104 @@ def listed(found: StoredObject) -> Iterator[Listed]:
 
 
 def _rows(found: StoredObject) -> Iterator[tuple[str, int | str | None]]:
+    """Yield the location and the label that each row names."""
     data = storage.read(found.location, version=found.version)
+    folder = found.location.rpartition("/")[0]
     parse = {".csv": _csv, ".parquet": _parquet, ".txt": _list, ".lst": _list}.get(suffix(found.location), _json_lines)
+    where = ""
     try:
-        yield from parse(data)
-    except (ValueError, KeyError, TypeError, csv.Error, pa.ArrowException) as error:
-        text = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+        for where, name, label in parse(data):
+            yield _resolved(name, folder), as_label(label)
+            where = ""
+    except (ValueError, OSError, csv.Error, pa.ArrowException, UsageError) as error:
+        text = " ".join(f"{where}{error}".split())
         raise UsageError(f"manifest {found.location!r} cannot be read: {text}") from error
 
 
-def _csv(data: bytes) -> Iterator[tuple[str, int | str | None]]:
-    reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-    names = _file_column(reader.fieldnames or ())
-    for row in reader:
-        yield _text(row[names]), as_label(row.get(LABEL_COLUMN))
+def _csv(data: bytes) -> Iterator[_Row]:
+    reader = csv.DictReader(io.StringIO(_decoded(data), newline=""), strict=True)
+    try:
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+        names = _file_column(reader.fieldnames)
+        for row in reader:
+            where = f"line {reader.line_num}: "
+            if any(row.get(None) or ()):  # where DictReader puts what has no name
+                raise ValueError(f"{where}more fields than the header has; put names with commas in quotes")
+            yield where, row[names], row.get(LABEL_COLUMN)
+    except csv.Error as error:
+        raise ValueError(f"line {reader.reader.line_num}: {error}") from error
 
 
-def _json_lines(data: bytes) -> Iterator[tuple[str, int | str | None]]:
-    for line in data.decode("utf-8-sig").splitlines():
-        if line.strip():
+def _json_lines(data: bytes) -> Iterator[_Row]:
+    for number, line in enumerate(_decoded(data).split("\n"), 1):
+        if not line.strip():
+            continue
+        where = f"line {number}: "
+        try:
             row = json.loads(line)
-            yield _text(row[_file_column(row)]), as_label(row.get(LABEL_COLUMN))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{where}{error.msg} at column {error.colno}") from error
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{where}{error}") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"{where}no JSON object")
+        yield where, row[_file_column(row, where)], row.get(LABEL_COLUMN)
 
 
-def _parquet(data: bytes) -> Iterator[tuple[str, int | str | None]]:
+def _parquet(data: bytes) -> Iterator[_Row]:
     file = pq.ParquetFile(pa.BufferReader(data))
     names = _file_column(file.schema_arrow.names)
     columns = [names, *({LABEL_COLUMN} & set(file.schema_arrow.names))]
+    number = 0
     for batch in file.iter_batches(columns=columns):
         labels = batch[LABEL_COLUMN].to_pylist() if LABEL_COLUMN in columns else [None] * len(batch)
-        for name, label in zip(batch[names].to_pylist(), labels, strict=True):
-            yield _text(name), as_label(label)
+        for number, row in enumerate(zip(batch[names].to_pylist(), labels, strict=True), number + 1):  # noqa: B020
+            yield f"row {number}: ", *row
 
 
-def _list(data: bytes) -> Iterator[tuple[str, int | str | None]]:
-    for line in data.decode("utf-8", "surrogateescape").removeprefix("\ufeff").split("\n"):
+def _list(data: bytes) -> Iterator[_Row]:
+    text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            yield line.removesuffix("\r"), None
+            yield f"line {number}: ", line.removesuffix("\r"), None
 
 
-def _file_column(columns: Any) -> str:
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8") from error
+
+
+def _file_column(columns: Collection[object], where: str = "") -> str:
     for name in FILE_COLUMNS:
         if name in columns:
             return name
-    raise ValueError(f"it has no column {' or '.join(FILE_COLUMNS)}; it has {', '.join(map(str, columns)) or 'none'}")
+    there = ", ".join(map(str, columns)) or "none"
+    raise ValueError(f"{where}no column {' or '.join(FILE_COLUMNS)}; there is {there}")
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{value!r} is no file name")
-    return value
-
-
-def _resolved(name: str, folder: str) -> str:
-    if name.startswith(("/", storage.GCS)):
+def _resolved(name: object, folder: str) -> str:
+    """Return a file's location as its manifest in `folder` names it."""
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise ValueError(f"{name!r} is no file name")
+    name.encode("utf-8", "surrogateescape")  # raises ValueError where it cannot name a file
+    if name.startswith("/") or re.match(_SCHEME, name):
         return storage.absolute(name)
-    name = name.removeprefix("./")
-    return storage.absolute(f"{folder}/{name}")
+    location = f"{folder}/{name}"
+    if location.startswith(storage.GCS) and {".", ".."} & set(name.split("/")):
+        path = posixpath.normpath(location[len(storage.GCS) :])
+        if path.startswith(".."):
+            raise ValueError(f"{name!r} leads out of the bucket")
+        location = storage.GCS + path
+    return storage.absolute(location)
 
 
 def _looked_up(row: tuple[str, int | str | None]) -> Listed:
     location, label = row
-    found = storage.stat(location)
-    return found or StoredObject(location, 0, MISSING), label
+    missing = StoredObject(location, 0, MISSING)
+    try:
+        return storage.stat(location) or missing, label
+    except PermissionError:
+        return missing, label  # reading says the same, in a row

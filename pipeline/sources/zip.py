@@ -2,17 +2,20 @@
 
 The directory at an archive's end is parsed by the standard library's zipfile, once, while planning; a unit carries
 its members' entries. An archive whose directory cannot be read is one failed row, whose key is the archive's with "!".
+A directory has no checksum: an image to which damage gave another suffix, or made it a link, counts as what it seems.
 """
 
 from __future__ import annotations
 
 import io
+import stat
 import struct
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import IO, Any
 
 from pipeline.batches import EncodedBatch, Failure
@@ -41,6 +44,15 @@ COLUMNS = ("name", "folder", "offset", "packed", "size", "crc", "method", "encry
 _HEADER = struct.Struct("<4s22xHH")
 """A local file header: signature, 22 bytes that the directory repeats, length of the name, length of the extra."""
 
+_UTF8 = 1 << 11
+"""The flag that says in what a name is encoded."""
+
+_ENTRY = 46
+"""Bytes of a member's entry in the directory, without its name, extra and comment."""
+
+_UNIX = 3
+"""The system that made a member, as its directory says."""
+
 
 def is_zip(head: bytes) -> bool:
     """Return whether a file that starts so is a zip archive."""
@@ -50,32 +62,77 @@ def is_zip(head: bytes) -> bool:
 def index(found: StoredObject, unit_images: int, skipped: Counter[str]) -> Iterator[WorkUnit]:
     """Cut an archive into units by its directory, in the order of its bytes; the units have no id yet."""
     whole = container_unit(NAME, found)
-    try:
-        with zipfile.ZipFile(io.BufferedReader(open_unit(whole), BLOCK)) as archive:
-            members = sorted(archive.infolist(), key=lambda member: member.header_offset)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error, EOFError) as error:
-        yield replace(whole, images=1, index={"damage": (str(error) or "no directory",)})
+    columns = _columns(whole, skipped)
+    if "damage" in columns:
+        yield replace(whole, images=1, index=columns)
         return
-    images = []
-    for member in members:
-        if member.is_dir():
-            skipped["links, folders and devices in archives"] += 1
-        elif is_image_name(member.filename):
-            images.append(member)
-        else:
-            skipped["junk" if is_junk_name(member.filename) else "other files"] += 1
-    names = Names()
-    pieces = (Piece(m.header_offset, m.header_offset + _HEADER.size + m.compress_size) for m in images)
+    ends = zip(columns["offset"], columns["packed"], strict=True)
+    pieces = (Piece(offset, offset + _HEADER.size + packed) for offset, packed in ends)
     for unit in cut_container(whole, pieces, unit_images):
-        mine = images[unit.first : unit.first + (unit.images or 0)]
-        rows = [_row(member, names) for member in mine]
-        yield replace(unit, index={name: tuple(row[i] for row in rows) for i, name in enumerate(COLUMNS)})
+        mine = slice(unit.first, unit.first + (unit.images or 0))
+        yield replace(unit, index={name: column[mine] for name, column in columns.items()})
 
 
-def _row(member: zipfile.ZipInfo, names: Names) -> tuple[Any, ...]:
+def _columns(whole: WorkUnit, skipped: Counter[str]) -> dict[str, tuple[Any, ...]]:
+    """Return what the directory says of an archive's images, in the order of their bytes; or "damage": why not."""
+    file = open_unit(whole)
+    file.read(1)  # raises if it is gone or forbidden: zipfile would say that it is no archive
+    try:
+        with zipfile.ZipFile(io.BufferedReader(file, BLOCK)) as archive:
+            members = sorted(archive.infolist(), key=lambda member: member.header_offset)
+            end = _end_of_loss(archive)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error, EOFError) as error:
+        return {"damage": (str(error) or "no directory",)}
+    names = Names()
+    rows = []
+    for member in members:
+        name = _name(member)
+        if name.endswith("/") or stat.S_ISLNK(member.external_attr >> 16):
+            skipped["links, folders and devices in archives"] += 1
+        elif is_image_name(name):
+            rows.append(_row(names.unique(name), folder_of(f"/{name}"), member))
+        else:
+            skipped["junk" if is_junk_name(name) else "other files"] += 1
+    if end is not None:
+        rows.append(("", "", end, 0, 0, 0, 0, 0))
+    return {name: tuple(row[i] for row in rows) for i, name in enumerate(COLUMNS)}
+
+
+def _end_of_loss(archive: zipfile.ZipFile) -> int | None:
+    """Return where a directory ends that has more or fewer members than it should, None if it has as many.
+
+    Zipfile does not compare, and one wrong length in a directory may swallow all that follows.
+    """
+    lengths = (len(m.orig_filename.encode(_encoding(m))) + len(m.extra) + len(m.comment) for m in archive.infolist())
+    end = archive.start_dir + sum(_ENTRY + length for length in lengths)
+    file: Any = archive.fp
+    file.seek(end)
+    record = file.read(56)
+    n = len(archive.infolist())
+    if record.startswith(b"PK\6\6"):
+        return None if len(record) == 56 and struct.unpack_from("<Q", record, 32) == (n,) else end
+    return None if record.startswith(b"PK\5\6") and struct.unpack_from("<H", record, 10) == (n % (1 << 16),) else end
+
+
+def _encoding(member: zipfile.ZipInfo) -> str:
+    return "utf-8" if member.flag_bits & _UTF8 else "cp437"
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    """Return a member's name. One that does not say that it is UTF-8 is bytes on Unix, else in code page 437.
+
+    Info-ZIP and macOS write UTF-8 and do not say so, and Python's versions differ in what they make of it.
+    """
+    name = member.orig_filename
+    if member.create_system == _UNIX and not member.flag_bits & _UTF8:
+        name = name.encode(_encoding(member)).decode("utf-8", "surrogateescape")
+    return name.partition("\0")[0]
+
+
+def _row(name: str, folder: str, member: zipfile.ZipInfo) -> tuple[Any, ...]:
     return (
-        names.unique(member.filename),
-        folder_of(f"/{member.filename}"),
+        name,
+        folder,
         member.header_offset,
         member.compress_size,
         member.file_size,
@@ -87,18 +144,21 @@ def _row(member: zipfile.ZipInfo, names: Names) -> tuple[Any, ...]:
 
 def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
     """Yield the unit's members in order."""
-    return batched(guarded(unit, _images(unit), "!#"), run)
+    return batched(islice(guarded(unit, _images(unit), "!#"), unit.images), run)
 
 
 def _images(unit: WorkUnit) -> Iterator[Image]:
     archive = key_of(unit.locations[0])
-    if "damage" in unit.index:
-        text = f"zip archive cannot be read: {unit.index['damage'][0]}"
+    columns = unit.index or _columns(unit, Counter())  # an archive that could not be read when it was planned
+    if "damage" in columns:
+        text = f"zip archive cannot be read: {columns['damage'][0]}"
         yield Image(f"{archive}!", Failure("read", "DATA_LOSS", text), None, "")
         return
     file: Any = io.BufferedReader(open_unit(unit), BLOCK)
-    for name, folder, *entry in zip(*(unit.index[column] for column in COLUMNS), strict=True):
-        yield Image(f"{archive}!{key_of(name)}", _content(file, *entry), None, folder)
+    for name, folder, *entry in zip(*(columns[column] for column in COLUMNS), strict=True):
+        lost = "the directory has not as many members as it says; others may be lost"
+        data = _content(file, *entry) if name else Failure("read", "DATA_LOSS", lost)
+        yield Image(f"{archive}!{key_of(name)}", data, None, folder)
 
 
 def _content(
@@ -113,8 +173,8 @@ def _content(
         )
     if max(size, packed) > LONGEST:
         return Failure("read", "RESOURCE_EXHAUSTED", f"member of {size:,} bytes is larger than {LONGEST:,}")
-    file.seek(offset)
-    header = file.read(_HEADER.size)
+    file.seek(max(offset, 0))
+    header = file.read(_HEADER.size) if offset >= 0 else b""
     if len(header) < _HEADER.size or not header.startswith(b"PK\3\4"):
         return Failure("read", "DATA_LOSS", f"no member begins at byte {offset}, where the directory says so")
     _, name_length, extra_length = _HEADER.unpack(header)
@@ -132,17 +192,17 @@ def _content(
 
 def shortened(unit: WorkUnit, n: int) -> WorkUnit:
     """Return a unit of its first n members."""
-    return _picked(unit, range(min(n, unit.images or 0)))
+    return _picked(unit, range(min(n, unit.images or 1)))
 
 
 def sample(unit: WorkUnit, n: int) -> WorkUnit:
     """Return a unit of at most n of its members, evenly spread."""
-    total = unit.images or 0
+    total = unit.images or 1
     return _picked(unit, [i * total // n for i in range(n)] if n < total else range(total))
 
 
 def _picked(unit: WorkUnit, chosen: Any) -> WorkUnit:
-    if "damage" in unit.index:
-        return unit
-    columns = {name: tuple(unit.index[name][i] for i in chosen) for name in COLUMNS}
+    columns = unit.index
+    if "name" in columns:
+        columns = {name: tuple(columns[name][i] for i in chosen) for name in COLUMNS}
     return replace(unit, images=len(chosen), index=columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from typing import Any
@@ -12,8 +13,11 @@ HOP = 16 << 10
 """Gaps longer than this are hopped over; shorter ones are cheaper to read through."""
 
 WINDOW = 256 << 10
-LEAST = 1 << 10
-"""Bytes fetched at once where reads follow each other; and at first, and after a hop."""
+LEAST = 5 << 9
+"""Bytes fetched at once where many reads follow each other; and at first, and after a hop. In between it grows.
+
+The headers of a tar member with a long name are up to five blocks of 512.
+"""
 
 
 class StoredFile(io.RawIOBase):
@@ -29,7 +33,7 @@ class StoredFile(io.RawIOBase):
         self._store = store
         self._found = found
         self._start = start
-        self._size = (found.size if stop is None else stop) - start
+        self._size = max((found.size if stop is None else stop) - start, 0)
         self._position = 0
         self._window, self._at = b"", 0
 
@@ -46,10 +50,14 @@ class StoredFile(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move, also behind the end, as files do."""
+        """Move, also behind the end, as files do.
+
+        Raises:
+            OSError: to before the start, as files do and zipfile expects.
+        """
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         if base + offset < 0:
-            raise ValueError(f"seek to {base + offset}")
+            raise OSError(errno.EINVAL, f"seek to byte {base + offset}")
         self._position = base + offset
         return self._position
 
@@ -58,10 +66,10 @@ class StoredFile(io.RawIOBase):
         left = max(self._size - self._position, 0)
         wanted = left if size is None or size < 0 else min(size, left)
         offset = self._position - self._at
-        if not 0 <= offset <= len(self._window) - wanted:
+        if wanted and not 0 <= offset <= len(self._window) - wanted:
             self._fetch(wanted)
             offset = 0
-        data = self._window[offset : offset + wanted]
+        data = self._window[offset : offset + wanted] if wanted else b""
         self._position += len(data)
         return data
 
@@ -75,7 +83,8 @@ class StoredFile(io.RawIOBase):
     def _fetch(self, wanted: int) -> None:
         end = self._at + len(self._window)
         follows = bool(self._window) and self._at <= self._position <= end + HOP
-        fetched = min(max(wanted, WINDOW if follows else LEAST), self._size - self._position)
+        least = min(max(8 * len(self._window), LEAST), WINDOW) if follows else LEAST
+        fetched = min(max(wanted, least), self._size - self._position)
         start = self._start + self._position
         self._window = self._store.read(self._found.location, start, start + fetched, self._found.version)
         self._at = self._position
