@@ -89,13 +89,13 @@ class _Headers:
     """
 
     def __init__(self, stream: Any) -> None:
-        self.read_, self.seek, self.tell = stream.read, stream.seek, stream.tell
+        self._read, self.seek, self.tell = stream.read, stream.seek, stream.tell
         self.last = b""
 
     def read(self, size: int) -> bytes:
         if not 0 <= size <= LONGEST_NAME:
             raise tarfile.ReadError(f"a header says that {size:,} bytes follow")
-        self.last = self.read_(size)
+        self.last = self._read(size)
         return self.last
 
 
