@@ -337,13 +337,13 @@ class TestSamples:
             assert all((unit.images or 0) <= max(unit_images, 32) for unit in units_of(tmp_path / "x.tar", unit_images))
 
     def test_a_large_json_that_is_nobodys_label_is_not_loaded(self, tmp_path: Path) -> None:
-        content = json.dumps({"annotations": [[i] for i in range(300_000)]}).encode()
+        content = json.dumps({"annotations": [[i] for i in range(700_000)]}).encode()
         (tmp_path / "x.tar.gz").write_bytes(python_tar([("coco.json", content), ("a.png", b"a")], compression="gz"))
         (unit,) = units_of(tmp_path / "x.tar.gz")
         del content
         tracemalloc.start()
         assert rows_of(tmp_path / "x.tar.gz", [unit]) == good(a=b"a")
-        assert tracemalloc.get_traced_memory()[1] < 3 << 20
+        assert tracemalloc.get_traced_memory()[1] < 6 << 20
         tracemalloc.stop()
 
 

@@ -196,7 +196,7 @@ def _entries(unit: WorkUnit, load: bool, skipped: Counter[str] | None = None) ->
     end = 0
     try:
         with tarfile.open(fileobj=headers, mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
-            while (member := archive.next()) is not None:
+            for member in archive:
                 archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps all of them
                 if member.size < 0 or archive.offset <= end:
                     raise tarfile.ReadError(f"a header says that {member.size:,} bytes follow")
