@@ -12,6 +12,7 @@ import argparse
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -41,6 +42,8 @@ def main(argv: Sequence[str]) -> int:
         return _say(str(error), 2)
     except NightscoreError as error:
         return _say(str(error), 1)
+    except OSError as error:  # a full disk, or a place that was taken meanwhile
+        return _say(f"failed: {error}", 1)
     except KeyboardInterrupt:
         return _say("interrupted", 130)
 
@@ -86,6 +89,7 @@ def _integer(text: str, lowest: int, highest: int) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # an image that is left out is named
     location = check_output(arguments.output)
     _check_apart(arguments.dataset, location)
     if arguments.dataset == "mnist" and arguments.data_dir is None:

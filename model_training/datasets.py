@@ -180,7 +180,7 @@ def _from_folder(path: str, image_size: int | None, color_mode: ColorMode | None
     split = found.test_start
     examples = spread(found.labels[split:], EXAMPLES)
     return Dataset(
-        name=storage.absolute(path),
+        name=storage.key_of(storage.absolute(path)),
         class_names=found.class_names,
         input=found.input,
         train_images=found.pixels[:split],
@@ -273,7 +273,7 @@ def _downloaded_mnist(cache: str) -> list[tuple[npt.NDArray[np.uint8], npt.NDArr
 def _mnist_problem(images: npt.NDArray[np.generic], labels: npt.NDArray[np.generic]) -> str | None:
     if images.dtype != np.uint8 or images.shape[1:] != MNIST_INPUT.shape[:2] or labels.ndim != 1:
         return f"images are {images.dtype} {images.shape}, labels {labels.shape}, expected uint8 (n, 28, 28) and (n,)"
-    if len(images) != len(labels) or not len(images):
+    if len(images) != len(labels) or len(images) < 2:  # one to learn from, one to validate
         return f"{len(images):,} images, {len(labels):,} labels"
     highest = int(labels.max())
     return f"a label is {highest}, expected 0 to 9" if highest >= len(DIGITS) else None

@@ -30,6 +30,9 @@ def save_network(network: Any, folder: str) -> None:
     Args:
         network: a keras.Sequential from `build_network`.
         folder: of the model directory; it exists.
+
+    Raises:
+        OSError: they cannot be written.
     """
     pixels = tf.TensorSpec([None, *network.input_shape[1:]], tf.uint8, name="images")
 
@@ -40,7 +43,10 @@ def save_network(network: Any, folder: str) -> None:
     module = tf.Module()
     module.weights = [weight.value for weight in network.weights]
     module.serve = serve
-    tf.saved_model.save(module, os.path.join(folder, model_dir.SAVED_MODEL), signatures={"serving_default": serve})
+    try:
+        tf.saved_model.save(module, os.path.join(folder, model_dir.SAVED_MODEL), signatures={"serving_default": serve})
+    except tf.errors.OpError as error:  # how TensorFlow says that a disk is full
+        raise OSError(error.message.rpartition("}} ")[2]) from error
     with warnings.catch_warnings():  # tf.Variable does not know NumPy 2's copy keyword, and Keras asks it for arrays
         warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning)
         network.save(os.path.join(folder, model_dir.KERAS_MODEL))

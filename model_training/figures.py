@@ -132,6 +132,8 @@ def _write_counts(axes: Axes, confusion: npt.NDArray[np.int64], share: npt.NDArr
 
 
 def _short(name: str, longest: int) -> str:
+    """Return a name in one line, cut if it is long."""
+    name = " ".join("".join(c if c.isprintable() else " " for c in name).split())
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
 

@@ -41,13 +41,7 @@ def check_output(output: str) -> str:
         _check_folder(location)
     elif os.path.lexists(location):
         raise UsageError(f"--output {location!r} is a file: give a folder for the model")
-    parent = os.path.dirname(location)
-    while not os.path.lexists(parent):
-        parent = os.path.dirname(parent)
-    if not os.path.isdir(parent):
-        raise UsageError(f"--output {location!r} cannot be made: {parent!r} is a file")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise UsageError(f"--output {location!r} cannot be made: no permission to write to {parent!r}")
+    _check_parent(location)
     return location
 
 
@@ -62,6 +56,7 @@ def staged(location: str) -> Iterator[str]:
         NightscoreError: an upload failed; the text says where the finished model was kept.
     """
     remote = location.startswith(storage.GCS)
+    made = [] if remote else _missing(os.path.dirname(location))
     folder = tempfile.mkdtemp(prefix="nightscore-model-") if remote else _sibling(location)
     keep = False
     try:
@@ -79,6 +74,9 @@ def staged(location: str) -> Iterator[str]:
         if not keep:
             with undisturbed():
                 shutil.rmtree(folder, ignore_errors=True)
+                for parent in made:
+                    with contextlib.suppress(OSError):  # the model is in it, or something of somebody else's
+                        os.rmdir(parent)
 
 
 @contextlib.contextmanager
@@ -103,7 +101,32 @@ def undisturbed() -> Iterator[None]:
 
 def _sibling(location: str) -> str:
     parent, name = os.path.split(location)
-    return os.path.join(parent, f".{name}.{secrets.token_hex(4)}.tmp")
+    return os.path.join(parent, f".{name[:50]}.{secrets.token_hex(4)}.tmp")  # no longer than a name may be
+
+
+def _missing(folder: str) -> list[str]:
+    """Return which of a folder and its parents are not there yet, deepest first."""
+    missing = []
+    while not os.path.lexists(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    return missing
+
+
+def _check_parent(location: str) -> None:
+    try:
+        location.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"--output {location!r} is not UTF-8, as TensorFlow needs it: give another name") from error
+    missing = _missing(os.path.dirname(location))
+    parent = os.path.dirname(missing[-1] if missing else location)
+    if not os.path.isdir(parent):
+        raise UsageError(f"--output {location!r} cannot be made: {parent!r} is a file")
+    if not os.access(parent, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise UsageError(f"--output {location!r} cannot be made: no permission to write to {parent!r}")
+    longest = os.pathconf(parent, "PC_NAME_MAX")
+    if any(len(os.fsencode(name)) > longest for name in location.split("/")):
+        raise UsageError(f"--output {location!r} cannot be made: a name may have at most {longest} bytes")
 
 
 def _check_folder(location: str) -> None:
@@ -140,10 +163,16 @@ def _check_names(location: str, names: list[str]) -> None:
 
 
 def _rename(folder: str, location: str) -> None:
-    """Put a folder in its place; what was there is set aside, then deleted."""
+    """Put a folder in its place; what was there is set aside, then deleted.
+
+    Raises:
+        UsageError: something that is no part of a model was put there meanwhile.
+    """
     aside = f"{folder}.old"
     with undisturbed():
         replaces = os.path.isdir(location) and bool(os.listdir(location))
+        if replaces:
+            _check_names(location, sorted(os.listdir(location)))
         if replaces:
             os.rename(location, aside)
         try:
