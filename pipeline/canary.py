@@ -58,7 +58,8 @@ def send_canary(units: Iterable[WorkUnit], run: Run) -> Canary:
     for unit in units:
         try:
             for batch in sources.read(unit, run):
-                columns = predict(preprocess(batch, run.spec.input), acquire(run.model, run.spec), run.top_k).images
+                pixels = preprocess(batch, run.spec.input, run.options.max_pixels)
+                columns = predict(pixels, acquire(run.model, run.spec), run.top_k).images
                 tried += len(columns)
                 failures += [(columns.keys[i], failure) for i, failure in sorted(columns.failures.items())]
         except TransientError:

@@ -6,7 +6,8 @@ Knows argparse, not Beam. Every module takes the whole frozen object, never a li
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -15,8 +16,18 @@ from pipeline.errors import UsageError
 LabelSource = Literal["auto", "from_directory", "none"]
 PartFormat = Literal["parquet", "jsonl"]
 
+MAX_PIXELS = 89_478_485
+"""Larger images are refused before they are decoded: a quarter of a gigabyte as RGB, Pillow's own first limit."""
+
 LABEL_SOURCES = get_args(LabelSource)
 PART_FORMATS = get_args(PartFormat)
+
+
+_RANGES: Sequence[tuple[Sequence[str], Callable[[float], bool], str]] = (
+    (("top_k", "unit_images", "limit", "max_pixels"), lambda n: n >= 1, "is too small: give a number of at least 1"),
+    (("image_timeout", "retry_deadline"), lambda s: 0 < s < math.inf, "is no time: give a number of seconds"),
+    (("max_failed_fraction", "min_accuracy"), lambda f: 0 <= f <= 1, "is not a fraction: give a number from 0 to 1"),
+)
 
 
 def _flag(default: Any, text: str, **argparse_keywords: Any) -> Any:
@@ -48,6 +59,12 @@ class ScoreOptions:
     min_accuracy: float | None = _flag(None, "exit code 4 if the accuracy is lower", type=float, metavar="A")
     unit_images: int = _flag(2048, "most images in a work unit", type=int, metavar="N")
     limit: int | None = _flag(None, "score only the first N images", type=int, metavar="N")
+    max_pixels: int = _flag(MAX_PIXELS, "an image with more pixels is a failed row", type=int, metavar="N")
+    image_timeout: float = _flag(
+        300.0, "seconds after which an image that is still being decoded is a failed row", type=float, metavar="S"
+    )
+    retry_deadline: float = _flag(900.0, "seconds for which storage that fails is tried again", type=float, metavar="S")
+    retry_failed: bool = _flag(False, "score the images again that failed in an earlier run", action="store_true")
     no_canary: bool = _flag(False, "do not try 64 images before all", action="store_true")
     image_key: str | None = _flag(
         None, "TFRecord feature with the image (default: image/encoded, else image)", metavar="NAME"
@@ -64,14 +81,11 @@ class ScoreOptions:
         for name, values in {"input": self.input, "model": (self.model,), "output": (self.output,)}.items():
             if not values or "" in values:
                 raise UsageError(f"--{name} is missing")
-        for name in ("top_k", "unit_images", "limit"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"--{name} {value} is too small: give a number of at least 1")
-        for name in ("max_failed_fraction", "min_accuracy"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise UsageError(f"--{name} {value:g} is not a fraction: give a number from 0 to 1")
+        for names, holds, text in _RANGES:
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and not holds(value):
+                    raise UsageError(f"--{name} {value:g} {text}")
         for spec in fields(self):
             choices = spec.metadata["argparse"].get("choices")
             value = getattr(self, spec.name)

@@ -33,9 +33,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from pipeline.batches import Code, EncodedBatch, Failure, PixelBatch
 from pipeline.model_dir import InputSpec
-
-MAX_PIXELS = 89_478_485
-"""Larger images are refused before they are decoded: a quarter of a gigabyte as RGB, Pillow's own first limit."""
+from pipeline.options import MAX_PIXELS
 
 _ORIENTATION = 0x0112
 _TRANSPOSE = {
@@ -65,7 +63,7 @@ class _RefusedError(Exception):
         self.code = code
 
 
-def preprocess(batch: EncodedBatch, spec: InputSpec) -> PixelBatch:
+def preprocess(batch: EncodedBatch, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> PixelBatch:
     """Decode and resize a batch.
 
     An image that cannot be decoded fails in the stage "preprocess"; its pixels are zero. No image raises.
@@ -79,25 +77,25 @@ def preprocess(batch: EncodedBatch, spec: InputSpec) -> PixelBatch:
         if i in batch.images.failures:
             continue
         try:
-            pixels[i] = decode(data, spec)
+            pixels[i] = decode(data, spec, max_pixels)
         except Exception as error:  # noqa: BLE001 - Pillow's parsers raise whatever they stumble over
             failures[i] = _failure(error)
     return PixelBatch(batch.images.failed(failures), pixels)
 
 
-def decode(data: bytes, spec: InputSpec) -> npt.NDArray[np.uint8]:
+def decode(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
     """Return one image as uint8 [spec.height, spec.width, spec.channels].
 
     Raises:
         Exception: of many kinds, where `data` is not an image that can be decoded whole.
     """
-    image = to_mode(_oriented(open_image(data), spec), spec)
+    image = to_mode(_oriented(open_image(data, max_pixels), spec), spec)
     if image.size != (spec.width, spec.height):
         image = image.resize((spec.width, spec.height), _FILTER[spec.resize])
     return np.frombuffer(image.tobytes(), np.uint8).reshape(spec.shape)
 
 
-def open_image(data: bytes) -> ImageFile.ImageFile:
+def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
     """Return an image whose header is parsed and whose pixels are not, found by its first bytes.
 
     The formats are named one by one, so that no other parser of Pillow's ever sees the bytes.
@@ -122,9 +120,9 @@ def open_image(data: bytes) -> ImageFile.ImageFile:
         raise _RefusedError(
             "INVALID_ARGUMENT", f"not a PNG, JPEG, GIF, TIFF, WebP, BMP, PGM or PPM image: starts with {data[:12]!r}"
         )
-    if image.width * image.height > MAX_PIXELS:
+    if image.width * image.height > max_pixels:
         size = f"{image.width} x {image.height}"
-        raise _RefusedError("RESOURCE_EXHAUSTED", f"image of {size} pixels is larger than {MAX_PIXELS:,} pixels")
+        raise _RefusedError("RESOURCE_EXHAUSTED", f"image of {size} pixels is larger than --max_pixels {max_pixels}")
     return image
 
 

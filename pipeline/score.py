@@ -128,7 +128,7 @@ def _read(units: Iterable[WorkUnit], run: Run) -> Iterator[_Step]:
 
 def _preprocess(step: _Step, run: Run) -> _Step:
     unit, batch = step
-    return unit, preprocess(batch, run.spec.input) if isinstance(batch, EncodedBatch) else batch
+    return unit, preprocess(batch, run.spec.input, run.options.max_pixels) if isinstance(batch, EncodedBatch) else batch
 
 
 def _predict(step: _Step, model: Model, run: Run) -> _Step:

@@ -20,7 +20,8 @@ from PIL import Image, ImageFile
 
 from pipeline.batches import EncodedBatch, Failure, ImageColumns
 from pipeline.model_dir import InputSpec, Resize
-from pipeline.preprocess import MAX_PIXELS, preprocess
+from pipeline.options import MAX_PIXELS
+from pipeline.preprocess import decode, preprocess
 
 Pixels = npt.NDArray[Any]
 PILLOW_WARNS = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -433,8 +434,15 @@ class TestRefusing:
         failure = failure_of(data, spec_of(PICTURE))
         assert failure.code == "RESOURCE_EXHAUSTED"
         assert "16000 x 16000" in failure.message
-        assert f"{MAX_PIXELS:,}" in failure.message
+        assert f"--max_pixels {MAX_PIXELS}" in failure.message
         assert time.process_time() - started < 0.5
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_the_limit_of_pixels_is_the_largest_that_is_decoded(self, kind: str) -> None:
+        data, spec = KINDS[kind].data, spec_of(PICTURE)
+        assert decode(data, spec, WIDTH * HEIGHT).any()
+        batch = preprocess(EncodedBatch(ImageColumns.of(["a"]), [data]), spec, WIDTH * HEIGHT - 1)
+        assert batch.images.failures[0].code == "RESOURCE_EXHAUSTED"
 
     def test_a_first_frame_of_too_many_pixels_is_refused_before_it_is_decoded(self) -> None:
         data, frame = saved(GREY, "GIF"), struct.pack("<cHHHH", b",", 0, 0, WIDTH, HEIGHT)

@@ -40,6 +40,10 @@ OTHER_OPTIONS: dict[str, Any] = {
     "min_accuracy": 0.9,
     "unit_images": 7,
     "limit": 100,
+    "max_pixels": 1_000,
+    "image_timeout": 5.0,
+    "retry_deadline": 5.0,
+    "retry_failed": True,
     "no_canary": True,
     "image_key": "jpg",
     "label_key": "cls",
@@ -95,7 +99,7 @@ class TestIdentity:
     def test_changes_with_options_that_change_a_row_and_with_no_other(self) -> None:
         assert set(OTHER_OPTIONS) == {field.name for field in fields(ScoreOptions)}, "decide where a new option belongs"
         changing = {name for name, value in OTHER_OPTIONS.items() if identity(**{name: value}) != identity()}
-        assert changing == {"label_source", "format", "top_k", "image_key", "label_key", "label_offset"}
+        assert changing == {"label_source", "format", "top_k", "max_pixels", "image_key", "label_key", "label_offset"}
 
     def test_tells_apart_what_joined_text_would_not(self) -> None:
         apart = replace(UNIT, locations=("/a/x,/a", "y"))
