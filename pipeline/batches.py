@@ -120,6 +120,18 @@ class EncodedBatch:
         """Check that both columns are of one length."""
         _same_length(self.images, self.encoded)
 
+    def picked(self, chosen: Sequence[int]) -> EncodedBatch:
+        """Return some of the images, by index, in the order given."""
+        images, rows = self.images, np.asarray(chosen, np.intp)
+        columns = ImageColumns(
+            [images.keys[i] for i in chosen],
+            images.labels[rows],
+            images.labelled[rows],
+            [images.label_names[i] for i in chosen],
+            {new: images.failures[old] for new, old in enumerate(chosen) if old in images.failures},
+        )
+        return EncodedBatch(columns, [self.encoded[i] for i in chosen])
+
 
 @dataclass(frozen=True)
 class PixelBatch:

@@ -74,7 +74,7 @@ class Receipt:
         mistakes: the most confident ones: {row, key, label_name, predicted_name, score}.
         failures: examples: {key, stage, code, message}.
         aside: what is not a function of the part, and not compared: seconds, and PNG files of mistakes by row.
-        kept: whether it was there before; not stored.
+        kept: rows that were there before; not stored.
         input: which of the run's inputs its unit comes from; not stored.
     """
 
@@ -85,7 +85,7 @@ class Receipt:
     mistakes: list[dict[str, Any]]
     failures: list[dict[str, Any]]
     aside: Aside = field(compare=False)
-    kept: bool = field(default=False, compare=False)
+    kept: int = field(default=0, compare=False)
     input: int = field(default=0, compare=False)
 
     def to_json(self) -> bytes:
@@ -128,11 +128,11 @@ def recall(unit: WorkUnit, run: Run) -> Receipt | None:
         _check(receipt, unit, run)
     except FileNotFoundError:
         adopted = _adopt(unit, run, Aside())
-        return replace(adopted, kept=True, input=unit.input) if adopted else None
+        return replace(adopted, kept=adopted.rows, input=unit.input) if adopted else None
     except DamagedPartError:
         discard(unit, run)
         return None
-    return replace(receipt, kept=True, input=unit.input)
+    return replace(receipt, kept=receipt.rows, input=unit.input)
 
 
 def commit(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:

@@ -5,6 +5,8 @@ A broken image is not an exception: it is a row (`pipeline.batches.Failure`). Th
     NightscoreError
     ├── UsageError           bad usage or configuration: one line, exit code 2, nothing touched
     ├── TransientError       storage that fails for now: the unit stays unfinished, the run goes on
+    ├── StoreDownError       a store that answers nobody: the run ends, exit code 3
+    ├── NoSpaceError         a disk that is full: the run ends, exit code 3
     ├── ChangedError         an object is no longer the one that was planned: a failed row
     ├── DamagedPartError     a stored part or receipt is not what it should be: removed, scored anew
     └── GoldenMismatchError  this machine does not reproduce the model's golden images: the run stops
@@ -23,6 +25,14 @@ class UsageError(NightscoreError):
 
 class TransientError(NightscoreError):
     """Storage that fails for now; the work unit stays unfinished and a rerun finishes it."""
+
+
+class StoreDownError(NightscoreError):
+    """A store that answers no request at all, whatever it is asked; going on is of no use."""
+
+
+class NoSpaceError(NightscoreError):
+    """A disk that takes no more; nothing could be committed, and what is committed stays."""
 
 
 class ChangedError(NightscoreError):

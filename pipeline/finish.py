@@ -24,7 +24,8 @@ from pipeline.summarize import Summary, figures, verdict
 LIBRARIES = ("nightscore", "apache-beam", "tensorflow", "numpy", "pillow", "pyarrow")
 
 _RESULT = re.compile(r"/(?:predictions/part-([0-9a-f]{32})\.(?:parquet|jsonl)|receipts/([0-9a-f]{32})\.json)")
-_TEMPORARY = re.compile(r"/(?:predictions/|receipts/|plan/|runs/)?\.[^/]+\.\d+-\d+-\d+\.tmp")
+_MARK = re.compile(r"/attempts/(?:[0-9a-f]{32}|canary)\.\d")
+_TEMPORARY = re.compile(r"/(?:predictions/|receipts/|attempts/|plan/|runs/)?\.[^/]+\.\d+-\d+-\d+\.tmp")
 
 
 def start(run: Run) -> None:
@@ -112,7 +113,7 @@ def _leftovers(run: Run) -> Iterator[tuple[str, str, bool]]:
         match = _RESULT.fullmatch(relative)
         if match:
             yield found.location, match[1] or match[2], match[2] is not None
-        elif _TEMPORARY.fullmatch(relative):
+        elif _TEMPORARY.fullmatch(relative) or _MARK.fullmatch(relative):
             yield found.location, "", False
 
 

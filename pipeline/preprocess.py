@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import io
 import struct
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -63,8 +64,17 @@ class _RefusedError(Exception):
         self.code = code
 
 
-def preprocess(batch: EncodedBatch, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> PixelBatch:
-    """Decode and resize a batch.
+@dataclass
+class Cursor:
+    """Which image of a batch is being decoded, for whoever watches from another thread; -1 before the first."""
+
+    index: int = -1
+
+
+def preprocess(
+    batch: EncodedBatch, spec: InputSpec, max_pixels: int = MAX_PIXELS, cursor: Cursor | None = None
+) -> PixelBatch:
+    """Decode and resize a batch, moving the cursor from image to image.
 
     An image that cannot be decoded fails in the stage "preprocess"; its pixels are zero. No image raises.
 
@@ -73,9 +83,11 @@ def preprocess(batch: EncodedBatch, spec: InputSpec, max_pixels: int = MAX_PIXEL
     """
     pixels = np.zeros((len(batch.encoded), *spec.shape), np.uint8)
     failures: dict[int, Failure] = {}
+    cursor = cursor or Cursor()
     for i, data in enumerate(batch.encoded):
         if i in batch.images.failures:
             continue
+        cursor.index = i
         try:
             pixels[i] = decode(data, spec, max_pixels)
         except Exception as error:  # noqa: BLE001 - Pillow's parsers raise whatever they stumble over

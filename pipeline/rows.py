@@ -109,6 +109,10 @@ class PartWriter:
         if self._waiting_rows >= ROW_GROUP:
             self._flush()
 
+    def next_row(self, i: int = 0) -> int:
+        """Return the number that the row after the next i has in the part."""
+        return self.rows + i
+
     def close(self) -> bytes:
         """Return the whole part."""
         self._flush()
@@ -125,6 +129,50 @@ class PartWriter:
             self._parquet.write_table(rows, row_group_size=ROW_GROUP)
         else:
             self._buffer.write("".join(json.dumps(_line(row)) + "\n" for row in rows.to_pylist()).encode("ascii"))
+
+
+class PatchWriter:
+    """Like a `PartWriter`, for some rows of a part that is there; its other rows stay as they are."""
+
+    def __init__(self, part: pa.Table, replaced: Sequence[int], form: PartFormat) -> None:
+        """Take a part and the sorted numbers of the rows that will come, in this order."""
+        self._part = part
+        self._replaced = replaced
+        self._form: PartFormat = form
+        self._new: list[pa.Table] = []
+        self.rows = 0
+
+    def add(self, rows: pa.Table) -> None:
+        """Take the next rows of `SCHEMA`."""
+        self.rows += len(rows)
+        self._new.append(rows)
+
+    def next_row(self, i: int = 0) -> int:
+        """Return the number that the row after the next i has in the part."""
+        return self._replaced[self.rows + i]
+
+    def close(self) -> bytes:
+        """Return the whole part.
+
+        Raises:
+            DamagedPartError: other rows came than were to come.
+        """
+        new = pa.concat_tables([SCHEMA.empty_table(), *self._new])
+        taken = np.arange(len(self._part))
+        if (
+            self.rows != len(self._replaced)
+            or new["key"].to_pylist() != self._part["key"].take(self._replaced).to_pylist()
+        ):
+            raise DamagedPartError(f"{self.rows} rows came to replace {len(self._replaced)}, or others than those")
+        taken[list(self._replaced)] = len(self._part) + np.arange(self.rows)
+        writer = PartWriter(self._form)
+        writer.add(pa.concat_tables([self._part, new]).take(taken))
+        return writer.close()
+
+
+def failed_rows(part: pa.Table) -> list[int]:
+    """Return the numbers of a part's rows that have no prediction."""
+    return [i for i, status in enumerate(part["status"].to_pylist()) if status == "failed"]
 
 
 def read_part(data: bytes, form: PartFormat) -> pa.Table:

@@ -6,24 +6,29 @@ pool reads and decodes the next ones while Python threads predict and one thread
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
-from pipeline import sources
+import pyarrow as pa
+
+from pipeline import attempts, sources, storage
 from pipeline.batches import EncodedBatch, PixelBatch, PredictionBatch
-from pipeline.commit import Aside, Receipt, commit, recall
+from pipeline.commit import Aside, Receipt, commit, discard, recall
 from pipeline.concurrency import ahead, pools
-from pipeline.errors import TransientError
+from pipeline.errors import DamagedPartError, StoreDownError, TransientError
+from pipeline.isolated import preprocess_isolated
 from pipeline.predict import Model, acquire, predict
-from pipeline.preprocess import preprocess
 from pipeline.progress import tally
-from pipeline.rows import PartWriter, to_table
+from pipeline.rows import PartWriter, PatchWriter, failed_rows, read_part, to_table
 from pipeline.run import Run
 from pipeline.units import WorkUnit
+from pipeline.watched import preprocess_watched
 
 RECALLS_AHEAD = 8
+MARKS_AHEAD = 1
 DECODES_AHEAD = 4
 PREDICTIONS_AHEAD = 4
 COMMITS_AHEAD = 1
@@ -53,18 +58,48 @@ class _End:
     error: TransientError | None = None
 
 
-@dataclass
-class _Open:
-    """A unit whose rows are being collected."""
+@dataclass(frozen=True)
+class _Task:
+    """A unit to be scored, or some rows of it.
+
+    Attributes:
+        unit: as planned.
+        redo: whether only the rows that failed are scored, again.
+        part: where that is so, the part that is there.
+        earlier: attempts before this one that ended without a receipt.
+        error: why it cannot even be begun.
+    """
 
     unit: WorkUnit
-    writer: PartWriter
-    thumbnails: dict[int, bytes] = field(default_factory=dict)
-    started: float = field(default_factory=time.monotonic)
+    redo: bool = False
+    part: pa.Table | None = None
+    earlier: int = 0
+    error: TransientError | None = None
 
 
-_Step = tuple[WorkUnit, EncodedBatch | PixelBatch | PredictionBatch | _End]
-"""A unit with its next batch, or with its end."""
+class _Open:
+    """A task whose rows are being collected."""
+
+    def __init__(self, task: _Task, run: Run) -> None:
+        self.task = task
+        self.writer: PartWriter | PatchWriter = (
+            PartWriter(run.options.format)
+            if task.part is None
+            else PatchWriter(task.part, failed_rows(task.part), run.options.format)
+        )
+        self._thumbnails: dict[int, bytes] = {}
+        self._started = time.monotonic()
+
+    def add(self, batch: PredictionBatch, run: Run) -> None:
+        self._thumbnails |= {self.writer.next_row(i): png for i, png in batch.thumbnails.items()}
+        self.writer.add(to_table(batch, run.spec.class_names))
+
+    def aside(self) -> Aside:
+        return Aside(time.monotonic() - self._started, self._thumbnails)
+
+
+_Step = tuple[_Task, EncodedBatch | PixelBatch | PredictionBatch | _End]
+"""A task with its next batch, or with its end."""
 
 
 def score(units: Iterable[WorkUnit], run: Run) -> Iterator[Receipt | Unfinished]:
@@ -75,12 +110,15 @@ def score(units: Iterable[WorkUnit], run: Run) -> Iterator[Receipt | Unfinished]
 
     Raises:
         GoldenMismatchError: this machine does not reproduce the model's golden images.
+        StoreDownError: the archive's store, or that of OUTPUT, answers nobody.
+        NoSpaceError: OUTPUT's disk is full.
     """
-    todo: list[WorkUnit] = []
+    storage.patience().deadline = run.options.retry_deadline
+    todo: list[_Task] = []
     with closing(ahead(lambda unit: _recall(unit, run), units, RECALLS_AHEAD, pools().read)) as recalled:
-        for unit, found in recalled:
-            if found is None:
-                todo.append(unit)
+        for found in recalled:
+            if isinstance(found, _Task):
+                todo.append(found)
                 continue
             if isinstance(found, Receipt):
                 tally().add(kept=found.rows)
@@ -89,23 +127,33 @@ def score(units: Iterable[WorkUnit], run: Run) -> Iterator[Receipt | Unfinished]
         yield from _score_new(todo, run)
 
 
-def _recall(unit: WorkUnit, run: Run) -> tuple[WorkUnit, Receipt | Unfinished | None]:
+def _recall(unit: WorkUnit, run: Run) -> Receipt | Unfinished | _Task:
     try:
-        return unit, recall(unit, run)
+        receipt = recall(unit, run)
+        if receipt is None:
+            return _Task(unit)
+        if not (run.options.retry_failed and receipt.metrics.failed):
+            return receipt
+        if unit.images is None:  # where only reading tells how many there are, rows have no fixed numbers
+            discard(unit, run)
+            return _Task(unit)
+        return _Task(unit, redo=True)
     except TransientError as error:
-        return unit, Unfinished(unit.id, unit.images, str(error))
+        return _unfinished(unit, error, run)
 
 
-def _score_new(units: Sequence[WorkUnit], run: Run) -> Iterator[Receipt | Unfinished]:
+def _score_new(tasks: Sequence[_Task], run: Run) -> Iterator[Receipt | Unfinished]:
     model = acquire(run.model, run.spec)
     pool = pools()
-    decoder = pool.decode_one if _mean_size(units) < SMALL_IMAGE else pool.decode
-    pixels = ahead(lambda step: _preprocess(step, run), _read(units, run), DECODES_AHEAD, decoder)
+    decoder = pool.decode_one if _mean_size([task.unit for task in tasks]) < SMALL_IMAGE else pool.decode
+    begun: dict[str, int] = {}
+    marked = ahead(lambda task: _begin(task, run, begun), tasks, MARKS_AHEAD, pool.read)
+    pixels = ahead(lambda step: _preprocess(step, run), _read(marked, run), DECODES_AHEAD, decoder)
     predictions = ahead(lambda step: _predict(step, model, run), pixels, PREDICTIONS_AHEAD, pool.predict)
-    with closing(
-        ahead(lambda done: _commit(*done, run), _collect(predictions, run), COMMITS_AHEAD, pool.commit)
-    ) as done:
-        yield from done
+    done = ahead(lambda ended: _commit(*ended, begun, run), _collect(predictions, run), COMMITS_AHEAD, pool.commit)
+    with contextlib.ExitStack() as stack:
+        stack.callback(_take_back, begun, run)
+        yield from stack.enter_context(closing(done))
 
 
 def _mean_size(units: Sequence[WorkUnit]) -> float:
@@ -114,49 +162,100 @@ def _mean_size(units: Sequence[WorkUnit]) -> float:
     return sum(unit.bytes for unit in counted) / max(1, sum(unit.images or 0 for unit in counted))
 
 
-def _read(units: Iterable[WorkUnit], run: Run) -> Iterator[_Step]:
-    for unit in units:
-        end = _End()
-        try:
-            with closing(sources.read(unit, run)) as batches:
-                for batch in batches:
-                    yield unit, batch
-        except TransientError as error:
-            end = _End(error)
-        yield unit, end
+def _begin(task: _Task, run: Run, begun: dict[str, int]) -> _Task:
+    """Leave the mark of an attempt."""
+    unit = task.unit.id
+    try:
+        earlier = begun[unit] = attempts.begin(unit, run)
+        part = read_part(storage.read(run.part(unit)), run.options.format) if task.redo else None
+    except TransientError as error:
+        return replace(task, error=error)
+    except (FileNotFoundError, DamagedPartError):  # gone, or damaged, since a moment: all rows are due
+        return replace(task, earlier=earlier)
+    return replace(task, earlier=earlier, part=part)
+
+
+def _end(unit: str, begun: dict[str, int], run: Run) -> None:
+    """Take back the mark of an attempt, if there is one; a mark that stays is swept up when the run is complete."""
+    if unit in begun:
+        with contextlib.suppress(TransientError):
+            attempts.end(unit, run, begun.pop(unit))
+
+
+def _take_back(begun: dict[str, int], run: Run) -> None:
+    for unit in list(begun):
+        _end(unit, begun, run)
+
+
+def _read(tasks: Generator[_Task, None, None], run: Run) -> Iterator[_Step]:
+    with closing(tasks):
+        for task in tasks:
+            end = _End(task.error)
+            try:
+                for batch in () if task.error else _batches(task, run):
+                    yield task, batch
+            except TransientError as error:
+                end = _End(error)
+            yield task, end
+
+
+def _batches(task: _Task, run: Run) -> Iterator[EncodedBatch]:
+    if task.part is None:
+        with closing(sources.read(task.unit, run)) as batches:
+            yield from batches
+    else:
+        yield from sources.read_some(task.unit, failed_rows(task.part), run)
 
 
 def _preprocess(step: _Step, run: Run) -> _Step:
-    unit, batch = step
-    return unit, preprocess(batch, run.spec.input, run.options.max_pixels) if isinstance(batch, EncodedBatch) else batch
+    task, batch = step
+    if not isinstance(batch, EncodedBatch):
+        return step
+    way = preprocess_isolated if task.earlier == attempts.CAREFUL else preprocess_watched
+    return task, way(batch, run.spec.input, run.options.max_pixels, run.options.image_timeout)
 
 
 def _predict(step: _Step, model: Model, run: Run) -> _Step:
-    unit, batch = step
-    return unit, predict(batch, model, run.top_k) if isinstance(batch, PixelBatch) else batch
+    task, batch = step
+    return task, predict(batch, model, run.top_k) if isinstance(batch, PixelBatch) else batch
 
 
 def _collect(steps: Generator[_Step, None, None], run: Run) -> Iterator[tuple[_Open, TransientError | None]]:
-    """Gather each unit's batches into its part."""
+    """Gather each task's batches into its part."""
     current: _Open | None = None
     with closing(steps):
-        for unit, batch in steps:
-            if current is None:
-                current = _Open(unit, PartWriter(run.options.format))
+        for task, batch in steps:
             if isinstance(batch, PredictionBatch):
-                current.thumbnails |= {current.writer.rows + i: png for i, png in batch.thumbnails.items()}
-                current.writer.add(to_table(batch, run.spec.class_names))
+                current = current or _Open(task, run)
+                current.add(batch, run)
                 tally().add(scored=len(batch.images), failed=len(batch.images.failures))
             elif isinstance(batch, _End):
-                yield current, batch.error
+                yield current or _Open(task, run), batch.error
                 current = None
 
 
-def _commit(done: _Open, error: TransientError | None, run: Run) -> Receipt | Unfinished:
-    unit = done.unit
-    if error is None:
-        try:
-            return commit(unit, done.writer.close(), run, Aside(time.monotonic() - done.started, done.thumbnails))
-        except TransientError as failed:
-            error = failed
+def _commit(ended: _Open, error: TransientError | None, begun: dict[str, int], run: Run) -> Receipt | Unfinished:
+    task = ended.task
+    try:
+        if error is None:
+            if task.part is not None:
+                discard(task.unit, run)
+            receipt = commit(task.unit, ended.writer.close(), run, ended.aside())
+            _end(task.unit.id, begun, run)
+            return replace(receipt, kept=receipt.rows - ended.writer.rows)
+    except TransientError as failed:
+        error = failed
+    _end(task.unit.id, begun, run)
+    return _unfinished(task.unit, error, run)
+
+
+def _unfinished(unit: WorkUnit, error: TransientError, run: Run) -> Unfinished:
+    """Return what becomes of a unit that storage fails for; where a store answers nobody, it is all that is left.
+
+    Raises:
+        StoreDownError: of the archive or of OUTPUT.
+    """
+    for location in (unit.locations[0], run.output):
+        if not storage.answers(location):
+            raise StoreDownError(f"{error}, and nothing else answers there") from error
     return Unfinished(unit.id, unit.images, str(error))

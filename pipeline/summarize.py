@@ -56,7 +56,7 @@ class Summary:
         pictures = outcome.aside.thumbnails
         return cls(
             units=1,
-            kept=outcome.rows if outcome.kept else 0,
+            kept=outcome.kept,
             metrics=outcome.metrics,
             inputs={outcome.input: outcome.metrics},
             mistakes=[{k: v for k, v in mistake.items() if k != "row"} for mistake in outcome.mistakes],

@@ -71,8 +71,8 @@ class _Score(beam.DoFn):
             self._units["unfinished"].inc()
             return
         self._units["committed"].inc()
-        if outcome.kept:
-            self._images["kept"].inc(outcome.rows)
+        self._images["kept"].inc(outcome.kept)
+        if outcome.kept == outcome.rows:
             return
         self._images["scored"].inc(outcome.metrics.scored)
         self._images["failed"].inc(outcome.metrics.failed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,17 @@ from pipeline.model_dir import read_spec
 from pipeline.options import ScoreOptions
 from pipeline.rows import read_part
 from pipeline.run import Run
+from pipeline.storage import patient
+
+
+@pytest.fixture(autouse=True)
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test does not wait for: storage that fails is tried three times, at once."""
+    monkeypatch.setattr(patient, "FIRST_WAIT", 0.01)
+    patient.patience.cache_clear()
+    patient.patience().start(0.0)
+    yield
+    patient.patience.cache_clear()
 
 
 @pytest.fixture(scope="session")

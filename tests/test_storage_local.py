@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from pipeline import storage
-from pipeline.errors import ChangedError, TransientError, UsageError
+from pipeline.errors import ChangedError, NoSpaceError, TransientError, UsageError
 from pipeline.storage.local import TEMPORARY, LocalStore
 
 
@@ -203,13 +203,13 @@ class TestWriting:
         assert (tmp_path / "a/b/x").stat().st_nlink == 1
 
     @pytest.mark.parametrize("write", [storage.create, storage.replace])
-    def test_into_a_full_disk_is_transient_and_leaves_nothing(
+    def test_of_more_than_a_file_may_hold_leaves_nothing(
         self, tmp_path: Path, write: Callable[[str, bytes], Any]
     ) -> None:
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # a real failure in the middle of a write
         try:
-            with pytest.raises(TransientError, match=f"File too large at '{tmp_path}/x'"):
+            with pytest.raises(NoSpaceError, match=f"File too large at '{tmp_path}/x'"):
                 write(f"{tmp_path}/x", bytes(300_000))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -225,7 +225,7 @@ class TestWriting:
     ) -> None:
         (tmp_path / "y").write_bytes(b"y")
         monkeypatch.setattr(os, call, failing(errno.ENOSPC))
-        with pytest.raises(TransientError, match=f"No space left on device at '{tmp_path}/x'"):
+        with pytest.raises(NoSpaceError, match=f"No space left on device at '{tmp_path}/x'"):
             write(f"{tmp_path}/x", b"x")
         assert everything_in(tmp_path) == ["y"]
 

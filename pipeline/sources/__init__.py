@@ -10,7 +10,8 @@ import gzip
 import re
 import zlib
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from typing import Protocol
 
 from pipeline.batches import EncodedBatch
@@ -33,6 +34,7 @@ __all__ = [
     "kind_by_magic",
     "kind_by_name",
     "read",
+    "read_some",
     "sample",
     "shortened",
 ]
@@ -108,6 +110,20 @@ def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
         TransientError: the store fails for now.
     """
     return _SOURCES[unit.source].read(unit, run)
+
+
+def read_some(unit: WorkUnit, rows: Sequence[int], run: Run) -> Iterator[EncodedBatch]:
+    """Yield those of a unit's images that have these numbers, sorted; of a container the others are read as well."""
+    if unit.source == images.NAME:
+        yield from images.read(images.picked(unit, rows), run)
+        return
+    first = 0
+    with closing(read(unit, run)) as batches:
+        for batch in batches:
+            chosen = [row - first for row in rows if first <= row < first + len(batch.encoded)]
+            first += len(batch.encoded)
+            if chosen:
+                yield batch.picked(chosen)
 
 
 def sample(unit: WorkUnit, n: int) -> WorkUnit:

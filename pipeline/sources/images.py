@@ -138,16 +138,17 @@ def _fetch(
 
 def shortened(unit: WorkUnit, n: int) -> WorkUnit:
     """Return a unit of its first n files."""
-    return _picked(unit, range(min(n, len(unit.locations))))
+    return picked(unit, range(min(n, len(unit.locations))))
 
 
 def sample(unit: WorkUnit, n: int) -> WorkUnit:
     """Return a unit of at most n of its files, evenly spread."""
     total = len(unit.locations)
-    return _picked(unit, [i * total // n for i in range(n)] if n < total else range(total))
+    return picked(unit, [i * total // n for i in range(n)] if n < total else range(total))
 
 
-def _picked(unit: WorkUnit, chosen: Sequence[int]) -> WorkUnit:
+def picked(unit: WorkUnit, chosen: Sequence[int]) -> WorkUnit:
+    """Return a unit of some of its files, by their number."""
     return replace(
         unit,
         images=len(chosen),

@@ -1,5 +1,6 @@
 """Bytes at rest, behind five verbs: list, read, create, replace, delete.
 
+Here each of them is tried again where a store fails for now (`patience`).
 A location is an absolute path or gs://bucket/name; `absolute` makes one from what a user types. Which store serves
 it is decided here and nowhere else.
 """
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from pipeline.errors import UsageError
 from pipeline.storage.base import Store, StoredObject, fixed_prefix, key_of, location_of
 from pipeline.storage.local import LocalStore
+from pipeline.storage.patient import PatientStore, patience
 from pipeline.storage.reader import StoredFile
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "StoredFile",
     "StoredObject",
     "absolute",
+    "answers",
     "create",
     "delete",
     "fixed_prefix",
@@ -28,6 +31,7 @@ __all__ = [
     "key_of",
     "list_objects",
     "location_of",
+    "patience",
     "read",
     "replace",
     "stat",
@@ -38,19 +42,19 @@ GCS = "gs://"
 
 
 @functools.cache
-def _local() -> Store:
-    return LocalStore()
+def _local() -> PatientStore:
+    return PatientStore(LocalStore())
 
 
 @functools.cache
-def _gcs() -> Store:
+def _gcs() -> PatientStore:
     from pipeline.storage.gcs import GcsStore  # half a second of imports that a local run does without
 
-    return GcsStore()
+    return PatientStore(GcsStore())
 
 
-def store_of(location: str) -> Store:
-    """Return the store that holds a location."""
+def store_of(location: str) -> PatientStore:
+    """Return the store that holds a location, asked again where it fails for now."""
     return _gcs() if location.startswith(GCS) else _local()
 
 
@@ -77,6 +81,11 @@ def join(location: str, *names: str) -> str:
     'gs://bucket/night/runs/a.json'
     """
     return "/".join((location.rstrip("/"), *names))
+
+
+def answers(location: str) -> bool:
+    """See `PatientStore.answers`."""
+    return store_of(location).answers(location)
 
 
 def list_objects(pattern: str) -> Iterator[StoredObject]:

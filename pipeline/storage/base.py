@@ -30,7 +30,8 @@ class StoredObject:
 class Store(Protocol):
     """The five verbs.
 
-    All of them raise TransientError when the store fails for now, PermissionError when it forbids.
+    All of them raise TransientError when the store fails for now, PermissionError when it forbids; those that write
+    raise NoSpaceError when it is full.
     """
 
     parallel_reads: int

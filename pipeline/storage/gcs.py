@@ -63,8 +63,11 @@ class GcsStore:
 
     parallel_reads = 32
 
-    def __init__(self, retry_seconds: float = 120) -> None:
-        """Make a store that tries again for `retry_seconds`, with backoff and jitter, before it gives up."""
+    def __init__(self, retry_seconds: float = 8) -> None:
+        """Make a store whose requests are tried again for `retry_seconds`, with backoff and jitter.
+
+        That is for what passes in a moment; `pipeline.storage.patient` goes on from there.
+        """
         self._retry_seconds = retry_seconds
 
     def list(self, pattern: str) -> Iterator[StoredObject]:

@@ -10,7 +10,7 @@ import stat
 import threading
 from collections.abc import Iterator
 
-from pipeline.errors import ChangedError, TransientError, UsageError
+from pipeline.errors import ChangedError, NoSpaceError, TransientError, UsageError
 from pipeline.storage.base import Glob, StoredObject, fixed_prefix
 
 TEMPORARY = ".tmp"
@@ -19,6 +19,7 @@ TEMPORARY = ".tmp"
 EVERYTHING = Glob("**")
 
 _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR, errno.EINVAL}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP}
 _NO_FOLDER_SYNC = {errno.EACCES, errno.EINVAL, errno.EOPNOTSUPP}
@@ -101,12 +102,14 @@ class LocalStore:
 
 
 def _meaning(error: OSError, location: str) -> Exception:
-    """Return what a failure of the disk means: nothing there, forbidden, or else (EIO, EMFILE, ENOSPC) passing."""
+    """Return what a failure of the disk means: nothing there, forbidden, full, or else (EIO, EMFILE) passing."""
     text = error.strerror or str(error)
     if error.errno in _MISSING:
         return FileNotFoundError(error.errno, text, location)
     if error.errno in _FORBIDDEN:
         return PermissionError(error.errno, text, location)
+    if error.errno in _FULL:
+        return NoSpaceError(f"{text} at {location!r}: free some space")
     return TransientError(f"{text} at {location!r}")
 
 
