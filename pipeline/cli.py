@@ -1,7 +1,7 @@
 """`nightscore score`: arguments in, exit code out.
 
 Exit codes: 0 all good; 1 a bug; 2 bad usage or configuration; 3 too many images failed, or something is unfinished or
-unaccounted for; 4 a quality gate failed; 130 interrupted.
+unaccounted for; 4 a quality gate failed; 130 and 143 interrupted.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 
 from pipeline import storage
-from pipeline.errors import GoldenMismatchError, TransientError, UsageError
+from pipeline.errors import GoldenMismatchError, NoSpaceError, StoreDownError, TransientError, UsageError
+from pipeline.interrupt import Interruption, interruptible
 from pipeline.options import add_arguments
 from pipeline.quiet import stderr_silenced
 from pipeline.terminal import progress, show_result
 
+GO_ON = "what is committed stays, run the same command to go on"
 EXAMPLE = "example: nightscore score --input photos/ --model model --output night"
 
 
@@ -32,18 +34,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "-h" in arguments or "--help" in arguments:
         print(_help())
         return 0
+    interruption = Interruption()
     try:
-        with _calm():
+        with _calm(), interruptible(storage.patience().end) as interruption:
             return _score(arguments)
     except (UsageError, GoldenMismatchError) as error:
         print(f"nightscore score: {error}", file=sys.stderr)
         return 2
-    except TransientError as error:
-        print(f"nightscore score: storage fails: {error}; what is committed stays, rerun to go on", file=sys.stderr)
+    except (TransientError, StoreDownError, NoSpaceError) as error:
+        print(f"nightscore score: storage fails: {error}; {GO_ON}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
-        print("nightscore score: interrupted; what is committed stays, run the same command to go on", file=sys.stderr)
-        return 130
+        print(f"nightscore score: interrupted; {GO_ON}", file=sys.stderr)
+        return interruption.exit_code
 
 
 def _score(arguments: Sequence[str]) -> int:

@@ -19,13 +19,16 @@ from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, 
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline import errors, storage
-from pipeline.errors import NightscoreError, TransientError, UsageError
+from pipeline.errors import NightscoreError, NoSpaceError, TransientError, UsageError
 from pipeline.finish import start
 from pipeline.model_dir import check_model, read_spec
 from pipeline.options import LABEL_SOURCES, ScoreOptions, add_arguments, from_arguments
 from pipeline.plan import require_input
 from pipeline.run import Run
 from pipeline.transforms import build
+
+CHECK_SECONDS = 30.0
+"""How long storage that fails is tried again before anything has started and somebody is looking on."""
 
 LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner")
 """All of them mean Beam's FnApiRunner in this process: no download, no socket."""
@@ -113,6 +116,7 @@ def prepare(options: ScoreOptions) -> Run:
     Raises:
         UsageError: something is missing, damaged or forbidden.
     """
+    storage.patience().start(min(CHECK_SECONDS, options.retry_deadline))
     spec = read_spec(storage.absolute(options.model))
     check_model(storage.absolute(options.model), spec)
     for pattern in options.input:
@@ -122,7 +126,7 @@ def prepare(options: ScoreOptions) -> Run:
     _check_output(run)
     try:
         start(run)
-    except (OSError, TransientError) as error:
+    except (OSError, TransientError, NoSpaceError) as error:
         raise UsageError(f"--output {options.output!r} cannot be written: {error}; choose another") from error
     return run
 
@@ -154,6 +158,7 @@ def run_job(job: Job, run: Run) -> dict[str, Any]:
         NightscoreError: a step raised one.
         RuntimeError: a step raised something else: a bug.
     """
+    storage.patience().deadline = run.options.retry_deadline
     runner = FnApiRunner() if job.is_local else job.beam.view_as(StandardOptions).runner
     try:
         pipeline = beam.Pipeline(runner=runner, options=job.beam)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import platform
 import threading
 from collections.abc import Callable
@@ -26,7 +27,7 @@ Pixels = npt.NDArray[np.uint8]
 Scores = npt.NDArray[np.float32]
 
 MODEL_BATCH = 128
-"""Images in one call of the model: the fastest size for one thread of float32."""
+"""Images in one call of the model, at first: the fastest size for one thread of float32."""
 
 GOLDEN_TOLERANCE = 1e-4
 THUMBNAILS = 4
@@ -36,6 +37,8 @@ import_context: Callable[[], contextlib.AbstractContextManager[None]] = contextl
 """Around the import of TensorFlow; a command line that wants no banners sets its own."""
 
 _loading = threading.Lock()
+_shrinking = threading.Lock()
+_logger = logging.getLogger(__name__)
 
 
 class Model:
@@ -63,27 +66,44 @@ class Model:
         except (OSError, KeyError, ValueError, AttributeError, self._tf.errors.OpError) as error:
             raise UsageError(f"model {model!r} cannot be loaded: {error}; train or copy it again") from error
         self._function = function
+        self._batch = MODEL_BATCH
         self._replay(folder)
 
     def scores(self, pixels: Pixels) -> Scores:
         """Return float32 [n, classes] for uint8 [n, height, width, channels]; raises what the model raises."""
+        size = self._batch
         calls = [
-            self._function(**{self._input: self._tf.constant(pixels[i : i + MODEL_BATCH])})[self._output].numpy()
-            for i in range(0, len(pixels), MODEL_BATCH)
+            self._function(**{self._input: self._tf.constant(pixels[i : i + size])})[self._output].numpy()
+            for i in range(0, len(pixels), size)
         ]
         return np.concatenate(calls) if calls else np.zeros((0, len(self.spec.class_names)), np.float32)
 
     def try_scores(self, pixels: Pixels) -> tuple[Scores, dict[int, Failure]]:
-        """Return scores and, by index, the images that make the model raise; those are found by bisection."""
+        """Return scores and, by index, the images that make the model raise; those are found by bisection.
+
+        Where memory did not suffice for all at once but does for fewer, calls stay that small.
+        """
+        size = min(self._batch, len(pixels))
         try:
             return self.scores(pixels), {}
         except (self._tf.errors.OpError, MemoryError) as error:
-            if len(pixels) == 1:
-                return np.zeros((1, len(self.spec.class_names)), np.float32), {0: _failure(error)}
+            failure = _failure(error)
+        if len(pixels) == 1:
+            return np.zeros((1, len(self.spec.class_names)), np.float32), {0: failure}
         half = len(pixels) // 2
         left, left_failures = self.try_scores(pixels[:half])
         right, right_failures = self.try_scores(pixels[half:])
-        return np.concatenate([left, right]), {**left_failures, **{half + i: f for i, f in right_failures.items()}}
+        failures = {**left_failures, **{half + i: f for i, f in right_failures.items()}}
+        if failure.code == "RESOURCE_EXHAUSTED" and not failures:
+            self._shrink(size)
+        return np.concatenate([left, right]), failures
+
+    def _shrink(self, size: int) -> None:
+        """Halve the batch, unless another thread has done so since `size` was too large."""
+        with _shrinking:
+            if self._batch >= size:
+                self._batch = size // 2
+                _logger.warning("memory does not suffice for %d images in a call of the model: now %d", size, size // 2)
 
     def _replay(self, folder: str) -> None:
         golden = read_golden(folder)

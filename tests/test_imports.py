@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 GROUPS = [
-    ["errors", "batches", "concurrency", "progress", "html", "quiet"],
+    ["errors", "batches", "concurrency", "progress", "html", "quiet", "interrupt"],
     ["options"],
     ["units", "storage", "labels", "metrics", "rows", "thumbnails"],
     ["model_dir"],

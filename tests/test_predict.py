@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,38 +27,55 @@ def batch(pixels: np.ndarray[Any, Any], labels: list[int | None] | None = None) 
     return PixelBatch(rule.columns(keys, labels, [""] * len(keys)), pixels)
 
 
-@pytest.fixture(scope="session")
-def fussy_model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """2 x 2 grey images: raises if any first pixel is 255, is out of resources at 254, gives NaN for 253."""
+def write_model(folder: Path, check: Callable[[Any], None]) -> str:
+    """Write a model of 2 x 2 grey images: its score is the first pixel's, NaN for 253; `check` may raise before."""
     import tensorflow as tf
+    from PIL import Image
 
-    class Fussy(tf.Module):  # type: ignore[misc]
+    class Small(tf.Module):  # type: ignore[misc]
         @tf.function(input_signature=[tf.TensorSpec((None, 2, 2, 1), tf.uint8)])  # type: ignore[untyped-decorator]
         def serve(self, pixels: Any) -> dict[str, Any]:
             first = pixels[:, 0, 0, 0]
-            tf.debugging.Assert(tf.reduce_all(first < 255), ["there is a 255"])
+            check(first)
             share = tf.cast(first, tf.float32) / 255.0
             share = tf.where(first == 253, float("nan"), share)
             return {"scores": tf.stack([share, 1 - share], axis=1)}
 
-    folder = tmp_path_factory.mktemp("fussy")
-    module = Fussy()
+    module = Small()
     tf.saved_model.save(module, str(folder / "saved_model"), signatures={"serving_default": module.serve})
     spec = ModelSpec(InputSpec(2, 2, "grayscale"), ["dark", "light"], "0" * 64)
     (folder / SPEC).write_text(spec.to_json())
-    golden = folder / GOLDEN
-    golden.mkdir()
-    from PIL import Image
-
-    image = io.BytesIO()
-    Image.fromarray(np.full((2, 2), 51, np.uint8)).save(image, "PNG")
-    (golden / "000.png").write_bytes(image.getvalue())
+    (folder / GOLDEN).mkdir()
+    Image.fromarray(np.full((2, 2), 51, np.uint8)).save(folder / GOLDEN / "000.png")
     np.savez(
-        golden / EXPECTED,
+        folder / GOLDEN / EXPECTED,
         pixels=np.full((1, 2, 2, 1), 51, np.uint8),
         scores=np.array([[0.2, 0.8]], np.float32),
     )
     return str(folder)
+
+
+@pytest.fixture(scope="session")
+def fussy_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Raises if any first pixel is 255."""
+    import tensorflow as tf
+
+    def check(first: Any) -> None:
+        tf.debugging.Assert(tf.reduce_all(first < 255), ["there is a 255"])
+
+    return write_model(tmp_path_factory.mktemp("fussy"), check)
+
+
+@pytest.fixture(scope="session")
+def hungry_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Is out of memory for more than 32 images at once, and for any that begins with 254."""
+    import tensorflow as tf
+
+    def check(first: Any) -> None:
+        excess = tf.nn.relu(tf.size(first, tf.int64) - 32) + tf.reduce_sum(tf.cast(first == 254, tf.int64))
+        tf.debugging.Assert(tf.size(tf.zeros(excess * 2**45), tf.int64) >= 0, ["cannot be"])
+
+    return write_model(tmp_path_factory.mktemp("hungry"), check)
 
 
 def first_pixels(*values: int) -> np.ndarray[Any, Any]:
@@ -112,6 +129,27 @@ def test_image_that_makes_the_model_raise_stands_alone(fussy_model: str) -> None
     assert (failure.stage, failure.code) == ("predict", "INVALID_ARGUMENT")
     assert "there is a 255" in failure.message
     assert (found.top_labels[found.images.ok, 0] == 1).all()
+
+
+def test_where_memory_runs_out_smaller_batches_go_on_and_stay(
+    hungry_model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = Model(hungry_model, read_spec(hungry_model))
+    for n in (36, 300):  # TensorFlow waits 10 s each time before it says so
+        found = predict(batch(first_pixels(*[10] * n)), model, 1)
+        assert not found.images.failures
+        assert (found.top_labels[:, 0] == 1).all()
+    assert caplog.messages == ["memory does not suffice for 36 images in a call of the model: now 18"]
+
+
+@pytest.mark.heavy
+def test_image_that_alone_exhausts_memory_fails_and_does_not_make_batches_smaller(
+    hungry_model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = Model(hungry_model, read_spec(hungry_model))
+    found = predict(batch(first_pixels(10, 254)), model, 1)
+    assert {i: (f.stage, f.code) for i, f in found.images.failures.items()} == {1: ("predict", "RESOURCE_EXHAUSTED")}
+    assert caplog.messages == []
 
 
 def test_scores_that_are_no_numbers_are_failures(fussy_model: str) -> None:
