@@ -6,13 +6,13 @@ DATASET ?= digits
 DATA_DIR ?=
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint heavy clean
+.PHONY: demo test lint heavy soak clean
 
 demo: $(VENV)/.demo
 	$(BIN)/nightscore demo --dataset $(DATASET) $(if $(DATA_DIR),--data_dir "$(DATA_DIR)") --output demo
 
 test: lint
-	$(BIN)/python -m pytest -q -m "not heavy"
+	$(BIN)/python -m pytest -q -m "not heavy and not soak"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -33,6 +33,9 @@ $(VENV)/.demo: setup.py constraints.txt | $(VENV)/bin/pip
 $(VENV)/.dev: setup.py constraints.txt | $(VENV)/bin/pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
 	touch $@
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -m soak
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info

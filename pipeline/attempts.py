@@ -29,5 +29,10 @@ def end(name: str, run: Run, earlier: int) -> None:
         storage.delete(_mark(name, number, run))
 
 
+def left(run: Run) -> bool:
+    """Return whether any mark is there: an attempt at something died, or is under way elsewhere."""
+    return next(iter(storage.list_objects(run.result("attempts"))), None) is not None
+
+
 def _mark(name: str, number: int, run: Run) -> str:
     return run.result("attempts", f"{name}.{number}")

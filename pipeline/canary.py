@@ -57,11 +57,12 @@ def send_canary(units: Iterable[WorkUnit], run: Run) -> Canary:
     """Try images of these units, as `spread` chose them; those that storage does not give for now are left out."""
     tried = 0
     failures: list[tuple[str, Failure]] = []
+    careful = attempts.left(run)
     earlier = attempts.begin(attempts.CANARY, run)
     try:
         for unit in units:
             with contextlib.suppress(TransientError):
-                for images in _tried(unit, run, careful=earlier > 0):
+                for images in _tried(unit, run, careful):
                     tried += len(images)
                     failures += [(images.keys[i], failure) for i, failure in sorted(images.failures.items())]
     finally:

@@ -2,7 +2,7 @@
 
 Put this folder on PYTHONPATH. It waits for Pillow's import and then wraps its PNG decoder: an image that holds
 b"ABORT" ends the process as a C library's bug does, one that holds b"SLEEP" never ends. Where the environment names
-a file in DECODED, every decoder that is opened adds a byte to it.
+a file in DECODED, every decoder that is opened adds a byte to it; DECODE_SECONDS makes each take so long.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def _poison(module: Any) -> None:
         if "DECODED" in os.environ:
             with open(os.environ["DECODED"], "ab", buffering=0) as count:
                 count.write(b".")
+        time.sleep(float(os.environ.get("DECODE_SECONDS", "0")))
         data = fp.getvalue()
         if b"ABORT" in data:
             os.abort()

@@ -1,0 +1,190 @@
+"""Processes that are killed, interrupted, or die of an image: what is left, and what the next run makes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import WriteImages, rows_of
+
+from pipeline.model_dir import read_golden
+
+ROOT = Path(__file__).parent.parent
+POISONED = ROOT / "tests" / "poisoned"
+UNIT_IMAGES = 50
+UNITS_UNDER_WAY = 14
+"""As many batches, here units, as `score` has between reading and the receipt at most."""
+
+Score = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def score(tiny_model: str, tmp_path: Path) -> Score:
+    """Start `nightscore score` with the Pillow of tests/poisoned."""
+
+    def start(archive: Path, output: str, *flags: str, **environment: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "nightscore", "score", "--input", str(archive), "--model", tiny_model]
+        return subprocess.Popen(
+            [*command, "--output", str(tmp_path / output), "--unit_images", str(UNIT_IMAGES), *flags],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": f"{POISONED}{os.pathsep}{ROOT}", **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Wait for a process; return its exit code and what it wrote to stderr."""
+    _, errors = process.communicate(timeout=120)
+    return process.returncode, errors
+
+
+def parts(output: Path) -> Mapping[str, bytes]:
+    return {p.name: p.read_bytes() for p in (output / "predictions").iterdir()}
+
+
+def receipts(output: Path) -> Mapping[str, Any]:
+    found = {p.name: json.loads(p.read_text()) for p in (output / "receipts").iterdir()}
+    return {
+        name: {k: v for k, v in content.items() if k in {"unit", "rows", "crc32c"}} for name, content in found.items()
+    }
+
+
+def leftovers(output: Path) -> list[str]:
+    found = [p for p in output.rglob("*") if p.is_file() and (p.name.endswith(".tmp") or p.parent.name == "attempts")]
+    return sorted(map(str, found))
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def killed_again_and_again(kills: int, images: int, score: Score, archive: Path, tmp_path: Path, model: str) -> None:
+    """Kill `score` at random moments, run it to its end, and compare with a run that nobody disturbed."""
+    calm = score(archive, "calm", "--no_canary")
+    assert ended(calm) == (0, "")
+    counter = tmp_path / "decoded"
+    counter.write_bytes(b"")
+    environment = {"DECODED": str(counter), "DECODE_SECONDS": "0.002"}
+    night, golden = tmp_path / "night", len(read_golden(model).encoded)
+    choose = random.Random(kills)
+    landed = 0
+    for kill in range(kills):
+        process = score(archive, "night", "--no_canary", **environment)
+        if kill % 5 == 4:  # anywhere: also in the middle of imports, planning and the start of TensorFlow
+            time.sleep(choose.uniform(0, 6))
+        else:
+            before = counter.stat().st_size
+            goal = before + golden + choose.randrange(images // max(3, kills // 2))
+            wait_for(lambda goal=goal, process=process: counter.stat().st_size >= goal or process.poll() == 0, process)  # type: ignore[misc]
+        landed += process.poll() is None
+        process.kill()
+        ended(process)
+    last = score(archive, "night", "--no_canary", **environment)
+    assert ended(last) == (0, "")
+    assert landed > kills / 2
+    assert parts(night) == parts(tmp_path / "calm")
+    assert receipts(night) == receipts(tmp_path / "calm")
+    assert (night / "summary.json").read_bytes() == (tmp_path / "calm" / "summary.json").read_bytes()
+    assert leftovers(night) == []
+    decoded = counter.stat().st_size - golden * (kills + 1)
+    assert decoded <= images + kills * UNITS_UNDER_WAY * UNIT_IMAGES
+    print(f"{kills} kills, {landed} before the end: {decoded} images decoded of {images}")
+
+
+def test_killed_runs_end_in_the_same_bytes(
+    score: Score, write_images: WriteImages, tmp_path: Path, tiny_model: str
+) -> None:
+    killed_again_and_again(2, 1_000, score, write_images(1_000), tmp_path, tiny_model)
+
+
+@pytest.mark.soak
+def test_fifty_killed_runs_end_in_the_same_bytes(
+    score: Score, write_images: WriteImages, tmp_path: Path, tiny_model: str
+) -> None:
+    killed_again_and_again(50, 1_700, score, write_images(1_700), tmp_path, tiny_model)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_run_ends_within_seconds_and_says_how_to_go_on(
+    score: Score, write_images: WriteImages, tmp_path: Path, number: signal.Signals
+) -> None:
+    archive = write_images(600)
+    process = score(archive, "night", "--no_canary", DECODE_SECONDS="0.02")
+    wait_for(lambda: len(list((tmp_path / "night" / "receipts").glob("*.json"))) >= 2, process)
+    process.send_signal(number)
+    asked = time.monotonic()
+    code, errors = ended(process)
+    assert time.monotonic() - asked < 10
+    assert code == 128 + number
+    expected = "nightscore score: interrupted; what is committed stays, run the same command to go on\n"
+    assert errors.endswith(expected)
+    assert "Traceback" not in errors
+    assert leftovers(tmp_path / "night") == []
+    done = len(list((tmp_path / "night" / "receipts").glob("*.json")))
+    assert 2 <= done < 600 // UNIT_IMAGES
+    again = score(archive, "night", "--no_canary")
+    assert ended(again) == (0, "")
+    record = json.loads((tmp_path / "night" / "run.json").read_text())
+    assert record["images"] == 600
+    assert record["kept"] >= done
+
+
+def poison(archive: Path, *notes: bytes) -> list[Path]:
+    poisoned = sorted(archive.rglob("*.png"))[:: len(list(archive.rglob("*.png"))) // len(notes)][: len(notes)]
+    for path, note in zip(poisoned, notes, strict=True):
+        path.write_bytes(path.read_bytes() + note)
+    return poisoned
+
+
+def test_image_that_kills_its_decoder_is_a_row_in_the_third_run(
+    score: Score, write_images: WriteImages, tmp_path: Path
+) -> None:
+    archive = write_images(120)
+    (killer,) = poison(archive, b"ABORT")
+    codes = [ended(score(archive, "night", "--no_canary"))[0] for _ in range(3)]
+    assert codes == [-signal.SIGABRT, -signal.SIGABRT, 0]
+    failed = {row["key"]: row["error_message"] for row in rows_of(tmp_path / "night") if row["status"] == "failed"}
+    assert failed == {str(killer): "the decoder died of this image (SIGABRT)"}
+    assert len(rows_of(tmp_path / "night")) == 120
+    assert leftovers(tmp_path / "night") == []
+
+
+@pytest.mark.heavy
+def test_canary_that_dies_of_an_image_is_careful_the_next_time(
+    score: Score, write_images: WriteImages, tmp_path: Path
+) -> None:
+    archive = write_images(40)
+    poison(archive, b"ABORT")
+    codes = [ended(score(archive, "night", "--max_failed_fraction", "0.1"))[0] for _ in range(4)]
+    assert codes == [-signal.SIGABRT] * 3 + [0]
+    assert [row["error_code"] for row in rows_of(tmp_path / "night") if row["status"] == "failed"] == ["INTERNAL"]
+    assert leftovers(tmp_path / "night") == []
+
+
+def test_image_that_never_ends_is_a_row_in_the_first_run(
+    score: Score, write_images: WriteImages, tmp_path: Path
+) -> None:
+    archive = write_images(120)
+    sleepers = poison(archive, b"SLEEP", b"SLEEP")
+    process = score(archive, "night", "--image_timeout", "2", "--max_failed_fraction", "0.1")
+    assert ended(process) == (0, "")
+    failed = {row["key"]: row["error_code"] for row in rows_of(tmp_path / "night") if row["status"] == "failed"}
+    assert failed == {str(path): "DEADLINE_EXCEEDED" for path in sleepers}
+    assert len(rows_of(tmp_path / "night")) == 120
