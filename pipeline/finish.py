@@ -30,10 +30,8 @@ _TEMPORARY = re.compile(r"/(?:predictions/|receipts/|plan/|runs/)?\.[^/]+\.\d+-\
 def start(run: Run) -> None:
     """Write what is known of a run before it starts."""
     content = {
-        "run": run.id,
+        **run.to_record(),
         "started": _now(),
-        **run.identity(),
-        "options": asdict(run.options),
         "versions": versions(),
         "verdict": None,
     }
@@ -78,6 +76,8 @@ def _record(summary: Summary, run: Run, totals: PlanTotals, code: int, reasons: 
         "images": summary.metrics.images,
         "scored": scored,
         "kept": summary.kept,
+        "units_scored": summary.units - summary.kept_units,
+        "units_kept": summary.kept_units,
         "images_per_second": round(scored / seconds, 1) if seconds > 0 else None,
         "failed": summary.metrics.failed,
         "unfinished_units": summary.unfinished,
@@ -94,7 +94,7 @@ def _write_record(run: Run, record: dict[str, Any]) -> None:
 def _sweep(run: Run, planned: set[str]) -> None:
     """Remove results of units that are not in the plan, receipts first, and what writers that died left behind."""
     parts: list[str] = []
-    for location, unit, is_receipt in _leftovers(run):
+    for location, unit, is_receipt in leftovers(run):
         if unit in planned:
             continue
         if is_receipt:
@@ -105,7 +105,7 @@ def _sweep(run: Run, planned: set[str]) -> None:
         storage.delete(location)
 
 
-def _leftovers(run: Run) -> Iterator[tuple[str, str, bool]]:
+def leftovers(run: Run) -> Iterator[tuple[str, str, bool]]:
     """Yield what Nightscore itself wrote into OUTPUT, as (location, unit or "", is a receipt)."""
     for found in storage.list_objects(run.output):
         relative = found.location[len(run.output) :]
