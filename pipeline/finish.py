@@ -56,7 +56,8 @@ def finish(summary: Summary, run: Run) -> dict[str, Any]:
         content = figures(summary, run)
         storage.replace(run.result("summary.json"), _json(content))
         storage.replace(run.result("report.html"), report(content, record, summary.thumbnails).encode())
-        storage.replace(run.result("table.txt"), "".join(f"{run.part(unit)}\n" for unit in planned).encode())
+        table = "".join(f"{run.part(unit)}\n" for unit in planned)
+        storage.replace(run.result("table.txt"), table.encode(errors="surrogateescape"))
         _write_record(run, record)
         _sweep(run, set(planned))
     else:

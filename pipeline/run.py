@@ -86,8 +86,15 @@ class Run:
         return replace(self, options=replace(self.options, output=output))
 
     def to_record(self) -> dict[str, Any]:
-        """Return what tells the run without its inputs and its model at hand, as JSON values."""
-        places = {"input": self.inputs, "model": self.model, "output": self.output}
+        """Return what tells the run without its inputs and its model at hand, as JSON values.
+
+        Locations are absolute, and written as `storage.key_of` does, so that any of them is UTF-8.
+        """
+        places = {
+            "input": [storage.key_of(pattern) for pattern in self.inputs],
+            "model": storage.key_of(self.model),
+            "output": storage.key_of(self.output),
+        }
         rule = {"input": asdict(self.spec.input), "class_names": list(self.spec.class_names)}
         return {
             "run": self.id,
@@ -106,6 +113,9 @@ class Run:
         try:
             rule = record["model_spec"]
             spec = ModelSpec(InputSpec(**rule["input"]), rule["class_names"], record["model"])
-            return cls(record["run"], from_arguments(record["options"]), spec)
+            options = from_arguments(record["options"])
+            places: dict[str, Any] = {name: storage.location_of(getattr(options, name)) for name in ("model", "output")}
+            places["input"] = tuple(map(storage.location_of, options.input))
+            return cls(record["run"], replace(options, **places), spec)
         except (KeyError, TypeError, AttributeError, UsageError) as error:
             raise ValueError(f"it does not tell which run it is of: {error!r}") from error

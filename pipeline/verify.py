@@ -174,7 +174,8 @@ def _verify_results(summary: Summary, recorded: Run, run: Run, planned: Sequence
     table, result, report = (run.result(name) for name in ("table.txt", "summary.json", "report.html"))
     try:
         lines = storage.read(table)
-        if lines not in {"".join(f"{r.part(unit)}\n" for unit in planned).encode() for r in (run, recorded)}:
+        tables = ("".join(f"{place.part(unit)}\n" for unit in planned) for place in (run, recorded))
+        if lines not in [text.encode(errors="surrogateescape") for text in tables]:
             yield Finding("table_wrong", table, f"it does not name the planned parts, one a line; {AGAIN}")
     except FileNotFoundError:
         yield Finding("table_missing", table, f"nothing says which parts are the result; {AGAIN}")

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from pipeline import storage
 from pipeline.errors import TransientError, UsageError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     for line in _lines(found):
         print(line)
-    print(f"{output.rstrip('/')}: {_outcome(found)}")
+    print(f"{storage.key_of(output.rstrip('/'))}: {_outcome(found)}")
     return 3 if found.findings else 0
 
 
@@ -75,7 +76,7 @@ def _lines(found: Verification) -> Iterator[str]:
     for finding in found.findings:
         shown[finding.kind] += 1
         if shown[finding.kind] <= SHOWN:
-            yield f"{finding.kind:<16} {finding.location}: {finding.text}"
+            yield f"{finding.kind:<16} {storage.key_of(finding.location)}: {finding.text}"
     for kind, n in shown.items():
         if n > SHOWN:
             yield f"{kind:<16} and {n - SHOWN:,} more of this kind"
