@@ -9,12 +9,14 @@ from collections.abc import Sequence
 COMMANDS = {
     "train": ("model_training.cli", "train a CNN and write a model directory"),
     "score": ("pipeline.cli", "score an archive of images with a model"),
+    "verify": ("pipeline.verify_cli", "check an output: every image accounted for, every part as its receipt says"),
     "demo": ("model_training.demo", "train, build an archive with broken images, score it, show the summary"),
 }
 
 EXAMPLE = """\
   nightscore train --dataset digits --output model
   nightscore score --input photos/ --model model --output night
+  nightscore verify night
 """
 
 

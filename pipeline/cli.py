@@ -59,7 +59,7 @@ def _score(arguments: Sequence[str]) -> int:
     code: int = record["verdict"]["exit_code"]
     if record["complete"]:
         figures = json.loads(storage.read(run.result("summary.json")))
-        show_result(Console(), record, figures, run.options.output.rstrip("/"))
+        show_result(Console(), record, figures, storage.key_of(run.options.output.rstrip("/")))
     for reason in record["verdict"]["reasons"]:
         print(f"nightscore score: {reason}", file=sys.stderr)
     return code

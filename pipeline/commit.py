@@ -89,24 +89,32 @@ class Receipt:
     input: int = field(default=0, compare=False)
 
     def to_json(self) -> bytes:
-        """Return the contents of the receipt's file."""
+        """Return the contents of the receipt's file; its last field is a checksum of all before it."""
         content = {**self.__dict__, "metrics": self.metrics.to_json(), "aside": self.aside.to_json()}
         del content["kept"], content["input"]
-        return json.dumps(content, sort_keys=True).encode("ascii") + b"\n"
+        return _sealed(json.dumps(content, sort_keys=True).encode("ascii").removesuffix(b"}"))
 
     @classmethod
     def from_json(cls, data: bytes) -> Receipt:
         """Return the receipt that a file holds.
 
         Raises:
-            DamagedPartError: it holds none.
+            DamagedPartError: it holds none, or one in which a bit has changed.
         """
+        if data != _sealed(data[: -len(_sealed(b""))]):
+            raise DamagedPartError("not a receipt, or not as it was written: its checksum is not that of its text")
         try:
             content = json.loads(data)
+            del content["checksum"]
             metrics, aside = Metrics.from_json(content["metrics"]), Aside.from_json(content["aside"])
             return cls(**{**content, "metrics": metrics, "aside": aside})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedPartError(f"not a receipt: {error}") from error
+
+
+def _sealed(text: bytes) -> bytes:
+    """Return a JSON object that lacks its closing brace, closed with a checksum of itself."""
+    return text + b', "checksum": "%08x"}\n' % google_crc32c.value(text)
 
 
 _RECEIPT = re.compile(r"/receipts/([0-9a-f]{32})\.json$")
@@ -142,7 +150,7 @@ def commit(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
         DamagedPartError: rows and images differ in number; nothing is stored.
         TransientError: other runs remove what is stored as soon as it is.
     """
-    receipt = _receipt_of(unit, part, run, aside)
+    receipt = receipt_of(unit, part, run, aside)
     for _ in range(ATTEMPTS):
         stored = _store(receipt, run) if storage.create(run.part(unit.id), part) else _adopt(unit, run, aside)
         if stored is not None:
@@ -159,7 +167,7 @@ def discard(unit: WorkUnit, run: Run) -> None:
 def _adopt(unit: WorkUnit, run: Run, aside: Aside) -> Receipt | None:
     """Return the receipt of the part that is there; None, and nothing left, where it is missing or damaged."""
     try:
-        return _store(_receipt_of(unit, storage.read(run.part(unit.id)), run, aside), run)
+        return _store(receipt_of(unit, storage.read(run.part(unit.id)), run, aside), run)
     except FileNotFoundError:
         return None
     except DamagedPartError:
@@ -167,7 +175,7 @@ def _adopt(unit: WorkUnit, run: Run, aside: Aside) -> Receipt | None:
         return None
 
 
-def _receipt_of(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
+def receipt_of(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
     """Return the receipt that a part's bytes deserve.
 
     Raises:
@@ -222,14 +230,15 @@ def _mistakes(rows: pa.Table) -> list[dict[str, Any]]:
     numbered = rows.append_column("row", pa.array(range(len(rows)), pa.int64()))
     wrong = numbered.filter(pc.and_(pc.is_valid(rows["label_score"]), pc.not_equal(rows["label"], rows["predicted"])))
     worst = wrong.sort_by([("score", "descending"), ("key", "ascending")]).slice(0, EXAMPLES)
-    found: list[dict[str, Any]] = worst.select(["row", "key", "label_name", "predicted_name", "score"]).to_pylist()
+    # in the order of a receipt's file, so that a summary of new and kept receipts is the same to the byte
+    found: list[dict[str, Any]] = worst.select(["key", "label_name", "predicted_name", "row", "score"]).to_pylist()
     return found
 
 
 def _failures(rows: pa.Table) -> Iterator[dict[str, Any]]:
     failed = rows.filter(pc.equal(rows["status"], "failed"))
     shown: dict[tuple[str, str], int] = {}
-    for row in failed.select(["key", "error_stage", "error_code", "error_message"]).to_pylist():
+    for row in failed.select(["error_code", "key", "error_message", "error_stage"]).to_pylist():
         reason = (row["error_stage"], row["error_code"])
         shown[reason] = shown.get(reason, 0) + 1
         if shown[reason] <= FAILURE_EXAMPLES:

@@ -31,10 +31,8 @@ _TEMPORARY = re.compile(r"/(?:predictions/|receipts/|attempts/|plan/|runs/)?\.[^
 def start(run: Run) -> None:
     """Write what is known of a run before it starts."""
     content = {
-        "run": run.id,
+        **run.to_record(),
         "started": _now(),
-        **run.identity(),
-        "options": asdict(run.options),
         "versions": versions(),
         "verdict": None,
     }
@@ -59,7 +57,8 @@ def finish(summary: Summary, run: Run) -> dict[str, Any]:
         content = figures(summary, run)
         storage.replace(run.result("summary.json"), _json(content))
         storage.replace(run.result("report.html"), report(content, record, summary.thumbnails).encode())
-        storage.replace(run.result("table.txt"), "".join(f"{run.part(unit)}\n" for unit in planned).encode())
+        table = "".join(f"{run.part(unit)}\n" for unit in planned)
+        storage.replace(run.result("table.txt"), table.encode(errors="surrogateescape"))
         _write_record(run, record)
         _sweep(run, set(planned))
     else:
@@ -79,6 +78,8 @@ def _record(summary: Summary, run: Run, totals: PlanTotals, code: int, reasons: 
         "images": summary.metrics.images,
         "scored": scored,
         "kept": summary.kept,
+        "units_scored": summary.units - summary.kept_units,
+        "units_kept": summary.kept_units,
         "images_per_second": round(scored / seconds, 1) if seconds > 0 else None,
         "failed": summary.metrics.failed,
         "unfinished_units": summary.unfinished,
@@ -95,7 +96,7 @@ def _write_record(run: Run, record: dict[str, Any]) -> None:
 def _sweep(run: Run, planned: set[str]) -> None:
     """Remove results of units that are not in the plan, receipts first, and what writers that died left behind."""
     parts: list[str] = []
-    for location, unit, is_receipt in _leftovers(run):
+    for location, unit, is_receipt in leftovers(run):
         if unit in planned:
             continue
         if is_receipt:
@@ -106,7 +107,7 @@ def _sweep(run: Run, planned: set[str]) -> None:
         storage.delete(location)
 
 
-def _leftovers(run: Run) -> Iterator[tuple[str, str, bool]]:
+def leftovers(run: Run) -> Iterator[tuple[str, str, bool]]:
     """Yield what Nightscore itself wrote into OUTPUT, as (location, unit or "", is a receipt)."""
     for found in storage.list_objects(run.output):
         relative = found.location[len(run.output) :]

@@ -6,13 +6,15 @@ The one object that travels with the pipeline. Must not do anything with what it
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipeline import storage
+from pipeline.errors import UsageError
 from pipeline.labels import LabelRule
-from pipeline.model_dir import ModelSpec
-from pipeline.options import ScoreOptions
+from pipeline.model_dir import InputSpec, ModelSpec
+from pipeline.options import ScoreOptions, from_arguments
 
 OWNED = re.compile(r"(?:part-)?([0-9a-f]{32})\.(?:parquet|jsonl|json)|\..*\.tmp")
 """Names in predictions/ and receipts/ that Nightscore wrote; it never removes any other file."""
@@ -79,6 +81,41 @@ class Run:
         """Return where a unit's receipt lies."""
         return self.result("receipts", f"{unit_id}.json")
 
-    def identity(self) -> dict[str, Any]:
-        """Return what all runs into one OUTPUT have in common."""
-        return {"model": self.spec.model_id}
+    def at(self, output: str) -> Run:
+        """Return the same run with its OUTPUT elsewhere: moved, copied, or seen from another machine."""
+        return replace(self, options=replace(self.options, output=output))
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what tells the run without its inputs and its model at hand, as JSON values.
+
+        Locations are absolute, and written as `storage.key_of` does, so that any of them is UTF-8.
+        """
+        places = {
+            "input": [storage.key_of(pattern) for pattern in self.inputs],
+            "model": storage.key_of(self.model),
+            "output": storage.key_of(self.output),
+        }
+        rule = {"input": asdict(self.spec.input), "class_names": list(self.spec.class_names)}
+        return {
+            "run": self.id,
+            "model": self.spec.model_id,
+            "options": {**asdict(self.options), **places},
+            "model_spec": rule,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Run:
+        """Return the run whose `to_record` is in a record; the spec lacks what is for people only.
+
+        Raises:
+            ValueError: it is not there.
+        """
+        try:
+            rule = record["model_spec"]
+            spec = ModelSpec(InputSpec(**rule["input"]), rule["class_names"], record["model"])
+            options = from_arguments(record["options"])
+            places: dict[str, Any] = {name: storage.location_of(getattr(options, name)) for name in ("model", "output")}
+            places["input"] = tuple(map(storage.location_of, options.input))
+            return cls(record["run"], replace(options, **places), spec)
+        except (KeyError, TypeError, AttributeError, UsageError) as error:
+            raise ValueError(f"it does not tell which run it is of: {error!r}") from error

@@ -24,6 +24,7 @@ class Summary:
     Attributes:
         units: that have a receipt.
         kept: rows of those that had it before.
+        kept_units: those that had it before.
         metrics: sums over their rows.
         inputs: number of an input of the run -> sums over its rows.
         mistakes: the most confident of all, as in `Receipt`, without `row`.
@@ -37,6 +38,7 @@ class Summary:
 
     units: int = 0
     kept: int = 0
+    kept_units: int = 0
     metrics: Metrics = field(default_factory=Metrics)
     inputs: Mapping[int, Metrics] = field(default_factory=dict)
     mistakes: Sequence[Mapping[str, Any]] = ()
@@ -57,6 +59,7 @@ class Summary:
         return cls(
             units=1,
             kept=outcome.kept,
+            kept_units=int(0 < outcome.kept == outcome.rows),
             metrics=outcome.metrics,
             inputs={outcome.input: outcome.metrics},
             mistakes=[{k: v for k, v in mistake.items() if k != "row"} for mistake in outcome.mistakes],
@@ -71,6 +74,7 @@ class Summary:
         return Summary(
             units=self.units + other.units,
             kept=self.kept + other.kept,
+            kept_units=self.kept_units + other.kept_units,
             metrics=self.metrics.merge(other.metrics),
             inputs={
                 number: self.inputs.get(number, Metrics()).merge(other.inputs.get(number, Metrics()))

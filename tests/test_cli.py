@@ -114,6 +114,6 @@ def test_interrupted_run_says_how_to_go_on(tiny_model: str, write_images: WriteI
 
 
 def test_module_runs_like_the_command() -> None:
-    for command in (["-m", "pipeline", "score"], ["-m", "pipeline"]):
+    for command in (["-m", "pipeline", "score"], ["-m", "pipeline"], ["-m", "pipeline", "verify"]):
         done = subprocess.run([sys.executable, *command, "--top_k", "0"], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)

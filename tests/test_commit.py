@@ -91,8 +91,13 @@ def emptied(path: Path) -> None:
 
 
 def foreign(path: Path) -> None:
+    path.write_bytes(replace(Receipt.from_json(path.read_bytes()), unit="0" * 32).to_json())
+
+
+def altered(path: Path) -> None:
     content = json.loads(path.read_text())
-    path.write_text(json.dumps({**content, "unit": "0" * 32}))
+    content["metrics"]["correct"] += 1
+    path.write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize(
@@ -105,6 +110,8 @@ def foreign(path: Path) -> None:
         ("receipt", truncated),
         ("receipt", emptied),
         ("receipt", foreign),
+        ("receipt", altered),
+        ("receipt", flipped),
     ],
 )
 def test_damage_is_removed_and_scored_anew_to_the_same_bytes(
@@ -117,6 +124,16 @@ def test_damage_is_removed_and_scored_anew_to_the_same_bytes(
     assert files(run) == {}
     assert done(unit, run) == receipt
     assert Path(run.part(unit.id)).read_bytes() == part
+
+
+def test_receipt_in_which_any_one_bit_flips_is_none(unit: WorkUnit, run: Run) -> None:
+    text = done(unit, run).to_json()
+    assert json.loads(text)["unit"] == unit.id
+    for bit in range(8 * len(text)):
+        changed = bytearray(text)
+        changed[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(DamagedPartError):
+            Receipt.from_json(bytes(changed))
 
 
 def test_part_with_a_row_too_few_is_not_adopted(unit: WorkUnit, run: Run) -> None:

@@ -17,6 +17,8 @@ from PIL import Image
 
 from model_training.datasets import RawImages
 from pipeline import cli
+from pipeline.rows import read_part
+from pipeline.verify import verify
 
 
 def score(*arguments: object) -> int:
@@ -162,18 +164,44 @@ def test_missed_quality_gate_exits_4_with_everything_committed(
     assert score(*arguments, "--labels", "none", "--min_accuracy", 0.5) == 4
 
 
-def test_changed_archive_scores_only_what_changed(tiny_model: str, write_images: WriteImages, tmp_path: Path) -> None:
-    archive, night = write_images(80), tmp_path / "night"
-    arguments = ("--input", archive, "--model", tiny_model, "--output", night, "--unit_images", 10)
-    assert score(*arguments) == 0
-    (archive / "5" / "00005.png").unlink()
-    write_images(1, start=100)
-    assert score(*arguments) == 0
-    record = json.loads((night / "run.json").read_text())
-    assert 0 < record["scored"] < 40
-    assert len(rows_of(night)) == len(list(archive.rglob("*.png")))
-    parts = {line.rsplit("/", 1)[1] for line in (night / "table.txt").read_text().splitlines()}
-    assert set(os.listdir(night / "predictions")) == parts
+def test_changed_archive_scores_only_the_units_it_touches_and_is_described_as_it_is_now(
+    tiny_model: str, write_images: WriteImages, tmp_path: Path
+) -> None:
+    archive, night, fresh = write_images(400), tmp_path / "night", tmp_path / "fresh"
+    arguments = ("--input", archive, "--model", tiny_model, "--unit_images", 20, "--output")
+    assert score(*arguments, night) == 0
+    before = parts_of(night)
+    write_images(4, start=1000)  # grows by one percent
+    images = sorted(archive.rglob("*.png"))
+    for lost in images[50::100]:
+        lost.unlink()
+    for other in images[70::200]:  # written anew, with the content of another
+        other.write_bytes(images[0].read_bytes())
+    assert score(*arguments, night) == 0
+    assert score(*arguments, fresh) == 0
+    record, after = record_of(night), parts_of(night)
+    new = after.keys() - before.keys()
+    assert (record["units_scored"], record["units_kept"]) == (len(new), len(after.keys() & before.keys()))
+    assert 0 < len(new) <= 2 * (4 + 4 + 2) < len(before)
+    assert record["scored"] == sum(after[part] for part in new)
+    assert record["kept"] == 400 - record["scored"] == sum(after[part] for part in after.keys() & before.keys())
+    assert set(os.listdir(night / "predictions")) == after.keys()
+    assert [row["key"] for row in rows_of(night)] == sorted(map(str, archive.rglob("*.png")))
+    assert rows_of(night) == rows_of(fresh)
+    for name in ("summary.json", "table.txt"):
+        assert (night / name).read_text() == (fresh / name).read_text().replace(str(fresh), str(night))
+    assert verify(str(night)).findings == []
+
+
+def record_of(output: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((output / "run.json").read_text())
+    return content
+
+
+def parts_of(output: Path) -> dict[str, int]:
+    """Rows by the name of the part, for the parts that the table names."""
+    parts = [Path(line) for line in (output / "table.txt").read_text().splitlines()]
+    return {part.name: len(read_part(part.read_bytes(), "parquet")) for part in parts}
 
 
 def test_limit_scores_the_first_images_and_the_whole_run_goes_on_from_there(
@@ -198,3 +226,16 @@ def test_awkward_names_are_scored_and_keyed(tiny_model: str, digits: RawImages, 
     keys = {row["key"] for row in rows_of(tmp_path / "night")}
     assert len(keys) == len(names)
     assert f"{tmp_path}/archive/ü #%2541\n%FF/%FE.png" in keys
+
+
+def test_folders_whose_names_are_not_utf8_are_scored_and_verified(
+    tiny_model: str, digits: RawImages, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    archive, night = (os.fsdecode(os.fsencode(tmp_path) + name) for name in (b"/in \xff", b"/night \xff"))
+    os.makedirs(archive)
+    Path(archive, "1.png").write_bytes(digits.encoded(1))
+    assert score("--input", archive, "--model", tiny_model, "--output", night) == 0
+    assert capfd.readouterr().out.splitlines()[-1].endswith("night %FF/report.html")
+    (part,) = Path(night, "table.txt").read_bytes().splitlines()
+    assert os.path.exists(part)
+    assert verify(night).findings == []

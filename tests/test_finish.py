@@ -108,10 +108,12 @@ def test_receipts_removed_by_another_run_are_noticed_and_nothing_is_removed(run:
 
 
 def test_summary_of_a_rerun_is_the_same_to_the_byte(run: Run, make_run: MakeRun) -> None:
+    Path(run.options.input[0], "0", "broken.png").write_bytes(b"no image")
     finish(scored(run), run)
     before = Path(run.output, "summary.json").read_bytes()
     again = make_run(*run.options.input, unit_images=10, name="run-2")
     record = finish(scored(again), again)
-    assert (record["scored"], record["kept"]) == (0, 40)
+    assert (record["scored"], record["kept"]) == (0, 41)
+    assert (record["units_scored"], record["units_kept"]) == (0, record["plan"]["units"])
     assert Path(run.output, "summary.json").read_bytes() == before
     assert {p.name for p in Path(run.output, "runs").iterdir()} == {"run-1.json", "run-2.json"}

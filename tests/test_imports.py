@@ -13,22 +13,22 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 GROUPS = [
-    ["errors", "batches", "concurrency", "progress", "html", "quiet", "interrupt"],
+    ["errors", "batches", "concurrency", "progress", "html", "quiet", "interrupt", "findings"],
     ["options"],
     ["units", "storage", "labels", "metrics", "rows", "thumbnails"],
     ["model_dir"],
     ["run"],
-    ["sources", "preprocess", "attempts"],
+    ["sources", "preprocess", "attempts", "history"],
     ["predict", "watched", "isolated"],
     ["plan", "commit"],
     ["score", "canary"],
     ["summarize"],
     ["report"],
     ["finish"],
-    ["transforms"],
+    ["transforms", "verify"],
     ["job"],
     ["terminal"],
-    ["cli"],
+    ["cli", "verify_cli"],
     ["__main__"],
 ]
 """A module imports from earlier groups only."""
@@ -84,7 +84,9 @@ def test_model_training_does_not_know_beam_or_the_job() -> None:
             assert not imported.startswith(("apache_beam", "pipeline.job", "pipeline.transforms", "pipeline.cli"))
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["score", "--help"], ["train", "--help"], ["demo", "--help"]])
+@pytest.mark.parametrize(
+    "argv", [["--help"], ["score", "--help"], ["train", "--help"], ["demo", "--help"], ["verify", "--help"]]
+)
 def test_help_is_there_without_the_heavy_imports(argv: list[str]) -> None:
     program = (
         "import sys, nightscore; code = nightscore.main(sys.argv[1:]); "

@@ -1,0 +1,91 @@
+"""Which run an OUTPUT is of: run.json, and the records in runs/ beside it. Reads records only, changes nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pipeline import storage
+from pipeline.errors import UsageError
+from pipeline.findings import AGAIN, Finding
+from pipeline.run import Run
+
+_RECORD = re.compile(r"/runs/([^/.][^/]*)\.json$")
+
+
+def last_record(output: str) -> tuple[dict[str, Any], list[Finding]]:
+    """Return the record that run.json holds, else the newest in runs/, and what is wrong with them.
+
+    Raises:
+        UsageError: there is none, or none that can be read.
+    """
+    last = storage.join(output, "run.json")
+    history = [o.location for o in storage.list_objects(storage.join(output, "runs")) if _RECORD.search(o.location)]
+    try:
+        record = _record_at(last)
+    except FileNotFoundError as error:
+        found = Finding("record_missing", last, f"the last run did not write it to its end; {AGAIN}")
+        if not history:
+            text = f"{output!r} is not the OUTPUT of a run: it has neither run.json nor runs/; check its name"
+            raise UsageError(text) from error
+    except ValueError as error:
+        found = Finding("record_damaged", last, f"{error}; {AGAIN}")
+    else:
+        return record, list(_verify_record(record, output, history))
+    newest = history[-1] if history else last
+    try:
+        record = _record_at(newest)
+    except (FileNotFoundError, ValueError) as error:
+        raise UsageError(f"{newest!r} does not say what was run: {error}; remove it, and {AGAIN}") from error
+    return record, [_not_ended(newest)] if record.get("verdict") is None else [found]
+
+
+def _record_at(location: str) -> dict[str, Any]:
+    """Return the record in a file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it holds no record.
+    """
+    record: dict[str, Any] = json.loads(storage.read(location))
+    Run.from_record(record)
+    return record
+
+
+def _verify_record(record: Mapping[str, Any], output: str, history: Sequence[str]) -> Iterator[Finding]:
+    """Yield what is wrong with run.json by what runs/ says."""
+    run = Run.from_record(record).at(output)
+    if run.record not in history:
+        yield Finding("record_missing", run.record, f"run.json is of this run; {AGAIN} to have a record")
+    elif parsed(storage.read(run.record)) != record:
+        yield Finding("record_damaged", run.record, f"it is not what run.json repeats; remove it, and {AGAIN}")
+    if not record.get("complete"):
+        reasons = [*(record.get("verdict") or {}).get("reasons", []), f"it did not end with all its units; {AGAIN}"]
+        yield Finding("run_unfinished", run.result("run.json"), reasons[0])
+    newest = history[-1] if history else run.record
+    if newest > run.record:
+        try:
+            later = _record_at(newest)
+        except ValueError as error:
+            yield Finding("record_damaged", newest, f"{error}; remove it, and {AGAIN}")
+            return
+        if later.get("verdict") is None:
+            yield _not_ended(newest)
+        elif str(later.get("ended")) > str(record.get("ended")):
+            text = f"it is of run {run.id}, but {newest!r} ended later; {AGAIN}"
+            yield Finding("record_damaged", run.result("run.json"), text)
+
+
+def _not_ended(location: str) -> Finding:
+    text = f"this run has not ended: it is still under way, or was interrupted; wait for it, or {AGAIN}"
+    return Finding("run_unfinished", location, text)
+
+
+def parsed(data: bytes) -> Any:
+    """Return what JSON holds, None if it is none."""
+    try:
+        return json.loads(data)
+    except ValueError:
+        return None

@@ -1,0 +1,196 @@
+"""Every image accounted for, every part as its receipt says: what an OUTPUT promises, checked against what is there.
+
+Needs neither inputs nor model: the run is known by its record. Reads every part, changes nothing. Knows no Beam.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+import google_crc32c
+
+from pipeline import storage
+from pipeline.commit import Aside, Receipt, receipt_of
+from pipeline.concurrency import ahead, pools
+from pipeline.errors import DamagedPartError
+from pipeline.findings import AGAIN, Finding
+from pipeline.finish import leftovers
+from pipeline.history import last_record, parsed
+from pipeline.plan import PlanTotals, read_totals, read_units
+from pipeline.run import Run
+from pipeline.summarize import Summary, figures
+from pipeline.units import WorkUnit
+
+UNITS_AHEAD = 16
+"""Units whose parts are in memory at once: enough to wait for many reads of a bucket together."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was verified, and what came out.
+
+    Attributes:
+        run: id of the run.
+        units: in its plan.
+        images: that have a row, by the parts that are there and the receipts of those that are not.
+        findings: nothing, if all is well.
+    """
+
+    run: str
+    units: int
+    images: int
+    findings: Sequence[Finding]
+
+
+def verify(output: str) -> Verification:
+    """Verify what the last run into OUTPUT left there.
+
+    Raises:
+        UsageError: it is no OUTPUT, or nothing tells which run it is of.
+    """
+    output = storage.absolute(output)
+    record, findings = last_record(output)
+    recorded = Run.from_record(record)
+    run = recorded.at(output)
+    try:
+        units, totals = _pinned(run)
+    except FileNotFoundError:
+        findings.append(Finding("plan_missing", run.plan, f"what was planned is unknown; {AGAIN} to plan anew"))
+        return Verification(run.id, 0, 0, findings)
+    except ValueError as error:
+        findings.append(Finding("plan_damaged", run.plan, f"{error}; {AGAIN} to plan anew"))
+        return Verification(run.id, 0, 0, findings)
+    summary, found = _verify_units(units, run)
+    findings += found
+    if record.get("complete"):
+        findings += _verify_results(summary, recorded, run, list(units))
+        planned = record.get("images") if totals.total is None else totals.total
+        if not found and summary.metrics.images != planned:
+            text = f"{planned} images were planned but {summary.metrics.images} have a row; {AGAIN}, and report a bug"
+            findings.append(Finding("rows_unaccounted", run.plan, text))
+    if not any(finding.kind == "run_unfinished" for finding in findings):  # else it may be the work of that run
+        findings += _verify_nothing_else(run, units)
+    return Verification(run.id, len(units), summary.metrics.images, findings)
+
+
+def _pinned(run: Run) -> tuple[dict[str, WorkUnit], PlanTotals]:
+    """Return the pinned plan, the units by their ids and without what they read, and its totals.
+
+    Raises:
+        FileNotFoundError: there is no plan.
+        ValueError: it is damaged, or its totals are not those of its units.
+    """
+    units: dict[str, WorkUnit] = {}
+    counted = PlanTotals(run.id, run.spec.model_id)
+    try:
+        for unit in read_units(run):
+            counted = replace(
+                counted,
+                units=counted.units + 1,
+                images=counted.images + (unit.images or 0),
+                open_units=counted.open_units + (unit.images is None),
+                bytes=counted.bytes + unit.bytes,
+            )
+            units[unit.id] = replace(unit, locations=(), sizes=(), versions=(), index={})
+        totals = read_totals(run)
+    except (gzip.BadGzipFile, zlib.error, EOFError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"it is not as it was written: {error}") from error
+    if replace(totals, skipped={}) != counted:
+        raise ValueError(f"its last line says {totals}, but its units give {counted}")
+    return units, totals
+
+
+def _verify_units(units: Mapping[str, WorkUnit], run: Run) -> tuple[Summary, list[Finding]]:
+    """Return the summary of what the units' files say, and what is wrong with those."""
+    summary = Summary()
+    findings: list[Finding] = []
+    with closing(ahead(lambda unit: _verify_unit(unit, run), units.values(), UNITS_AHEAD, pools().read)) as verified:
+        for receipt, found in verified:
+            findings += found
+            if receipt is not None:
+                summary = summary.merge(Summary.of(receipt))
+    return summary, findings
+
+
+def _verify_unit(unit: WorkUnit, run: Run) -> tuple[Receipt | None, list[Finding]]:
+    """Return the receipt that a unit should have, as far as one of its two files tells, and what is wrong with them."""
+    location = run.part(unit.id)
+    try:
+        part = storage.read(location)
+    except FileNotFoundError:
+        part = None
+    receipt, findings = _stated(unit, run, part is not None)
+    if part is None:
+        if not findings or findings[0].kind != "unit_missing":
+            findings.append(Finding("part_missing", location, f"{_images(unit)} have no row; {AGAIN} to score them"))
+        return receipt, findings
+    crc = google_crc32c.value(part)
+    if receipt is not None and crc != receipt.crc32c:
+        text = f"its checksum is {crc:08x}, its receipt says {receipt.crc32c:08x}; {AGAIN} to score {_images(unit)}"
+        return receipt, [Finding("part_damaged", location, text)]
+    try:
+        measured = replace(receipt_of(unit, part, run, Aside()), input=unit.input)
+    except DamagedPartError as error:
+        return None, [*findings, Finding("part_wrong", location, f"{error}; remove it, and {AGAIN}")]
+    if receipt is not None and measured != receipt:
+        text = f"its figures are not those of its part; remove it, and {AGAIN} to have it written anew"
+        findings.append(Finding("receipt_wrong", run.receipt(unit.id), text))
+    return measured, findings
+
+
+def _stated(unit: WorkUnit, run: Run, has_part: bool) -> tuple[Receipt | None, list[Finding]]:
+    """Return the unit's receipt, if it is one, else what is wrong."""
+    location = run.receipt(unit.id)
+    try:
+        receipt = Receipt.from_json(storage.read(location))
+    except FileNotFoundError:
+        if not has_part:
+            text = f"{_images(unit)} have neither a receipt nor a part; {AGAIN} to score them"
+            return None, [Finding("unit_missing", location, text)]
+        text = f"the part is there without it; {AGAIN} to have it written anew"
+        return None, [Finding("receipt_missing", location, text)]
+    except DamagedPartError as error:
+        return None, [Finding("receipt_damaged", location, f"{error}; {AGAIN} to score {_images(unit)}")]
+    if receipt.unit != unit.id:
+        text = f"it is that of unit {receipt.unit}; {AGAIN} to score {_images(unit)}"
+        return None, [Finding("receipt_foreign", location, text)]
+    return replace(receipt, input=unit.input), []
+
+
+def _images(unit: WorkUnit) -> str:
+    return "its images" if unit.images is None else f"its {unit.images:,} images"
+
+
+def _verify_results(summary: Summary, recorded: Run, run: Run, planned: Sequence[str]) -> Iterator[Finding]:
+    """Yield what is wrong with what the run wrote last: table, summary, report.
+
+    The table may name the parts where the run wrote them, although OUTPUT was moved or copied since.
+    """
+    table, result, report = (run.result(name) for name in ("table.txt", "summary.json", "report.html"))
+    try:
+        lines = storage.read(table)
+        tables = ("".join(f"{place.part(unit)}\n" for unit in planned) for place in (run, recorded))
+        if lines not in [text.encode(errors="surrogateescape") for text in tables]:
+            yield Finding("table_wrong", table, f"it does not name the planned parts, one a line; {AGAIN}")
+    except FileNotFoundError:
+        yield Finding("table_missing", table, f"nothing says which parts are the result; {AGAIN}")
+    try:
+        stored = storage.read(result)
+        if summary.units == len(planned) and parsed(stored) != parsed(json.dumps(figures(summary, run)).encode()):
+            yield Finding("summary_wrong", result, f"its figures are not those of the receipts; {AGAIN}")
+    except FileNotFoundError:
+        yield Finding("summary_missing", result, f"the figures are not there; {AGAIN}")
+    if storage.stat(report) is None:
+        yield Finding("report_missing", report, f"the page is not there; {AGAIN}")
+
+
+def _verify_nothing_else(run: Run, planned: Mapping[str, WorkUnit]) -> Iterator[Finding]:
+    """Yield what no reader of the folder should find beside the result."""
+    for location, unit, _ in leftovers(run):
+        if unit not in planned:
+            yield Finding("leftover", location, f"it is no part of the result; {AGAIN} to have it removed")
