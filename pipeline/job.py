@@ -34,6 +34,7 @@ LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner",
 """All of them mean Beam's FnApiRunner in this process: no download, no socket."""
 
 _RAISED = re.compile(r"pipeline\.errors\.(\w+): (.*?)(?: \[while running '[^']*'\])*$", re.MULTILINE)
+_STEP = re.compile(r"(?: \[while running '[^']*'\])+\s*$")
 _INTERRUPTED = re.compile(r"KeyboardInterrupt(?: \[while running '[^']*'\])+\s*$")
 
 
@@ -164,14 +165,19 @@ def run_job(job: Job, run: Run) -> dict[str, Any]:
         pipeline = beam.Pipeline(runner=runner, options=job.beam)
         build(pipeline, run)
         pipeline.run().wait_until_finish()
-    except RuntimeError as error:
+    except (RuntimeError, NightscoreError) as error:
         raise _original(error) from error
     record: dict[str, Any] = json.loads(storage.read(run.record))
     return record
 
 
-def _original(error: RuntimeError) -> BaseException:
-    """Return the interrupt or the error of ours that a runner reports as text, or the runner's own."""
+def _original(error: Exception) -> BaseException:
+    """Return the interrupt or the error of ours as it was raised, or the runner's own.
+
+    A runner reports it as text, or raises it with the name of the step behind its text.
+    """
+    if isinstance(error, NightscoreError):
+        return type(error)(_STEP.sub("", str(error)))
     if _INTERRUPTED.search(str(error)):
         return KeyboardInterrupt()
     found = _RAISED.findall(str(error))

@@ -10,11 +10,13 @@ from __future__ import annotations
 import itertools
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from random import Random
 from re import fullmatch
 from typing import Any
 from urllib.parse import unquote
@@ -38,6 +40,7 @@ class Fault:
         status: what is answered; 0 hangs up instead.
         carried_out: whether the request takes effect before that.
         cut: answer truthfully, but hang up after this many bytes of the body.
+        seconds: wait so long before anything else.
     """
 
     to: str
@@ -45,6 +48,16 @@ class Fault:
     times: int = 1
     carried_out: bool = False
     cut: int | None = None
+    seconds: float = 0.0
+
+
+SLOW = Fault("", status=HTTPStatus.OK, seconds=0.3)
+TROUBLES = (
+    *(Fault("", status=status, carried_out=done) for status in (429, 500, 503, 0) for done in (False, True)),
+    Fault("", cut=10),
+    SLOW,
+)
+"""What goes wrong in a bad night; 0 is a connection that is reset."""
 
 
 class Emulator:
@@ -62,6 +75,7 @@ class Emulator:
         self.page_size = 1000
         self.requests: list[str] = []
         self.faults: list[Fault] = []
+        self.trouble: tuple[float, Random] | None = None
         self.finished: dict[str, Any] = {}
         self.storage.wipe()
 
@@ -90,6 +104,8 @@ class Emulator:
                 if fault.times and fault.to in line:
                     fault.times -= 1
                     return fault
+            if self.trouble is not None and self.trouble[1].random() < self.trouble[0]:
+                return self.trouble[1].choice(TROUBLES)
         return None
 
 
@@ -150,9 +166,11 @@ class _Handler(BaseHTTPRequestHandler):
         request, response = Request(self, method), Response(self)
         _ = request.data  # read the body in any case: the connection is used again
         fault = self.emulator.asked(f"{method} {unquote(self.path)}")
-        if fault is None or fault.carried_out or fault.cut is not None:
+        if fault is not None:
+            time.sleep(fault.seconds)
+        if fault is None or fault is SLOW or fault.carried_out or fault.cut is not None:
             self._carry_out(method, request, response)
-        if fault is None:
+        if fault is None or fault is SLOW:
             response.close()
             return
         self.close_connection = True

@@ -478,7 +478,8 @@ def test_bucket_that_fails_is_no_finding(
     night = original.at(f"{gcs_bucket}/night")
     for name, data in original.files().items():
         storage.create(f"{night.output}/{name}", data)
-    monkeypatch.setattr(storage.store_of(night.output), "_retry_seconds", 0.05)
+    monkeypatch.setattr(storage.store_of(night.output)._store, "_retry_seconds", 0.05)
+    monkeypatch.setattr(verify_cli, "WAIT_SECONDS", 0.05)
     emulator.fail("part-", times=10_000)
     assert verify_cli.main([night.output]) == 3
     out, err = capsys.readouterr()
