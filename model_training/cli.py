@@ -12,7 +12,6 @@ import argparse
 import os
 import shlex
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -20,7 +19,7 @@ from model_training.datasets import DATASETS, Dataset, load
 from model_training.publish import check_output, undisturbed
 from pipeline import storage
 from pipeline.errors import NightscoreError, UsageError
-from pipeline.quiet import stderr_silenced
+from pipeline.quiet import silence_pillow, stderr_silenced
 
 DESCRIPTION = """\
 example: nightscore train --dataset digits --output model
@@ -89,7 +88,7 @@ def _integer(text: str, lowest: int, highest: int) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # an image that is left out is named
+    silence_pillow()  # an image that is left out is named
     location = check_output(arguments.output)
     _check_apart(arguments.dataset, location)
     if arguments.dataset == "mnist" and arguments.data_dir is None:

@@ -21,7 +21,7 @@ from pipeline import storage
 from pipeline.errors import GoldenMismatchError, NoSpaceError, StoreDownError, TransientError, UsageError
 from pipeline.interrupt import Interruption, interruptible
 from pipeline.options import add_arguments
-from pipeline.quiet import stderr_silenced
+from pipeline.quiet import silence_pillow, stderr_silenced
 from pipeline.terminal import progress, show_result
 
 GO_ON = "what is committed stays, run the same command to go on"
@@ -71,7 +71,7 @@ def _calm() -> Iterator[None]:
     from pipeline import predict
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # a bad image is a row, not a warning
+    silence_pillow()
     warnings.filterwarnings("ignore", category=FutureWarning, module="google")  # that Python 3.10 grows old
     predict.import_context = stderr_silenced
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")

@@ -37,6 +37,7 @@ from pipeline.model_dir import InputSpec
 from pipeline.options import MAX_PIXELS
 
 _ORIENTATION = 0x0112
+_PLANES = 0x011C
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -62,6 +63,50 @@ class _RefusedError(Exception):
     def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class _Metered(io.BytesIO):
+    """A file that may be read a few times over, not thousands: Pillow copies what tags share for each of them."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._left = 8 * len(data) + (64 << 20)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise _RefusedError("RESOURCE_EXHAUSTED", "the tags claim far more data than the file holds")
+        return data
+
+
+class _Exif(Image.Exif):
+    """EXIF data that is read through a meter."""
+
+    def load(self, data: bytes) -> None:
+        tags = data.removeprefix(b"Exif\0\0")
+        if tags:
+            self.load_from_fp(_Metered(tags))
+
+
+class _Jpeg(JpegImageFile):
+    """A JPEG whose resolution nobody asks for: Pillow would read all EXIF for it, without a meter."""
+
+    def _read_dpi_from_exif(self) -> None:
+        pass
+
+
+class _Png(PngImageFile):
+    """A PNG of which the first frame alone is read."""
+
+    def _open(self) -> None:
+        super()._open()
+        if self.mode == "P" and self.palette is None:  # Pillow would take the indices for grey
+            raise _RefusedError("INVALID_ARGUMENT", "the palette is missing")
+
+    def _seek(self, frame: int, rewind: bool = False) -> None:
+        self.info["disposal"] = 0  # another needs a canvas, which Pillow fills before --max_pixels is looked at
+        super()._seek(frame, rewind)
 
 
 @dataclass
@@ -113,13 +158,13 @@ def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile
     The formats are named one by one, so that no other parser of Pillow's ever sees the bytes.
     """
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        image: ImageFile.ImageFile = PngImageFile(io.BytesIO(data))
+        image: ImageFile.ImageFile = _Png(io.BytesIO(data))
     elif data.startswith(b"\xff\xd8\xff"):
-        image = JpegImageFile(io.BytesIO(data))
+        image = _Jpeg(io.BytesIO(data))
     elif data.startswith((b"GIF87a", b"GIF89a")):
         image = GifImageFile(io.BytesIO(data))
     elif data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
-        image = TiffImageFile(io.BytesIO(data))
+        image = TiffImageFile(_Metered(data))
     elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         image = WebPImageFile(io.BytesIO(data))
     elif data.startswith(b"BM"):
@@ -166,19 +211,25 @@ def _oriented(image: ImageFile.ImageFile, spec: InputSpec) -> Image.Image:
     image.load()
     if not spec.exif_orientation or _EXIF_SOURCES.isdisjoint(image.info):
         return image
+    image._exif = _Exif()
     try:
         method = _TRANSPOSE.get(image.getexif().get(_ORIENTATION, 1))
-    except (SyntaxError, ValueError, KeyError, TypeError, IndexError, OSError, struct.error):
+    except (SyntaxError, ValueError, KeyError, TypeError, IndexError, OSError, struct.error, _RefusedError):
         return image
     return image if method is None else image.transpose(method)
 
 
 def _oriented_tiff(image: TiffImageFile, spec: InputSpec) -> Image.Image:
     """Load a TIFF, which Pillow turns as it loads it; turn it back where the spec does not want that."""
-    extents = [tile.extents or (0, 0, 0, 0) for tile in image.tile]
-    stored = [max((extent[side] for extent in extents), default=0) for side in (2, 3)]
-    if sorted(stored) != sorted(image.size):  # Pillow would leave the rest black
-        raise _RefusedError("INVALID_ARGUMENT", f"only {stored[0]} x {stored[1]} of the pixels are stored")
+    whole = [tile for tile in image.tile if tile.codec_name == "libtiff"]
+    there = whole or [tile for tile in image.tile if tile.offset]  # at 0 is the header: such a strip is stored nowhere
+    areas = [
+        (right - left) * (lower - upper) for left, upper, right, lower in (t.extents or (0, 0, 0, 0) for t in there)
+    ]
+    planes = len(image.getbands()) if image.tag_v2.get(_PLANES) == 2 and not whole else 1
+    wanted = image.width * image.height * planes
+    if sum(areas) < wanted:  # Pillow would leave the rest black
+        raise _RefusedError("INVALID_ARGUMENT", f"only {sum(areas)} of the {wanted} pixels are stored")
     method = _TURN_BACK.get(image.getexif().get(_ORIENTATION, 1))
     image.load()
     return image if method is None or spec.exif_orientation else image.transpose(method)

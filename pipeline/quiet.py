@@ -1,12 +1,17 @@
-"""Keeping TensorFlow's banners off a person's terminal. For command lines only, never for library code."""
+"""Keeping libraries' remarks off a person's terminal. For command lines only, never for library code."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import importlib.util
+import logging
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 
 @contextlib.contextmanager
@@ -31,3 +36,18 @@ def stderr_silenced() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(shown, 2)
             os.close(shown)
+
+
+def silence_pillow() -> None:
+    """Keep back what Pillow and libtiff say of bad images, each of which is a row.
+
+    libtiff writes its errors to file descriptor 2 itself, where Pillow does not turn that off; it is told not to in
+    the copy that Pillow's wheels carry.
+    """
+    warnings.filterwarnings("ignore", module="PIL")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
+    found = importlib.util.find_spec("PIL")
+    package = Path(found.origin or "").parent if found else Path()
+    for library in (*package.glob("../pillow.libs/libtiff*"), *package.glob(".dylibs/libtiff*")):
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(str(library)).TIFFSetErrorHandler(None)
