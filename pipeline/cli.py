@@ -20,7 +20,7 @@ from rich.console import Console
 from pipeline import storage
 from pipeline.errors import GoldenMismatchError, TransientError, UsageError
 from pipeline.options import add_arguments
-from pipeline.quiet import stderr_silenced
+from pipeline.quiet import complain, stderr_silenced, tame_streams
 from pipeline.terminal import progress, show_result
 
 EXAMPLE = "example: nightscore score --input photos/ --model model --output night"
@@ -36,13 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _calm():
             return _score(arguments)
     except (UsageError, GoldenMismatchError) as error:
-        print(f"nightscore score: {error}", file=sys.stderr)
+        complain(f"nightscore score: {error}")
         return 2
     except TransientError as error:
-        print(f"nightscore score: storage fails: {error}; what is committed stays, rerun to go on", file=sys.stderr)
+        complain(f"nightscore score: storage fails: {error}; what is committed stays, rerun to go on")
         return 3
     except KeyboardInterrupt:
-        print("nightscore score: interrupted; what is committed stays, run the same command to go on", file=sys.stderr)
+        complain("nightscore score: interrupted; what is committed stays, run the same command to go on")
         return 130
 
 
@@ -58,7 +58,7 @@ def _score(arguments: Sequence[str]) -> int:
         figures = json.loads(storage.read(run.result("summary.json")))
         show_result(Console(), record, figures, run.options.output.rstrip("/"))
     for reason in record["verdict"]["reasons"]:
-        print(f"nightscore score: {reason}", file=sys.stderr)
+        complain(f"nightscore score: {reason}")
     return code
 
 
@@ -71,7 +71,7 @@ def _calm() -> Iterator[None]:
     warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # a bad image is a row, not a warning
     warnings.filterwarnings("ignore", category=FutureWarning, module="google")  # that Python 3.10 grows old
     predict.import_context = stderr_silenced
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    tame_streams("%(levelname)s %(name)s: %(message)s")
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what a step raises reaches us
     yield
 
