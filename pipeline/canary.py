@@ -15,6 +15,7 @@ from pipeline.errors import TransientError
 from pipeline.predict import acquire, predict
 from pipeline.preprocess import preprocess
 from pipeline.run import Run
+from pipeline.text import brief
 from pipeline.units import WorkUnit
 
 CANARY_IMAGES = 64
@@ -42,7 +43,7 @@ class Canary:
         counts = Counter((failure.stage, failure.code) for _, failure in self.failures)
         examples = {(failure.stage, failure.code): (key, failure.message) for key, failure in reversed(self.failures)}
         reasons = "; ".join(
-            f"{n} x {code} in {stage}, such as {examples[stage, code][0]}: {examples[stage, code][1]}"
+            f"{n} x {code} in {stage}, such as {brief(examples[stage, code][0])}: {examples[stage, code][1]}"
             for (stage, code), n in counts.most_common(3)
         )
         return (
