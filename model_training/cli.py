@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -19,7 +18,8 @@ from model_training.datasets import DATASETS, Dataset, load
 from model_training.publish import check_output, undisturbed
 from pipeline import storage
 from pipeline.errors import NightscoreError, UsageError
-from pipeline.quiet import silence_pillow, stderr_silenced
+from pipeline.quiet import complain, silence_pillow, stderr_silenced, tame_streams
+from pipeline.text import brief, plain
 
 DESCRIPTION = """\
 example: nightscore train --dataset digits --output model
@@ -35,6 +35,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str]) -> int:
     """Run `nightscore train` with the arguments after that name; return its exit code."""
+    tame_streams("%(message)s")
     try:
         return _train(_parser().parse_args(argv))
     except UsageError as error:
@@ -126,7 +127,7 @@ def _build(dataset: Dataset, arguments: argparse.Namespace, location: str) -> No
     recipe = Recipe(arguments.epochs, arguments.batch_size, arguments.seed)
     learned = learning_images(len(dataset.train_labels), recipe)
     console = Console(stderr=True)
-    names = f"{dataset.name}: {len(dataset.class_names)} classes"
+    names = f"{plain(brief(dataset.name))}: {len(dataset.class_names)} classes"
     console.print(
         f"{names}, {learned:,} images to learn from, {len(dataset.train_labels) - learned:,} to validate, "
         f"{len(dataset.test_labels):,} to test",
@@ -141,11 +142,12 @@ def _build(dataset: Dataset, arguments: argparse.Namespace, location: str) -> No
         progress.close()
     low, high = run.evaluation.interval
     print(f"test accuracy {run.evaluation.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})")
-    print(f"model         {arguments.output}")
-    print(f"report        {os.path.join(arguments.output, 'training', 'report.html')}")
-    print(f"next          nightscore score --input PATTERN --model {shlex.quote(arguments.output)} --output OUTPUT")
+    output = plain(arguments.output)
+    print(f"model         {output}")
+    print(f"report        {os.path.join(output, 'training', 'report.html')}")
+    print(f"next          nightscore score --input PATTERN --model {shlex.quote(output)} --output OUTPUT")
 
 
 def _say(text: str, code: int) -> int:
-    print(f"nightscore train: {' '.join(text.split())}", file=sys.stderr)
+    complain(f"nightscore train: {' '.join(text.split())}")
     return code

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from model_training.datasets import RawImages, raw_images
 from pipeline.errors import UsageError
-from pipeline.quiet import stderr_silenced
+from pipeline.quiet import complain, stderr_silenced
 
 MARKER = ".nightscore-demo"
 SHARDS = 2
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _demo(_parser().parse_args(argv))
     except UsageError as error:
-        print(f"nightscore demo: {error}", file=sys.stderr)
+        complain(f"nightscore demo: {error}")
         return 2
     except KeyboardInterrupt:
         return 130

@@ -30,6 +30,7 @@ from pipeline.model_dir import ColorMode, InputSpec
 from pipeline.preprocess import open_image, preprocess, to_mode
 from pipeline.sources.names import is_image_name
 from pipeline.storage import StoredObject
+from pipeline.text import brief
 from pipeline.thumbnails import png
 
 TEST_SHARE = 0.2
@@ -277,6 +278,6 @@ def _check_split(root: str, class_names: Sequence[str], labels: npt.NDArray[np.i
 
 def _warn(left_out: Mapping[str, str], images: int) -> None:
     if left_out:
-        first = "; ".join(f"{key}: {why}" for key, why in list(left_out.items())[:3])
+        first = "; ".join(f"{brief(key)}: {why}" for key, why in list(left_out.items())[:3])
         more = f"; and {len(left_out) - 3:,} more" if len(left_out) > 3 else ""
         _log.warning("left out %d of %d images: %s%s", len(left_out), images, first, more)

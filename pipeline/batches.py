@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.text import plain
+
 Stage = Literal["read", "preprocess", "predict"]
 Code = Literal[
     "DATA_LOSS",
@@ -47,8 +49,8 @@ class Failure:
     message: str
 
     def __post_init__(self) -> None:
-        """Keep the message on one line, of bounded length, and valid UTF-8."""
-        text = " ".join(self.message.encode("utf-8", "replace").decode("utf-8").split())
+        """Keep the message on one line, of bounded length, and without characters that are not to be seen."""
+        text = plain(" ".join(self.message.split()))
         object.__setattr__(self, "message", text if len(text) <= 300 else text[:297] + "...")
 
 

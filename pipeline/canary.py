@@ -16,6 +16,7 @@ from pipeline.errors import TransientError
 from pipeline.isolated import preprocess_isolated
 from pipeline.predict import acquire, predict
 from pipeline.run import Run
+from pipeline.text import brief
 from pipeline.units import WorkUnit
 from pipeline.watched import preprocess_watched
 
@@ -44,7 +45,7 @@ class Canary:
         counts = Counter((failure.stage, failure.code) for _, failure in self.failures)
         examples = {(failure.stage, failure.code): (key, failure.message) for key, failure in reversed(self.failures)}
         reasons = "; ".join(
-            f"{n} x {code} in {stage}, such as {examples[stage, code][0]}: {examples[stage, code][1]}"
+            f"{n} x {code} in {stage}, such as {brief(examples[stage, code][0])}: {examples[stage, code][1]}"
             for (stage, code), n in counts.most_common(3)
         )
         return (

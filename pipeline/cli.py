@@ -21,7 +21,7 @@ from pipeline import storage
 from pipeline.errors import GoldenMismatchError, NoSpaceError, StoreDownError, TransientError, UsageError
 from pipeline.interrupt import Interruption, interruptible
 from pipeline.options import add_arguments
-from pipeline.quiet import silence_pillow, stderr_silenced
+from pipeline.quiet import complain, silence_pillow, stderr_silenced, tame_streams
 from pipeline.terminal import progress, show_result
 
 GO_ON = "what is committed stays, run the same command to go on"
@@ -39,13 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _calm(), interruptible(storage.patience().end) as interruption:
             return _score(arguments)
     except (UsageError, GoldenMismatchError) as error:
-        print(f"nightscore score: {error}", file=sys.stderr)
+        complain(f"nightscore score: {error}")
         return 2
     except (TransientError, StoreDownError, NoSpaceError) as error:
-        print(f"nightscore score: storage fails: {error}; {GO_ON}", file=sys.stderr)
+        complain(f"nightscore score: storage fails: {error}; {GO_ON}")
         return 3
     except KeyboardInterrupt:
-        print(f"nightscore score: interrupted; {GO_ON}", file=sys.stderr)
+        complain(f"nightscore score: interrupted; {GO_ON}")
         return interruption.exit_code
 
 
@@ -61,7 +61,7 @@ def _score(arguments: Sequence[str]) -> int:
         figures = json.loads(storage.read(run.result("summary.json")))
         show_result(Console(), record, figures, storage.key_of(run.options.output.rstrip("/")))
     for reason in record["verdict"]["reasons"]:
-        print(f"nightscore score: {reason}", file=sys.stderr)
+        complain(f"nightscore score: {reason}")
     return code
 
 
@@ -74,7 +74,7 @@ def _calm() -> Iterator[None]:
     silence_pillow()
     warnings.filterwarnings("ignore", category=FutureWarning, module="google")  # that Python 3.10 grows old
     predict.import_context = stderr_silenced
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    tame_streams("%(levelname)s %(name)s: %(message)s")
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what a step raises reaches us
     yield
 

@@ -21,7 +21,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from pipeline import errors, storage
 from pipeline.errors import NightscoreError, NoSpaceError, TransientError, UsageError
 from pipeline.finish import start
-from pipeline.model_dir import check_model, read_spec
+from pipeline.model_dir import check_model, local_copy, read_spec
 from pipeline.options import LABEL_SOURCES, ScoreOptions, add_arguments, from_arguments
 from pipeline.plan import require_input
 from pipeline.run import Run
@@ -35,6 +35,7 @@ LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner",
 
 _RAISED = re.compile(r"pipeline\.errors\.(\w+): (.*?)(?: \[while running '[^']*'\])*$", re.MULTILINE)
 _STEP = re.compile(r"(?: \[while running '[^']*'\])+\s*$")
+_UNNAMABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff]")
 _INTERRUPTED = re.compile(r"KeyboardInterrupt(?: \[while running '[^']*'\])+\s*$")
 
 
@@ -114,17 +115,21 @@ def _refuse(message: str) -> NoReturn:
 def prepare(options: ScoreOptions) -> Run:
     """Check inputs, model and OUTPUT, cheaply, and return the run; only its record is written.
 
+    A damaged model is found here by the first run into an OUTPUT, which will need it. Later runs may have nothing to
+    score, and do not read it for that; the canary, or whoever loads it, checks it in any case.
+
     Raises:
         UsageError: something is missing, damaged or forbidden.
     """
     storage.patience().start(min(CHECK_SECONDS, options.retry_deadline))
     spec = read_spec(storage.absolute(options.model))
-    check_model(storage.absolute(options.model), spec)
     for pattern in options.input:
         require_input(pattern)
     name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     run = Run(name, options, spec)
     _check_output(run)
+    if next(iter(storage.list_objects(run.result("runs"))), None) is None:
+        check_model(local_copy(run.model), spec, name=run.model)
     try:
         start(run)
     except (OSError, TransientError, NoSpaceError) as error:
@@ -133,7 +138,12 @@ def prepare(options: ScoreOptions) -> Run:
 
 
 def _check_output(run: Run) -> None:
-    """Check that OUTPUT is not a file and holds no results of another model."""
+    """Check that OUTPUT can be named in a table, is not a file and holds no results of another model."""
+    if _UNNAMABLE.search(run.output):
+        raise UsageError(
+            f"--output {run.options.output!r} is not UTF-8 or has a line break or another control character in it, and "
+            "the table of the result has a line for each of its files; choose another"
+        )
     first = next(iter(storage.list_objects(run.output)), None)
     if first is not None and first.location == run.output:
         raise UsageError(f"--output {run.options.output!r} is a file; give a folder")

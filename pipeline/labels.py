@@ -92,7 +92,7 @@ def folder_of(location: str) -> str:
     >>> folder_of("/data/cat/1.png")
     'cat'
     """
-    return location.rsplit("/", 2)[-2].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return _valid(location.rsplit("/", 2)[-2], "surrogateescape")
 
 
 def as_label(value: object) -> int | str | None:
@@ -106,5 +106,10 @@ def as_label(value: object) -> int | str | None:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str):
-        return value.strip() or None
+        return _valid(value, "surrogatepass").strip() or None
     return value if isinstance(value, int) else None
+
+
+def _valid(text: str, surrogates: str) -> str:
+    """Return text that is valid UTF-8; JSON may hold halves of characters, and a file's name bytes that are none."""
+    return text.encode("utf-8", surrogates).decode("utf-8", "replace")

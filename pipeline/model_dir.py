@@ -18,9 +18,11 @@ import io
 import json
 import os
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +41,8 @@ SCALING = "divided by 255 inside the graph"
 
 ColorMode = Literal["grayscale", "rgb"]
 Resize = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+LARGEST_SIDE = 1 << 14
+"""No model takes images with a longer side, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -110,9 +114,26 @@ class ModelSpec:
             spec = cls(**{**content, "input": InputSpec(**content["input"])})
         except (KeyError, TypeError) as error:
             raise ValueError(f"fields are missing or unknown: {error}") from error
-        if len(set(spec.class_names)) != len(spec.class_names) or not spec.class_names:
-            raise ValueError("class_names are not distinct names")
+        _check_names(spec.class_names)
+        _check_rule(spec.input)
+        if not isinstance(spec.model_id, str):
+            raise ValueError("model_id is no text")
         return spec
+
+
+def _check_names(names: Any) -> None:
+    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not is_list or not names or len(set(names)) != len(names):
+        raise ValueError("class_names are not distinct names")
+    "".join(names).encode()  # raises ValueError where one is not UTF-8, as every row with it must be
+
+
+def _check_rule(rule: InputSpec) -> None:
+    sides = (rule.height, rule.width)
+    if not all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in sides):
+        raise ValueError(f"input is of {rule.height!r} x {rule.width!r} pixels, expected 1 to {LARGEST_SIDE}")
+    if rule.color_mode not in get_args(ColorMode) or rule.resize not in get_args(Resize):
+        raise ValueError(f"input has color_mode {rule.color_mode!r} and resize {rule.resize!r}, unknown here")
 
 
 @dataclass(frozen=True)
@@ -164,12 +185,17 @@ def read_spec(model: str) -> ModelSpec:
         raise UsageError(f"model {model!r} is damaged: {SPEC} is not UTF-8; train or copy it again") from error
     try:
         return ModelSpec.from_json(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"model {model!r} is damaged: {SPEC}: {error}; train or copy it again") from error
 
 
-def check_model(model: str, spec: ModelSpec) -> None:
-    """Check that saved_model/ is the one that the spec's model id names.
+def check_model(model: str, spec: ModelSpec, name: str = "") -> None:
+    """Check that saved_model/ is the one that the spec's model id names; whoever loads it checks first.
+
+    Args:
+        model: its location.
+        spec: what it should be.
+        name: what a person calls it, where that is not its location.
 
     Raises:
         UsageError: files are missing or changed.
@@ -180,25 +206,32 @@ def check_model(model: str, spec: ModelSpec) -> None:
     found = model_id(spec.input, spec.class_names, files)
     if found != spec.model_id:
         raise UsageError(
-            f"model {model!r} is damaged: {SAVED_MODEL}/ and its input rule have the id {found[:12]}, "
+            f"model {(name or model)!r} is damaged: {SAVED_MODEL}/ and its input rule have the id {found[:12]}, "
             f"but {SPEC} says {spec.model_id[:12]}; train or copy it again"
         )
 
 
 @functools.cache
 def local_copy(model: str) -> str:
-    """Return a folder on this machine that holds the model; a gs:// model is copied once per process."""
+    """Return a folder on this machine that holds the model; a gs:// model is copied once per process.
+
+    Raises:
+        UsageError: an object's name would lead out of that folder.
+    """
     if not model.startswith(storage.GCS):
         return model
     folder = tempfile.mkdtemp(prefix="nightscore-model-")
     root = model.rstrip("/") + "/"
     for stored in storage.list_objects(model):
-        name = stored.location[len(root) :]
-        if name.split("/")[0] in (SPEC, SAVED_MODEL, GOLDEN):
-            path = os.path.join(folder, *name.split("/"))
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as file:
-                file.write(storage.read(stored.location))
+        names = stored.location[len(root) :].split("/")
+        if names[0] not in (SPEC, SAVED_MODEL, GOLDEN) or not names[-1]:  # what consoles leave as folders ends in "/"
+            continue
+        if {"", ".", ".."} & set(names) or "\0" in stored.location:
+            raise UsageError(f"model {model!r} is damaged: {stored.location!r} is no name of a file; copy it again")
+        path = os.path.join(folder, *names)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(storage.read(stored.location))
     return folder
 
 
@@ -212,6 +245,6 @@ def read_golden(model: str) -> Golden:
         expected = np.load(io.BytesIO(storage.read(storage.join(model, GOLDEN, EXPECTED))), allow_pickle=False)
         pixels, scores = expected["pixels"], expected["scores"]
         encoded = [storage.read(storage.join(model, GOLDEN, f"{i:03d}.png")) for i in range(len(pixels))]
-    except (FileNotFoundError, KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"model {model!r} is damaged: {GOLDEN}/: {error}; train or copy it again") from error
     return Golden(encoded, pixels, scores)

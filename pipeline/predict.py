@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from pipeline.batches import Code, EncodedBatch, Failure, ImageColumns, PixelBatch, PredictionBatch
 from pipeline.errors import GoldenMismatchError, UsageError
-from pipeline.model_dir import SAVED_MODEL, ModelSpec, local_copy, read_golden
+from pipeline.model_dir import SAVED_MODEL, ModelSpec, check_model, local_copy, read_golden
 from pipeline.preprocess import preprocess
 from pipeline.storage import join
 from pipeline.thumbnails import thumbnail
@@ -49,15 +49,16 @@ class Model:
     """
 
     def __init__(self, model: str, spec: ModelSpec) -> None:
-        """Load saved_model/ of the model at a location.
+        """Load saved_model/ of the model at a location, if it is the one that the spec's id names.
 
         Raises:
-            UsageError: it cannot be loaded, or its signature is not that of a model directory.
+            UsageError: it is another, cannot be loaded, or its signature is not that of a model directory.
             GoldenMismatchError: this machine does not reproduce the golden images.
         """
         self.spec = spec
         self._tf = _tensorflow()
         folder = local_copy(model)
+        check_model(folder, spec, name=model)
         try:
             self._loaded = self._tf.saved_model.load(join(folder, SAVED_MODEL))
             function = self._loaded.signatures["serving_default"]

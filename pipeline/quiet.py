@@ -1,17 +1,53 @@
-"""Keeping libraries' remarks off a person's terminal. For command lines only, never for library code."""
+"""What comes to a person's terminal unasked: banners, logs, crashes. For command lines only, never for library code."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import importlib.util
+import io
 import logging
 import os
 import sys
 import tempfile
+import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
+
+from pipeline.text import line, lines
+
+
+def complain(text: str) -> None:
+    """Print one line to stderr, fit to be shown."""
+    print(line(text), file=sys.stderr)
+
+
+class LogFormatter(logging.Formatter):
+    """Keeps a log free of control characters and of secrets, whoever writes to it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a message, and below it the traceback if there is one."""
+        return lines(super().format(record))
+
+
+def tame_streams(layout: str) -> None:
+    """Let nothing foreign through to the terminal as it is: logged at WARNING or above, or what a crash says.
+
+    Args:
+        layout: of a line of the log, as `logging.Formatter` takes it.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(LogFormatter(layout))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    sys.excepthook = _print_crash
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # where a locale lacks a name's letters
+
+
+def _print_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    print(lines("".join(traceback.format_exception(kind, error, trace)).rstrip("\n")), file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -10,16 +10,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.progress import Count, tally
+from pipeline.text import brief, plain
 
 REFRESH_SECONDS = 0.25
 PLAIN_SECONDS = 30.0
 SHOWN_CLASSES = 20
+SHOWN_NAME = 40
+"""The table has rows for so many classes, and so many characters of a class's name."""
 
 
 class _Rate(ProgressColumn):
@@ -109,23 +111,28 @@ def show_result(console: Console, record: Mapping[str, Any], figures: Mapping[st
         lines += _quality(figures)
     if figures["unlabelled"]:
         top = sorted(figures["unlabelled_predicted"].items(), key=lambda item: -item[1])[:5]
-        shown = ", ".join(f"{n:,} as {name!r}" for name, n in top)
+        shown = ", ".join(f"{n:,} as {brief(name)!r}" for name, n in top)
         lines.append(("unlabelled", f"{figures['unlabelled']:,}, most of them predicted {shown}"))
     lines += [("input", _slice(part)) for part in figures["inputs"] if len(figures["inputs"]) > 1]
     for name, text in lines:
-        console.print(f"[dim]{name:<12}[/] {escape(text)}", highlight=False, soft_wrap=True)
+        _print(console, name, text)
     if figures["labelled"] and len(figures["per_class"]) <= SHOWN_CLASSES:
         console.print(_classes(figures))
     for failure in figures["failure_examples"]:
-        text = f"{failure['key']}: {failure['stage']} {failure['code']}: {failure['message']}"
-        console.print(f"[dim]example[/]      {escape(text)}", highlight=False, soft_wrap=True)
+        text = f"{brief(failure['key'])}: {failure['stage']} {failure['code']}: {failure['message']}"
+        _print(console, "example", text)
     for name, path in (("predictions", "predictions"), ("report", "report.html")):
-        console.print(f"[dim]{name:<12}[/] {escape(output)}/{path}", highlight=False, soft_wrap=True)
+        _print(console, name, f"{output}/{path}")
+
+
+def _print(console: Console, name: str, text: str) -> None:
+    """Print a fact on a line of its own, whatever characters are in it."""
+    console.print(Text.assemble((f"{name:<12}", "dim"), " ", plain(text)), highlight=False, soft_wrap=True)
 
 
 def _slice(part: Mapping[str, Any]) -> str:
     accuracy = "" if part["accuracy"] is None else f", accuracy {part['accuracy']:.4f}"
-    return f"{part['input']}: {part['images']:,} images, {part['failed']:,} failed{accuracy}"
+    return f"{brief(part['input'])}: {part['images']:,} images, {part['failed']:,} failed{accuracy}"
 
 
 def _overview(record: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -157,5 +164,5 @@ def _classes(figures: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="right")
     for c in figures["per_class"]:
         shares = ["-" if c[name] is None else f"{c[name]:.4f}" for name in ("precision", "recall", "f1")]
-        table.add_row(escape(c["class"]), f"{c['support']:,}", *shares)
+        table.add_row(Text(plain(brief(c["class"], SHOWN_NAME))), f"{c['support']:,}", *shares)
     return table

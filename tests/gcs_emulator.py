@@ -41,6 +41,7 @@ class Fault:
         carried_out: whether the request takes effect before that.
         cut: answer truthfully, but hang up after this many bytes of the body.
         seconds: wait so long before anything else.
+        message: what the answer says; else the name of the status.
     """
 
     to: str
@@ -48,6 +49,7 @@ class Fault:
     times: int = 1
     carried_out: bool = False
     cut: int | None = None
+    message: str = ""
     seconds: float = 0.0
 
 
@@ -177,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.cut is not None:
             self._cut_short(response, fault.cut)
         elif fault.status:
-            _refuse(Response(self), HTTPStatus(fault.status)).close()
+            _refuse(Response(self), HTTPStatus(fault.status), fault.message).close()
 
     def _carry_out(self, method: str, request: Request, response: Response) -> None:
         for pattern, handlers in HANDLERS:
@@ -257,9 +259,9 @@ def _page(request: Request, response: Response, page_size: int) -> None:
     response.json(listing)
 
 
-def _refuse(response: Response, status: HTTPStatus) -> Response:
+def _refuse(response: Response, status: HTTPStatus, message: str = "") -> Response:
     response.status = status
-    response.json({"error": {"code": status.value, "message": status.phrase, "errors": []}})
+    response.json({"error": {"code": status.value, "message": message or status.phrase, "errors": []}})
     return response
 
 

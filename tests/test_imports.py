@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 GROUPS = [
+    ["text"],
     ["errors", "batches", "concurrency", "progress", "html", "quiet", "interrupt", "findings"],
     ["options"],
     ["units", "storage", "labels", "metrics", "rows", "thumbnails"],

@@ -10,7 +10,7 @@ import pytest
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from conftest import WriteImages
 
-from pipeline import job, predict
+from pipeline import cli, job, predict
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.model_dir import EXPECTED, GOLDEN, read_golden
 
@@ -127,6 +127,42 @@ def test_missing_input_or_model_writes_nothing(archive: Path, tiny_model: str, t
     with pytest.raises(UsageError):
         job.prepare(asked.options)
     assert not (tmp_path / "night").exists()
+
+
+@pytest.fixture
+def scored(archive: Path, tiny_model: str, tmp_path: Path) -> tuple[Path, Path]:
+    """A model, and an OUTPUT that it has scored into."""
+    model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    asked = parsed(archive, str(model), tmp_path / "night")
+    job.run_job(asked, job.prepare(asked.options))
+    predict._loaded.cache_clear()
+    return model, tmp_path / "night"
+
+
+def test_run_with_nothing_to_do_does_not_read_the_model(archive: Path, scored: tuple[Path, Path]) -> None:
+    model, night = scored
+    shutil.rmtree(model / "saved_model")
+    asked = parsed(archive, str(model), night)
+    record = job.run_job(asked, job.prepare(asked.options))
+    assert (record["verdict"]["exit_code"], record["kept"], record["scored"]) == (0, 20, 0)
+
+
+@pytest.mark.parametrize("flags", [(), ("--no_canary",)])
+def test_damaged_model_is_refused_before_a_later_run_scores(
+    archive: Path, scored: tuple[Path, Path], capsys: pytest.CaptureFixture[str], flags: tuple[str, ...]
+) -> None:
+    model, night = scored
+    (model / "saved_model" / "saved_model.pb").write_bytes(b"x")
+    (archive / "5" / "more.png").write_bytes((archive / "0" / "00000.png").read_bytes())
+    before = {path: path.read_bytes() for path in night.rglob("*") if path.is_file()}
+    arguments = ["--input", str(archive), "--model", str(model), "--output", str(night), *flags]
+    assert cli.main(arguments) == 2
+    err = capsys.readouterr().err
+    assert "is damaged: saved_model/ and its input rule have the id" in err
+    assert err.count("\n") == 1
+    after = {path: path.read_bytes() for path in night.rglob("*") if path.is_file()}
+    assert {path: after[path] for path in before} == before
+    assert sorted(path.parent.name for path in after.keys() - before.keys()) == ["plan", "runs"]
 
 
 def test_golden_mismatch_in_a_worker_reaches_the_caller_as_itself(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,3 +132,61 @@ def test_model_on_gcs_is_copied_once(model: Path, gcs_bucket: str) -> None:
     check_model(folder, spec)
     assert not (Path(folder) / "model.keras").exists()
     np.testing.assert_array_equal(read_golden(folder).pixels, read_golden(str(model)).pixels)
+
+
+@pytest.mark.parametrize(
+    "name", ["saved_model/../../../evil", "saved_model/..", "golden//tmp/evil", "saved_model/./x", "golden/a\0b"]
+)
+def test_object_whose_name_leads_out_of_the_copy_is_refused(
+    gcs_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "a" / "b"))
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    storage.create(f"{gcs_bucket}/model/{SPEC}", b"{}")
+    storage.create(f"{gcs_bucket}/model/{name}", b"evil")
+    with pytest.raises(UsageError, match=r"is no name of a file; copy it again"):
+        local_copy(f"{gcs_bucket}/model")
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} <= {SPEC}
+
+
+def test_objects_that_consoles_leave_as_folders_are_not_copied(model: Path, gcs_bucket: str) -> None:
+    for path in model.rglob("*"):
+        if path.is_file():
+            storage.create(f"{gcs_bucket}/m/{path.relative_to(model)}", path.read_bytes())
+    for name in ("saved_model/", "saved_model/variables/", "golden/"):
+        storage.create(f"{gcs_bucket}/m/{name}", b"")
+    check_model(local_copy(f"{gcs_bucket}/m"), read_spec(f"{gcs_bucket}/m"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("class_names", ["a", 1]),
+        ("class_names", "0123456789"),
+        ("class_names", ["a", "\ud800"]),
+        ("model_id", None),
+        ("input", {"height": -1, "width": 28, "color_mode": "grayscale"}),
+        ("input", {"height": 10**9, "width": 28, "color_mode": "grayscale"}),
+        ("input", {"height": 28, "width": "28", "color_mode": "grayscale"}),
+        ("input", {"height": 28, "width": 28, "color_mode": "__class__"}),
+        ("input", {"height": 28, "width": 28, "color_mode": "rgb", "resize": "eval"}),
+    ],
+)
+def test_spec_with_values_of_another_kind_is_refused(model: Path, field: str, value: object) -> None:
+    content = json.loads((model / SPEC).read_text())
+    (model / SPEC).write_text(json.dumps({**content, field: value}))
+    with pytest.raises(UsageError, match=f"is damaged: {SPEC}"):
+        read_spec(str(model))
+
+
+def test_spec_nested_too_deep_is_refused(model: Path) -> None:
+    (model / SPEC).write_text("[" * 200_000)
+    with pytest.raises(UsageError, match=f"is damaged: {SPEC}"):
+        read_spec(str(model))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4 and no archive", b"\x80\x04K*.", b"\x93NUMPY\1\0"])
+def test_golden_scores_that_are_no_arrays_are_refused(model: Path, content: bytes) -> None:
+    (model / GOLDEN / "expected.npz").write_bytes(content)
+    with pytest.raises(UsageError, match=r"golden/.*train or copy it again"):
+        read_golden(str(model))

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from model_training.export import make_spec
 from pipeline.batches import Failure, ImageColumns, PixelBatch
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.labels import LabelRule
-from pipeline.model_dir import EXPECTED, GOLDEN, SPEC, InputSpec, ModelSpec, read_golden, read_spec
+from pipeline.model_dir import EXPECTED, GOLDEN, SPEC, InputSpec, read_golden, read_spec
 from pipeline.predict import Model, acquire, predict
 
 
@@ -43,7 +44,7 @@ def write_model(folder: Path, check: Callable[[Any], None]) -> str:
 
     module = Small()
     tf.saved_model.save(module, str(folder / "saved_model"), signatures={"serving_default": module.serve})
-    spec = ModelSpec(InputSpec(2, 2, "grayscale"), ["dark", "light"], "0" * 64)
+    spec = make_spec(str(folder), InputSpec(2, 2, "grayscale"), ["dark", "light"], {})
     (folder / SPEC).write_text(spec.to_json())
     (folder / GOLDEN).mkdir()
     Image.fromarray(np.full((2, 2), 51, np.uint8)).save(folder / GOLDEN / "000.png")
@@ -200,6 +201,21 @@ def test_machine_that_decodes_other_pixels_is_named(copied_model: Path) -> None:
 
 def test_saved_model_that_cannot_be_loaded_is_one_clear_line(copied_model: Path) -> None:
     (copied_model / "saved_model" / "saved_model.pb").write_bytes(b"garbage")
+    before = read_spec(str(copied_model))
+    spec = make_spec(str(copied_model), before.input, before.class_names, {})
     with pytest.raises(UsageError, match="cannot be loaded") as caught:
-        Model(str(copied_model), read_spec(str(copied_model)))
+        Model(str(copied_model), spec)
     assert "train or copy it again" in str(caught.value)
+
+
+def test_model_that_is_not_the_one_its_id_names_is_never_loaded(
+    copied_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tensorflow as tf
+
+    loaded: list[str] = []
+    monkeypatch.setattr(tf.saved_model, "load", loaded.append)
+    (copied_model / "saved_model" / "more.txt").write_text("x")
+    with pytest.raises(UsageError, match=f"model '{copied_model}' is damaged: .* have the id"):
+        acquire(str(copied_model), read_spec(str(copied_model)))
+    assert loaded == []

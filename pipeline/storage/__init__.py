@@ -17,6 +17,7 @@ from pipeline.storage.base import Store, StoredObject, fixed_prefix, key_of, loc
 from pipeline.storage.local import LocalStore
 from pipeline.storage.patient import PatientStore, patience
 from pipeline.storage.reader import StoredFile
+from pipeline.text import address
 
 __all__ = [
     "Store",
@@ -70,7 +71,8 @@ def absolute(path: str) -> str:
     if path.startswith(GCS):
         return GCS + path[len(GCS) :].rstrip("/")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
-        raise UsageError(f"{path!r} is neither {GCS}bucket/name nor a path on disk: copy it to one of them first")
+        where = address(path)  # a signed address, or one with a password, is not for a terminal or a log
+        raise UsageError(f"{where!r} is neither {GCS}bucket/name nor a path on disk: copy it to one of them first")
     return os.path.abspath(os.path.expanduser(path))
 
 

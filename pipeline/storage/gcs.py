@@ -30,6 +30,7 @@ from requests.adapters import HTTPAdapter
 
 from pipeline.errors import ChangedError, TransientError, UsageError
 from pipeline.storage.base import Glob, StoredObject, fixed_prefix
+from pipeline.text import redacted
 
 EMULATOR = "STORAGE_EMULATOR_HOST"
 FIELDS = "items(name,size,generation,crc32c),nextPageToken"
@@ -234,7 +235,7 @@ def _meaning(error: Exception, location: str) -> Exception:
     what = f"HTTP {status}" if status else type(cause).__name__
     if _is_passing(cause) or status == 410 or isinstance(cause, (RetryError, DataCorruption)):  # 410: a lost upload
         return TransientError(f"{what} at {location!r}")
-    text = " ".join(f"{what}: {getattr(cause, 'message', cause)}".split())
+    text = redacted(" ".join(f"{what}: {getattr(cause, 'message', cause)}".split()))
     if status == 404:
         return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), location)
     if status == 412:
@@ -243,7 +244,7 @@ def _meaning(error: Exception, location: str) -> Exception:
         return EOFError(text)
     if status in (401, 403) or isinstance(cause, GoogleAuthError):
         return PermissionError(errno.EACCES, text, location)
-    return UsageError(f"{location!r} cannot be: {text}") if status == 400 else error
+    return UsageError(f"{location!r} cannot be: {text}") if status else error
 
 
 @contextlib.contextmanager
@@ -306,7 +307,7 @@ def _credentials() -> tuple[Credentials, str | None]:
     try:
         return google.auth.default(scopes=storage.Client.SCOPE)
     except DefaultCredentialsError as error:
-        raise UsageError(f"{NO_CREDENTIALS} ({' '.join(str(error).split())})") from error
+        raise UsageError(f"{NO_CREDENTIALS} ({redacted(' '.join(str(error).split()))})") from error
 
 
 def _on_google_cloud() -> bool:

@@ -1,0 +1,85 @@
+"""Text from elsewhere, made fit to be shown: no control characters, no secrets, not 10,000 characters of it.
+
+Names of files, classes and features are anybody's, and so are the messages of libraries. What is stored stays exact;
+what a person sees goes through here. Knows no terminal and no HTML: escaping for those is rich's and Jinja's.
+"""
+
+from __future__ import annotations
+
+import re
+
+LONGEST_NAME = 160
+LONGEST_LINE = 2_000
+"""Characters of a name, and of a line of error, that are shown."""
+
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""What moves the cursor, reorders its neighbors, shows nothing, or cannot be encoded."""
+
+_URL = re.compile(r"""(\bhttps?://)(?:[^\s/?#'"<>]*@)?([^\s?#'"<>]*)([?#][^\s'"<>]*)?""", re.IGNORECASE)
+_SECRETS = re.compile(
+    r"""((?:token|upload_id|client_secret|private_key|passw(?:or)?d|\bsig|signature|credential)
+    (?:\s*=\s*["']?|["']\s*[=:]\s*["']?)|authorization["']?\s*[=:]\s*["']?)(?:(?:bearer|basic)\s+)?[^\s&"',;)]+""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_TOKENS = re.compile(
+    r"ya29\.[\w.-]+|AIza[\w-]{30,}|\beyJ[\w-]+\.[\w-]+\.[\w-]*|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END|$)",
+    re.DOTALL,
+)
+_NO_PORT = re.compile(r"(?<!:):(?!\d*$)[^:\]]*$")
+_LEFT_OUT = "***"
+
+
+def plain(text: str) -> str:
+    r"""Return text on one line without characters that a terminal obeys or a reader cannot see.
+
+    >>> print(plain("a\x1b[2J\u202egnp.exe\nb"))
+    a\x1b[2J\u202egnp.exe\nb
+    """
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def brief(text: str, longest: int = LONGEST_NAME) -> str:
+    """Return text of at most so many characters, cut in its middle: a name's end tells as much as its start.
+
+    >>> brief("a" * 90 + ".png", 20)
+    'aaaaaaaaaa…aaaaa.png'
+    """
+    if len(text) <= longest:
+        return text
+    end = (longest - 1) // 2
+    return f"{text[: longest - 1 - end]}…{text[-end:]}"
+
+
+def address(url: str) -> str:
+    """Return a URL's scheme, host and path: what is behind them, or before "@", may be a secret.
+
+    >>> address("https://ann:pw@host/a.png?X-Goog-Signature=0f"), address("s3://bucket/a.png")
+    ('https://host/a.png', 's3://bucket/a.png')
+    """
+    scheme, _, rest = re.split(r"[?#]", url, maxsplit=1)[0].partition("://")
+    host, slash, path = rest.partition("/")
+    host = _NO_PORT.sub("", host.rpartition("@")[2])  # half of a password, if that has a "?" in it
+    return f"{scheme}://{host}{slash}{path}"
+
+
+def redacted(text: str) -> str:
+    """Return text without the queries of web addresses, and without what looks like a token or a password.
+
+    >>> redacted("403 POST https://host/o?upload_id=AB: no; Authorization: Bearer x.y")
+    '403 POST https://host/o: no; Authorization: ***'
+    """
+    text = _URL.sub(lambda found: address(found[0]) + (":" if (found[3] or "").endswith(":") else ""), text)
+    return _TOKENS.sub(_LEFT_OUT, _SECRETS.sub(rf"\1{_LEFT_OUT}", text))
+
+
+def line(text: str) -> str:
+    """Return an error's text, or a library's, as the one line that a person sees."""
+    return brief(plain(redacted(text)), LONGEST_LINE)
+
+
+def lines(text: str) -> str:
+    """Return the same for text of several lines, such as a traceback."""
+    return "\n".join(map(line, redacted(text).split("\n")))
