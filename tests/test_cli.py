@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import pty
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from conftest import WriteImages, rows_of
+from conftest import WriteImages
 
 COMMAND = [sys.executable, "-m", "nightscore", "score"]
 
@@ -76,41 +74,6 @@ def test_progress_bar_is_drawn_on_a_terminal(tiny_model: str, write_images: Writ
     assert b"planning" in seen
     assert re.search(rb"1,500|starting", seen)
     assert b"oneDNN" not in seen
-
-
-@pytest.mark.parametrize("moment", [0.0, 0.3])
-def test_killed_run_is_resumed_to_the_same_rows(
-    tiny_model: str, write_images: WriteImages, tmp_path: Path, moment: float
-) -> None:
-    archive, night = write_images(1500), tmp_path / "night"
-    command = ["--input", archive, "--model", tiny_model, "--output", night, "--unit_images", 30]
-    with subprocess.Popen([*COMMAND, *map(str, command)], stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 60
-        while not list(night.glob("receipts/*.json")) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(moment)
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
-    done = run(*command)
-    assert done.returncode == 0, done.stderr
-    assert "kept from earlier runs" in done.stdout
-    assert run(*command[:5], tmp_path / "fresh", *command[6:]).returncode == 0
-    assert rows_of(night) == rows_of(tmp_path / "fresh")
-    assert not list(night.rglob("*.tmp"))
-
-
-def test_interrupted_run_says_how_to_go_on(tiny_model: str, write_images: WriteImages, tmp_path: Path) -> None:
-    archive, night = write_images(1500), tmp_path / "night"
-    command = [*COMMAND, "--input", archive, "--model", tiny_model, "--output", night, "--unit_images", 10]
-    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
-        while not list(night.glob("receipts/*.json")) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert err.splitlines()[-1].endswith("run the same command to go on")
-    assert "Traceback" not in err
 
 
 def test_module_runs_like_the_command() -> None:

@@ -34,6 +34,7 @@ from pipeline.metrics import Metrics
 from pipeline.model_dir import SPEC, read_spec
 from pipeline.quiet import complain
 from pipeline.report import report
+from pipeline.run import Run
 from pipeline.storage import key_of, location_of
 from pipeline.summarize import Summary, figures
 
@@ -431,7 +432,9 @@ def test_input_that_is_not_utf8_is_recorded_as_it_is(night: Night, tmp_path: Pat
         [*night.arguments, "--input", str(night.folder / "archive" / "\udcff"), "--output", str(tmp_path)]
     )
     run = job.prepare(asked.options)
-    assert tuple(json.loads(storage.read(run.record))["options"]["input"]) == asked.options.input
+    record = json.loads(storage.read(run.record))
+    assert record["options"]["input"][-1] == f"{night.folder}/archive/%FF"
+    assert Run.from_record(record).inputs == run.inputs
 
 
 PICKLES = {
