@@ -1,0 +1,149 @@
+"""--retry_failed: the images that have failed rows are scored again, and nothing else is."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import WriteImages, rows_of
+
+from pipeline import job, plan, preprocess
+from pipeline.run import Run
+from pipeline.verify import verify
+
+IMAGES, FAILED = 130, 7
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lengths of what is decoded, image by image."""
+    seen: list[int] = []
+    decode = preprocess.decode
+
+    def counted(data: bytes, *rest: Any) -> Any:
+        seen.append(len(data))
+        return decode(data, *rest)
+
+    monkeypatch.setattr(preprocess, "decode", counted)
+    return seen
+
+
+def score(archive: Path, model: str, output: Path, *flags: str) -> dict[str, Any]:
+    flags = ("--input", str(archive), "--model", model, "--output", str(output), "--no_canary", *flags)
+    asked = job.parse([*flags, "--unit_images", "40", "--max_failed_fraction", "1"])
+    return job.run_job(asked, job.prepare(asked.options))
+
+
+def as_folder(folder: Path) -> Path:
+    return folder
+
+
+def as_tar(folder: Path) -> Path:
+    return Path(shutil.make_archive(str(folder), "tar", folder))
+
+
+def as_compressed_tar(folder: Path) -> Path:
+    with tarfile.open(f"{folder}.tar.gz", "w:gz") as tar:
+        tar.add(folder, ".")
+    return Path(f"{folder}.tar.gz")
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+@pytest.mark.parametrize("pack", [as_folder, as_tar, as_compressed_tar])
+def test_images_that_failed_for_a_reason_that_is_gone_are_mended(
+    write_images: WriteImages,
+    tiny_model: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    decoded: list[int],
+    pack: Callable[[Path], Path],
+    form: str,
+) -> None:
+    archive = pack(write_images(IMAGES))
+    flags = ("--format", form)
+    score(archive, tiny_model, tmp_path / "calm", *flags)
+    calls = itertools.count()
+    to_mode = preprocess.to_mode
+
+    def now_and_then(*image: Any) -> Any:
+        if next(calls) % 20 == 0:
+            raise MemoryError
+        return to_mode(*image)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preprocess, "to_mode", now_and_then)
+        first = score(archive, tiny_model, tmp_path / "night", *flags)
+    assert first["failed"] == FAILED
+    plain = score(archive, tiny_model, tmp_path / "night", *flags)
+    assert (plain["failed"], plain["scored"]) == (FAILED, 0)
+    decoded.clear()
+    retried = score(archive, tiny_model, tmp_path / "night", *flags, "--retry_failed")
+    again = IMAGES if pack is as_compressed_tar else FAILED  # of that only reading tells which row is which: all anew
+    assert len(decoded) == again
+    assert (retried["failed"], retried["scored"], retried["kept"]) == (0, again, IMAGES - again)
+    assert close(rows_of(tmp_path / "night"), rows_of(tmp_path / "calm"))
+    assert verify(str(tmp_path / "night")).findings == []
+
+
+def close(some: list[dict[str, Any]], others: list[dict[str, Any]]) -> bool:
+    """Return whether rows are equal but for the low bits of their scores, which depend on the batch."""
+    scores = [[[row["score"], row["label_score"]] for row in rows] for rows in (some, others)]
+    exact = [[(row["key"], row["label"], row["predicted"], row["status"]) for row in rows] for rows in (some, others)]
+    return exact[0] == exact[1] and np.allclose(*scores, atol=1e-5)
+
+
+def test_image_that_fails_again_keeps_its_row(
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, decoded: list[int]
+) -> None:
+    archive = write_images(90)
+    broken = sorted(archive.rglob("*.png"))[50]
+    broken.write_bytes(b"broken")
+    score(archive, tiny_model, tmp_path / "night")
+    before = rows_of(tmp_path / "night")
+    decoded.clear()
+    record = score(archive, tiny_model, tmp_path / "night", "--retry_failed")
+    assert (len(decoded), record["scored"], record["failed"]) == (1, 1, 1)
+    assert rows_of(tmp_path / "night") == before
+
+
+def test_image_that_was_mended_is_a_new_image_and_needs_no_flag(
+    write_images: WriteImages, tiny_model: str, tmp_path: Path
+) -> None:
+    archive = write_images(90)
+    broken = sorted(archive.rglob("*.png"))[50]
+    whole = broken.read_bytes()
+    broken.write_bytes(b"broken")
+    assert score(archive, tiny_model, tmp_path / "night")["failed"] == 1
+    broken.write_bytes(whole)
+    record = score(archive, tiny_model, tmp_path / "night")
+    assert record["failed"] == 0
+    assert 0 < record["scored"] <= 40
+    assert record["units_scored"] == 1
+
+
+def test_image_that_is_replaced_while_it_is_read_is_a_failed_row_that_the_next_run_heals(
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = write_images(90)
+    replaced = sorted(archive.rglob("*.png"))[50]
+    pin = plan.pin
+
+    def pin_then_replace(run: Run) -> plan.PlanTotals:
+        totals = pin(run)
+        os.utime(replaced, ns=(1, 1))
+        return totals
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plan, "pin", pin_then_replace)
+        assert score(archive, tiny_model, tmp_path / "night")["failed"] == 1
+    failed = [(row["key"], row["error_code"]) for row in rows_of(tmp_path / "night") if row["status"] == "failed"]
+    assert failed == [(str(replaced), "FAILED_PRECONDITION")]
+    record = score(archive, tiny_model, tmp_path / "night")
+    assert (record["failed"], record["units_scored"]) == (0, 1)
