@@ -243,4 +243,8 @@ def _failure(error: Exception) -> Failure:
         code = "RESOURCE_EXHAUSTED"
     elif isinstance(error, NotImplementedError):
         code = "UNIMPLEMENTED"
-    return Failure("preprocess", code, str(error) or type(error).__name__)
+    if isinstance(error, _RefusedError):
+        return Failure("preprocess", code, str(error))
+    says_enough = isinstance(error, (OSError, ValueError, SyntaxError, Image.DecompressionBombError)) and str(error)
+    text = str(error) if says_enough else f"{type(error).__name__} {error}"
+    return Failure("preprocess", code, f"cannot be decoded: {text}")
