@@ -27,7 +27,7 @@ from gcp_storage_emulator.handlers import buckets, objects
 from gcp_storage_emulator.server import HANDLERS, Request, Response
 from gcp_storage_emulator.storage import Storage, _FileStore
 
-from pipeline.storage import gcs
+from pipeline.storage import gcs, gcs_client
 
 _numbers = itertools.count()
 
@@ -276,11 +276,11 @@ def emulator_server() -> Iterator[Emulator]:
 def emulator(emulator_server: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
     """The emulator, empty, in the place of Google Cloud Storage."""
     emulator_server.reset()
-    monkeypatch.setenv(gcs.EMULATOR, emulator_server.url)
+    monkeypatch.setenv(gcs_client.EMULATOR, emulator_server.url)
     monkeypatch.setattr(gcs, "FIRST_WAIT", 0.01)
-    gcs.disconnect()
+    gcs_client.disconnect()
     yield emulator_server
-    gcs.disconnect()
+    gcs_client.disconnect()
 
 
 @pytest.fixture

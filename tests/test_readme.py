@@ -31,7 +31,11 @@ def with_this_python(command: str) -> list[str]:
 
 def test_commands_are_the_ones_tested_here() -> None:
     kinds = [command.split()[:2] for command in commands()]
-    assert kinds == [["make", "demo"], ["make", "test"], *[["nightscore", c] for c in ("train", "score", "score", "verify", "score")]]
+    assert kinds == [
+        ["make", "demo"],
+        ["make", "test"],
+        *[["nightscore", c] for c in ("train", "score", "score", "verify", "score")],
+    ]
 
 
 def test_nightscore_commands_and_the_python_example_run_as_written(write_images: WriteImages, tmp_path: Path) -> None:

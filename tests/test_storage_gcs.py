@@ -24,7 +24,7 @@ from gcs_emulator import Emulator
 
 from pipeline import storage
 from pipeline.errors import ChangedError, TransientError, UsageError
-from pipeline.storage import gcs
+from pipeline.storage import gcs, gcs_client
 from pipeline.storage.gcs import GcsStore
 
 emulator_server = gcs_emulator.emulator_server
@@ -195,8 +195,8 @@ class TestFailing:
             VERBS[verb](gcs_bucket + "/x")
 
     def test_of_the_network_is_transient(self, verb: str, monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None:
-        monkeypatch.setenv(gcs.EMULATOR, f"http://127.0.0.1:{closed_port()}")
-        gcs.disconnect()
+        monkeypatch.setenv(gcs_client.EMULATOR, f"http://127.0.0.1:{closed_port()}")
+        gcs_client.disconnect()
         with pytest.raises(TransientError, match="ConnectionError at 'gs://bucket/x'"):
             VERBS[verb]("gs://bucket/x")
 
@@ -264,7 +264,7 @@ class TestProcess:
 
         def client(_: int) -> int:
             start.wait()
-            return id(gcs._client())
+            return id(gcs_client.client())
 
         with ThreadPoolExecutor(16) as pool:
             assert len(set(pool.map(client, range(16)))) == 1
@@ -291,14 +291,14 @@ def _read_in_child(location: str) -> None:
 @pytest.fixture
 def stranger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[pytest.MonkeyPatch]:
     """A process without credentials, on a machine that is not Google's."""
-    for name in (gcs.EMULATOR, "GOOGLE_APPLICATION_CREDENTIALS", "NO_GCE_CHECK"):
+    for name in (gcs_client.EMULATOR, "GOOGLE_APPLICATION_CREDENTIALS", "NO_GCE_CHECK"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     monkeypatch.setenv("GCE_METADATA_IP", f"127.0.0.1:{closed_port()}")
-    monkeypatch.setattr(gcs, "PRODUCT_NAME", str(tmp_path / "product_name"))
-    gcs.disconnect()
+    monkeypatch.setattr(gcs_client, "PRODUCT_NAME", str(tmp_path / "product_name"))
+    gcs_client.disconnect()
     yield monkeypatch
-    gcs.disconnect()
+    gcs_client.disconnect()
 
 
 def closed_port() -> int:
@@ -327,19 +327,19 @@ class TestCredentials:
         assert "\n" not in str(caught.value)
 
     def test_are_looked_for_on_google_s_machines(self, stranger: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        assert not gcs._on_google_cloud()
+        assert not gcs_client.on_google_cloud()
         (tmp_path / "product_name").write_text("Google Compute Engine\n")
-        assert gcs._on_google_cloud()
+        assert gcs_client.on_google_cloud()
         stranger.setenv("NO_GCE_CHECK", "true")
-        assert not gcs._on_google_cloud()
+        assert not gcs_client.on_google_cloud()
 
     def test_are_looked_for_where_a_metadata_server_answers(self, stranger: pytest.MonkeyPatch) -> None:
         with loopback(200, {"Metadata-Flavor": "Google"}) as address:
             stranger.setenv("GCE_METADATA_IP", address)
-            assert gcs._on_google_cloud()
+            assert gcs_client.on_google_cloud()
         with loopback(200, {}) as address:
             stranger.setenv("GCE_METADATA_IP", address)
-            assert not gcs._on_google_cloud()
+            assert not gcs_client.on_google_cloud()
 
     @pytest.mark.parametrize(
         ("status", "answer", "error", "text"),
@@ -360,7 +360,7 @@ class TestCredentials:
         text: str,
     ) -> None:
         bucket = emulator.bucket()
-        stranger.delenv(gcs.EMULATOR)
+        stranger.delenv(gcs_client.EMULATOR)
         stranger.setenv("API_ENDPOINT_OVERRIDE", emulator.url)
         stranger.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
         stranger.setattr("google.auth._exponential_backoff.time.sleep", lambda seconds: None)
@@ -416,3 +416,15 @@ def service_account(token_uri: str) -> str:
             "token_uri": token_uri,
         }
     )
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_for_ever(
+    gcs_bucket: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.create(gcs_bucket + "/x", b"x")
+    monkeypatch.setattr(gcs, "TIMEOUT", 0.1)
+    emulator.fail("GET", seconds=0.5, times=1)
+    assert GcsStore().read(gcs_bucket + "/x") == b"x"
+    emulator.fail("GET", seconds=0.5, times=1)
+    with pytest.raises(TransientError, match=f"Timeout at '{gcs_bucket}/x'"):
+        IMPATIENT.read(gcs_bucket + "/x")

@@ -12,40 +12,30 @@ import errno
 import http.client
 import mimetypes
 import os
-import threading
 from collections.abc import Iterator, MutableSequence
+from typing import Any
 
-import google.auth
 import google_crc32c
 import requests
 import urllib3
 from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.api_core.retry import Retry
-from google.auth.credentials import AnonymousCredentials, Credentials
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+from google.auth.exceptions import GoogleAuthError
 from google.auth.exceptions import TransportError as AuthTransportError
 from google.cloud import storage  # type: ignore[import-untyped]
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
-from requests.adapters import HTTPAdapter
 
 from pipeline.errors import ChangedError, TransientError, UsageError
 from pipeline.storage.base import Glob, StoredObject, fixed_prefix
+from pipeline.storage.gcs_client import client
 from pipeline.text import redacted
 
-EMULATOR = "STORAGE_EMULATOR_HOST"
 FIELDS = "items(name,size,generation,crc32c),nextPageToken"
 FIRST_WAIT = 1.0
 """Seconds, at most, before the first new try; it doubles with each."""
 
-NO_CREDENTIALS = (
-    "no Google credentials for gs://: run `gcloud auth application-default login`, "
-    "or set GOOGLE_APPLICATION_CREDENTIALS to a key file"
-)
-NO_EXTRA_REQUESTS = "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"
-"""Keeps the client library from asking for each bucket's metadata in a thread of its own."""
-
-PRODUCT_NAME = "/sys/class/dmi/id/product_name"
-"""Says "Google Compute Engine" on Google's machines."""
+TIMEOUT = 60.0
+"""Seconds for which a server may say nothing at all."""
 
 _BROKEN_CONNECTION = (
     AuthTransportError,
@@ -96,9 +86,7 @@ class GcsStore:
         blob = _blob(location, version)
         try:
             with _explained(location):
-                data: bytes = blob.download_as_bytes(
-                    start=start or None, end=last, raw_download=True, retry=self._retry()
-                )
+                data: bytes = blob.download_as_bytes(start=start or None, end=last, raw_download=True, **self._way())
         except EOFError:
             return b""
         except FileNotFoundError as error:
@@ -116,22 +104,22 @@ class GcsStore:
         """
         failures: list[Exception] = []
         try:
-            self._upload(location, data, self._retry(failures), generation=0)
+            self._upload(location, data, self._way(failures), generation=0)
         except FileExistsError:
             return bool(failures) and self._holds(location, data)
         return True
 
     def replace(self, location: str, data: bytes) -> None:
         """Upload an object; readers see the old one or the new one."""
-        self._upload(location, data, self._retry())
+        self._upload(location, data, self._way())
 
     def delete(self, location: str) -> None:
         """Remove an object if it is there."""
         with contextlib.suppress(FileNotFoundError), _explained(location):
-            _blob(location).delete(retry=self._retry())
+            _blob(location).delete(**self._way())
 
-    def _retry(self, failures: MutableSequence[Exception] | None = None) -> Retry:
-        """Return the way to try again, which notes what failed on the way."""
+    def _way(self, failures: MutableSequence[Exception] | None = None) -> dict[str, Any]:
+        """Return how long to wait, and the way to try again, which notes what failed on the way."""
 
         def note(error: Exception) -> None:
             if isinstance(error, InvalidResponse):
@@ -139,10 +127,11 @@ class GcsStore:
             if failures is not None:
                 failures.append(error)
 
-        return Retry(predicate=_is_passing, initial=FIRST_WAIT, timeout=self._retry_seconds, on_error=note)
+        retry = Retry(predicate=_is_passing, initial=FIRST_WAIT, timeout=self._retry_seconds, on_error=note)
+        return {"retry": retry, "timeout": TIMEOUT}
 
     def _listed(self, bucket: str, prefix: str, limit: int | None = None) -> Iterator[StoredObject]:
-        blobs = _client().list_blobs(bucket, prefix=prefix, max_results=limit, fields=FIELDS, retry=self._retry())
+        blobs = client().list_blobs(bucket, prefix=prefix, max_results=limit, fields=FIELDS, **self._way())
         for blob in blobs:
             yield StoredObject(f"gs://{bucket}/{blob.name}", blob.size, blob.generation, _crc32c_of(blob))
 
@@ -163,25 +152,25 @@ class GcsStore:
             if glob.matches(stored.location[root:]):
                 yield stored
 
-    def _upload(self, location: str, data: bytes, retry: Retry, generation: int | None = None) -> None:
+    def _upload(self, location: str, data: bytes, way: dict[str, Any], generation: int | None = None) -> None:
         blob = _blob(location)
         content_type, encoding = mimetypes.guess_type(blob.name)
         if content_type is None or encoding is not None:
             content_type = "application/octet-stream"
         try:
             with _explained(location):
-                blob.upload_from_string(data, content_type=content_type, if_generation_match=generation, retry=retry)
+                blob.upload_from_string(data, content_type=content_type, if_generation_match=generation, **way)
         except FileNotFoundError as error:
             raise _no_bucket(blob.bucket.name) from error
 
     def _exists(self, location: str) -> bool:
         with _explained(location):
-            return bool(_blob(location).exists(retry=self._retry()))
+            return bool(_blob(location).exists(**self._way()))
 
     def _holds(self, location: str, data: bytes) -> bool:
         blob = _blob(location)
         with contextlib.suppress(FileNotFoundError), _explained(location):
-            blob.reload(retry=self._retry())
+            blob.reload(**self._way())
             return (blob.size, _crc32c_of(blob)) == (len(data), google_crc32c.value(data))
         return False
 
@@ -190,7 +179,7 @@ def _blob(location: str, generation: int | None = None) -> storage.Blob:
     bucket, name = _split(location)
     if not name:
         raise UsageError(f"{location!r} is a bucket, not an object in it")
-    return _client().bucket(bucket).blob(name, generation=generation)
+    return client().bucket(bucket).blob(name, generation=generation)
 
 
 def _crc32c_of(blob: storage.Blob) -> int | None:
@@ -256,74 +245,3 @@ def _explained(location: str) -> Iterator[None]:
         if meaning is error:
             raise
         raise meaning from error
-
-
-_clients: dict[int, storage.Client] = {}
-_locks: dict[int, threading.Lock] = {}
-
-
-def _client() -> storage.Client:
-    """Return this process's client; a forked child makes its own, as connections cannot be shared."""
-    process = os.getpid()
-    client = _clients.get(process)
-    if client is None:
-        with _locks.setdefault(process, threading.Lock()):
-            client = _clients.get(process) or _connect()
-            _clients[process] = client
-    return client
-
-
-def disconnect() -> None:
-    """Close this process's connections; the next call makes new ones, with the credentials of then."""
-    client = _clients.pop(os.getpid(), None)
-    if client is not None:
-        client.close()
-
-
-def _connect() -> storage.Client:
-    os.environ.setdefault(NO_EXTRA_REQUESTS, "true")
-    if os.environ.get(EMULATOR):
-        client = storage.Client(project=None, credentials=AnonymousCredentials())  # type: ignore[no-untyped-call]
-    else:
-        credentials, project = _credentials()
-        client = storage.Client(project=project, credentials=credentials)
-    session = client._http
-    if not session.is_mtls:  # the session of mutual TLS has an adapter of its own
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(pool_maxsize=2 * GcsStore.parallel_reads))
-    # Looking for proxies in the environment costs as much CPU as all the rest of a small read: look once.
-    session.proxies.update(requests.utils.get_environ_proxies(client.api_endpoint))
-    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    session.trust_env = False
-    return client
-
-
-def _credentials() -> tuple[Credentials, str | None]:
-    """Return the default credentials, or say at once that there are none, which google.auth needs 20 s for."""
-    folder = os.environ.get("CLOUDSDK_CONFIG") or os.path.expanduser("~/.config/gcloud")
-    login = os.path.join(folder, "application_default_credentials.json")
-    if not (os.environ.get("GOOGLE_APPLICATION_CREDENTIALS") or os.path.exists(login) or _on_google_cloud()):
-        raise UsageError(NO_CREDENTIALS)
-    try:
-        return google.auth.default(scopes=storage.Client.SCOPE)
-    except DefaultCredentialsError as error:
-        raise UsageError(f"{NO_CREDENTIALS} ({redacted(' '.join(str(error).split()))})") from error
-
-
-def _on_google_cloud() -> bool:
-    """Return whether this machine has a metadata server, which lends credentials."""
-    if os.environ.get("NO_GCE_CHECK") == "true":
-        return False
-    with contextlib.suppress(OSError), open(PRODUCT_NAME, encoding="utf-8") as product:
-        if product.read().startswith("Google"):
-            return True
-    for _ in range(2):
-        server = http.client.HTTPConnection(os.environ.get("GCE_METADATA_IP", "169.254.169.254"), timeout=1)
-        try:
-            server.request("GET", "/", headers={"Metadata-Flavor": "Google"})
-            return server.getresponse().headers.get("Metadata-Flavor") == "Google"
-        except (OSError, http.client.HTTPException):
-            continue
-        finally:
-            server.close()
-    return False
