@@ -15,14 +15,12 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 
-from rich.console import Console
-
 from pipeline import storage
 from pipeline.errors import GoldenMismatchError, NoSpaceError, StoreDownError, TransientError, UsageError
 from pipeline.interrupt import Interruption, interruptible
 from pipeline.options import add_arguments
 from pipeline.quiet import complain, silence_pillow, stderr_silenced, tame_streams
-from pipeline.terminal import progress, show_result
+from pipeline.terminal import Screen, progress, show_result
 
 GO_ON = "what is committed stays, run the same command to go on"
 EXAMPLE = "example: nightscore score --input photos/ --model model --output night"
@@ -59,7 +57,7 @@ def _score(arguments: Sequence[str]) -> int:
     code: int = record["verdict"]["exit_code"]
     if record["complete"]:
         figures = json.loads(storage.read(run.result("summary.json")))
-        show_result(Console(), record, figures, storage.key_of(run.options.output.rstrip("/")))
+        show_result(Screen(), record, figures, storage.key_of(run.options.output.rstrip("/")))
     for reason in record["verdict"]["reasons"]:
         complain(f"nightscore score: {reason}")
     return code

@@ -242,7 +242,9 @@ def _commit(ended: _Open, error: TransientError | None, begun: dict[str, int], r
                 discard(task.unit, run)
             receipt = commit(task.unit, ended.writer.close(), run, ended.aside())
             _end(task.unit.id, begun, run)
-            return replace(receipt, kept=receipt.rows - ended.writer.rows)
+            kept = receipt.rows - ended.writer.rows
+            tally().add(kept=kept)
+            return replace(receipt, kept=kept)
     except TransientError as failed:
         error = failed
     _end(task.unit.id, begun, run)

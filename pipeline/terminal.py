@@ -24,6 +24,15 @@ SHOWN_NAME = 40
 """The table has rows for so many classes, and so many characters of a class's name."""
 
 
+class Screen(Console):
+    """A console whose reader may leave, as `head` does: the run has its exit code all the same."""
+
+    def on_broken_pipe(self) -> None:
+        """Say no more."""
+        with contextlib.suppress(SystemExit):
+            super().on_broken_pipe()
+
+
 class _Rate(ProgressColumn):
     """Images scored per second since the first of them."""
 

@@ -76,6 +76,15 @@ def test_progress_bar_is_drawn_on_a_terminal(tiny_model: str, write_images: Writ
     assert b"oneDNN" not in seen
 
 
+def test_reader_of_the_result_may_leave_early(tiny_model: str, write_images: WriteImages, tmp_path: Path) -> None:
+    command = [*COMMAND, "--input", str(write_images(10)), "--model", tiny_model, "--output", str(tmp_path / "night")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        errors = process.stderr.read() if process.stderr else b""
+    assert (process.returncode, errors) == (0, b"")
+
+
 def test_module_runs_like_the_command() -> None:
     for command in (["-m", "pipeline", "score"], ["-m", "pipeline"], ["-m", "pipeline", "verify"]):
         done = subprocess.run([sys.executable, *command, "--top_k", "0"], capture_output=True, text=True, check=False)

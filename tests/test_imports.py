@@ -39,7 +39,7 @@ ONLY = {
     "tensorflow": {"predict"},
     "PIL": {"preprocess", "thumbnails"},
     "google.cloud": {"storage"},
-    "rich": {"terminal", "cli"},
+    "rich": {"terminal"},
     "jinja2": {"html"},
 }
 

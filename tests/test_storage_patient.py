@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.errors import TransientError
 from pipeline.storage import StoredObject, patient
-from pipeline.storage.patient import LEAST_TRIES, Patience
+from pipeline.storage.local import LocalStore
+from pipeline.storage.patient import LEAST_TRIES, Patience, PatientStore
 
 DEADLINE = 900.0
 
@@ -161,3 +162,21 @@ def test_whoever_wants_to_stop_ends_all_waiting_at_once() -> None:
     assert time.monotonic() - started < 30
     waiting.start(DEADLINE)
     assert waiting.attempt("gs://b/x", lambda: "here") == "here"
+
+
+class Answering(LocalStore):
+    """A store that fails for the first requests."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+
+    def list(self, pattern: str) -> Iterator[StoredObject]:
+        self.failures -= 1
+        if self.failures >= 0:
+            raise TransientError("HTTP 503")
+        return super().list(pattern)
+
+
+@pytest.mark.parametrize(("failures", "answers"), [(0, True), (LEAST_TRIES - 1, True), (LEAST_TRIES, False)])
+def test_store_that_answers_one_of_a_few_requests_is_there(failures: int, answers: bool) -> None:
+    assert PatientStore(Answering(failures)).answers("/archive/x.png") is answers

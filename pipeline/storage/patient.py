@@ -7,6 +7,7 @@ answer from below it shows that it is up.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import random
 import threading
@@ -142,15 +143,15 @@ class PatientStore:
         patience().attempt(location, lambda: self._store.delete(location))
 
     def answers(self, location: str) -> bool:
-        """Return whether the store says anything at all, be it that something is not there; asked once."""
+        """Return whether the store says anything at all, be it that something is not there; asked a few times."""
         *_, root = _places(location)
-        try:
-            next(self._store.list(f"{root}/.nightscore-is-anybody-there"), None)
-        except TransientError:
-            return False
-        except (OSError, UsageError):
-            return True
-        return True
+        for _ in range(LEAST_TRIES):
+            with contextlib.suppress(TransientError):
+                with contextlib.suppress(OSError, UsageError):
+                    next(self._store.list(f"{root}/.nightscore-is-anybody-there"), None)
+                return True
+            time.sleep(FIRST_WAIT)
+        return False
 
 
 def _places(location: str) -> Iterator[str]:
