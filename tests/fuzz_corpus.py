@@ -176,6 +176,15 @@ def _sparse_tar() -> bytes:
     return checksummed(bytes(header) + b"P5 40 49 255".ljust(512, b"\0") + tar_of(SMALL))
 
 
+def _commented_tar() -> bytes:
+    """Return an archive with headers for all members to come, before the first and in between."""
+    said = tarfile.TarInfo("pax_global_header")
+    said.type, said.size = tarfile.XGLTYPE, 36
+    header = said.tobuf() + b"15 comment=xyz\n12 path=z.p\n9 size=5\n".ljust(512, b"\0")
+    first = tar_of({"1.png": IMAGES["PNG 1 bit"]}, tarfile.USTAR_FORMAT)[:-1024]
+    return header + first + header + tar_of(LONG)
+
+
 _SPARSE_PAX = tar_of({"GNUSparseFile.0/x.png": b"2\n0\n4\n2000\n4\n".ljust(512, b"\0") + b"P5 0    "})
 TARS = [
     Archive("x.tar", tar_of(LONG), checksummed),
@@ -183,6 +192,7 @@ TARS = [
     Archive("x.tar", tar_of(SMALL, tarfile.USTAR_FORMAT), checksummed),
     Archive("x.tar", tar_of(SAMPLES), checksummed),
     Archive("x.tar", _sparse_tar(), checksummed),
+    Archive("x.tar", _commented_tar(), checksummed),
     Archive("x.tar", _SPARSE_PAX, checksummed),
     Archive("unnamed", tar_of(SMALL), checksummed),
     Archive("x.tar.gz", tar_of(SAMPLES), lambda data: _gzip(checksummed(data))),
