@@ -26,7 +26,7 @@ RATIO, SMALL = 200, 16 << 20
 takes a large image of one color, stored as BMP, PPM or plain TIFF, to come near (deflate ends at 1032)."""
 
 MEMBERS = 1 << 22
-"""No archive that costs few bytes a member has more images: their names alone take a gigabyte."""
+"""No zip or compressed tar has more: names of so many take half a gigabyte, a zip's directory some three."""
 
 
 def too_large(size: int, packed: int | None = None, what: str = "member") -> Failure | None:
