@@ -22,6 +22,9 @@ lint: $(VENV)/.dev
 heavy: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m heavy
 
+soak: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -m soak
+
 $(VENV)/bin/pip:
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14) and "nightscore needs Python 3.10 to 3.13; say which with: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)

@@ -277,6 +277,18 @@ class TestDamage:
         assert time.monotonic() - started < 2
         assert messages_in(path) == ["not an IDX file of images: its header is wrong"]
 
+    def test_images_that_inflate_too_far_are_failed_rows_and_fill_no_memory(self, tmp_path: Path) -> None:
+        path = tmp_path / PACKED
+        with gzip.open(path, "wb") as file:
+            file.write(images_file([], n=2, height=10_000, width=10_000))
+            for _ in range(200):
+                file.write(bytes(1_000_000))
+        tracemalloc.start()
+        assert codes_in(path) == ["RESOURCE_EXHAUSTED"] * 2
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        tracemalloc.stop()
+        assert "no image inflates more than 200-fold" in messages_in(path)[0]
+
     @pytest.mark.parametrize("n", [0xFFFFFFFF, 0x01000005, idx.MISSING + 5])
     def test_a_header_that_claims_far_too_many_images_costs_one_failed_row(self, tmp_path: Path, n: int) -> None:
         images = pixels_of(5)

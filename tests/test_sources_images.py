@@ -8,6 +8,7 @@ import os
 import random
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -23,6 +24,7 @@ from pipeline.model_dir import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.run import Run
 from pipeline.sources import images
+from pipeline.sources.container import LONGEST
 from pipeline.storage import StoredObject
 from pipeline.units import UNIT_BYTES, WorkUnit
 
@@ -300,3 +302,18 @@ class TestPicking:
 )
 def test_an_image_is_known_by_its_first_bytes(head: bytes, known: bool) -> None:
     assert images.is_image(head) == known
+
+
+def test_a_file_larger_than_any_image_is_a_failed_row_and_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"a")
+    with (tmp_path / "b.png").open("wb") as file:
+        file.truncate(LONGEST + 1)
+    (unit, other) = cut(storage.list_objects(str(tmp_path)), 5)
+    tracemalloc.start()
+    (first,), (second,) = images.read(unit, RUN), images.read(other, RUN)
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
+    assert list(first.encoded) == [b"a"]
+    assert list(second.encoded) == [b""]
+    assert second.images.failures[0].code == "RESOURCE_EXHAUSTED"
+    assert second.images.failures[0].message == "file of 536,870,913 bytes is larger than 536,870,912"

@@ -25,6 +25,7 @@ from pipeline.model_dir import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.run import Run
 from pipeline.sources import images, manifest
+from pipeline.storage import local
 
 SPEC = ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "f00")
 Label = int | str | None
@@ -237,6 +238,28 @@ def test_missing_files_are_failed_rows_and_files_named_twice_are_planned_once(fo
     assert batch.images.failures[0].message == "there is no such file"
     assert list(batch.images.label_names) == ["dog", "dog", None, "dog"]
     assert list(batch.encoded) == [b"", b"0", b"1", b""]
+
+
+def test_names_with_wildcards_are_names_and_nothing_is_searched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["a[1].png", "**/x.png", "/**/missing.png", "sub/*.png", "?.png", "sub*"]
+    (folder / "a[1].png").write_bytes(b"a")
+    (folder / "?.png").write_bytes(b"b")
+    (folder / "sub*").mkdir()
+    (folder / "m.txt").write_text("\n".join(names))
+    monkeypatch.setattr(local.Glob, "enter", lambda *_: pytest.fail("a folder is searched"))
+    (unit,) = plan.plan_units(run(folder / "m.txt"), Counter())
+    (batch,) = sources.read(unit, run(folder / "m.txt"))
+    assert list(batch.encoded) == [b"a", b"", b"", b"", b"b", b""]
+    assert {failure.code for failure in batch.images.failures.values()} == {"NOT_FOUND"}
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_regular_file_is_a_failed_row_and_nothing_waits(folder: Path, kind: str) -> None:
+    os.mkfifo(folder / "p.png")
+    (folder / "m.txt").write_text({"pipe": "p.png", "device": "/dev/zero", "folder": "sub"}[kind])
+    (unit,) = plan.plan_units(run(folder / "m.txt"), Counter())
+    (batch,) = sources.read(unit, run(folder / "m.txt"))
+    assert batch.images.failures[0].code == "NOT_FOUND"
 
 
 def test_a_manifest_may_only_be_named(folder: Path) -> None:

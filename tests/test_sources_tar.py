@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import itertools
@@ -28,7 +29,7 @@ from pipeline.batches import Code
 from pipeline.model_dir import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.run import Run
-from pipeline.sources import container, tar
+from pipeline.sources import container, tar, tar_entries
 from pipeline.storage.local import LocalStore
 from pipeline.units import WorkUnit
 
@@ -543,7 +544,7 @@ class TestDamage:
                 assert [(row[0], row[4]) for row in rows] == [("a.png", None), ("big.png", code), ("", "DATA_LOSS")]
             assert sum(unit.bytes for unit in units_of(tmp_path / "x.tar", 1)) <= (tmp_path / "x.tar").stat().st_size
 
-    def test_a_member_of_more_than_a_gibibyte_costs_that_member_alone(self, tmp_path: Path) -> None:
+    def test_a_member_larger_than_any_image_costs_that_member_alone(self, tmp_path: Path) -> None:
         member = tarfile.TarInfo("big.png")
         member.size = 5 << 28
         with (tmp_path / "x.tar").open("wb") as file:
@@ -552,6 +553,106 @@ class TestDamage:
             file.write(python_tar(SMALL))
         rows = rows_in(tmp_path / "x.tar")
         assert [row[4] for row in rows] == ["RESOURCE_EXHAUSTED", None, None, None]
+
+    @pytest.mark.parametrize("size", [100 << 20, 600 << 20])
+    @pytest.mark.parametrize("compression", ["gz", "bz2"])
+    def test_a_member_that_inflates_too_far_is_a_failed_row_and_fills_no_memory(
+        self, tmp_path: Path, compression: str, size: int
+    ) -> None:
+        """What follows it in a gzip file is found; bzip2 could make terabytes of it, and is not followed to its end."""
+        opener: Any = {"gz": gzip.open, "bz2": bz2.open}[compression]
+        bomb = tarfile.TarInfo("bomb.png")
+        bomb.size = size
+        path = tmp_path / f"x.tar.{compression}"
+        with opener(path, "wb") as file:
+            file.write(python_tar(SMALL[:1])[:-1024] + bomb.tobuf())
+            for _ in range(size >> 20):
+                file.write(bytes(1 << 20))
+            file.write(python_tar(SMALL[2:3]))
+        units = units_of(path)
+        tracemalloc.start()
+        rows = rows_of(path, units)
+        assert tracemalloc.get_traced_memory()[1] < 80 << 20
+        tracemalloc.stop()
+        codes = [(row[0], row[4]) for row in rows]
+        assert codes[:2] == [("a.png", None), ("bomb.png", "RESOURCE_EXHAUSTED")]
+        assert codes[2:] == ([("b.png", None)] if compression == "gz" else [("", "RESOURCE_EXHAUSTED")])
+
+    def test_a_compressed_archive_of_too_many_members_ends_in_a_failed_row(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tar_entries, "MEMBERS", 100)
+        members = [(f"{i}.png", b"") for i in range(101)]
+        (tmp_path / "x.tar.gz").write_bytes(python_tar(members, compression="gz"))
+        rows = rows_in(tmp_path / "x.tar.gz")
+        assert [row[4] for row in rows] == [None] * 100 + ["RESOURCE_EXHAUSTED"]
+        assert "more than 100 members; make several archives" in messages_in(tmp_path / "x.tar.gz")[0]
+        (tmp_path / "x.tar").write_bytes(python_tar(members))
+        assert [row[4] for row in rows_in(tmp_path / "x.tar")] == [None] * 101
+        (tmp_path / "x.tar.gz").write_bytes(python_tar(members[:100], compression="gz"))
+        assert [row[4] for row in rows_in(tmp_path / "x.tar.gz")] == [None] * 100
+
+    def test_twenty_thousand_members_out_of_nothing_take_little_memory(self, tmp_path: Path) -> None:
+        with gzip.open(tmp_path / "x.tar.gz", "wb") as file:
+            for _ in range(20):
+                file.write(tarfile.TarInfo("x.png").tobuf() * 1_000)
+            file.write(bytes(1024))
+        assert (tmp_path / "x.tar.gz").stat().st_size < 1 << 18
+        (unit,) = units_of(tmp_path / "x.tar.gz")
+        tracemalloc.start()
+        assert sum(len(batch.encoded) for batch in sources.read(unit, RUN)) == 20_000
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+        tracemalloc.stop()
+
+    def test_a_sparse_member_that_is_nearly_all_holes_is_a_failed_row(self, tmp_path: Path) -> None:
+        (tmp_path / "files").mkdir()
+        for name, size in (("a.png", 400 << 20), ("b.png", 3 << 20)):
+            with (tmp_path / "files" / name).open("wb") as file:
+                file.write(b"x")
+                file.truncate(size)
+        for form in ("gnu", "pax"):
+            path = gnu_tar(tmp_path, "--sparse", f"--format={form}")
+            tracemalloc.start()
+            assert [(len(row[1]), row[4]) for row in rows_in(path)] == [(0, "RESOURCE_EXHAUSTED"), (3 << 20, None)]
+            assert tracemalloc.get_traced_memory()[1] < 16 << 20
+            tracemalloc.stop()
+
+    @pytest.mark.parametrize("compression", ["", "gz"])
+    def test_images_of_one_sample_are_not_all_kept_where_they_are_large(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str
+    ) -> None:
+        monkeypatch.setattr(tar, "UNIT_BYTES", 4 << 20)
+        members = [(f"1.{i}.png", bytes(3 << 20)) for i in range(31)] + [("1.cls", b"1")]
+        path = tmp_path / f"x.tar.{compression}".rstrip(".")
+        path.write_bytes(python_tar(members, compression=compression))
+        units = units_of(path, 1)
+        tracemalloc.start()
+        labels = []
+        for unit in units:
+            for batch in sources.read(unit, RUN):
+                labels += batch.images.label_names
+                del batch
+        assert tracemalloc.get_traced_memory()[1] < 80 << 20
+        tracemalloc.stop()
+        assert labels == [None] * 30 + ["dog"]
+
+    @pytest.mark.parametrize(
+        "said", ["comment=x", "path=y.png", "size=5", "size=1024", "GNU.sparse.size=9", "{i:07}=x"]
+    )
+    def test_defaults_for_all_members_are_dropped_wherever_it_is_entered(self, tmp_path: Path, said: str) -> None:
+        """Otherwise a unit would find other members than its plan, and each member would have a copy of them all."""
+        data = b""
+        for i in range(30):
+            lines = (said.format(i=100 * i + j) for j in range(100))
+            records = "".join(f"{len(line) + 4} {line}\n" for line in lines).encode()
+            defaults = tarfile.TarInfo("defaults")
+            defaults.size, defaults.type = len(records), tarfile.XGLTYPE
+            data += defaults.tobuf() + records.ljust(-(-len(records) // 512) * 512, b"\0")
+            data += python_tar([(f"{i:02}.png", b"x")], tarfile.USTAR_FORMAT)[:-1024]
+        (tmp_path / "x.tar").write_bytes(data + bytes(1024))
+        for unit_images in (1, 7, 2048):
+            rows = rows_in(tmp_path / "x.tar", unit_images)
+            assert [(row[0], row[1], row[4]) for row in rows] == [(f"{i:02}.png", b"x", None) for i in range(30)]
 
     @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
     @pytest.mark.parametrize("size", [-512, -5_120, -1, 1 << 40, 3 << 20])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +21,7 @@ from pipeline.model_dir import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.run import Run
 from pipeline.sources import container, tfrecord
+from pipeline.sources.container import LONGEST
 from pipeline.storage.local import LocalStore
 from pipeline.units import UNIT_BYTES, WorkUnit
 
@@ -190,7 +193,7 @@ class TestUnits:
         assert [unit.images for unit in units] == [2, 2]
         assert all(unit.bytes <= UNIT_BYTES for unit in units)
 
-    def test_of_a_record_of_more_than_a_gibibyte_cost_that_record_alone(self, tmp_path: Path) -> None:
+    def test_of_a_record_larger_than_any_image_cost_that_record_alone(self, tmp_path: Path) -> None:
         path = write(tmp_path / "x.tfrecord", [image(0)])
         frame = path.read_bytes()
         with path.open("r+b") as file:
@@ -198,7 +201,7 @@ class TestUnits:
             file.write(frame_header(5 << 28))
             file.seek((5 << 28) + 4, os.SEEK_CUR)
             file.write(frame)
-        assert codes_of(assert_planned_as_read(path, 2048)) == [None, "DATA_LOSS", None]
+        assert codes_of(assert_planned_as_read(path, 2048)) == [None, "RESOURCE_EXHAUSTED", None]
 
     def test_of_long_records_are_cut_without_reading_the_records(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -355,6 +358,25 @@ class TestDamage:
             assert found[-1][4] == "DATA_LOSS", end
             kept.add(len(found) - 1)
         assert kept >= {0, 3}
+
+    @pytest.mark.parametrize("size", [100 << 20, 600 << 20])
+    def test_a_record_that_inflates_too_far_costs_that_record_and_fills_no_memory(
+        self, tmp_path: Path, size: int
+    ) -> None:
+        good = write(tmp_path / "x.tfrecord", [image(0)]).read_bytes()
+        with gzip.open(tmp_path / "x.tfrecord.gz", "wb") as file:
+            file.write(good + frame_header(size))
+            for _ in range(size >> 20):
+                file.write(bytes(1 << 20))
+            file.write(bytes(4) + good)
+        units = units_of(tmp_path / "x.tfrecord.gz")
+        tracemalloc.start()
+        batches = batches_of(units)
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+        tracemalloc.stop()
+        assert codes_of(rows_of(units)) == [None, "RESOURCE_EXHAUSTED", None]
+        text = batches[0].images.failures[1].message
+        assert text.endswith("no image inflates more than 200-fold" if size < LONGEST else "larger than 536,870,912")
 
     def test_a_mutated_gzip_file_never_gives_an_image_that_was_not_there(self, tmp_path: Path) -> None:
         path = write(tmp_path / "x.tfrecord.gz", [image(i, 40) for i in range(5)], "GZIP")

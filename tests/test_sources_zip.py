@@ -28,6 +28,7 @@ from pipeline.model_dir import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.run import Run
 from pipeline.sources import container
+from pipeline.sources import zip as zip_source
 from pipeline.storage.local import LocalStore
 from pipeline.units import WorkUnit
 
@@ -265,6 +266,33 @@ SMALL = [("a.png", b"A" * 300), ("b.png", bytes(range(200))), ("c.png", b"C")]
 SMALL_ROWS: list[Row] = [(name, data, None, None, None) for name, data in SMALL]
 
 
+def overlapping(size: int, n: int, quoted: bool) -> bytes:
+    """Return a zip bomb of n members of at least `size` zeros each that share their bytes.
+
+    Quoted is David Fifield's way (https://www.bamsoftware.com/hacks/zipbomb/): a member starts with a block of deflate
+    that is not compressed and holds the next member's header, and goes on with that member's content.
+    """
+    deflate = zlib.compressobj(9, wbits=-15)
+    content, crc = bytes(size), zlib.crc32(bytes(size))
+    body = deflate.compress(content) + deflate.flush()
+    data, entries = b"", []
+    for i in reversed(range(n)):
+        name = b"%05d.png" % i
+        if data and quoted:
+            quote, content = data[: -len(body)], data[: -len(body)] + content
+            body = b"\0" + struct.pack("<HH", len(quote), len(quote) ^ 0xFFFF) + data
+            crc = zlib.crc32(content)
+        sizes = (crc, len(body), len(content), len(name), 0)
+        if not data or quoted:
+            data = struct.pack("<IHHHIIIIHH", 0x04034B50, 20, 0, 8, 0, *sizes) + name + body
+        entries.append((name, sizes, len(data)))
+    directory = b"".join(
+        struct.pack("<IHHHHIIIIHHHHHII", 0x02014B50, 20, 20, 0, 8, 0, *sizes, 0, 0, 0, 0, len(data) - behind) + name
+        for name, sizes, behind in reversed(entries)
+    )
+    return data + directory + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, n, n, len(directory), len(data), 0)
+
+
 @pytest.fixture(params=[zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def small(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, bytes]:
     """A small archive, and its bytes."""
@@ -346,10 +374,76 @@ class TestDamage:
         path.write_bytes(data)
         units = units_of(path, 1)
         tracemalloc.start()
-        assert [row[4] for row in rows_of(path, units[:2])] == ["DATA_LOSS", "RESOURCE_EXHAUSTED"]
+        assert [row[4] for row in rows_of(path, units)] == ["DATA_LOSS", "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED"]
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
         tracemalloc.stop()
-        assert [len(row[1]) for row in rows_of(path, units[2:])] == [100 << 20]
+        assert messages_in(path)[1:] == [
+            "member of 4,294,967,280 bytes is larger than 536,870,912",
+            "member inflates 1,028-fold to 104,857,600 bytes; no image inflates more than 200-fold",
+        ]
+
+    @pytest.mark.parametrize("size", [1 << 20, 16 << 20])
+    def test_an_image_of_one_color_is_no_bomb(self, tmp_path: Path, size: int) -> None:
+        path = python_zip(tmp_path / "x.zip", [("a.bmp", bytes(size))], zipfile.ZIP_DEFLATED)
+        assert [len(row[1]) for row in rows_in(path)] == [size]
+
+    @pytest.mark.parametrize("quoted", [True, False])
+    def test_members_that_overlap_are_failed_rows_but_the_last(self, tmp_path: Path, quoted: bool) -> None:
+        """200 members of 1 MB that each quote the headers behind them; 5,000 of 15 MB that all are the same."""
+        path = tmp_path / "x.zip"
+        path.write_bytes(overlapping(1 << 20, 200, quoted) if quoted else overlapping(15 << 20, 5_000, quoted))
+        started = time.monotonic()
+        tracemalloc.start()
+        codes = [row[4] for row in rows_in(path)]
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+        tracemalloc.stop()
+        assert time.monotonic() - started < 20
+        assert codes == ["DATA_LOSS"] * (len(codes) - 1) + [None]
+        assert "member goes on into the next one" in messages_in(path)[0]
+
+    def test_archives_in_an_archive_are_counted_and_not_opened(self, tmp_path: Path) -> None:
+        inner = python_zip(tmp_path / "in.zip", SMALL).read_bytes()
+        path = python_zip(tmp_path / "x.zip", [("in.zip", inner), ("in.tar.gz", b""), ("a.png", b"a")])
+        skipped: Counter[str] = Counter()
+        assert contents(rows_of(path, units_of(path, 5, skipped))) == {"a.png": b"a"}
+        assert skipped == {"other files": 2}
+
+    def test_a_directory_of_too_many_members_is_refused_before_it_is_parsed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = python_zip(tmp_path / "x.zip", [(f"{i}.png", b"") for i in range(3_000)])
+        monkeypatch.setattr(zip_source, "MEMBERS", 3_000)
+        assert [row[4] for row in rows_in(path)] == [None] * 3_000
+        monkeypatch.setattr(zip_source, "MEMBERS", 2_999)
+        tracemalloc.start()
+        assert [(row[0], row[4]) for row in rows_in(path)] == [("", "RESOURCE_EXHAUSTED")]
+        assert tracemalloc.get_traced_memory()[1] < 2 << 20
+        tracemalloc.stop()
+        text = "zip archive cannot be read: it has more than 2,999 members; make several archives of it"
+        assert messages_in(path) == [text]
+
+    def test_a_directory_larger_than_any_is_refused_before_it_is_read(self, tmp_path: Path) -> None:
+        """A gigabyte of holes stands where the directory should."""
+        path, size = tmp_path / "x.zip", 1 << 30
+        with path.open("wb") as file:
+            file.write(b"PK\3\4")
+            file.seek(size)
+            file.write(struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 1, 1, size - 4, 4, 0))
+        tracemalloc.start()
+        assert [row[4] for row in rows_in(path)] == ["RESOURCE_EXHAUSTED"]
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+        tracemalloc.stop()
+
+    @pytest.mark.parametrize("claimed", [0, 1, 4, 60_000, 65_535])
+    def test_a_directory_that_counts_wrong_has_its_members_and_a_failed_row(self, tmp_path: Path, claimed: int) -> None:
+        path = python_zip(tmp_path / "x.zip", SMALL)
+        data = bytearray(path.read_bytes())
+        struct.pack_into("<HH", data, len(data) - 14, claimed, claimed)
+        path.write_bytes(data)
+        tracemalloc.start()
+        assert rows_in(path) == [*SMALL_ROWS, LOST]
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+        tracemalloc.stop()
 
     def test_a_directory_that_claims_what_is_not_there_makes_failed_rows(self, tmp_path: Path) -> None:
         path = python_zip(tmp_path / "x.zip", [("a.png", b"a" * 99), ("b.png", b"b")])

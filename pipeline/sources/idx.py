@@ -19,7 +19,7 @@ import zlib
 from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any, NamedTuple
 
 from pipeline.batches import EncodedBatch, Failure
@@ -35,6 +35,7 @@ from pipeline.sources.container import (
     cut_container,
     guarded,
     open_unit,
+    too_large,
 )
 from pipeline.storage import StoredFile, StoredObject, key_of, stat, store_of
 from pipeline.units import WorkUnit
@@ -177,7 +178,12 @@ def _images(unit: WorkUnit) -> Iterator[Image]:
         return
     last = shape.rows if unit.images is None else unit.first + unit.images
     labels = _labels(unit, last - unit.first)
-    for number, data in enumerate(_pixels(file, shape, unit.first, last), unit.first):
+    pixels: Iterator[bytes | Failure] = _pixels(file, shape, unit.first, last)
+    packed = unit.sizes[0] // shape.rows if isinstance(file, gzip.GzipFile) else None
+    refused = too_large(shape.pixels, packed, "image")
+    if refused is not None:
+        pixels = repeat(refused, last - unit.first)
+    for number, data in enumerate(pixels, unit.first):
         label = labels[number - unit.first] if number - unit.first < len(labels) else None
         yield Image(f"{location}#{number}", data, label, folder)
 

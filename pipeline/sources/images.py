@@ -11,6 +11,7 @@ from pipeline.concurrency import ahead, pools
 from pipeline.errors import ChangedError
 from pipeline.labels import folder_of
 from pipeline.run import Run
+from pipeline.sources.container import too_large
 from pipeline.storage import Store, StoredObject, key_of, store_of
 from pipeline.units import UNIT_BYTES, WorkUnit
 
@@ -96,8 +97,8 @@ def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
     rule = run.label_rule
 
     def fetch(piece: slice) -> EncodedBatch:
-        locations, versions = unit.locations[piece], unit.versions[piece]
-        encoded, failures = _fetch(store, locations, versions)
+        locations = unit.locations[piece]
+        encoded, failures = _fetch(store, locations, unit.sizes[piece], unit.versions[piece])
         keys = [key_of(location) for location in locations]
         folders = [folder_of(location) for location in locations]
         own = unit.index["label"][piece] if "label" in unit.index else [None] * len(keys)
@@ -117,14 +118,17 @@ def _pieces(unit: WorkUnit) -> Iterator[slice]:
 
 
 def _fetch(
-    store: Store, locations: tuple[str, ...], versions: tuple[int, ...]
+    store: Store, locations: tuple[str, ...], sizes: tuple[int, ...], versions: tuple[int, ...]
 ) -> tuple[list[bytes], dict[int, Failure]]:
     encoded: list[bytes] = []
     failures: dict[int, Failure] = {}
-    for i, (location, version) in enumerate(zip(locations, versions, strict=True)):
+    for i, (location, size, version) in enumerate(zip(locations, sizes, versions, strict=True)):
         try:
-            encoded.append(store.read(location, version=version))
-            continue
+            failure = too_large(size, what="file")
+            if failure is None:
+                encoded.append(store.read(location, version=version))
+                continue
+            failures[i] = failure
         except FileNotFoundError:
             text = "there is no such file" if version == MISSING else "removed after it was planned"
             failures[i] = Failure("read", "NOT_FOUND", text)

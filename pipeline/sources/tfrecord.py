@@ -26,7 +26,6 @@ from pipeline.labels import as_label, folder_of
 from pipeline.run import Run
 from pipeline.sources.container import (
     BLOCK,
-    LONGEST,
     Image,
     Piece,
     batched,
@@ -34,8 +33,10 @@ from pipeline.sources.container import (
     cut_container,
     guarded,
     open_unit,
+    too_large,
 )
 from pipeline.sources.example import parse_example
+from pipeline.sources.inflate import BombError, Inflated
 from pipeline.storage import StoredObject, key_of
 from pipeline.units import WorkUnit
 
@@ -168,33 +169,49 @@ def _first(features: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 
 def _records(unit: WorkUnit) -> Iterator[bytes | Failure]:
     """Yield each record's data; a broken frame fails the rest of the file."""
-    stored: Any = io.BufferedReader(open_unit(unit, *unit.span), BLOCK)
-    stream: Any = stored
-    if unit.span[0] == 0 and _is_gzip(stored.peek(_HEADER.size)):
-        stream = gzip.GzipFile(fileobj=stored)
+    stream: Any = io.BufferedReader(open_unit(unit, *unit.span), BLOCK)
+    if unit.span[0] == 0 and _is_gzip(stream.peek(_HEADER.size)):
+        stream = Inflated(stream)
     number, offset = unit.first, unit.span[0]
     while True:
         try:
             header = stream.read(_HEADER.size)
             length = _length(header)
-            data = b"" if length is None or length > LONGEST else stream.read(length + 4)
-        except _BROKEN as error:
+            data = b"" if length is None else _data(stream, length)
+        except (*_BROKEN, BombError) as error:
             yield Failure("read", "DATA_LOSS", f"gzip stream is damaged at record {number}: {error}; the rest is lost")
             return
         if not header:
             return
-        if length is None or len(data) < length + 4:
-            what = "is cut short"
-            if length is None and len(header) == _HEADER.size:
-                what = "has a wrong length checksum"
-            elif length is not None and length > LONGEST:
-                what = f"is of {length:,} bytes, more than {LONGEST:,}"
+        if length is None or (isinstance(data, bytes) and len(data) < length + 4):
+            short = length is not None or len(header) < _HEADER.size
+            what = "is cut short" if short else "has a wrong length checksum"
             yield Failure("read", "DATA_LOSS", f"record {number} at byte {offset} {what}; the rest of the file is lost")
             return
-        record, (crc,) = data[:length], _CRC.unpack_from(data, length)
-        good = crc == _masked(record)
-        yield record if good else Failure("read", "DATA_LOSS", f"checksum of record {number} at byte {offset} is wrong")
+        yield data if isinstance(data, Failure) else _checked(data, number, offset)
         number, offset = number + 1, offset + length + _FRAME
+
+
+def _data(stream: Any, length: int) -> bytes | Failure:
+    """Return a record with its checksum behind it; one that is no image is passed over."""
+    end = stream.tell() + length + 4
+    failure = too_large(length, what="record")
+    if failure is None:
+        try:
+            data: bytes = stream.read(length + 4)
+            return data
+        except BombError as error:
+            failure = Failure("read", "RESOURCE_EXHAUSTED", f"record inflates too far: {error}")
+    stream.seek(end)
+    return failure
+
+
+def _checked(data: bytes, number: int, offset: int) -> bytes | Failure:
+    """Return a record without the checksum behind it, if that is right."""
+    record, (crc,) = data[:-4], _CRC.unpack_from(data, len(data) - 4)
+    if crc == _masked(record):
+        return record
+    return Failure("read", "DATA_LOSS", f"checksum of record {number} at byte {offset} is wrong")
 
 
 def shortened(unit: WorkUnit, n: int) -> WorkUnit:

@@ -15,7 +15,7 @@ import zlib
 from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import IO, Any
 
 from pipeline.batches import EncodedBatch, Failure
@@ -24,6 +24,7 @@ from pipeline.run import Run
 from pipeline.sources.container import (
     BLOCK,
     LONGEST,
+    MEMBERS,
     Image,
     Names,
     Piece,
@@ -32,6 +33,7 @@ from pipeline.sources.container import (
     cut_container,
     guarded,
     open_unit,
+    too_large,
 )
 from pipeline.sources.names import is_image_name, is_junk_name
 from pipeline.storage import StoredObject, key_of
@@ -39,7 +41,7 @@ from pipeline.units import WorkUnit
 
 NAME = "zip"
 SUFFIXES = (".zip",)
-COLUMNS = ("name", "folder", "offset", "packed", "size", "crc", "method", "encrypted")
+COLUMNS = ("name", "folder", "offset", "packed", "size", "crc", "method", "flaw")
 
 _HEADER = struct.Struct("<4s22xHH")
 """A local file header: signature, 22 bytes that the directory repeats, length of the name, length of the extra."""
@@ -49,6 +51,12 @@ _UTF8 = 1 << 11
 
 _ENTRY = 46
 """Bytes of a member's entry in the directory, without its name, extra and comment."""
+
+_SIGNATURE = b"PK\1\2"
+"""How such an entry starts."""
+
+_ENCRYPTED, _OVERLAPS = 1, 2
+"""Why a member is not read, as its flaw says."""
 
 _UNIX = 3
 """The system that made a member, as its directory says."""
@@ -73,24 +81,44 @@ def index(found: StoredObject, unit_images: int, skipped: Counter[str]) -> Itera
         yield replace(unit, index={name: column[mine] for name, column in columns.items()})
 
 
+class _TooManyError(Exception):
+    """A directory of more members than an archive of images has."""
+
+
+class _Directory(io.BufferedReader):
+    """What zipfile reads a directory from: refuses one that would fill the memory before it is parsed."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return bytes; zipfile reads a directory at once."""
+        if size is not None and size > LONGEST:
+            raise _TooManyError(f"its directory of {size:,} bytes is larger than {LONGEST:,}")
+        data = super().read(size)
+        if len(data) > _ENTRY * MEMBERS and data.count(_SIGNATURE) > MEMBERS:
+            raise _TooManyError(f"it has more than {MEMBERS:,} members; make several archives of it")
+        return data
+
+
 def _columns(whole: WorkUnit, skipped: Counter[str]) -> dict[str, tuple[Any, ...]]:
     """Return what the directory says of an archive's images, in the order of their bytes; or "damage": why not."""
     file = open_unit(whole)
     file.read(1)  # raises if it is gone or forbidden: zipfile would say that it is no archive
     try:
-        with zipfile.ZipFile(io.BufferedReader(file, BLOCK)) as archive:
+        with zipfile.ZipFile(_Directory(file, BLOCK)) as archive:
             members = sorted(archive.infolist(), key=lambda member: member.header_offset)
             end = _end_of_loss(archive)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error, EOFError) as error:
-        return {"damage": (str(error) or "no directory",)}
+        return {"damage": ("DATA_LOSS", str(error) or "no directory")}
+    except _TooManyError as error:
+        return {"damage": ("RESOURCE_EXHAUSTED", str(error))}
     names = Names()
     rows = []
-    for member in members:
+    for member, follower in zip_longest(members, members[1:]):
         name = _name(member)
         if name.endswith("/") or stat.S_ISLNK(member.external_attr >> 16):
             skipped["links, folders and devices in archives"] += 1
         elif is_image_name(name):
-            rows.append(_row(names.unique(name), folder_of(f"/{name}"), member))
+            overlaps = follower is not None and _end_of(member) > follower.header_offset
+            rows.append(_row(names.unique(name), folder_of(f"/{name}"), member, overlaps))
         else:
             skipped["junk" if is_junk_name(name) else "other files"] += 1
     if end is not None:
@@ -129,7 +157,12 @@ def _name(member: zipfile.ZipInfo) -> str:
     return name.partition("\0")[0]
 
 
-def _row(name: str, folder: str, member: zipfile.ZipInfo) -> tuple[Any, ...]:
+def _end_of(member: zipfile.ZipInfo) -> int:
+    """Return the byte before which a member does not end; how long its own header is, only that header says."""
+    return member.header_offset + _HEADER.size + member.compress_size
+
+
+def _row(name: str, folder: str, member: zipfile.ZipInfo, overlaps: bool) -> tuple[Any, ...]:
     return (
         name,
         folder,
@@ -138,7 +171,7 @@ def _row(name: str, folder: str, member: zipfile.ZipInfo) -> tuple[Any, ...]:
         member.file_size,
         member.CRC,
         member.compress_type,
-        member.flag_bits & 1,
+        _OVERLAPS if overlaps else member.flag_bits & _ENCRYPTED,
     )
 
 
@@ -151,8 +184,8 @@ def _images(unit: WorkUnit) -> Iterator[Image]:
     archive = key_of(unit.locations[0])
     columns = unit.index or _columns(unit, Counter())  # an archive that could not be read when it was planned
     if "damage" in columns:
-        text = f"zip archive cannot be read: {columns['damage'][0]}"
-        yield Image(f"{archive}!", Failure("read", "DATA_LOSS", text), None, "")
+        code, text = columns["damage"]
+        yield Image(f"{archive}!", Failure("read", code, f"zip archive cannot be read: {text}"), None, "")
         return
     file: Any = io.BufferedReader(open_unit(unit), BLOCK)
     for name, folder, *entry in zip(*(columns[column] for column in COLUMNS), strict=True):
@@ -161,18 +194,23 @@ def _images(unit: WorkUnit) -> Iterator[Image]:
         yield Image(f"{archive}!{key_of(name)}", data, None, folder)
 
 
-def _content(
-    file: IO[bytes], offset: int, packed: int, size: int, crc: int, method: int, encrypted: int
-) -> bytes | Failure:
-    """Return a member's bytes, or why there are none."""
-    if encrypted:
+def _refused(packed: int, size: int, method: int, flaw: int) -> Failure | None:
+    """Return why a member is not read, by what its entry says; None if it is."""
+    if flaw == _ENCRYPTED:
         return Failure("read", "UNIMPLEMENTED", "member is encrypted; decrypt the archive")
+    if flaw == _OVERLAPS:
+        return Failure("read", "DATA_LOSS", "member goes on into the next one, as in a zip bomb; repack the archive")
     if method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return Failure(
-            "read", "UNIMPLEMENTED", f"compression method {method} is neither stored nor deflated; repack it"
-        )
-    if max(size, packed) > LONGEST:
-        return Failure("read", "RESOURCE_EXHAUSTED", f"member of {size:,} bytes is larger than {LONGEST:,}")
+        text = f"compression method {method} is neither stored nor deflated; repack it"
+        return Failure("read", "UNIMPLEMENTED", text)
+    return too_large(max(size, packed), packed)
+
+
+def _content(file: IO[bytes], offset: int, packed: int, size: int, crc: int, method: int, flaw: int) -> bytes | Failure:
+    """Return a member's bytes, or why there are none."""
+    refused = _refused(packed, size, method, flaw)
+    if refused is not None:
+        return refused
     file.seek(max(offset, 0))
     header = file.read(_HEADER.size) if offset >= 0 else b""
     if len(header) < _HEADER.size or not header.startswith(b"PK\3\4"):

@@ -97,6 +97,11 @@ def list_objects(pattern: str) -> Iterator[StoredObject]:
 
 def stat(location: str) -> StoredObject | None:
     """Return what a listing says of one object; None where it is not there, or a folder."""
+    if fixed_prefix(location) != location:
+        try:
+            read(location, 0, 1)
+        except FileNotFoundError:
+            return None  # a listing would go through all that the name matches as a glob
     found = next(iter(list_objects(location)), None)
     return found if found is not None and found.location == location else None
 

@@ -47,9 +47,11 @@ class LocalStore:
     def read(self, location: str, start: int = 0, stop: int | None = None, version: int | None = None) -> bytes:
         """Return bytes [start, stop) of a file whose mtime in ns is still `version`."""
         with _explained(location):
-            fd = os.open(location, os.O_RDONLY)
+            fd = os.open(location, os.O_RDONLY | os.O_NONBLOCK)  # or a pipe without a writer would keep us waiting
             try:
-                size = os.fstat(fd).st_size
+                size, mode = os.fstat(fd).st_size, os.fstat(fd).st_mode
+                if not stat.S_ISREG(mode):
+                    raise FileNotFoundError(errno.ENOENT, "not a regular file", location)
                 end = size if stop is None else min(stop, size)
                 data = os.pread(fd, max(end - start, 0), start)
                 while len(data) < end - start:

@@ -1,0 +1,82 @@
+"""Compressed streams, read no further than images would inflate, in memory that follows what is there.
+
+Knows gzip, bzip2 and xz as files to read from start to end. Must not know what is in them.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+from collections.abc import Callable
+from typing import Any
+
+from pipeline.sources.container import BLOCK, RATIO, SMALL
+
+DEFLATED = 1032
+"""What deflate makes of one byte at most. Others make a thousand times as many, of which no end would be seen."""
+
+_OPENERS: dict[bytes, Callable[[Any], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+
+
+class BombError(Exception):
+    """Bytes that inflate to more than images do."""
+
+
+def is_compressed(head: bytes) -> bool:
+    """Return whether a file that starts so is compressed."""
+    return head.startswith(tuple(_OPENERS))
+
+
+class Inflated:
+    """What a compressed file holds, as a file to be read forward.
+
+    It is a bomb where one read, or all of it, gives more bytes than images do for those that are stored.
+    """
+
+    def __init__(self, stored: io.BufferedReader) -> None:
+        """Open a compressed file at its start."""
+        head = stored.peek(8)
+        self._stream: Any = next(opened for magic, opened in _OPENERS.items() if head.startswith(magic))(stored)
+        self._stored = stored
+
+    def tell(self) -> int:
+        """Return how many bytes were read or passed over."""
+        position: int = self._stream.tell()
+        return position
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, fewer at the end only.
+
+        Raises:
+            BombError: they are too many for what is stored of them; the position is behind those read so far.
+        """
+        start = self._stored.tell()
+        first: bytes = self._stream.read(min(size, BLOCK))
+        self._check()
+        return first if len(first) == size else self._joined(first, size, start)
+
+    def _joined(self, first: bytes, size: int, start: int) -> bytes:
+        data, more = io.BytesIO(), first
+        while more:
+            data.write(more)
+            if data.tell() > SMALL + RATIO * (self._stored.tell() - start):
+                raise BombError(f"it is of {size:,} bytes, and no image inflates more than {RATIO}-fold")
+            more = self._stream.read(min(size - data.tell(), BLOCK))
+            self._check()
+        return data.getvalue()
+
+    def seek(self, position: int) -> int:
+        """Move forward to a position, or to the end if that is before it.
+
+        Raises:
+            BombError: what is passed over is too much for what is stored in all.
+        """
+        while (left := position - self.tell()) > 0 and self._stream.read(min(left, BLOCK)):
+            self._check()
+        return self.tell() if left > 0 else int(self._stream.seek(position))
+
+    def _check(self) -> None:
+        if self.tell() > SMALL + DEFLATED * self._stored.tell():
+            raise BombError(f"it inflates more than {DEFLATED:,}-fold; the rest is not read")
