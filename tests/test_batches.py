@@ -27,7 +27,7 @@ class TestFailure:
         ("text", "message"),
         [
             ("cannot\n  be\tread ", "cannot be read"),
-            ("no file \udcff.png", "no file ?.png"),
+            ("no file \udcff.png", r"no file \udcff.png"),
             ("x" * 300, "x" * 300),
             ("x" * 301, "x" * 297 + "..."),
             ("", ""),
