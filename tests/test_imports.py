@@ -24,6 +24,7 @@ GROUPS = [
     ["score", "canary"],
     ["summarize"],
     ["report"],
+    ["sweep"],
     ["finish"],
     ["transforms"],
     ["job"],
