@@ -6,13 +6,13 @@ DATASET ?= digits
 DATA_DIR ?=
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint heavy clean
+.PHONY: demo test lint heavy soak clean
 
 demo: $(VENV)/.demo
 	$(BIN)/nightscore demo --dataset $(DATASET) $(if $(DATA_DIR),--data_dir "$(DATA_DIR)") --output demo
 
 test: lint
-	$(BIN)/python -m pytest -q -m "not heavy"
+	$(BIN)/python -m pytest -q -m "not heavy and not soak"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -21,6 +21,9 @@ lint: $(VENV)/.dev
 
 heavy: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m heavy
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -m soak
 
 $(VENV)/bin/pip:
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14) and "nightscore needs Python 3.10 to 3.13; say which with: make PYTHON=python3.12")'
