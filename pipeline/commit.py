@@ -1,7 +1,11 @@
 """Nothing lost, nothing twice: a unit's part and its receipt, each created once.
 
 A part that is there stays; who comes second adopts it. The receipt is computed from the part as stored, so that it
-can never contradict it, and its presence is the commit. Must not know how rows come about.
+can never contradict it, and the presence of both is the commit. Must not know how rows come about.
+
+What is damaged is removed part first, receipt last: the receipt alone knows that a part of good form has wrong rows,
+and whoever dies between the two must leave the witness. And only the versions that were seen together are removed,
+never what an attempt that was faster has put in their place.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,16 +22,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage
-from pipeline.errors import DamagedPartError, TransientError
+from pipeline.errors import ChangedError, DamagedPartError, TransientError
 from pipeline.metrics import Metrics, measure
 from pipeline.rows import read_part
 from pipeline.run import Run
+from pipeline.storage import StoredObject
 from pipeline.units import WorkUnit
 
 EXAMPLES = 8
 """Most confident mistakes that a receipt names."""
 
-ATTEMPTS = 3
+ATTEMPTS = 5
 """How often a commit is tried while others remove what it finds."""
 
 FAILURE_EXAMPLES = 3
@@ -117,24 +122,29 @@ def _sealed(text: bytes) -> bytes:
     return text + b', "checksum": "%08x"}\n' % google_crc32c.value(text)
 
 
-_RECEIPT = re.compile(r"/receipts/([0-9a-f]{32})\.json$")
+_UNIT = re.compile(r"[0-9a-f]{32}")
 
 
 def committed(run: Run) -> set[str]:
-    """Return the ids of all units that have a receipt in OUTPUT, by a fresh listing."""
-    listed = (_RECEIPT.search(found.location) for found in storage.list_objects(run.result("receipts")))
-    return {match[1] for match in listed if match}
+    """Return the ids of all units that have a receipt and a part in OUTPUT, by fresh listings."""
+    return _listed(run, "receipts", run.receipt) & _listed(run, "predictions", run.part)
+
+
+def _listed(run: Run, folder: str, location_of: Callable[[str], str]) -> set[str]:
+    found = [stored.location for stored in storage.list_objects(run.result(folder))]
+    units = {match[0]: location for location in found if (match := _UNIT.search(location, len(run.result(folder))))}
+    return {unit for unit, location in units.items() if location == location_of(unit)}
 
 
 def recall(unit: WorkUnit, run: Run) -> Receipt | None:
     """Return the unit's receipt if its part is there as the receipt says; adopt a part without a receipt.
 
-    What is damaged is removed, receipt first, and the unit is to be scored anew: None.
+    What is damaged is removed and the unit is to be scored anew: None.
     """
     try:
-        receipt = Receipt.from_json(storage.read(run.receipt(unit.id)))
+        receipt = _read_receipt(unit, run)
         _check(receipt, unit, run)
-    except FileNotFoundError:
+    except (FileNotFoundError, ChangedError):
         adopted = _adopt(unit, run, Aside())
         return replace(adopted, kept=adopted.rows, input=unit.input) if adopted else None
     except DamagedPartError:
@@ -152,27 +162,58 @@ def commit(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
     """
     receipt = receipt_of(unit, part, run, aside)
     for _ in range(ATTEMPTS):
-        stored = _store(receipt, run) if storage.create(run.part(unit.id), part) else _adopt(unit, run, aside)
+        discard(unit, run)  # no part comes to lie beside a receipt that somebody may be about to remove
+        stored = _store(receipt, unit, run) if storage.create(run.part(unit.id), part) else _adopt(unit, run, aside)
         if stored is not None:
             return replace(stored, input=unit.input)
     raise TransientError(f"part of unit {unit.id} is removed by another run into {run.output}")
 
 
 def discard(unit: WorkUnit, run: Run) -> None:
-    """Remove a unit's receipt, then its part."""
-    storage.delete(run.receipt(unit.id))
+    """Remove a unit's part and its receipt, in this order, unless they fit; a receipt alone goes, a part alone not.
+
+    Raises:
+        TransientError: others change them all the time.
+    """
+    for _ in range(ATTEMPTS):
+        receipt = storage.stat(run.receipt(unit.id))
+        if receipt is None:
+            return
+        part = storage.stat(run.part(unit.id))
+        if part is None:
+            storage.delete(receipt.location, receipt.version)
+            return
+        try:
+            if _read_receipt(unit, run, receipt.version).crc32c == _crc32c(part):
+                return
+        except DamagedPartError:
+            pass
+        except (FileNotFoundError, ChangedError):
+            continue
+        if storage.stat(receipt.location) == receipt:  # it lay beside this part, not beside one before or after
+            storage.delete(part.location, part.version)  # once it is gone, the receipt is alone
+    raise TransientError(f"results of unit {unit.id} are changed by other runs into {run.output} again and again")
+
+
+def withdraw(unit: WorkUnit, run: Run) -> None:
+    """Remove a unit's part and its receipt although they fit: it is to be scored anew."""
     storage.delete(run.part(unit.id))
+    discard(unit, run)
 
 
 def _adopt(unit: WorkUnit, run: Run, aside: Aside) -> Receipt | None:
-    """Return the receipt of the part that is there; None, and nothing left, where it is missing or damaged."""
+    """Return the receipt of the part that is there; None where it is missing, or damaged and therefore removed."""
+    part = storage.stat(run.part(unit.id))
+    if part is None:
+        return None
     try:
-        return _store(receipt_of(unit, storage.read(run.part(unit.id)), run, aside), run)
-    except FileNotFoundError:
+        receipt = receipt_of(unit, storage.read(part.location, version=part.version), run, aside)
+    except (FileNotFoundError, ChangedError):
         return None
     except DamagedPartError:
-        discard(unit, run)
+        storage.delete(part.location, part.version)
         return None
+    return _store(receipt, unit, run)
 
 
 def receipt_of(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
@@ -196,33 +237,47 @@ def receipt_of(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
     )
 
 
-def _store(receipt: Receipt, run: Run) -> Receipt | None:
-    """Create a receipt and return the one that is there then; None if it is removed meanwhile, or damaged."""
-    location = run.receipt(receipt.unit)
-    if storage.create(location, receipt.to_json()):
-        return receipt
+def _store(receipt: Receipt, unit: WorkUnit, run: Run) -> Receipt | None:
+    """Create a receipt and return the one that is there then, beside its part; None if they are not both there."""
+    there = receipt
     try:
-        there = Receipt.from_json(storage.read(location))
-    except FileNotFoundError:
+        if not storage.create(run.receipt(unit.id), receipt.to_json()):
+            there = _read_receipt(unit, run)
+        _check(there, unit, run)  # the part may be gone since it was read
+    except (FileNotFoundError, ChangedError):
         return None
     except DamagedPartError:
-        there = None
-    if there != receipt:  # not the receipt of the part that is there
-        storage.delete(location)
+        discard(unit, run)
         return None
     return there
 
 
-def _check(receipt: Receipt, unit: WorkUnit, run: Run) -> None:
+def _read_receipt(unit: WorkUnit, run: Run, version: int | None = None) -> Receipt:
+    receipt = Receipt.from_json(storage.read(run.receipt(unit.id), version=version))
     if receipt.unit != unit.id or unit.images not in (None, receipt.rows):
         raise DamagedPartError(f"receipt of unit {unit.id} is that of another")
-    location = run.part(unit.id)
-    listed = next(iter(storage.list_objects(location)), None)
-    if listed is None:
+    return receipt
+
+
+def _check(receipt: Receipt, unit: WorkUnit, run: Run) -> None:
+    part = storage.stat(run.part(unit.id))
+    if part is None:
         raise DamagedPartError(f"part of unit {unit.id} is gone")
-    crc = google_crc32c.value(storage.read(location)) if listed.crc32c is None else listed.crc32c
+    crc = _crc32c(part)
     if crc != receipt.crc32c:
         raise DamagedPartError(f"part of unit {unit.id} has checksum {crc:08x}, its receipt says {receipt.crc32c:08x}")
+
+
+def _crc32c(part: StoredObject) -> int:
+    """Return the checksum that a listing tells, else that of the bytes.
+
+    Raises:
+        FileNotFoundError: they are gone.
+        ChangedError: there are others.
+    """
+    if part.crc32c is not None:
+        return part.crc32c
+    return int(google_crc32c.value(storage.read(part.location, version=part.version)))
 
 
 def _mistakes(rows: pa.Table) -> list[dict[str, Any]]:

@@ -1,14 +1,14 @@
 """The last step of a run: verdict, summary, report, table, record, and then the sweep.
 
-Everything is written from receipts; nothing is removed unless every unit of the pinned plan has its own.
+Everything is written from receipts; nothing is removed unless every unit of the pinned plan has its own. What is
+shared with other runs into OUTPUT is written by the last one that started, see `pipeline.sweep`.
 """
 
 from __future__ import annotations
 
 import json
 import platform
-import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib import metadata
@@ -20,12 +20,9 @@ from pipeline.plan import PlanTotals, read_ids, read_totals
 from pipeline.report import report
 from pipeline.run import Run
 from pipeline.summarize import Summary, figures, verdict
+from pipeline.sweep import Claim, sweep
 
 LIBRARIES = ("nightscore", "apache-beam", "tensorflow", "numpy", "pillow", "pyarrow")
-
-_RESULT = re.compile(r"/(?:predictions/part-([0-9a-f]{32})\.(?:parquet|jsonl)|receipts/([0-9a-f]{32})\.json)")
-_MARK = re.compile(r"/attempts/(?:[0-9a-f]{32}|canary)\.\d")
-_TEMPORARY = re.compile(r"/(?:predictions/|receipts/|attempts/|plan/|runs/)?\.[^/]+\.\d+-\d+-\d+\.tmp")
 
 
 def start(run: Run) -> None:
@@ -42,32 +39,61 @@ def start(run: Run) -> None:
 def finish(summary: Summary, run: Run) -> dict[str, Any]:
     """Write the results of a run and return its record, the content of run.json.
 
-    With a unit unfinished, lost or never heard of, or after a canary's alarm, only the record is written.
+    With a unit unfinished, lost or never heard of, or after a canary's alarm, only the record is written. Where a
+    later run with other units is there, not even run.json: the results are that run's. Done a second time, it returns
+    the record of the first.
     """
-    totals = read_totals(run)
-    planned = list(dict.fromkeys(read_ids(run)))
-    gone = summary.units - len(committed(run).intersection(planned))
-    lost = (
-        f"{gone} receipts of this run are gone: another run into {run.output} removed them; rerun" if gone > 0 else ""
-    )
-    code, reasons = verdict(summary, run, None if summary.stopped else totals.total, lost)
-    record = _record(summary, run, totals, code, reasons)
-    record["complete"] = summary.units == len(planned) and not summary.unfinished and not lost
+    started: dict[str, Any] = json.loads(storage.read(run.record))
+    if started["verdict"] is not None:
+        return started
+    try:
+        planned, totals = list(dict.fromkeys(read_ids(run))), read_totals(run)
+    except FileNotFoundError:
+        return _ended(run)
+    claim = Claim(run, frozenset(planned), started["started"])
+    record = _record(summary, claim, started, totals)
     if record["complete"]:
-        content = figures(summary, run)
-        storage.replace(run.result("summary.json"), _json(content))
-        storage.replace(run.result("report.html"), report(content, record, summary.thumbnails).encode())
-        table = "".join(f"{run.part(unit)}\n" for unit in planned)
-        storage.replace(run.result("table.txt"), table.encode(errors="surrogateescape"))
-        _write_record(run, record)
-        _sweep(run, set(planned))
-    else:
-        _write_record(run, record)
+        _publish(summary, claim, record, planned)
+        sweep(claim)
+        record = _record(summary, claim, started, totals)
+    if not claim.is_open:
+        return _ended(run)
+    storage.replace(run.record, _json(record))
+    if not claim.superseded_by():
+        storage.replace(run.result("run.json"), _json(record))
     return record
 
 
-def _record(summary: Summary, run: Run, totals: PlanTotals, code: int, reasons: list[str]) -> dict[str, Any]:
-    started: dict[str, Any] = json.loads(storage.read(run.record))
+def _ended(run: Run) -> dict[str, Any]:
+    """Return the record of a run whose last step was done meanwhile; a later run may have removed its plan since.
+
+    Raises:
+        FileNotFoundError: it has not ended, and its plan should be there.
+    """
+    record: dict[str, Any] = json.loads(storage.read(run.record))
+    if record["verdict"] is None:
+        raise FileNotFoundError(run.plan)
+    return record
+
+
+def _lost(summary: Summary, claim: Claim) -> str:
+    """Return what other runs took from this one, one line; "" if nothing."""
+    output = claim.run.output
+    gone = summary.units - len(committed(claim.run) & claim.units)
+    other = claim.superseded_by()
+    if other:
+        return (
+            f"run {other} has started into {output} after this one and with other images or options: its results "
+            "count there; rerun when it has ended, or give each its own --output"
+        )
+    if gone > 0:
+        return f"results of {gone} units are gone: another run into {output} removed them; rerun"
+    return ""
+
+
+def _record(summary: Summary, claim: Claim, started: dict[str, Any], totals: PlanTotals) -> dict[str, Any]:
+    lost = _lost(summary, claim)
+    code, reasons = verdict(summary, claim.run, None if summary.stopped else totals.total, lost)
     ended = _now()
     seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started["started"])).total_seconds()
     scored = summary.metrics.images - summary.kept
@@ -85,37 +111,23 @@ def _record(summary: Summary, run: Run, totals: PlanTotals, code: int, reasons: 
         "unfinished_units": summary.unfinished,
         "plan": asdict(totals),
         "verdict": {"exit_code": code, "reasons": reasons},
+        "complete": summary.units == len(claim.units) and not summary.unfinished and not lost,
     }
 
 
-def _write_record(run: Run, record: dict[str, Any]) -> None:
-    storage.replace(run.record, _json(record))
-    storage.replace(run.result("run.json"), _json(record))
-
-
-def _sweep(run: Run, planned: set[str]) -> None:
-    """Remove results of units that are not in the plan, receipts first, and what writers that died left behind."""
-    parts: list[str] = []
-    for location, unit, is_receipt in leftovers(run):
-        if unit in planned:
-            continue
-        if is_receipt:
-            storage.delete(location)
-        else:
-            parts.append(location)
-    for location in parts:
-        storage.delete(location)
-
-
-def leftovers(run: Run) -> Iterator[tuple[str, str, bool]]:
-    """Yield what Nightscore itself wrote into OUTPUT, as (location, unit or "", is a receipt)."""
-    for found in storage.list_objects(run.output):
-        relative = found.location[len(run.output) :]
-        match = _RESULT.fullmatch(relative)
-        if match:
-            yield found.location, match[1] or match[2], match[2] is not None
-        elif _TEMPORARY.fullmatch(relative) or _MARK.fullmatch(relative):
-            yield found.location, "", False
+def _publish(summary: Summary, claim: Claim, record: dict[str, Any], planned: Sequence[str]) -> None:
+    """Write what belongs to the last run only; stop as soon as that is another."""
+    run = claim.run
+    content = figures(summary, run)
+    results = {
+        "summary.json": _json(content),
+        "report.html": report(content, record, summary.thumbnails).encode(),
+        "table.txt": "".join(f"{run.part(unit)}\n" for unit in planned).encode(),
+    }
+    for name, data in results.items():
+        if claim.superseded_by() or not claim.is_open:
+            return
+        storage.replace(run.result(name), data)
 
 
 def versions() -> dict[str, str]:

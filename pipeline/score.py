@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pipeline import attempts, sources, storage
 from pipeline.batches import EncodedBatch, PixelBatch, PredictionBatch
-from pipeline.commit import Aside, Receipt, commit, discard, recall
+from pipeline.commit import Aside, Receipt, commit, recall, withdraw
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import DamagedPartError, StoreDownError, TransientError
 from pipeline.isolated import preprocess_isolated
@@ -135,7 +135,7 @@ def _recall(unit: WorkUnit, run: Run) -> Receipt | Unfinished | _Task:
         if not (run.options.retry_failed and receipt.metrics.failed):
             return receipt
         if unit.images is None:  # where only reading tells how many there are, rows have no fixed numbers
-            discard(unit, run)
+            withdraw(unit, run)
             return _Task(unit)
         return _Task(unit, redo=True)
     except TransientError as error:
@@ -239,7 +239,7 @@ def _commit(ended: _Open, error: TransientError | None, begun: dict[str, int], r
     try:
         if error is None:
             if task.part is not None:
-                discard(task.unit, run)
+                withdraw(task.unit, run)
             receipt = commit(task.unit, ended.writer.close(), run, ended.aside())
             _end(task.unit.id, begun, run)
             kept = receipt.rows - ended.writer.rows

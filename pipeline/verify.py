@@ -19,11 +19,11 @@ from pipeline.commit import Aside, Receipt, receipt_of
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import DamagedPartError
 from pipeline.findings import AGAIN, Finding
-from pipeline.finish import leftovers
 from pipeline.history import last_record, parsed
 from pipeline.plan import PlanTotals, read_totals, read_units
 from pipeline.run import Run
 from pipeline.summarize import Summary, figures
+from pipeline.sweep import leftovers
 from pipeline.units import WorkUnit
 
 UNITS_AHEAD = 16
@@ -191,6 +191,5 @@ def _verify_results(summary: Summary, recorded: Run, run: Run, planned: Sequence
 
 def _verify_nothing_else(run: Run, planned: Mapping[str, WorkUnit]) -> Iterator[Finding]:
     """Yield what no reader of the folder should find beside the result."""
-    for location, unit, _ in leftovers(run):
-        if unit not in planned:
-            yield Finding("leftover", location, f"it is no part of the result; {AGAIN} to have it removed")
+    for found in leftovers(run, planned):
+        yield Finding("leftover", found.location, f"it is no part of the result; {AGAIN} to have it removed")

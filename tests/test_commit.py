@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import plan
+from pipeline import plan, storage
 from pipeline.commit import Aside, Receipt, commit, committed, recall
 from pipeline.errors import DamagedPartError
 from pipeline.run import Run
@@ -134,6 +135,36 @@ def test_receipt_in_which_any_one_bit_flips_is_none(unit: WorkUnit, run: Run) ->
         changed[bit // 8] ^= 1 << bit % 8
         with pytest.raises(DamagedPartError):
             Receipt.from_json(bytes(changed))
+
+
+def test_who_dies_while_removing_damage_leaves_what_proves_it(
+    run: Run, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(*run.options.input, format="jsonl")
+    (unit,) = plan.plan_units(run, Counter())
+    done(unit, run)
+    part = Path(run.part(unit.id))
+    part.write_text(part.read_text().replace('"predicted": ', '"predicted": 1', 1))  # of good form, and wrong
+    for times in (1, 2):
+        deaths = iter([None] * (times - 1))
+        with monkeypatch.context() as dying:
+            dying.setattr(storage, "delete", dies_after(deaths))
+            with pytest.raises(KeyboardInterrupt):
+                recall(unit, run)
+    assert not part.exists()
+    assert recall(unit, run) is None
+    assert files(run) == {}
+
+
+def dies_after(times: Iterator[None]) -> Callable[..., None]:
+    delete = storage.delete
+
+    def die(location: str, version: int | None = None) -> None:
+        if next(times, KeyboardInterrupt) is KeyboardInterrupt:
+            raise KeyboardInterrupt
+        delete(location, version)
+
+    return die
 
 
 def test_part_with_a_row_too_few_is_not_adopted(unit: WorkUnit, run: Run) -> None:

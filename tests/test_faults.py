@@ -120,8 +120,8 @@ class FaultyDisk(LocalStore):
     def replace(self, location: str, data: bytes) -> None:
         self._call(lambda: LocalStore.replace(self, location, data))
 
-    def delete(self, location: str) -> None:
-        self._call(lambda: LocalStore.delete(self, location))
+    def delete(self, location: str, version: int | None = None) -> None:
+        self._call(lambda: LocalStore.delete(self, location, version))
 
 
 def test_run_on_a_disk_that_fails_now_and_then_is_complete_and_the_same(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from conftest import MakeRun, WriteImages
 
 from pipeline import plan
+from pipeline.commit import committed
 from pipeline.finish import finish, start
 from pipeline.run import Run
 from pipeline.score import Unfinished, score
@@ -95,15 +98,18 @@ def test_unit_that_never_ended_is_noticed(run: Run) -> None:
     assert not Path(run.output, "summary.json").exists()
 
 
-def test_receipts_removed_by_another_run_are_noticed_and_nothing_is_removed(run: Run) -> None:
+@pytest.mark.parametrize("what", [Run.receipt, Run.part])
+def test_results_removed_by_another_run_are_noticed_and_nothing_is_removed(
+    run: Run, what: Callable[[Run, str], str]
+) -> None:
     summary = scored(run)
     unit = next(plan.read_units(run))
-    Path(run.receipt(unit.id)).unlink()
+    Path(what(run, unit.id)).unlink()
     stale = Path(run.output, "predictions", f"part-{'0' * 32}.parquet")
     stale.write_bytes(b"x")
     record = finish(summary, run)
     assert record["verdict"]["exit_code"] == 3
-    assert "1 receipts of this run are gone" in record["verdict"]["reasons"][0]
+    assert "results of 1 units are gone" in record["verdict"]["reasons"][0]
     assert stale.exists()
 
 
@@ -117,3 +123,94 @@ def test_summary_of_a_rerun_is_the_same_to_the_byte(run: Run, make_run: MakeRun)
     assert (record["units_scored"], record["units_kept"]) == (0, record["plan"]["units"])
     assert Path(run.output, "summary.json").read_bytes() == before
     assert {p.name for p in Path(run.output, "runs").iterdir()} == {"run-1.json", "run-2.json"}
+
+
+@pytest.fixture
+def other(run: Run, make_run: MakeRun, write_images: WriteImages) -> Run:
+    """A run into the same OUTPUT that starts later and has other images."""
+    return make_run(write_images(30, "others", start=100), unit_images=10, name="run-2")
+
+
+def content(run: Run) -> set[str]:
+    return {str(path.relative_to(run.output)) for path in Path(run.output).rglob("*") if path.is_file()}
+
+
+def test_run_is_superseded_by_a_later_one_with_other_units_and_leaves_everything_to_it(run: Run, other: Run) -> None:
+    summary, later = scored(run), scored(other)
+    before = content(run)
+    record = finish(summary, run)
+    assert (record["verdict"]["exit_code"], record["complete"]) == (3, False)
+    (reason,) = record["verdict"]["reasons"]
+    assert "run run-2 has started" in reason
+    assert "rerun" in reason
+    assert content(run) == before
+    assert finish(later, other)["verdict"]["exit_code"] == 0
+    assert len(committed(other)) == later.units
+    assert read(other, "run.json")["run"] == "run-2"
+
+
+def test_run_is_superseded_by_a_later_one_that_has_its_results(run: Run, other: Run) -> None:
+    summary = scored(run)
+    finish(scored(other), other)
+    before = content(run), Path(run.output, "table.txt").read_bytes()
+    assert finish(summary, run)["verdict"]["exit_code"] == 3
+    assert (content(run), Path(run.output, "table.txt").read_bytes()) == before
+
+
+def test_later_run_without_a_plan_loses_nothing_to_this_one(run: Run, other: Run) -> None:
+    stale = Path(run.output, "receipts", f"{'0' * 32}.json")
+    summary = scored(run)
+    stale.write_bytes(b"x")
+    start(other)
+    record = finish(summary, run)
+    assert (record["verdict"]["exit_code"], record["complete"]) == (0, True)
+    assert Path(run.output, "table.txt").exists()
+    assert stale.exists()
+
+
+def test_runs_with_the_same_units_both_end_well_and_the_last_one_sweeps(run: Run, make_run: MakeRun) -> None:
+    again = make_run(*run.options.input, unit_images=10, name="run-2")
+    first, second = scored(run), scored(again)
+    stale = Path(run.output, "receipts", f"{'0' * 32}.json")
+    stale.write_bytes(b"x")
+    assert finish(first, run)["verdict"]["exit_code"] == 0
+    assert stale.exists()
+    assert finish(second, again)["verdict"]["exit_code"] == 0
+    assert not stale.exists()
+
+
+def test_run_that_was_over_before_does_not_count_whatever_its_name(run: Run, other: Run) -> None:
+    finish(scored(other), other)
+    summary = scored(run)
+    assert finish(summary, run)["verdict"]["exit_code"] == 0
+    assert len(list(Path(run.output, "receipts").iterdir())) == summary.units
+
+
+def test_later_run_that_ended_without_a_result_supersedes_nobody_and_loses_nothing(run: Run, other: Run) -> None:
+    summary = scored(run)
+    assert not finish(scored(other).merge(Summary.of(Unfinished("a" * 32, 3, "HTTP 503"))), other)["complete"]
+    units = committed(other)
+    assert finish(summary, run)["verdict"]["exit_code"] == 0
+    assert committed(other) == units
+
+
+def test_last_step_done_again_returns_what_was_said_then(run: Run, other: Run) -> None:
+    summary = scored(run)
+    record = finish(summary, run)
+    finish(scored(other), other)
+    assert not Path(run.plan).exists()
+    assert finish(summary, run) == record
+    assert read(run, "run.json")["run"] == "run-2"
+
+
+def test_plans_of_earlier_runs_are_removed_once_they_have_ended_or_died(run: Run, other: Run) -> None:
+    assert not finish(scored(run).merge(Summary.of(Unfinished("a" * 32, 3, "HTTP 503"))), run)["complete"]
+    for name, age in {"run-0": 8, "run-00": 1}.items():
+        early = Run(name, run.options, run.spec)
+        start(early)
+        plan.pin(early)
+        record = json.loads(Path(early.record).read_text())
+        started = datetime.fromisoformat(record["started"]) - timedelta(days=age)
+        Path(early.record).write_text(json.dumps({**record, "started": started.isoformat(timespec="milliseconds")}))
+    finish(scored(other), other)
+    assert {path.name for path in Path(run.output, "plan").iterdir()} == {"run-00.jsonl.gz", "run-2.jsonl.gz"}

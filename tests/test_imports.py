@@ -25,6 +25,7 @@ GROUPS = [
     ["score", "canary"],
     ["summarize"],
     ["report"],
+    ["sweep"],
     ["finish"],
     ["transforms", "verify"],
     ["job"],

@@ -148,6 +148,18 @@ class TestWriting:
         assert names(folder) == ["y"]
         assert storage.create(folder + "/x", b"again")
 
+    def test_delete_of_a_version_leaves_any_other_alone(self, folder: str) -> None:
+        put(folder, "x")
+        (seen,) = storage.list_objects(folder)
+        tick()
+        storage.replace(seen.location, b"later")
+        storage.delete(seen.location, seen.version)
+        assert storage.read(seen.location) == b"later"
+        (seen,) = storage.list_objects(folder)
+        for _ in range(2):
+            storage.delete(seen.location, seen.version)
+        assert names(folder) == []
+
     @pytest.mark.parametrize("name", AWKWARD)
     def test_any_name_is_itself(self, folder: str, name: str) -> None:
         location = storage.join(folder, name)

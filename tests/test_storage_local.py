@@ -241,6 +241,26 @@ class TestWriting:
             write(f"{tmp_path}/x", b"x")
         assert everything_in(tmp_path) == []
 
+    @pytest.mark.parametrize(("write", "call"), [(storage.create, "link"), (storage.replace, "replace")])
+    def test_goes_on_when_its_temporary_file_is_cleared_away(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[str, bytes], Any], call: str
+    ) -> None:
+        times, name = iter(range(3)), getattr(os, call)
+
+        def clear_away(temporary: str, location: str) -> None:
+            if next(times, None) is not None:
+                os.unlink(temporary)
+            name(temporary, location)
+
+        monkeypatch.setattr(os, call, clear_away)
+        write(f"{tmp_path}/x", b"x")
+        assert (tmp_path / "x").read_bytes() == b"x"
+        assert everything_in(tmp_path) == ["x"]
+        times = iter(range(99))
+        with pytest.raises(TransientError, match="temporary files"):
+            write(f"{tmp_path}/y", b"y")
+        assert everything_in(tmp_path) == ["x"]
+
     def test_in_the_place_of_a_folder_fails_and_leaves_nothing(self, tmp_path: Path) -> None:
         (tmp_path / "x/y").mkdir(parents=True)
         with pytest.raises(FileNotFoundError):

@@ -121,6 +121,6 @@ def replace(location: str, data: bytes) -> None:
     store_of(location).replace(location, data)
 
 
-def delete(location: str) -> None:
+def delete(location: str, version: int | None = None) -> None:
     """See `Store.delete`."""
-    store_of(location).delete(location)
+    store_of(location).delete(location, version)

@@ -63,8 +63,8 @@ class Store(Protocol):
         """Store an object, whole or not at all, in place of what is there."""
         ...
 
-    def delete(self, location: str) -> None:
-        """Remove an object; nothing happens if it is not there."""
+    def delete(self, location: str, version: int | None = None) -> None:
+        """Remove an object; nothing happens if it is not there, or not `version` any more."""
         ...
 
 

@@ -113,10 +113,10 @@ class GcsStore:
         """Upload an object; readers see the old one or the new one."""
         self._upload(location, data, self._way())
 
-    def delete(self, location: str) -> None:
-        """Remove an object if it is there."""
-        with contextlib.suppress(FileNotFoundError), _explained(location):
-            _blob(location).delete(**self._way())
+    def delete(self, location: str, version: int | None = None) -> None:
+        """Remove an object if it is there, and of this generation."""
+        with contextlib.suppress(FileNotFoundError, FileExistsError), _explained(location):
+            _blob(location).delete(if_generation_match=version, **self._way())
 
     def _way(self, failures: MutableSequence[Exception] | None = None) -> dict[str, Any]:
         """Return how long to wait, and the way to try again, which notes what failed on the way."""

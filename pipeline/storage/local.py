@@ -8,13 +8,16 @@ import itertools
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pipeline.errors import ChangedError, NoSpaceError, TransientError, UsageError
 from pipeline.storage.base import Glob, StoredObject, fixed_prefix
 
 TEMPORARY = ".tmp"
 """How the names of unfinished files end."""
+
+WRITES = 5
+"""How often a file is written whose temporary file is removed by somebody else."""
 
 EVERYTHING = Glob("**")
 
@@ -68,9 +71,8 @@ class LocalStore:
     def create(self, location: str, data: bytes) -> bool:
         """Write a temporary file, then link it to its name, which fails if the name is taken."""
         with _explained(location):
-            temporary = _write_temporary(location, data)
             try:
-                os.link(temporary, location)
+                _put(os.link, location, data)
             except FileExistsError:
                 return False
             except OSError as error:
@@ -78,27 +80,21 @@ class LocalStore:
                     raise
                 text = f"{location!r} is on a disk without hard links, which keep what is stored first: write elsewhere"
                 raise UsageError(text) from error
-            finally:
-                os.unlink(temporary)
             _sync_folder(location)
             return True
 
     def replace(self, location: str, data: bytes) -> None:
         """Write a temporary file, then rename it over its name."""
         with _explained(location):
-            temporary = _write_temporary(location, data)
-            try:
-                os.replace(temporary, location)
-            except BaseException:
-                os.unlink(temporary)
-                raise
+            _put(os.replace, location, data)
             _sync_folder(location)
 
-    def delete(self, location: str) -> None:
-        """Unlink a file if it is there."""
+    def delete(self, location: str, version: int | None = None) -> None:
+        """Unlink a file if it is there; that it is still `version` is seen a system call before."""
         with _explained(location):
             try:
-                os.unlink(location)
+                if version in (None, os.stat(location).st_mtime_ns):
+                    os.unlink(location)
             except (FileNotFoundError, NotADirectoryError):
                 return
 
@@ -155,6 +151,21 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False  # a link that loops or leads where we may not go: `_walk` finds out which
 
 
+def _put(name: Callable[[str, str], None], location: str, data: bytes) -> None:
+    """Write a temporary file and name it; write it anew where somebody cleared it away for a dead writer's."""
+    for _ in range(WRITES):
+        temporary = _write_temporary(location, data)
+        try:
+            name(temporary, location)
+            return
+        except FileNotFoundError:
+            continue
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+    raise TransientError(f"temporary files for {location!r} are removed while they are written")
+
+
 def _write_temporary(location: str, data: bytes) -> str:
     temporary, fd = _open_temporary(*os.path.split(location))
     try:
@@ -163,7 +174,8 @@ def _write_temporary(location: str, data: bytes) -> str:
             view = view[os.write(fd, view) :]
         os.fsync(fd)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
     finally:
         os.close(fd)

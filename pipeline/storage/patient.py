@@ -138,9 +138,9 @@ class PatientStore:
         """See `Store.replace`."""
         patience().attempt(location, lambda: self._store.replace(location, data))
 
-    def delete(self, location: str) -> None:
+    def delete(self, location: str, version: int | None = None) -> None:
         """See `Store.delete`."""
-        patience().attempt(location, lambda: self._store.delete(location))
+        patience().attempt(location, lambda: self._store.delete(location, version))
 
     def answers(self, location: str) -> bool:
         """Return whether the store says anything at all, be it that something is not there; asked a few times."""
