@@ -111,7 +111,7 @@ def _record(summary: Summary, claim: Claim, started: dict[str, Any], totals: Pla
         "unfinished_units": summary.unfinished,
         "plan": asdict(totals),
         "verdict": {"exit_code": code, "reasons": reasons},
-        "complete": summary.units == len(claim.units) and not summary.unfinished and not lost,
+        "complete": 0 < summary.units == len(claim.units) and not summary.unfinished and not lost,
     }
 
 

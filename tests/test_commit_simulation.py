@@ -27,7 +27,7 @@ from pipeline.units import WorkUnit
 
 INTERLEAVINGS = 2_000
 SOAK = 50_000
-FOUND_WITHIN = 500
+FOUND_WITHIN = 2_000
 """A broken protocol must be found out in so many."""
 
 Simulate = Callable[..., World]

@@ -50,6 +50,16 @@ def test_everything_is_written_and_run_json_is_the_record(run: Run) -> None:
     assert all(Path(part).exists() for part in table)
 
 
+def test_plan_without_a_unit_removes_nothing(run: Run, make_run: MakeRun, tmp_path: Path) -> None:
+    finish(scored(run), run)
+    before = {path: path.read_bytes() for path in Path(run.output).rglob("*.parquet")}
+    (tmp_path / "nothing").mkdir()
+    empty = make_run(tmp_path / "nothing", name="run-2")
+    record = finish(scored(empty), empty)
+    assert (record["complete"], record["verdict"]["exit_code"]) == (False, 3)
+    assert {path: path.read_bytes() for path in Path(run.output).rglob("*.parquet")} == before
+
+
 def test_results_of_units_that_are_not_planned_are_removed_and_nothing_else(run: Run) -> None:
     summary = scored(run)
     output = Path(run.output)
