@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= 2
 DATASET ?= digits
 DATA_DIR ?=
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ demo: $(VENV)/.demo
 	$(BIN)/nightscore demo --dataset $(DATASET) $(if $(DATA_DIR),--data_dir "$(DATA_DIR)") --output demo
 
 test: lint
-	$(BIN)/python -m pytest -q -m "not heavy and not soak"
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not heavy and not soak"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -34,6 +34,7 @@ setup(
             "hypothesis>=6.100",
             "mypy>=1.15",
             "pytest>=8.3",
+            "pytest-xdist>=3.6",
             "requests>=2.32",
             "ruff>=0.12",
             "scikit-learn>=1.4",
