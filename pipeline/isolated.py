@@ -70,10 +70,11 @@ class _Children:
 
     def close(self) -> None:
         """End the child, if there is one."""
-        if self._child is not None:
-            self._child.kill()
-            with self._child, contextlib.suppress(BrokenPipeError):
-                self._child = None
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            with contextlib.suppress(BrokenPipeError), child:  # what it did not read is still in our buffer
+                pass
 
     def _start(self) -> subprocess.Popen[bytes]:
         paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)

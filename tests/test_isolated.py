@@ -64,6 +64,21 @@ def test_images_that_kill_or_hold_up_the_child_are_failed_rows_and_the_others_ar
     assert [bool(pixels.any()) for pixels in found.pixels] == [True, False, True, False, False, True]
 
 
+def test_child_that_is_killed_between_two_images_costs_one_of_them() -> None:
+    children = isolated._Children(SPEC, MAX_PIXELS, 60)
+    try:
+        assert isinstance(children.decode(png(1)), np.ndarray)
+        assert children._child is not None
+        children._child.kill()
+        children._child.wait()
+        killed = children.decode(png(2) + bytes(1 << 20))
+        assert isinstance(killed, Failure)
+        assert (killed.code, "SIGKILL" in killed.message) == ("RESOURCE_EXHAUSTED", True)
+        assert isinstance(children.decode(png(3)), np.ndarray)
+    finally:
+        children.close()
+
+
 def test_no_child_and_no_open_file_is_left() -> None:
     before = set(os.listdir("/proc/self/fd"))
     preprocess_isolated(batch(png(1), b"broken"), SPEC, MAX_PIXELS, 60)
