@@ -22,6 +22,7 @@ setup(
         "pillow>=11.3",
         "protobuf>=5.26",
         "pyarrow>=18",
+        "simplejpeg>=1.8",
         "rich>=13.7",
         "tensorflow>=2.20",
     ],

@@ -6,8 +6,10 @@ the order of the archive. Must not know where images come from, how they are dec
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -31,7 +33,16 @@ Code = Literal[
 
 BATCH_IMAGES = 256
 BATCH_BYTES = 32 << 20
-"""A batch holds at most so many images, or so many encoded bytes (one image may exceed it alone)."""
+"""A batch holds at most so many images, or so many bytes, encoded or as pixels (one image may exceed it alone)."""
+
+
+def batch_images(shape: tuple[int, int, int]) -> int:
+    """Return how many images of that shape a batch holds at most.
+
+    >>> batch_images((28, 28, 1)), batch_images((512, 512, 3))
+    (256, 42)
+    """
+    return max(1, min(BATCH_IMAGES, BATCH_BYTES // math.prod(shape)))
 
 
 @dataclass(frozen=True)
@@ -122,6 +133,26 @@ class EncodedBatch:
         """Check that both columns are of one length."""
         _same_length(self.images, self.encoded)
 
+    @classmethod
+    def joined(cls, batches: Sequence[EncodedBatch]) -> EncodedBatch:
+        """Return one batch of the images of several, at least one."""
+        if len(batches) == 1:
+            return batches[0]
+        every = [batch.images for batch in batches]
+        starts = list(accumulate((len(images) for images in every), initial=0))
+        columns = ImageColumns(
+            [key for images in every for key in images.keys],
+            np.concatenate([images.labels for images in every]),
+            np.concatenate([images.labelled for images in every]),
+            [name for images in every for name in images.label_names],
+            {
+                start + i: why
+                for start, images in zip(starts, every, strict=False)
+                for i, why in images.failures.items()
+            },
+        )
+        return cls(columns, [data for batch in batches for data in batch.encoded])
+
     def picked(self, chosen: Sequence[int]) -> EncodedBatch:
         """Return some of the images, by index, in the order given."""
         images, rows = self.images, np.asarray(chosen, np.intp)
@@ -142,10 +173,12 @@ class PixelBatch:
     Attributes:
         images: who they are.
         pixels: uint8 [n, height, width, channels]; zeros where the image failed.
+        seconds: spent on it so far, by step.
     """
 
     images: ImageColumns
     pixels: npt.NDArray[np.uint8]
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check length and type of the pixels."""

@@ -10,15 +10,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeline import attempts, sources
+from pipeline import sources
 from pipeline.batches import Failure, ImageColumns
+from pipeline.children import preprocess_outside
 from pipeline.errors import TransientError
-from pipeline.isolated import preprocess_isolated
 from pipeline.predict import acquire, predict
 from pipeline.run import Run
 from pipeline.text import brief
 from pipeline.units import WorkUnit
-from pipeline.watched import preprocess_watched
 
 CANARY_IMAGES = 64
 
@@ -58,24 +57,17 @@ def send_canary(units: Iterable[WorkUnit], run: Run) -> Canary:
     """Try images of these units, as `spread` chose them; those that storage does not give for now are left out."""
     tried = 0
     failures: list[tuple[str, Failure]] = []
-    careful = attempts.left(run)
-    earlier = attempts.begin(attempts.CANARY, run)
-    try:
-        for unit in units:
-            with contextlib.suppress(TransientError):
-                for images in _tried(unit, run, careful):
-                    tried += len(images)
-                    failures += [(images.keys[i], failure) for i, failure in sorted(images.failures.items())]
-    finally:
-        attempts.end(attempts.CANARY, run, earlier)
+    for unit in units:
+        with contextlib.suppress(TransientError):
+            for images in _tried(unit, run):
+                tried += len(images)
+                failures += [(images.keys[i], failure) for i, failure in sorted(images.failures.items())]
     return Canary(tried, failures)
 
 
-def _tried(unit: WorkUnit, run: Run, careful: bool) -> Iterator[ImageColumns]:
-    preprocess = preprocess_isolated if careful else preprocess_watched
-    for batch in sources.read(unit, run):
-        pixels = preprocess(batch, run.spec.input, run.options.max_pixels, run.options.image_timeout)
-        yield predict(pixels, acquire(run.model, run.spec), run.top_k).images
+def _tried(unit: WorkUnit, run: Run) -> Iterator[ImageColumns]:
+    for piece in sources.pieces(unit, run):
+        yield predict(preprocess_outside(piece, run), acquire(run.model, run.spec), run.top_k).images
 
 
 def spread(ids: Sequence[str], n: int = CANARY_IMAGES) -> dict[str, int]:

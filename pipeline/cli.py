@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 from pipeline import storage
+from pipeline.children import children
 from pipeline.errors import GoldenMismatchError, NoSpaceError, StoreDownError, TransientError, UsageError
 from pipeline.interrupt import Interruption, interruptible
 from pipeline.options import add_arguments
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     interruption = Interruption()
     try:
-        with _calm(), interruptible(storage.patience().end) as interruption:
+        with _calm(), interruptible(_stop) as interruption:
             return _score(arguments)
     except (UsageError, GoldenMismatchError) as error:
         complain(f"nightscore score: {error}")
@@ -61,6 +62,12 @@ def _score(arguments: Sequence[str]) -> int:
     for reason in record["verdict"]["reasons"]:
         complain(f"nightscore score: {reason}")
     return code
+
+
+def _stop() -> None:
+    """Let nothing that is under way wait any longer."""
+    storage.patience().end()
+    children().kill()
 
 
 @contextlib.contextmanager

@@ -51,27 +51,28 @@ class Pools:
 
     Attributes:
         read: waits for storage; many threads, nearly idle.
-        decode_one: one thread, for small images.
-        decode: one thread per core, for large ones.
+        decode: one thread per core, each waiting for a process that reads and decodes.
         predict: one thread per core, each running a single-threaded TensorFlow call.
         commit: writes the last units' parts and receipts.
     """
 
     read: Executor
-    decode_one: Executor
     decode: Executor
     predict: Executor
     commit: Executor
 
 
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @functools.cache
 def pools() -> Pools:
     """Return the process's pools, made at first need."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Pools(
         read=ThreadPoolExecutor(32, "read"),
-        decode_one=ThreadPoolExecutor(1, "decode"),
-        decode=ThreadPoolExecutor(cores, "decode"),
-        predict=ThreadPoolExecutor(cores, "predict"),
+        decode=ThreadPoolExecutor(cores(), "decode"),
+        predict=ThreadPoolExecutor(cores(), "predict"),
         commit=ThreadPoolExecutor(1, "commit"),
     )

@@ -12,14 +12,15 @@ What it does with what archives contain:
     animated, several pages        the first frame
     any size                       resized with the model's filter, antialiased, aspect ratio not kept
 
-Pillow appears here and in `pipeline.thumbnails` only.
+Pillow is the reference decoder and the only resizer; faster decoders with the same pixels stand in front of it, see
+`pipeline.native`. Pillow appears here and in `pipeline.thumbnails` only.
 """
 
 from __future__ import annotations
 
 import io
 import struct
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from pipeline import native
 from pipeline.batches import Code, EncodedBatch, Failure, PixelBatch
 from pipeline.model_dir import InputSpec
 from pipeline.options import MAX_PIXELS
@@ -55,6 +57,9 @@ _FILTER = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+
+
+_SAYS_ENOUGH = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, native.CorruptError)
 
 
 class _RefusedError(Exception):
@@ -109,30 +114,31 @@ class _Png(PngImageFile):
         super()._seek(frame, rewind)
 
 
-@dataclass
-class Cursor:
-    """Which image of a batch is being decoded, for whoever watches from another thread; -1 before the first."""
-
-    index: int = -1
-
-
 def preprocess(
-    batch: EncodedBatch, spec: InputSpec, max_pixels: int = MAX_PIXELS, cursor: Cursor | None = None
+    batch: EncodedBatch,
+    spec: InputSpec,
+    max_pixels: int = MAX_PIXELS,
+    begin: Callable[[int], None] = lambda _: None,
 ) -> PixelBatch:
-    """Decode and resize a batch, moving the cursor from image to image.
+    """Decode and resize a batch.
 
     An image that cannot be decoded fails in the stage "preprocess"; its pixels are zero. No image raises.
+
+    Args:
+        batch: images as they are stored.
+        spec: what the model takes.
+        max_pixels: a larger image fails.
+        begin: called with the index of each image before it is decoded.
 
     Returns:
         Pixels, uint8 [n, spec.height, spec.width, spec.channels].
     """
     pixels = np.zeros((len(batch.encoded), *spec.shape), np.uint8)
     failures: dict[int, Failure] = {}
-    cursor = cursor or Cursor()
     for i, data in enumerate(batch.encoded):
         if i in batch.images.failures:
             continue
-        cursor.index = i
+        begin(i)
         try:
             pixels[i] = decode(data, spec, max_pixels)
         except Exception as error:  # noqa: BLE001 - Pillow's parsers raise whatever they stumble over
@@ -146,7 +152,8 @@ def decode(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> npt.ND
     Raises:
         Exception: of many kinds, where `data` is not an image that can be decoded whole.
     """
-    image = to_mode(_oriented(open_image(data, max_pixels), spec), spec)
+    found = native.png(data, max_pixels) if data.startswith(native.PNG) else None
+    image = to_mode(found or _oriented(data, spec, max_pixels), spec)
     if image.size != (spec.width, spec.height):
         image = image.resize((spec.width, spec.height), _FILTER[spec.resize])
     return np.frombuffer(image.tobytes(), np.uint8).reshape(spec.shape)
@@ -157,7 +164,7 @@ def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile
 
     The formats are named one by one, so that no other parser of Pillow's ever sees the bytes.
     """
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+    if data.startswith(native.PNG):
         image: ImageFile.ImageFile = _Png(io.BytesIO(data))
     elif data.startswith(b"\xff\xd8\xff"):
         image = _Jpeg(io.BytesIO(data))
@@ -205,18 +212,23 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(values * (255.0 / full)).astype(np.uint8))
 
 
-def _oriented(image: ImageFile.ImageFile, spec: InputSpec) -> Image.Image:
+def _oriented(data: bytes, spec: InputSpec, max_pixels: int) -> Image.Image:
+    """Return a decoded image, turned as the spec says."""
+    image = open_image(data, max_pixels)
     if isinstance(image, TiffImageFile):
         return _oriented_tiff(image, spec)
-    image.load()
+    pixels = native.jpeg(data, image.mode) if isinstance(image, JpegImageFile) else None
+    if pixels is None:
+        image.load()
+    loaded = image if pixels is None else Image.fromarray(pixels)
     if not spec.exif_orientation or _EXIF_SOURCES.isdisjoint(image.info):
-        return image
+        return loaded
     image._exif = _Exif()
     try:
         method = _TRANSPOSE.get(image.getexif().get(_ORIENTATION, 1))
     except (SyntaxError, ValueError, KeyError, TypeError, IndexError, OSError, struct.error, _RefusedError):
-        return image
-    return image if method is None else image.transpose(method)
+        return loaded
+    return loaded if method is None else loaded.transpose(method)
 
 
 def _oriented_tiff(image: TiffImageFile, spec: InputSpec) -> Image.Image:
@@ -245,6 +257,6 @@ def _failure(error: Exception) -> Failure:
         code = "UNIMPLEMENTED"
     if isinstance(error, _RefusedError):
         return Failure("preprocess", code, str(error))
-    says_enough = isinstance(error, (OSError, ValueError, SyntaxError, Image.DecompressionBombError)) and str(error)
+    says_enough = isinstance(error, _SAYS_ENOUGH) and str(error)
     text = str(error) if says_enough else f"{type(error).__name__} {error}"
     return Failure("preprocess", code, f"cannot be decoded: {text}")

@@ -1,12 +1,12 @@
 """The pull generator that scores work units: read, preprocess, predict, commit.
 
-It is what a script calls, where a debugger starts, and what the DoFn runs. Batches, not units, are looked ahead: a
-pool reads and decodes the next ones while Python threads predict and one thread commits the last unit. Knows no Beam.
+It is what a script calls, where a debugger starts, and what the DoFn runs. Pieces of at most a batch, not units, are
+looked ahead: child processes read and decode the next ones while Python threads predict and one thread commits the
+last unit. Knows no Beam.
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -14,26 +14,26 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from pipeline import attempts, sources, storage
+from pipeline import sources, storage
 from pipeline.batches import EncodedBatch, PixelBatch, PredictionBatch
+from pipeline.children import preprocess_outside
 from pipeline.commit import Aside, Receipt, commit, recall, withdraw
-from pipeline.concurrency import ahead, pools
+from pipeline.concurrency import ahead, cores, pools
 from pipeline.errors import DamagedPartError, StoreDownError, TransientError
-from pipeline.isolated import preprocess_isolated
-from pipeline.predict import Model, acquire, predict
+from pipeline.predict import acquire, predict
 from pipeline.progress import tally
 from pipeline.rows import PartWriter, PatchWriter, failed_rows, read_part, to_table
 from pipeline.run import Run
+from pipeline.sources import Piece
 from pipeline.units import WorkUnit
-from pipeline.watched import preprocess_watched
 
 RECALLS_AHEAD = 8
-MARKS_AHEAD = 1
-DECODES_AHEAD = 4
+PATCHES_AHEAD = 1
+PIECES_AHEAD = 2
+"""For each processor: one being decoded, and one waiting to be predicted."""
+
 PREDICTIONS_AHEAD = 4
 COMMITS_AHEAD = 1
-SMALL_IMAGE = 8 << 10
-"""Below so many encoded bytes an image, two decoding threads are slower than one (Pillow holds the GIL)."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,11 @@ class Unfinished:
     error: str
 
 
-@dataclass(frozen=True)
 class _End:
-    """After a unit's last batch; with an error where reading it broke off."""
-
-    error: TransientError | None = None
+    """After a unit's last batch."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Task:
     """A unit to be scored, or some rows of it.
 
@@ -66,14 +63,12 @@ class _Task:
         unit: as planned.
         redo: whether only the rows that failed are scored, again.
         part: where that is so, the part that is there.
-        earlier: attempts before this one that ended without a receipt.
-        error: why it cannot even be begun.
+        error: why it cannot be finished, as soon as that is known.
     """
 
     unit: WorkUnit
     redo: bool = False
     part: pa.Table | None = None
-    earlier: int = 0
     error: TransientError | None = None
 
 
@@ -98,8 +93,8 @@ class _Open:
         return Aside(time.monotonic() - self._started, self._thumbnails)
 
 
-_Step = tuple[_Task, EncodedBatch | PixelBatch | PredictionBatch | _End]
-"""A task with its next batch, or with its end."""
+_Step = tuple[_Task, Piece | PixelBatch | PredictionBatch | _End]
+"""A task with its next piece or batch, or with its end."""
 
 
 def score(units: Iterable[WorkUnit], run: Run) -> Iterator[Receipt | Unfinished]:
@@ -143,84 +138,64 @@ def _recall(unit: WorkUnit, run: Run) -> Receipt | Unfinished | _Task:
 
 
 def _score_new(tasks: Sequence[_Task], run: Run) -> Iterator[Receipt | Unfinished]:
-    model = acquire(run.model, run.spec)
     pool = pools()
-    decoder = pool.decode_one if _mean_size([task.unit for task in tasks]) < SMALL_IMAGE else pool.decode
-    begun: dict[str, int] = {}
-    marked = ahead(lambda task: _begin(task, run, begun), tasks, MARKS_AHEAD, pool.read)
-    pixels = ahead(lambda step: _preprocess(step, run), _read(marked, run), DECODES_AHEAD, decoder)
-    predictions = ahead(lambda step: _predict(step, model, run), pixels, PREDICTIONS_AHEAD, pool.predict)
-    done = ahead(lambda ended: _commit(*ended, begun, run), _collect(predictions, run), COMMITS_AHEAD, pool.commit)
-    with contextlib.ExitStack() as stack:
-        stack.callback(_take_back, begun, run)
-        yield from stack.enter_context(closing(done))
+    ready = ahead(lambda task: _with_part(task, run), tasks, PATCHES_AHEAD, pool.read)
+    pixels = ahead(lambda step: _preprocess(step, run), _pieces(ready, run), PIECES_AHEAD * cores(), pool.decode)
+    predictions = ahead(lambda step: _predict(step, run), pixels, PREDICTIONS_AHEAD, pool.predict)
+    with closing(
+        ahead(lambda ended: _commit(ended, run), _collect(predictions, run), COMMITS_AHEAD, pool.commit)
+    ) as done:
+        yield from done
 
 
-def _mean_size(units: Sequence[WorkUnit]) -> float:
-    """Return the mean encoded bytes of an image, as far as the plan tells."""
-    counted = [unit for unit in units if unit.images]
-    return sum(unit.bytes for unit in counted) / max(1, sum(unit.images or 0 for unit in counted))
+def _with_part(task: _Task, run: Run) -> _Task:
+    """Read the part of which some rows are scored again."""
+    if task.redo:
+        try:
+            task.part = read_part(storage.read(run.part(task.unit.id)), run.options.format)
+        except TransientError as error:
+            task.error = error
+        except (FileNotFoundError, DamagedPartError):
+            pass  # gone, or damaged, since a moment: all rows are due
+    return task
 
 
-def _begin(task: _Task, run: Run, begun: dict[str, int]) -> _Task:
-    """Leave the mark of an attempt."""
-    unit = task.unit.id
-    try:
-        earlier = begun[unit] = attempts.begin(unit, run)
-        part = read_part(storage.read(run.part(unit)), run.options.format) if task.redo else None
-    except TransientError as error:
-        return replace(task, error=error)
-    except (FileNotFoundError, DamagedPartError):  # gone, or damaged, since a moment: all rows are due
-        return replace(task, earlier=earlier)
-    return replace(task, earlier=earlier, part=part)
-
-
-def _end(unit: str, begun: dict[str, int], run: Run) -> None:
-    """Take back the mark of an attempt, if there is one; a mark that stays is swept up when the run is complete."""
-    if unit in begun:
-        with contextlib.suppress(TransientError):
-            attempts.end(unit, run, begun.pop(unit))
-
-
-def _take_back(begun: dict[str, int], run: Run) -> None:
-    for unit in list(begun):
-        _end(unit, begun, run)
-
-
-def _read(tasks: Generator[_Task, None, None], run: Run) -> Iterator[_Step]:
+def _pieces(tasks: Generator[_Task, None, None], run: Run) -> Iterator[_Step]:
     with closing(tasks):
         for task in tasks:
-            end = _End(task.error)
             try:
-                for batch in () if task.error else _batches(task, run):
-                    yield task, batch
+                for piece in _pieces_of(task, run):
+                    if task.error is not None:
+                        break
+                    yield task, piece
             except TransientError as error:
-                end = _End(error)
-            yield task, end
+                task.error = error
+            yield task, _End()
 
 
-def _batches(task: _Task, run: Run) -> Iterator[EncodedBatch]:
+def _pieces_of(task: _Task, run: Run) -> Iterator[Piece]:
     if task.part is None:
-        with closing(sources.read(task.unit, run)) as batches:
-            yield from batches
-    else:
-        yield from sources.read_some(task.unit, failed_rows(task.part), run)
+        return sources.pieces(task.unit, run)
+    return sources.some_pieces(task.unit, failed_rows(task.part), run)
 
 
 def _preprocess(step: _Step, run: Run) -> _Step:
-    task, batch = step
-    if not isinstance(batch, EncodedBatch):
+    task, piece = step
+    if not isinstance(piece, WorkUnit | EncodedBatch) or task.error is not None:
         return step
-    way = preprocess_isolated if task.earlier == attempts.CAREFUL else preprocess_watched
-    return task, way(batch, run.spec.input, run.options.max_pixels, run.options.image_timeout)
+    try:
+        return task, preprocess_outside(piece, run)
+    except TransientError as error:
+        task.error = error
+        return step
 
 
-def _predict(step: _Step, model: Model, run: Run) -> _Step:
+def _predict(step: _Step, run: Run) -> _Step:
     task, batch = step
-    return task, predict(batch, model, run.top_k) if isinstance(batch, PixelBatch) else batch
+    return task, predict(batch, acquire(run.model, run.spec), run.top_k) if isinstance(batch, PixelBatch) else batch
 
 
-def _collect(steps: Generator[_Step, None, None], run: Run) -> Iterator[tuple[_Open, TransientError | None]]:
+def _collect(steps: Generator[_Step, None, None], run: Run) -> Iterator[_Open]:
     """Gather each task's batches into its part."""
     current: _Open | None = None
     with closing(steps):
@@ -230,25 +205,23 @@ def _collect(steps: Generator[_Step, None, None], run: Run) -> Iterator[tuple[_O
                 current.add(batch, run)
                 tally().add(scored=len(batch.images), failed=len(batch.images.failures))
             elif isinstance(batch, _End):
-                yield current or _Open(task, run), batch.error
+                yield current or _Open(task, run)
                 current = None
 
 
-def _commit(ended: _Open, error: TransientError | None, begun: dict[str, int], run: Run) -> Receipt | Unfinished:
+def _commit(ended: _Open, run: Run) -> Receipt | Unfinished:
     task = ended.task
     try:
-        if error is None:
+        if task.error is None:
             if task.part is not None:
                 withdraw(task.unit, run)
             receipt = commit(task.unit, ended.writer.close(), run, ended.aside())
-            _end(task.unit.id, begun, run)
             kept = receipt.rows - ended.writer.rows
             tally().add(kept=kept)
             return replace(receipt, kept=kept)
     except TransientError as failed:
-        error = failed
-    _end(task.unit.id, begun, run)
-    return _unfinished(task.unit, error, run)
+        task.error = failed
+    return _unfinished(task.unit, task.error, run)
 
 
 def _unfinished(unit: WorkUnit, error: TransientError, run: Run) -> Unfinished:

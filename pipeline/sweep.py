@@ -27,8 +27,7 @@ LONGEST_RUN = timedelta(days=7)
 """A run that has not ended after so long has died."""
 
 _RESULT = re.compile(r"/(?:predictions/part-([0-9a-f]{32})\.(?:parquet|jsonl)|receipts/([0-9a-f]{32})\.json)")
-_MARK = re.compile(r"/attempts/(?:[0-9a-f]{32}|canary)\.\d")
-_TEMPORARY = re.compile(r"/(?:predictions/|receipts/|attempts/|plan/|runs/)?\.[^/]+\.\d+-\d+-\d+\.tmp")
+_TEMPORARY = re.compile(r"/(?:predictions/|receipts/|plan/|runs/)?\.[^/]+\.\d+-\d+-\d+\.tmp")
 _RECORD = re.compile(r"/runs/([^/]+)\.json")
 _PLAN = re.compile(r"/plan/([^/]+)\.jsonl\.gz")
 
@@ -109,7 +108,7 @@ def leftovers(run: Run, units: Container[str]) -> Iterator[StoredObject]:
         relative = found.location[len(run.output) :]
         match = _RESULT.fullmatch(relative)
         is_result = match is not None and (match[1] or match[2]) not in units
-        if is_result or _TEMPORARY.fullmatch(relative) or _MARK.fullmatch(relative):
+        if is_result or _TEMPORARY.fullmatch(relative):
             yield found
 
 

@@ -387,7 +387,7 @@ WORDS = RAMP.astype(">u2")
 # Cut short
 
 WHOLE: dict[str, tuple[Callable[[], bytes], str]] = {
-    "JPEG": (lambda: saved(NOISE, "JPEG"), "runcated"),
+    "JPEG": (lambda: saved(NOISE, "JPEG"), ""),
     "JPEG progressive": (lambda: saved(NOISE, "JPEG", progressive=True), ""),  # depends on whether a table is cut
     "PNG": (lambda: saved(NOISE, "PNG"), "image file is truncated"),
     "GIF": (lambda: saved(NOISE[..., 0], "GIF"), ""),  # as does this: palette, frame's header, data
@@ -476,17 +476,18 @@ JPEGS = {
     "JPEG, no Huffman tables": Kind(lambda: without(DHT), NEAR),  # as in Motion JPEG: those of the standard's Annex K
     "JPEG, quantization table's length 16": Kind(lambda: changed(DQT, 2, b"\0\x10"), Failed("bad quantization table")),
     "JPEG, no quantization tables": Kind(lambda: without(DQT), BROKEN),
-    "JPEG, no end": Kind(lambda: jpeg()[:-2], Failed("image file is truncated")),
-    "JPEG, half an end": Kind(lambda: jpeg()[:-1], Failed("image file is truncated")),
+    "JPEG, no end": Kind(lambda: jpeg()[:-2], Failed("Premature end of JPEG file")),
+    "JPEG, half an end": Kind(lambda: jpeg()[:-1], Failed("Premature end of JPEG file")),
     "JPEG, junk between segments": Kind(lambda: inserted(jpeg(), segment(jpeg(), DHT).start, b"junk"), NEAR),
     "JPEG, fill bytes between segments": Kind(lambda: inserted(jpeg(), segment(jpeg(), DHT).start, b"\xff" * 9), NEAR),
     "JPEG, a marker in the scan": Kind(lambda: in_scan(40, b"\xff\xc0\xff\xfe"), BROKEN),
-    # libjpeg fills what is missing with grey, warns, and Pillow does not pass the warning on. What shows it is costly:
-    # bytes put in front of the end are decoded where the data ended too early, and passed over where it did not.
-    "JPEG, ended in the scan": Kind(ended_early, Ok(None)),
-    "JPEG, ended in the last of the progressive scans": Kind(lambda: ended_early(progressive=True), Ok(None)),
-    "JPEG, zeros in the scan": Kind(lambda: in_scan(5, bytes(20)), Ok(None)),
-    "JPEG, a restart interval lost": Kind(lambda: interval_lost(), Ok(None)),
+    # libjpeg fills what is missing with grey and warns, which Pillow does not pass on.
+    "JPEG, ended in the scan": Kind(ended_early, Failed("premature end of data")),
+    "JPEG, ended in the last of the progressive scans": Kind(
+        lambda: ended_early(progressive=True), Failed("premature end of data")
+    ),
+    "JPEG, zeros in the scan": Kind(lambda: in_scan(5, bytes(20)), Failed("premature end of data")),
+    "JPEG, a restart interval lost": Kind(lambda: interval_lost(), Failed("instead of RST1")),
     "JPEG, zeros in a quantization table": Kind(lambda: changed(DQT, 5, bytes(64)), Ok(None)),
     "JPEG, frame arithmetic and data not": Kind(lambda: changed(SOF, 1, b"\xc9"), Ok(None)),
     "JPEG, junk behind it": Kind(lambda: jpeg() + b"junk" * 1000, NEAR),

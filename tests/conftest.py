@@ -14,6 +14,7 @@ import pytest
 from gcs_emulator import emulator, emulator_server, gcs_bucket  # noqa: F401 - fixtures
 
 from model_training.datasets import RawImages, from_raw, raw_images
+from pipeline.children import children
 from pipeline.model_dir import read_spec
 from pipeline.options import ScoreOptions
 from pipeline.rows import read_part
@@ -29,6 +30,15 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     patient.patience().start(0.0)
     yield
     patient.patience.cache_clear()
+
+
+@pytest.fixture
+def poisoned(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Children that are started now decode as tests/poisoned says; the environment is for them."""
+    children().close()
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "poisoned"))
+    yield monkeypatch
+    children().close()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.concurrency import ahead, pools
+from pipeline.concurrency import ahead, cores, pools
 
 
 class Work:
@@ -170,10 +171,6 @@ def test_leaving_does_not_wait_for_what_is_stuck_behind_the_work_of_others(alarm
             others_are_done.set()
 
 
-def test_the_process_has_one_set_of_pools_with_one_thread_for_small_images() -> None:
-    def thread() -> str:
-        time.sleep(0.01)
-        return threading.current_thread().name
-
+def test_the_process_has_one_set_of_pools_and_as_many_cores_as_it_may_use() -> None:
     assert pools() is pools()
-    assert len({future.result() for future in [pools().decode_one.submit(thread) for _ in range(3)]}) == 1
+    assert cores() == len(os.sched_getaffinity(0))

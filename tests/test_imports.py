@@ -14,13 +14,14 @@ ROOT = Path(__file__).parent.parent
 
 GROUPS = [
     ["text"],
-    ["errors", "batches", "concurrency", "progress", "html", "quiet", "interrupt", "findings"],
+    ["errors", "batches", "concurrency", "progress", "html", "frames", "quiet", "interrupt", "findings"],
     ["options"],
-    ["units", "storage", "labels", "metrics", "rows", "thumbnails"],
+    ["units", "storage", "labels", "metrics", "rows", "thumbnails", "native"],
     ["model_dir"],
     ["run"],
-    ["sources", "preprocess", "attempts", "history"],
-    ["predict", "watched", "isolated"],
+    ["sources", "preprocess", "history"],
+    ["predict", "child"],
+    ["children"],
     ["plan", "commit"],
     ["score", "canary"],
     ["summarize"],
@@ -38,7 +39,7 @@ GROUPS = [
 ONLY = {
     "apache_beam": {"transforms", "job"},
     "tensorflow": {"predict"},
-    "PIL": {"preprocess", "thumbnails"},
+    "PIL": {"native", "preprocess", "thumbnails"},
     "google.cloud": {"storage"},
     "rich": {"terminal"},
     "jinja2": {"html"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import tarfile
@@ -14,7 +13,8 @@ import numpy as np
 import pytest
 from conftest import WriteImages, rows_of
 
-from pipeline import job, plan, preprocess
+from pipeline import job, plan
+from pipeline.children import children
 from pipeline.run import Run
 from pipeline.verify import verify
 
@@ -22,17 +22,11 @@ IMAGES, FAILED = 130, 7
 
 
 @pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Lengths of what is decoded, image by image."""
-    seen: list[int] = []
-    decode = preprocess.decode
-
-    def counted(data: bytes, *rest: Any) -> Any:
-        seen.append(len(data))
-        return decode(data, *rest)
-
-    monkeypatch.setattr(preprocess, "decode", counted)
-    return seen
+def decoded(poisoned: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A file with a byte for each image that is decoded."""
+    count = tmp_path / "decoded"
+    poisoned.setenv("DECODED", str(count))
+    return count
 
 
 def score(archive: Path, model: str, output: Path, *flags: str) -> dict[str, Any]:
@@ -61,32 +55,26 @@ def test_images_that_failed_for_a_reason_that_is_gone_are_mended(
     write_images: WriteImages,
     tiny_model: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    decoded: list[int],
+    poisoned: pytest.MonkeyPatch,
+    decoded: Path,
     pack: Callable[[Path], Path],
     form: str,
 ) -> None:
     archive = pack(write_images(IMAGES))
     flags = ("--format", form)
     score(archive, tiny_model, tmp_path / "calm", *flags)
-    calls = itertools.count()
-    to_mode = preprocess.to_mode
-
-    def now_and_then(*image: Any) -> Any:
-        if next(calls) % 20 == 0:
-            raise MemoryError
-        return to_mode(*image)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(preprocess, "to_mode", now_and_then)
-        first = score(archive, tiny_model, tmp_path / "night", *flags)
+    poisoned.setenv("DECODE_FAILS", "20")
+    children().close()
+    first = score(archive, tiny_model, tmp_path / "night", *flags)
+    poisoned.delenv("DECODE_FAILS")
+    children().close()
     assert first["failed"] == FAILED
     plain = score(archive, tiny_model, tmp_path / "night", *flags)
     assert (plain["failed"], plain["scored"]) == (FAILED, 0)
-    decoded.clear()
+    decoded.write_bytes(b"")
     retried = score(archive, tiny_model, tmp_path / "night", *flags, "--retry_failed")
     again = IMAGES if pack is as_compressed_tar else FAILED  # of that only reading tells which row is which: all anew
-    assert len(decoded) == again
+    assert decoded.stat().st_size == again
     assert (retried["failed"], retried["scored"], retried["kept"]) == (0, again, IMAGES - again)
     assert close(rows_of(tmp_path / "night"), rows_of(tmp_path / "calm"))
     assert verify(str(tmp_path / "night")).findings == []
@@ -100,16 +88,16 @@ def close(some: list[dict[str, Any]], others: list[dict[str, Any]]) -> bool:
 
 
 def test_image_that_fails_again_keeps_its_row(
-    write_images: WriteImages, tiny_model: str, tmp_path: Path, decoded: list[int]
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, decoded: Path
 ) -> None:
     archive = write_images(90)
     broken = sorted(archive.rglob("*.png"))[50]
     broken.write_bytes(b"broken")
     score(archive, tiny_model, tmp_path / "night")
     before = rows_of(tmp_path / "night")
-    decoded.clear()
+    decoded.write_bytes(b"")
     record = score(archive, tiny_model, tmp_path / "night", "--retry_failed")
-    assert (len(decoded), record["scored"], record["failed"]) == (1, 1, 1)
+    assert (decoded.stat().st_size, record["scored"], record["failed"]) == (1, 1, 1)
     assert rows_of(tmp_path / "night") == before
 
 

@@ -26,6 +26,7 @@ from pipeline.units import WorkUnit
 
 __all__ = [
     "KNOWN",
+    "Piece",
     "head_of",
     "index",
     "is_junk_name",
@@ -33,15 +34,19 @@ __all__ = [
     "is_shard",
     "kind_by_magic",
     "kind_by_name",
+    "pieces",
     "read",
-    "read_some",
     "sample",
     "shortened",
+    "some_pieces",
 ]
 
 KNOWN = (*sorted(IMAGE_SUFFIXES), ".tfrecord", ".tar", ".zip", "idx3-ubyte", "the last three also with .gz")
 HEAD = 512
 """Bytes that tell what a file is."""
+
+Piece = WorkUnit | EncodedBatch
+"""At most a batch of images: still to be read, wherever that is best done, or read."""
 
 _SHARD = re.compile(r"-\d{5}-of-\d{5}(\.gz)?$")
 
@@ -112,10 +117,23 @@ def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
     return _SOURCES[unit.source].read(unit, run)
 
 
-def read_some(unit: WorkUnit, rows: Sequence[int], run: Run) -> Iterator[EncodedBatch]:
+def pieces(unit: WorkUnit, run: Run) -> Iterator[Piece]:
+    """Yield a unit's images in order, in pieces; only where a unit cannot be entered in the middle is it read here.
+
+    Raises:
+        TransientError: the store fails for now.
+    """
+    if unit.source == images.NAME:
+        yield from images.pieces(unit, run)
+        return
+    with closing(read(unit, run)) as batches:
+        yield from batches
+
+
+def some_pieces(unit: WorkUnit, rows: Sequence[int], run: Run) -> Iterator[Piece]:
     """Yield those of a unit's images that have these numbers, sorted; of a container the others are read as well."""
     if unit.source == images.NAME:
-        yield from images.read(images.picked(unit, rows), run)
+        yield from images.pieces(images.picked(unit, rows), run)
         return
     first = 0
     with closing(read(unit, run)) as batches:

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch, Failure
+from pipeline.batches import BATCH_BYTES, EncodedBatch, Failure, batch_images
 from pipeline.errors import ChangedError
 from pipeline.run import Run
 from pipeline.storage import StoredFile, StoredObject, key_of, store_of
@@ -133,12 +133,13 @@ def open_unit(unit: WorkUnit, start: int = 0, stop: int | None = None) -> Stored
 
 
 def batched(images: Iterable[Image], run: Run) -> Generator[EncodedBatch, None, None]:
-    """Gather images into batches of at most BATCH_IMAGES, or BATCH_BYTES; at least one batch, be it empty."""
+    """Gather images into batches; at least one, be it empty."""
+    most = batch_images(run.spec.input.shape)
     waiting: list[Image] = []
     size = 0
     for image in images:
         more = 0 if isinstance(image.encoded, Failure) else len(image.encoded)
-        if waiting and (len(waiting) == BATCH_IMAGES or size + more > BATCH_BYTES):
+        if waiting and (len(waiting) == most or size + more > BATCH_BYTES):
             yield _batch(waiting, run)
             waiting, size = [], 0
         waiting.append(image)

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 
-from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch, Failure
+from pipeline.batches import BATCH_BYTES, EncodedBatch, Failure, batch_images
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import ChangedError
 from pipeline.labels import folder_of
@@ -21,9 +21,6 @@ MISSING = -1
 
 Listed = tuple[StoredObject, int | str | None]
 """A file, and its label as found: a number, a name, or None."""
-
-BATCHES_AHEAD = 2
-"""Batches being read while earlier ones are decoded."""
 
 
 def is_image(head: bytes) -> bool:
@@ -91,53 +88,51 @@ def _unit(files: Sequence[Listed]) -> WorkUnit:
     )
 
 
-def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
-    """Yield the unit's files in order, with a few batches being read ahead."""
-    store = store_of(unit.locations[0])
-    rule = run.label_rule
-
-    def fetch(piece: slice) -> EncodedBatch:
-        locations = unit.locations[piece]
-        encoded, failures = _fetch(store, locations, unit.sizes[piece], unit.versions[piece])
-        keys = [key_of(location) for location in locations]
-        folders = [folder_of(location) for location in locations]
-        own = unit.index["label"][piece] if "label" in unit.index else [None] * len(keys)
-        return EncodedBatch(rule.columns(keys, own, folders, failures), encoded)
-
-    yield from ahead(fetch, _pieces(unit), BATCHES_AHEAD * store.parallel_reads, pools().read)
-
-
-def _pieces(unit: WorkUnit) -> Iterator[slice]:
+def pieces(unit: WorkUnit, run: Run) -> Iterator[WorkUnit]:
+    """Yield the unit's files in order, as units of at most a batch."""
+    most = batch_images(run.spec.input.shape)
     start = size = 0
     for i, more in enumerate(unit.sizes):
-        if i > start and (i - start == BATCH_IMAGES or size + more > BATCH_BYTES):
-            yield slice(start, i)
+        if i > start and (i - start == most or size + more > BATCH_BYTES):
+            yield picked(unit, range(start, i))
             start, size = i, 0
         size += more
-    yield slice(start, len(unit.sizes))
+    yield picked(unit, range(start, len(unit.sizes)))
 
 
-def _fetch(
-    store: Store, locations: tuple[str, ...], sizes: tuple[int, ...], versions: tuple[int, ...]
-) -> tuple[list[bytes], dict[int, Failure]]:
-    encoded: list[bytes] = []
-    failures: dict[int, Failure] = {}
-    for i, (location, size, version) in enumerate(zip(locations, sizes, versions, strict=True)):
-        try:
-            failure = too_large(size, what="file")
-            if failure is None:
-                encoded.append(store.read(location, version=version))
-                continue
-            failures[i] = failure
-        except FileNotFoundError:
-            text = "there is no such file" if version == MISSING else "removed after it was planned"
-            failures[i] = Failure("read", "NOT_FOUND", text)
-        except PermissionError as error:
-            failures[i] = Failure("read", "PERMISSION_DENIED", error.strerror or str(error))
-        except ChangedError as error:
-            failures[i] = Failure("read", "FAILED_PRECONDITION", str(error))
-        encoded.append(b"")
-    return encoded, failures
+def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
+    """Yield the unit's files in order; many are read at once where each costs a round trip."""
+    rule = run.label_rule
+    store = store_of(unit.locations[0])
+
+    for piece in pieces(unit, run):
+
+        def fetch(i: int, piece: WorkUnit = piece) -> bytes | Failure:
+            return _fetch(store, piece.locations[i], piece.sizes[i], piece.versions[i])
+
+        numbers = range(len(piece.locations))
+        if store.parallel_reads == 1:
+            found = list(map(fetch, numbers))
+        else:
+            found = list(ahead(fetch, numbers, store.parallel_reads - 1, pools().read))
+        failures = {i: data for i, data in enumerate(found) if isinstance(data, Failure)}
+        keys = [key_of(location) for location in piece.locations]
+        folders = [folder_of(location) for location in piece.locations]
+        own = piece.index["label"] if "label" in piece.index else [None] * len(keys)
+        encoded = [b"" if isinstance(data, Failure) else data for data in found]
+        yield EncodedBatch(rule.columns(keys, own, folders, failures), encoded)
+
+
+def _fetch(store: Store, location: str, size: int, version: int) -> bytes | Failure:
+    try:
+        return too_large(size, what="file") or store.read(location, version=version)
+    except FileNotFoundError:
+        text = "there is no such file" if version == MISSING else "removed after it was planned"
+        return Failure("read", "NOT_FOUND", text)
+    except PermissionError as error:
+        return Failure("read", "PERMISSION_DENIED", error.strerror or str(error))
+    except ChangedError as error:
+        return Failure("read", "FAILED_PRECONDITION", str(error))
 
 
 def shortened(unit: WorkUnit, n: int) -> WorkUnit:

@@ -96,6 +96,11 @@ class Patience:
         """Wait no more, here and in any thread: somebody wants to stop."""
         self._ended.set()
 
+    @property
+    def is_ended(self) -> bool:
+        """Whether somebody wants to stop."""
+        return self._ended.is_set()
+
     def _may_try_again(self, location: str, tries: int) -> bool:
         """Note a failure; wait, and return whether another try is due."""
         now = self._clock()

@@ -1,0 +1,193 @@
+"""Reading and decoding in children: the same pixels, and a row for the image that kills or holds up its decoder."""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import MakeRun, WriteImages
+from PIL import Image
+
+from pipeline import children as module
+from pipeline import plan, sources, storage
+from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
+from pipeline.children import Child, children, preprocess_outside
+from pipeline.errors import TransientError
+from pipeline.preprocess import preprocess
+from pipeline.run import Run
+from pipeline.units import WorkUnit
+
+
+def png(level: int, note: bytes = b"", size: tuple[int, int] = (8, 8)) -> bytes:
+    buffer = io.BytesIO()
+    Image.effect_noise(size, level).save(buffer, "PNG")
+    return buffer.getvalue() + note
+
+
+def batch(*encoded: bytes) -> EncodedBatch:
+    return EncodedBatch(ImageColumns.of([f"{i}.png" for i in range(len(encoded))]), encoded)
+
+
+@pytest.fixture
+def run(make_run: MakeRun, write_images: WriteImages) -> Run:
+    return make_run(write_images(40), image_timeout=60)
+
+
+def alive() -> set[int]:
+    """Process numbers of this process's children."""
+    return {child._process.pid for child in children()._all}
+
+
+def test_what_is_read_here_has_the_pixels_and_failures_that_preprocess_gives(run: Run) -> None:
+    images = batch(png(10), b"broken", png(30, size=(700, 900)), b"", png(50, size=(5, 4)))
+    images = EncodedBatch(images.images.failed({4: Failure("read", "NOT_FOUND", "gone")}), images.encoded)
+    expected, found = preprocess(images, run.spec.input), preprocess_outside(images, run)
+    assert np.array_equal(found.pixels, expected.pixels)
+    assert found.images.failures == expected.images.failures
+    assert sorted(found.images.failures) == [1, 3, 4]
+
+
+def test_what_is_read_there_is_what_reading_here_gives(run: Run) -> None:
+    (unit,) = plan.plan_units(run, Counter())
+    Path(unit.locations[3]).unlink()
+    Path(unit.locations[5]).write_bytes(b"broken")
+    os.utime(unit.locations[5], ns=(unit.versions[5],) * 2)
+    (here,) = sources.read(unit, run)
+    expected, found = preprocess(here, run.spec.input), preprocess_outside(unit, run)
+    assert np.array_equal(found.pixels, expected.pixels)
+    assert found.images.keys == expected.images.keys
+    assert found.images.label_names == expected.images.label_names
+    assert np.array_equal(found.images.labels, expected.images.labels)
+    assert np.array_equal(found.images.labelled, expected.images.labelled)
+    assert {i: f.code for i, f in found.images.failures.items()} == {3: "NOT_FOUND", 5: "INVALID_ARGUMENT"}
+    assert found.images.failures == expected.images.failures
+
+
+def test_seconds_are_told_by_step(run: Run) -> None:
+    seconds = preprocess_outside(batch(png(1, size=(2000, 2000))), run).seconds
+    assert set(seconds) == {"read", "decode"}
+    assert 0 <= seconds["read"] < seconds["decode"]
+
+
+def test_options_of_another_run_hold_for_it_alone(run: Run, make_run: MakeRun) -> None:
+    strict = make_run("x", max_pixels=100)
+    for chosen, codes in ((run, {}), (strict, {0: "RESOURCE_EXHAUSTED"}), (run, {})):
+        found = preprocess_outside(batch(png(10, size=(20, 20)), png(10)), chosen)
+        assert {i: f.code for i, f in found.images.failures.items()} == codes
+
+
+@pytest.mark.usefixtures("poisoned")
+def test_images_that_kill_or_hold_up_a_child_are_failed_rows_and_the_others_are_decoded(make_run: MakeRun) -> None:
+    images = batch(png(1), png(2, b"ABORT"), png(3), png(4, b"SLEEP"), png(5, b"KILLED"), png(6))
+    found = preprocess_outside(images, make_run("x", image_timeout=1.5))
+    assert {i: (f.code, f.message) for i, f in found.images.failures.items()} == {
+        1: ("INTERNAL", "the decoder died of this image (SIGABRT)"),
+        3: ("DEADLINE_EXCEEDED", "not decoded within --image_timeout 1.5 seconds"),
+        4: ("RESOURCE_EXHAUSTED", "the decoder was killed, as for want of memory (SIGKILL)"),
+    }
+    assert [bool(pixels.any()) for pixels in found.pixels] == [True, False, True, False, False, True]
+
+
+def test_child_that_is_killed_once_costs_no_image(run: Run) -> None:
+    """The kernel may kill it for the memory that others took."""
+    preprocess_outside(batch(png(1)), run)
+    for child in children()._idle:
+        child.kill()
+        child._process.wait()
+    assert not preprocess_outside(batch(png(2), png(3)), run).images.failures
+
+
+def test_threads_that_ask_at_once_have_a_child_each_and_children_are_used_again(run: Run) -> None:
+    children().close()
+    with ThreadPoolExecutor(3) as pool:
+        barrier = threading.Barrier(3)
+
+        def ask(level: int) -> PixelBatch:
+            barrier.wait()
+            return preprocess_outside(batch(*[png(level, size=(300, 300))] * 20), run)
+
+        for _ in range(2):
+            found = list(pool.map(ask, (1, 50, 99)))
+            assert all(not one.images.failures for one in found)
+            assert 1 <= len(alive()) <= 3
+    before = alive()
+    preprocess_outside(batch(png(1)), run)
+    assert alive() == before
+
+
+def test_storage_that_fails_there_is_said_here_and_the_child_goes_on(run: Run) -> None:
+    children().close()
+    (unit,) = plan.plan_units(run, Counter())
+    assert not preprocess_outside(unit, run).images.failures
+    (pid,) = alive()
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, 5_000))  # it has more open than that
+    with pytest.raises(TransientError, match="Too many open files"):
+        preprocess_outside(unit, run)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    assert not preprocess_outside(unit, run).images.failures
+    assert alive() == {pid}
+
+
+def test_a_bug_there_is_raised_here_with_its_trace(run: Run) -> None:
+    unit = WorkUnit("", "no such source", ("/x",), (1,), (1,), 1)
+    with pytest.raises(RuntimeError, match=r"child process:\nTraceback(.|\n)*KeyError: 'no such source'"):
+        preprocess_outside(unit, run)
+
+
+def test_a_child_that_does_not_start_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    children().close()
+    monkeypatch.setattr(module, "_MODULE", "pipeline.no_such_module")
+    with pytest.raises(RuntimeError, match="no_such_module does not start: it ends with 1"):
+        preprocess_outside(batch(png(1)), run)
+    assert not children()._all
+
+
+@pytest.mark.usefixtures("poisoned")
+def test_who_waits_for_a_child_is_told_when_all_is_to_end(make_run: MakeRun) -> None:
+    run = make_run("x", image_timeout=600)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(preprocess_outside, batch(png(1, b"SLEEP")), run)
+        while not alive() or not any(c._cursor[0] == 0 for c in children()._all):
+            time.sleep(0.01)
+        storage.patience().end()
+        children().kill()
+        with pytest.raises(TransientError, match="interrupted"):
+            waiting.result(10)
+
+
+def test_closing_leaves_no_process_and_no_open_file(run: Run) -> None:
+    children().close()
+    before = set(os.listdir("/proc/self/fd"))
+    preprocess_outside(batch(png(1), b"broken"), run)
+    children().close()
+    assert set(os.listdir("/proc/self/fd")) <= before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
+    script = "from pipeline.children import Child; import os; print(Child()._process.pid, flush=True); os._exit(0)"
+    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{int(done.stdout)}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_an_interrupt_for_this_process_is_not_one_for_its_children(run: Run) -> None:
+    preprocess_outside(batch(png(1)), run)
+    (pid, *_) = alive()
+    assert os.getpgid(pid) != os.getpgid(0)
+    assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL  # the alarm is theirs
+    assert isinstance(next(iter(children()._all)), Child)
