@@ -38,8 +38,5 @@ $(VENV)/.dev: setup.py constraints.txt | $(VENV)/bin/pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
 	touch $@
 
-soak: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m soak
-
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info

@@ -22,7 +22,7 @@ import numpy as np
 
 from pipeline import sources, storage
 from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
-from pipeline.errors import TransientError
+from pipeline.errors import NightscoreError
 from pipeline.frames import GoneError, receive, send
 from pipeline.preprocess import preprocess
 from pipeline.run import Run
@@ -49,8 +49,8 @@ class _Decoder:
         started = time.monotonic()
         try:
             batch = _read(asked, body, self._run)
-        except TransientError as error:
-            return {"error": str(error)}, None
+        except NightscoreError as error:
+            return {"error": type(error).__name__, "text": str(error)}, None
         batch = EncodedBatch(batch.images.failed(skipped), batch.encoded)
         read = time.monotonic()
         pixels = self._preprocess(batch, self._run)

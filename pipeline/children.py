@@ -23,7 +23,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from pipeline import storage
+from pipeline import errors, storage
 from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
 from pipeline.child import CURSOR
 from pipeline.errors import TransientError
@@ -88,7 +88,7 @@ class Child:
         if "bug" in said:
             raise RuntimeError(f"reading and decoding failed in a child process:\n{said['bug']}")
         if "error" in said:
-            raise TransientError(said["error"])
+            raise getattr(errors, said["error"])(said["text"])
         failures = {int(i): Failure(*why) for i, why in said["failures"].items()}
         images = piece.images.failed(failures) if isinstance(piece, EncodedBatch) else _columns(said, failures)
         pixels = np.frombuffer(body, np.uint8).reshape(len(images), *run.spec.input.shape)

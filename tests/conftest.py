@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,9 @@ from pipeline.rows import read_part
 from pipeline.run import Run
 from pipeline.storage import patient
 
+sys.path.append(str(Path(__file__).parent / "poisoned"))  # for child processes, which get our path
+os.environ["IMPATIENT"] = "8"
+
 
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -36,7 +40,6 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Children that are started now decode as tests/poisoned says; the environment is for them."""
     children().close()
-    monkeypatch.syspath_prepend(str(Path(__file__).parent / "poisoned"))
     yield monkeypatch
     children().close()
 

@@ -126,12 +126,16 @@ def test_threads_that_ask_at_once_have_a_child_each_and_children_are_used_again(
     assert alive() == before
 
 
-def test_storage_that_fails_there_is_said_here_and_the_child_goes_on(run: Run) -> None:
+def test_storage_that_fails_there_is_said_here_and_the_child_goes_on(
+    make_run: MakeRun, write_images: WriteImages
+) -> None:
+    run = make_run(write_images(40), retry_deadline=0.1)
     children().close()
     (unit,) = plan.plan_units(run, Counter())
     assert not preprocess_outside(unit, run).images.failures
     (pid,) = alive()
-    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, 5_000))  # it has more open than that
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))  # it has more open than that
     with pytest.raises(TransientError, match="Too many open files"):
         preprocess_outside(unit, run)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)

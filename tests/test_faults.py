@@ -19,6 +19,7 @@ from gcs_emulator import Emulator
 from test_storage_local import nobody, open_folder  # noqa: F401 - the second is a fixture
 
 from pipeline import cli, job, plan, storage
+from pipeline.children import children
 from pipeline.commit import Receipt, committed
 from pipeline.errors import NoSpaceError, StoreDownError, TransientError
 from pipeline.model_dir import read_spec
@@ -125,15 +126,17 @@ class FaultyDisk(LocalStore):
 
 
 def test_run_on_a_disk_that_fails_now_and_then_is_complete_and_the_same(
-    write_images: WriteImages, tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, poisoned: pytest.MonkeyPatch
 ) -> None:
     archive = write_images(200)
     calm, _ = night_of(tiny_model, tmp_path / "calm", archive, unit_images=16)
     disk = FaultyDisk(SOME, 7)
-    monkeypatch.setattr(storage, "_local", lambda: PatientStore(disk))
+    poisoned.setattr(storage, "_local", lambda: PatientStore(disk))
+    poisoned.setenv("READ_FAILS", "10")
+    children().close()
     record, _ = night_of(tiny_model, tmp_path / "night", archive, unit_images=16)
-    monkeypatch.undo()
-    assert disk.failed > 20
+    poisoned.undo()
+    assert disk.failed > 10
     assert record["verdict"] == calm["verdict"] == {"exit_code": 0, "reasons": []}
     assert rows_of(tmp_path / "night") == rows_of(tmp_path / "calm")
     assert not list((tmp_path / "night").rglob("*.tmp"))
@@ -146,6 +149,7 @@ def test_run_on_a_disk_that_fails_now_and_then_is_complete_and_the_same(
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client library that does not try again by itself, so that only our patience counts."""
     monkeypatch.setattr(storage, "_gcs", lambda: PatientStore(GcsStore(retry_seconds=0)))
+    monkeypatch.setenv("IMPATIENT", "0")
 
 
 @pytest.mark.usefixtures("quick")

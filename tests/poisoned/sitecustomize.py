@@ -1,9 +1,14 @@
-"""A decoder that dies of some images, sleeps in others, fails now and then, and counts: for processes of tests.
+"""What goes wrong in other processes of a test, as the environment says.
 
-Put this folder on PYTHONPATH. It waits for the import of `pipeline.preprocess` and then wraps its `decode`: an image
-that holds b"ABORT" ends the process as a C library's bug does, one that holds b"SLEEP" never ends, one that holds
-b"KILLED" is killed as for want of memory. Where the environment names a file in DECODED, every image that is decoded
-adds a byte to it; DECODE_SECONDS makes each take so long, and of DECODE_FAILS each so manieth fails.
+With this folder on PYTHONPATH modules are changed as they are imported. A decoder then dies of some images: one that
+holds b"ABORT" ends the process as a C library's bug does, one that holds b"KILLED" is killed as for want of memory, one
+that holds b"SLEEP" never ends. And where they are set:
+
+    DECODED         a file to which every image that is decoded adds a byte
+    DECODE_SECONDS  how long each takes
+    DECODE_FAILS    of so many one fails
+    READ_FAILS      of so many reads from disk one fails for now
+    IMPATIENT       nothing waits long before it is tried again
 """
 
 from __future__ import annotations
@@ -15,16 +20,15 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
-NAME = "pipeline.preprocess"
 
-
-class _Poison(importlib.abc.MetaPathFinder):
+class _Changed(importlib.abc.MetaPathFinder):
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        if name != NAME:
+        change = CHANGES.pop(name, None)
+        if change is None:
             return None
-        sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         assert spec is not None
         assert spec.loader is not None
@@ -32,7 +36,7 @@ class _Poison(importlib.abc.MetaPathFinder):
 
         def exec_module(module: Any) -> None:
             execute(module)
-            _poison(module)
+            change(module)
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
@@ -59,4 +63,32 @@ def _poison(module: Any) -> None:
     module.decode = decode_poisoned
 
 
-sys.meta_path.insert(0, _Poison())
+def _fail(module: Any) -> None:
+    read, numbers = module.LocalStore.read, itertools.count(1)
+
+    def read_now_and_then(*arguments: Any, **keywords: Any) -> Any:
+        if "READ_FAILS" in os.environ and next(numbers) % int(os.environ["READ_FAILS"]) == 0:
+            raise module.TransientError("Input/output error")
+        return read(*arguments, **keywords)
+
+    module.LocalStore.read = read_now_and_then
+
+
+def _hurry(module: Any) -> None:
+    if "IMPATIENT" in os.environ:
+        module.FIRST_WAIT = 0.01
+
+
+def _hurry_requests(module: Any) -> None:
+    _hurry(module)
+    if "IMPATIENT" in os.environ:
+        module.GcsStore.__init__.__defaults__ = (float(os.environ["IMPATIENT"]),)
+
+
+CHANGES: dict[str, Callable[[Any], None]] = {
+    "pipeline.preprocess": _poison,
+    "pipeline.storage.local": _fail,
+    "pipeline.storage.patient": _hurry,
+    "pipeline.storage.gcs": _hurry_requests,
+}
+sys.meta_path.insert(0, _Changed())
