@@ -197,6 +197,7 @@ class PredictionBatch:
         top_scores: float32 [n, k], their probabilities.
         label_scores: float32 [n], the probability of the image's own label; NaN where it has none.
         thumbnails: index in the batch -> PNG file, for a few images a report may want to show.
+        seconds: spent on it so far, by step.
 
     Rows of failed images hold zeros (and NaN).
     """
@@ -206,6 +207,7 @@ class PredictionBatch:
     top_scores: npt.NDArray[np.float32]
     label_scores: npt.NDArray[np.float32]
     thumbnails: Mapping[int, bytes] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that all columns are of one length."""

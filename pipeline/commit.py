@@ -27,6 +27,7 @@ from pipeline.metrics import Metrics, measure
 from pipeline.rows import read_part
 from pipeline.run import Run
 from pipeline.storage import StoredObject
+from pipeline.timing import Spent
 from pipeline.units import WorkUnit
 
 EXAMPLES = 8
@@ -81,6 +82,7 @@ class Receipt:
         aside: what is not a function of the part, and not compared: seconds, and PNG files of mistakes by row.
         kept: rows that were there before; not stored.
         input: which of the run's inputs its unit comes from; not stored.
+        spent: on its rows by this process; not stored.
     """
 
     unit: str
@@ -92,11 +94,12 @@ class Receipt:
     aside: Aside = field(compare=False)
     kept: int = field(default=0, compare=False)
     input: int = field(default=0, compare=False)
+    spent: Spent = field(default_factory=Spent, compare=False)
 
     def to_json(self) -> bytes:
         """Return the contents of the receipt's file; its last field is a checksum of all before it."""
         content = {**self.__dict__, "metrics": self.metrics.to_json(), "aside": self.aside.to_json()}
-        del content["kept"], content["input"]
+        del content["kept"], content["input"], content["spent"]
         return _sealed(json.dumps(content, sort_keys=True).encode("ascii").removesuffix(b"}"))
 
     @classmethod

@@ -16,11 +16,13 @@ from typing import Any
 
 from pipeline import storage
 from pipeline.commit import committed
+from pipeline.concurrency import cores
 from pipeline.plan import PlanTotals, read_ids, read_totals
 from pipeline.report import report
 from pipeline.run import Run
 from pipeline.summarize import Summary, figures, verdict
 from pipeline.sweep import Claim, sweep
+from pipeline.timing import shares
 
 LIBRARIES = ("nightscore", "apache-beam", "tensorflow", "numpy", "pillow", "pyarrow")
 
@@ -107,6 +109,7 @@ def _record(summary: Summary, claim: Claim, started: dict[str, Any], totals: Pla
         "units_scored": summary.units - summary.kept_units,
         "units_kept": summary.kept_units,
         "images_per_second": round(scored / seconds, 1) if seconds > 0 else None,
+        "time": shares(summary.spent, seconds, cores()) if scored else None,
         "failed": summary.metrics.failed,
         "unfinished_units": summary.unfinished,
         "plan": asdict(totals),

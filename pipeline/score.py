@@ -8,6 +8,7 @@ last unit. Knows no Beam.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from pipeline.progress import tally
 from pipeline.rows import PartWriter, PatchWriter, failed_rows, read_part, to_table
 from pipeline.run import Run
 from pipeline.sources import Piece
+from pipeline.timing import Spent
 from pipeline.units import WorkUnit
 
 RECALLS_AHEAD = 8
@@ -82,10 +84,12 @@ class _Open:
             if task.part is None
             else PatchWriter(task.part, failed_rows(task.part), run.options.format)
         )
+        self.seconds: Counter[str] = Counter()
         self._thumbnails: dict[int, bytes] = {}
         self._started = time.monotonic()
 
     def add(self, batch: PredictionBatch, run: Run) -> None:
+        self.seconds.update(batch.seconds)
         self._thumbnails |= {self.writer.next_row(i): png for i, png in batch.thumbnails.items()}
         self.writer.add(to_table(batch, run.spec.class_names))
 
@@ -93,6 +97,7 @@ class _Open:
         return Aside(time.monotonic() - self._started, self._thumbnails)
 
 
+Outcome = Receipt | Unfinished
 _Step = tuple[_Task, Piece | PixelBatch | PredictionBatch | _End]
 """A task with its next piece or batch, or with its end."""
 
@@ -142,10 +147,22 @@ def _score_new(tasks: Sequence[_Task], run: Run) -> Iterator[Receipt | Unfinishe
     ready = ahead(lambda task: _with_part(task, run), tasks, PATCHES_AHEAD, pool.read)
     pixels = ahead(lambda step: _preprocess(step, run), _pieces(ready, run), PIECES_AHEAD * cores(), pool.decode)
     predictions = ahead(lambda step: _predict(step, run), pixels, PREDICTIONS_AHEAD, pool.predict)
-    with closing(
-        ahead(lambda ended: _commit(ended, run), _collect(predictions, run), COMMITS_AHEAD, pool.commit)
-    ) as done:
-        yield from done
+    ended = _collect(predictions, run)
+    with closing(ahead(lambda unit: _commit(unit, run), ended, COMMITS_AHEAD, pool.commit)) as outcomes:
+        yield from _timed(outcomes)
+
+
+def _timed(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+    """Note with each receipt the time that has passed since the one before, without waiting for the model."""
+    last = time.monotonic()
+    for outcome in outcomes:
+        if isinstance(outcome, Receipt):
+            now = time.monotonic()
+            passed = Spent(capacity=round(1e6 * (now - last) * cores()) - outcome.spent.steps.get("load", 0))
+            yield replace(outcome, spent=outcome.spent.merge(passed))
+            last = now
+        else:
+            yield outcome
 
 
 def _with_part(task: _Task, run: Run) -> _Task:
@@ -192,7 +209,14 @@ def _preprocess(step: _Step, run: Run) -> _Step:
 
 def _predict(step: _Step, run: Run) -> _Step:
     task, batch = step
-    return task, predict(batch, acquire(run.model, run.spec), run.top_k) if isinstance(batch, PixelBatch) else batch
+    if not isinstance(batch, PixelBatch):
+        return step
+    asked = time.monotonic()
+    model = acquire(run.model, run.spec)
+    started = time.monotonic()
+    predicted = predict(batch, model, run.top_k)
+    seconds = {**batch.seconds, "load": started - asked, "predict": time.monotonic() - started}
+    return task, replace(predicted, seconds=seconds)
 
 
 def _collect(steps: Generator[_Step, None, None], run: Run) -> Iterator[_Open]:
@@ -211,6 +235,7 @@ def _collect(steps: Generator[_Step, None, None], run: Run) -> Iterator[_Open]:
 
 def _commit(ended: _Open, run: Run) -> Receipt | Unfinished:
     task = ended.task
+    started = time.monotonic()
     try:
         if task.error is None:
             if task.part is not None:
@@ -218,7 +243,8 @@ def _commit(ended: _Open, run: Run) -> Receipt | Unfinished:
             receipt = commit(task.unit, ended.writer.close(), run, ended.aside())
             kept = receipt.rows - ended.writer.rows
             tally().add(kept=kept)
-            return replace(receipt, kept=kept)
+            seconds = {**ended.seconds, "commit": time.monotonic() - started}
+            return replace(receipt, kept=kept, spent=Spent.of(seconds, time.time(), ended.writer.rows))
     except TransientError as failed:
         task.error = failed
     return _unfinished(task.unit, task.error, run)

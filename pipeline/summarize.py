@@ -12,6 +12,7 @@ from pipeline.metrics import Metrics, compute, slice_of
 from pipeline.run import Run
 from pipeline.score import Unfinished
 from pipeline.storage import key_of
+from pipeline.timing import Spent
 
 MISTAKES = 24
 UNFINISHED_EXAMPLES = 10
@@ -33,6 +34,7 @@ class Summary:
         unfinished: units without a receipt.
         unfinished_examples: (unit, error) of some of those, the first by unit.
         unfinished_images: their rows, as far as known.
+        spent: by the processes of this run.
         stopped: why nothing was scored, where the canary says so.
     """
 
@@ -47,6 +49,7 @@ class Summary:
     unfinished: int = 0
     unfinished_examples: Sequence[tuple[str, str]] = ()
     unfinished_images: int = 0
+    spent: Spent = field(default_factory=Spent)
     stopped: str = ""
 
     @classmethod
@@ -64,6 +67,7 @@ class Summary:
             inputs={outcome.input: outcome.metrics},
             mistakes=[{k: v for k, v in mistake.items() if k != "row"} for mistake in outcome.mistakes],
             failures=outcome.failures,
+            spent=outcome.spent,
             thumbnails={m["key"]: pictures[m["row"]] for m in outcome.mistakes if m["row"] in pictures},
         )
 
@@ -88,6 +92,7 @@ class Summary:
                 UNFINISHED_EXAMPLES, [*self.unfinished_examples, *other.unfinished_examples]
             ),
             unfinished_images=self.unfinished_images + other.unfinished_images,
+            spent=self.spent.merge(other.spent),
             stopped=max(self.stopped, other.stopped),
         )
 

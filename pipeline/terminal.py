@@ -148,6 +148,9 @@ def _overview(record: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterator
     kept = f", {record['kept']:,} kept from earlier runs" if record["kept"] else ""
     rate = f", {record['images_per_second']:,.0f} images/s with start-up" if record["scored"] else ""
     yield "images", f"{figures['images']:,} in {record['seconds']:.1f} s{rate}{kept}"
+    if record["time"]:
+        spent = ", ".join(f"{step} {share:.0%}" for step, share in record["time"]["shares"].items())
+        yield "time", f"{spent}; {record['time']['advice']}"
     yield "scored", f"{figures['scored']:,}"
     reasons = ", ".join(f"{f['images']:,} {f['code']} in {f['stage']}" for f in figures["failures"])
     yield "failed", f"{figures['failed']:,}" + (f" ({reasons})" if reasons else "")

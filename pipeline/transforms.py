@@ -22,6 +22,7 @@ from pipeline.run import Run
 from pipeline.score import Unfinished, score
 from pipeline.sources import sample
 from pipeline.summarize import Summary
+from pipeline.timing import STEPS
 from pipeline.units import decode_units, encode_units
 
 NAMESPACE = "nightscore"
@@ -60,6 +61,7 @@ class _Score(beam.DoFn):
         self._images = {name: Counters.counter(NAMESPACE, f"images_{name}") for name in ("scored", "failed", "kept")}
         self._units = {name: Counters.counter(NAMESPACE, f"units_{name}") for name in ("committed", "unfinished")}
         self._seconds = Counters.distribution(NAMESPACE, "unit_milliseconds")
+        self._steps = {step: Counters.counter(NAMESPACE, f"{step}_milliseconds") for step in STEPS}
 
     def process(self, packed: bytes) -> Iterator[tuple[str, Outcome]]:
         for outcome in score(decode_units(packed), self._run):
@@ -77,6 +79,8 @@ class _Score(beam.DoFn):
         self._images["scored"].inc(outcome.metrics.scored)
         self._images["failed"].inc(outcome.metrics.failed)
         self._seconds.update(int(outcome.aside.seconds * 1000))
+        for step, counter in self._steps.items():
+            counter.inc(outcome.spent.steps.get(step, 0) // 1000)
 
 
 class _Merge(beam.CombineFn):

@@ -16,7 +16,7 @@ GROUPS = [
     ["text"],
     ["errors", "batches", "concurrency", "progress", "html", "frames", "quiet", "interrupt", "findings"],
     ["options"],
-    ["units", "storage", "labels", "metrics", "rows", "thumbnails", "native"],
+    ["units", "storage", "labels", "metrics", "rows", "thumbnails", "native", "timing"],
     ["model_dir"],
     ["run"],
     ["sources", "preprocess", "history"],

@@ -18,6 +18,7 @@ from pipeline.summarize import Summary, figures
 
 RECORD: dict[str, Any] = {
     "seconds": 2.0, "images_per_second": 1500.0, "scored": 3, "kept": 2, "plan": {"skipped": {"junk": 4}},
+    "time": {"shares": {"read": 0.25, "predict": 0.9}, "advice": "the model decides"},
 }  # fmt: skip
 
 
