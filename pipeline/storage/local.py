@@ -8,7 +8,7 @@ import itertools
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from pipeline.errors import ChangedError, NoSpaceError, TransientError, UsageError
 from pipeline.storage.base import Glob, StoredObject, fixed_prefix
@@ -39,11 +39,11 @@ class LocalStore:
         pattern = pattern.rstrip("/") or "/"
         try:
             if fixed_prefix(pattern) == pattern or os.path.lexists(pattern):
-                yield from _walk(pattern, EVERYTHING, EVERYTHING.end, ())
+                yield from _walk([(pattern, EVERYTHING.end)], EVERYTHING)
                 return
             folder = os.path.dirname(fixed_prefix(pattern))
             glob = Glob("/".join(name for name in pattern[len(folder) :].split("/") if name))
-            yield from _walk(folder, glob, glob.start, ())
+            yield from _walk([(folder, glob.start)], glob)
         except OSError as error:
             raise _meaning(error, error.filename or pattern) from error
 
@@ -119,29 +119,38 @@ def _explained(location: str) -> Iterator[None]:
         raise _meaning(error, location) from error
 
 
-def _walk(path: str, glob: Glob, place: frozenset[int], parents: tuple[tuple[int, int], ...]) -> Iterator[StoredObject]:
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        if error.errno in _MISSING:
-            return  # never there, a dangling or looping link, or gone meanwhile
-        raise
-    if stat.S_ISREG(status.st_mode) and glob.takes(place):
-        yield StoredObject(path, status.st_size, status.st_mtime_ns)
-    identity = (status.st_dev, status.st_ino)
-    if stat.S_ISDIR(status.st_mode) and identity not in parents:
-        for name in _names(path, glob, place):
-            yield from _walk(os.path.join(path, name), glob, glob.enter(place, name), (*parents, identity))
+def _walk(
+    paths: Iterable[tuple[str, frozenset[int]]], glob: Glob, parents: tuple[tuple[int, int], ...] = ()
+) -> Iterator[StoredObject]:
+    """Yield, of paths and their places in a glob, those that are files, and the files under those that are folders."""
+    for path, place in paths:
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            if error.errno in _MISSING:
+                continue  # never there, a dangling or looping link, or gone meanwhile
+            raise
+        if stat.S_ISREG(status.st_mode):
+            if glob.takes(place):
+                yield StoredObject(path, status.st_size, status.st_mtime_ns)
+        elif stat.S_ISDIR(status.st_mode) and (identity := (status.st_dev, status.st_ino)) not in parents:
+            yield from _walk(_inside(path, glob, place), glob, (*parents, identity))
 
 
-def _names(folder: str, glob: Glob, place: frozenset[int]) -> list[str]:
-    """Return the names in a folder where a match may lie, in the order of the locations: folder "a" sorts as "a/"."""
+def _inside(folder: str, glob: Glob, place: frozenset[int]) -> Iterator[tuple[str, frozenset[int]]]:
+    """Yield what in a folder may match or hold a match, in the order of the locations: folder "a" sorts as "a/"."""
     try:
         with os.scandir(folder) as entries:
-            names = [e.name + "/" if _is_folder(e) else e.name for e in entries if glob.enter(place, e.name)]
+            names = sorted(entry.name + "/" if _is_folder(entry) else entry.name for entry in entries)
     except FileNotFoundError:
-        return []  # gone meanwhile
-    return [name.rstrip("/") for name in sorted(names)]
+        return  # gone meanwhile
+    start = os.path.join(folder, "")
+    matches_whole = glob.takes(place)
+    for name in names:
+        name = name.rstrip("/")
+        inner = place if matches_whole else glob.enter(place, name)
+        if inner:
+            yield start + name, inner
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
