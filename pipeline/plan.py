@@ -65,32 +65,34 @@ def find(pattern: str, skipped: Counter[str]) -> Iterator[tuple[str, StoredObjec
         UsageError: a folder, or a file that must be opened, is forbidden.
     """
     location = storage.absolute(pattern)
+    fixed = storage.fixed_prefix(location)
+    is_glob = fixed != location
+    start = len(fixed.rpartition("/")[0] if is_glob else location)  # a folder above it that is named like junk is none
     try:
         for found in storage.list_objects(location):
-            kind = _kind(found, location, skipped)
+            is_named = found.location == location
+            if sources.is_junk_name(found.location if is_named else found.location[start:]):
+                skipped["junk"] += 1
+                continue
+            kind = sources.kind_by_name(found.location) or _kind_inside(found, is_named, is_glob, skipped)
             if kind is not None:
                 yield kind, found
     except PermissionError as error:
         raise UsageError(f"--input {pattern!r} cannot be read: {error}; allow it or leave it out") from error
 
 
-def _kind(found: StoredObject, location: str, skipped: Counter[str]) -> str | None:
-    """Return what a file that a pattern's location matched is; None, counted, if it is nothing to score."""
-    is_named = found.location == location
-    if sources.is_junk_name(found.location if is_named else found.location[len(location) :]):
-        skipped["junk"] += 1
-        return None
+def _kind_inside(found: StoredObject, is_named: bool, is_glob: bool, skipped: Counter[str]) -> str | None:
+    """Return what a file is whose name promises nothing; None, counted, if it is nothing to score."""
     if sources.is_labels_name(found.location):
         return None  # read with the images beside it
-    kind = sources.kind_by_name(found.location)
-    if kind is None and is_named and manifest.is_manifest_name(found.location):
+    if is_named and manifest.is_manifest_name(found.location):
         return manifest.NAME
-    is_glob = storage.fixed_prefix(location) != location
-    if kind is None and (is_glob or is_named or sources.is_shard(found.location)):
+    if is_named or is_glob or sources.is_shard(found.location):
         kind = sources.kind_by_magic(sources.head_of(found))
-    if kind is None:
-        skipped["other files"] += 1
-    return kind
+        if kind is not None:
+            return kind
+    skipped["other files"] += 1
+    return None
 
 
 def require_input(pattern: str) -> None:
