@@ -22,7 +22,7 @@ from pipeline.run import Run
 from pipeline.score import Unfinished, score
 from pipeline.sources import sample
 from pipeline.summarize import Summary
-from pipeline.units import decode_units, encode_units
+from pipeline.units import decode_units, encode_lines
 
 NAMESPACE = "nightscore"
 PACKED = "packed_units"
@@ -48,8 +48,8 @@ class _Plan(beam.DoFn):
             if canary.alarming:
                 yield TaggedOutput(STOPPED, Summary(stopped=canary.reason()))
                 return
-        for group in plan.groups(plan.read_units(run), totals.units):
-            yield encode_units(group)
+        for group in plan.groups(plan.read_lines(run), totals.units):
+            yield encode_lines(group)
 
 
 class _Score(beam.DoFn):
