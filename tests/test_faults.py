@@ -22,6 +22,7 @@ from pipeline import cli, job, plan, storage
 from pipeline.commit import Receipt, committed
 from pipeline.errors import NoSpaceError, StoreDownError, TransientError
 from pipeline.model_dir import read_spec
+from pipeline.prepare import prepare
 from pipeline.run import Run
 from pipeline.score import Unfinished, score
 from pipeline.storage.base import StoredObject
@@ -44,7 +45,7 @@ def night_of(model: str, output: Path | str, *inputs: Path | str, **options: Any
     """Score with the real pipeline; return the record and the run."""
     flags = [f"--{name}={value}" for name, value in {"model": model, "output": output, **options}.items()]
     asked = job.parse([*(f"--input={place}" for place in inputs), *flags])
-    run = job.prepare(asked.options)
+    run = prepare(asked.options)
     return job.run_job(asked, run), run
 
 
