@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pipeline import storage
 from pipeline.children import children
 from pipeline.errors import GoldenMismatchError, NoSpaceError, StoreDownError, TransientError, UsageError
+from pipeline.flags import own
 from pipeline.interrupt import Interruption, interruptible
 from pipeline.options import add_arguments
 from pipeline.quiet import complain, silence_pillow, stderr_silenced, tame_streams
@@ -49,12 +50,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _score(arguments: Sequence[str]) -> int:
-    from pipeline import job  # Apache Beam: a second of imports that --help does without
+    options = own(arguments)
 
-    asked = job.parse(arguments)
+    from pipeline.prepare import prepare  # these import NumPy and Arrow, which --help does without
+    from pipeline.rerun import rerun
+
     with progress():
-        run = job.prepare(asked.options)
-        record = job.run_job(asked, run)
+        run = None if options is None else prepare(options)
+        record = None if run is None else rerun(run)
+        if run is None or record is None:
+            from pipeline import job  # Apache Beam: a second of imports that a run with nothing to do goes without
+
+            asked = job.parse(arguments)
+            run = run or prepare(asked.options)
+            record = job.run_job(asked, run)
     code: int = record["verdict"]["exit_code"]
     if record["complete"]:
         figures = json.loads(storage.read(run.result("summary.json")))

@@ -1,4 +1,4 @@
-"""The scoring job: check everything, build the pipeline, run it, return the run's record.
+"""The scoring job: build the pipeline, run it, return the run's record.
 
 Owns Beam's view of the options and the choice of the runner. Must not print.
 """
@@ -8,34 +8,23 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import Any, NoReturn
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline import errors, storage
-from pipeline.errors import NightscoreError, NoSpaceError, TransientError, UsageError
-from pipeline.finish import start
-from pipeline.model_dir import check_model, local_copy, read_spec
-from pipeline.options import LABEL_SOURCES, ScoreOptions, add_arguments, from_arguments
-from pipeline.plan import require_input
+from pipeline.errors import NightscoreError, UsageError
+from pipeline.flags import LOCAL_RUNNERS, refuse, renamed
+from pipeline.options import ScoreOptions, add_arguments, from_arguments
 from pipeline.run import Run
 from pipeline.transforms import build
 
-CHECK_SECONDS = 30.0
-"""How long storage that fails is tried again before anything has started and somebody is looking on."""
-
-LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner")
-"""All of them mean Beam's FnApiRunner in this process: no download, no socket."""
-
 _RAISED = re.compile(r"pipeline\.errors\.(\w+): (.*?)(?: \[while running '[^']*'\])*$", re.MULTILINE)
 _STEP = re.compile(r"(?: \[while running '[^']*'\])+\s*$")
-_UNNAMABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff]")
 _INTERRUPTED = re.compile(r"KeyboardInterrupt(?: \[while running '[^']*'\])+\s*$")
 
 
@@ -74,91 +63,18 @@ def parse(argv: Sequence[str]) -> Job:
     Raises:
         UsageError: a flag is unknown, or a value is missing or out of range.
     """
-    ours = [flag for pair in _pairs(argv) for flag in _renamed(pair)]
+    flags = renamed(argv)
     parsers: list[argparse.ArgumentParser] = []
     PipelineOptions([]).get_all_options(add_extra_args_fn=parsers.append)
     parser = parsers[0]
-    parser.error = _refuse  # type: ignore[method-assign]
-    values, unknown = parser.parse_known_args(ours)
+    parser.error = refuse  # type: ignore[method-assign]
+    values, unknown = parser.parse_known_args(flags)
     if unknown:
         raise UsageError(f"unknown argument {unknown[0]!r}; see 'nightscore score --help'")
     options = from_arguments(vars(values))
-    beam_options = PipelineOptions(ours)
+    beam_options = PipelineOptions(flags)
     beam_options.view_as(SetupOptions).save_main_session = False
     return Job(options, beam_options)
-
-
-def _pairs(argv: Sequence[str]) -> list[list[str]]:
-    """Return the arguments with `--labels X` kept together."""
-    pairs: list[list[str]] = []
-    for argument in argv:
-        if pairs and pairs[-1] == ["--labels"]:
-            pairs[-1].append(argument)
-        else:
-            pairs.append([argument])
-    return pairs
-
-
-def _renamed(pair: list[str]) -> list[str]:
-    text = "=".join(pair)
-    value = text.partition("=")[2]
-    is_ours = text.startswith("--labels=") and ("=" not in value and not value.startswith("{"))
-    if is_ours and value not in LABEL_SOURCES:
-        raise UsageError(f"--labels {value!r} is unknown: choose from {', '.join(LABEL_SOURCES)}")
-    return [f"--label_source={value}"] if is_ours else pair
-
-
-def _refuse(message: str) -> NoReturn:
-    raise UsageError(f"{message}; see 'nightscore score --help'")
-
-
-def prepare(options: ScoreOptions) -> Run:
-    """Check inputs, model and OUTPUT, cheaply, and return the run; only its record is written.
-
-    A damaged model is found here by the first run into an OUTPUT, which will need it. Later runs may have nothing to
-    score, and do not read it for that; the canary, or whoever loads it, checks it in any case.
-
-    Raises:
-        UsageError: something is missing, damaged or forbidden.
-    """
-    storage.patience().start(min(CHECK_SECONDS, options.retry_deadline))
-    spec = read_spec(storage.absolute(options.model))
-    for pattern in options.input:
-        require_input(pattern)
-    name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    run = Run(name, options, spec)
-    _check_output(run)
-    if next(iter(storage.list_objects(run.result("runs"))), None) is None:
-        check_model(local_copy(run.model), spec, name=run.model)
-    try:
-        start(run)
-    except (OSError, TransientError, NoSpaceError) as error:
-        raise UsageError(f"--output {options.output!r} cannot be written: {error}; choose another") from error
-    return run
-
-
-def _check_output(run: Run) -> None:
-    """Check that OUTPUT can be named in a table, is not a file and holds no results of another model."""
-    if _UNNAMABLE.search(run.output):
-        raise UsageError(
-            f"--output {run.options.output!r} is not UTF-8 or has a line break or another control character in it, and "
-            "the table of the result has a line for each of its files; choose another"
-        )
-    first = next(iter(storage.list_objects(run.output)), None)
-    if first is not None and first.location == run.output:
-        raise UsageError(f"--output {run.options.output!r} is a file; give a folder")
-    record = next(iter(storage.list_objects(run.result("runs"))), None)
-    if record is None:
-        return
-    try:
-        model = json.loads(storage.read(record.location))["model"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{record.location!r} is damaged ({error}); remove it or choose another --output") from error
-    if model != run.spec.model_id:
-        raise UsageError(
-            f"--output {run.options.output!r} holds results of model {model[:12]}, but --model {run.options.model!r} "
-            f"is {run.spec.model_id[:12]}; choose another --output, or remove that one"
-        )
 
 
 def run_job(job: Job, run: Run) -> dict[str, Any]:

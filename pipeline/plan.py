@@ -5,6 +5,7 @@ Reads names and headers, never pixels. Must not know how units are scored.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -13,13 +14,16 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
+from typing import TypeVar
 
 from pipeline import sources, storage
 from pipeline.errors import UsageError
 from pipeline.run import Run
 from pipeline.sources import images, manifest
 from pipeline.storage import StoredObject
-from pipeline.units import WorkUnit, unit_id
+from pipeline.units import FAST, WorkUnit, unit_id
+
+T = TypeVar("T")
 
 _TOTALS = '{"totals"'
 
@@ -65,32 +69,34 @@ def find(pattern: str, skipped: Counter[str]) -> Iterator[tuple[str, StoredObjec
         UsageError: a folder, or a file that must be opened, is forbidden.
     """
     location = storage.absolute(pattern)
+    fixed = storage.fixed_prefix(location)
+    is_glob = fixed != location
+    start = len(fixed.rpartition("/")[0] if is_glob else location)  # a folder above it that is named like junk is none
     try:
         for found in storage.list_objects(location):
-            kind = _kind(found, location, skipped)
+            is_named = found.location == location
+            if sources.is_junk_name(found.location if is_named else found.location[start:]):
+                skipped["junk"] += 1
+                continue
+            kind = sources.kind_by_name(found.location) or _kind_inside(found, is_named, is_glob, skipped)
             if kind is not None:
                 yield kind, found
     except PermissionError as error:
         raise UsageError(f"--input {pattern!r} cannot be read: {error}; allow it or leave it out") from error
 
 
-def _kind(found: StoredObject, location: str, skipped: Counter[str]) -> str | None:
-    """Return what a file that a pattern's location matched is; None, counted, if it is nothing to score."""
-    is_named = found.location == location
-    if sources.is_junk_name(found.location if is_named else found.location[len(location) :]):
-        skipped["junk"] += 1
-        return None
+def _kind_inside(found: StoredObject, is_named: bool, is_glob: bool, skipped: Counter[str]) -> str | None:
+    """Return what a file is whose name promises nothing; None, counted, if it is nothing to score."""
     if sources.is_labels_name(found.location):
         return None  # read with the images beside it
-    kind = sources.kind_by_name(found.location)
-    if kind is None and is_named and manifest.is_manifest_name(found.location):
+    if is_named and manifest.is_manifest_name(found.location):
         return manifest.NAME
-    is_glob = storage.fixed_prefix(location) != location
-    if kind is None and (is_glob or is_named or sources.is_shard(found.location)):
+    if is_named or is_glob or sources.is_shard(found.location):
         kind = sources.kind_by_magic(sources.head_of(found))
-    if kind is None:
-        skipped["other files"] += 1
-    return kind
+        if kind is not None:
+            return kind
+    skipped["other files"] += 1
+    return None
 
 
 def require_input(pattern: str) -> None:
@@ -177,10 +183,12 @@ class _Once:
 
 def pin(run: Run) -> PlanTotals:
     """Make the run's plan and write it, unless it is there; return the totals of the one that is there."""
+    with contextlib.suppress(FileNotFoundError):
+        return read_totals(run)
     skipped: Counter[str] = Counter()
     totals = PlanTotals(run.id, run.spec.model_id)
     buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6, mtime=0) as file:
+    with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=FAST, mtime=0) as file:
         for unit in plan_units(run, skipped):
             file.write(unit.to_json().encode("ascii") + b"\n")
             totals = replace(
@@ -199,23 +207,25 @@ def pin(run: Run) -> PlanTotals:
 
 def _lines(run: Run) -> Iterator[str]:
     with gzip.open(io.BytesIO(storage.read(run.plan)), "rt", encoding="ascii") as file:
-        yield from file
+        for line in file:
+            yield line.rstrip("\n")
 
 
-def _unit_lines(run: Run) -> Iterator[str]:
-    return (line for line in _lines(run) if not line.startswith(_TOTALS))
+def read_lines(run: Run, wanted: Container[str] | None = None) -> Iterator[str]:
+    """Yield the units of the pinned plan as lines of JSON, or those of them whose ids are wanted."""
+    for line in _lines(run):
+        if not line.startswith(_TOTALS) and (wanted is None or WorkUnit.id_in(line) in wanted):
+            yield line
 
 
 def read_units(run: Run, wanted: Container[str] | None = None) -> Iterator[WorkUnit]:
     """Yield the units of the pinned plan, or those of them whose ids are wanted."""
-    for line in _unit_lines(run):
-        if wanted is None or WorkUnit.id_in(line) in wanted:
-            yield WorkUnit.from_json(line)
+    return map(WorkUnit.from_json, read_lines(run, wanted))
 
 
 def read_ids(run: Run) -> list[str]:
     """Return the ids of the units of the pinned plan, in its order."""
-    return [WorkUnit.id_in(line) for line in _unit_lines(run)]
+    return list(map(WorkUnit.id_in, read_lines(run)))
 
 
 def read_totals(run: Run) -> PlanTotals:
@@ -224,10 +234,10 @@ def read_totals(run: Run) -> PlanTotals:
     return PlanTotals(**json.loads(last)["totals"])
 
 
-def groups(units: Iterable[WorkUnit], total: int) -> Iterator[list[WorkUnit]]:
+def groups(units: Iterable[T], total: int) -> Iterator[list[T]]:
     """Yield units in groups: of 8, of fewer where there are few units, never of less than one."""
     size = max(1, min(GROUP_UNITS, total // GROUPS))
-    group: list[WorkUnit] = []
+    group: list[T] = []
     for unit in units:
         group.append(unit)
         if len(group) == size:

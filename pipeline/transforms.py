@@ -23,7 +23,7 @@ from pipeline.score import Unfinished, score
 from pipeline.sources import sample
 from pipeline.summarize import Summary
 from pipeline.timing import STEPS
-from pipeline.units import decode_units, encode_units
+from pipeline.units import decode_units, encode_lines
 
 NAMESPACE = "nightscore"
 PACKED = "packed_units"
@@ -49,8 +49,8 @@ class _Plan(beam.DoFn):
             if canary.alarming:
                 yield TaggedOutput(STOPPED, Summary(stopped=canary.reason()))
                 return
-        for group in plan.groups(plan.read_units(run), totals.units):
-            yield encode_units(group)
+        for group in plan.groups(plan.read_lines(run), totals.units):
+            yield encode_lines(group)
 
 
 class _Score(beam.DoFn):

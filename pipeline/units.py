@@ -8,14 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.options import ScoreOptions
 
 UNIT_BYTES = 256 << 20
 """A work unit holds at most so many encoded bytes, unless one image alone is larger."""
+
+FAST = 1
+"""Level of zlib: a fifth of the time of level 6 for a tenth more bytes."""
 
 ROW_OPTIONS = ("label_source", "format", "top_k", "max_pixels", "image_key", "label_key", "label_offset")
 """The options that change a row, and so the identity of a unit."""
@@ -61,7 +64,7 @@ class WorkUnit:
 
     def to_json(self) -> str:
         """Return the unit as one line of JSON."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        return json.dumps(vars(self), separators=(",", ":"))
 
     @staticmethod
     def id_in(text: str) -> str:
@@ -85,13 +88,13 @@ class WorkUnit:
         return cls(**values)
 
 
-def encode_units(units: Sequence[WorkUnit]) -> bytes:
-    """Return units as zlib'd JSON lines: 20 to 35 kB for 2,048 files with sizes and times, 8 kB of them names."""
-    return zlib.compress("\n".join(unit.to_json() for unit in units).encode("ascii"), 6)
+def encode_lines(lines: Iterable[str]) -> bytes:
+    """Return what `to_json` wrote of units, zlib'd: 20 to 40 kB for 2,048 files, 8 kB of it their names."""
+    return zlib.compress("\n".join(lines).encode("ascii"), FAST)
 
 
 def decode_units(data: bytes) -> list[WorkUnit]:
-    """Return the units that `encode_units` packed."""
+    """Return the units that `encode_lines` packed."""
     return [WorkUnit.from_json(line) for line in zlib.decompress(data).decode("ascii").splitlines()]
 
 

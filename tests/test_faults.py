@@ -23,6 +23,7 @@ from pipeline.children import children
 from pipeline.commit import Receipt, committed
 from pipeline.errors import NoSpaceError, StoreDownError, TransientError
 from pipeline.model_dir import read_spec
+from pipeline.prepare import prepare
 from pipeline.run import Run
 from pipeline.score import Unfinished, score
 from pipeline.storage.base import StoredObject
@@ -45,7 +46,7 @@ def night_of(model: str, output: Path | str, *inputs: Path | str, **options: Any
     """Score with the real pipeline; return the record and the run."""
     flags = [f"--{name}={value}" for name, value in {"model": model, "output": output, **options}.items()]
     asked = job.parse([*(f"--input={place}" for place in inputs), *flags])
-    run = job.prepare(asked.options)
+    run = prepare(asked.options)
     return job.run_job(asked, run), run
 
 

@@ -32,6 +32,7 @@ from pipeline.commit import Aside, Receipt
 from pipeline.errors import UsageError
 from pipeline.metrics import Metrics
 from pipeline.model_dir import SPEC, read_spec
+from pipeline.prepare import prepare
 from pipeline.quiet import complain
 from pipeline.report import report
 from pipeline.run import Run
@@ -414,7 +415,7 @@ def test_long_name_is_cut_in_its_middle_where_it_is_shown(night: Night) -> None:
 def test_output_that_a_table_cannot_name_is_refused(night: Night, name: str) -> None:
     asked = job.parse([*night.arguments, "--output", str(night.folder / "tty" / name)])
     with pytest.raises(UsageError, match="line break or another control character"):
-        job.prepare(asked.options)
+        prepare(asked.options)
     assert not (night.folder / "tty").exists()
 
 
@@ -431,7 +432,7 @@ def test_input_that_is_not_utf8_is_recorded_as_it_is(night: Night, tmp_path: Pat
     asked = job.parse(
         [*night.arguments, "--input", str(night.folder / "archive" / "\udcff"), "--output", str(tmp_path)]
     )
-    run = job.prepare(asked.options)
+    run = prepare(asked.options)
     record = json.loads(storage.read(run.record))
     assert record["options"]["input"][-1] == f"{night.folder}/archive/%FF"
     assert Run.from_record(record).inputs == run.inputs

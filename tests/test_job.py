@@ -13,6 +13,7 @@ from conftest import WriteImages
 from pipeline import cli, job, predict
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.model_dir import EXPECTED, GOLDEN, read_golden
+from pipeline.prepare import prepare
 
 BEAMS = {"runner", "labels", "project", "region", "job_name", "temp_location", "setup_file", "streaming"}
 NEEDED = ("--input", "a", "--model", "m", "--output", "o")
@@ -91,7 +92,7 @@ def parsed(archive: Path, model: str, output: Path, *more: str) -> job.Job:
 
 
 def test_prepared_run_has_a_record_without_verdict(archive: Path, tiny_model: str, tmp_path: Path) -> None:
-    run = job.prepare(parsed(archive, tiny_model, tmp_path / "night").options)
+    run = prepare(parsed(archive, tiny_model, tmp_path / "night").options)
     record = json.loads(Path(run.record).read_text())
     assert (record["run"], record["verdict"], record["model"]) == (run.id, None, run.spec.model_id)
     assert {"python", "apache-beam", "tensorflow", "pillow"} <= set(record["versions"])
@@ -99,11 +100,11 @@ def test_prepared_run_has_a_record_without_verdict(archive: Path, tiny_model: st
 
 
 def test_output_of_another_model_is_refused_with_both_ids(archive: Path, tiny_model: str, tmp_path: Path) -> None:
-    first = job.prepare(parsed(archive, tiny_model, tmp_path / "night").options)
+    first = prepare(parsed(archive, tiny_model, tmp_path / "night").options)
     record = json.loads(Path(first.record).read_text())
     Path(first.record).write_text(json.dumps({**record, "model": "feed" * 16}))
     with pytest.raises(UsageError, match=f"model feedfeedfeed.*{first.spec.model_id[:12]}.*another --output"):
-        job.prepare(parsed(archive, tiny_model, tmp_path / "night").options)
+        prepare(parsed(archive, tiny_model, tmp_path / "night").options)
 
 
 def test_output_that_cannot_be_one_is_refused_and_nothing_is_written(
@@ -111,9 +112,9 @@ def test_output_that_cannot_be_one_is_refused_and_nothing_is_written(
 ) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="is a file; give a folder"):
-        job.prepare(parsed(archive, tiny_model, tmp_path / "file").options)
+        prepare(parsed(archive, tiny_model, tmp_path / "file").options)
     with pytest.raises(UsageError, match="should be a folder"):
-        job.prepare(parsed(archive, tiny_model, tmp_path / "file" / "below").options)
+        prepare(parsed(archive, tiny_model, tmp_path / "file" / "below").options)
     assert (tmp_path / "file").read_text() == "x"
 
 
@@ -125,7 +126,7 @@ def test_missing_input_or_model_writes_nothing(archive: Path, tiny_model: str, t
     source = tmp_path / "none" if what == "input" else archive
     asked = parsed(source, str(tmp_path / "none" if what == "model" else model), tmp_path / "night")
     with pytest.raises(UsageError):
-        job.prepare(asked.options)
+        prepare(asked.options)
     assert not (tmp_path / "night").exists()
 
 
@@ -134,7 +135,7 @@ def scored(archive: Path, tiny_model: str, tmp_path: Path) -> tuple[Path, Path]:
     """A model, and an OUTPUT that it has scored into."""
     model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
     asked = parsed(archive, str(model), tmp_path / "night")
-    job.run_job(asked, job.prepare(asked.options))
+    job.run_job(asked, prepare(asked.options))
     predict._loaded.cache_clear()
     return model, tmp_path / "night"
 
@@ -143,7 +144,7 @@ def test_run_with_nothing_to_do_does_not_read_the_model(archive: Path, scored: t
     model, night = scored
     shutil.rmtree(model / "saved_model")
     asked = parsed(archive, str(model), night)
-    record = job.run_job(asked, job.prepare(asked.options))
+    record = job.run_job(asked, prepare(asked.options))
     assert (record["verdict"]["exit_code"], record["kept"], record["scored"]) == (0, 20, 0)
 
 
@@ -176,7 +177,7 @@ def test_golden_mismatch_in_a_worker_reaches_the_caller_as_itself(
     predict._loaded.cache_clear()
     asked = parsed(archive, str(model), tmp_path / "night")
     with pytest.raises(GoldenMismatchError, match="golden images off by") as caught:
-        job.run_job(asked, job.prepare(asked.options))
+        job.run_job(asked, prepare(asked.options))
     assert "\n" not in str(caught.value)
 
 
@@ -189,7 +190,7 @@ def test_counters_say_what_happened(archive: Path, tiny_model: str, tmp_path: Pa
     (archive / "5" / "broken.png").write_bytes(b"no")
     asked = parsed(archive, tiny_model, tmp_path / "night", "--max_failed_fraction", "1")
     for scored, failed, kept in ((20, 1, 0), (0, 0, 21)):
-        run = job.prepare(asked.options)
+        run = prepare(asked.options)
         pipeline = beam.Pipeline(runner=FnApiRunner(), options=asked.beam)
         build(pipeline, run)
         result = pipeline.run()

@@ -35,6 +35,19 @@ def test_plan_holds_every_image_once_and_counts_what_is_none(make_run: MakeRun, 
     assert max(len(unit.locations) for unit in units) <= 8
 
 
+def test_junk_is_told_by_what_stands_below_the_input(
+    make_run: MakeRun, write_images: WriteImages, tmp_path: Path
+) -> None:
+    inside = write_images(10, "__MACOSX")
+    for pattern in (inside, tmp_path / "__MACOSX" / "*", tmp_path / "__MACOSX" / "**" / "*.png"):
+        skipped: Counter[str] = Counter()
+        assert len(names(list(plan.plan_units(make_run(pattern), skipped)))) == 10
+        assert not skipped
+    for pattern in (tmp_path, tmp_path / "*", tmp_path / "**" / "*.png"):
+        assert next(plan.find(str(pattern), skipped := Counter()), None) is None
+        assert skipped == {"junk": 10}
+
+
 def test_image_matched_by_several_inputs_is_planned_once(make_run: MakeRun, write_images: WriteImages) -> None:
     archive = write_images(30)
     run = make_run(archive, archive / "*" / "*.png", archive / "3" / "00003.png", archive)

@@ -15,6 +15,7 @@ from conftest import WriteImages, rows_of
 
 from pipeline import job, plan
 from pipeline.children import children
+from pipeline.prepare import prepare
 from pipeline.run import Run
 from pipeline.verify import verify
 
@@ -32,7 +33,7 @@ def decoded(poisoned: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def score(archive: Path, model: str, output: Path, *flags: str) -> dict[str, Any]:
     flags = ("--input", str(archive), "--model", model, "--output", str(output), "--no_canary", *flags)
     asked = job.parse([*flags, "--unit_images", "40", "--max_failed_fraction", "1"])
-    return job.run_job(asked, job.prepare(asked.options))
+    return job.run_job(asked, prepare(asked.options))
 
 
 def as_folder(folder: Path) -> Path:

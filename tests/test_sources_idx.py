@@ -318,7 +318,7 @@ class TestDamage:
         assert units_of(tmp_path / name) == []
 
     @pytest.mark.parametrize(
-        "content", [b"x", b"<html>not found</html>", bytes(5_000), b"\x1f\x8b", gzip.compress(b"")]
+        "content", [b"x", b"<html>not found</html>", bytes(5_000), b"\x1f\x8b", gzip.compress(b"", mtime=0)]
     )
     def test_what_is_no_idx_file_is_one_failed_row(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / PLAIN).write_bytes(content)

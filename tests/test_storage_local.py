@@ -121,6 +121,25 @@ class TestListing:
             locations(open_folder / pattern)
         assert caught.value.filename == str(open_folder / "closed")
 
+    def test_of_a_folder_in_which_nothing_may_be_looked_up_is_refused(self, open_folder: Path) -> None:
+        (open_folder / "names only").mkdir()
+        (open_folder / "names only/x").touch()
+        (open_folder / "names only").chmod(0o744)
+        with nobody(), pytest.raises(PermissionError) as caught:
+            locations(open_folder)
+        assert caught.value.filename == str(open_folder / "names only/x")
+
+    def test_keeps_no_folder_open(self, tmp_path: Path) -> None:
+        for name in ("a", "b", "c/d"):
+            (tmp_path / name).mkdir(parents=True)
+            (tmp_path / name / "x").touch()
+        before = set(os.listdir("/dev/fd"))
+        listing = LocalStore().list(str(tmp_path))
+        next(listing)
+        del listing
+        assert len(locations(tmp_path)) == 3
+        assert set(os.listdir("/dev/fd")) == before
+
     def test_does_not_look_into_folders_where_nothing_can_match(self, open_folder: Path) -> None:
         (open_folder / "closed").mkdir()
         (open_folder / "closed").chmod(0)

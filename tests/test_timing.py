@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pipeline import job
 from pipeline.children import children
 from pipeline.concurrency import cores
+from pipeline.prepare import prepare
 from pipeline.timing import POINTS, STEPS, Spent, shares
 
 spents = st.builds(
@@ -72,11 +73,11 @@ def test_run_whose_decoder_is_slow_says_so(
     children().close()
     flags = ["--input", str(write_images(700)), "--model", tiny_model, "--output", str(tmp_path / "night")]
     asked = job.parse([*flags, "--unit_images", "50", "--no_canary"])
-    job.run_job(asked, job.prepare(asked.options))
+    job.run_job(asked, prepare(asked.options))
     time: dict[str, Any] = json.loads((tmp_path / "night" / "run.json").read_text())["time"]
     assert time["decides"] == "decode"
     assert 700 * 0.02 <= time["seconds"]["decode"] < 2 * 700 * 0.02
     assert sum(rate for _, rate in time["course"]) == pytest.approx(700)
-    again = job.run_job(asked, job.prepare(asked.options))
+    again = job.run_job(asked, prepare(asked.options))
     assert again["time"] is None
     assert cores() >= 1

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.options import ScoreOptions
-from pipeline.units import ROW_OPTIONS, WorkUnit, decode_units, encode_units, row_options, unit_id
+from pipeline.units import ROW_OPTIONS, WorkUnit, decode_units, encode_lines, row_options, unit_id
 
 OPTIONS = ScoreOptions(input=("in",), model="model", output="out")
 UNIT = WorkUnit("", "tfrecord", ("/a/x", "/a/y"), (5, 6), (70, 80), images=9, first=3, span=(10, 200))
@@ -117,7 +117,7 @@ class TestIdentity:
 class TestCoding:
     @given(st.lists(units, max_size=4))
     def test_units_come_back_equal_whatever_their_names(self, some: list[WorkUnit]) -> None:
-        assert decode_units(encode_units(some)) == some
+        assert decode_units(encode_lines(unit.to_json() for unit in some)) == some
         assert [WorkUnit.from_json(unit.to_json()) for unit in some] == some
 
     def test_a_full_unit_takes_less_than_a_quarter_of_its_json_and_its_names_10_kilobytes(self) -> None:
@@ -130,8 +130,8 @@ class TestCoding:
             versions=tuple(1_795_000_000_000_000_000 + random.randrange(10**15) for _ in range(n)),
             images=n,
         )
-        assert len(encode_units([unit])) * 4 < len(unit.to_json())
-        assert len(encode_units([replace(unit, sizes=(0,) * n, versions=(0,) * n)])) < 10_000
+        assert len(encode_lines([unit.to_json()])) * 4 < len(unit.to_json())
+        assert len(encode_lines([replace(unit, sizes=(0,) * n, versions=(0,) * n).to_json()])) < 10_000
 
 
 def test_bytes_are_those_of_the_span_or_of_the_files() -> None:

@@ -20,7 +20,7 @@ from pipeline.run import Run
 from pipeline.sources import idx, images, tar, tfrecord, zip  # noqa: A004 - a zip archive
 from pipeline.sources.container import container_unit
 from pipeline.sources.idx import is_labels_name
-from pipeline.sources.names import IMAGE_SUFFIXES, is_image_name, is_junk_name
+from pipeline.sources.names import IMAGE_SUFFIXES, is_junk_name, suffix
 from pipeline.storage import StoredObject, store_of
 from pipeline.units import WorkUnit
 
@@ -155,14 +155,14 @@ def shortened(unit: WorkUnit, n: int) -> WorkUnit:
 
 
 def kind_by_name(name: str) -> str | None:
-    """Return the source that a file's name promises, None where it promises none.
+    """Return the source that the name of a file, which is no junk, promises; None where it promises none.
 
     >>> kind_by_name("a/B.JPG"), kind_by_name("x.tfrecord-00000-of-00004"), kind_by_name("notes.txt")
     ('images', 'tfrecord', None)
     """
-    lower = name.lower()
-    if is_image_name(name):
+    if suffix(name) in IMAGE_SUFFIXES:
         return images.NAME
+    lower = name.lower()
     if tfrecord.is_tfrecord_name(lower):
         return tfrecord.NAME
     if lower.endswith(tar.SUFFIXES):

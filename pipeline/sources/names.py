@@ -15,8 +15,8 @@ def suffix(name: str) -> str:
     >>> suffix("a.b/X.JPG"), suffix("a.b/none")
     ('.jpg', '')
     """
-    file = name.rpartition("/")[2]
-    return file[file.rfind(".") :].lower() if "." in file else ""
+    _, dot, ending = name.rpartition(".")
+    return f".{ending.lower()}" if dot and "/" not in ending else ""
 
 
 def is_image_name(name: str) -> bool:
@@ -36,4 +36,4 @@ def is_junk_name(name: str) -> bool:
     (True, True, True, False)
     """
     folder, _, file = name.rpartition("/")
-    return file in _JUNK or file.startswith("._") or "__MACOSX" in folder.split("/")
+    return file in _JUNK or file.startswith("._") or ("__MACOSX" in folder and "__MACOSX" in folder.split("/"))

@@ -8,7 +8,7 @@ import itertools
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from pipeline.errors import ChangedError, NoSpaceError, TransientError, UsageError
 from pipeline.storage.base import Glob, StoredObject, fixed_prefix
@@ -39,11 +39,11 @@ class LocalStore:
         pattern = pattern.rstrip("/") or "/"
         try:
             if fixed_prefix(pattern) == pattern or os.path.lexists(pattern):
-                yield from _walk(pattern, EVERYTHING, EVERYTHING.end, ())
+                yield from _walk([(pattern, _status(pattern, pattern), EVERYTHING.end)], EVERYTHING)
                 return
             folder = os.path.dirname(fixed_prefix(pattern))
             glob = Glob("/".join(name for name in pattern[len(folder) :].split("/") if name))
-            yield from _walk(folder, glob, glob.start, ())
+            yield from _walk([(folder, _status(folder, folder), glob.start)], glob)
         except OSError as error:
             raise _meaning(error, error.filename or pattern) from error
 
@@ -119,29 +119,53 @@ def _explained(location: str) -> Iterator[None]:
         raise _meaning(error, location) from error
 
 
-def _walk(path: str, glob: Glob, place: frozenset[int], parents: tuple[tuple[int, int], ...]) -> Iterator[StoredObject]:
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        if error.errno in _MISSING:
-            return  # never there, a dangling or looping link, or gone meanwhile
-        raise
-    if stat.S_ISREG(status.st_mode) and glob.takes(place):
-        yield StoredObject(path, status.st_size, status.st_mtime_ns)
-    identity = (status.st_dev, status.st_ino)
-    if stat.S_ISDIR(status.st_mode) and identity not in parents:
-        for name in _names(path, glob, place):
-            yield from _walk(os.path.join(path, name), glob, glob.enter(place, name), (*parents, identity))
+_Found = tuple[str, os.stat_result | None, frozenset[int]]
+"""A path, what is there, and its place in a glob."""
 
 
-def _names(folder: str, glob: Glob, place: frozenset[int]) -> list[str]:
-    """Return the names in a folder where a match may lie, in the order of the locations: folder "a" sorts as "a/"."""
+def _walk(paths: Iterable[_Found], glob: Glob, parents: tuple[tuple[int, int], ...] = ()) -> Iterator[StoredObject]:
+    """Yield what are files and match, and what does in the folders among the paths."""
+    for path, status, place in paths:
+        if status is None:
+            continue
+        if stat.S_ISREG(status.st_mode):
+            if glob.takes(place):
+                yield StoredObject(path, status.st_size, status.st_mtime_ns)
+        elif stat.S_ISDIR(status.st_mode) and (identity := (status.st_dev, status.st_ino)) not in parents:
+            yield from _walk(_inside(path, glob, place), glob, (*parents, identity))
+
+
+def _inside(folder: str, glob: Glob, place: frozenset[int]) -> Iterator[_Found]:
+    """Yield what in a folder may match or hold a match, in the order of the locations: folder "a" sorts as "a/"."""
     try:
         with os.scandir(folder) as entries:
-            names = [e.name + "/" if _is_folder(e) else e.name for e in entries if glob.enter(place, e.name)]
+            names = sorted(entry.name + "/" if _is_folder(entry) else entry.name for entry in entries)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
-        return []  # gone meanwhile
-    return [name.rstrip("/") for name in sorted(names)]
+        return  # gone meanwhile
+    start = os.path.join(folder, "")
+    matches_whole = glob.takes(place)
+    try:
+        for name in names:
+            name = name.rstrip("/")
+            inner = place if matches_whole else glob.enter(place, name)
+            if inner:
+                yield start + name, _status(start + name, name, fd), inner
+    finally:
+        os.close(fd)
+
+
+def _status(path: str, name: str, folder: int | None = None) -> os.stat_result | None:
+    """Return what is at a path; None if it was never there, is gone, or is a dangling or looping link.
+
+    It is looked up by its name in its open folder, which saves a walk from the root for each of many files.
+    """
+    try:
+        return os.stat(name, dir_fd=folder)
+    except OSError as error:
+        if error.errno in _MISSING:
+            return None
+        raise OSError(error.errno, error.strerror, path) from error
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -1,0 +1,70 @@
+"""Before a run: is all there that it needs? Cheap, and says in one line what is not. Knows no Beam."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from datetime import datetime, timezone
+
+from pipeline import storage
+from pipeline.errors import NoSpaceError, TransientError, UsageError
+from pipeline.finish import start
+from pipeline.model_dir import check_model, local_copy, read_spec
+from pipeline.options import ScoreOptions
+from pipeline.plan import require_input
+from pipeline.run import Run
+
+CHECK_SECONDS = 30.0
+"""How long storage that fails is tried again before anything has started and somebody is looking on."""
+
+_UNNAMABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff]")
+
+
+def prepare(options: ScoreOptions) -> Run:
+    """Check inputs, model and OUTPUT, cheaply, and return the run; only its record is written.
+
+    A damaged model is found here by the first run into an OUTPUT, which will need it. Later runs may have nothing to
+    score, and do not read it for that; the canary, or whoever loads it, checks it in any case.
+
+    Raises:
+        UsageError: something is missing, damaged or forbidden.
+    """
+    storage.patience().start(min(CHECK_SECONDS, options.retry_deadline))
+    spec = read_spec(storage.absolute(options.model))
+    for pattern in options.input:
+        require_input(pattern)
+    name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    run = Run(name, options, spec)
+    _check_output(run)
+    if next(iter(storage.list_objects(run.result("runs"))), None) is None:
+        check_model(local_copy(run.model), spec, name=run.model)
+    try:
+        start(run)
+    except (OSError, TransientError, NoSpaceError) as error:
+        raise UsageError(f"--output {options.output!r} cannot be written: {error}; choose another") from error
+    return run
+
+
+def _check_output(run: Run) -> None:
+    """Check that OUTPUT can be named in a table, is not a file and holds no results of another model."""
+    if _UNNAMABLE.search(run.output):
+        raise UsageError(
+            f"--output {run.options.output!r} is not UTF-8 or has a line break or another control character in it, and "
+            "the table of the result has a line for each of its files; choose another"
+        )
+    first = next(iter(storage.list_objects(run.output)), None)
+    if first is not None and first.location == run.output:
+        raise UsageError(f"--output {run.options.output!r} is a file; give a folder")
+    record = next(iter(storage.list_objects(run.result("runs"))), None)
+    if record is None:
+        return
+    try:
+        model = json.loads(storage.read(record.location))["model"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{record.location!r} is damaged ({error}); remove it or choose another --output") from error
+    if model != run.spec.model_id:
+        raise UsageError(
+            f"--output {run.options.output!r} holds results of model {model[:12]}, but --model {run.options.model!r} "
+            f"is {run.spec.model_id[:12]}; choose another --output, or remove that one"
+        )

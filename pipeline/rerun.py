@@ -1,0 +1,49 @@
+"""A run for which nothing is left to score: its result straight from what is there, by the pipeline's own steps.
+
+Needs no engine, so that the rerun of a large archive on one machine takes as long as listing it. Knows no Beam.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+from pipeline import plan, storage
+from pipeline.commit import committed, recall
+from pipeline.concurrency import ahead, pools
+from pipeline.errors import TransientError
+from pipeline.finish import finish
+from pipeline.progress import tally
+from pipeline.run import Run
+from pipeline.score import RECALLS_AHEAD
+from pipeline.summarize import Summary
+
+
+def rerun(run: Run) -> dict[str, Any] | None:
+    """Pin the run's plan; where every unit of it is done, finish the run and return its record, else None.
+
+    After None the pipeline is to be run: it finds the plan pinned.
+    """
+    storage.patience().deadline = run.options.retry_deadline
+    tally().start(plan.pin(run).total)
+    if run.options.retry_failed:
+        return None
+    try:
+        summary = _kept(run)
+    except TransientError:
+        return None  # the pipeline tries again, and says of which units
+    return None if summary is None else finish(summary, run)
+
+
+def _kept(run: Run) -> Summary | None:
+    """Return the summary of all planned units, None if there is one without its receipt and part."""
+    if not committed(run).issuperset(plan.read_ids(run)):
+        return None
+    summary = Summary()
+    with closing(ahead(lambda unit: recall(unit, run), plan.read_units(run), RECALLS_AHEAD, pools().read)) as receipts:
+        for receipt in receipts:
+            if receipt is None:
+                return None
+            tally().add(kept=receipt.rows)
+            summary = summary.merge(Summary.of(receipt))
+    return summary

@@ -1,0 +1,144 @@
+"""A run with nothing left to score: the pipeline's result, without the pipeline."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeRun, WriteImages, rows_of
+
+from pipeline import cli, job, plan, storage
+from pipeline.errors import TransientError
+from pipeline.finish import start
+from pipeline.prepare import prepare
+from pipeline.rerun import rerun
+
+RESULTS = ("summary.json", "table.txt")
+
+
+class Night:
+    """An archive that is scored into one OUTPUT."""
+
+    def __init__(self, archive: Path, model: str, output: Path) -> None:
+        self.archive = archive
+        self.output = output
+        self.flags = ["--input", str(archive), "--model", model, "--output", str(output), "--unit_images", "8"]
+
+    def score(self, *more: str) -> dict[str, Any]:
+        """Score from the command line; return the run's record."""
+        assert cli.main([*self.flags, *more]) == 0
+        record: dict[str, Any] = json.loads((self.output / "run.json").read_text())
+        return record
+
+    def score_by_pipeline(self) -> dict[str, Any]:
+        """Score by the pipeline, whatever there is to do."""
+        asked = job.parse(self.flags)
+        return job.run_job(asked, prepare(asked.options))
+
+    def rerun(self, *more: str) -> dict[str, Any] | None:
+        """Return what `rerun` does in a process that has prepared the run."""
+        return rerun(prepare(job.parse([*self.flags, *more]).options))
+
+    def results(self) -> list[bytes]:
+        return [(self.output / name).read_bytes() for name in RESULTS]
+
+    def parts(self) -> list[Path]:
+        return sorted((self.output / "predictions").iterdir())
+
+
+@pytest.fixture
+def night(write_images: WriteImages, tiny_model: str, tmp_path: Path) -> Night:
+    return Night(write_images(40), tiny_model, tmp_path / "night")
+
+
+@pytest.mark.parametrize("more", [(), ("--runner", "DirectRunner")])
+def test_run_with_nothing_to_do_imports_neither_tensorflow_nor_beam(night: Night, more: tuple[str, ...]) -> None:
+    night.score()
+    before = night.results()
+    program = (
+        "import sys, nightscore; code = nightscore.main(sys.argv[1:]); "
+        "assert not {'tensorflow', 'apache_beam', 'keras'} & set(sys.modules); sys.exit(code)"
+    )
+    command = [sys.executable, "-c", program, "score", *night.flags, *more]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "40 kept from earlier runs" in done.stdout
+    assert night.results() == before
+
+
+def test_record_and_results_are_those_of_the_pipeline(night: Night) -> None:
+    night.score()
+    by_pipeline = night.score_by_pipeline()
+    expected = night.results()
+    record = night.rerun()
+    assert record is not None
+    assert record == json.loads((night.output / "run.json").read_text())
+    changing = {"run", "started", "ended", "seconds", "images_per_second"}
+    for one in (record, by_pipeline):
+        del one["plan"]["run"]
+    assert {k: v for k, v in record.items() if k not in changing} == {
+        k: v for k, v in by_pipeline.items() if k not in changing
+    }
+    assert night.results() == expected
+
+
+def test_one_new_image_is_scored_by_the_pipeline_on_the_plan_that_is_pinned(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night.score()
+    (night.archive / "5" / "new.png").write_bytes((night.archive / "0" / "00000.png").read_bytes())
+    planned = []
+    plan_units = plan.plan_units
+    monkeypatch.setattr(plan, "plan_units", lambda *arguments: planned.append(arguments) or plan_units(*arguments))
+    record = night.score()
+    assert len(planned) == 1
+    assert record["images"] == 41
+    assert 1 <= record["units_scored"] <= 2
+    assert record["units_kept"] > 0
+    assert sorted(row["key"] for row in rows_of(night.output)) == sorted(map(str, night.archive.rglob("*.png")))
+
+
+@pytest.mark.parametrize("damage", ["part lost", "receipt lost", "part changed"])
+def test_what_is_damaged_is_healed(night: Night, damage: str) -> None:
+    night.score()
+    before, part = night.results(), night.parts()[2]
+    data = part.read_bytes()
+    if damage == "part lost":
+        part.unlink()
+    elif damage == "receipt lost":
+        (night.output / "receipts" / f"{part.stem.removeprefix('part-')}.json").unlink()
+    else:
+        part.write_bytes(data[:-9] + bytes(9))
+    assert night.rerun() is None
+    record = night.score()
+    assert (record["images"], record["complete"]) == (40, True)
+    assert night.results() == before
+    assert part.read_bytes() == data
+
+
+def test_images_that_failed_and_storage_that_fails_are_the_pipelines(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night.score()
+    assert night.rerun("--retry_failed") is None
+
+    def fail(*_: object) -> None:
+        raise TransientError("HTTP 503")
+
+    monkeypatch.setattr("pipeline.rerun.recall", fail)
+    assert night.rerun() is None
+
+
+def test_plan_without_a_unit_ends_as_by_the_pipeline(make_run: MakeRun, tmp_path: Path) -> None:
+    (tmp_path / "a.tfrecord").write_bytes(b"")
+    run = make_run(tmp_path / "a.tfrecord")
+    start(run)
+    record = rerun(run)
+    assert record is not None
+    assert (record["verdict"]["exit_code"], record["complete"]) == (3, False)
+    assert not os.path.exists(storage.join(run.output, "table.txt"))
