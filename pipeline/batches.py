@@ -164,6 +164,7 @@ class PredictionBatch:
         top_scores: float32 [n, k], their probabilities.
         label_scores: float32 [n], the probability of the image's own label; NaN where it has none.
         thumbnails: index in the batch -> PNG file, for a few images a report may want to show.
+        rescored: images that were scored a second time, in float32.
 
     Rows of failed images hold zeros (and NaN).
     """
@@ -173,6 +174,7 @@ class PredictionBatch:
     top_scores: npt.NDArray[np.float32]
     label_scores: npt.NDArray[np.float32]
     thumbnails: Mapping[int, bytes] = field(default_factory=dict)
+    rescored: int = 0
 
     def __post_init__(self) -> None:
         """Check that all columns are of one length."""

@@ -75,7 +75,7 @@ def _tried(unit: WorkUnit, run: Run, careful: bool) -> Iterator[ImageColumns]:
     preprocess = preprocess_isolated if careful else preprocess_watched
     for batch in sources.read(unit, run):
         pixels = preprocess(batch, run.spec.input, run.options.max_pixels, run.options.image_timeout)
-        yield predict(pixels, acquire(run.model, run.spec), run.top_k).images
+        yield predict(pixels, acquire(run.model, run.spec, run.options.precision), run.top_k).images
 
 
 def spread(ids: Sequence[str], n: int = CANARY_IMAGES) -> dict[str, int]:

@@ -66,12 +66,12 @@ def _score(arguments: Sequence[str]) -> int:
 @contextlib.contextmanager
 def _calm() -> Iterator[None]:
     """Keep Beam's and TensorFlow's chatter off the terminal."""
-    from pipeline import predict
+    from pipeline import inference
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     silence_pillow()
     warnings.filterwarnings("ignore", category=FutureWarning, module="google")  # that Python 3.10 grows old
-    predict.import_context = stderr_silenced
+    inference.import_context = stderr_silenced
     tame_streams("%(levelname)s %(name)s: %(message)s")
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what a step raises reaches us
     yield

@@ -80,6 +80,7 @@ class Receipt:
         failures: examples: {key, stage, code, message}.
         aside: what is not a function of the part, and not compared: seconds, and PNG files of mistakes by row.
         kept: rows that were there before; not stored.
+        rescored: images that were scored again in float32 just now; not stored.
         input: which of the run's inputs its unit comes from; not stored.
     """
 
@@ -91,12 +92,13 @@ class Receipt:
     failures: list[dict[str, Any]]
     aside: Aside = field(compare=False)
     kept: int = field(default=0, compare=False)
+    rescored: int = field(default=0, compare=False)
     input: int = field(default=0, compare=False)
 
     def to_json(self) -> bytes:
         """Return the contents of the receipt's file; its last field is a checksum of all before it."""
         content = {**self.__dict__, "metrics": self.metrics.to_json(), "aside": self.aside.to_json()}
-        del content["kept"], content["input"]
+        del content["kept"], content["rescored"], content["input"]
         return _sealed(json.dumps(content, sort_keys=True).encode("ascii").removesuffix(b"}"))
 
     @classmethod

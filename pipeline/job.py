@@ -18,7 +18,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipeline import errors, storage
+from pipeline import cpu, errors, storage
 from pipeline.errors import NightscoreError, NoSpaceError, TransientError, UsageError
 from pipeline.finish import start
 from pipeline.model_dir import check_model, local_copy, read_spec
@@ -72,7 +72,8 @@ def parse(argv: Sequence[str]) -> Job:
     Dataflow job).
 
     Raises:
-        UsageError: a flag is unknown, or a value is missing or out of range.
+        UsageError: a flag is unknown, a value is missing or out of range, or it is to run in this process in a
+            precision that this machine's CPU lacks; elsewhere whoever loads the model finds out.
     """
     ours = [flag for pair in _pairs(argv) for flag in _renamed(pair)]
     parsers: list[argparse.ArgumentParser] = []
@@ -85,7 +86,10 @@ def parse(argv: Sequence[str]) -> Job:
     options = from_arguments(vars(values))
     beam_options = PipelineOptions(ours)
     beam_options.view_as(SetupOptions).save_main_session = False
-    return Job(options, beam_options)
+    job = Job(options, beam_options)
+    if job.is_local:
+        cpu.require(options.precision)
+    return job
 
 
 def _pairs(argv: Sequence[str]) -> list[list[str]]:

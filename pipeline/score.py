@@ -87,12 +87,14 @@ class _Open:
             if task.part is None
             else PatchWriter(task.part, failed_rows(task.part), run.options.format)
         )
+        self.rescored = 0
         self._thumbnails: dict[int, bytes] = {}
         self._started = time.monotonic()
 
     def add(self, batch: PredictionBatch, run: Run) -> None:
         self._thumbnails |= {self.writer.next_row(i): png for i, png in batch.thumbnails.items()}
         self.writer.add(to_table(batch, run.spec.class_names))
+        self.rescored += batch.rescored
 
     def aside(self) -> Aside:
         return Aside(time.monotonic() - self._started, self._thumbnails)
@@ -143,7 +145,7 @@ def _recall(unit: WorkUnit, run: Run) -> Receipt | Unfinished | _Task:
 
 
 def _score_new(tasks: Sequence[_Task], run: Run) -> Iterator[Receipt | Unfinished]:
-    model = acquire(run.model, run.spec)
+    model = acquire(run.model, run.spec, run.options.precision)
     pool = pools()
     decoder = pool.decode_one if _mean_size([task.unit for task in tasks]) < SMALL_IMAGE else pool.decode
     begun: dict[str, int] = {}
@@ -244,7 +246,7 @@ def _commit(ended: _Open, error: TransientError | None, begun: dict[str, int], r
             _end(task.unit.id, begun, run)
             kept = receipt.rows - ended.writer.rows
             tally().add(kept=kept)
-            return replace(receipt, kept=kept)
+            return replace(receipt, kept=kept, rescored=ended.rescored)
     except TransientError as failed:
         error = failed
     _end(task.unit.id, begun, run)

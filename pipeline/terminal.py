@@ -149,6 +149,9 @@ def _overview(record: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterator
     rate = f", {record['images_per_second']:,.0f} images/s with start-up" if record["scored"] else ""
     yield "images", f"{figures['images']:,} in {record['seconds']:.1f} s{rate}{kept}"
     yield "scored", f"{figures['scored']:,}"
+    if figures["precision"] != "float32":
+        again = f", {record['rescored']:,} of {record['scored']:,} images scored again in float32"
+        yield "precision", figures["precision"] + (again if record["scored"] else "")
     reasons = ", ".join(f"{f['images']:,} {f['code']} in {f['stage']}" for f in figures["failures"])
     yield "failed", f"{figures['failed']:,}" + (f" ({reasons})" if reasons else "")
     for reason, n in record["plan"]["skipped"].items():

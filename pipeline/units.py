@@ -17,7 +17,7 @@ from pipeline.options import ScoreOptions
 UNIT_BYTES = 256 << 20
 """A work unit holds at most so many encoded bytes, unless one image alone is larger."""
 
-ROW_OPTIONS = ("label_source", "format", "top_k", "max_pixels", "image_key", "label_key", "label_offset")
+ROW_OPTIONS = ("label_source", "format", "top_k", "max_pixels", "image_key", "label_key", "label_offset", "precision")
 """The options that change a row, and so the identity of a unit."""
 
 

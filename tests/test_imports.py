@@ -16,7 +16,7 @@ GROUPS = [
     ["text"],
     ["errors", "batches", "concurrency", "progress", "html", "quiet", "interrupt", "findings"],
     ["options"],
-    ["units", "storage", "labels", "metrics", "rows", "thumbnails"],
+    ["units", "storage", "labels", "metrics", "rows", "thumbnails", "cpu", "inference"],
     ["model_dir"],
     ["run"],
     ["sources", "preprocess", "attempts", "history"],
@@ -37,7 +37,7 @@ GROUPS = [
 
 ONLY = {
     "apache_beam": {"transforms", "job"},
-    "tensorflow": {"predict"},
+    "tensorflow": {"inference"},
     "PIL": {"preprocess", "thumbnails"},
     "google.cloud": {"storage"},
     "rich": {"terminal"},
