@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     interruption = Interruption()
     try:
-        with _calm(), interruptible(storage.patience().end) as interruption:
+        with calm(), interruptible(storage.patience().end) as interruption:
             return _score(arguments)
     except (UsageError, GoldenMismatchError) as error:
         complain(f"nightscore score: {error}")
@@ -64,7 +64,7 @@ def _score(arguments: Sequence[str]) -> int:
 
 
 @contextlib.contextmanager
-def _calm() -> Iterator[None]:
+def calm() -> Iterator[None]:
     """Keep Beam's and TensorFlow's chatter off the terminal."""
     from pipeline import inference
 

@@ -64,14 +64,18 @@ class Pools:
     commit: Executor
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @functools.cache
 def pools() -> Pools:
     """Return the process's pools, made at first need."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Pools(
         read=ThreadPoolExecutor(32, "read"),
         decode_one=ThreadPoolExecutor(1, "decode"),
-        decode=ThreadPoolExecutor(cores, "decode"),
-        predict=ThreadPoolExecutor(cores, "predict"),
+        decode=ThreadPoolExecutor(cores(), "decode"),
+        predict=ThreadPoolExecutor(cores(), "predict"),
         commit=ThreadPoolExecutor(1, "commit"),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import cli, cpu
+from pipeline import cli, cpu, plan_cli
 from pipeline.errors import UsageError
 
 GRANITE = "processor\t: 0\nvendor_id\t: GenuineIntel\nflags\t\t: fpu sse4_2 avx512f amx_bf16 amx_tile\n\n"
@@ -35,7 +35,7 @@ def test_system_without_cpuinfo_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_
         cpu.require("bfloat16")
 
 
-@pytest.mark.parametrize("command", [cli])
+@pytest.mark.parametrize("command", [cli, plan_cli])
 def test_job_is_refused_before_anything_is_touched(
     make_run: MakeRun,
     write_images: WriteImages,

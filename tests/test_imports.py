@@ -16,14 +16,14 @@ GROUPS = [
     ["text"],
     ["errors", "batches", "concurrency", "progress", "html", "quiet", "interrupt", "findings"],
     ["options"],
-    ["units", "storage", "labels", "metrics", "rows", "thumbnails", "cpu", "inference"],
+    ["units", "forecast", "storage", "labels", "metrics", "rows", "thumbnails", "cpu", "inference"],
     ["model_dir"],
     ["run"],
     ["sources", "preprocess", "attempts", "history"],
     ["predict", "watched", "isolated"],
     ["plan", "commit"],
     ["score", "canary"],
-    ["summarize"],
+    ["summarize", "rehearsal"],
     ["report"],
     ["sweep"],
     ["finish"],
@@ -31,6 +31,7 @@ GROUPS = [
     ["job"],
     ["terminal"],
     ["cli", "verify_cli"],
+    ["plan_cli"],
     ["__main__"],
 ]
 """A module imports from earlier groups only."""
@@ -87,7 +88,15 @@ def test_model_training_does_not_know_beam_or_the_job() -> None:
 
 
 @pytest.mark.parametrize(
-    "argv", [["--help"], ["score", "--help"], ["train", "--help"], ["demo", "--help"], ["verify", "--help"]]
+    "argv",
+    [
+        ["--help"],
+        ["score", "--help"],
+        ["train", "--help"],
+        ["demo", "--help"],
+        ["verify", "--help"],
+        ["plan", "--help"],
+    ],
 )
 def test_help_is_there_without_the_heavy_imports(argv: list[str]) -> None:
     program = (
