@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "train": ("model_training.cli", "train a CNN and write a model directory"),
+    "plan": ("pipeline.plan_cli", "say what a score would do, try a few images, and estimate the time; writes nothing"),
     "score": ("pipeline.cli", "score an archive of images with a model"),
     "verify": ("pipeline.verify_cli", "check an output: every image accounted for, every part as its receipt says"),
     "demo": ("model_training.demo", "train, build an archive with broken images, score it, show the summary"),
@@ -15,6 +16,7 @@ COMMANDS = {
 
 EXAMPLE = """\
   nightscore train --dataset digits --output model
+  nightscore plan --input photos/ --model model --output night
   nightscore score --input photos/ --model model --output night
   nightscore verify night
 """

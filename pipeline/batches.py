@@ -198,6 +198,7 @@ class PredictionBatch:
         label_scores: float32 [n], the probability of the image's own label; NaN where it has none.
         thumbnails: index in the batch -> PNG file, for a few images a report may want to show.
         seconds: spent on it so far, by step.
+        rescored: images that were scored a second time, in float32.
 
     Rows of failed images hold zeros (and NaN).
     """
@@ -208,6 +209,7 @@ class PredictionBatch:
     label_scores: npt.NDArray[np.float32]
     thumbnails: Mapping[int, bytes] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    rescored: int = 0
 
     def __post_init__(self) -> None:
         """Check that all columns are of one length."""

@@ -67,7 +67,8 @@ def send_canary(units: Iterable[WorkUnit], run: Run) -> Canary:
 
 def _tried(unit: WorkUnit, run: Run) -> Iterator[ImageColumns]:
     for piece in sources.pieces(unit, run):
-        yield predict(preprocess_outside(piece, run), acquire(run.model, run.spec), run.top_k).images
+        pixels = preprocess_outside(piece, run)
+        yield predict(pixels, acquire(run.model, run.spec, run.options.precision), run.top_k).images
 
 
 def spread(ids: Sequence[str], n: int = CANARY_IMAGES) -> dict[str, int]:

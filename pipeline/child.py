@@ -11,7 +11,6 @@ import itertools
 import mmap
 import os
 import signal
-import struct
 import sys
 import time
 import traceback
@@ -23,13 +22,10 @@ import numpy as np
 from pipeline import sources, storage
 from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
 from pipeline.errors import NightscoreError
-from pipeline.frames import GoneError, receive, send
+from pipeline.frames import CURSOR, GoneError, receive, send
 from pipeline.preprocess import preprocess
 from pipeline.run import Run
 from pipeline.units import WorkUnit
-
-CURSOR = struct.Struct("<q")
-"""Which image of a piece is being decoded; -1 while none is."""
 
 
 class _Decoder:

@@ -25,9 +25,8 @@ import numpy as np
 
 from pipeline import errors, storage
 from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
-from pipeline.child import CURSOR
 from pipeline.errors import TransientError
-from pipeline.frames import GoneError, receive, send
+from pipeline.frames import CURSOR, GoneError, receive, send
 from pipeline.run import Run
 from pipeline.units import WorkUnit
 

@@ -16,7 +16,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 from pipeline import storage
-from pipeline.children import children
 from pipeline.errors import GoldenMismatchError, NoSpaceError, StoreDownError, TransientError, UsageError
 from pipeline.flags import own
 from pipeline.interrupt import Interruption, interruptible
@@ -36,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     interruption = Interruption()
     try:
-        with _calm(), interruptible(_stop) as interruption:
+        with calm(), interruptible(stop) as interruption:
             return _score(arguments)
     except (UsageError, GoldenMismatchError) as error:
         complain(f"nightscore score: {error}")
@@ -73,21 +72,23 @@ def _score(arguments: Sequence[str]) -> int:
     return code
 
 
-def _stop() -> None:
+def stop() -> None:
     """Let nothing that is under way wait any longer."""
+    from pipeline.children import children  # as `_score`
+
     storage.patience().end()
     children().kill()
 
 
 @contextlib.contextmanager
-def _calm() -> Iterator[None]:
+def calm() -> Iterator[None]:
     """Keep Beam's and TensorFlow's chatter off the terminal."""
-    from pipeline import predict
+    from pipeline import inference
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     silence_pillow()
     warnings.filterwarnings("ignore", category=FutureWarning, module="google")  # that Python 3.10 grows old
-    predict.import_context = stderr_silenced
+    inference.import_context = stderr_silenced
     tame_streams("%(levelname)s %(name)s: %(message)s")
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what a step raises reaches us
     yield

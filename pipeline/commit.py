@@ -33,6 +33,9 @@ from pipeline.units import WorkUnit
 EXAMPLES = 8
 """Most confident mistakes that a receipt names."""
 
+RECALLS_AHEAD = 8
+"""Receipts that are read while earlier ones are looked at."""
+
 ATTEMPTS = 5
 """How often a commit is tried while others remove what it finds."""
 
@@ -81,6 +84,7 @@ class Receipt:
         failures: examples: {key, stage, code, message}.
         aside: what is not a function of the part, and not compared: seconds, and PNG files of mistakes by row.
         kept: rows that were there before; not stored.
+        rescored: images that were scored again in float32 just now; not stored.
         input: which of the run's inputs its unit comes from; not stored.
         spent: on its rows by this process; not stored.
     """
@@ -93,13 +97,14 @@ class Receipt:
     failures: list[dict[str, Any]]
     aside: Aside = field(compare=False)
     kept: int = field(default=0, compare=False)
+    rescored: int = field(default=0, compare=False)
     input: int = field(default=0, compare=False)
     spent: Spent = field(default_factory=Spent, compare=False)
 
     def to_json(self) -> bytes:
         """Return the contents of the receipt's file; its last field is a checksum of all before it."""
         content = {**self.__dict__, "metrics": self.metrics.to_json(), "aside": self.aside.to_json()}
-        del content["kept"], content["input"], content["spent"]
+        del content["kept"], content["rescored"], content["input"], content["spent"]
         return _sealed(json.dumps(content, sort_keys=True).encode("ascii").removesuffix(b"}"))
 
     @classmethod

@@ -105,6 +105,7 @@ def _record(summary: Summary, claim: Claim, started: dict[str, Any], totals: Pla
         "seconds": seconds,
         "images": summary.metrics.images,
         "scored": scored,
+        "rescored": summary.rescored,
         "kept": summary.kept,
         "units_scored": summary.units - summary.kept_units,
         "units_kept": summary.kept_units,

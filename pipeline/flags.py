@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Sequence
 from typing import NoReturn
 
+from pipeline import cpu
 from pipeline.errors import UsageError
 from pipeline.options import LABEL_SOURCES, ScoreOptions, add_arguments, from_arguments
 
@@ -27,7 +28,11 @@ def own(argv: Sequence[str]) -> ScoreOptions | None:
     add_arguments(parser)
     parser.add_argument("--runner")
     values, others = parser.parse_known_args(renamed(argv))
-    return None if others or values.runner not in LOCAL_RUNNERS else from_arguments(vars(values))
+    if others or values.runner not in LOCAL_RUNNERS:
+        return None
+    options = from_arguments(vars(values))
+    cpu.require(options.precision)
+    return options
 
 
 def renamed(argv: Sequence[str]) -> list[str]:

@@ -13,6 +13,10 @@ from typing import IO, Any
 _LENGTHS = struct.Struct(">QQ")
 
 
+CURSOR = struct.Struct("<q")
+"""In memory that both share: which image of a piece is being decoded; -1 while none is."""
+
+
 class GoneError(Exception):
     """The other side has closed its stream."""
 

@@ -16,7 +16,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipeline import errors, storage
+from pipeline import cpu, errors, storage
 from pipeline.errors import NightscoreError, UsageError
 from pipeline.flags import LOCAL_RUNNERS, refuse, renamed
 from pipeline.options import ScoreOptions, add_arguments, from_arguments
@@ -61,7 +61,8 @@ def parse(argv: Sequence[str]) -> Job:
     Dataflow job).
 
     Raises:
-        UsageError: a flag is unknown, or a value is missing or out of range.
+        UsageError: a flag is unknown, a value is missing or out of range, or it is to run in this process in a
+            precision that this machine's CPU lacks; elsewhere whoever loads the model finds out.
     """
     flags = renamed(argv)
     parsers: list[argparse.ArgumentParser] = []
@@ -74,7 +75,10 @@ def parse(argv: Sequence[str]) -> Job:
     options = from_arguments(vars(values))
     beam_options = PipelineOptions(flags)
     beam_options.view_as(SetupOptions).save_main_session = False
-    return Job(options, beam_options)
+    job = Job(options, beam_options)
+    if job.is_local:
+        cpu.require(options.precision)
+    return job
 
 
 def run_job(job: Job, run: Run) -> dict[str, Any]:

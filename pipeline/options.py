@@ -15,12 +15,14 @@ from pipeline.errors import UsageError
 
 LabelSource = Literal["auto", "from_directory", "none"]
 PartFormat = Literal["parquet", "jsonl"]
+Precision = Literal["float32", "bfloat16"]
 
 MAX_PIXELS = 89_478_485
 """Larger images are refused before they are decoded: a quarter of a gigabyte as RGB, Pillow's own first limit."""
 
 LABEL_SOURCES = get_args(LabelSource)
 PART_FORMATS = get_args(PartFormat)
+PRECISIONS = get_args(Precision)
 
 
 _RANGES: Sequence[tuple[Sequence[str], Callable[[float], bool], str]] = (
@@ -55,6 +57,12 @@ class ScoreOptions:
     )
     format: PartFormat = _flag("parquet", "of the prediction files", choices=PART_FORMATS)
     top_k: int = _flag(5, "how many classes a row lists", type=int, metavar="N")
+    precision: Precision = _flag(
+        "float32",
+        "of the model's arithmetic; bfloat16 gives the same classes and coarser scores, faster on some CPUs and for "
+        "some models: 'nightscore plan' measures it",
+        choices=PRECISIONS,
+    )
     max_failed_fraction: float = _flag(0.01, "exit code 3 if more of the images fail", type=float, metavar="F")
     min_accuracy: float | None = _flag(None, "exit code 4 if the accuracy is lower", type=float, metavar="A")
     unit_images: int = _flag(2048, "most images in a work unit", type=int, metavar="N")

@@ -24,6 +24,20 @@ _UNNAMABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff]")
 def prepare(options: ScoreOptions) -> Run:
     """Check inputs, model and OUTPUT, cheaply, and return the run; only its record is written.
 
+    Raises:
+        UsageError: something is missing, damaged or forbidden.
+    """
+    run = check(options)
+    try:
+        start(run)
+    except (OSError, TransientError, NoSpaceError) as error:
+        raise UsageError(f"--output {options.output!r} cannot be written: {error}; choose another") from error
+    return run
+
+
+def check(options: ScoreOptions) -> Run:
+    """Return the run that options describe, if inputs, model and OUTPUT allow it; nothing is written.
+
     A damaged model is found here by the first run into an OUTPUT, which will need it. Later runs may have nothing to
     score, and do not read it for that; the canary, or whoever loads it, checks it in any case.
 
@@ -39,10 +53,6 @@ def prepare(options: ScoreOptions) -> Run:
     _check_output(run)
     if next(iter(storage.list_objects(run.result("runs"))), None) is None:
         check_model(local_copy(run.model), spec, name=run.model)
-    try:
-        start(run)
-    except (OSError, TransientError, NoSpaceError) as error:
-        raise UsageError(f"--output {options.output!r} cannot be written: {error}; choose another") from error
     return run
 
 

@@ -9,13 +9,12 @@ from contextlib import closing
 from typing import Any
 
 from pipeline import plan, storage
-from pipeline.commit import committed, recall
+from pipeline.commit import RECALLS_AHEAD, committed, recall
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import TransientError
 from pipeline.finish import finish
 from pipeline.progress import tally
 from pipeline.run import Run
-from pipeline.score import RECALLS_AHEAD
 from pipeline.summarize import Summary
 
 

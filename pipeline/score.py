@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipeline import sources, storage
 from pipeline.batches import EncodedBatch, PixelBatch, PredictionBatch
 from pipeline.children import preprocess_outside
-from pipeline.commit import Aside, Receipt, commit, recall, withdraw
+from pipeline.commit import RECALLS_AHEAD, Aside, Receipt, commit, recall, withdraw
 from pipeline.concurrency import ahead, cores, pools
 from pipeline.errors import DamagedPartError, StoreDownError, TransientError
 from pipeline.predict import acquire, predict
@@ -29,7 +29,6 @@ from pipeline.sources import Piece
 from pipeline.timing import Spent
 from pipeline.units import WorkUnit
 
-RECALLS_AHEAD = 8
 PATCHES_AHEAD = 1
 PIECES_AHEAD = 2
 """For each processor: one being decoded, and one waiting to be predicted."""
@@ -85,6 +84,7 @@ class _Open:
             else PatchWriter(task.part, failed_rows(task.part), run.options.format)
         )
         self.seconds: Counter[str] = Counter()
+        self.rescored = 0
         self._thumbnails: dict[int, bytes] = {}
         self._started = time.monotonic()
 
@@ -92,6 +92,7 @@ class _Open:
         self.seconds.update(batch.seconds)
         self._thumbnails |= {self.writer.next_row(i): png for i, png in batch.thumbnails.items()}
         self.writer.add(to_table(batch, run.spec.class_names))
+        self.rescored += batch.rescored
 
     def aside(self) -> Aside:
         return Aside(time.monotonic() - self._started, self._thumbnails)
@@ -212,7 +213,7 @@ def _predict(step: _Step, run: Run) -> _Step:
     if not isinstance(batch, PixelBatch):
         return step
     asked = time.monotonic()
-    model = acquire(run.model, run.spec)
+    model = acquire(run.model, run.spec, run.options.precision)
     started = time.monotonic()
     predicted = predict(batch, model, run.top_k)
     seconds = {**batch.seconds, "load": started - asked, "predict": time.monotonic() - started}
@@ -244,7 +245,8 @@ def _commit(ended: _Open, run: Run) -> Receipt | Unfinished:
             kept = receipt.rows - ended.writer.rows
             tally().add(kept=kept)
             seconds = {**ended.seconds, "commit": time.monotonic() - started}
-            return replace(receipt, kept=kept, spent=Spent.of(seconds, time.time(), ended.writer.rows))
+            spent = Spent.of(seconds, time.time(), ended.writer.rows)
+            return replace(receipt, kept=kept, rescored=ended.rescored, spent=spent)
     except TransientError as failed:
         task.error = failed
     return _unfinished(task.unit, task.error, run)

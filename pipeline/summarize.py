@@ -26,6 +26,7 @@ class Summary:
         units: that have a receipt.
         kept: rows of those that had it before.
         kept_units: those that had it before.
+        rescored: images that were scored again in float32.
         metrics: sums over their rows.
         inputs: number of an input of the run -> sums over its rows.
         mistakes: the most confident of all, as in `Receipt`, without `row`.
@@ -41,6 +42,7 @@ class Summary:
     units: int = 0
     kept: int = 0
     kept_units: int = 0
+    rescored: int = 0
     metrics: Metrics = field(default_factory=Metrics)
     inputs: Mapping[int, Metrics] = field(default_factory=dict)
     mistakes: Sequence[Mapping[str, Any]] = ()
@@ -63,6 +65,7 @@ class Summary:
             units=1,
             kept=outcome.kept,
             kept_units=int(0 < outcome.kept == outcome.rows),
+            rescored=outcome.rescored,
             metrics=outcome.metrics,
             inputs={outcome.input: outcome.metrics},
             mistakes=[{k: v for k, v in mistake.items() if k != "row"} for mistake in outcome.mistakes],
@@ -79,6 +82,7 @@ class Summary:
             units=self.units + other.units,
             kept=self.kept + other.kept,
             kept_units=self.kept_units + other.kept_units,
+            rescored=self.rescored + other.rescored,
             metrics=self.metrics.merge(other.metrics),
             inputs={
                 number: self.inputs.get(number, Metrics()).merge(other.inputs.get(number, Metrics()))
@@ -116,6 +120,7 @@ def figures(summary: Summary, run: Run) -> dict[str, Any]:
     """Return the content of summary.json: a pure function of the receipts."""
     return {
         "model": run.spec.model_id,
+        "precision": run.options.precision,
         "units": summary.units,
         **compute(summary.metrics, run.spec.class_names, run.top_k),
         "inputs": [

@@ -124,17 +124,17 @@ def show_result(console: Console, record: Mapping[str, Any], figures: Mapping[st
         lines.append(("unlabelled", f"{figures['unlabelled']:,}, most of them predicted {shown}"))
     lines += [("input", _slice(part)) for part in figures["inputs"] if len(figures["inputs"]) > 1]
     for name, text in lines:
-        _print(console, name, text)
+        show_fact(console, name, text)
     if figures["labelled"] and len(figures["per_class"]) <= SHOWN_CLASSES:
         console.print(_classes(figures))
     for failure in figures["failure_examples"]:
         text = f"{brief(failure['key'])}: {failure['stage']} {failure['code']}: {failure['message']}"
-        _print(console, "example", text)
+        show_fact(console, "example", text)
     for name, path in (("predictions", "predictions"), ("report", "report.html")):
-        _print(console, name, f"{output}/{path}")
+        show_fact(console, name, f"{output}/{path}")
 
 
-def _print(console: Console, name: str, text: str) -> None:
+def show_fact(console: Console, name: str, text: str) -> None:
     """Print a fact on a line of its own, whatever characters are in it."""
     console.print(Text.assemble((f"{name:<12}", "dim"), " ", plain(text)), highlight=False, soft_wrap=True)
 
@@ -152,6 +152,9 @@ def _overview(record: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterator
         spent = ", ".join(f"{step} {share:.0%}" for step, share in record["time"]["shares"].items())
         yield "time", f"{spent}; {record['time']['advice']}"
     yield "scored", f"{figures['scored']:,}"
+    if figures["precision"] != "float32":
+        again = f", {record['rescored']:,} of {record['scored']:,} images scored again in float32"
+        yield "precision", figures["precision"] + (again if record["scored"] else "")
     reasons = ", ".join(f"{f['images']:,} {f['code']} in {f['stage']}" for f in figures["failures"])
     yield "failed", f"{figures['failed']:,}" + (f" ({reasons})" if reasons else "")
     for reason, n in record["plan"]["skipped"].items():

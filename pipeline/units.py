@@ -20,7 +20,7 @@ UNIT_BYTES = 256 << 20
 FAST = 1
 """Level of zlib: a fifth of the time of level 6 for a tenth more bytes."""
 
-ROW_OPTIONS = ("label_source", "format", "top_k", "max_pixels", "image_key", "label_key", "label_offset")
+ROW_OPTIONS = ("label_source", "format", "top_k", "max_pixels", "image_key", "label_key", "label_offset", "precision")
 """The options that change a row, and so the identity of a unit."""
 
 

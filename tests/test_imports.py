@@ -16,15 +16,15 @@ GROUPS = [
     ["text"],
     ["errors", "batches", "concurrency", "progress", "html", "frames", "quiet", "interrupt", "findings"],
     ["options"],
-    ["flags", "units", "storage", "labels", "metrics", "rows", "thumbnails", "native", "timing"],
+    ["units", "forecast", "storage", "labels", "metrics", "rows", "thumbnails", "native", "timing", "cpu", "inference"],
+    ["flags"],
     ["model_dir"],
     ["run"],
     ["sources", "preprocess", "history"],
-    ["predict", "child"],
-    ["children"],
+    ["predict", "child", "children"],
     ["plan", "commit"],
     ["score", "canary"],
-    ["summarize"],
+    ["summarize", "rehearsal"],
     ["report"],
     ["sweep"],
     ["finish"],
@@ -32,13 +32,14 @@ GROUPS = [
     ["job"],
     ["terminal"],
     ["cli", "verify_cli"],
+    ["plan_cli"],
     ["__main__"],
 ]
 """A module imports from earlier groups only."""
 
 ONLY = {
     "apache_beam": {"transforms", "job"},
-    "tensorflow": {"predict"},
+    "tensorflow": {"inference"},
     "PIL": {"native", "preprocess", "thumbnails"},
     "google.cloud": {"storage"},
     "rich": {"terminal"},
@@ -88,7 +89,15 @@ def test_model_training_does_not_know_beam_or_the_job() -> None:
 
 
 @pytest.mark.parametrize(
-    "argv", [["--help"], ["score", "--help"], ["train", "--help"], ["demo", "--help"], ["verify", "--help"]]
+    "argv",
+    [
+        ["--help"],
+        ["score", "--help"],
+        ["train", "--help"],
+        ["demo", "--help"],
+        ["verify", "--help"],
+        ["plan", "--help"],
+    ],
 )
 def test_help_is_there_without_the_heavy_imports(argv: list[str]) -> None:
     program = (

@@ -20,6 +20,7 @@ from PIL import Image
 from model_training import cli as train
 from model_training.datasets import RawImages, raw_images
 from pipeline import cli as score
+from pipeline import cpu
 from pipeline.errors import UsageError
 
 pytestmark = pytest.mark.heavy
@@ -89,6 +90,30 @@ def test_accuracy_of_either_half_is_the_training_reports(model: str, archive: Pa
         summary = run(model, tmp_path / half, archive / half)
         assert (summary["images"], round(summary["accuracy"], 4)) == (10_000, round(trained, 4))
     assert len(rows_of(tmp_path / "both")) == 20_000
+
+
+@pytest.mark.skipif(not cpu.has_bfloat16(Path(cpu.CPUINFO).read_text()), reason="no such CPU")
+def test_all_70_000_images_have_the_same_class_in_bfloat16_as_in_float32(
+    model: str, mnist: RawImages, tmp_path: Path
+) -> None:
+    for i in range(len(mnist.labels)):
+        path = tmp_path / "all" / str(mnist.labels[i]) / f"{i:05d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(mnist.encoded(i))
+    flags = ["--input", str(tmp_path / "all"), "--model", model]
+    rows = {}
+    for precision in ("float32", "bfloat16"):
+        output = tmp_path / precision
+        assert score.main([*flags, "--output", str(output), "--precision", precision]) == 0
+        rows[precision] = rows_of(output)
+    assert len(rows["float32"]) == 70_000
+    assert [(r["key"], r["predicted"]) for r in rows["float32"]] == [
+        (r["key"], r["predicted"]) for r in rows["bfloat16"]
+    ]
+    off = [abs(a["score"] - b["score"]) for a, b in zip(*rows.values(), strict=True)]
+    assert 1e-4 < max(off) < 5e-2
+    record = json.loads((tmp_path / "bfloat16" / "run.json").read_text())
+    assert 0 < record["rescored"] < 0.02 * 70_000
 
 
 def broken_images(good: bytes) -> Iterator[tuple[str, bytes]]:

@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 
 from model_training.export import make_spec
+from pipeline import cpu
 from pipeline.batches import Failure, ImageColumns, PixelBatch
+from pipeline.cpu import has_bfloat16
 from pipeline.errors import GoldenMismatchError, UsageError
+from pipeline.inference import Function
 from pipeline.labels import LabelRule
 from pipeline.model_dir import EXPECTED, GOLDEN, SPEC, InputSpec, read_golden, read_spec
-from pipeline.predict import Model, acquire, predict
+from pipeline.predict import Model, _is_sure, acquire, predict
 
 
 def batch(pixels: np.ndarray[Any, Any], labels: list[int | None] | None = None) -> PixelBatch:
@@ -28,8 +31,11 @@ def batch(pixels: np.ndarray[Any, Any], labels: list[int | None] | None = None) 
     return PixelBatch(rule.columns(keys, labels, [""] * len(keys)), pixels)
 
 
-def write_model(folder: Path, check: Callable[[Any], None]) -> str:
-    """Write a model of 2 x 2 grey images: its score is the first pixel's, NaN for 253; `check` may raise before."""
+def write_model(folder: Path, check: Callable[[Any], None], gain: float = 1.0) -> str:
+    """Write a model of 2 x 2 grey images: its score is the first pixel's, NaN for 253; `check` may raise before.
+
+    It is the difference of `gain` + 1 and `gain` times that score, so that with a large one little is left of it.
+    """
     import tensorflow as tf
     from PIL import Image
 
@@ -39,6 +45,8 @@ def write_model(folder: Path, check: Callable[[Any], None]) -> str:
             first = pixels[:, 0, 0, 0]
             check(first)
             share = tf.cast(first, tf.float32) / 255.0
+            if gain != 1.0:
+                share = tf.matmul(tf.stack([share, share], axis=1), tf.constant([[gain + 1], [-gain]]))[:, 0]
             share = tf.where(first == 253, float("nan"), share)
             return {"scores": tf.stack([share, 1 - share], axis=1)}
 
@@ -100,7 +108,7 @@ def test_batches_larger_than_the_models_are_scored_whole(tiny_model: str) -> Non
     model = acquire(tiny_model, read_spec(tiny_model))
     golden = read_golden(tiny_model)
     many = np.tile(golden.pixels, (40, 1, 1, 1))
-    np.testing.assert_allclose(model.scores(many), np.tile(golden.scores, (40, 1)), atol=1e-5)
+    np.testing.assert_allclose(model.score(many).scores, np.tile(golden.scores, (40, 1)), atol=1e-5)
 
 
 def test_empty_batch_gives_an_empty_batch(tiny_model: str) -> None:
@@ -165,6 +173,106 @@ def test_image_that_failed_before_is_not_shown_to_the_model(fussy_model: str) ->
     failed = PixelBatch(before.images.failed({1: Failure("preprocess", "INVALID_ARGUMENT", "cut")}), before.pixels)
     found = predict(failed, model, 1)
     assert dict(found.images.failures) == {1: Failure("preprocess", "INVALID_ARGUMENT", "cut")}
+
+
+needs_bfloat16 = pytest.mark.skipif(not has_bfloat16(Path(cpu.CPUINFO).read_text()), reason="no such CPU")
+
+
+def near_ties(model: str) -> np.ndarray[Any, Any]:
+    """Pairs of digits laid over each other, of which float32 cannot tell well which is above."""
+    exact = Function(f"{model}/saved_model", "float32")
+    golden = read_golden(model).pixels.astype(np.float64)
+    random = np.random.default_rng(1)
+    pairs = random.integers(0, len(golden), (20_000, 2))
+    share = random.random((20_000, 1, 1, 1))
+    blends = np.rint(golden[pairs[:, 0]] * share + golden[pairs[:, 1]] * (1 - share)).astype(np.uint8)
+    best = np.sort(exact(blends), axis=1)
+    return blends[best[:, -1] - best[:, -2] < 0.02]
+
+
+@needs_bfloat16
+def test_every_class_in_bfloat16_is_that_of_float32_although_bfloat16_alone_gets_some_wrong(tiny_model: str) -> None:
+    pixels = near_ties(tiny_model)
+    spec = read_spec(tiny_model)
+    exact = acquire(tiny_model, spec).score(pixels)
+    alone = Function(f"{tiny_model}/saved_model", "bfloat16")(pixels)
+    assert (alone.argmax(1) != exact.scores.argmax(1)).any(), "these images do not show it"
+    found = acquire(tiny_model, spec, "bfloat16").score(pixels)
+    np.testing.assert_array_equal(found.scores.argmax(1), exact.scores.argmax(1))
+    assert found.rescored == len(pixels)
+    assert exact.rescored == 0
+    np.testing.assert_array_equal(found.scores, exact.scores)
+
+
+@needs_bfloat16
+def test_only_images_with_a_small_margin_are_scored_again(tiny_model: str) -> None:
+    close, clear = near_ties(tiny_model)[:1], read_golden(tiny_model).pixels[:1]
+    alone = Function(f"{tiny_model}/saved_model", "bfloat16")
+    best = np.sort(alone(clear), axis=1)[0]
+    assert best[-1] - best[-2] > 0.2, "this image does not show it"
+    model, exact = (acquire(tiny_model, read_spec(tiny_model), p) for p in ("bfloat16", "float32"))
+    for n in (0, 1, 2):
+        pixels = np.concatenate([*[clear] * 3, *[close] * n, *[clear] * 3])
+        found = predict(batch(pixels), model, 5)
+        assert found.rescored == n
+        np.testing.assert_array_equal(found.top_scores[:3, 0], np.sort(alone(pixels), axis=1)[:3, -1])
+        np.testing.assert_array_equal(
+            found.top_scores[3 : 3 + n], predict(batch(pixels), exact, 5).top_scores[3 : 3 + n]
+        )
+
+
+@needs_bfloat16
+def test_either_precision_is_the_same_whatever_the_other_does_beside_it(tiny_model: str) -> None:
+    import tensorflow as tf
+
+    pixels = near_ties(tiny_model)[:64]
+    eager = tf.saved_model.load(f"{tiny_model}/saved_model").signatures["serving_default"]
+    (plain,) = (scores.numpy() for scores in eager(tf.constant(pixels)).values())
+    coarse, exact = (Function(f"{tiny_model}/saved_model", p) for p in ("bfloat16", "float32"))
+    expected = coarse(pixels)
+    assert 1e-4 < np.abs(expected - plain).max() < 5e-2
+    wrong = []
+
+    def work(number: int) -> None:
+        for i in range(30):
+            function, scores = ((coarse, expected), (exact, plain))[(number + i) % 2]
+            if not np.array_equal(function(pixels), scores):
+                wrong.append((number, i))
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@needs_bfloat16
+def test_bisection_and_scores_that_are_no_numbers_are_the_same_in_bfloat16(fussy_model: str) -> None:
+    model = Model(fussy_model, read_spec(fussy_model), "bfloat16")
+    values = [10] * 200
+    values[3], values[77], values[150] = 255, 253, 127
+    found = predict(batch(first_pixels(*values)), model, 1)
+    assert {i: f.code for i, f in found.images.failures.items()} == {3: "INVALID_ARGUMENT", 77: "INTERNAL"}
+    assert found.rescored == 2, "that without a number, and that of scores 0.498 and 0.502"
+    assert (found.top_labels[found.images.ok, 0] == 1).all()
+
+
+@needs_bfloat16
+def test_model_that_bfloat16_does_not_suit_is_refused_in_bfloat16_only(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, lambda first: None, gain=256.0)  # 257 is 256 or 258 there
+    assert Model(folder, read_spec(folder)).score(first_pixels(51)).scores[0, 0] == pytest.approx(0.2, abs=1e-4)
+    with pytest.raises(GoldenMismatchError, match=r"golden images off by 0\.2 in bfloat16, allowed are 0\.05$"):
+        Model(folder, read_spec(folder), "bfloat16")
+
+
+def test_model_of_a_single_class_is_always_sure() -> None:
+    assert _is_sure(np.ones((3, 1), np.float32)).all()
+
+
+@pytest.mark.parametrize("scores", [[0.59, 0.5, 0], [np.nan, 1, 0], [np.inf, 0, 0], [np.inf, np.inf, 0]])
+def test_small_margin_or_none_is_not_sure(scores: list[float]) -> None:
+    assert _is_sure(np.array([scores, [0.7, 0.55, 0]], np.float32)).tolist() == [False, True]
 
 
 def test_model_is_loaded_once_by_many_threads(tiny_model: str) -> None:

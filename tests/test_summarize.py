@@ -69,7 +69,7 @@ def test_figures_are_a_function_of_receipts_alone(make_run: MakeRun) -> None:
         [],
         Aside(3.0),
     )
-    slow = Receipt("u", 2, 0, receipt.metrics, [], [], Aside(9.0), kept=True)
+    slow = Receipt("u", 2, 0, receipt.metrics, [], [], Aside(9.0), kept=True, rescored=1)
     run = make_run("x")
     assert figures(Summary.of(receipt), run) == figures(Summary.of(slow), run)
     assert figures(Summary.of(receipt), run)["accuracy"] == 0.5

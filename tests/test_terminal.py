@@ -17,7 +17,8 @@ from pipeline.progress import tally
 from pipeline.summarize import Summary, figures
 
 RECORD: dict[str, Any] = {
-    "seconds": 2.0, "images_per_second": 1500.0, "scored": 3, "kept": 2, "plan": {"skipped": {"junk": 4}},
+    "seconds": 2.0, "images_per_second": 1500.0, "scored": 3, "rescored": 1, "kept": 2,
+    "plan": {"skipped": {"junk": 4}},
     "time": {"shares": {"read": 0.25, "predict": 0.9}, "advice": "the model decides"},
 }  # fmt: skip
 
@@ -44,6 +45,17 @@ def test_result_says_what_happened_one_line_a_fact(make_run: MakeRun) -> None:
     assert "example      /a/[red]x[/].png: read NOT_FOUND: gone" in lines
     assert lines[-1] == "report       night/report.html"
     assert any(line.split() == ["1", "4", "1.0000", "0.7500", "0.8571"] for line in lines)
+
+
+@pytest.mark.parametrize(("scored", "line"), [(3, "bfloat16, 1 of 3 images scored again in float32"), (0, "bfloat16")])
+def test_another_precision_says_how_often_it_was_not_enough_if_anything_was_scored(
+    make_run: MakeRun, scored: int, line: str
+) -> None:
+    stream = io.StringIO()
+    receipt = Receipt("u", 5, 0, Metrics(images=5, scored=5), [], [], Aside())
+    content = figures(Summary.of(receipt), make_run("x", precision="bfloat16"))
+    terminal.show_result(Console(file=stream), {**RECORD, "scored": scored}, content, "night")
+    assert f"precision    {line}" in stream.getvalue().splitlines()
 
 
 def test_unlabelled_images_show_their_classes(make_run: MakeRun) -> None:

@@ -36,6 +36,7 @@ OTHER_OPTIONS: dict[str, Any] = {
     "label_source": "none",
     "format": "jsonl",
     "top_k": 4,
+    "precision": "bfloat16",
     "max_failed_fraction": 0.5,
     "min_accuracy": 0.9,
     "unit_images": 7,
@@ -99,7 +100,8 @@ class TestIdentity:
     def test_changes_with_options_that_change_a_row_and_with_no_other(self) -> None:
         assert set(OTHER_OPTIONS) == {field.name for field in fields(ScoreOptions)}, "decide where a new option belongs"
         changing = {name for name, value in OTHER_OPTIONS.items() if identity(**{name: value}) != identity()}
-        assert changing == {"label_source", "format", "top_k", "max_pixels", "image_key", "label_key", "label_offset"}
+        assert changing == set(ROW_OPTIONS)
+        assert "precision" in changing
 
     def test_tells_apart_what_joined_text_would_not(self) -> None:
         apart = replace(UNIT, locations=("/a/x,/a", "y"))

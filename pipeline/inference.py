@@ -1,0 +1,92 @@
+"""A SavedModel as a function from pixels to scores, in one precision. The only module that knows TensorFlow.
+
+Each function has a graph and a session of its own, because TensorFlow's options for the optimizer of graphs, of which
+bfloat16 is one, otherwise belong to the thread that calls: whether an image is scored in float32 would depend on who
+has set what before. A session has its options for good, whoever calls it; it also costs less a call, as it runs in the
+thread that calls and hands nothing over to another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.options import Precision
+
+Pixels = npt.NDArray[np.uint8]
+Scores = npt.NDArray[np.float32]
+
+IN_THE_CALLERS_THREAD = -1
+
+import_context: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+"""Around the import of TensorFlow; a command line that wants no banners sets its own."""
+
+
+class Function:
+    """A SavedModel's signature "serving_default": uint8 [n, height, width, channels] -> float32 [n, classes].
+
+    Any number of threads may call it at once. It raises what the model raises, see `errors`.
+    """
+
+    def __init__(self, folder: str, precision: Precision) -> None:
+        """Load the SavedModel in a local folder.
+
+        Raises:
+            ValueError: it cannot be loaded, or its signature is not of one input and one output.
+        """
+        tf = tensorflow()
+        graph = tf.Graph()
+        session = tf.compat.v1.Session(graph=graph, config=_config(precision))
+        try:
+            with graph.as_default(), session.as_default():
+                signature = tf.saved_model.load(folder).signatures["serving_default"]
+                ((name, spec),) = signature.structured_input_signature[1].items()
+                pixels = tf.compat.v1.placeholder(spec.dtype, spec.shape)
+                (scores,) = signature(**{name: pixels}).values()
+                session.run([tf.compat.v1.global_variables_initializer(), tf.compat.v1.tables_initializer()])
+        except (OSError, KeyError, AttributeError, tf.errors.OpError) as error:
+            raise ValueError(str(error)) from error
+        graph.finalize()
+        self._call: Callable[[Pixels], Scores] = session.make_callable(scores, [pixels])
+
+    def __call__(self, pixels: Pixels) -> Scores:
+        """Return the scores of one or more images."""
+        return self._call(pixels)
+
+
+def _config(precision: Precision) -> Any:
+    """Return what a session is told: calls are single-threaded, the calling threads are many."""
+    config = tensorflow().compat.v1.ConfigProto(
+        intra_op_parallelism_threads=1, inter_op_parallelism_threads=IN_THE_CALLERS_THREAD, allow_soft_placement=True
+    )
+    if precision == "bfloat16":
+        rewrites = config.graph_options.rewrite_options
+        rewrites.auto_mixed_precision_onednn_bfloat16 = rewrites.ON
+    return config
+
+
+@functools.cache
+def tensorflow() -> Any:
+    """Import TensorFlow for many single-threaded calls at once."""
+    with import_context():
+        import tensorflow as tf
+
+        with contextlib.suppress(RuntimeError):  # the process has used TensorFlow before: its threads stay as they are
+            tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.list_logical_devices()
+    return tf
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """Return what a call of a function may raise."""
+    return (tensorflow().errors.OpError, MemoryError)
+
+
+def version() -> str:
+    """Return TensorFlow's version."""
+    return str(tensorflow().__version__)

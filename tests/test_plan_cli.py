@@ -1,0 +1,169 @@
+"""`nightscore plan`, end to end: real files, a real model, and an OUTPUT that stays as it is."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import WriteImages
+
+from pipeline import cli, cpu, plan_cli, rehearsal
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DECODE_SECONDS", "PREDICT_SECONDS"):
+        monkeypatch.setattr(rehearsal, name, 0.01)
+
+
+def flags(archive: Path, model: str, night: Path, *more: object) -> list[str]:
+    return ["--input", str(archive), "--model", model, "--output", str(night), *map(str, more)]
+
+
+def facts(text: str) -> dict[str, list[str]]:
+    """What was printed, by the first word of each line."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        assert re.match(r"\S+ +\S", line), line
+        assert line[12] == " ", "the texts are aligned"
+        found.setdefault(line[:12].strip(), []).append(line[13:])
+    return found
+
+
+def contents(folder: Path) -> dict[Path, tuple[bytes, int]]:
+    return {p: (p.read_bytes() if p.is_file() else b"", p.stat().st_mtime_ns) for p in folder.rglob("*")}
+
+
+def test_it_says_what_a_score_would_do_and_writes_nothing(
+    write_images: WriteImages, tiny_model: str, tmp_path: Path
+) -> None:
+    archive = write_images(100)
+    (archive / "notes.txt").write_text("x")
+    before = contents(tmp_path)
+    command = [sys.executable, "-m", "nightscore", "plan", *flags(archive, tiny_model, tmp_path / "night")]
+    done = subprocess.run([*command, "--unit_images", "30"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert contents(tmp_path) == before
+    found = facts(done.stdout)
+    images, units = re.fullmatch(r"(\d+); (\d+) units, \d+\.\d kB", found["images"][0]).groups()  # type: ignore[union-attr]
+    assert int(images) == 100
+    assert 4 <= int(units) <= 13
+    assert found["skipped"] == ["1 other files"]
+    assert found["canary"] == ["64 images, 0 failed"]
+    assert re.fullmatch(r"[\d,]+ images/s in the model", found["float32"][0])
+    assert found["recommended"][0].startswith("--precision ")
+    assert re.search(r"\d+ s to \d+ s in float32.*, for the 100 images on this machine", found["time"][0])
+    assert "committed" not in found
+
+
+@pytest.mark.skipif(not cpu.has_bfloat16(Path(cpu.CPUINFO).read_text()), reason="no such CPU")
+def test_both_precisions_are_measured_whichever_is_asked_for(
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured
+) -> None:
+    for precision in ("float32", "bfloat16"):
+        arguments = flags(write_images(20), tiny_model, tmp_path / "night", "--precision", precision)
+        assert plan_cli.main(arguments) == 0
+        found = facts(capfd.readouterr().out)
+        pattern = r"[\d,]+ images/s in the model, \d+ of 20 images scored again in float32"
+        assert re.fullmatch(pattern, found["bfloat16"][0])
+        assert re.search(r"\d+ s in float32.*\d+ s in bfloat16", found["time"][0])
+
+
+def test_cpu_without_bfloat16_is_told_so_and_float32_is_recommended(
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpuinfo").write_text("flags\t: fpu avx2\n")
+    monkeypatch.setattr(cpu, "CPUINFO", str(tmp_path / "cpuinfo"))
+    from pipeline import predict
+
+    predict._loaded.cache_clear()
+    assert plan_cli.main(flags(write_images(20), tiny_model, tmp_path / "night")) == 0
+    found = facts(capfd.readouterr().out)
+    assert "AVX512_BF16" in found["bfloat16"][0]
+    assert found["recommended"] == ["--precision float32"]
+    assert "bfloat16" not in found["time"][0]
+
+
+def test_what_is_committed_is_not_counted_again_and_a_finished_archive_has_nothing_left(
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured
+) -> None:
+    night, archive = tmp_path / "night", write_images(100)
+    arguments = flags(archive, tiny_model, night, "--unit_images", 20)
+    assert cli.main(arguments) == 0
+    before = contents(night)
+    capfd.readouterr()
+    assert plan_cli.main(arguments) == 0
+    assert contents(night) == before
+    found = facts(capfd.readouterr().out)
+    units = found["images"][0].split("; ")[1].split()[0]
+    assert found["committed"] == [f"100 images in {units} of {units} units; nothing is left to score"]
+    assert "canary" not in found
+    (archive / "0" / "another.png").write_bytes((archive / "0" / "00000.png").read_bytes())
+    assert plan_cli.main(arguments) == 0
+    assert contents(night) == before
+    found = facts(capfd.readouterr().out)
+    done = int(found["committed"][0].split()[0])
+    assert 0 < done < 100
+    assert f"for the {101 - done} images" in found["time"][0]
+
+
+def test_failures_are_told_by_reason_with_examples_fit_to_be_shown(
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured
+) -> None:
+    archive = write_images(20)
+    (archive / "0" / "\x1b[31mred[bold].png").write_bytes(b"<html>")
+    (archive / "0" / "empty.png").write_bytes(b"")
+    assert plan_cli.main(flags(archive, tiny_model, tmp_path / "night")) == 0
+    found = facts(capfd.readouterr().out)
+    assert found["canary"] == ["22 images, 2 failed (2 INVALID_ARGUMENT in preprocess)"]
+    assert len(found["example"]) == 2
+    assert any(r"\x1b[31mred[bold].png: preprocess INVALID_ARGUMENT: not a PNG" in line for line in found["example"])
+
+
+def test_archive_of_garbage_alarms_unless_told_not_to(tiny_model: str, tmp_path: Path, capfd: Captured) -> None:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    for i in range(10):
+        (archive / f"{i}.png").write_bytes(b"no")
+    arguments = flags(archive, tiny_model, tmp_path / "night")
+    assert plan_cli.main(arguments) == 3
+    said, errors = capfd.readouterr()
+    assert facts(said)["canary"] == ["10 images, 10 failed (10 INVALID_ARGUMENT in preprocess)"]
+    assert errors.startswith("nightscore plan: canary: 10 of 10 images failed")
+    assert plan_cli.main([*arguments, "--no_canary"]) == 0
+    assert not (tmp_path / "night").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--frobnicate"], "unknown argument '--frobnicate'"),
+        (["--top_k", "0"], "--top_k 0 is too small"),
+        (["--input", "nowhere"], "--input 'nowhere' does not exist"),
+    ],
+)
+def test_bad_usage_is_one_line_and_touches_nothing(
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured, more: list[str], said: str
+) -> None:
+    assert plan_cli.main(flags(write_images(1), tiny_model, tmp_path / "night", *more)) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("nightscore plan: ")
+    assert said in line
+    assert not (tmp_path / "night").exists()
+
+
+def test_nothing_is_left_in_the_temporary_folder(
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tempfile
+
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    assert plan_cli.main(flags(write_images(5), tiny_model, tmp_path / "night")) == 0
+    assert os.listdir(tmp_path / "scratch") == []
