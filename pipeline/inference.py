@@ -48,7 +48,9 @@ class Function:
                 ((name, spec),) = signature.structured_input_signature[1].items()
                 pixels = tf.compat.v1.placeholder(spec.dtype, spec.shape)
                 (scores,) = signature(**{name: pixels}).values()
-                session.run([tf.compat.v1.global_variables_initializer(), tf.compat.v1.tables_initializer()])
+                start = [tf.compat.v1.global_variables_initializer(), tf.compat.v1.tables_initializer()]
+                with import_context():  # the first session of a process has something to say, too
+                    session.run(start)
         except (OSError, KeyError, AttributeError, tf.errors.OpError) as error:
             raise ValueError(str(error)) from error
         graph.finalize()
