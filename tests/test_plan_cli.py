@@ -55,7 +55,9 @@ def test_it_says_what_a_score_would_do_and_writes_nothing(
     assert int(images) == 100
     assert 4 <= int(units) <= 13
     assert found["skipped"] == ["1 other files"]
-    assert found["canary"] == ["64 images, 0 failed"]
+    tried, failed = re.fullmatch(r"(\d+) images, (\d+) failed", found["canary"][0]).groups()  # type: ignore[union-attr]
+    assert 30 <= int(tried) <= 64, "the same from each unit, and a small one has fewer"
+    assert failed == "0"
     assert re.fullmatch(r"[\d,]+ images/s in the model", found["float32"][0])
     assert found["recommended"][0].startswith("--precision ")
     assert re.search(r"\d+ s to \d+ s in float32.*, for the 100 images on this machine", found["time"][0])
