@@ -11,7 +11,7 @@ setup(
     packages=["pipeline", "pipeline.sources", "pipeline.storage", "model_training"],
     py_modules=["nightscore"],
     package_data={"pipeline": ["pages/*.j2", "py.typed"], "model_training": ["pages/*.j2", "py.typed"]},
-    entry_points={"console_scripts": ["nightscore = nightscore:main"]},
+    entry_points={"console_scripts": ["nightscore = nightscore:run"]},
     install_requires=[
         "apache-beam[gcp]>=2.76",
         "google-cloud-storage>=3.0",

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from pipeline import sources, storage
+from pipeline import plan, sources, storage
 from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
 from pipeline.errors import NightscoreError
 from pipeline.frames import CURSOR, GoneError, receive, send
@@ -41,6 +41,8 @@ class _Decoder:
             self._run = Run.from_record(asked["run"])
         assert self._run is not None
         storage.patience().deadline = self._run.options.retry_deadline
+        if "pin" in asked:
+            return _pinned(self._run), None
         skipped = {int(i): Failure(*why) for i, why in asked["skipped"].items()}
         started = time.monotonic()
         try:
@@ -65,6 +67,13 @@ class _Decoder:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             CURSOR.pack_into(self._cursor, 0, -1)
+
+
+def _pinned(run: Run) -> dict[str, Any]:
+    try:
+        return {"units": plan.pin(run).units}
+    except (NightscoreError, OSError) as error:
+        return {"error": str(error)}
 
 
 def _read(asked: Mapping[str, Any], body: bytearray, run: Run) -> EncodedBatch:

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -80,34 +80,40 @@ class Child:
 
     def preprocess(self, piece: WorkUnit | EncodedBatch, run: Run, skipped: dict[int, Failure]) -> PixelBatch:
         """Return a piece's pixels; images that are skipped fail as is said."""
-        try:
-            said, body = self._ask(piece, run, skipped)
-        except GoneError:
-            raise _DeadError(CURSOR.unpack(self._cursor[:])[0], self._process.wait()) from None
-        if "bug" in said:
-            raise RuntimeError(f"reading and decoding failed in a child process:\n{said['bug']}")
+        asked: dict[str, Any] = {"skipped": {i: [why.stage, why.code, why.message] for i, why in skipped.items()}}
+        if isinstance(piece, WorkUnit):
+            said, pixels = self._ask({**asked, "unit": vars(piece)}, [], run)
+        else:
+            asked["skipped"] |= {i: [why.stage, why.code, why.message] for i, why in piece.images.failures.items()}
+            said, pixels = self._ask({**asked, "sizes": [len(data) for data in piece.encoded]}, piece.encoded, run)
         if "error" in said:
             raise getattr(errors, said["error"])(said["text"])
         failures = {int(i): Failure(*why) for i, why in said["failures"].items()}
         images = piece.images.failed(failures) if isinstance(piece, EncodedBatch) else _columns(said, failures)
-        pixels = np.frombuffer(body, np.uint8).reshape(len(images), *run.spec.input.shape)
-        return PixelBatch(images, pixels, said["seconds"])
+        shape = (len(images), *run.spec.input.shape)
+        return PixelBatch(images, np.frombuffer(pixels, np.uint8).reshape(shape), said["seconds"])
 
-    def _ask(
-        self, piece: WorkUnit | EncodedBatch, run: Run, skipped: dict[int, Failure]
-    ) -> tuple[dict[str, Any], bytearray]:
+    def pin(self, run: Run) -> None:
+        """Pin a run's plan, if that can be done."""
+        self._ask({"pin": True}, [], run)
+
+    def _ask(self, asked: dict[str, Any], body: Sequence[bytes], run: Run) -> tuple[dict[str, Any], bytearray]:
+        try:
+            said, answer = self._answer(asked, body, run)
+        except GoneError:
+            raise _DeadError(CURSOR.unpack(self._cursor[:])[0], self._process.wait()) from None
+        if "bug" in said:
+            raise RuntimeError(f"a child process failed:\n{said['bug']}")
+        return said, answer
+
+    def _answer(self, asked: dict[str, Any], body: Sequence[bytes], run: Run) -> tuple[dict[str, Any], bytearray]:
         requests, answers = self._streams()
         if self.is_busy:
             self._await_start(answers)
-        asked: dict[str, Any] = {"skipped": {i: [why.stage, why.code, why.message] for i, why in skipped.items()}}
         if self._run is not run and self._run != run:
-            asked["run"] = run.to_record()
+            asked = {**asked, "run": run.to_record()}
         self._run, self.is_busy = run, True
-        if isinstance(piece, WorkUnit):
-            send(requests, {**asked, "unit": vars(piece)})
-        else:
-            asked["skipped"] |= {i: [why.stage, why.code, why.message] for i, why in piece.images.failures.items()}
-            send(requests, {**asked, "sizes": [len(data) for data in piece.encoded]}, piece.encoded)
+        send(requests, asked, body)
         answer = receive(answers)
         self.is_busy = False
         return answer
@@ -190,6 +196,12 @@ def children() -> Children:
     family = Children()
     atexit.register(family.close)
     return family
+
+
+def pin_outside(run: Run) -> None:
+    """Pin a run's plan in a child, if that can be done; whoever needs it pins it, and finds it there if it could."""
+    with contextlib.suppress(_DeadError), children().one() as child:
+        child.pin(run)
 
 
 def preprocess_outside(piece: WorkUnit | EncodedBatch, run: Run) -> PixelBatch:

@@ -24,6 +24,9 @@ from pipeline.quiet import complain, silence_pillow, stderr_silenced, tame_strea
 from pipeline.terminal import Screen, progress, show_result
 
 GO_ON = "what is committed stays, run the same command to go on"
+SWITCH_SECONDS = 0.0005
+"""For which a thread may keep the interpreter: those that predict need it often and for a moment."""
+
 EXAMPLE = "example: nightscore score --input photos/ --model model --output night"
 
 
@@ -51,11 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _score(arguments: Sequence[str]) -> int:
     options = own(arguments)
 
+    from pipeline.headstart import head_start, is_first
     from pipeline.prepare import prepare  # these import NumPy and Arrow, which --help does without
     from pipeline.rerun import rerun
 
     with progress():
         run = None if options is None else prepare(options)
+        if run is not None and is_first(run):
+            head_start(run)
         record = None if run is None else rerun(run)
         if run is None or record is None:
             from pipeline import job  # Apache Beam: a second of imports that a run with nothing to do goes without
@@ -91,6 +97,7 @@ def calm() -> Iterator[None]:
     inference.import_context = stderr_silenced
     tame_streams("%(levelname)s %(name)s: %(message)s")
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what a step raises reaches us
+    sys.setswitchinterval(SWITCH_SECONDS)
     yield
 
 

@@ -1,0 +1,34 @@
+"""What the first run into an OUTPUT needs in any case, side by side: its plan, Beam, and the model.
+
+Planning is Python's work, and so is most of an import: in one process they would take turns. A later run may have
+nothing to score, and goes without the last two.
+"""
+
+from __future__ import annotations
+
+from pipeline import storage
+from pipeline.children import pin_outside
+from pipeline.concurrency import pools
+from pipeline.predict import acquire
+from pipeline.run import Run
+
+
+def head_start(run: Run) -> None:
+    """Load Beam and the model while the run's plan is pinned in a child process.
+
+    Raises:
+        UsageError: the model cannot be loaded.
+        GoldenMismatchError: this machine does not reproduce the model's golden images.
+    """
+    pinned = pools().read.submit(pin_outside, run)
+    try:
+        from pipeline import job  # noqa: F401 - Apache Beam, which a run with nothing to do goes without
+
+        acquire(run.model, run.spec, run.options.precision)
+    finally:
+        pinned.result()
+
+
+def is_first(run: Run) -> bool:
+    """Return whether no other run into its OUTPUT was started before."""
+    return all(found.location == run.record for found in storage.list_objects(run.result("runs")))
