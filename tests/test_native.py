@@ -111,6 +111,44 @@ def test_damaged_files_agree_with_pillow_or_are_left_to_it(seed: int) -> None:
     assert taken > DAMAGED / 50
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_small_images_of_one_size_that_are_decoded_together_agree_with_pillow(mode: str) -> None:
+    choose = random.Random(3)
+    photograph = Image.fromarray(load_sample_images().images[0])
+    whole = []
+    for _ in range(300):
+        size = choose.choice([(20, 30), (20, 30), (30, 20)])
+        buffer = io.BytesIO()
+        corner = choose.randrange(300), choose.randrange(300)
+        box = (*corner, corner[0] + size[0], corner[1] + size[1])
+        photograph.crop(box).convert(choose.choice([mode, mode, "L", "RGB", "P"])).save(buffer, "PNG")
+        whole.append(buffer.getvalue())
+    spoilt = [damaged(data, choose) if choose.random() < 0.3 else data for data in whole]
+    summed = [with_right_sums(data) if choose.random() < 0.5 else data for data in spoilt]
+    channels = 1 if mode == "L" else 3
+    for encoded in (whole, [*whole, b"", b"\x89PNG"], summed):
+        found, pixels = native.pngs(encoded, (30, 20, channels))
+        assert len(found) > 50
+        assert pixels.shape == (len(found), 30, 20, channels)
+        for i, shown in zip(found, pixels, strict=True):
+            image = open_image(encoded[i])  # which refuses what is no PNG any more
+            image.load()
+            assert image.mode == mode
+            assert np.array_equal(shown.squeeze(-1) if channels == 1 else shown, np.asarray(image))
+    assert native.pngs(whole, (31, 20, channels))[0] == native.pngs([], (30, 20, 1))[0] == []
+
+
+def test_a_filter_that_does_not_exist_leaves_all_to_pillow(digits: RawImages) -> None:
+    data = digits.encoded(0)
+    height, width = digits.images[0].shape
+    rows = bytes([9]) + bytes((width + 1) * height - 1)
+    bad = (
+        data[:33] + struct.pack(">I", len(zlib.compress(rows))) + b"IDAT" + zlib.compress(rows) + bytes(4) + data[-12:]
+    )
+    assert native.pngs([data], (height, width, 1))[0] == [0]
+    assert native.pngs([data, bad], (height, width, 1))[0] == []
+
+
 def test_jpeg_that_ends_early_is_told_although_it_ends_as_it_should() -> None:
     buffer = io.BytesIO()
     Image.effect_noise((64, 64), 90).save(buffer, "JPEG")

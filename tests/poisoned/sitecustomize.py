@@ -61,6 +61,8 @@ def _poison(module: Any) -> None:
         return decode(data, *rest)
 
     module.decode = decode_poisoned
+    if {"DECODED", "DECODE_SECONDS", "DECODE_FAILS"} & set(os.environ):
+        module.SMALL_PIXELS = 0  # none of them together, which is another way
 
 
 def _fail(module: Any) -> None:
