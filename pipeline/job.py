@@ -23,6 +23,9 @@ from pipeline.options import ScoreOptions, add_arguments, from_arguments
 from pipeline.run import Run
 from pipeline.transforms import build
 
+LOCAL_GROUP_UNITS = 32
+"""One process scores all there is: at the end of each group it waits for the last unit's images with nothing ahead."""
+
 _RAISED = re.compile(r"pipeline\.errors\.(\w+): (.*?)(?: \[while running '[^']*'\])*$", re.MULTILINE)
 _STEP = re.compile(r"(?: \[while running '[^']*'\])+\s*$")
 _INTERRUPTED = re.compile(r"KeyboardInterrupt(?: \[while running '[^']*'\])+\s*$")
@@ -93,7 +96,7 @@ def run_job(job: Job, run: Run) -> dict[str, Any]:
     runner = FnApiRunner() if job.is_local else job.beam.view_as(StandardOptions).runner
     try:
         pipeline = beam.Pipeline(runner=runner, options=job.beam)
-        build(pipeline, run)
+        build(pipeline, run, LOCAL_GROUP_UNITS if job.is_local else None)
         pipeline.run().wait_until_finish()
     except (RuntimeError, NightscoreError) as error:
         raise _original(error) from error

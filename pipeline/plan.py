@@ -234,9 +234,13 @@ def read_totals(run: Run) -> PlanTotals:
     return PlanTotals(**json.loads(last)["totals"])
 
 
-def groups(units: Iterable[T], total: int) -> Iterator[list[T]]:
-    """Yield units in groups: of 8, of fewer where there are few units, never of less than one."""
-    size = max(1, min(GROUP_UNITS, total // GROUPS))
+def group_units(total: int) -> int:
+    """Return how many units a worker gets at once where there are many workers: 8, of few units fewer, at least one."""
+    return max(1, min(GROUP_UNITS, total // GROUPS))
+
+
+def groups(units: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield units in groups of a size; the last may be smaller."""
     group: list[T] = []
     for unit in units:
         group.append(unit)

@@ -35,8 +35,9 @@ Outcome = Receipt | Unfinished
 class _Plan(beam.DoFn):
     """Pins the plan, tries the canary, and emits the units in packed groups."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, group_units: int | None) -> None:
         self._run = run
+        self._group_units = group_units
 
     def process(self, _: object) -> Iterator[bytes | TaggedOutput]:
         run = self._run
@@ -49,7 +50,7 @@ class _Plan(beam.DoFn):
             if canary.alarming:
                 yield TaggedOutput(STOPPED, Summary(stopped=canary.reason()))
                 return
-        for group in plan.groups(plan.read_lines(run), totals.units):
+        for group in plan.groups(plan.read_lines(run), self._group_units or plan.group_units(totals.units)):
             yield encode_lines(group)
 
 
@@ -109,13 +110,19 @@ def _one_of(outcomes: Iterable[Outcome]) -> Outcome:
 
 @dataclass
 class PlanUnits(beam.PTransform):
-    """Emit the run's work units, packed in groups, and a Summary tagged "stopped" if the canary alarms."""
+    """Emit the run's work units, packed in groups, and a Summary tagged "stopped" if the canary alarms.
+
+    Attributes:
+        run: whose they are.
+        group_units: how many make a group; None for what suits many workers.
+    """
 
     run: Run
+    group_units: int | None = None
 
     def expand(self, pipeline: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
         """Plan in one place: the plan is pinned there, whoever tries again reads it."""
-        planner = beam.ParDo(_Plan(self.run)).with_outputs(STOPPED, main=PACKED)
+        planner = beam.ParDo(_Plan(self.run, self.group_units)).with_outputs(STOPPED, main=PACKED)
         return pipeline | "Start" >> beam.Create([None], reshuffle=False) | "Pin" >> planner
 
 
@@ -156,8 +163,14 @@ class Finish(beam.PTransform):
         return summary | "Write" >> beam.Map(finish, self.run)
 
 
-def build(pipeline: beam.Pipeline, run: Run) -> beam.PCollection:
-    """Add the scoring job to a pipeline; returns the collection that holds the run's record."""
-    planned = pipeline | "PlanUnits" >> PlanUnits(run)
+def build(pipeline: beam.Pipeline, run: Run, group_units: int | None = None) -> beam.PCollection:
+    """Add the scoring job to a pipeline; returns the collection that holds the run's record.
+
+    Args:
+        pipeline: to add it to.
+        run: to be done.
+        group_units: see `PlanUnits`.
+    """
+    planned = pipeline | "PlanUnits" >> PlanUnits(run, group_units)
     outcomes = planned[PACKED] | "Reshuffle" >> beam.Reshuffle() | "ScoreUnits" >> ScoreUnits(run)
     return (outcomes, planned[STOPPED]) | "Summarize" >> Summarize() | "Finish" >> Finish(run)

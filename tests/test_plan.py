@@ -106,9 +106,9 @@ def test_total_is_unknown_with_a_compressed_stream(make_run: MakeRun, write_reco
 
 def test_groups_grow_with_the_plan() -> None:
     unit = WorkUnit("", "images", (), (), (), 0)
-    assert [len(g) for g in plan.groups([unit] * 3, 3)] == [1, 1, 1]
-    assert [len(g) for g in plan.groups([unit] * 9, 4_000)] == [4, 4, 1]
-    assert max(len(g) for g in plan.groups([unit] * 100, 1_000_000)) == 8
+    assert [len(g) for g in plan.groups([unit] * 3, plan.group_units(3))] == [1, 1, 1]
+    assert [len(g) for g in plan.groups([unit] * 9, plan.group_units(4_000))] == [4, 4, 1]
+    assert max(len(g) for g in plan.groups([unit] * 100, plan.group_units(1_000_000))) == 8
 
 
 def test_file_without_a_telling_name_is_opened_where_it_is_named(
