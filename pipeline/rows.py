@@ -50,15 +50,15 @@ def to_table(batch: PredictionBatch, class_names: Sequence[str]) -> pa.Table:
     """Return a batch as rows of `SCHEMA`."""
     images, ok = batch.images, batch.images.ok
     failed = ~ok
-    names = np.asarray([*class_names, None], object)
-    top = batch.top_labels
+    names = pa.array(class_names, pa.string())
+    predicted = pa.array(batch.top_labels[:, 0], pa.int32(), mask=failed)
     columns = {
         "key": pa.array(images.keys, pa.string()),
         "label": pa.array(images.labels, pa.int32(), mask=~images.labelled),
         "label_name": pa.array(images.label_names, pa.string()),
         "label_score": pa.array(batch.label_scores, pa.float32(), mask=failed | np.isnan(batch.label_scores)),
-        "predicted": pa.array(top[:, 0], pa.int32(), mask=failed),
-        "predicted_name": pa.array(names[np.where(ok, top[:, 0], -1)], pa.string()),
+        "predicted": predicted,
+        "predicted_name": names.take(predicted),
         "score": pa.array(batch.top_scores[:, 0], pa.float32(), mask=failed),
         "top_k": _lists(batch, names, failed),
         "status": pa.array(np.where(ok, "ok", "failed"), pa.string()),
@@ -69,9 +69,9 @@ def to_table(batch: PredictionBatch, class_names: Sequence[str]) -> pa.Table:
 
 def _lists(batch: PredictionBatch, names: Any, failed: Any) -> pa.Array:
     n, k = batch.top_labels.shape
-    flat = batch.top_labels.reshape(-1)
+    flat = pa.array(batch.top_labels.reshape(-1), pa.int32())
     structs = pa.StructArray.from_arrays(
-        [pa.array(flat, pa.int32()), pa.array(names[flat], pa.string()), pa.array(batch.top_scores.reshape(-1))],
+        [flat, names.take(flat), pa.array(batch.top_scores.reshape(-1))],
         fields=list(TOP_K.value_type),
     )
     offsets = pa.array(np.arange(0, n * k + 1, k, dtype=np.int32), pa.int32())
