@@ -7,7 +7,7 @@ DATASET ?= digits
 DATA_DIR ?=
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint heavy soak clean
+.PHONY: demo test lint heavy soak bench bench-all clean
 
 demo: $(VENV)/.demo
 	$(BIN)/nightscore demo --dataset $(DATASET) $(if $(DATA_DIR),--data_dir "$(DATA_DIR)") --output demo
@@ -40,6 +40,12 @@ $(VENV)/.dev: setup.py constraints.txt | $(VENV)/bin/pip
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m soak
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks default $(if $(DATA_DIR),--data_dir "$(DATA_DIR)")
+
+bench-all: $(VENV)/.dev
+	$(BIN)/python -m benchmarks all $(if $(DATA_DIR),--data_dir "$(DATA_DIR)")
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info
