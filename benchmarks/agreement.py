@@ -34,16 +34,19 @@ class Agreement:
     largest_margin: float
     largest_score_difference: float
 
-    def require(self, tolerance: float, against: str) -> Agreement:
-        """Return it, if all that differs is ties.
+    def require(self, images: int, tolerance: float, against: str) -> Agreement:
+        """Return it, if all images are there and all that differs is ties.
 
         Args:
+            images: how many there are.
             tolerance: a margin up to this counts as a tie.
             against: name of the other.
 
         Raises:
-            BenchmarkError: something else differs as well.
+            BenchmarkError: they are not, or something else differs as well.
         """
+        if self.images != images:
+            raise BenchmarkError(f"{self.images} rows of ours and of {against}, but the archive has {images} images")
         if self.differing and self.largest_margin > tolerance:
             raise BenchmarkError(
                 f"{against} gives {self.differing} of {self.images} images another class than we do, with margins up "

@@ -35,7 +35,6 @@ BATCH_VALUES = 13_000_000
 SECONDS = 0.5
 PASSES = 3
 _PNG = b"\x89PNG\r\n\x1a\n"
-_READ_SIZE = 1 << 20
 
 
 def sample(folder: Path) -> list[Path]:
@@ -54,9 +53,10 @@ def read(paths: list[Path], kind: str) -> list[bytes]:
     if kind == "tfrecord":
         return [image for path in paths for image in _records(path.read_bytes())]
     images = []
+    largest = max(path.stat().st_size for path in paths)
     for path in map(str, paths):
         file = os.open(path, os.O_RDONLY)
-        data = os.read(file, _READ_SIZE)
+        data = os.read(file, largest)
         os.close(file)
         images.append(data)
     return images

@@ -99,7 +99,7 @@ def compare_store(workload: str, archive: Archive, peer: str, setting: Setting) 
         found = agreement(
             read_ours(store.mirror / "output" / "0-ours"), read_theirs(store.mirror / "output" / f"0-{peer}")
         )
-        agreed = found.require(archive.tolerance, peer)
+        agreed = found.require(archive.images, archive.tolerance, peer)
         first, second = in_turn(lambda: once("ours"), lambda: once(peer), setting.pairs)
         words = {name: shlex.join(_command(workload, name, remote, "OUTPUT", store, setting).words) for name in runs}
         facts = {"agreement": asdict(agreed), "store": {"latency": LATENCY, **asked}, "commands": words}
@@ -116,4 +116,5 @@ def _command(workload: str, name: str, archive: Archive, place: str, store: Slow
 def _limit(asked: Mapping[str, Any], images: int) -> dict[str, float]:
     """Return what our requests take at least, with as many connections as we had."""
     seconds = asked["requests"] * LATENCY / asked["most_at_once"]
-    return {"seconds": seconds, "connections": asked["most_at_once"], "images_per_second": images / seconds}
+    connections: int = asked["most_at_once"]
+    return {"seconds": seconds, "connections": connections, "whole_process_images_per_second": images / seconds}

@@ -36,7 +36,7 @@ def compare(
     us, them = our_command(workload, archive, setting, options), peer_command(workload, archive, peer, setting)
     us.measured(setting)
     them.measured(setting)
-    agreed = check(us, them, archive.tolerance)
+    agreed = check(us, them, archive)
     print(f"{workload}: {agreed['differing']} of {archive.images:,} classes differ from {peer}'s", flush=True)
     facts: dict[str, Any] = {
         "agreement": agreed,
@@ -60,7 +60,7 @@ def peer_command(workload: str, archive: Archive, peer: str, setting: Setting) -
     return Command(f"{workload}-{peer}", commands.peer(peer, archive, str(output), setting), output)
 
 
-def check(us: Command, them: Command, tolerance: float) -> Mapping[str, Any]:
+def check(us: Command, them: Command, archive: Archive) -> Mapping[str, Any]:
     """Return how far the outputs of two commands agree, as JSON values.
 
     Raises:
@@ -69,4 +69,4 @@ def check(us: Command, them: Command, tolerance: float) -> Mapping[str, Any]:
     if us.output is None or them.output is None:
         raise BenchmarkError("outputs that are no folders cannot be compared")
     found = agreement(read_ours(us.output), read_theirs(them.output))
-    return asdict(found.require(tolerance, them.name))
+    return asdict(found.require(archive.images, archive.tolerance, them.name))
