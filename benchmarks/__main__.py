@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(write_page(setting.results))
         return 0
     failed = 0
-    for name, peer in _pairs(asked.name, asked.peer):
+    for name, peer in measurements(asked.name, asked.peer):
         try:
             for result in WORKLOADS[name].measure(setting, peer):
                 print(f"{table([result])}{result.save(setting.results)}", flush=True)
@@ -66,7 +66,7 @@ def _setting(asked: argparse.Namespace) -> Setting:
     return Setting(work, results.absolute(), asked.data_dir, max(asked.pairs, 1), asked.small)
 
 
-def _pairs(name: str, peers: Sequence[str]) -> Iterator[tuple[str, str]]:
+def measurements(name: str, peers: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield which workloads are measured beside whom."""
     names = {"default": DEFAULT, "all": tuple(WORKLOADS)}.get(name, (name,))
     for one in names:

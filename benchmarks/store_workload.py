@@ -65,15 +65,14 @@ def slow_store(folder: Path, work: Path) -> Iterator[SlowStore]:
     shutil.rmtree(mirror, ignore_errors=True)
     words = [sys.executable, "-m", "benchmarks.store_server", "--folder", str(folder), "--mirror", str(mirror)]
     words += ["--credentials", str(credentials), "--latency", str(LATENCY)]
-    server = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
-        port = server.stdout.readline().strip() if server.stdout else ""
-        if not port:
-            raise BenchmarkError("the store did not start")
-        yield SlowStore(f"http://127.0.0.1:{port}", mirror, credentials)
-    finally:
-        server.kill()
-        server.wait()
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            port = server.stdout.readline().strip() if server.stdout else ""
+            if not port:
+                raise BenchmarkError("the store did not start")
+            yield SlowStore(f"http://127.0.0.1:{port}", mirror, credentials)
+        finally:
+            server.kill()
 
 
 def compare_store(workload: str, archive: Archive, peer: str, setting: Setting) -> Comparison:

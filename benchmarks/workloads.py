@@ -79,7 +79,8 @@ def jpegs(setting: Setting, images: int, small: int) -> Archive:
 def jpegs_for_mobilenet(setting: Setting) -> Archive:
     """Return photographs, and MobileNetV2 at 224 x 224."""
     archive = jpegs(setting, 500, small=64)
-    model = make_model("mobilenet", setting.work / "models" / "mobilenet", archive.input)
+    training = _photographs(setting, 300, seed=1)
+    model = make_model("mobilenet", setting.work / "models" / "mobilenet", str(training))
     return replace(archive, model=model, batch=32)
 
 
