@@ -16,7 +16,6 @@ from benchmarks.machine import cores
 from benchmarks.processes import BenchmarkError
 from benchmarks.setting import Archive
 
-
 STARTS = 3
 """Imports of TensorFlow, of which the fastest counts."""
 
