@@ -44,7 +44,7 @@ class Archive:
         model: model directory.
         batch: images in one call of a peer's model.
         tolerance: an image may get another class where its margin is at most this. With the same pixels that is the
-            rounding of float32; with pixels off by one grey level, as two resizers give them, it is more.
+            rounding of float32; where a peer decodes or resizes with other code, which gives other grey levels, more.
     """
 
     input: str

@@ -19,7 +19,7 @@ from model_training.datasets import raw_images
 ALL_PEERS = ("tfdata", "run-inference", "daft", "ray")
 ALONE = ("",)
 RESIZED = 0.05
-"""Margin of a tie where two resizers may be off by one grey level."""
+"""Margin of a tie where pixels differ: by 1 level from the resizer, by up to 12 from TensorFlow's JPEG decoder."""
 
 MNIST = 280_000
 SIZES = (10_000, 70_000, 280_000, 1_120_000)

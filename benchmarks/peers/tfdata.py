@@ -3,6 +3,8 @@
     python benchmarks/peers/tfdata.py --input FOLDER --kind png --model MODEL --output OUTPUT --batch 1024
 
 Reads and decodes in parallel, as many calls at once as tf.data finds best, and prefetches while the model computes.
+JPEG files are decoded as TensorFlow does by default: a tenth faster than with `dct_method="INTEGER_ACCURATE"`, and up
+to 12 grey levels off what Pillow, and with it the training, makes of them.
 """
 
 from __future__ import annotations
