@@ -22,6 +22,7 @@ from benchmarks.machine import machine
 from benchmarks.processes import BenchmarkError, Run
 from benchmarks.setting import Archive, Setting
 from benchmarks.store_server import BUCKET
+from pipeline.storage.gcs_client import CONNECTIONS
 
 LATENCY = 0.03
 """Seconds."""
@@ -113,7 +114,6 @@ def _command(workload: str, name: str, archive: Archive, place: str, store: Slow
 
 
 def _limit(asked: Mapping[str, Any], images: int) -> dict[str, float]:
-    """Return what our requests take at least, with as many connections as we had."""
-    seconds = asked["requests"] * LATENCY / asked["most_at_once"]
-    connections: int = asked["most_at_once"]
-    return {"seconds": seconds, "connections": connections, "whole_process_images_per_second": images / seconds}
+    """Return what our requests take at least, on all the connections that our client may keep open."""
+    seconds = asked["requests"] * LATENCY / CONNECTIONS
+    return {"seconds": seconds, "connections": CONNECTIONS, "whole_process_images_per_second": images / seconds}

@@ -28,7 +28,7 @@ Whole processes, from start to exit, on the same files with the same model, in t
 count. Figures are medians; *times as fast* is their seconds divided by ours, of each pair the median, and in brackets
 the least and the most. *Of the limit* is our speed as a share of what the bare pieces (read, decode with the fastest
 decoder that gives the same pixels, the model in its best batch) would reach on all cores after one import of
-TensorFlow, with nothing around them; of the slow store, what its requests take on as many connections as we had.
+TensorFlow, with nothing around them; of the slow store, what our requests take on all connections.
 *Classes that differ* are ties within rounding, or no figure would be here. Where we ran alone, our own seconds stand.
 """
 
