@@ -7,7 +7,7 @@ DATASET ?= digits
 DATA_DIR ?=
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint heavy soak clean
+.PHONY: demo test lint heavy soak bench bench-all clean
 
 demo: $(VENV)/.demo
 	$(BIN)/nightscore demo --dataset $(DATASET) $(if $(DATA_DIR),--data_dir "$(DATA_DIR)") --output demo
@@ -37,6 +37,12 @@ $(VENV)/.demo: setup.py constraints.txt | $(VENV)/bin/pip
 $(VENV)/.dev: setup.py constraints.txt | $(VENV)/bin/pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
 	touch $@
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks default $(if $(DATA_DIR),--data_dir "$(DATA_DIR)")
+
+bench-all: $(VENV)/.dev
+	$(BIN)/python -m benchmarks all $(if $(DATA_DIR),--data_dir "$(DATA_DIR)")
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info

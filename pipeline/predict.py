@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import platform
 import threading
 from collections.abc import Mapping
@@ -26,9 +27,13 @@ from pipeline.storage import join
 from pipeline.thumbnails import thumbnail
 
 MODEL_BATCH = 64
-"""Images in one call of the model, at first. Measured on two cores, CPU time of an image, with 64 as 1: in float32
+"""Images in one call of the model, at most. Measured on two cores, CPU time of an image, with 64 as 1: in float32
 0.96 to 1.09 with 16 to 48, 1.2 with 128 and 256, whose layers no longer fit the cache; in bfloat16 1.0 with 48 to 128.
 Tails are not filled up: zeros cost what images cost (1.6 times as much for tails of all lengths)."""
+
+LEAST_BATCH = 8
+CALL_BYTES = 3 << 19
+"""Of pixels in one call, beyond LEAST_BATCH images: the layers of a large image take a thousand times its pixels."""
 
 GOLDEN_TOLERANCE: Mapping[Precision, float] = {"float32": 1e-4, "bfloat16": 5e-2}
 SURE_MARGIN = 2 * GOLDEN_TOLERANCE["bfloat16"]
@@ -67,6 +72,15 @@ class Scored:
         return Scored(scores, self.rescored + other.rescored, {**self.failures, **later})
 
 
+def call_images(shape: tuple[int, int, int]) -> int:
+    """Return how many images of a shape are best in one call of the model.
+
+    >>> call_images((28, 28, 1)), call_images((64, 64, 3)), call_images((224, 224, 3))
+    (64, 64, 10)
+    """
+    return max(LEAST_BATCH, min(MODEL_BATCH, CALL_BYTES // math.prod(shape)))
+
+
 class Model:
     """A loaded model directory.
 
@@ -91,7 +105,7 @@ class Model:
             self._coarse = Function(join(folder, SAVED_MODEL), precision) if precision != "float32" else None
         except ValueError as error:
             raise UsageError(f"model {model!r} cannot be loaded: {error}; train or copy it again") from error
-        self._batch = MODEL_BATCH
+        self._batch = call_images(spec.input.shape)
         self._replay(folder)
 
     def score(self, pixels: Pixels) -> Scored:

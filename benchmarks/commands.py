@@ -1,0 +1,94 @@
+"""The command lines that are compared: ours, and each peer's in the Python that it needs."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.processes import BenchmarkError, Run, run
+from benchmarks.setting import Archive, Setting
+
+ROOT = Path(__file__).parent.parent
+PEERS = ROOT / "benchmarks" / "peers"
+SCRIPTS = {
+    "tfdata": "tfdata.py",
+    "run-inference": "run_inference.py",
+    "daft": "daft_udf.py",
+    "ray": "ray_data.py",
+    "bare": "bare.py",
+}
+QUIET = {"DO_NOT_TRACK": "true", "DAFT_ANALYTICS_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+"""No telemetry from any of them."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that writes into an output which is empty each time.
+
+    Attributes:
+        name: for the log's name.
+        words: the command line.
+        output: folder that is removed before each run; None where it is no local folder.
+        environment: variables beside those of this process.
+    """
+
+    name: str
+    words: Sequence[str]
+    output: Path | None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def measured(self, setting: Setting) -> Run:
+        """Run it once.
+
+        Raises:
+            BenchmarkError: it failed.
+        """
+        if self.output is not None:
+            shutil.rmtree(self.output, ignore_errors=True)
+        setting.work.mkdir(parents=True, exist_ok=True)
+        return run(self.words, setting.work / f"{self.name}.log", ROOT, {**QUIET, **self.environment})
+
+
+def ours(archive: Archive, output: str, options: Sequence[str] = ()) -> list[str]:
+    """Return the words of `nightscore score`."""
+    words = [sys.executable, "-m", "nightscore", "score"]
+    return [*words, "--input", archive.input, "--model", str(archive.model), "--output", output, *options]
+
+
+def peer(name: str, archive: Archive, output: str, setting: Setting) -> list[str]:
+    """Return the words of a peer's script, in its own virtual environment where it has one.
+
+    Raises:
+        BenchmarkError: that environment cannot be made.
+    """
+    words = [python_of(name, setting.work), str(PEERS / SCRIPTS[name]), "--input", archive.input]
+    words += ["--kind", archive.kind, "--model", str(archive.model), "--output", output]
+    return [*words, "--batch", str(archive.batch)]
+
+
+def python_of(name: str, work: Path) -> str:
+    """Return the Python for a peer: this one, or one with the versions that its requirements file pins."""
+    requirements = PEERS / f"requirements-{name}.txt"
+    if not requirements.exists():
+        return sys.executable
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:8]
+    folder = work / "venvs" / f"{name}-{digest}"
+    python = folder / "bin" / "python"
+    done = folder / "installed"
+    if not done.exists():
+        print(f"installing {requirements.name} into {folder}", flush=True)
+        _call([sys.executable, "-m", "venv", "--clear", str(folder)])
+        _call([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)])
+        done.touch()
+    return str(python)
+
+
+def _call(words: Sequence[str]) -> None:
+    done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise BenchmarkError(f"{' '.join(words)}: {done.stderr[-2000:]}")

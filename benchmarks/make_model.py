@@ -1,0 +1,108 @@
+"""The models that workloads score with: real model directories, made by the training package's own functions.
+
+    python -m benchmarks.make_model mnist MODEL [DATA_DIR]    the seed's CNN after an epoch of MNIST
+    python -m benchmarks.make_model jpeg MODEL PHOTOS         the seed's CNN at 64 x 64 after an epoch of photographs
+    python -m benchmarks.make_model mobilenet MODEL PHOTOS    MobileNetV2 at 224 x 224, weights from a seed
+
+A process of its own, so that the benchmark's stays free of TensorFlow.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.archives import PHOTOGRAPHS
+from model_training import export
+from model_training.build import build
+from model_training.datasets import load
+from model_training.evaluation import load_score
+from model_training.publish import check_output, staged
+from model_training.training import Recipe
+from pipeline import model_dir
+from pipeline.batches import EncodedBatch, ImageColumns
+from pipeline.model_dir import InputSpec
+from pipeline.preprocess import preprocess
+
+MOBILENET = InputSpec(224, 224, "rgb")
+CLASSES = 1000
+EXAMPLES = 8
+PHOTOS = 300
+EPOCHS = 40
+
+
+def build_mobilenet(location: str, photos: Path) -> None:
+    """Write MobileNetV2 as a model directory: weights from a seed, but it tells the photographs apart.
+
+    Args:
+        location: of the model directory.
+        photos: folder of class folders of JPEG files; a few become the golden images.
+    """
+    paths = sorted(photos.rglob("*.jpg"), key=lambda path: path.name)[:PHOTOS]
+    encoded = [path.read_bytes() for path in paths]
+    batch = EncodedBatch(ImageColumns.of([str(path) for path in paths]), encoded)
+    labels = np.array([PHOTOGRAPHS.index(path.parent.name) for path in paths])
+    network = _mobilenet(preprocess(batch, MOBILENET).pixels, labels)
+    names = [*PHOTOGRAPHS, *(f"class-{i:04d}" for i in range(len(PHOTOGRAPHS), CLASSES))]
+    with staged(check_output(location)) as folder:
+        export.save_network(network, folder)
+        score = load_score(os.path.join(folder, model_dir.SAVED_MODEL))
+        golden = export.make_golden(encoded[:EXAMPLES], MOBILENET, score)
+        spec = export.make_spec(folder, MOBILENET, names, {"dataset": "photographs"})
+        export.write_files(os.path.join(folder, model_dir.GOLDEN), golden.files())
+        export.write_files(folder, {model_dir.SPEC: spec.to_json().encode()})
+
+
+def _mobilenet(pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Any:
+    """Return the network; its last layer knows the classes of these images, all others are as they were drawn.
+
+    With the last one as drawn, too, all images would have nearly the same scores: no agreement could be checked. (And
+    with the normalization fitted, a grey level more or less would change the class.)
+    """
+    import keras
+
+    keras.utils.set_random_seed(0)
+    inner = keras.applications.MobileNetV2(input_shape=MOBILENET.shape, weights=None, classes=CLASSES)
+    scale = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")
+    body = keras.Model(inner.input, inner.layers[-2].output)
+    _fit_last(inner.layers[-1], body.predict(scale(pixels), batch_size=EXAMPLES, verbose=0), labels)
+    return keras.Sequential([keras.Input(MOBILENET.shape, dtype="uint8", name="images"), scale, inner])
+
+
+def _fit_last(layer: Any, features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> None:
+    """Train a dense layer on features of mean 0 and variance 1, then make its weights those for the features as given.
+
+    Args:
+        layer: dense, with softmax.
+        features: float32 [n, values].
+        labels: int64 [n].
+    """
+    import keras
+
+    mean, deviation = features.mean(axis=0), features.std(axis=0)
+    deviation = np.maximum(deviation, deviation.mean())  # what hardly varies is mostly noise
+    alone = keras.Sequential([keras.Input(features.shape[1:]), layer])
+    alone.compile(keras.optimizers.Adam(0.001), "sparse_categorical_crossentropy")
+    alone.fit((features - mean) / deviation, labels, epochs=EPOCHS, verbose=0)
+    weights, bias = layer.get_weights()
+    weights = weights / deviation[:, np.newaxis]
+    layer.set_weights([weights, bias - mean @ weights])
+
+
+def main(kind: str, location: str, *source: str) -> None:
+    """Make a model."""
+    if kind == "mobilenet":
+        build_mobilenet(location, Path(source[0]))
+    elif kind == "jpeg":
+        build(load(source[0], image_size=64, color_mode="rgb"), Recipe(epochs=1), location)
+    else:
+        build(load("mnist", data_dir=source[0] if source else None), Recipe(epochs=1), location)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
