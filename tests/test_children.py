@@ -184,9 +184,15 @@ def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
     script = "from pipeline.children import Child; import os; print(Child()._process.pid, flush=True); os._exit(0)"
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
     deadline = time.monotonic() + 20
-    while Path(f"/proc/{int(done.stdout)}").exists():
+    while _lives(int(done.stdout)):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def _lives(pid: int) -> bool:
+    """Return whether a process is there, and not only its exit code, which nobody may come for."""
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_an_interrupt_for_this_process_is_not_one_for_its_children(run: Run) -> None:

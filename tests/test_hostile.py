@@ -390,6 +390,7 @@ def test_whoever_is_named_is_named_harmlessly(name: str, make_run: MakeRun, caps
     content = figures(summary, run)
     record = {
         "run": "r", "kept": 0, "scored": 3, "seconds": 1.0, "images_per_second": 1.0, "plan": {"skipped": {}},
+        "time": None,
         "options": {"input": [name], "image_key": name}, "versions": {}, "verdict": {"reasons": [canary.reason()]},
     }  # fmt: skip
     stream = io.StringIO()
