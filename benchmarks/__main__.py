@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.commands import ROOT
+from benchmarks.commands import ROOT, portable
 from benchmarks.processes import BenchmarkError
 from benchmarks.setting import Setting
 from benchmarks.table import table, write_page
@@ -28,7 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, peer in measurements(asked.name, asked.peer):
         try:
             for result in WORKLOADS[name].measure(setting, peer):
-                print(f"{table([result])}{result.save(setting.results)}", flush=True)
+                path = result.save(setting.results)
+                path.write_text(portable(path.read_text(encoding="utf-8"), setting), encoding="utf-8")
+                print(f"{table([result])}{path}", flush=True)
         except BenchmarkError as error:
             failed += 1
             print(f"{name} {peer}: {error}", file=sys.stderr, flush=True)

@@ -54,6 +54,14 @@ class Command:
         return run(self.words, setting.work / f"{self.name}.log", ROOT, {**QUIET, **self.environment})
 
 
+def portable(text: str, setting: Setting) -> str:
+    """Return a text in which no folder of this machine stands."""
+    named = {sys.executable: "python", f"{ROOT}/": "", str(setting.work): "WORK", str(Path.home()): "~"}
+    for path, name in named.items():
+        text = text.replace(path, name)
+    return text
+
+
 def ours(archive: Archive, output: str, options: Sequence[str] = ()) -> list[str]:
     """Return the words of `nightscore score`."""
     words = [sys.executable, "-m", "nightscore", "score"]

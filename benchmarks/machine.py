@@ -23,7 +23,7 @@ def machine() -> dict[str, Any]:
         "cpu": _processor(),
         "cores": cores(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "versions": {"python": platform.python_version(), **_versions()},
         "date": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
     }

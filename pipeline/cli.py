@@ -54,13 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _score(arguments: Sequence[str]) -> int:
     options = own(arguments)
 
-    from pipeline.headstart import head_start, is_first
-    from pipeline.prepare import prepare  # these import NumPy and Arrow, which --help does without
+    from pipeline.prepare import is_first, prepare  # these import NumPy and Arrow, which --help does without
     from pipeline.rerun import rerun
 
     with progress():
         run = None if options is None else prepare(options)
         if run is not None and is_first(run):
+            from pipeline.headstart import head_start  # TensorFlow and Beam, which a later run may go without
+
             head_start(run)
         record = None if run is None else rerun(run)
         if run is None or record is None:

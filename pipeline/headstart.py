@@ -6,7 +6,6 @@ nothing to score, and goes without the last two.
 
 from __future__ import annotations
 
-from pipeline import storage
 from pipeline.children import pin_outside
 from pipeline.concurrency import pools
 from pipeline.predict import acquire
@@ -27,8 +26,3 @@ def head_start(run: Run) -> None:
         acquire(run.model, run.spec, run.options.precision)
     finally:
         pinned.result()
-
-
-def is_first(run: Run) -> bool:
-    """Return whether no other run into its OUTPUT was started before."""
-    return all(found.location == run.record for found in storage.list_objects(run.result("runs")))

@@ -56,6 +56,11 @@ def check(options: ScoreOptions) -> Run:
     return run
 
 
+def is_first(run: Run) -> bool:
+    """Return whether no other run into its OUTPUT was started before."""
+    return all(found.location == run.record for found in storage.list_objects(run.result("runs")))
+
+
 def _check_output(run: Run) -> None:
     """Check that OUTPUT can be named in a table, is not a file and holds no results of another model."""
     if _UNNAMABLE.search(run.output):

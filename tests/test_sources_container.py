@@ -16,7 +16,7 @@ from pipeline.errors import ChangedError, TransientError
 from pipeline.model_dir import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.run import Run
-from pipeline.sources.container import Image, Names, Piece, batched, container_unit, cut_container, guarded
+from pipeline.sources.container import Image, Names, Piece, batched, container_unit, cut_container, entered, guarded
 from pipeline.storage import StoredObject
 from pipeline.units import UNIT_BYTES
 
@@ -130,3 +130,26 @@ def test_what_may_pass_and_bugs_are_no_rows(error: Exception) -> None:
 
     with pytest.raises(type(error)):
         list(guarded(WHOLE, broken(), "#"))
+
+
+@given(
+    images=st.lists(st.integers(1, 40), min_size=1, max_size=300),
+    unit_images=st.integers(1, 2048),
+    limit=st.integers(1, 3000),
+)
+def test_a_unit_that_is_entered_where_it_may_be_gives_all_its_images_once_and_in_order(
+    images: list[int], unit_images: int, limit: int
+) -> None:
+    whole = container_unit("tfrecord", StoredObject("/a", 10 * len(images), 1))
+    pieces = [Piece(10 * i, 10 * i + 10, n) for i, n in enumerate(images)]
+    for unit in cut_container(whole, pieces, unit_images):
+        for wanted in (unit, replace(unit, images=min(limit, unit.images or 0))):
+            entries = list(entered(wanted))
+            assert [entry.first for entry in entries] == [
+                unit.first + sum(entry.images or 0 for entry in entries[:i]) for i in range(len(entries))
+            ]
+            assert sum(entry.images or 0 for entry in entries) == wanted.images
+            assert all(0 < (entry.images or 0) <= max(BATCH_IMAGES, *images) for entry in entries)
+            assert all(entry.span[0] % 10 == 0 and entry.span[0] < entry.span[1] for entry in entries)
+            assert entries[0].span[0] == unit.span[0]
+            assert (entries[-1].span[1] == unit.span[1]) or wanted.images != unit.images

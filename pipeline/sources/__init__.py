@@ -14,11 +14,11 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Protocol
 
-from pipeline.batches import EncodedBatch
+from pipeline.batches import BATCH_IMAGES, EncodedBatch, batch_images
 from pipeline.errors import ChangedError
 from pipeline.run import Run
 from pipeline.sources import idx, images, tar, tfrecord, zip  # noqa: A004 - a zip archive
-from pipeline.sources.container import container_unit
+from pipeline.sources.container import container_unit, entered
 from pipeline.sources.idx import is_labels_name
 from pipeline.sources.names import IMAGE_SUFFIXES, is_junk_name, suffix
 from pipeline.storage import StoredObject, store_of
@@ -125,9 +125,11 @@ def pieces(unit: WorkUnit, run: Run) -> Iterator[Piece]:
     """
     if unit.source == images.NAME:
         yield from images.pieces(unit, run)
-        return
-    with closing(read(unit, run)) as batches:
-        yield from batches
+    elif unit.source == tfrecord.NAME and unit.images and batch_images(run.spec.input.shape) == BATCH_IMAGES:
+        yield from entered(unit)
+    else:
+        with closing(read(unit, run)) as batches:
+            yield from batches
 
 
 def some_pieces(unit: WorkUnit, rows: Sequence[int], run: Run) -> Iterator[Piece]:

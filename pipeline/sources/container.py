@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
-from pipeline.batches import BATCH_BYTES, EncodedBatch, Failure, batch_images
+from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch, Failure, batch_images
 from pipeline.errors import ChangedError
 from pipeline.run import Run
 from pipeline.storage import StoredFile, StoredObject, key_of, store_of
@@ -20,6 +21,8 @@ BLOCK = 1 << 20
 
 LONGEST = 512 << 20
 """No image's file is larger: as many pixels as --max_pixels allows by default, as 16-bit color without compression."""
+
+PLACES = "places"
 
 RATIO, SMALL = 200, 16 << 20
 """After its first SMALL bytes no image inflates more than RATIO-fold. Formats of images leave little to compress; it
@@ -111,19 +114,33 @@ class Piece:
 def cut_container(whole: WorkUnit, pieces: Iterable[Piece], unit_images: int) -> Iterator[WorkUnit]:
     """Cut a container between pieces into units of bounded images and bytes; no unit is without an image.
 
-    Bytes between pieces go to the unit before; those before the first piece to nobody.
+    Bytes between pieces go to the unit before; those before the first piece to nobody. Each unit notes the places
+    where it may be entered, about a batch apart, as [byte, images before it].
     """
     first = count = start = stop = 0
+    places: list[tuple[int, int]] = []
     for piece in pieces:
         if count and (count + piece.images > unit_images or piece.stop - start > UNIT_BYTES):
-            yield replace(whole, images=count, first=first, span=(start, stop))
-            first, count = first + count, 0
+            yield replace(whole, images=count, first=first, span=(start, stop), index={PLACES: places})
+            first, count, places = first + count, 0, []
         if count == 0:
             start = piece.start
+        byte, images = places[-1] if places else (start, 0)
+        if count + piece.images - images > BATCH_IMAGES or piece.stop - byte > BATCH_BYTES:
+            places.append((piece.start, count))
         count += piece.images
         stop = piece.stop
     if count:
-        yield replace(whole, images=count, first=first, span=(start, stop))
+        yield replace(whole, images=count, first=first, span=(start, stop), index={PLACES: places})
+
+
+def entered(unit: WorkUnit) -> Iterator[WorkUnit]:
+    """Yield a unit's images in order, as units that begin where it may be entered."""
+    places = [(byte, before) for byte, before in unit.index.get(PLACES, ()) if before < (unit.images or 0)]
+    bounds = [(unit.span[0], 0), *places, (unit.span[1], unit.images or 0)]
+    for (start, before), (stop, after) in pairwise(bounds):
+        if before < after:
+            yield replace(unit, span=(start, stop), first=unit.first + before, images=after - before, index={})
 
 
 def open_unit(unit: WorkUnit, start: int = 0, stop: int | None = None) -> StoredFile:

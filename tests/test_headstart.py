@@ -1,0 +1,57 @@
+"""What a first run needs, at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import MakeRun, WriteImages
+
+from pipeline import plan
+from pipeline.errors import UsageError
+from pipeline.headstart import head_start
+from pipeline.prepare import is_first, prepare
+from pipeline.run import Run
+
+
+@pytest.fixture
+def run(make_run: MakeRun, write_images: WriteImages) -> Run:
+    return prepare(make_run(write_images(60), unit_images=8).options)
+
+
+def test_the_plan_is_pinned_as_this_process_would(run: Run) -> None:
+    assert is_first(run)
+    head_start(run)
+    ids = plan.read_ids(run)
+    Path(run.plan).unlink()
+    plan.pin(run)
+    assert plan.read_ids(run) == ids
+    assert len(ids) > 5
+
+
+def test_a_second_run_into_the_same_output_is_not_the_first(run: Run) -> None:
+    assert not is_first(prepare(run.options))
+
+
+def test_a_plan_that_cannot_be_made_is_left_to_whoever_says_why(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "nothing")
+    Path(run.output).write_text("a file where the plan should go")
+    head_start(run)
+    with pytest.raises(UsageError):
+        plan.pin(run)
+
+
+def test_a_model_that_cannot_be_loaded_is_told_before_anything_is_scored(
+    write_images: WriteImages, tiny_model: str, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    subprocess.run(["cp", "-r", tiny_model, str(model)], check=True)
+    (model / "golden" / "expected.npz").write_bytes(b"no")
+    words = ["--input", str(write_images(20)), "--model", str(model), "--output", str(tmp_path / "night")]
+    command = [sys.executable, "-m", "nightscore", "score", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"nightscore score: model '{model}' is damaged: golden/")
