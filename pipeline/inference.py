@@ -12,6 +12,7 @@ import contextlib
 import functools
 import importlib
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -57,6 +58,7 @@ class Function:
             raise ValueError(str(error)) from error
         graph.finalize()
         self._call = _callable(session, pixels, scores)
+        weakref.finalize(self, session.close)  # at exit too, before TensorFlow's own modules are gone
 
     def __call__(self, pixels: Pixels) -> Scores:
         """Return the scores of one or more images."""

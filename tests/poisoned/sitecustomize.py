@@ -6,7 +6,7 @@ that holds b"SLEEP" never ends. And where they are set:
 
     DECODED         a file to which every image that is decoded adds a byte
     DECODE_SECONDS  how long each takes
-    DECODE_FAILS    of so many one fails
+    DECODE_FAILS    of so many files one fails, as their CRC-32 says
     READ_FAILS      of so many reads from disk one fails for now
     IMPATIENT       nothing waits long before it is tried again
 """
@@ -20,6 +20,7 @@ import os
 import signal
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +44,7 @@ class _Changed(importlib.abc.MetaPathFinder):
 
 
 def _poison(module: Any) -> None:
-    decode, numbers = module.decode, itertools.count()
+    decode = module.decode
 
     def decode_poisoned(data: bytes, *rest: Any) -> Any:
         if "DECODED" in os.environ:
@@ -56,7 +57,7 @@ def _poison(module: Any) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         if b"SLEEP" in data:
             time.sleep(1e6)
-        if "DECODE_FAILS" in os.environ and next(numbers) % int(os.environ["DECODE_FAILS"]) == 0:
+        if "DECODE_FAILS" in os.environ and zlib.crc32(data) % int(os.environ["DECODE_FAILS"]) == 0:
             raise MemoryError
         return decode(data, *rest)
 
