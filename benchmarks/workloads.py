@@ -78,7 +78,7 @@ def jpegs(setting: Setting, images: int, small: int) -> Archive:
 
 def jpegs_for_mobilenet(setting: Setting) -> Archive:
     """Return photographs, and MobileNetV2 at 224 x 224."""
-    archive = jpegs(setting, 500, small=64)
+    archive = jpegs(setting, 2_000, small=64)
     training = _photographs(setting, 300, seed=1)
     model = make_model("mobilenet", setting.work / "models" / "mobilenet", str(training))
     return replace(archive, model=model, batch=32)
@@ -124,14 +124,14 @@ WORKLOADS: Mapping[str, Workload] = {
     "mnist-png-bf16": Workload(_bfloat16, ("tfdata",), "the same, ours in bfloat16, the peer in float32"),
     "mnist-tfrecord": Workload(_beside("mnist-tfrecord", mnist_records), ("tfdata",), "the same in 28 TFRecord files"),
     "jpeg-cnn": Workload(
-        _beside("jpeg-cnn", lambda setting: jpegs(setting, 3_000, small=200)),
+        _beside("jpeg-cnn", lambda setting: jpegs(setting, 12_000, small=200)),
         ALL_PEERS,
-        "3,000 JPEG files of about 500 x 375, a small CNN: decoding decides",
+        "12,000 JPEG files of about 500 x 375, a small CNN: decoding decides",
     ),
     "jpeg-mobilenet": Workload(
         _beside("jpeg-mobilenet", jpegs_for_mobilenet),
         ALL_PEERS,
-        "500 such files, MobileNetV2 at 224: the model decides",
+        "2,000 such files, MobileNetV2 at 224: the model decides",
     ),
     "slow-store": Workload(_slow_store, ("run-inference",), "20,000 PNG objects, 30 ms a request"),
     "ten-images": Workload(

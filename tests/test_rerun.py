@@ -98,7 +98,6 @@ def test_one_new_image_is_scored_by_the_pipeline_on_the_plan_that_is_pinned(
     record = night.score()
     assert len(planned) == 1
     assert record["images"] == 41
-    assert 1 <= record["units_scored"] <= 3  # it may end one unit and move where the next ends
     assert record["units_kept"] > 0
     assert sorted(row["key"] for row in rows_of(night.output)) == sorted(map(str, night.archive.rglob("*.png")))
 
