@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.processes import BenchmarkError
+from benchmarks.setting import Archive
 
 PEER_COLUMNS = ["key", "predicted", "score"]
 
@@ -34,23 +35,24 @@ class Agreement:
     largest_margin: float
     largest_score_difference: float
 
-    def require(self, images: int, tolerance: float, against: str) -> Agreement:
+    def require(self, archive: Archive, against: str) -> Agreement:
         """Return it, if all images are there and all that differs is ties.
 
         Args:
-            images: how many there are.
-            tolerance: a margin up to this counts as a tie.
+            archive: how many images there are, and what counts as a tie.
             against: name of the other.
 
         Raises:
             BenchmarkError: they are not, or something else differs as well.
         """
-        if self.images != images:
-            raise BenchmarkError(f"{self.images} rows of ours and of {against}, but the archive has {images} images")
-        if self.differing and self.largest_margin > tolerance:
+        if self.images != archive.images:
+            raise BenchmarkError(
+                f"{self.images} rows of ours and of {against}, but the archive has {archive.images} images"
+            )
+        if self.differing > archive.chaotic * archive.images and self.largest_margin > archive.tolerance:
             raise BenchmarkError(
                 f"{against} gives {self.differing} of {self.images} images another class than we do, with margins up "
-                f"to {self.largest_margin:.3g}, allowed are {tolerance:g}: it does not do the same work"
+                f"to {self.largest_margin:.3g}, allowed are {archive.tolerance:g}: it does not do the same work"
             )
         return self
 

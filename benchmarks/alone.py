@@ -66,7 +66,7 @@ def cores(workload: str, archive: Archive, setting: Setting) -> Comparison:
     for command in (everywhere, pinned):
         command.measured(setting)
     found = agreement(*(read_ours(_output(command)) for command in (everywhere, pinned)))
-    facts = {"agreement": asdict(found.require(archive.images, archive.tolerance, ONE_CORE))}
+    facts = {"agreement": asdict(found.require(archive, ONE_CORE))}
     first, second = in_turn(lambda: everywhere.measured(setting), lambda: pinned.measured(setting), setting.pairs)
     return Comparison(workload, ONE_CORE, archive.images, first, second, facts, machine())
 

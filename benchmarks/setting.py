@@ -45,6 +45,8 @@ class Archive:
         batch: images in one call of a peer's model.
         tolerance: an image may get another class where its margin is at most this. With the same pixels that is the
             rounding of float32; where a peer decodes or resizes with other code, which gives other grey levels, more.
+        chaotic: share of the images that may get another class whatever their margin: a network of random weights may
+            make much of those grey levels.
     """
 
     input: str
@@ -53,3 +55,4 @@ class Archive:
     model: Path
     batch: int = 1024
     tolerance: float = 1e-4
+    chaotic: float = 0.0

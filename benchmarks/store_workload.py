@@ -99,7 +99,7 @@ def compare_store(workload: str, archive: Archive, peer: str, setting: Setting) 
         found = agreement(
             read_ours(store.mirror / "output" / "0-ours"), read_theirs(store.mirror / "output" / f"0-{peer}")
         )
-        agreed = found.require(archive.images, archive.tolerance, peer)
+        agreed = found.require(archive, peer)
         first, second = in_turn(lambda: once("ours"), lambda: once(peer), setting.pairs)
         words = {name: shlex.join(_command(workload, name, remote, "OUTPUT", store, setting).words) for name in runs}
         facts = {"agreement": asdict(agreed), "store": {"latency": LATENCY, **asked}, "commands": words}

@@ -69,4 +69,4 @@ def check(us: Command, them: Command, archive: Archive) -> Mapping[str, Any]:
     if us.output is None or them.output is None:
         raise BenchmarkError("outputs that are no folders cannot be compared")
     found = agreement(read_ours(us.output), read_theirs(them.output))
-    return asdict(found.require(archive.images, archive.tolerance, them.name))
+    return asdict(found.require(archive, them.name))

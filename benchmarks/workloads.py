@@ -81,7 +81,7 @@ def jpegs_for_mobilenet(setting: Setting) -> Archive:
     archive = jpegs(setting, 2_000, small=64)
     training = _photographs(setting, 300, seed=1)
     model = make_model("mobilenet", setting.work / "models" / "mobilenet", str(training))
-    return replace(archive, model=model, batch=32)
+    return replace(archive, model=model, batch=32, chaotic=0.002)
 
 
 def _photographs(setting: Setting, images: int, seed: int) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -122,13 +123,18 @@ def test_agreement_counts_other_classes_and_how_far_they_are_behind() -> None:
 
 
 def test_other_work_is_no_benchmark() -> None:
+    two = Archive("photos", 2, "jpeg", Path("model"), tolerance=0.05)
     with pytest.raises(BenchmarkError, match="not the same images: 2 rows of ours, the first 'a', and 1 of theirs"):
         agreement(rows(), rows().slice(1))
     with pytest.raises(BenchmarkError, match="peer gives 1 of 2 images another class than we do, with margins up to"):
-        Agreement(2, 1, 0.21, 0.0).require(2, 0.05, "peer")
+        Agreement(2, 1, 0.21, 0.0).require(two, "peer")
     with pytest.raises(BenchmarkError, match="2 rows of ours and of peer, but the archive has 3 images"):
-        Agreement(2, 0, 0.0, 0.0).require(3, 0.05, "peer")
-    assert Agreement(2, 1, 0.01, 0.0).require(2, 0.05, "peer").differing == 1
+        Agreement(2, 0, 0.0, 0.0).require(replace(two, images=3), "peer")
+    assert Agreement(2, 1, 0.01, 0.0).require(two, "peer").differing == 1
+    chaotic = replace(two, images=2000, chaotic=0.001)
+    assert Agreement(2000, 2, 0.5, 0.0).require(chaotic, "peer").differing == 2
+    with pytest.raises(BenchmarkError, match="3 of 2000 images another class"):
+        Agreement(2000, 3, 0.5, 0.0).require(chaotic, "peer")
 
 
 def test_a_run_is_measured_with_its_children(tmp_path: Path) -> None:
