@@ -29,9 +29,9 @@ count. Figures are medians; *times as fast* is their seconds divided by ours, of
 the least and the most. *Of the limit* is our speed as a share of what the bare pieces (read, decode with the fastest
 decoder that gives the same pixels, the model in its best batch) would reach on all cores after one import of
 TensorFlow, with nothing around them; of the slow store, what our requests take on all connections.
-*Classes that differ* are ties within rounding, or no figure would be here; of MobileNetV2 with random weights, which makes
-much of the grey levels that TensorFlow's JPEG decoder has otherwise, at most 0.2 %. Where we ran alone, our own seconds
-stand.
+*Classes that differ* are ties within rounding, or no figure would be here; of MobileNetV2 with random weights, which
+makes much of the grey levels that TensorFlow's JPEG decoder has otherwise, at most 0.2 %. Where we ran alone, our own
+seconds stand.
 """
 BRIEF = ("workload", "images", "beside", "ours, images/s", "times as fast (each pair)", "peak memory, ours / theirs")
 """The columns that the README quotes."""

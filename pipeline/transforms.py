@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics as Counters
@@ -16,6 +17,7 @@ from apache_beam.pvalue import TaggedOutput
 from pipeline import plan
 from pipeline.canary import send_canary, spread
 from pipeline.commit import Receipt, committed
+from pipeline.errors import VerdictError
 from pipeline.finish import finish
 from pipeline.progress import tally
 from pipeline.run import Run
@@ -163,14 +165,35 @@ class Finish(beam.PTransform):
         return summary | "Write" >> beam.Map(finish, self.run)
 
 
-def build(pipeline: beam.Pipeline, run: Run, group_units: int | None = None) -> beam.PCollection:
+@dataclass
+class Enforce(beam.PTransform):
+    """Fail the job with one line if the verdict of a run's record is bad."""
+
+    def expand(self, record: beam.PCollection) -> beam.PCollection:
+        """Behind a shuffle: where it is tried again, `Finish` is not."""
+        return record | "Finished" >> beam.Reshuffle() | "Verdict" >> beam.Map(_enforce)
+
+
+def _enforce(record: dict[str, Any]) -> None:
+    if record["verdict"]["exit_code"]:
+        raise VerdictError("; ".join(record["verdict"]["reasons"]))
+
+
+def build(pipeline: beam.Pipeline, run: Run, group_units: int | None = None, enforce: bool = False) -> beam.PCollection:
     """Add the scoring job to a pipeline; returns the collection that holds the run's record.
 
     Args:
         pipeline: to add it to.
         run: to be done.
         group_units: see `PlanUnits`.
+        enforce: whether a bad verdict fails the job, because nobody waits to hear it.
     """
     planned = pipeline | "PlanUnits" >> PlanUnits(run, group_units)
-    outcomes = planned[PACKED] | "Reshuffle" >> beam.Reshuffle() | "ScoreUnits" >> ScoreUnits(run)
-    return (outcomes, planned[STOPPED]) | "Summarize" >> Summarize() | "Finish" >> Finish(run)
+    scoring = ScoreUnits(run)
+    if run.options.accelerator:
+        scoring = scoring.with_resource_hints(accelerator=run.options.accelerator)
+    outcomes = planned[PACKED] | "Reshuffle" >> beam.Reshuffle() | "ScoreUnits" >> scoring
+    record = (outcomes, planned[STOPPED]) | "Summarize" >> Summarize() | "Finish" >> Finish(run)
+    if enforce:
+        record | "Enforce" >> Enforce()
+    return record
