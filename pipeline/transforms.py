@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.metrics import Metrics as Counters
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline import plan
 from pipeline.canary import send_canary, spread
 from pipeline.commit import Receipt, committed
+from pipeline.counters import Counters
 from pipeline.errors import VerdictError
 from pipeline.finish import finish
 from pipeline.progress import tally
@@ -24,10 +24,8 @@ from pipeline.run import Run
 from pipeline.score import Unfinished, score
 from pipeline.sources import sample
 from pipeline.summarize import Summary
-from pipeline.timing import STEPS
 from pipeline.units import decode_units, encode_lines
 
-NAMESPACE = "nightscore"
 PACKED = "packed_units"
 STOPPED = "stopped"
 
@@ -40,10 +38,12 @@ class _Plan(beam.DoFn):
     def __init__(self, run: Run, group_units: int | None) -> None:
         self._run = run
         self._group_units = group_units
+        self._counters = Counters()
 
     def process(self, _: object) -> Iterator[bytes | TaggedOutput]:
         run = self._run
         totals = plan.pin(run)
+        self._counters.planned(totals)
         tally().start(totals.total)
         if not run.options.no_canary:
             done = committed(run)
@@ -61,29 +61,15 @@ class _Score(beam.DoFn):
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._images = {name: Counters.counter(NAMESPACE, f"images_{name}") for name in ("scored", "failed", "kept")}
-        self._units = {name: Counters.counter(NAMESPACE, f"units_{name}") for name in ("committed", "unfinished")}
-        self._seconds = Counters.distribution(NAMESPACE, "unit_milliseconds")
-        self._steps = {step: Counters.counter(NAMESPACE, f"{step}_milliseconds") for step in STEPS}
+        self._counters = Counters()
 
     def process(self, packed: bytes) -> Iterator[tuple[str, Outcome]]:
         for outcome in score(decode_units(packed), self._run):
-            self._count(outcome)
+            if isinstance(outcome, Receipt):
+                self._counters.committed(outcome)
+            else:
+                self._counters.unfinished()
             yield outcome.unit, outcome
-
-    def _count(self, outcome: Outcome) -> None:
-        if isinstance(outcome, Unfinished):
-            self._units["unfinished"].inc()
-            return
-        self._units["committed"].inc()
-        self._images["kept"].inc(outcome.kept)
-        if outcome.kept == outcome.rows:
-            return
-        self._images["scored"].inc(outcome.metrics.scored)
-        self._images["failed"].inc(outcome.metrics.failed)
-        self._seconds.update(int(outcome.aside.seconds * 1000))
-        for step, counter in self._steps.items():
-            counter.inc(outcome.spent.steps.get(step, 0) // 1000)
 
 
 class _Merge(beam.CombineFn):

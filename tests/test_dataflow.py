@@ -243,7 +243,7 @@ def test_who_stops_waiting_is_told_that_the_job_goes_on(
     assert cli.main(flags) == 130
     (name,) = dataflow.jobs
     assert capsys.readouterr().err == (
-        f"nightscore score: interrupted; the job goes on; to end it: gcloud dataflow jobs cancel {name} --project night "
-        "--region us-central1\n"
+        "nightscore score: interrupted; the job goes on; to end it: "
+        f"gcloud dataflow jobs cancel {name} --project night --region us-central1\n"
     )
     assert dataflow.jobs[name].state == "JOB_STATE_PENDING"
