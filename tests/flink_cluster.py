@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gcs_emulator import Emulator
+
+from pipeline.storage import gcs_client
 
 REST = "http://localhost:8081"
 JOB_PORT, ARTIFACT_PORT, POOL_PORT = 8099, 8098, 50000
@@ -126,16 +129,19 @@ def _listens(port: int) -> bool:
 
 
 @pytest.fixture(scope="session")
-def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster that runs; it is skipped, by name, where its parts are not there."""
+def flink(tmp_path_factory: pytest.TempPathFactory, emulator_server: Emulator) -> Iterator[Cluster]:
+    """A cluster that runs, with the emulated Google Cloud Storage; skipped, by name, where its parts are not there."""
     jars = Path(os.environ.get("NIGHTSCORE_FLINK", "/nonexistent"))
     if shutil.which("java") is None or not (jars / ".fetched").exists():
         pytest.skip("Flink: no java, or its jars are not fetched: make flink")
-    if sorted(os.listdir("/sys/class/net")) != ["lo"]:
+    interfaces = [line.split(":")[0].strip() for line in Path("/proc/net/dev").read_text().splitlines()[2:]]
+    if interfaces != ["lo"]:
         pytest.skip("Flink: this network has other interfaces than loopback: make flink")
+    os.environ[gcs_client.EMULATOR] = emulator_server.url  # for what is started from here on
     cluster = Cluster(jars, tmp_path_factory.mktemp("flink"))
     try:
         cluster.start()
         yield cluster
     finally:
         cluster.close()
+        del os.environ[gcs_client.EMULATOR]
