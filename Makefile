@@ -7,13 +7,13 @@ DATASET ?= digits
 DATA_DIR ?=
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint heavy soak bench bench-all clean
+.PHONY: demo test lint heavy flink soak bench bench-all clean
 
 demo: $(VENV)/.demo
 	$(BIN)/nightscore demo --dataset $(DATASET) $(if $(DATA_DIR),--data_dir "$(DATA_DIR)") --output demo
 
 test: lint
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not heavy and not soak"
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not heavy and not flink and not soak"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -22,6 +22,12 @@ lint: $(VENV)/.dev
 
 heavy: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m heavy
+
+flink: $(VENV)/.dev $(VENV)/flink/.fetched
+	NIGHTSCORE_FLINK="$(abspath $(VENV)/flink)" sh tests/flink/loopback_only.sh $(BIN)/python -m pytest -q -m flink
+
+$(VENV)/flink/.fetched: tests/flink/fetch.sh tests/flink/pom.xml | $(VENV)/bin/pip
+	sh tests/flink/fetch.sh $(BIN)/python $(VENV)/flink
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m soak

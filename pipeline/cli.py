@@ -16,12 +16,20 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 from pipeline import storage
-from pipeline.errors import GoldenMismatchError, NoSpaceError, StoreDownError, TransientError, UsageError
+from pipeline.errors import (
+    GoldenMismatchError,
+    JobFailedError,
+    NoSpaceError,
+    StoreDownError,
+    TransientError,
+    UsageError,
+)
 from pipeline.flags import own
 from pipeline.interrupt import Interruption, interruptible
 from pipeline.options import add_arguments
 from pipeline.quiet import complain, silence_pillow, stderr_silenced, tame_streams
 from pipeline.terminal import Screen, progress, show_result
+from pipeline.text import plain
 
 GO_ON = "what is committed stays, run the same command to go on"
 SWITCH_SECONDS = 0.0005
@@ -46,8 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (TransientError, StoreDownError, NoSpaceError) as error:
         complain(f"nightscore score: storage fails: {error}; {GO_ON}")
         return 3
-    except KeyboardInterrupt:
-        complain(f"nightscore score: interrupted; {GO_ON}")
+    except JobFailedError as error:
+        complain(f"nightscore score: {error}; {GO_ON}")
+        return 3
+    except KeyboardInterrupt as interrupt:
+        complain(f"nightscore score: interrupted; {str(interrupt) or GO_ON}")
         return interruption.exit_code
 
 
@@ -69,7 +80,9 @@ def _score(arguments: Sequence[str]) -> int:
 
             asked = job.parse(arguments)
             run = run or prepare(asked.options)
-            record = job.run_job(asked, run)
+            record = job.run_job(asked, run, _announce)
+        if record is None:
+            return 0
     code: int = record["verdict"]["exit_code"]
     if record["complete"]:
         figures = json.loads(storage.read(run.result("summary.json")))
@@ -77,6 +90,10 @@ def _score(arguments: Sequence[str]) -> int:
     for reason in record["verdict"]["reasons"]:
         complain(f"nightscore score: {reason}")
     return code
+
+
+def _announce(text: str) -> None:
+    print(plain(text), flush=True)  # whole: an address of the console has a query
 
 
 def stop() -> None:

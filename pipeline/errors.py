@@ -8,6 +8,8 @@ A broken image is not an exception: it is a row (`pipeline.batches.Failure`). Th
     ├── StoreDownError       a store that answers nobody: the run ends, exit code 3
     ├── NoSpaceError         a disk that is full: the run ends, exit code 3
     ├── ChangedError         an object is no longer the one that was planned: a failed row
+    ├── JobFailedError       a job elsewhere that has ended without a verdict: exit code 3
+    ├── VerdictError         a run whose verdict is bad, raised where nobody waits for it: the job fails
     ├── DamagedPartError     a stored part or receipt is not what it should be: removed, scored anew
     └── GoldenMismatchError  this machine does not reproduce the model's golden images: the run stops
 """
@@ -33,6 +35,14 @@ class StoreDownError(NightscoreError):
 
 class NoSpaceError(NightscoreError):
     """A disk that takes no more; nothing could be committed, and what is committed stays."""
+
+
+class JobFailedError(NightscoreError):
+    """A job on an engine elsewhere that failed or was cancelled; what is committed stays."""
+
+
+class VerdictError(NightscoreError):
+    """A run over its error budget, under its quality gate or unfinished, whose job is to be marked as failed."""
 
 
 class ChangedError(NightscoreError):

@@ -6,25 +6,30 @@ Owns Beam's view of the options and the choice of the runner. Must not print.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineResult, PipelineState
 
-from pipeline import cpu, errors, storage
-from pipeline.errors import NightscoreError, UsageError
+from pipeline import cpu, dataflow, errors, storage
+from pipeline.errors import JobFailedError, NightscoreError, UsageError
 from pipeline.flags import LOCAL_RUNNERS, refuse, renamed
+from pipeline.follow import followed
 from pipeline.options import ScoreOptions, add_arguments, from_arguments
 from pipeline.run import Run
 from pipeline.transforms import build
 
 LOCAL_GROUP_UNITS = 32
 """One process scores all there is: at the end of each group it waits for the last unit's images with nothing ahead."""
+
+DETACHED = "the job goes on where it runs"
 
 _RAISED = re.compile(r"pipeline\.errors\.(\w+): (.*?)(?: \[while running '[^']*'\])*$", re.MULTILINE)
 _STEP = re.compile(r"(?: \[while running '[^']*'\])+\s*$")
@@ -50,6 +55,11 @@ class Job:
 
     options: ScoreOptions
     beam: PipelineOptions
+
+    @property
+    def is_on_dataflow(self) -> bool:
+        """Whether Google Cloud Dataflow runs it."""
+        return self.beam.view_as(StandardOptions).runner in dataflow.RUNNERS
 
     @property
     def is_local(self) -> bool:
@@ -81,11 +91,14 @@ def parse(argv: Sequence[str]) -> Job:
     job = Job(options, beam_options)
     if job.is_local:
         cpu.require(options.precision)
+    elif job.is_on_dataflow:
+        dataflow.require(options, beam_options)
+        dataflow.tune(beam_options)
     return job
 
 
-def run_job(job: Job, run: Run) -> dict[str, Any]:
-    """Run the pipeline to its end and return the run's record.
+def start(job: Job, run: Run) -> PipelineResult:
+    """Start the pipeline; in this process it has then ended, elsewhere it goes on by itself.
 
     Raises:
         KeyboardInterrupt: a person interrupted a local run; what was under way has ended.
@@ -94,14 +107,66 @@ def run_job(job: Job, run: Run) -> dict[str, Any]:
     """
     storage.patience().deadline = run.options.retry_deadline
     runner = FnApiRunner() if job.is_local else job.beam.view_as(StandardOptions).runner
+    group_units = LOCAL_GROUP_UNITS if job.is_local else None
+    enforce = run.options.no_wait and not job.is_local
     try:
-        pipeline = beam.Pipeline(runner=runner, options=job.beam)
-        build(pipeline, run, LOCAL_GROUP_UNITS if job.is_local else None)
-        pipeline.run().wait_until_finish()
+        with dataflow.refusals() if job.is_on_dataflow else contextlib.nullcontext():
+            pipeline = beam.Pipeline(runner=runner, options=job.beam)
+            build(pipeline, run, group_units, enforce)
+            return pipeline.run()
     except (RuntimeError, NightscoreError) as error:
         raise _original(error) from error
+
+
+def run_job(job: Job, run: Run, announce: Callable[[str], None] = lambda _: None) -> dict[str, Any] | None:
+    """Run the pipeline to its end and return the run's record; None where nobody is to wait for it.
+
+    Args:
+        job: as `parse` returned it.
+        run: to be done.
+        announce: called with a line about a job elsewhere, as soon as it is submitted.
+
+    Raises:
+        KeyboardInterrupt: a person interrupted a local run, and what was under way has ended; or the wait for a job
+            elsewhere, which goes on: then its text says so.
+        JobFailedError: a job elsewhere has ended without a verdict.
+        NightscoreError: a step raised one.
+        RuntimeError: a step raised something else: a bug.
+    """
+    result = start(job, run)
+    is_job = True
+    if job.is_on_dataflow:
+        is_job = result.has_job  # with --template_location it is none
+        announce(dataflow.told(result, job.beam))
+    if not job.is_local:
+        if run.options.no_wait or not is_job:
+            return None
+        try:
+            with followed(run):
+                failure = _failure(result)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(dataflow.detached(result, job.beam) if job.is_on_dataflow else DETACHED) from None
+        if failure is not None and _record(run)["verdict"] is None:
+            raise failure
+    return _record(run)
+
+
+def _record(run: Run) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(storage.read(run.record))
     return record
+
+
+def _failure(result: PipelineResult) -> NightscoreError | None:
+    """Wait for a job elsewhere; return why it has failed."""
+    try:
+        state = result.wait_until_finish()
+    except Exception as error:  # noqa: BLE001 - each runner raises another kind
+        original = _original(error)
+        if isinstance(original, NightscoreError):
+            return original
+        said = [line for line in str(error).splitlines() if line.strip()]
+        return JobFailedError(f"the job has ended as {result.state}: {said[-1] if said else type(error).__name__}")
+    return None if state == PipelineState.DONE else JobFailedError(f"the job has ended as {state}")
 
 
 def _original(error: Exception) -> BaseException:

@@ -74,6 +74,16 @@ class ScoreOptions:
     retry_deadline: float = _flag(900.0, "seconds for which storage that fails is tried again", type=float, metavar="S")
     retry_failed: bool = _flag(False, "score the images again that failed in an earlier run", action="store_true")
     no_canary: bool = _flag(False, "do not try 64 images before all", action="store_true")
+    no_wait: bool = _flag(
+        False,
+        "on an engine elsewhere: return when the job is submitted; a bad verdict then fails it",
+        action="store_true",
+    )
+    accelerator: str | None = _flag(
+        None,
+        "GPU for the workers that score, as Beam's resource hint: type:nvidia-l4;count:1;install-nvidia-driver",
+        metavar="HINT",
+    )
     image_key: str | None = _flag(
         None, "TFRecord feature with the image (default: image/encoded, else image)", metavar="NAME"
     )

@@ -28,6 +28,12 @@ class Count:
         """Images that have a row or will have one with the next commits."""
         return self.scored + self.kept
 
+    def then(self, more: Count) -> Count:
+        """Return the same with the images of another count; the total stays."""
+        return replace(
+            self, scored=self.scored + more.scored, failed=self.failed + more.failed, kept=self.kept + more.kept
+        )
+
 
 @dataclass
 class Tally:
@@ -44,8 +50,12 @@ class Tally:
     def add(self, scored: int = 0, failed: int = 0, kept: int = 0) -> None:
         """Add images."""
         with self._lock:
-            c = self._count
-            self._count = replace(c, scored=c.scored + scored, failed=c.failed + failed, kept=c.kept + kept)
+            self._count = self._count.then(Count(None, scored, failed, kept))
+
+    def show(self, count: Count) -> None:
+        """Take numbers that somebody else has counted."""
+        with self._lock:
+            self._count = count
 
     def count(self) -> Count:
         """Return the numbers of this moment."""

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
-from apache_beam.metrics import Metrics as Counters
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline import plan
 from pipeline.canary import send_canary, spread
 from pipeline.commit import Receipt, committed
+from pipeline.counters import Counters
+from pipeline.errors import VerdictError
 from pipeline.finish import finish
 from pipeline.progress import tally
 from pipeline.run import Run
 from pipeline.score import Unfinished, score
 from pipeline.sources import sample
 from pipeline.summarize import Summary
-from pipeline.timing import STEPS
 from pipeline.units import decode_units, encode_lines
 
-NAMESPACE = "nightscore"
 PACKED = "packed_units"
 STOPPED = "stopped"
 
@@ -38,10 +38,12 @@ class _Plan(beam.DoFn):
     def __init__(self, run: Run, group_units: int | None) -> None:
         self._run = run
         self._group_units = group_units
+        self._counters = Counters()
 
     def process(self, _: object) -> Iterator[bytes | TaggedOutput]:
         run = self._run
         totals = plan.pin(run)
+        self._counters.planned(totals)
         tally().start(totals.total)
         if not run.options.no_canary:
             done = committed(run)
@@ -59,29 +61,15 @@ class _Score(beam.DoFn):
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._images = {name: Counters.counter(NAMESPACE, f"images_{name}") for name in ("scored", "failed", "kept")}
-        self._units = {name: Counters.counter(NAMESPACE, f"units_{name}") for name in ("committed", "unfinished")}
-        self._seconds = Counters.distribution(NAMESPACE, "unit_milliseconds")
-        self._steps = {step: Counters.counter(NAMESPACE, f"{step}_milliseconds") for step in STEPS}
+        self._counters = Counters()
 
     def process(self, packed: bytes) -> Iterator[tuple[str, Outcome]]:
         for outcome in score(decode_units(packed), self._run):
-            self._count(outcome)
+            if isinstance(outcome, Receipt):
+                self._counters.committed(outcome)
+            else:
+                self._counters.unfinished()
             yield outcome.unit, outcome
-
-    def _count(self, outcome: Outcome) -> None:
-        if isinstance(outcome, Unfinished):
-            self._units["unfinished"].inc()
-            return
-        self._units["committed"].inc()
-        self._images["kept"].inc(outcome.kept)
-        if outcome.kept == outcome.rows:
-            return
-        self._images["scored"].inc(outcome.metrics.scored)
-        self._images["failed"].inc(outcome.metrics.failed)
-        self._seconds.update(int(outcome.aside.seconds * 1000))
-        for step, counter in self._steps.items():
-            counter.inc(outcome.spent.steps.get(step, 0) // 1000)
 
 
 class _Merge(beam.CombineFn):
@@ -163,14 +151,35 @@ class Finish(beam.PTransform):
         return summary | "Write" >> beam.Map(finish, self.run)
 
 
-def build(pipeline: beam.Pipeline, run: Run, group_units: int | None = None) -> beam.PCollection:
+@dataclass
+class Enforce(beam.PTransform):
+    """Fail the job with one line if the verdict of a run's record is bad."""
+
+    def expand(self, record: beam.PCollection) -> beam.PCollection:
+        """Behind a shuffle: where it is tried again, `Finish` is not."""
+        return record | "Finished" >> beam.Reshuffle() | "Verdict" >> beam.Map(_enforce)
+
+
+def _enforce(record: dict[str, Any]) -> None:
+    if record["verdict"]["exit_code"]:
+        raise VerdictError("; ".join(record["verdict"]["reasons"]))
+
+
+def build(pipeline: beam.Pipeline, run: Run, group_units: int | None = None, enforce: bool = False) -> beam.PCollection:
     """Add the scoring job to a pipeline; returns the collection that holds the run's record.
 
     Args:
         pipeline: to add it to.
         run: to be done.
         group_units: see `PlanUnits`.
+        enforce: whether a bad verdict fails the job, because nobody waits to hear it.
     """
     planned = pipeline | "PlanUnits" >> PlanUnits(run, group_units)
-    outcomes = planned[PACKED] | "Reshuffle" >> beam.Reshuffle() | "ScoreUnits" >> ScoreUnits(run)
-    return (outcomes, planned[STOPPED]) | "Summarize" >> Summarize() | "Finish" >> Finish(run)
+    scoring = ScoreUnits(run)
+    if run.options.accelerator:
+        scoring = scoring.with_resource_hints(accelerator=run.options.accelerator)
+    outcomes = planned[PACKED] | "Reshuffle" >> beam.Reshuffle() | "ScoreUnits" >> scoring
+    record = (outcomes, planned[STOPPED]) | "Summarize" >> Summarize() | "Finish" >> Finish(run)
+    if enforce:
+        record | "Enforce" >> Enforce()
+    return record

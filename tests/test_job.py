@@ -179,21 +179,3 @@ def test_golden_mismatch_in_a_worker_reaches_the_caller_as_itself(
     with pytest.raises(GoldenMismatchError, match="golden images off by") as caught:
         job.run_job(asked, prepare(asked.options))
     assert "\n" not in str(caught.value)
-
-
-def test_counters_say_what_happened(archive: Path, tiny_model: str, tmp_path: Path) -> None:
-    import apache_beam as beam
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-
-    from pipeline.transforms import build
-
-    (archive / "5" / "broken.png").write_bytes(b"no")
-    asked = parsed(archive, tiny_model, tmp_path / "night", "--max_failed_fraction", "1")
-    for scored, failed, kept in ((20, 1, 0), (0, 0, 21)):
-        run = prepare(asked.options)
-        pipeline = beam.Pipeline(runner=FnApiRunner(), options=asked.beam)
-        build(pipeline, run)
-        result = pipeline.run()
-        counters = {c.key.metric.name: c.committed for c in result.metrics().query()["counters"]}
-        found = tuple(counters.get(f"images_{name}", 0) for name in ("scored", "failed", "kept"))
-        assert found == (scored, failed, kept)

@@ -1,0 +1,106 @@
+"""What Google Cloud Dataflow needs of a job beside what Beam checks, and where a person sees it there."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    SetupOptions,
+    WorkerOptions,
+)
+from apache_beam.runners.dataflow.internal.apiclient import DataflowJobAlreadyExistsError
+from google.api_core.exceptions import GoogleAPICallError
+from google.auth.exceptions import GoogleAuthError
+
+from pipeline.errors import UsageError
+from pipeline.options import ScoreOptions
+from pipeline.storage import GCS
+from pipeline.text import redacted
+
+RUNNERS = ("DataflowRunner", "TestDataflowRunner")
+
+PROCESSES = "use_multiple_sdk_containers"
+"""Experiment; with "no_" before it a worker has one Python process, whatever its number of processors."""
+
+THREADS = 2
+"""Groups of units that a worker's process scores at once: one is at work while the other begins or ends."""
+
+
+def require(options: ScoreOptions, beam_options: PipelineOptions) -> None:
+    """Check that workers elsewhere will find the images, the model, OUTPUT and Nightscore itself.
+
+    Raises:
+        UsageError: they will not.
+    """
+    cloud = beam_options.view_as(GoogleCloudOptions)
+    where = {"project": cloud.project, "temp_location": cloud.temp_location or cloud.staging_location}
+    missing = [f"--{name}" for name, value in where.items() if not value]
+    if missing:
+        raise UsageError(f"--runner DataflowRunner needs {' and '.join(missing)}; see docs/dataflow.md")
+    places = {"input": options.input, "model": (options.model,), "output": (options.output,)}
+    for name, locations in places.items():
+        for location in locations:
+            if not location.startswith(GCS):
+                raise UsageError(
+                    f"--{name} {location!r} is on this machine, where Dataflow's workers cannot see it: copy it to gs://"
+                )
+    setup = beam_options.view_as(SetupOptions)
+    ways = (setup.setup_file, setup.extra_packages, setup.requirements_file)
+    if not (any(ways) or beam_options.view_as(WorkerOptions).sdk_container_image):
+        raise UsageError(
+            "Dataflow's workers lack Nightscore: give --sdk_container_image an image that has it (templates/Dockerfile "
+            "makes one), or --setup_file the setup.py of a checkout"
+        )
+
+
+def tune(beam_options: PipelineOptions) -> None:
+    """Set what suits this job, where nothing else is said: one process a worker, which uses all its processors.
+
+    By default each processor would get a process, each with the model, and each with threads for all processors.
+    """
+    debug = beam_options.view_as(DebugOptions)
+    said = debug.experiments or []
+    if PROCESSES not in said and f"no_{PROCESSES}" not in said:
+        debug.add_experiment(f"no_{PROCESSES}")
+    if debug.number_of_worker_harness_threads is None:
+        debug.number_of_worker_harness_threads = THREADS
+
+
+def detached(result: Any, beam_options: PipelineOptions) -> str:
+    """Return what a person is told who stops waiting for a job."""
+    cloud = beam_options.view_as(GoogleCloudOptions)
+    where = f"--project {cloud.project} --region {cloud.region}"
+    return f"the job goes on; to end it: gcloud dataflow jobs cancel {result.job_id()} {where}"
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what Beam and Google's API refuse when a job is submitted into one line.
+
+    Raises:
+        UsageError: an option is missing or malformed, credentials are, or the service does not take the job.
+    """
+    try:
+        yield
+    except (GoogleAPICallError, GoogleAuthError, DataflowJobAlreadyExistsError) as error:
+        text = redacted(" ".join(str(getattr(error, "message", "") or error).split()))
+        raise UsageError(f"Dataflow does not take the job: {text}") from error
+    except ValueError as error:
+        if "validations errors" not in str(error):
+            raise
+        text = " ".join(str(error).split("\n", 1)[1].split())
+        raise UsageError(f"Dataflow does not take the job: {text}") from error
+
+
+def told(result: Any, beam_options: PipelineOptions) -> str:
+    """Return what a person is told of a job that is submitted: its id, and the address of its page in the console."""
+    cloud = beam_options.view_as(GoogleCloudOptions)
+    if not result.has_job:
+        return f"template written to {cloud.template_location}"
+    page = f"https://console.cloud.google.com/dataflow/jobs/{cloud.region}/{result.job_id()}?project={cloud.project}"
+    return f"job {result.job_id()} is submitted: {page}"

@@ -1,0 +1,90 @@
+"""How far a run has come, told from its receipts: what anybody sees who can read OUTPUT, wherever the work is done.
+
+Must not change anything there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+from pipeline import plan, storage
+from pipeline.commit import Receipt, committed
+from pipeline.concurrency import ahead, pools
+from pipeline.errors import DamagedPartError, TransientError
+from pipeline.progress import Count, tally
+from pipeline.run import Run
+
+LOOK_SECONDS = 15.0
+"""Between two looks at the receipts: a listing, and a read of each new one."""
+
+READS_AHEAD = 31
+
+_logger = logging.getLogger(__name__)
+
+
+class Follower:
+    """Looks at a run's receipts again and again, and reads each of them once."""
+
+    def __init__(self, run: Run) -> None:
+        """Begin; what is committed now is kept, what comes later is scored.
+
+        Raises:
+            TransientError: storage fails for now.
+        """
+        self._run = run
+        self._before = committed(run)
+        self._planned: frozenset[str] = frozenset()
+        self._read: set[str] = set()
+        self._count = Count()
+
+    def look(self) -> Count:
+        """Return how far the run has come; a total of None until its plan is pinned.
+
+        Raises:
+            TransientError: storage fails for now.
+        """
+        if not self._planned:
+            with contextlib.suppress(FileNotFoundError):
+                self._count = Count(plan.read_totals(self._run).total)
+                self._planned = frozenset(plan.read_ids(self._run))
+        new = sorted((committed(self._run) & self._planned) - self._read)
+        with closing(ahead(self._receipt, new, READS_AHEAD, pools().read)) as receipts:
+            for receipt in receipts:
+                if receipt is not None:
+                    self._read.add(receipt.unit)
+                    self._count = self._count.then(self._told(receipt))
+        return self._count
+
+    def _receipt(self, unit: str) -> Receipt | None:
+        with contextlib.suppress(FileNotFoundError, DamagedPartError):  # whoever does the work mends it
+            return Receipt.from_json(storage.read(self._run.receipt(unit)))
+        return None
+
+    def _told(self, receipt: Receipt) -> Count:
+        if receipt.unit in self._before:
+            return Count(kept=receipt.rows)
+        return Count(scored=receipt.rows, failed=receipt.metrics.failed)
+
+
+@contextlib.contextmanager
+def followed(run: Run) -> Iterator[None]:
+    """Keep this process's tally at what the run's receipts tell, until the body ends."""
+    stop = threading.Event()
+    follower = Follower(run)
+
+    def look() -> None:
+        while not stop.wait(LOOK_SECONDS):
+            try:
+                tally().show(follower.look())
+            except (TransientError, OSError) as error:
+                _logger.info("progress unknown: %s", error)  # the next look may tell
+
+    threading.Thread(target=look, name="follow", daemon=True).start()
+    try:
+        yield
+    finally:
+        stop.set()

@@ -1,0 +1,124 @@
+"""The same job on a real Flink cluster: two TaskManagers, worker processes, the archive in a bucket."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flink_cluster import Cluster, flink  # noqa: F401 - a fixture
+from gcs_emulator import Emulator
+
+from model_training.datasets import RawImages, raw_images
+from pipeline import cli, job, storage
+from pipeline.commit import committed
+from pipeline.prepare import prepare
+from pipeline.rows import read_part
+from pipeline.verify import verify
+
+pytestmark = pytest.mark.flink
+
+IMAGES = 20_000
+UNIT = "512"
+
+
+@pytest.fixture(scope="module")
+def images() -> RawImages:
+    return raw_images("digits")
+
+
+@pytest.fixture
+def bucket(emulator: Emulator, gcs_bucket: str, images: RawImages, tiny_model: str) -> str:
+    """A bucket with 20,000 images in class folders, a few of them broken, and the model."""
+
+    def put(i: int) -> None:
+        data = images.encoded(i % len(images.labels))
+        label = images.labels[i % len(images.labels)]
+        storage.create(f"{gcs_bucket}/photos/{label}/{i:05d}.png", data[:50] if i % 5_000 == 17 else data)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put, range(IMAGES)))
+    for path in Path(tiny_model).rglob("*"):
+        if path.is_file():
+            storage.create(f"{gcs_bucket}/model/{path.relative_to(tiny_model)}", path.read_bytes())
+    return gcs_bucket
+
+
+def flags(bucket: str, output: str, *more: str) -> list[str]:
+    places = [f"--input={bucket}/photos", f"--model={bucket}/model", f"--output={bucket}/{output}"]
+    return [*places, f"--unit_images={UNIT}", *more]
+
+
+def rows(output: str) -> list[dict[str, Any]]:
+    """All rows of an OUTPUT, by key."""
+    parts = storage.read(f"{output}/table.txt").decode().split()
+    found = [row for part in parts for row in read_part(storage.read(part), "parquet").to_pylist()]
+    return sorted(found, key=lambda row: str(row["key"]))
+
+
+def assert_same(some: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:
+    """Row for row; scores but for their low bits, which depend on the batch."""
+    assert len(some) == len(others) == IMAGES
+    for name in ("key", "label", "predicted", "status", "error_code", "error_message"):
+        assert [row[name] for row in some] == [row[name] for row in others], name
+    scores = [[row["score"] if row["score"] is not None else 0 for row in rows] for rows in (some, others)]
+    assert np.allclose(*scores, atol=1e-5)
+
+
+@pytest.fixture
+def expected(bucket: str) -> list[dict[str, Any]]:
+    """What a run in this process gives."""
+    assert cli.main(flags(bucket, "here")) == 0
+    return rows(f"{bucket}/here")
+
+
+def test_rows_are_those_of_the_local_runner_and_counters_count(
+    flink: Cluster,  # noqa: F811
+    bucket: str,
+    expected: list[dict[str, Any]],
+) -> None:
+    asked = job.parse(flags(bucket, "night", *flink.flags()))
+    run = prepare(asked.options)
+    result = job.start(asked, run)
+    assert result.wait_until_finish() == "DONE"
+    assert_same(rows(f"{bucket}/night"), expected)
+    assert verify(f"{bucket}/night").findings == []
+    counters = {c.key.metric.name: c.committed for c in result.metrics().query()["counters"]}
+    planned = {name: counters[name] for name in ("planned_images", "images_scored", "images_failed_preprocess")}
+    assert planned == {"planned_images": IMAGES, "images_scored": IMAGES - 4, "images_failed_preprocess": 4}
+    assert counters["units_committed"] == counters["planned_units"]
+    assert counters["predict_milliseconds"] > 0
+
+
+def test_lost_task_manager_costs_nothing_but_time(
+    flink: Cluster,  # noqa: F811
+    bucket: str,
+    expected: list[dict[str, Any]],
+) -> None:
+    asked = job.parse(flags(bucket, "night", *flink.flags()))
+    run = prepare(asked.options)
+    at_kill: list[int] = []
+
+    def kill_half_way() -> None:
+        while (done := len(committed(run))) < IMAGES / int(UNIT) / 2:
+            time.sleep(0.2)
+        flink.kill_task_manager()
+        at_kill.append(done)
+
+    thread = threading.Thread(target=kill_half_way)
+    thread.start()
+    try:
+        record = job.run_job(asked, run)
+    finally:
+        thread.join()
+        flink.start_task_manager()
+    assert record is not None
+    assert record["complete"]
+    assert at_kill[0] < record["plan"]["units"]
+    assert flink.exceptions_of(flink.last_job()["jid"]) != []
+    assert_same(rows(f"{bucket}/night"), expected)
+    assert verify(f"{bucket}/night").findings == []
