@@ -31,9 +31,11 @@ setup(
         "dev": [
             "build>=1.2",
             "cryptography>=42",
+            "duckdb>=1.4",
             "gcp-storage-emulator>=2026.7",
             "hypothesis>=6.100",
             "mypy>=1.15",
+            "pandas>=2.3",
             "pytest>=8.3",
             "pytest-xdist>=3.6",
             "requests>=2.32",
