@@ -23,11 +23,9 @@ lint: $(VENV)/.dev
 heavy: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m heavy
 
-flink: $(VENV)/.dev $(VENV)/flink/.fetched
-	NIGHTSCORE_FLINK="$(abspath $(VENV)/flink)" sh tests/flink/loopback_only.sh $(BIN)/python -m pytest -q -m flink
-
-$(VENV)/flink/.fetched: tests/flink/fetch.sh tests/flink/pom.xml | $(VENV)/bin/pip
-	sh tests/flink/fetch.sh $(BIN)/python $(VENV)/flink
+flink: $(VENV)/.dev
+	sh tests/flink/fetch.sh $(BIN)/python $(VENV)/flink || echo "Flink's jars cannot be fetched; its tests are skipped"
+	NIGHTSCORE_FLINK="$(abspath $(VENV)/flink)" sh tests/flink/loopback_only.sh $(BIN)/python -m pytest -q -rs -m flink
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m soak

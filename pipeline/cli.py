@@ -25,6 +25,7 @@ from pipeline.errors import (
     UsageError,
 )
 from pipeline.flags import own
+from pipeline.imports import without
 from pipeline.interrupt import Interruption, interruptible
 from pipeline.options import add_arguments
 from pipeline.quiet import complain, silence_pillow, stderr_silenced, tame_streams
@@ -76,7 +77,8 @@ def _score(arguments: Sequence[str]) -> int:
             head_start(run)
         record = None if run is None else rerun(run)
         if run is None or record is None:
-            from pipeline import job  # Apache Beam: a second of imports that a run with nothing to do goes without
+            with without("pandas"):
+                from pipeline import job  # Apache Beam: a second of imports that a run with nothing to do goes without
 
             asked = job.parse(arguments)
             run = run or prepare(asked.options)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pipeline.children import pin_outside
 from pipeline.concurrency import pools
+from pipeline.imports import without
 from pipeline.predict import acquire
 from pipeline.run import Run
 
@@ -21,7 +22,8 @@ def head_start(run: Run) -> None:
     """
     pinned = pools().read.submit(pin_outside, run)
     try:
-        from pipeline import job  # noqa: F401 - Apache Beam, which a run with nothing to do goes without
+        with without("pandas"):
+            from pipeline import job  # noqa: F401 - Apache Beam, which a run with nothing to do goes without
 
         acquire(run.model, run.spec, run.options.precision)
     finally:

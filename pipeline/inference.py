@@ -11,14 +11,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.imports import without
 from pipeline.options import Precision
 
 Pixels = npt.NDArray[np.uint8]
@@ -90,30 +90,13 @@ def _config(precision: Precision) -> Any:
 @functools.cache
 def tensorflow() -> Any:
     """Import TensorFlow for many single-threaded calls at once."""
-    with import_context(), _without_keras():
+    with import_context(), without("keras"):
         import tensorflow as tf
 
         with contextlib.suppress(RuntimeError):  # the process has used TensorFlow before: its threads stay as they are
             tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.list_logical_devices()
     return tf
-
-
-@contextlib.contextmanager
-def _without_keras() -> Iterator[None]:
-    """Keep TensorFlow from importing Keras, which it would for optimizers in SavedModels and can do without.
-
-    That is 40 % of the time of its import, and 120 MB. Who imports Keras later finds it.
-    """
-    absent: dict[str, Any] = sys.modules  # None in there means that there is no such module
-    if "keras" in absent:
-        yield
-        return
-    absent["keras"] = None
-    try:
-        yield
-    finally:
-        del absent["keras"]
 
 
 def errors() -> tuple[type[Exception], ...]:
