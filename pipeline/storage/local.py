@@ -125,16 +125,25 @@ _Found = tuple[str, os.stat_result | None, frozenset[int]]
 """A path, what is there, and its place in a glob."""
 
 
-def _walk(paths: Iterable[_Found], glob: Glob, parents: tuple[tuple[int, int], ...] = ()) -> Iterator[StoredObject]:
-    """Yield what are files and match, and what does in the folders among the paths."""
-    for path, status, place in paths:
-        if status is None:
-            continue
-        if stat.S_ISREG(status.st_mode):
-            if glob.takes(place):
-                yield StoredObject(path, status.st_size, status.st_mtime_ns)
-        elif stat.S_ISDIR(status.st_mode) and (identity := (status.st_dev, status.st_ino)) not in parents:
-            yield from _walk(_inside(path, glob, place), glob, (*parents, identity))
+def _walk(paths: Iterable[_Found], glob: Glob) -> Iterator[StoredObject]:
+    """Yield what are files and match, and what does in the folders among the paths.
+
+    Without recursion: each file would pass through a generator for each folder above it.
+    """
+    under_way, parents = [iter(paths)], [(-1, -1)]
+    while under_way:
+        for path, status, place in under_way[-1]:
+            if status is None:
+                continue
+            if stat.S_ISREG(status.st_mode):
+                if glob.takes(place):
+                    yield StoredObject(path, status.st_size, status.st_mtime_ns)
+            elif stat.S_ISDIR(status.st_mode) and (identity := (status.st_dev, status.st_ino)) not in parents:
+                under_way.append(_inside(path, glob, place))
+                parents.append(identity)
+                break
+        else:
+            del under_way[-1], parents[-1]
 
 
 def _inside(folder: str, glob: Glob, place: frozenset[int]) -> Iterator[_Found]:
