@@ -9,12 +9,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.commands import ROOT, portable
+from benchmarks.comparison import load_results
 from benchmarks.processes import BenchmarkError
 from benchmarks.setting import Setting
-from benchmarks.table import table, write_page
+from benchmarks.table import quoted, table, write_page
 from benchmarks.workloads import DEFAULT, WORKLOADS
 
 RESULTS = ROOT / "benchmarks" / "results"
+README = ROOT / "README.md"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(argv)
     setting = _setting(asked)
     if asked.name == "table":
-        print(write_page(setting.results))
+        _show(setting)
         return 0
     failed = 0
     for name, peer in measurements(asked.name, asked.peer):
@@ -34,8 +36,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BenchmarkError as error:
             failed += 1
             print(f"{name} {peer}: {error}", file=sys.stderr, flush=True)
-    print(write_page(setting.results))
+    _show(setting)
     return 1 if failed else 0
+
+
+def _show(setting: Setting) -> None:
+    """Write the page about the results, and quote it in the README if they are the ones that are kept."""
+    print(write_page(setting.results))
+    if setting.results == RESULTS:
+        README.write_text(quoted(README.read_text(encoding="utf-8"), load_results(RESULTS)), encoding="utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ Pure arithmetic and JSON; must not know which commands they were.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -105,8 +106,9 @@ class Comparison:
 
 
 def load_results(folder: Path) -> list[Comparison]:
-    """Return all results in a folder, by name."""
-    return [Comparison.from_json(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    """Return all results in a folder, by name, numbers in names as numbers."""
+    paths = sorted(folder.glob("*.json"), key=lambda path: re.sub(r"\d+", lambda n: n[0].zfill(12), path.name))
+    return [Comparison.from_json(path.read_text()) for path in paths]
 
 
 def in_turn(ours: Callable[[], Run], other: Callable[[], Run], pairs: int) -> tuple[list[Run], list[Run]]:

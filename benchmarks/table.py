@@ -36,6 +36,8 @@ seconds stand.
 BRIEF = ("workload", "images", "beside", "ours, images/s", "times as fast (each pair)", "peak memory, ours / theirs")
 """The columns that the README quotes."""
 
+START, END = "<!-- made by: python -m benchmarks table -->", "<!-- end of the table -->"
+
 
 def table(results: Sequence[Comparison]) -> str:
     """Return a Markdown table with a row for each result."""
@@ -56,6 +58,19 @@ def page(results: Sequence[Comparison]) -> str:
     warning = "" if len(machines) <= 1 else "**These were measured on different machines:**\n\n"
     facts = "".join(f"- {line}\n" for line in machines)
     return f"# Benchmarks\n\n{EXPLANATION}\n{warning}{facts}\n{table(results)}"
+
+
+def quoted(text: str, results: Sequence[Comparison]) -> str:
+    """Return a page of Markdown with the brief table between its marks.
+
+    Raises:
+        ValueError: it has no marks.
+    """
+    before, start, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"no place for the table: {START} ... {END}")
+    return f"{before}{start}\n{brief_table(results)}{end}{after}"
 
 
 def write_page(folder: Path) -> Path:

@@ -14,14 +14,14 @@ from conftest import WriteImages
 from PIL import Image
 
 from benchmarks import archives, pieces
-from benchmarks.__main__ import main, measurements
+from benchmarks.__main__ import README, RESULTS, main, measurements
 from benchmarks.agreement import Agreement, agreement
 from benchmarks.commands import PEERS, SCRIPTS
 from benchmarks.comparison import Comparison, in_turn, load_results
 from benchmarks.processes import BenchmarkError, Run, run
 from benchmarks.setting import Archive, Setting
 from benchmarks.store_workload import slow_store
-from benchmarks.table import page, table
+from benchmarks.table import page, quoted, table
 from benchmarks.throughput import check, our_command, peer_command
 from benchmarks.workloads import DEFAULT, WORKLOADS
 from model_training.datasets import RawImages
@@ -100,6 +100,21 @@ def test_table_is_written_by_its_command(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["table", "--results", str(tmp_path), "--work", str(tmp_path)]) == 0
     path = Path(capsys.readouterr().out.strip())
     assert "| toy | 600 |" in path.read_text()
+
+
+def test_readme_and_page_show_the_results_that_are_kept() -> None:
+    results = load_results(RESULTS)
+    assert quoted(README.read_text(), results) == README.read_text()
+    assert (RESULTS / "README.md").read_text() == page(results)
+    with pytest.raises(ValueError, match="no place for the table"):
+        quoted("# Toy", results)
+
+
+def test_results_name_no_folder_of_a_machine() -> None:
+    for path in RESULTS.iterdir():
+        text = path.read_text()
+        folders = ("/tmp/", "/root/", "/home/", str(Path(__file__).parent.parent))
+        assert not [folder for folder in folders if folder in text], path
 
 
 def rows(**changes: object) -> pa.Table:
