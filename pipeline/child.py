@@ -19,10 +19,11 @@ from typing import IO, Any
 
 import numpy as np
 
-from pipeline import plan, sources, storage
+from pipeline import sources, storage
 from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
 from pipeline.errors import NightscoreError
 from pipeline.frames import CURSOR, GoneError, receive, send
+from pipeline.pinned import pin
 from pipeline.preprocess import preprocess
 from pipeline.run import Run
 from pipeline.units import WorkUnit
@@ -71,7 +72,7 @@ class _Decoder:
 
 def _pinned(run: Run) -> dict[str, Any]:
     try:
-        return {"units": plan.pin(run).units}
+        return {"units": pin(run).units}
     except (NightscoreError, OSError) as error:
         return {"error": str(error)}
 

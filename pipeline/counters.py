@@ -8,7 +8,7 @@ from __future__ import annotations
 from apache_beam.metrics import Metrics as Beam
 
 from pipeline.commit import Receipt
-from pipeline.plan import PlanTotals
+from pipeline.pinned import PlanTotals
 from pipeline.timing import STEPS
 
 NAMESPACE = "nightscore"

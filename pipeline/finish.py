@@ -17,7 +17,7 @@ from typing import Any
 from pipeline import storage
 from pipeline.commit import committed
 from pipeline.concurrency import cores
-from pipeline.plan import PlanTotals, read_ids, read_totals
+from pipeline.pinned import PlanTotals, read_index
 from pipeline.report import report
 from pipeline.run import Run
 from pipeline.summarize import Summary, figures, verdict
@@ -49,9 +49,10 @@ def finish(summary: Summary, run: Run) -> dict[str, Any]:
     if started["verdict"] is not None:
         return started
     try:
-        planned, totals = list(dict.fromkeys(read_ids(run))), read_totals(run)
+        index = read_index(run)
     except FileNotFoundError:
         return _ended(run)
+    planned, totals = list(dict.fromkeys(unit.id for unit in index.units)), index.totals
     claim = Claim(run, frozenset(planned), started["started"])
     record = _record(summary, claim, started, totals)
     if record["complete"]:

@@ -11,10 +11,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 
-from pipeline import plan, storage
+from pipeline import storage
 from pipeline.commit import Receipt, committed
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import DamagedPartError, TransientError
+from pipeline.pinned import read_index
 from pipeline.progress import Count, tally
 from pipeline.run import Run
 
@@ -49,8 +50,9 @@ class Follower:
         """
         if not self._planned:
             with contextlib.suppress(FileNotFoundError):
-                self._count = Count(plan.read_totals(self._run).total)
-                self._planned = frozenset(plan.read_ids(self._run))
+                index = read_index(self._run)
+                self._count = Count(index.totals.total)
+                self._planned = frozenset(unit.id for unit in index.units)
         new = sorted((committed(self._run) & self._planned) - self._read)
         with closing(ahead(self._receipt, new, READS_AHEAD, pools().read)) as receipts:
             for receipt in receipts:

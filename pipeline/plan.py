@@ -1,62 +1,22 @@
-"""Inputs to pinned work units: lists, cuts, names, and writes the plan once.
+"""Inputs to work units: lists, cuts and names them.
 
 Reads names and headers, never pixels. Must not know how units are scored.
 """
 
 from __future__ import annotations
 
-import contextlib
-import gzip
-import io
-import json
-from collections import Counter, deque
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from hashlib import blake2b
-from typing import TypeVar
 
 from pipeline import sources, storage
 from pipeline.errors import UsageError
 from pipeline.run import Run
 from pipeline.sources import images, manifest
 from pipeline.storage import StoredObject
-from pipeline.units import FAST, WorkUnit, unit_id
-
-T = TypeVar("T")
-
-_TOTALS = '{"totals"'
-
-GROUP_UNITS = 8
-GROUPS = 1_000
-
-
-@dataclass(frozen=True)
-class PlanTotals:
-    """The last line of a plan.
-
-    Attributes:
-        run: id of the run that it belongs to.
-        model: id of the model.
-        units: how many lines stand above.
-        images: rows that they will give, as far as known.
-        open_units: units of which only reading tells how many images they have.
-        bytes: encoded bytes that they read.
-        skipped: reason -> objects that were listed and are not images.
-    """
-
-    run: str
-    model: str
-    units: int = 0
-    images: int = 0
-    open_units: int = 0
-    bytes: int = 0
-    skipped: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def total(self) -> int | None:
-        """Rows of the whole plan; None where only reading can tell."""
-        return None if self.open_units else self.images
+from pipeline.units import WorkUnit, unit_id
 
 
 def find(pattern: str, skipped: Counter[str]) -> Iterator[tuple[str, StoredObject]]:
@@ -179,73 +139,3 @@ class _Once:
         before = len(self._seen)
         self._seen.add(blake2b(location.encode("utf-8", "surrogateescape"), digest_size=16).digest())
         return len(self._seen) > before
-
-
-def pin(run: Run) -> PlanTotals:
-    """Make the run's plan and write it, unless it is there; return the totals of the one that is there."""
-    with contextlib.suppress(FileNotFoundError):
-        return read_totals(run)
-    skipped: Counter[str] = Counter()
-    totals = PlanTotals(run.id, run.spec.model_id)
-    buffer = io.BytesIO()
-    with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=FAST, mtime=0) as file:
-        for unit in plan_units(run, skipped):
-            file.write(unit.to_json().encode("ascii") + b"\n")
-            totals = replace(
-                totals,
-                units=totals.units + 1,
-                images=totals.images + (unit.images or 0),
-                open_units=totals.open_units + (unit.images is None),
-                bytes=totals.bytes + unit.bytes,
-            )
-        totals = replace(totals, skipped=dict(sorted(skipped.items())))
-        file.write(json.dumps({"totals": asdict(totals)}).encode("ascii") + b"\n")
-    if storage.create(run.plan, buffer.getvalue()):
-        return totals
-    return read_totals(run)
-
-
-def _lines(run: Run) -> Iterator[str]:
-    with gzip.open(io.BytesIO(storage.read(run.plan)), "rt", encoding="ascii") as file:
-        for line in file:
-            yield line.rstrip("\n")
-
-
-def read_lines(run: Run, wanted: Container[str] | None = None) -> Iterator[str]:
-    """Yield the units of the pinned plan as lines of JSON, or those of them whose ids are wanted."""
-    for line in _lines(run):
-        if not line.startswith(_TOTALS) and (wanted is None or WorkUnit.id_in(line) in wanted):
-            yield line
-
-
-def read_units(run: Run, wanted: Container[str] | None = None) -> Iterator[WorkUnit]:
-    """Yield the units of the pinned plan, or those of them whose ids are wanted."""
-    return map(WorkUnit.from_json, read_lines(run, wanted))
-
-
-def read_ids(run: Run) -> list[str]:
-    """Return the ids of the units of the pinned plan, in its order."""
-    return list(map(WorkUnit.id_in, read_lines(run)))
-
-
-def read_totals(run: Run) -> PlanTotals:
-    """Return the totals of the pinned plan."""
-    (last,) = deque(_lines(run), maxlen=1)
-    return PlanTotals(**json.loads(last)["totals"])
-
-
-def group_units(total: int) -> int:
-    """Return how many units a worker gets at once where there are many workers: 8, of few units fewer, at least one."""
-    return max(1, min(GROUP_UNITS, total // GROUPS))
-
-
-def groups(units: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield units in groups of a size; the last may be smaller."""
-    group: list[T] = []
-    for unit in units:
-        group.append(unit)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group

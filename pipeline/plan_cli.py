@@ -25,7 +25,7 @@ from pipeline.text import brief
 
 if TYPE_CHECKING:
     from pipeline.canary import Canary
-    from pipeline.plan import PlanTotals
+    from pipeline.pinned import PlanTotals
     from pipeline.predict import Model
     from pipeline.rehearsal import Rehearsal
     from pipeline.run import Run
@@ -112,12 +112,12 @@ def _plan(arguments: Sequence[str]) -> int:
 
 def _work(scratch: Run, run: Run) -> _Work:
     """Plan into another place than OUTPUT, and see what OUTPUT holds of it."""
-    from pipeline import plan
+    from pipeline import pinned
     from pipeline.commit import committed
 
-    totals = plan.pin(scratch)
-    done = frozenset(committed(run).intersection(plan.read_ids(scratch)))
-    return _Work(totals, done, sum(unit.images or 0 for unit in plan.read_units(scratch, done)))
+    totals = pinned.pin(scratch)
+    done = frozenset(committed(run).intersection(pinned.read_ids(scratch)))
+    return _Work(totals, done, sum(unit.images or 0 for unit in pinned.read_units(scratch, done)))
 
 
 def _models(run: Run) -> tuple[dict[Precision, Model], str]:
@@ -134,22 +134,22 @@ def _models(run: Run) -> tuple[dict[Precision, Model], str]:
 
 
 def _rehearse(work: _Work, model: Model, scratch: Run) -> Rehearsal:
-    from pipeline import plan
+    from pipeline import pinned
     from pipeline.canary import spread
     from pipeline.rehearsal import rehearse
     from pipeline.sources import sample
 
-    shares = spread([unit for unit in plan.read_ids(scratch) if unit not in work.done])
-    units = (sample(unit, shares[unit.id]) for unit in plan.read_units(scratch, shares))
+    shares = spread([unit for unit in pinned.read_ids(scratch) if unit not in work.done])
+    units = (sample(unit, shares[unit.id]) for unit in pinned.read_units(scratch, shares))
     return rehearse(units, model, scratch)
 
 
 def _typical(work: _Work, scratch: Run) -> WorkUnit:
     """Return a unit from the middle of those that are not committed."""
-    from pipeline import plan
+    from pipeline import pinned
 
-    left = [unit for unit in plan.read_ids(scratch) if unit not in work.done]
-    return next(plan.read_units(scratch, {left[len(left) // 2]}))
+    left = [unit for unit in pinned.read_ids(scratch) if unit not in work.done]
+    return next(pinned.read_units(scratch, {left[len(left) // 2]}))
 
 
 def _costs(rehearsal: Rehearsal, unit: WorkUnit, models: Mapping[Precision, Model], start: float, run: Run) -> Costs:

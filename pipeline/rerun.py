@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Any
 
-from pipeline import plan, storage
+from pipeline import pinned, storage
 from pipeline.commit import RECALLS_AHEAD, committed, recall
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import TransientError
@@ -24,7 +24,7 @@ def rerun(run: Run) -> dict[str, Any] | None:
     After None the pipeline is to be run: it finds the plan pinned.
     """
     storage.patience().deadline = run.options.retry_deadline
-    tally().start(plan.pin(run).total)
+    tally().start(pinned.pin(run).total)
     if run.options.retry_failed:
         return None
     try:
@@ -36,10 +36,11 @@ def rerun(run: Run) -> dict[str, Any] | None:
 
 def _kept(run: Run) -> Summary | None:
     """Return the summary of all planned units, None if there is one without its receipt and part."""
-    if not committed(run).issuperset(plan.read_ids(run)):
+    units = pinned.read_index(run).units
+    if not committed(run).issuperset(unit.id for unit in units):
         return None
     summary = Summary()
-    with closing(ahead(lambda unit: recall(unit, run), plan.read_units(run), RECALLS_AHEAD, pools().read)) as receipts:
+    with closing(ahead(lambda unit: recall(unit, run), units, RECALLS_AHEAD, pools().read)) as receipts:
         for receipt in receipts:
             if receipt is None:
                 return None

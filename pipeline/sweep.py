@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline import storage
-from pipeline.plan import read_ids
+from pipeline.pinned import read_ids
 from pipeline.run import Run
 from pipeline.storage import StoredObject
 

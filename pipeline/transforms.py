@@ -13,20 +13,20 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline import plan
+from pipeline import pinned
 from pipeline.canary import send_canary, spread
 from pipeline.commit import Receipt, committed
 from pipeline.counters import Counters
 from pipeline.errors import VerdictError
 from pipeline.finish import finish
+from pipeline.pinned import Span
 from pipeline.progress import tally
 from pipeline.run import Run
 from pipeline.score import Unfinished, score
 from pipeline.sources import sample
 from pipeline.summarize import Summary
-from pipeline.units import decode_units, encode_lines
 
-PACKED = "packed_units"
+GROUPS = "groups"
 STOPPED = "stopped"
 
 Outcome = Receipt | Unfinished
@@ -40,20 +40,19 @@ class _Plan(beam.DoFn):
         self._group_units = group_units
         self._counters = Counters()
 
-    def process(self, _: object) -> Iterator[bytes | TaggedOutput]:
+    def process(self, _: object) -> Iterator[Span | TaggedOutput]:
         run = self._run
-        totals = plan.pin(run)
+        totals = pinned.pin(run)
         self._counters.planned(totals)
         tally().start(totals.total)
         if not run.options.no_canary:
             done = committed(run)
-            shares = spread([unit for unit in plan.read_ids(run) if unit not in done])
-            canary = send_canary((sample(u, shares[u.id]) for u in plan.read_units(run, shares)), run)
+            shares = spread([unit for unit in pinned.read_ids(run) if unit not in done])
+            canary = send_canary((sample(u, shares[u.id]) for u in pinned.read_units(run, shares)), run)
             if canary.alarming:
                 yield TaggedOutput(STOPPED, Summary(stopped=canary.reason()))
                 return
-        for group in plan.groups(plan.read_lines(run), self._group_units or plan.group_units(totals.units)):
-            yield encode_lines(group)
+        yield from pinned.read_index(run).groups(self._group_units or pinned.group_units(totals.units))
 
 
 class _Score(beam.DoFn):
@@ -63,8 +62,8 @@ class _Score(beam.DoFn):
         self._run = run
         self._counters = Counters()
 
-    def process(self, packed: bytes) -> Iterator[tuple[str, Outcome]]:
-        for outcome in score(decode_units(packed), self._run):
+    def process(self, group: Span) -> Iterator[tuple[str, Outcome]]:
+        for outcome in score(pinned.read_span(self._run, group), self._run):
             if isinstance(outcome, Receipt):
                 self._counters.committed(outcome)
             else:
@@ -110,7 +109,7 @@ class PlanUnits(beam.PTransform):
 
     def expand(self, pipeline: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
         """Plan in one place: the plan is pinned there, whoever tries again reads it."""
-        planner = beam.ParDo(_Plan(self.run, self.group_units)).with_outputs(STOPPED, main=PACKED)
+        planner = beam.ParDo(_Plan(self.run, self.group_units)).with_outputs(STOPPED, main=GROUPS)
         return pipeline | "Start" >> beam.Create([None], reshuffle=False) | "Pin" >> planner
 
 
@@ -178,7 +177,7 @@ def build(pipeline: beam.Pipeline, run: Run, group_units: int | None = None, enf
     scoring = ScoreUnits(run)
     if run.options.accelerator:
         scoring = scoring.with_resource_hints(accelerator=run.options.accelerator)
-    outcomes = planned[PACKED] | "Reshuffle" >> beam.Reshuffle() | "ScoreUnits" >> scoring
+    outcomes = planned[GROUPS] | "Reshuffle" >> beam.Reshuffle() | "ScoreUnits" >> scoring
     record = (outcomes, planned[STOPPED]) | "Summarize" >> Summarize() | "Finish" >> Finish(run)
     if enforce:
         record | "Enforce" >> Enforce()

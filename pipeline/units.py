@@ -1,14 +1,13 @@
 """The work unit: a bounded, named piece of the archive that is planned, retried, committed, resumed and verified.
 
-Owns its identity and its compact coding. Must not know how an archive is cut or read.
+Owns its identity and its coding. Must not know how an archive is cut or read.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +15,6 @@ from pipeline.options import ScoreOptions
 
 UNIT_BYTES = 256 << 20
 """A work unit holds at most so many encoded bytes, unless one image alone is larger."""
-
-FAST = 1
-"""Level of zlib: a fifth of the time of level 6 for a tenth more bytes."""
 
 ROW_OPTIONS = ("label_source", "format", "top_k", "max_pixels", "image_key", "label_key", "label_offset", "precision")
 """The options that change a row, and so the identity of a unit."""
@@ -66,15 +62,6 @@ class WorkUnit:
         """Return the unit as one line of JSON."""
         return json.dumps(vars(self), separators=(",", ":"))
 
-    @staticmethod
-    def id_in(text: str) -> str:
-        """Return the id in what `to_json` wrote, without parsing the rest.
-
-        >>> WorkUnit.id_in(WorkUnit("0" * 31 + "a", "images", (), (), (), 0).to_json())
-        '0000000000000000000000000000000a'
-        """
-        return text[7:39]
-
     @classmethod
     def from_json(cls, text: str) -> WorkUnit:
         """Return the unit that `to_json` wrote."""
@@ -86,16 +73,6 @@ class WorkUnit:
         columns = ("locations", "sizes", "versions", "span")
         values: dict[str, Any] = {k: tuple(v) if k in columns else v for k, v in content.items()}
         return cls(**values)
-
-
-def encode_lines(lines: Iterable[str]) -> bytes:
-    """Return what `to_json` wrote of units, zlib'd: 20 to 40 kB for 2,048 files, 8 kB of it their names."""
-    return zlib.compress("\n".join(lines).encode("ascii"), FAST)
-
-
-def decode_units(data: bytes) -> list[WorkUnit]:
-    """Return the units that `encode_lines` packed."""
-    return [WorkUnit.from_json(line) for line in zlib.decompress(data).decode("ascii").splitlines()]
 
 
 def row_options(options: ScoreOptions) -> dict[str, Any]:

@@ -5,9 +5,7 @@ Needs neither inputs nor model: the run is known by its record. Reads every part
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -20,7 +18,7 @@ from pipeline.concurrency import ahead, pools
 from pipeline.errors import DamagedPartError
 from pipeline.findings import AGAIN, Finding
 from pipeline.history import last_record, parsed
-from pipeline.plan import PlanTotals, read_totals, read_units
+from pipeline.pinned import PlanTotals, read_totals, read_units
 from pipeline.run import Run
 from pipeline.summarize import Summary, figures
 from pipeline.sweep import leftovers
@@ -89,19 +87,13 @@ def _pinned(run: Run) -> tuple[dict[str, WorkUnit], PlanTotals]:
     counted = PlanTotals(run.id, run.spec.model_id)
     try:
         for unit in read_units(run):
-            counted = replace(
-                counted,
-                units=counted.units + 1,
-                images=counted.images + (unit.images or 0),
-                open_units=counted.open_units + (unit.images is None),
-                bytes=counted.bytes + unit.bytes,
-            )
+            counted = counted.and_unit(unit)
             units[unit.id] = replace(unit, locations=(), sizes=(), versions=(), index={})
         totals = read_totals(run)
-    except (gzip.BadGzipFile, zlib.error, EOFError, ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise ValueError(f"it is not as it was written: {error}") from error
     if replace(totals, skipped={}) != counted:
-        raise ValueError(f"its last line says {totals}, but its units give {counted}")
+        raise ValueError(f"its first line says {totals}, but its units give {counted}")
     return units, totals
 
 

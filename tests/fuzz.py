@@ -37,7 +37,7 @@ from pipeline.plan import plan_units
 from pipeline.preprocess import preprocess
 from pipeline.rows import to_table
 from pipeline.run import Run
-from pipeline.units import WorkUnit, decode_units, encode_lines
+from pipeline.units import WorkUnit
 
 LONGEST = 20.0
 """Seconds after which an input counts as hanging; the slowest takes under a second of its own time."""
@@ -99,7 +99,7 @@ def check_source(target: str, rng: random.Random, folder: Path) -> Counter[str]:
         if target != "manifest" or len(str(error).splitlines()) != 1:
             raise
         return Counter(refused=1)
-    units = decode_units(encode_lines(unit.to_json() for unit in units))
+    units = [WorkUnit.from_json(unit.to_json()) for unit in units]
     keys, failed = [], 0
     for unit in units:
         more, bad = check_unit(unit, run)

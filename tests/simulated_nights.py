@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 from simulated_disk import AbandonedError, Actor, SimulatedDisk, Theater
 
-from pipeline import commit, finish, plan
+from pipeline import commit, finish, pinned
 from pipeline.commit import Aside, Receipt
 from pipeline.errors import DamagedPartError, TransientError
 from pipeline.model_dir import InputSpec, ModelSpec
@@ -150,7 +150,7 @@ class Night:
     def _plan(self) -> None:
         if self.run.record not in self.world.disk.files:
             finish.start(self.run)
-        plan.pin(self.run)
+        pinned.pin(self.run)
 
     def _score(self) -> None:
         for unit in self.units:

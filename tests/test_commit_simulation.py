@@ -18,7 +18,7 @@ import pytest
 from simulated_disk import SimulatedDisk
 from simulated_nights import PLANS, Protocol, Weather, World
 
-from pipeline import commit, finish, plan, storage
+from pipeline import commit, finish, pinned, storage
 from pipeline.commit import Aside, Receipt
 from pipeline.errors import DamagedPartError
 from pipeline.run import Run
@@ -41,7 +41,7 @@ def simulate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulate]:
     midnight = datetime(2026, 1, 1, tzinfo=timezone.utc)
     monkeypatch.setattr(storage, "_local", lambda: worlds[-1].disk)
     monkeypatch.setattr(storage, "absolute", functools.cache(storage.absolute))
-    monkeypatch.setattr(plan, "plan_units", lambda run, _: iter(worlds[-1].planned(run)))
+    monkeypatch.setattr(pinned, "plan_units", lambda run, _: iter(worlds[-1].planned(run)))
     monkeypatch.setattr(commit, "receipt_of", remembered(commit.receipt_of))
     monkeypatch.setattr(finish, "figures", lambda summary, _: worlds[-1].figures(summary))
     monkeypatch.setattr(finish, "report", lambda *_: "a page")

@@ -18,7 +18,7 @@ from conftest import MakeRun, WriteImages, rows_of
 from gcs_emulator import Emulator
 from test_storage_local import nobody, open_folder  # noqa: F401 - the second is a fixture
 
-from pipeline import cli, job, plan, storage
+from pipeline import cli, job, pinned, plan, storage
 from pipeline.children import children
 from pipeline.commit import Receipt, committed
 from pipeline.errors import NoSpaceError, StoreDownError, TransientError
@@ -209,14 +209,14 @@ def test_bucket_that_answers_nobody_is_one_line_and_exit_code_3(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     upload(write_images(20), f"{gcs_bucket}/archive")
-    pin = plan.pin
+    pin = pinned.pin
 
-    def pin_then_fail(run: Run) -> plan.PlanTotals:
+    def pin_then_fail(run: Run) -> pinned.PlanTotals:
         totals = pin(run)
         emulator.fail("", times=FOR_EVER)
         return totals
 
-    monkeypatch.setattr(plan, "pin", pin_then_fail)
+    monkeypatch.setattr(pinned, "pin", pin_then_fail)
     flags = ["--model", tiny_model, "--output", str(tmp_path / "night"), "--retry_deadline", "0.2", "--no_canary"]
     assert cli.main(["--input", f"{gcs_bucket}/archive", *flags]) == 3
     (line,) = capfd.readouterr().err.splitlines()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import plan
+from pipeline import pinned
 from pipeline.commit import committed
 from pipeline.finish import finish, start
 from pipeline.run import Run
@@ -21,9 +21,9 @@ from pipeline.summarize import Summary
 def scored(run: Run) -> Summary:
     """Plan and score everything, as the pipeline does."""
     start(run)
-    plan.pin(run)
+    pinned.pin(run)
     summary = Summary()
-    for outcome in score(list(plan.read_units(run)), run):
+    for outcome in score(list(pinned.read_units(run)), run):
         summary = summary.merge(Summary.of(outcome))
     return summary
 
@@ -46,7 +46,7 @@ def test_everything_is_written_and_run_json_is_the_record(run: Run) -> None:
     assert record["plan"]["images"] == 40
     assert "seconds" not in read(run, "summary.json")
     table = Path(run.output, "table.txt").read_text().splitlines()
-    assert table == [run.part(unit.id) for unit in plan.read_units(run)]
+    assert table == [run.part(unit.id) for unit in pinned.read_units(run)]
     assert all(Path(part).exists() for part in table)
 
 
@@ -97,8 +97,8 @@ def test_with_a_unit_unfinished_nothing_is_removed_and_no_summary_is_written(run
 
 def test_unit_that_never_ended_is_noticed(run: Run) -> None:
     start(run)
-    plan.pin(run)
-    units = list(plan.read_units(run))
+    pinned.pin(run)
+    units = list(pinned.read_units(run))
     summary = Summary()
     for outcome in score(units[1:], run):
         summary = summary.merge(Summary.of(outcome))
@@ -113,7 +113,7 @@ def test_results_removed_by_another_run_are_noticed_and_nothing_is_removed(
     run: Run, what: Callable[[Run, str], str]
 ) -> None:
     summary = scored(run)
-    unit = next(plan.read_units(run))
+    unit = next(pinned.read_units(run))
     Path(what(run, unit.id)).unlink()
     stale = Path(run.output, "predictions", f"part-{'0' * 32}.parquet")
     stale.write_bytes(b"x")
@@ -218,7 +218,7 @@ def test_plans_of_earlier_runs_are_removed_once_they_have_ended_or_died(run: Run
     for name, age in {"run-0": 8, "run-00": 1}.items():
         early = Run(name, run.options, run.spec)
         start(early)
-        plan.pin(early)
+        pinned.pin(early)
         record = json.loads(Path(early.record).read_text())
         started = datetime.fromisoformat(record["started"]) - timedelta(days=age)
         Path(early.record).write_text(json.dumps({**record, "started": started.isoformat(timespec="milliseconds")}))

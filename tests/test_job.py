@@ -69,7 +69,7 @@ def test_what_is_needed_is_named(missing: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("runner", "local"), [(None, True), ("DirectRunner", True), ("FnApiRunner", True), ("DataflowRunner", False)]
+    ("runner", "local"), [(None, True), ("DirectRunner", True), ("FnApiRunner", True), ("FlinkRunner", False)]
 )
 def test_direct_runner_means_this_process(runner: str | None, local: bool) -> None:
     assert job.parse([*NEEDED, *([f"--runner={runner}"] if runner else [])]).is_local is local

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import pwd
 from collections import Counter
@@ -12,7 +11,7 @@ import pytest
 from conftest import MakeRun, WriteImages
 
 from model_training.datasets import RawImages
-from pipeline import plan
+from pipeline import pinned, plan
 from pipeline.errors import UsageError
 from pipeline.units import WorkUnit
 
@@ -84,33 +83,6 @@ def test_limit_cuts_the_last_unit_short(make_run: MakeRun, write_images: WriteIm
     assert names(units) == names(list(plan.plan_units(make_run(write_images(30), unit_images=8), Counter())))[:13]
 
 
-def test_pinned_plan_is_created_once_and_read_by_whoever_comes_second(
-    make_run: MakeRun, write_images: WriteImages
-) -> None:
-    archive = write_images(30)
-    run = make_run(archive, unit_images=8)
-    totals = plan.pin(run)
-    pinned = Path(run.plan).read_bytes()
-    write_images(5, start=50)
-    assert plan.pin(run) == totals == plan.read_totals(run)
-    assert Path(run.plan).read_bytes() == pinned
-    units = list(plan.read_units(run))
-    assert (totals.units, totals.images, totals.total) == (len(units), 30, 30)
-    assert totals.bytes == sum(unit.bytes for unit in units)
-    assert len(gzip.decompress(pinned).splitlines()) == len(units) + 1
-
-
-def test_total_is_unknown_with_a_compressed_stream(make_run: MakeRun, write_records: WriteImages) -> None:
-    assert plan.pin(make_run(write_records(5, "a.tfrecord.gz", "GZIP"))).total is None
-
-
-def test_groups_grow_with_the_plan() -> None:
-    unit = WorkUnit("", "images", (), (), (), 0)
-    assert [len(g) for g in plan.groups([unit] * 3, plan.group_units(3))] == [1, 1, 1]
-    assert [len(g) for g in plan.groups([unit] * 9, plan.group_units(4_000))] == [4, 4, 1]
-    assert max(len(g) for g in plan.groups([unit] * 100, plan.group_units(1_000_000))) == 8
-
-
 def test_file_without_a_telling_name_is_opened_where_it_is_named(
     make_run: MakeRun, write_records: WriteImages, digits: RawImages, tmp_path: Path
 ) -> None:
@@ -162,5 +134,5 @@ def test_forbidden_folder_is_named_and_nothing_is_planned_without_it(
 
 def test_only_empty_containers_make_an_empty_plan_that_says_so(make_run: MakeRun, tmp_path: Path) -> None:
     (tmp_path / "a.tfrecord").write_bytes(b"")
-    totals = plan.pin(make_run(tmp_path / "a.tfrecord"))
+    totals = pinned.pin(make_run(tmp_path / "a.tfrecord"))
     assert (totals.units, totals.images, totals.skipped) == (0, 0, {"empty containers": 1})

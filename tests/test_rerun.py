@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from conftest import MakeRun, WriteImages, rows_of
 
-from pipeline import cli, job, plan, storage
+from pipeline import cli, job, pinned, storage
 from pipeline.errors import TransientError
 from pipeline.finish import start
 from pipeline.prepare import prepare
@@ -93,8 +93,8 @@ def test_one_new_image_is_scored_by_the_pipeline_on_the_plan_that_is_pinned(
     night.score()
     (night.archive / "5" / "new.png").write_bytes((night.archive / "0" / "00000.png").read_bytes())
     planned = []
-    plan_units = plan.plan_units
-    monkeypatch.setattr(plan, "plan_units", lambda *arguments: planned.append(arguments) or plan_units(*arguments))
+    plan_units = pinned.plan_units
+    monkeypatch.setattr(pinned, "plan_units", lambda *arguments: planned.append(arguments) or plan_units(*arguments))
     record = night.score()
     assert len(planned) == 1
     assert record["images"] == 41

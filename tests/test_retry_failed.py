@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import WriteImages, rows_of
 
-from pipeline import job, plan
+from pipeline import job, pinned
 from pipeline.children import children
 from pipeline.prepare import prepare
 from pipeline.run import Run
@@ -126,15 +126,15 @@ def test_image_that_is_replaced_while_it_is_read_is_a_failed_row_that_the_next_r
 ) -> None:
     archive = write_images(90)
     replaced = sorted(archive.rglob("*.png"))[50]
-    pin = plan.pin
+    pin = pinned.pin
 
-    def pin_then_replace(run: Run) -> plan.PlanTotals:
+    def pin_then_replace(run: Run) -> pinned.PlanTotals:
         totals = pin(run)
         os.utime(replaced, ns=(1, 1))
         return totals
 
     with monkeypatch.context() as patch:
-        patch.setattr(plan, "pin", pin_then_replace)
+        patch.setattr(pinned, "pin", pin_then_replace)
         assert score(archive, tiny_model, tmp_path / "night")["failed"] == 1
     failed = [(row["key"], row["error_code"]) for row in rows_of(tmp_path / "night") if row["status"] == "failed"]
     assert failed == [(str(replaced), "FAILED_PRECONDITION")]

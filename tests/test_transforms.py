@@ -7,14 +7,13 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 from conftest import MakeRun, WriteImages
 
-from pipeline import plan
+from pipeline import pinned
 from pipeline.commit import Aside, Receipt
 from pipeline.finish import start
 from pipeline.metrics import Metrics
 from pipeline.score import Unfinished
 from pipeline.summarize import Summary
-from pipeline.transforms import PACKED, STOPPED, PlanUnits, ScoreUnits, Summarize, build
-from pipeline.units import decode_units
+from pipeline.transforms import GROUPS, STOPPED, PlanUnits, ScoreUnits, Summarize, build
 
 
 def receipt(unit: str) -> Receipt:
@@ -45,13 +44,13 @@ def test_summary_of_nothing_is_empty_and_a_canarys_alarm_gets_through() -> None:
         assert_that(summary | beam.Map(lambda s: (s.units, s.stopped)), equal_to([(0, "canary")]))
 
 
-def test_only_packed_names_cross_the_reshuffle(make_run: MakeRun, write_images: WriteImages) -> None:
+def test_only_places_in_the_plan_cross_the_reshuffle(make_run: MakeRun, write_images: WriteImages) -> None:
     run = make_run(write_images(30), unit_images=8)
     start(run)
+    pinned.pin(run)
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         planned = pipeline | PlanUnits(run)
-        sizes = planned[PACKED] | beam.Map(lambda packed: (type(packed).__name__, len(decode_units(packed))))
-        assert_that(sizes, equal_to([("bytes", 1)] * plan.pin(run).units))
+        assert_that(planned[GROUPS], equal_to(list(pinned.read_index(run).groups(1))))
         assert_that(planned[STOPPED] | beam.Map(str), equal_to([]), label="NotStopped")
 
 
@@ -59,13 +58,13 @@ def test_retried_planner_emits_what_was_pinned(make_run: MakeRun, write_images: 
     archive = write_images(30)
     run = make_run(archive, unit_images=8)
     start(run)
-    plan.pin(run)
-    pinned = [unit.id for unit in plan.read_units(run)]
+    pinned.pin(run)
+    expected = [unit.id for unit in pinned.read_units(run)]
     write_images(9, start=100)
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         planned = pipeline | PlanUnits(run)
-        ids = planned[PACKED] | beam.FlatMap(lambda packed: [unit.id for unit in decode_units(packed)])
-        assert_that(ids, equal_to(pinned))
+        ids = planned[GROUPS] | beam.FlatMap(lambda group: [unit.id for unit in pinned.read_span(run, group)])
+        assert_that(ids, equal_to(expected))
 
 
 def _compared(found: list[Receipt]) -> tuple[int, bool]:
@@ -75,14 +74,14 @@ def _compared(found: list[Receipt]) -> tuple[int, bool]:
 def test_retried_group_gives_the_same_receipts(make_run: MakeRun, write_images: WriteImages) -> None:
     run = make_run(write_images(30), unit_images=8)
     start(run)
-    plan.pin(run)
-    groups = list(plan.groups(plan.read_units(run), 30))
+    pinned.pin(run)
+    units = list(pinned.read_units(run))
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         planned = pipeline | PlanUnits(run)
-        twice = (planned[PACKED], planned[PACKED]) | beam.Flatten()
+        twice = (planned[GROUPS], planned[GROUPS]) | beam.Flatten()
         outcomes = twice | ScoreUnits(run)
         rows = outcomes | beam.GroupByKey() | beam.MapTuple(lambda unit, found: (unit, *_compared(list(found))))
-        expected = [(unit.id, 2, True) for group in groups for unit in group]
+        expected = [(unit.id, 2, True) for unit in units]
         assert_that(rows, equal_to(expected))
 
 
