@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from dataflow_api import Dataflow, dataflow  # noqa: F401 - a fixture
 from pipeline import cli, follow, job, storage
 from pipeline.errors import UsageError
 
+ROOT = Path(__file__).parent.parent
 ELSEWHERE = ("--input=gs://b/photos", "--model=gs://b/model", "--output=gs://b/night", "--runner=DataflowRunner")
 NEEDED = (*ELSEWHERE, "--project=p", "--region=r", "--temp_location=gs://b/tmp")
 IMAGE = "--sdk_container_image=example.com/nightscore"
@@ -115,6 +119,44 @@ def test_what_is_submitted_holds_all_options_and_nothing_of_this_machine(
     assert all(b"example.com/nightscore" in payload for payload in images)
     steps = {transform.unique_name for transform in proto.components.transforms.values()}
     assert {"PlanUnits/Pin", "ScoreUnits/Score", "Finish/Write", "Enforce/Verdict"} <= steps
+
+
+def test_package_that_is_staged_installs_and_runs_in_a_clean_environment(
+    dataflow: Dataflow,  # noqa: F811
+    flags: list[str],
+    gcs_bucket: str,
+    tmp_path: Path,
+) -> None:
+    dataflow.works = False
+    own = [flag for flag in flags if not flag.startswith("--sdk_container_image")]
+    assert cli.main([*own, "--no_wait", f"--setup_file={ROOT / 'setup.py'}"]) == 0
+    (submitted,) = dataflow.jobs.values()
+    assert "nightscore" not in json.dumps(submitted.environment["workerPools"][0]["sdkHarnessContainerImages"])
+    staged = [o.location for o in storage.list_objects(f"{gcs_bucket}/tmp/") if o.location.endswith(".tar.gz")]
+    package = tmp_path / "workflow.tar.gz"
+    package.write_bytes(storage.read(staged[0]))
+    venv.create(tmp_path / "clean", with_pip=True)
+    python = str(tmp_path / "clean" / "bin" / "python")
+    install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", str(package)]
+    libraries = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))}
+    subprocess.run(install, check=True, cwd=tmp_path, env={**os.environ, **libraries})
+    program = (
+        "import nightscore, model_training.cli, pipeline.transforms, pipeline.report, pipeline; "
+        "from pipeline.report import report; print(pipeline.__file__)"
+    )
+    done = subprocess.run(
+        [python, "-c", program],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, **libraries},
+    )
+    package_folder = Path(done.stdout.strip()).parent
+    assert package_folder.is_relative_to(tmp_path / "clean")
+    for kind in ("*.py", "*.j2"):
+        here = {str(path.relative_to(ROOT / "pipeline")) for path in (ROOT / "pipeline").rglob(kind)}
+        assert {str(path.relative_to(package_folder)) for path in package_folder.rglob(kind)} == here
 
 
 def test_gpu_is_for_the_workers_that_score(dataflow: Dataflow, flags: list[str], gcs_bucket: str) -> None:  # noqa: F811
