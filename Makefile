@@ -24,8 +24,8 @@ heavy: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m heavy
 
 flink: $(VENV)/.dev
-	sh tests/flink/fetch.sh $(BIN)/python $(VENV)/flink || echo "Flink's jars cannot be fetched; its tests are skipped"
-	NIGHTSCORE_FLINK="$(abspath $(VENV)/flink)" sh tests/flink/loopback_only.sh $(BIN)/python -m pytest -q -rs -m flink
+	sh tests/engines/fetch.sh $(BIN)/python $(VENV)/engines || echo "jars of Flink and Spark cannot be fetched: no tests of them"
+	NIGHTSCORE_ENGINES="$(abspath $(VENV)/engines)" sh tests/engines/loopback_only.sh $(BIN)/python -m pytest -q -rs -m flink
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m soak

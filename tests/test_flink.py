@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flink_cluster import Cluster, flink  # noqa: F401 - a fixture
+from engine_processes import Flink, flink  # noqa: F401 - a fixture
 from gcs_emulator import Emulator
 
 from model_training.datasets import RawImages, raw_images
@@ -69,56 +69,48 @@ def assert_same(some: list[dict[str, Any]], others: list[dict[str, Any]]) -> Non
     assert np.allclose(*scores, atol=1e-5)
 
 
-@pytest.fixture
-def expected(bucket: str) -> list[dict[str, Any]]:
-    """What a run in this process gives."""
-    assert cli.main(flags(bucket, "here")) == 0
-    return rows(f"{bucket}/here")
-
-
-def test_rows_are_those_of_the_local_runner_and_counters_count(
-    flink: Cluster,  # noqa: F811
+def test_rows_are_those_of_the_local_runner_with_and_without_a_task_manager_that_is_lost(
+    flink: Flink,  # noqa: F811
     bucket: str,
-    expected: list[dict[str, Any]],
 ) -> None:
-    asked = job.parse(flags(bucket, "night", *flink.flags()))
-    run = prepare(asked.options)
-    result = job.start(asked, run)
+    assert cli.main(flags(bucket, "here")) == 0
+    expected = rows(f"{bucket}/here")
+    count_on_calm_night(flink, bucket)
+    assert_same(rows(f"{bucket}/calm"), expected)
+    lose_a_task_manager(flink, bucket)
+    assert_same(rows(f"{bucket}/lost"), expected)
+    for output in ("calm", "lost"):
+        assert verify(f"{bucket}/{output}").findings == []
+
+
+def count_on_calm_night(cluster: Flink, bucket: str) -> None:
+    asked = job.parse(flags(bucket, "calm", *cluster.flags()))
+    result = job.start(asked, prepare(asked.options))
     assert result.wait_until_finish() == "DONE"
-    assert_same(rows(f"{bucket}/night"), expected)
-    assert verify(f"{bucket}/night").findings == []
     counters = {c.key.metric.name: c.committed for c in result.metrics().query()["counters"]}
-    planned = {name: counters[name] for name in ("planned_images", "images_scored", "images_failed_preprocess")}
-    assert planned == {"planned_images": IMAGES, "images_scored": IMAGES - 4, "images_failed_preprocess": 4}
+    found = {name: counters[name] for name in ("planned_images", "images_scored", "images_failed_preprocess")}
+    assert found == {"planned_images": IMAGES, "images_scored": IMAGES - 4, "images_failed_preprocess": 4}
     assert counters["units_committed"] == counters["planned_units"]
     assert counters["predict_milliseconds"] > 0
 
 
-def test_lost_task_manager_costs_nothing_but_time(
-    flink: Cluster,  # noqa: F811
-    bucket: str,
-    expected: list[dict[str, Any]],
-) -> None:
-    asked = job.parse(flags(bucket, "night", *flink.flags()))
+def lose_a_task_manager(cluster: Flink, bucket: str) -> None:
+    """Score while one is killed half-way."""
+    asked = job.parse(flags(bucket, "lost", *cluster.flags()))
     run = prepare(asked.options)
     at_kill: list[int] = []
 
     def kill_half_way() -> None:
         while (done := len(committed(run))) < IMAGES / int(UNIT) / 2:
             time.sleep(0.2)
-        flink.kill_task_manager()
+        cluster.kill_task_manager()
         at_kill.append(done)
 
-    thread = threading.Thread(target=kill_half_way)
+    thread = threading.Thread(target=kill_half_way, daemon=True)
     thread.start()
-    try:
-        record = job.run_job(asked, run)
-    finally:
-        thread.join()
-        flink.start_task_manager()
+    record = job.run_job(asked, run)
+    thread.join(10)
     assert record is not None
     assert record["complete"]
     assert at_kill[0] < record["plan"]["units"]
-    assert flink.exceptions_of(flink.last_job()["jid"]) != []
-    assert_same(rows(f"{bucket}/night"), expected)
-    assert verify(f"{bucket}/night").findings == []
+    assert cluster.exceptions_of(cluster.last_job()["jid"]) != []
