@@ -78,9 +78,7 @@ def parse(argv: Sequence[str]) -> Job:
             precision that this machine's CPU lacks; elsewhere whoever loads the model finds out.
     """
     flags = renamed(argv)
-    parsers: list[argparse.ArgumentParser] = []
-    PipelineOptions([]).get_all_options(add_extra_args_fn=parsers.append)
-    parser = parsers[0]
+    parser = _parser()
     parser.error = refuse  # type: ignore[method-assign]
     values, unknown = parser.parse_known_args(flags)
     if unknown:
@@ -95,6 +93,18 @@ def parse(argv: Sequence[str]) -> Job:
         dataflow.require(options, beam_options)
         dataflow.tune(beam_options)
     return job
+
+
+def flags() -> dict[str, bool]:
+    """Return every flag, Nightscore's own and Beam's -> whether it takes a value."""
+    return {flag: action.nargs != 0 for action in _parser()._actions for flag in action.option_strings}
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of all flags, Nightscore's own and Beam's."""
+    parsers: list[argparse.ArgumentParser] = []
+    PipelineOptions([]).get_all_options(add_extra_args_fn=parsers.append)
+    return parsers[0]
 
 
 def start(job: Job, run: Run) -> PipelineResult:

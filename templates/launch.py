@@ -1,0 +1,7 @@
+"""The program that the Flex Template's launcher runs (FLEX_TEMPLATE_PYTHON_PY_FILE)."""
+
+import sys
+
+from pipeline.launch import main
+
+sys.exit(main())
