@@ -76,6 +76,7 @@ class Emulator:
 
     def reset(self) -> None:
         self.page_size = 1000
+        self.latency = 0.0
         self.requests: list[str] = []
         self.faults: list[Fault] = []
         self.trouble: tuple[float, Random] | None = None
@@ -168,6 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, method: str) -> None:
         request, response = Request(self, method), Response(self)
         _ = request.data  # read the body in any case: the connection is used again
+        time.sleep(self.emulator.latency)
         fault = self.emulator.asked(f"{method} {unquote(self.path)}")
         if fault is not None:
             time.sleep(fault.seconds)
@@ -253,7 +255,9 @@ def _page(request: Request, response: Response, page_size: int) -> None:
     listing = json.loads(response._content)
     after = request.query.get("pageToken", [""])[0]
     size = min(page_size, int(request.query.get("maxResults", [page_size])[0]))
-    items = [item for item in listing["items"] if item["name"] > after]
+    start, stop = (request.query.get(name, [""])[0] for name in ("startOffset", "endOffset"))
+    inside = [item for item in listing["items"] if start <= item["name"] and (not stop or item["name"] < stop)]
+    items = [item for item in inside if item["name"] > after]
     listing["items"] = items[:size]
     if len(items) > size:
         listing["nextPageToken"] = items[size - 1]["name"]

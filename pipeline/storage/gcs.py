@@ -13,6 +13,7 @@ import http.client
 import mimetypes
 import os
 from collections.abc import Iterator, MutableSequence
+from functools import partial
 from typing import Any
 
 import google_crc32c
@@ -26,6 +27,7 @@ from google.cloud import storage  # type: ignore[import-untyped]
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from pipeline.errors import ChangedError, TransientError, UsageError
+from pipeline.storage import gcs_listing
 from pipeline.storage.base import Glob, StoredObject, fixed_prefix
 from pipeline.storage.gcs_client import client
 from pipeline.text import redacted
@@ -62,7 +64,7 @@ class GcsStore:
         self._retry_seconds = retry_seconds
 
     def list(self, pattern: str) -> Iterator[StoredObject]:
-        """Yield an object, the objects under a folder, or a glob's matches; sorted, a page in memory.
+        """Yield an object, the objects under a folder, or a glob's matches; sorted, few pages in memory.
 
         Empty objects whose names end in "/", which some tools leave as folders, are objects like others.
         """
@@ -132,8 +134,26 @@ class GcsStore:
 
     def _listed(self, bucket: str, prefix: str, limit: int | None = None) -> Iterator[StoredObject]:
         blobs = client().list_blobs(bucket, prefix=prefix, max_results=limit, fields=FIELDS, **self._way())
-        for blob in blobs:
-            yield StoredObject(f"gs://{bucket}/{blob.name}", blob.size, blob.generation, _crc32c_of(blob))
+        seen: list[str] = []
+        for number, page in enumerate(blobs.pages, 1):
+            for blob in page:
+                yield _stored(blob)
+                seen.append(blob.name)
+            if number == gcs_listing.PAGES and blobs.next_page_token:
+                yield from gcs_listing.in_order(partial(self._range, bucket, prefix), prefix, seen)
+                return
+
+    def _range(self, bucket: str, prefix: str, part: gcs_listing.Range) -> tuple[gcs_listing.Named, bool]:
+        """Return the first objects of a range of names, and whether they are all."""
+        where = {"start_offset": part.start, "end_offset": part.stop or None}
+        found: list[tuple[str, StoredObject]] = []
+        with _explained(f"gs://{bucket}/{prefix}"):
+            blobs = client().list_blobs(bucket, prefix=prefix, fields=FIELDS, **where, **self._way())
+            for number, page in enumerate(blobs.pages, 1):
+                found += [(blob.name, _stored(blob)) for blob in page]
+                if number == gcs_listing.PAGES and blobs.next_page_token:
+                    return found, False
+        return found, True
 
     def _named(self, bucket: str, name: str) -> Iterator[StoredObject]:
         """Yield the object of a name, then what lies under it as under a folder; everything for no name."""
@@ -180,6 +200,10 @@ def _blob(location: str, generation: int | None = None) -> storage.Blob:
     if not name:
         raise UsageError(f"{location!r} is a bucket, not an object in it")
     return client().bucket(bucket).blob(name, generation=generation)
+
+
+def _stored(blob: storage.Blob) -> StoredObject:
+    return StoredObject(f"gs://{blob.bucket.name}/{blob.name}", blob.size, blob.generation, _crc32c_of(blob))
 
 
 def _crc32c_of(blob: storage.Blob) -> int | None:
