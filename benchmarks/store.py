@@ -153,10 +153,11 @@ class Store:
             return self._upload(request, bucket)
         names, prefix = self._names.get(bucket, []), request.query.get("prefix", "")
         size = min(int(request.query.get("maxResults", PAGE)), PAGE)
-        start = max(bisect_left(names, prefix), bisect_right(names, request.query.get("pageToken", "")))
+        first, stop = (request.query.get(name, "") for name in ("startOffset", "endOffset"))
+        start = max(bisect_left(names, max(prefix, first)), bisect_right(names, request.query.get("pageToken", "")))
         found: list[str] = []
         for name in itertools.islice(names, start, start + size + 1):
-            if not name.startswith(prefix):  # no later name does
+            if not name.startswith(prefix) or (stop and name >= stop):  # no later name does
                 break
             found.append(name)
         listing: dict[str, Any] = {"kind": "storage#objects"}

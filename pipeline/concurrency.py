@@ -52,12 +52,14 @@ class Pools:
     Attributes:
         read: waits for storage; many threads, nearly idle.
         decode: one thread per core, each waiting for a process that reads and decodes.
+        fetch: the same where reading is waiting for a network: two per core, so that one decodes meanwhile.
         predict: one thread per core, each running a single-threaded TensorFlow call.
         commit: writes the last units' parts and receipts.
     """
 
     read: Executor
     decode: Executor
+    fetch: Executor
     predict: Executor
     commit: Executor
 
@@ -73,6 +75,7 @@ def pools() -> Pools:
     return Pools(
         read=ThreadPoolExecutor(32, "read"),
         decode=ThreadPoolExecutor(cores(), "decode"),
+        fetch=ThreadPoolExecutor(2 * cores(), "fetch"),
         predict=ThreadPoolExecutor(cores(), "predict"),
         commit=ThreadPoolExecutor(1, "commit"),
     )

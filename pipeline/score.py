@@ -31,7 +31,7 @@ from pipeline.units import WorkUnit
 
 PATCHES_AHEAD = 1
 PIECES_AHEAD = 2
-"""For each processor: one being decoded, and one waiting to be predicted."""
+"""For each processor: one being decoded, and one waiting to be predicted; twice as many where reading is waiting."""
 
 PREDICTIONS_AHEAD = 4
 COMMITS_AHEAD = 1
@@ -146,7 +146,9 @@ def _recall(unit: WorkUnit, run: Run) -> Receipt | Unfinished | _Task:
 def _score_new(tasks: Sequence[_Task], run: Run) -> Iterator[Receipt | Unfinished]:
     pool = pools()
     ready = ahead(lambda task: _with_part(task, run), tasks, PATCHES_AHEAD, pool.read)
-    pixels = ahead(lambda step: _preprocess(step, run), _pieces(ready, run), PIECES_AHEAD * cores(), pool.decode)
+    is_far = any(storage.store_of(location).parallel_reads > 1 for location in run.inputs)
+    decoders, waiting = (pool.fetch, 2 * PIECES_AHEAD) if is_far else (pool.decode, PIECES_AHEAD)
+    pixels = ahead(lambda step: _preprocess(step, run), _pieces(ready, run), waiting * cores(), decoders)
     predictions = ahead(lambda step: _predict(step, run), pixels, PREDICTIONS_AHEAD, pool.predict)
     ended = _collect(predictions, run)
     with closing(ahead(lambda unit: _commit(unit, run), ended, COMMITS_AHEAD, pool.commit)) as outcomes:

@@ -151,6 +151,8 @@ class GcsStore:
             blobs = client().list_blobs(bucket, prefix=prefix, fields=FIELDS, **where, **self._way())
             for number, page in enumerate(blobs.pages, 1):
                 found += [(blob.name, _stored(blob)) for blob in page]
+                if found and found[0][0] < part.start:
+                    raise UsageError(f"the store at gs://{bucket} lists names that were not asked for (startOffset)")
                 if number == gcs_listing.PAGES and blobs.next_page_token:
                     return found, False
         return found, True
