@@ -9,12 +9,13 @@ import argparse
 import contextlib
 import json
 import re
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, SetupOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
@@ -28,6 +29,9 @@ from pipeline.transforms import build
 
 LOCAL_GROUP_UNITS = 32
 """One process scores all there is: at the end of each group it waits for the last unit's images with nothing ahead."""
+
+ANSWER_SECONDS = 10.0
+"""For which a job server may take to accept a connection."""
 
 DETACHED = "the job goes on where it runs"
 
@@ -113,8 +117,10 @@ def start(job: Job, run: Run) -> PipelineResult:
     Raises:
         KeyboardInterrupt: a person interrupted a local run; what was under way has ended.
         NightscoreError: a step raised one.
+        UsageError: an engine elsewhere does not take it.
         RuntimeError: a step raised something else: a bug.
     """
+    _require_job_server(job)
     storage.patience().deadline = run.options.retry_deadline
     runner = FnApiRunner() if job.is_local else job.beam.view_as(StandardOptions).runner
     group_units = LOCAL_GROUP_UNITS if job.is_local else None
@@ -124,8 +130,28 @@ def start(job: Job, run: Run) -> PipelineResult:
             pipeline = beam.Pipeline(runner=runner, options=job.beam)
             build(pipeline, run, group_units, enforce)
             return pipeline.run()
-    except (RuntimeError, NightscoreError) as error:
-        raise _original(error) from error
+    except (RuntimeError, ValueError, NightscoreError) as error:
+        original = _original(error)
+        if original is error and not job.is_local:
+            raise UsageError(f"the job does not start on its engine: {' '.join(str(error).split())}") from error
+        raise original from error
+
+
+def _require_job_server(job: Job) -> None:
+    """Check that a job server that is named can be reached, for which Beam would wait for many minutes.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    endpoint = job.beam.view_as(PortableOptions).job_endpoint
+    host, _, port = (endpoint or "").rpartition(":")
+    if job.is_local or not port.isdecimal():
+        return  # there is none, or Beam starts it ("embed")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
+    except OSError as error:
+        text = f"--job_endpoint {endpoint!r} does not answer ({error}): start Beam's job server there, or correct it"
+        raise UsageError(text) from error
 
 
 def run_job(job: Job, run: Run, announce: Callable[[str], None] = lambda _: None) -> dict[str, Any] | None:

@@ -179,3 +179,20 @@ def test_golden_mismatch_in_a_worker_reaches_the_caller_as_itself(
     with pytest.raises(GoldenMismatchError, match="golden images off by") as caught:
         job.run_job(asked, prepare(asked.options))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--runner=PortableRunner", "--job_endpoint=localhost:1"], "--job_endpoint 'localhost:1' does not answer"),
+        (["--runner=FlinkRunner", "--flink_job_server_jar=/no/such.jar"], "the job does not start on its engine: "),
+    ],
+)
+def test_engine_that_does_not_take_the_job_is_one_line(
+    archive: Path, tiny_model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], said: str
+) -> None:
+    places = ["--input", str(archive), "--model", tiny_model, "--output", str(tmp_path / "night")]
+    assert cli.main([*places, *flags]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"nightscore score: {said}")
+    assert error.count("\n") == 1
