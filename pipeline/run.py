@@ -5,7 +5,6 @@ The one object that travels with the pipeline. Must not do anything with what it
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -15,9 +14,6 @@ from pipeline.errors import UsageError
 from pipeline.labels import LabelRule
 from pipeline.model_dir import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions, from_arguments
-
-OWNED = re.compile(r"(?:part-)?([0-9a-f]{32})\.(?:parquet|jsonl|json)|\..*\.tmp")
-"""Names in predictions/ and receipts/ that Nightscore wrote; it never removes any other file."""
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ Exit codes: 0 all is as it should be; 3 something is not; 1 a bug; 2 bad usage, 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from pipeline import storage
 from pipeline.errors import TransientError, UsageError
+from pipeline.quiet import complain
 
 if TYPE_CHECKING:
     from pipeline.verify import Verification
@@ -47,13 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         storage.patience().start(WAIT_SECONDS)
         found = verify(output)
     except (UsageError, PermissionError) as error:
-        print(f"nightscore verify: {error}", file=sys.stderr)
+        complain(f"nightscore verify: {error}")
         return 2
     except TransientError as error:
-        print(f"nightscore verify: storage fails: {error}; run it again", file=sys.stderr)
+        complain(f"nightscore verify: storage fails: {error}; run it again")
         return 3
     except KeyboardInterrupt:
-        print("nightscore verify: interrupted; nothing was changed", file=sys.stderr)
+        complain("nightscore verify: interrupted; nothing was changed")
         return 130
     for line in _lines(found):
         print(line)
