@@ -187,6 +187,7 @@ def test_bucket_that_answers_nobody_ends_the_run_and_what_is_committed_stays(
     upload(write_images(60), f"{gcs_bucket}/archive")
     run = make_run(f"{gcs_bucket}/archive", unit_images=10, retry_deadline=0.2)
     units = units_of(run)
+    emulator.fail(units[-1].locations[-1].removeprefix(gcs_bucket), times=FOR_EVER)  # so that not all is read ahead
     outcomes = score(units, run)
     first = next(outcomes)
     assert isinstance(first, Receipt)
