@@ -1,0 +1,71 @@
+"""What commands have in common that look at an OUTPUT and change nothing there: their argument, their errors.
+
+Must not know what they look for.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from pipeline import storage
+from pipeline.errors import TransientError, UsageError
+from pipeline.flags import JSON
+from pipeline.quiet import fail, tame_streams
+
+WAIT_SECONDS = 30.0
+"""How long storage that fails is asked again: somebody is looking on."""
+
+Tell = Callable[[str, bool], int]
+"""Takes a location and whether to print JSON, prints what there is to be said, returns the exit code."""
+
+
+@dataclass(frozen=True)
+class LookCommand:
+    """A sub-command of one OUTPUT.
+
+    Attributes:
+        name: of the sub-command.
+        description: what it does, behind an example.
+        epilog: its exit codes.
+    """
+
+    name: str
+    description: str
+    epilog: str
+
+    def main(self, argv: Sequence[str] | None, tell: Tell) -> int:
+        """Run the command and return its exit code: 2 for bad usage or no OUTPUT, 3 where storage fails."""
+        is_json = False
+        tame_streams("%(levelname)s %(name)s: %(message)s")
+        try:
+            arguments = self._parser().parse_args(argv)
+            is_json = arguments.json
+            storage.patience().start(WAIT_SECONDS)
+            return tell(arguments.output, is_json)
+        except (UsageError, PermissionError) as error:
+            return fail(self.name, str(error), 2, is_json)
+        except TransientError as error:
+            return fail(self.name, f"storage fails: {error}; run it again", 3, is_json)
+        except KeyboardInterrupt:
+            return fail(self.name, "interrupted; nothing was changed", 130, is_json)
+
+    def _parser(self) -> argparse.ArgumentParser:
+        parser = argparse.ArgumentParser(
+            prog=f"nightscore {self.name}",
+            usage=argparse.SUPPRESS,
+            description=self.description,
+            epilog=self.epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+        def refuse(message: str) -> NoReturn:
+            raise UsageError(f"{message}; see 'nightscore {self.name} --help'")
+
+        parser.error = refuse  # type: ignore[method-assign]
+        parser.add_argument("output", metavar="OUTPUT", help="folder with the results of 'nightscore score', or gs://")
+        parser.add_argument(JSON, action="store_true", help="one line of JSON on stdout instead of text")
+        return parser
