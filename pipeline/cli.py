@@ -131,6 +131,9 @@ def calm() -> Iterator[None]:
     inference.import_context = stderr_silenced
     tame_streams("%(levelname)s %(name)s: %(message)s")
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what a step raises reaches us
+    logging.getLogger("pipeline.logs").setLevel(
+        logging.ERROR
+    )  # for workers elsewhere: progress and summary say it here
     sys.setswitchinterval(SWITCH_SECONDS)
     yield
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import threading
-import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 WINDOW_SECONDS = 30.0
@@ -93,19 +92,18 @@ class Meter:
     What comes before the first of them, and that itself, is start-up and tells nothing of what is to come.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin at a count of nothing, with a clock in seconds."""
-        self._clock = clock
+    def __init__(self, window: float = WINDOW_SECONDS) -> None:
+        """Begin at a count of nothing; the rate is that of so many seconds."""
+        self._window = window
         self._steps: deque[tuple[float, int]] = deque()
 
-    def rate(self, count: Count) -> float:
-        """Return the rate of this moment; 0 while there is none."""
-        now = self._clock()
+    def rate(self, count: Count, now: float) -> float:
+        """Take a count and its time, in seconds; return the rate, 0 while there is none."""
         if self._steps and count.scored < self._steps[-1][1]:
             self._steps.clear()  # another run
         if count.scored and (not self._steps or count.scored > self._steps[-1][1]):
             self._steps.append((now, count.scored))
-        while len(self._steps) > WINDOW_STEPS and self._steps[1][0] <= now - WINDOW_SECONDS:
+        while len(self._steps) > WINDOW_STEPS and self._steps[1][0] <= now - self._window:
             self._steps.popleft()
         if not self._steps or now - self._steps[0][0] < LEAST_SECONDS:
             return 0.0

@@ -83,7 +83,7 @@ def _bar(console: Console, stop: threading.Event) -> None:
                 total=count.total,
                 completed=count.done,
                 images=_of_total(count) if count.done else "",
-                speed=_speed(count, meter.rate(count)),
+                speed=_speed(count, meter.rate(count, time.monotonic())),
             )
 
 
@@ -92,8 +92,9 @@ def _lines(console: Console, stop: threading.Event) -> None:
     due = time.monotonic() + PLAIN_SECONDS
     while not stop.wait(min(LOOK_SECONDS, PLAIN_SECONDS)):
         count = tally().count()
-        rate = meter.rate(count)
-        if time.monotonic() >= due:
+        now = time.monotonic()
+        rate = meter.rate(count, now)
+        if now >= due:
             due += PLAIN_SECONDS
             images = f"{_of_total(count)} images" if count.done or count.total is not None else ""
             said = ", ".join(text for text in (images, _speed(count, rate), _failed(count)) if text)

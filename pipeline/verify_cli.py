@@ -22,11 +22,12 @@ SHOWN = 20
 DESCRIPTION = """\
 example: nightscore verify night
 
-Check, on any machine, without the images and the model, that every image that was planned has its row, every part is as
-its receipt says, and table and summary are what the receipts give. Prints one line for each thing that is not so.
+Check, on any machine, without the images and the model, that every image that
+was planned has its row, every part is as its receipt says, and table and summary
+are what the receipts give. Prints one line for each thing that is not so.
 """
 
-EPILOG = "Exit codes: 0 all is as it should be, 3 something is not, 2 bad usage or not the output of a run."
+EPILOG = "Exit codes: 0 all is as it should be, 3 something is not, 2 bad usage or no OUTPUT."
 
 
 COMMAND = LookCommand("verify", DESCRIPTION, EPILOG)
