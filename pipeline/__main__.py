@@ -1,4 +1,4 @@
-"""`python -m pipeline`: the same as `nightscore score`, with or without the word, and as those that look at an OUTPUT."""
+"""`python -m pipeline`: as `nightscore score`, with or without the word, and as those that look at an OUTPUT."""
 
 import sys
 

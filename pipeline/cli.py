@@ -131,9 +131,7 @@ def calm() -> Iterator[None]:
     inference.import_context = stderr_silenced
     tame_streams("%(levelname)s %(name)s: %(message)s")
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what a step raises reaches us
-    logging.getLogger("pipeline.logs").setLevel(
-        logging.ERROR
-    )  # for workers elsewhere: progress and summary say it here
+    logging.getLogger("pipeline.logs").setLevel(logging.ERROR)  # for workers elsewhere: here progress says it
     sys.setswitchinterval(SWITCH_SECONDS)
     yield
 

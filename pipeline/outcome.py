@@ -7,19 +7,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pipeline.forecast import duration
 from pipeline.text import brief
 
 Fact = tuple[str, str]
 """A name and a text of one line."""
 
 EXAMPLES = 2
-INPUTS = 4
+INPUTS = 3
 CLASSES = 3
-REASONS = 4
+REASONS = 3
 """So many failed images, inputs, classes and reasons are shown at most: all of it fits a screen."""
 
 SHOWN_NAME = 24
-SHOWN_KEY = 66
+SHOWN_KEY = 110
 SHOWN_LINE = 146
 """Characters of a class's name, of a key, and of a text that may take two lines of a screen."""
 
@@ -36,19 +37,23 @@ def facts(record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: 
         figures: of its result; None where units are unfinished and there is no new one.
         output: where it lies, as a person named it.
     """
-    yield from _work(record)
-    for reason, n in list(record["plan"]["skipped"].items())[:REASONS]:
-        yield "skipped", f"{n:,} {reason}"
+    yield from _work(record, (figures or record)["images"])
+    skipped = sorted(record["plan"]["skipped"].items(), key=lambda item: -item[1])[:REASONS]
+    if skipped:
+        yield "skipped", ", ".join(f"{n:,} {reason}" for reason, n in skipped)
     if figures is None:
         yield "failed", f"{record['failed']:,}"
         yield "unfinished", f"{record['unfinished_units']:,} of {record['plan']['units']:,} units"
         yield "next", f"the same command finishes them; nightscore status {shlex.quote(output)} tells more"
         return
+    if figures["precision"] != "float32":
+        again = f", {record['rescored']:,} of {record['scored']:,} images scored again in float32"
+        yield "precision", figures["precision"] + (again if record["scored"] else "")
     yield from _failed(figures)
     if figures["unlabelled"]:
         top = sorted(figures["unlabelled_predicted"].items(), key=lambda item: -item[1])[:CLASSES]
         shown = ", ".join(f"{n:,} as {brief(name, SHOWN_NAME)!r}" for name, n in top)
-        yield "unlabelled", f"{figures['unlabelled']:,}, most of them predicted {shown}"
+        yield "unlabelled", f"{figures['unlabelled']:,}, predicted mostly {shown}"
     if figures["unknown_labels"]:
         yield "unknown", f"{figures['unknown_labels']:,} labels are not classes of the model"
     if figures["labelled"]:
@@ -90,21 +95,31 @@ def reasons(failures: Mapping[tuple[str, str], int]) -> str:
     return ", ".join([*shown, f"{more:,} for other reasons"] if more else shown)
 
 
-def _work(record: Mapping[str, Any]) -> Iterator[Fact]:
+def example(failure: Mapping[str, Any], indent: str = "") -> str:
+    """Return a failed image and why, on two lines of a screen at most."""
+    key = indent + brief(failure["key"], SHOWN_KEY)
+    return f"{key}: {brief(failure['message'], SHOWN_LINE - len(key) - 2)}"
+
+
+def _work(record: Mapping[str, Any], images: int) -> Iterator[Fact]:
     kept = f", {record['kept']:,} kept from earlier runs" if record["kept"] else ""
     rate = f", {record['images_per_second']:,.0f} images/s with start-up" if record["scored"] else ""
-    yield "images", f"{record['images']:,} in {record['seconds']:.1f} s{rate}{kept}"
+    yield "images", f"{images:,} in {_time(record['seconds'])}{rate}{kept}"
     if record["time"]:
         spent = {step: share for step, share in record["time"]["shares"].items() if step != "waiting"}
         yield "time", ", ".join(f"{step} {share:.0%}" for step, share in spent.items())
         yield "decides", record["time"]["advice"]
 
 
+def _time(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
+
+
 def _failed(figures: Mapping[str, Any]) -> Iterator[Fact]:
     counted = {(failure["stage"], failure["code"]): failure["images"] for failure in figures["failures"]}
     yield "failed", f"{figures['failed']:,}" + (f" ({reasons(counted)})" if counted else "")
     for failure in _of_different_reasons(figures["failure_examples"]):
-        yield "example", brief(f"{brief(failure['key'], SHOWN_KEY)}: {failure['message']}", SHOWN_LINE)
+        yield "example", example(failure)
     if counted:
         yield "again", "the same command with --retry_failed scores those that failed again"
 
@@ -123,7 +138,7 @@ def _of_different_reasons(examples: Sequence[Mapping[str, Any]]) -> list[Mapping
 def _quality(figures: Mapping[str, Any]) -> Iterator[Fact]:
     low, high = figures["accuracy_interval_95"]
     interval = f"{figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})"
-    yield "accuracy", f"{interval} of {figures['labelled']:,} labelled images"
+    yield "accuracy", f"{interval} of {figures['labelled']:,} labelled"
     worst = _worst(figures["per_class"])
     if worst:
         yield "worst", ", ".join(f"recall {c['recall']:.4f} of {brief(c['class'], SHOWN_NAME)!r}" for c in worst)

@@ -16,10 +16,10 @@ from rich.table import Table
 from pipeline import storage
 from pipeline.forecast import duration
 from pipeline.look_cli import LookCommand
-from pipeline.outcome import REASONS, SHOWN_KEY, SHOWN_LINE, Fact
+from pipeline.outcome import REASONS, Fact, example
 from pipeline.quiet import answer
 from pipeline.terminal import Screen, show_facts
-from pipeline.text import brief, plain
+from pipeline.text import plain
 
 if TYPE_CHECKING:
     from pipeline.status import Status
@@ -70,12 +70,11 @@ def _facts(found: Status) -> Iterator[Fact]:
     if found.labelled:
         low, high = found.accuracy_interval_95 or (0, 1)
         interval = f"{found.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})"
-        yield "accuracy", f"{interval} of {found.labelled:,} labelled images"
+        yield "accuracy", f"{interval} of {found.labelled:,} labelled"
     yield "failed", f"{found.failed:,}"
     for failure in found.failures[:REASONS]:
         yield "", f"{failure['images']:,} {failure['code']} in {failure['stage']}, such as"
-        for example in failure["examples"]:
-            yield "", brief(f"  {brief(example['key'], SHOWN_KEY)}: {example['message']}", SHOWN_LINE)
+        yield from (("", example(image, "  ")) for image in failure["examples"])
 
 
 def _state(found: Status) -> str:

@@ -92,7 +92,7 @@ def test_job_is_submitted_watched_and_ends_with_its_verdict(
     assert first == (
         f"job {name} is submitted: https://console.cloud.google.com/dataflow/jobs/us-central1/{name}?project=night"
     )
-    assert "scored       40" in shown.out
+    assert "images       40 in " in shown.out
     assert shown.err == ""
     assert (record(gcs_bucket)["images"], record(gcs_bucket)["complete"]) == (40, True)
 
