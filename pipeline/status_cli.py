@@ -32,7 +32,7 @@ from any machine that can read it: how much is done, how fast, what has failed
 and why, and how the nights before were. Changes nothing.
 """
 
-EPILOG = "Exit codes: 0 it could be told, whatever it is; 2 bad usage or no OUTPUT; 3 storage\nfails."
+EPILOG = "Exit codes: 0 it could be told, whatever it is; 2 bad usage or no OUTPUT;\n3 storage fails."
 
 COMMAND = LookCommand("status", DESCRIPTION, EPILOG)
 

@@ -23,11 +23,12 @@ DESCRIPTION = """\
 example: nightscore verify night
 
 Check, on any machine, without the images and the model, that every image that
-was planned has its row, every part is as its receipt says, and table and summary
-are what the receipts give. Prints one line for each thing that is not so.
+was planned has its row, every part is as its receipt says, and table and
+summary are what the receipts give. Prints one line for each thing that is not
+so.
 """
 
-EPILOG = "Exit codes: 0 all is as it should be, 3 something is not, 2 bad usage or no OUTPUT."
+EPILOG = "Exit codes: 0 all is as it should be, 3 something is not, 2 bad usage or no\nOUTPUT."
 
 
 COMMAND = LookCommand("verify", DESCRIPTION, EPILOG)
