@@ -35,8 +35,9 @@ def fail(command: str, text: str, code: int, is_json: bool = False) -> int:
 
 
 def answer(content: Mapping[str, Any]) -> None:
-    """Print one line of JSON to stdout: ASCII, whatever names are in it."""
-    print(json.dumps(content))
+    """Print one line of JSON to stdout, if anybody reads it: ASCII, whatever names are in it."""
+    with contextlib.suppress(BrokenPipeError):
+        print(json.dumps(content))
 
 
 class LogFormatter(logging.Formatter):

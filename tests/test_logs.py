@@ -17,6 +17,12 @@ from pipeline.metrics import Metrics
 from pipeline.prepare import prepare
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(caplog: pytest.LogCaptureFixture) -> None:
+    """As on a worker: the command line turns these lines off."""
+    caplog.set_level(logging.INFO, "pipeline.logs")
+
+
 def receipt(failed: int = 2, kept: int = 0, key: str = "a.png", message: str = "gone") -> Receipt:
     metrics = Metrics(images=9, scored=9 - failed, failures={("read", "NOT_FOUND"): failed} if failed else {})
     failures = [{"key": key, "stage": "read", "code": "NOT_FOUND", "message": message}] if failed else []
@@ -76,7 +82,6 @@ def test_nothing_is_logged_per_image_and_a_line_per_unit_at_most(
     write_images: WriteImages, make_run: MakeRun, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    logging.getLogger("pipeline.logs").setLevel(logging.NOTSET)
     archive = write_images(30)
     for i in range(10):
         (archive / "3" / f"broken-{i}.png").write_bytes(b"no image")
