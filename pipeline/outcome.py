@@ -95,6 +95,16 @@ def reasons(failures: Mapping[tuple[str, str], int]) -> str:
     return ", ".join([*shown, f"{more:,} for other reasons"] if more else shown)
 
 
+def speed(images_per_second: float) -> str:
+    """Return a rate for a person.
+
+    >>> speed(20_991.4), speed(0.25)
+    ('20,991 images/s', '0.2 images/s')
+    """
+    digits = 0 if images_per_second >= 10 else 1
+    return f"{images_per_second:,.{digits}f} images/s"
+
+
 def example(failure: Mapping[str, Any], indent: str = "") -> str:
     """Return a failed image and why, on two lines of a screen at most."""
     key = indent + brief(failure["key"], SHOWN_KEY)
@@ -103,7 +113,7 @@ def example(failure: Mapping[str, Any], indent: str = "") -> str:
 
 def _work(record: Mapping[str, Any], images: int) -> Iterator[Fact]:
     kept = f", {record['kept']:,} kept from earlier runs" if record["kept"] else ""
-    rate = f", {record['images_per_second']:,.0f} images/s with start-up" if record["scored"] else ""
+    rate = f", {speed(record['images_per_second'] or 0)} with start-up" if record["scored"] else ""
     yield "images", f"{images:,} in {_time(record['seconds'])}{rate}{kept}"
     if record["time"]:
         spent = {step: share for step, share in record["time"]["shares"].items() if step != "waiting"}

@@ -16,7 +16,7 @@ from rich.table import Table
 from pipeline import storage
 from pipeline.forecast import duration
 from pipeline.look_cli import LookCommand
-from pipeline.outcome import REASONS, Fact, example
+from pipeline.outcome import REASONS, Fact, example, speed
 from pipeline.quiet import answer
 from pipeline.terminal import Screen, show_facts
 from pipeline.text import plain
@@ -66,7 +66,7 @@ def _facts(found: Status) -> Iterator[Fact]:
     yield "images", _images(found)
     if found.images_per_second:
         lately = f" lately, {duration(found.seconds_left)} left" if found.seconds_left else ""
-        yield "speed", f"{found.images_per_second:,.0f} images/s{lately}"
+        yield "speed", speed(found.images_per_second) + lately
     if found.labelled:
         low, high = found.accuracy_interval_95 or (0, 1)
         interval = f"{found.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})"

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from pipeline.forecast import duration
-from pipeline.outcome import Fact, facts, reasons
+from pipeline.outcome import Fact, facts, reasons, speed
 from pipeline.progress import Count, Meter, tally
 from pipeline.text import plain
 
@@ -116,7 +116,7 @@ def _speed(count: Count, rate: float) -> str:
     if not rate or (count.total is not None and count.done >= count.total):
         return ""
     left = f", {duration((count.total - count.done) / rate)} left" if count.total is not None else ""
-    return f"{rate:,.0f} images/s{left}"
+    return speed(rate) + left
 
 
 def _failed(count: Count) -> str:
