@@ -15,6 +15,7 @@ COMMANDS = {
     "score": ("pipeline.cli", "score an archive of images with a model"),
     "status": ("pipeline.status_cli", "say how a night stands, while it is under way or long after"),
     "verify": ("pipeline.verify_cli", "check an OUTPUT: every image accounted for, every part as written"),
+    "report": ("pipeline.report_cli", "write an OUTPUT's summary and report anew, from its receipts"),
     "demo": ("model_training.demo", "train, build an archive with broken images, score it twice"),
 }
 

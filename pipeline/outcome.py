@@ -24,6 +24,9 @@ SHOWN_KEY = 110
 SHOWN_LINE = 146
 """Characters of a class's name, of a key, and of a text that may take two lines of a screen."""
 
+LARGE_DRIFT = 0.25
+"""A population stability index that is usually read as a large change."""
+
 RECORDED = (
     "complete", "images", "scored", "kept", "failed", "unfinished_units", "seconds", "images_per_second"
 )  # fmt: skip
@@ -58,6 +61,9 @@ def facts(record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: 
         yield "unknown", f"{figures['unknown_labels']:,} labels are not classes of the model"
     if figures["labelled"]:
         yield from _quality(figures)
+    drift = "; ".join(_drift(record.get("drift") or ()))
+    if drift:
+        yield "drift", drift
     yield from _inputs(figures["inputs"])
     yield "predictions", f"{output}/predictions"
     yield "report", f"{output}/report.html"
@@ -180,6 +186,16 @@ def _confused(figures: Mapping[str, Any]) -> list[str]:
     ]
     most = sorted(cells, key=lambda cell: (-cell[0], *cell[1:]))[:CLASSES]
     return [f"{n:,} of {names[label]!r} as {names[guess]!r}" for n, label, guess in most]
+
+
+def _drift(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield in what this night is not at all like others, by the population stability index."""
+    whose = {"training": "in training", "previous": "the night before"}
+    for reference in found:
+        for what, name in (("classes", "classes"), ("confidence", "scores")):
+            index = reference[what]["psi"]
+            if index is not None and index > LARGE_DRIFT:
+                yield f"{name} unlike those {whose[reference['against']]} (PSI {index:.2f})"
 
 
 def _inputs(inputs: Sequence[Mapping[str, Any]]) -> Iterator[Fact]:

@@ -11,15 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from pipeline import storage
 from pipeline.forecast import duration
 from pipeline.look_cli import LookCommand
 from pipeline.outcome import REASONS, Fact, example, speed
 from pipeline.quiet import answer
-from pipeline.terminal import Screen, show_facts
-from pipeline.text import plain
+from pipeline.terminal import Screen, show_facts, show_table
 
 if TYPE_CHECKING:
     from pipeline.status import Status
@@ -33,6 +30,8 @@ and why, and how the nights before were. Changes nothing.
 """
 
 EPILOG = "Exit codes: 0 it could be told, whatever it is; 2 bad usage or no OUTPUT;\n3 storage fails."
+
+NIGHTS = ("nights before", "images", "failed", "accuracy", "images/s", "exit code")
 
 COMMAND = LookCommand("status", DESCRIPTION, EPILOG)
 
@@ -53,7 +52,7 @@ def _status(location: str, is_json: bool) -> int:
     screen = Screen()
     show_facts(screen, _facts(found))
     if found.nights:
-        screen.print(_nights(found))
+        show_table(screen, NIGHTS, _nights(found))
     show_facts(screen, _next(found, output))
     return 0
 
@@ -98,24 +97,16 @@ def _images(found: Status) -> str:
     return f"{found.done:,}{of}{kept}{units}"
 
 
-def _nights(found: Status) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("nights before")
-    for name in ("images", "failed", "accuracy", "images/s", "exit code"):
-        table.add_column(name, justify="right")
+def _nights(found: Status) -> Iterator[tuple[str, ...]]:
     for night in found.nights:
-        cells = (
-            "-" if value is None else layout.format(value)
-            for value, layout in (
-                (night.images, "{:,}"),
-                (night.failed, "{:,}"),
-                (night.accuracy, "{:.4f}"),
-                (night.images_per_second, "{:,.0f}"),
-                (night.exit_code, "{}"),
-            )
+        numbers = (
+            (night.images, "{:,}"),
+            (night.failed, "{:,}"),
+            (night.accuracy, "{:.4f}"),
+            (night.images_per_second, "{:,.1f}"),
+            (night.exit_code, "{}"),
         )
-        table.add_row(_date(night.started), *cells)
-    return table
+        yield _date(night.started), *("-" if number is None else layout.format(number) for number, layout in numbers)
 
 
 def _date(started: str) -> str:
@@ -124,7 +115,7 @@ def _date(started: str) -> str:
     >>> _date("2026-11-23T06:43:45.791+00:00")
     '2026-11-23 06:43:45'
     """
-    return plain(started[:19].replace("T", " "))
+    return started[:19].replace("T", " ")
 
 
 def _next(found: Status, output: str) -> Iterator[Fact]:

@@ -6,11 +6,12 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
 from rich.text import Text
 
 from pipeline.forecast import duration
@@ -137,3 +138,13 @@ def show_facts(console: Console, found: Iterable[Fact]) -> None:
 def show_fact(console: Console, name: str, text: str) -> None:
     """Print a fact on a line of its own, whatever characters are in it."""
     console.print(Text.assemble((f"{name:<12}", "dim"), " ", plain(text)), highlight=False, soft_wrap=True)
+
+
+def show_table(console: Console, names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table, numbers to the right, whatever characters are in it."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for number, name in enumerate(names):
+        table.add_column(name, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    console.print(table)

@@ -12,7 +12,7 @@ from pipeline import cli, flags, job, template
 from pipeline.flags import Manner
 from pipeline.options import ScoreOptions
 
-COMMANDS = ("train", "plan", "score", "status", "verify", "demo")
+COMMANDS = ("train", "plan", "score", "status", "verify", "report", "demo")
 JOB = ["--input", "a", "--model", "b", "--output", "c"]
 
 

@@ -25,7 +25,7 @@ def elsewhere(caplog: pytest.LogCaptureFixture) -> None:
 
 def receipt(failed: int = 2, kept: int = 0, key: str = "a.png", message: str = "gone") -> Receipt:
     metrics = Metrics(images=9, scored=9 - failed, failures={("read", "NOT_FOUND"): failed} if failed else {})
-    failures = [{"key": key, "stage": "read", "code": "NOT_FOUND", "message": message}] if failed else []
+    failures = [{"row": 0, "key": key, "stage": "read", "code": "NOT_FOUND", "message": message}] if failed else []
     return Receipt("u" * 32, 9, 0, metrics, [], failures, Aside(), kept=kept)
 
 

@@ -40,7 +40,7 @@ def said(run: Run, *receipts: Receipt, record: dict[str, Any] = RECORD) -> list[
 
 
 def failure(key: str, stage: str = "read", code: str = "NOT_FOUND", message: str = "gone") -> dict[str, Any]:
-    return {"key": key, "stage": stage, "code": code, "message": message}
+    return {"row": 0, "key": key, "stage": stage, "code": code, "message": message}
 
 
 def test_result_is_the_few_facts_that_matter(make_run: MakeRun) -> None:
@@ -137,6 +137,19 @@ def test_everything_at_once_fits_a_screen(make_run: MakeRun) -> None:
     assert rows <= 26, "a screen and two lines, with all troubles at once"
     usual = said(make_run("x"), receipt(metrics, [failure(f"photos/{i}.jpg") for i in range(2)]))
     assert sum(math.ceil((len(line) + 8) / 80) for line in usual) <= 22
+
+
+def test_night_unlike_the_others_says_so(make_run: MakeRun) -> None:
+    drift = [
+        {"against": "training", "classes": {"psi": 1.234}, "confidence": {"psi": None}},
+        {"against": "previous", "classes": {"psi": 0.2}, "confidence": {"psi": 0.3}},
+    ]
+    lines = said(make_run("x"), receipt(Metrics(images=5, scored=5)), record={**RECORD, "drift": drift})
+    assert (
+        "drift: classes unlike those in training (PSI 1.23); scores unlike those the night before (PSI 0.30)" in lines
+    )
+    lines = said(make_run("x"), receipt(Metrics(images=5, scored=5)), record={**RECORD, "drift": drift[1:]})
+    assert "drift: scores unlike those the night before (PSI 0.30)" in lines
 
 
 def test_unfinished_run_says_how_to_go_on() -> None:

@@ -143,7 +143,7 @@ def test_nights_before_are_the_last_few_in_their_order(
     record = json.loads((night / "run.json").read_text())
     for day in range(10, 17):
         more: dict[str, Any] = {"run": f"202001{day}T000000Z-aaaaaa", "started": f"2020-01-{day}T00:00:00.000+00:00"}
-        more |= {"night": {"accuracy": day / 100}} if day == 15 else {}
+        more["night"] = {"accuracy": day / 100} if day == 15 else None
         (night / "runs" / f"{more['run']}.json").write_text(json.dumps({**record, **more}))
     (night / "runs" / "20200117T000000Z-bbbbbb.json").write_text("{")
     found = status(str(night), 4e9)
