@@ -40,7 +40,7 @@ def facts(record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: 
         figures: of its result; None where units are unfinished and there is no new one.
         output: where it lies, as a person named it.
     """
-    yield from _work(record, (figures or record)["images"])
+    yield from _work(record, f"{figures['images']:,}" if figures else _of_planned(record))
     skipped = sorted(record["plan"]["skipped"].items(), key=lambda item: -item[1])[:REASONS]
     if skipped:
         yield "skipped", ", ".join(f"{n:,} {reason}" for reason, n in skipped)
@@ -117,10 +117,14 @@ def example(failure: Mapping[str, Any], indent: str = "") -> str:
     return f"{key}: {brief(failure['message'], SHOWN_LINE - len(key) - 2)}"
 
 
-def _work(record: Mapping[str, Any], images: int) -> Iterator[Fact]:
+def _of_planned(record: Mapping[str, Any]) -> str:
+    return f"{record['images']:,} of {record['plan']['images']:,}"
+
+
+def _work(record: Mapping[str, Any], images: str) -> Iterator[Fact]:
     kept = f", {record['kept']:,} kept from earlier runs" if record["kept"] else ""
     rate = f", {speed(record['images_per_second'] or 0)} with start-up" if record["scored"] else ""
-    yield "images", f"{images:,} in {_time(record['seconds'])}{rate}{kept}"
+    yield "images", f"{images} in {_time(record['seconds'])}{rate}{kept}"
     if record["time"]:
         spent = {step: share for step, share in record["time"]["shares"].items() if step != "waiting"}
         yield "time", ", ".join(f"{step} {share:.0%}" for step, share in spent.items())

@@ -78,7 +78,8 @@ def _facts(found: Status) -> Iterator[Fact]:
 
 def _state(found: Status) -> str:
     if found.silent_seconds is None:
-        how = "finished" if found.state == "finished" else "ended, and not all is done"
+        left = f"{found.units - found.units_done:,} units" if found.units is not None else "all of it"
+        how = "finished" if found.state == "finished" else f"ended, {left} unfinished"
         return f"{how}; exit code {found.run_exit_code}"
     last = f"last receipt {_ago(found.silent_seconds)}" if found.has_receipt else "no receipt yet"
     if found.units is None:

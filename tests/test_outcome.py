@@ -154,7 +154,10 @@ def test_night_unlike_the_others_says_so(make_run: MakeRun) -> None:
 
 def test_unfinished_run_says_how_to_go_on() -> None:
     record = {**RECORD, "complete": False, "unfinished_units": 2, "images": 40, "failed": 0}
-    assert [f"{name}: {text}" for name, text in facts(record, None, "my night")][-2:] == [
+    record["plan"] = {"skipped": {}, "units": 9, "images": 56}
+    lines = [f"{name}: {text}" for name, text in facts(record, None, "my night")]
+    assert lines[0].startswith("images: 40 of 56 in 2.0 s, ")
+    assert lines[-2:] == [
         "unfinished: 2 of 9 units",
         "next: the same command finishes them; nightscore status 'my night' tells more",
     ]

@@ -59,6 +59,29 @@ def test_it_answers_a_program_with_one_line(night: str, capsys: Captured) -> Non
     assert found["failures"][0]["examples"][0]["key"].endswith("/3/\x1b[2J[red].png")
 
 
+def test_units_that_are_unfinished_are_counted_and_the_next_run_does_them(
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, capsys: Captured
+) -> None:
+    output = tmp_path / "night"
+    flags = ["--input", str(write_images(40)), "--model", tiny_model, "--output", str(output), "--unit_images", "8"]
+    assert cli.main(flags) == 0
+    (unit, *others) = sorted((output / "receipts").iterdir())
+    part = output / "predictions" / f"part-{unit.stem}.parquet"
+    unit.unlink()
+    part.unlink()
+    part.symlink_to(part)  # a loop: neither there nor creatable
+    assert cli.main([*flags, "--retry_deadline", "0.05"]) == 3
+    capsys.readouterr()
+    assert status_cli.main([str(output)]) == 0
+    shown = capsys.readouterr().out
+    assert "\nstate        ended, 1 units unfinished; exit code 3\n" in shown
+    assert f"{len(others)} of {len(others) + 1} units\n" in shown
+    assert "\nreason       1 units are unfinished (" in shown
+    assert shown.endswith("next         run the same nightscore score command again: what is committed stays\n")
+    part.unlink()
+    assert cli.main(flags) == 0
+
+
 @pytest.mark.parametrize("arguments", [["/no/such/night"], [], ["a", "b"], ["s3://bucket/night"], ["--what", "x"]])
 def test_bad_usage_is_one_line_and_exit_code_2(arguments: list[str], capsys: Captured) -> None:
     assert status_cli.main(arguments) == 2
