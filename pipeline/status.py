@@ -69,7 +69,7 @@ class Night:
         """Return what a record tells."""
         return cls(
             run=record["run"],
-            started=str(record.get("started", "")),
+            started=str(record.get("started") or ""),
             images=record.get("images"),
             failed=record.get("failed"),
             accuracy=(record.get("night") or {}).get("accuracy"),
@@ -145,7 +145,7 @@ def status(output: str, now: float) -> Status:
     return Status(
         run=run.id,
         state=course.state() if course else "finished" if record.get("complete") else "unfinished",
-        started=record["started"],
+        started=str(record.get("started") or ""),
         run_exit_code=verdict.get("exit_code"),
         reasons=verdict.get("reasons", ()),
         units=work.units,
@@ -174,12 +174,12 @@ def _records(output: str) -> list[dict[str, Any]]:
         record = parsed(storage.read(location))
         with contextlib.suppress(ValueError):
             Run.from_record(record)
-            return {"started": "", **record}
+            return dict(record)
         return None
 
     with closing(ahead(read, found[-1 - NIGHTS :], READS_AHEAD, pools().read)) as records:
         read_well = [record for record in records if record is not None]
-    return sorted(read_well, key=lambda record: (str(record["started"]), record["run"]))
+    return sorted(read_well, key=lambda record: (str(record.get("started") or ""), record["run"]))
 
 
 def _index(run: Run) -> Index | None:
@@ -222,14 +222,19 @@ class _Work:
         for receipt in done:
             metrics = metrics.merge(receipt.metrics)
         known = {unit: moment for unit, moment in moments.items() if moment is not None}
-        started = datetime.fromisoformat(record["started"]).timestamp() if record["started"] else 0.0
-        return cls(
-            len(planned) if index else None, index.totals.total if index else None, done, metrics, known, started
-        )
+        units, images = (len(planned), index.totals.total) if index else (None, None)
+        return cls(units, images, done, metrics, known, _seconds(str(record.get("started") or "")))
 
     def is_kept(self, receipt: Receipt) -> bool:
         """Return whether a receipt was there before the run."""
         return self.moments.get(receipt.unit, self.started) < self.started
+
+
+def _seconds(started: str) -> float:
+    """Return an ISO 8601 time in seconds since 1970; 0 where it is none."""
+    with contextlib.suppress(ValueError):
+        return datetime.fromisoformat(started).timestamp()
+    return 0.0
 
 
 def _moment(version: int) -> float | None:

@@ -31,7 +31,7 @@ and why, and how the nights before were. Changes nothing.
 
 EPILOG = "Exit codes: 0 it could be told, whatever it is; 2 bad usage or no OUTPUT;\n3 storage fails."
 
-NIGHTS = ("nights before", "images", "failed", "accuracy", "images/s", "exit code")
+NIGHTS = ("nights before", "images", "failed", "accuracy", "images/s", "exit")
 
 COMMAND = LookCommand("status", DESCRIPTION, EPILOG)
 
@@ -107,7 +107,10 @@ def _nights(found: Status) -> Iterator[tuple[str, ...]]:
             (night.images_per_second, "{:,.1f}"),
             (night.exit_code, "{}"),
         )
-        yield _date(night.started), *("-" if number is None else layout.format(number) for number, layout in numbers)
+        yield (
+            _date(night.started)[:16],
+            *("-" if number is None else layout.format(number) for number, layout in numbers),
+        )
 
 
 def _date(started: str) -> str:

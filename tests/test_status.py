@@ -189,6 +189,17 @@ def test_output_whose_only_record_is_damaged_says_which(make_run: MakeRun, tmp_p
         status(str(tmp_path / "night"), 4e9)
 
 
+@pytest.mark.parametrize("started", [None, "yesterday", 7])
+def test_record_that_does_not_say_when_is_told_all_the_same(
+    make_run: MakeRun, write_images: WriteImages, started: Any
+) -> None:
+    run = make_run(write_images(20), unit_images=8)
+    begin(run, 2)
+    record = {**json.loads(storage.read(run.record)), "started": started}
+    storage.replace(run.record, json.dumps(record).encode())
+    assert status(run.output, 4e9).units_done == 2
+
+
 def test_night_in_a_bucket_is_told_like_one_on_disk(
     gcs_bucket: str, write_images: WriteImages, make_run: MakeRun
 ) -> None:

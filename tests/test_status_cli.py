@@ -43,7 +43,7 @@ def test_it_prints_facts_and_the_nights_before(night: str, capsys: Captured) -> 
     assert "             1 INVALID_ARGUMENT in preprocess, such as" in lines
     assert any(r"/3/\x1b[2J[red].png: not a PNG" in line for line in lines)
     head = next(i for i, line in enumerate(lines) if line.startswith("nights before"))
-    assert lines[head].split()[2:] == ["images", "failed", "accuracy", "images/s", "exit", "code"]
+    assert lines[head].split()[2:] == ["images", "failed", "accuracy", "images/s", "exit"]
     assert lines[head + 1].split()[2:4] == ["41", "1"]
     assert lines[head + 1].split()[-1] == "0"
     assert lines[-1] == f"next         nightscore verify {night}"
