@@ -30,6 +30,7 @@ with terminal.progress():
     for _ in range(16):
         tally().add(scored=int(sys.argv[2]), failures={("preprocess", "INVALID_ARGUMENT"): 7, ("read", "NOT_FOUND"): 3})
         time.sleep(0.1)
+    time.sleep(0.4)
 """
 STYLING = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -60,7 +61,7 @@ def test_bar_and_what_failed_are_two_lines_that_fit(columns: int) -> None:
     _, lines = on_terminal(columns, "60340", 1_000)
     assert max(map(len, lines)) <= columns
     bars = [line for line in lines if line.startswith("scoring ")]
-    assert re.fullmatch(r"scoring ━.* 1[4-6],000 of 60,340 [\d,]+ images/s, \d s left *", bars[-1])
+    assert re.fullmatch(r"scoring ━.* 16,000 of 60,340 [\d,]+ images/s, \d+ s left *", bars[-1])
     failed = "160 failed: 112 INVALID_ARGUMENT in preprocess, 48 NOT_FOUND in read"
     assert (failed if columns == 80 else failed[:59] + "…") in lines
 
@@ -95,9 +96,9 @@ def test_without_a_terminal_a_plain_line_now_and_then(
     monkeypatch.setattr(terminal, "LOOK_SECONDS", 0.02)
     tally().start(None)
     with terminal.progress():
-        time.sleep(0.15)
+        time.sleep(0.4)
         tally().start(1_000)
-        time.sleep(0.15)
+        time.sleep(0.4)
         tally().add(scored=100)
         time.sleep(0.3)
         tally().add(scored=400, failures={("read", "NOT_FOUND"): 2})
@@ -105,9 +106,9 @@ def test_without_a_terminal_a_plain_line_now_and_then(
     lines = capfd.readouterr().err.splitlines()
     assert lines[0] == "planning"
     assert "starting: 0 of 1,000 images" in lines
-    pattern = r"scoring: 500 of 1,000 images, \d{3} images/s, \d s left, 2 failed: 2 NOT_FOUND in read"
+    pattern = r"scoring: 500 of 1,000 images, \d{3} images/s, \d+ s left, 2 failed: 2 NOT_FOUND in read"
     assert re.fullmatch(pattern, lines[-1])
-    assert 10 <= len(lines) <= 17
+    assert 5 <= len(lines) <= 22
 
 
 def test_run_that_is_over_soon_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
