@@ -5,6 +5,7 @@ Exit codes: 0 it could be told, whatever it is; 1 a bug; 2 bad usage, or no OUTP
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import time
 from collections.abc import Iterator, Sequence
@@ -41,12 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return COMMAND.main(argv, _status)
 
 
-def _status(location: str, is_json: bool) -> int:
+def _status(asked: argparse.Namespace) -> int:
     from pipeline.status import status  # NumPy and Arrow, which --help does without
 
-    found = status(location, time.time())
-    output = storage.key_of(location.rstrip("/"))
-    if is_json:
+    found = status(asked.output, time.time())
+    output = storage.key_of(asked.output.rstrip("/"))
+    if asked.json:
         answer({"exit_code": 0, "output": output, **asdict(found)})
         return 0
     screen = Screen()

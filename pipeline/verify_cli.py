@@ -5,6 +5,7 @@ Exit codes: 0 all is as it should be; 3 something is not; 1 a bug; 2 bad usage, 
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -39,13 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return COMMAND.main(argv, _verify)
 
 
-def _verify(location: str, is_json: bool) -> int:
+def _verify(asked: argparse.Namespace) -> int:
     from pipeline.verify import verify  # Arrow and Pillow: half a second of imports that --help does without
 
-    found = verify(location)
-    output = storage.key_of(location.rstrip("/"))
+    found = verify(asked.output)
+    output = storage.key_of(asked.output.rstrip("/"))
     code = 3 if found.findings else 0
-    if is_json:
+    if asked.json:
         findings = [{**vars(finding), "location": storage.key_of(finding.location)} for finding in found.findings]
         answer({"exit_code": code, "output": output, **vars(found), "findings": findings})
         return code

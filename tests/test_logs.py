@@ -72,7 +72,7 @@ def test_process_says_once_what_it_scores_with(
     for _ in range(3):
         predict.acquire(run.model, run.spec)
     (text,) = [record.getMessage() for record in caplog.records if record.name == "pipeline.predict"]
-    assert text.startswith(f"scores with model {run.spec.model_id[:12]} in float32: Python 3.")
+    assert text.startswith(f"scores with model {run.spec.model_id[:12]} in float32: python 3.")
     assert "tensorflow " in text
     assert "threads, CPU flags: " in text
     assert text.endswith(machine.told())
