@@ -141,7 +141,7 @@ def committed(run: Run) -> set[str]:
 
 
 def _listed(run: Run, folder: str, location_of: Callable[[str], str]) -> set[str]:
-    found = [stored.location for stored in storage.list_objects(run.result(folder))]
+    found = [stored.location for stored in storage.list_objects(run.folder(folder))]
     units = {match[0]: location for location in found if (match := _UNIT.search(location, len(run.result(folder))))}
     return {unit for unit, location in units.items() if location == location_of(unit)}
 

@@ -22,7 +22,7 @@ def last_record(output: str) -> tuple[dict[str, Any], list[Finding]]:
         UsageError: there is none, or none that can be read.
     """
     last = storage.join(output, "run.json")
-    history = [o.location for o in storage.list_objects(storage.join(output, "runs")) if _RECORD.search(o.location)]
+    history = [o.location for o in storage.list_objects(storage.join(output, "runs", "")) if _RECORD.search(o.location)]
     try:
         record = _record_at(last)
     except FileNotFoundError as error:
@@ -44,7 +44,7 @@ def last_record(output: str) -> tuple[dict[str, Any], list[Finding]]:
 
 def run_under_way(output: str) -> dict[str, Any] | None:
     """Return the record of the newest run if that has not ended, be it under way or interrupted; else None."""
-    history = [o.location for o in storage.list_objects(storage.join(output, "runs")) if _RECORD.search(o.location)]
+    history = [o.location for o in storage.list_objects(storage.join(output, "runs", "")) if _RECORD.search(o.location)]
     try:
         record = _record_at(history[-1]) if history else {"verdict": "none"}
     except (ValueError, FileNotFoundError):

@@ -51,7 +51,7 @@ def training_of(facts: Mapping[str, Any]) -> dict[str, Any] | None:
 def night_before(run: Run) -> dict[str, Any] | None:
     """Return the record of the last complete run before this one into the same OUTPUT; None if there is none."""
     earlier = []
-    for found in storage.list_objects(run.result("runs")):
+    for found in storage.list_objects(run.folder("runs")):
         match = _RECORD.fullmatch(found.location[len(run.output) :])
         if match and match[1] < run.id:
             earlier.append(found.location)

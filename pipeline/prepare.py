@@ -51,14 +51,14 @@ def check(options: ScoreOptions) -> Run:
     name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     run = Run(name, options, spec)
     _check_output(run)
-    if next(iter(storage.list_objects(run.result("runs"))), None) is None:
+    if next(iter(storage.list_objects(run.folder("runs"))), None) is None:
         check_model(local_copy(run.model), spec, name=run.model)
     return run
 
 
 def is_first(run: Run) -> bool:
     """Return whether no other run into its OUTPUT was started before."""
-    return all(found.location == run.record for found in storage.list_objects(run.result("runs")))
+    return all(found.location == run.record for found in storage.list_objects(run.folder("runs")))
 
 
 def _check_output(run: Run) -> None:
@@ -71,7 +71,7 @@ def _check_output(run: Run) -> None:
     first = next(iter(storage.list_objects(run.output)), None)
     if first is not None and first.location == run.output:
         raise UsageError(f"--output {run.options.output!r} is a file; give a folder")
-    record = next(iter(storage.list_objects(run.result("runs"))), None)
+    record = next(iter(storage.list_objects(run.folder("runs"))), None)
     if record is None:
         return
     try:

@@ -69,6 +69,10 @@ class Run:
         """Return a location in OUTPUT."""
         return storage.join(self.output, *names)
 
+    def folder(self, name: str = "") -> str:
+        """Return a folder in OUTPUT, or OUTPUT itself, as the pattern that lists it with the fewest requests."""
+        return self.result(name, "") if name else self.result("")
+
     def part(self, unit_id: str) -> str:
         """Return where a unit's rows lie."""
         return self.result("predictions", f"part-{unit_id}.{self.options.format}")

@@ -168,7 +168,7 @@ def status(output: str, now: float) -> Status:
 
 def _records(output: str) -> list[dict[str, Any]]:
     """Return the last records of runs, the last one last; none that is damaged."""
-    found = [o.location for o in storage.list_objects(storage.join(output, "runs")) if o.location.endswith(".json")]
+    found = [o.location for o in storage.list_objects(storage.join(output, "runs", "")) if o.location.endswith(".json")]
 
     def read(location: str) -> dict[str, Any] | None:
         record = parsed(storage.read(location))
@@ -214,7 +214,7 @@ class _Work:
         """Read the receipts of what is planned."""
         planned = {unit.id for unit in index.units} if index else set()
         written = {run.receipt(unit): unit for unit in committed(run) & planned}
-        listed = storage.list_objects(run.result("receipts"))
+        listed = storage.list_objects(run.folder("receipts"))
         moments = {written[o.location]: _moment(o.version) for o in listed if o.location in written}
         with closing(receipts(run, sorted(written.values()))) as found:
             done = list(found)

@@ -71,7 +71,7 @@ class Claim:
             return False  # not planned yet: it will find this run's results, and its own are still to come
 
     def _later(self) -> Iterator[dict[str, Any]]:
-        for found in storage.list_objects(self.run.result("runs")):
+        for found in storage.list_objects(self.run.folder("runs")):
             match = _RECORD.fullmatch(found.location[len(self.run.output) :])
             if match and match[1] > self.run.id:
                 record = _record(replace(self.run, id=match[1]))
@@ -88,7 +88,7 @@ def sweep(claim: Claim) -> None:
     found = [*leftovers(claim.run, claim.units), *_plans_of_the_past(claim)]
     receipts = {one.location: one for one in found if one.location.startswith(claim.run.result("receipts/"))}
     _remove((one for one in found if one.location not in receipts), claim)
-    for part in storage.list_objects(claim.run.result("predictions")):
+    for part in storage.list_objects(claim.run.folder("predictions")):
         match = _RESULT.fullmatch(part.location[len(claim.run.output) :])
         if match:
             receipts.pop(claim.run.receipt(match[1]), None)
@@ -104,7 +104,7 @@ def _remove(doomed: Iterable[StoredObject], claim: Claim) -> None:
 
 def leftovers(run: Run, units: Container[str]) -> Iterator[StoredObject]:
     """Yield what Nightscore itself wrote into OUTPUT and a result of these units does not need."""
-    for found in storage.list_objects(run.output):
+    for found in storage.list_objects(run.folder()):
         relative = found.location[len(run.output) :]
         match = _RESULT.fullmatch(relative)
         is_result = match is not None and (match[1] or match[2]) not in units
@@ -114,7 +114,7 @@ def leftovers(run: Run, units: Container[str]) -> Iterator[StoredObject]:
 
 def _plans_of_the_past(claim: Claim) -> Iterator[StoredObject]:
     """Yield the plans of earlier runs that have ended or died."""
-    for found in storage.list_objects(claim.run.result("plan")):
+    for found in storage.list_objects(claim.run.folder("plan")):
         match = _PLAN.fullmatch(found.location[len(claim.run.output) :])
         if match is None or match[1] >= claim.run.id:
             continue

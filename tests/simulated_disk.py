@@ -147,7 +147,7 @@ class SimulatedDisk:
     _last_version: int = 0
 
     def list(self, pattern: str) -> Iterator[StoredObject]:
-        after = ""
+        after, pattern = "", pattern.rstrip("/")
         while True:
             self._pause("list", pattern)
             found = sorted(f for f in self.files if f > after and (f == pattern or f.startswith(pattern + "/")))

@@ -194,6 +194,12 @@ class TestListing:
         assert names(folder, "ab") == ["ab/x"]
         assert names(folder, "ab/") == ["ab/x"]
 
+    def test_of_folders_leaves_out_what_is_none(self, folder: str) -> None:
+        put(folder, "file", "a/x")
+        assert names(folder, "file") == ["file"]
+        assert names(folder, "file/") == names(folder, "missing/") == []
+        assert names(folder, "a/") == ["a/x"]
+
     @pytest.mark.parametrize("pattern", ["x", "x/y", "file/x", "*.gif", "no*/x", "**/x", "file/**", "file/*"])
     def test_of_nothing_is_empty(self, folder: str, pattern: str) -> None:
         put(folder, "file")

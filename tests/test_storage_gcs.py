@@ -62,6 +62,13 @@ class TestListing:
         assert emulator.count(LIST) == len(emulator.requests) == 3
         assert [location[-2:] for location in locations(gcs_bucket + "/1*")] == [str(i) for i in range(10, 20)]
 
+    def test_of_what_must_be_a_folder_is_one_request(self, gcs_bucket: str, emulator: Emulator) -> None:
+        storage.create(gcs_bucket + "/a/x", b"")
+        emulator.requests.clear()
+        assert locations(gcs_bucket + "/a/") == [gcs_bucket + "/a/x"]
+        assert locations(gcs_bucket + "/b/") == []
+        assert len(emulator.requests) == 2
+
     def test_asks_for_no_more_than_what_is_fixed_in_a_glob(self, gcs_bucket: str, emulator: Emulator) -> None:
         storage.create(gcs_bucket + "/a/2024-1/x", b"")
         emulator.requests.clear()

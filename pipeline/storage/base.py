@@ -40,7 +40,8 @@ class Store(Protocol):
 
         `**` matches any folders, `*`, `?` and `[...]` stay within a name; folders that match are walked. As in a
         shell, a name that starts with a dot is matched by a pattern that starts with one. A pattern that is the
-        name of something is that name. Yields nothing where there is nothing.
+        name of something is that name. One that ends in "/" is that of folders: what is no folder is left out, and a
+        store without folders has one request less to make. Yields nothing where there is nothing.
         """
         ...
 

@@ -69,10 +69,10 @@ class GcsStore:
         Empty objects whose names end in "/", which some tools leave as folders, are objects like others.
         """
         bucket, name = _split(pattern)
-        name = name.rstrip("/")
+        is_folder, name = name.endswith("/"), name.rstrip("/")
         try:
             with _explained(pattern):
-                found = self._named(bucket, name)
+                found = self._listed(bucket, f"{name}/") if is_folder and name else self._named(bucket, name)
                 first = next(found, None)
                 if first is not None:
                     yield first

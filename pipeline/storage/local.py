@@ -36,8 +36,10 @@ class LocalStore:
 
     def list(self, pattern: str) -> Iterator[StoredObject]:
         """Yield a file, the files under a folder, or a glob's matches; sorted, symbolic links followed, no loops."""
-        pattern = pattern.rstrip("/") or "/"
+        is_folder, pattern = pattern.endswith("/"), pattern.rstrip("/") or "/"
         try:
+            if is_folder and os.path.isfile(pattern):
+                return
             if fixed_prefix(pattern) == pattern or os.path.lexists(pattern):
                 yield from _walk([(pattern, _status(pattern, pattern), EVERYTHING.end)], EVERYTHING)
                 return
