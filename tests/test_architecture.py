@@ -13,9 +13,21 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 GROUPS = [
-    ["text", "imports"],
-    ["errors", "batches", "concurrency", "progress", "html", "frames", "quiet", "interrupt", "findings"],
-    ["options"],
+    ["text", "imports", "wording", "confusion"],
+    [
+        "errors",
+        "batches",
+        "concurrency",
+        "progress",
+        "html",
+        "frames",
+        "quiet",
+        "interrupt",
+        "findings",
+        "charts",
+        "confusion",
+    ],
+    ["options", "charts"],
     ["units", "forecast", "storage", "labels", "metrics", "rows", "thumbnails", "native", "timing", "cpu", "inference"],
     ["flags", "template"],
     ["model_dir"],
@@ -26,7 +38,7 @@ GROUPS = [
     ["pinned"],
     ["child", "counters", "follow", "sweep"],
     ["score", "canary"],
-    ["summarize", "rehearsal"],
+    ["summarize", "rehearsal", "attention"],
     ["report"],
     ["finish"],
     ["transforms", "verify", "prepare", "rerun"],
