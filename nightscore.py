@@ -14,6 +14,7 @@ COMMANDS = {
     "plan": ("pipeline.plan_cli", "say what a score would do, try a few images, and estimate the time; writes nothing"),
     "score": ("pipeline.cli", "score an archive of images with a model"),
     "verify": ("pipeline.verify_cli", "check an output: every image accounted for, every part as its receipt says"),
+    "report": ("pipeline.report_cli", "write an output's summary and report anew, from its receipts"),
     "demo": ("model_training.demo", "train, build an archive with broken images, score it, show the summary"),
 }
 

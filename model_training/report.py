@@ -17,6 +17,7 @@ from model_training.evaluation import Evaluation
 from model_training.figures import draw_confusion, draw_curves, draw_samples
 from model_training.training import Trained
 from pipeline.html import render
+from pipeline.metrics import HISTOGRAM_BINS
 from pipeline.model_dir import Golden, ModelSpec
 from pipeline.thumbnails import data_uri, thumbnail
 
@@ -56,7 +57,7 @@ def report_files(run: TrainingRun) -> dict[str, bytes]:
 
 def training_facts(dataset: Dataset, trained: Trained, evaluation: Evaluation) -> dict[str, Any]:
     """Return what model_spec.json says about training, as JSON values."""
-    recipe = trained.recipe
+    recipe, n = trained.recipe, len(dataset.class_names)
     return {
         "dataset": dataset.name,
         "images": {
@@ -79,7 +80,18 @@ def training_facts(dataset: Dataset, trained: Trained, evaluation: Evaluation) -
         "test_accuracy": evaluation.accuracy,
         "test_accuracy_interval_95": list(evaluation.interval),
         "test_loss": evaluation.loss,
+        "images_per_class": dict(
+            zip(dataset.class_names, np.bincount(dataset.train_labels, minlength=n).tolist(), strict=True)
+        ),
+        "confidence_histogram": _confidence(evaluation),
     }
+
+
+def _confidence(evaluation: Evaluation) -> list[int]:
+    """Return the test images by bin of the winner's probability, as runs of the model record it."""
+    bins = np.clip((evaluation.probabilities.max(axis=1) * HISTOGRAM_BINS).astype(np.int64), 0, HISTOGRAM_BINS - 1)
+    counts: list[int] = np.bincount(bins, minlength=HISTOGRAM_BINS).tolist()
+    return counts
 
 
 def _page(run: TrainingRun, figures: Mapping[str, bytes]) -> str:

@@ -54,8 +54,13 @@ def look_first(figures: Figures, record: Figures) -> list[Pointer]:
         figures: the content of summary.json.
         record: the content of run.json.
     """
-    rules = (_unfinished, _failures, _fallen, _classes, _slices, _drift, _calibration, _unknown, _doubtful)
+    rules = (_nothing, _unfinished, _failures, _fallen, _classes, _slices, _drift, _calibration, _unknown, _doubtful)
     return [pointer for rule in rules for pointer in rule(figures, record)]
+
+
+def _nothing(figures: Figures, _: Figures) -> Iterator[Pointer]:
+    if not figures["images"]:
+        yield Pointer("There is no image: see which inputs were asked for, and what was left out", "ran")
 
 
 def _unfinished(_: Figures, record: Figures) -> Iterator[Pointer]:

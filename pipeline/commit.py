@@ -23,15 +23,14 @@ import pyarrow.compute as pc
 
 from pipeline import storage
 from pipeline.errors import ChangedError, DamagedPartError, TransientError
+from pipeline.examples import examples_of
 from pipeline.metrics import Metrics, measure
 from pipeline.rows import read_part
 from pipeline.run import Run
+from pipeline.slices import Folders
 from pipeline.storage import StoredObject
 from pipeline.timing import Spent
 from pipeline.units import WorkUnit
-
-EXAMPLES = 8
-"""Most confident mistakes that a receipt names."""
 
 RECALLS_AHEAD = 8
 """Receipts that are read while earlier ones are looked at."""
@@ -49,7 +48,7 @@ class Aside:
 
     Attributes:
         seconds: from the unit's first batch to its last.
-        thumbnails: row -> PNG file, of some of the unit's mistakes.
+        thumbnails: row -> PNG or JPEG file, of some of the images that the receipt names.
     """
 
     seconds: float = 0.0
@@ -80,9 +79,10 @@ class Receipt:
         rows: in its part.
         crc32c: of its part's bytes.
         metrics: sums over its rows.
-        mistakes: the most confident ones: {row, key, label_name, predicted_name, score}.
-        failures: examples: {key, stage, code, message}.
-        aside: what is not a function of the part, and not compared: seconds, and PNG files of mistakes by row.
+        examples: images that a person should look at, see `pipeline.examples`.
+        failures: examples: {row, key, stage, code, message}.
+        aside: what is not a function of the part, and not compared: seconds, and pictures by row.
+        folders: sums by folder.
         kept: rows that were there before; not stored.
         rescored: images that were scored again in float32 just now; not stored.
         input: which of the run's inputs its unit comes from; not stored.
@@ -93,9 +93,10 @@ class Receipt:
     rows: int
     crc32c: int
     metrics: Metrics
-    mistakes: list[dict[str, Any]]
+    examples: list[dict[str, Any]]
     failures: list[dict[str, Any]]
     aside: Aside = field(compare=False)
+    folders: Folders = field(default_factory=Folders)
     kept: int = field(default=0, compare=False)
     rescored: int = field(default=0, compare=False)
     input: int = field(default=0, compare=False)
@@ -103,7 +104,8 @@ class Receipt:
 
     def to_json(self) -> bytes:
         """Return the contents of the receipt's file; its last field is a checksum of all before it."""
-        content = {**self.__dict__, "metrics": self.metrics.to_json(), "aside": self.aside.to_json()}
+        sums = {name: getattr(self, name).to_json() for name in ("metrics", "folders", "aside")}
+        content = {**self.__dict__, **sums}
         del content["kept"], content["rescored"], content["input"], content["spent"]
         return _sealed(json.dumps(content, sort_keys=True).encode("ascii").removesuffix(b"}"))
 
@@ -119,8 +121,8 @@ class Receipt:
         try:
             content = json.loads(data)
             del content["checksum"]
-            metrics, aside = Metrics.from_json(content["metrics"]), Aside.from_json(content["aside"])
-            return cls(**{**content, "metrics": metrics, "aside": aside})
+            kinds: dict[str, Any] = {"metrics": Metrics, "folders": Folders, "aside": Aside}
+            return cls(**{**content, **{name: kind.from_json(content[name]) for name, kind in kinds.items()}})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedPartError(f"not a receipt: {error}") from error
 
@@ -233,15 +235,16 @@ def receipt_of(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
     rows = read_part(part, run.options.format)
     if unit.images is not None and len(rows) != unit.images:
         raise DamagedPartError(f"unit {unit.id} has {unit.images} images but its part has {len(rows)} rows")
-    mistakes = _mistakes(rows)
+    examples, failures = examples_of(rows), list(_failures(rows))
     return Receipt(
         unit=unit.id,
         rows=len(rows),
         crc32c=google_crc32c.value(part),
         metrics=measure(rows),
-        mistakes=mistakes,
-        failures=list(_failures(rows)),
-        aside=aside.only(mistake["row"] for mistake in mistakes),
+        examples=examples,
+        failures=failures,
+        aside=aside.only(example["row"] for example in (*examples, *failures)),
+        folders=Folders.of(rows),
     )
 
 
@@ -288,20 +291,11 @@ def _crc32c(part: StoredObject) -> int:
     return int(google_crc32c.value(storage.read(part.location, version=part.version)))
 
 
-def _mistakes(rows: pa.Table) -> list[dict[str, Any]]:
-    """Return the labelled rows that are predicted wrong, most confident first, then by key."""
-    numbered = rows.append_column("row", pa.array(range(len(rows)), pa.int64()))
-    wrong = numbered.filter(pc.and_(pc.is_valid(rows["label_score"]), pc.not_equal(rows["label"], rows["predicted"])))
-    worst = wrong.sort_by([("score", "descending"), ("key", "ascending")]).slice(0, EXAMPLES)
-    # in the order of a receipt's file, so that a summary of new and kept receipts is the same to the byte
-    found: list[dict[str, Any]] = worst.select(["key", "label_name", "predicted_name", "row", "score"]).to_pylist()
-    return found
-
-
 def _failures(rows: pa.Table) -> Iterator[dict[str, Any]]:
-    failed = rows.filter(pc.equal(rows["status"], "failed"))
+    numbered = rows.append_column("row", pa.array(range(len(rows)), pa.int64()))
+    failed = numbered.filter(pc.equal(rows["status"], "failed"))
     shown: dict[tuple[str, str], int] = {}
-    for row in failed.select(["error_code", "key", "error_message", "error_stage"]).to_pylist():
+    for row in failed.select(["error_code", "key", "error_message", "row", "error_stage"]).to_pylist():
         reason = (row["error_stage"], row["error_code"])
         shown[reason] = shown.get(reason, 0) + 1
         if shown[reason] <= FAILURE_EXAMPLES:

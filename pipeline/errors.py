@@ -9,6 +9,7 @@ A broken image is not an exception: it is a row (`pipeline.batches.Failure`). Th
     ├── NoSpaceError         a disk that is full: the run ends, exit code 3
     ├── ChangedError         an object is no longer the one that was planned: a failed row
     ├── JobFailedError       a job elsewhere that has ended without a verdict: exit code 3
+    ├── UnfinishedError      what needs a whole run is asked of one that is not done: exit code 3
     ├── VerdictError         a run whose verdict is bad, raised where nobody waits for it: the job fails
     ├── DamagedPartError     a stored part or receipt is not what it should be: removed, scored anew
     └── GoldenMismatchError  this machine does not reproduce the model's golden images: the run stops
@@ -39,6 +40,10 @@ class NoSpaceError(NightscoreError):
 
 class JobFailedError(NightscoreError):
     """A job on an engine elsewhere that failed or was cancelled; what is committed stays."""
+
+
+class UnfinishedError(NightscoreError):
+    """A run that is not done, where only one that is will do; scoring again finishes it."""
 
 
 class VerdictError(NightscoreError):

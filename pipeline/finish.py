@@ -17,6 +17,7 @@ from typing import Any
 from pipeline import storage
 from pipeline.commit import committed
 from pipeline.concurrency import cores
+from pipeline.nights import compared, night_before, night_of, previous_of, training_of
 from pipeline.pinned import PlanTotals, read_index
 from pipeline.report import report
 from pipeline.run import Run
@@ -33,6 +34,7 @@ def start(run: Run) -> None:
         **run.to_record(),
         "started": _now(),
         "versions": versions(),
+        "training": training_of(run.spec.training),
         "verdict": None,
     }
     storage.replace(run.record, _json(content))
@@ -54,11 +56,12 @@ def finish(summary: Summary, run: Run) -> dict[str, Any]:
         return _ended(run)
     planned, totals = list(dict.fromkeys(unit.id for unit in index.units)), index.totals
     claim = Claim(run, frozenset(planned), started["started"])
-    record = _record(summary, claim, started, totals)
+    started |= beside_others(summary, run, started)
+    record = record_of(summary, run, started, totals, len(planned), _lost(summary, claim))
     if record["complete"]:
         _publish(summary, claim, record, planned)
         sweep(claim)
-        record = _record(summary, claim, started, totals)
+        record = record_of(summary, run, started, totals, len(planned), _lost(summary, claim))
     if not claim.is_open:
         return _ended(run)
     storage.replace(run.record, _json(record))
@@ -94,9 +97,28 @@ def _lost(summary: Summary, claim: Claim) -> str:
     return ""
 
 
-def _record(summary: Summary, claim: Claim, started: dict[str, Any], totals: PlanTotals) -> dict[str, Any]:
-    lost = _lost(summary, claim)
-    code, reasons = verdict(summary, claim.run, None if summary.stopped else totals.total, lost)
+def beside_others(summary: Summary, run: Run, started: dict[str, Any]) -> dict[str, Any]:
+    """Return what a record says of the night beside the model's training and the night before."""
+    night = night_of(summary.metrics, run.spec.class_names)
+    before = night_before(run)
+    drift = compared(night, started["training"], before)
+    return {"night": night, "previous": previous_of(before), "drift": drift}
+
+
+def record_of(
+    summary: Summary, run: Run, started: dict[str, Any], totals: PlanTotals, units: int, lost: str = ""
+) -> dict[str, Any]:
+    """Return the record of a run as it stands, the content of run.json.
+
+    Args:
+        summary: of all units that ended.
+        run: whose record it is.
+        started: what `start` wrote.
+        totals: of its plan.
+        units: in it.
+        lost: what is missing although it was committed.
+    """
+    code, reasons = verdict(summary, run, None if summary.stopped else totals.total, lost)
     ended = _now()
     seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started["started"])).total_seconds()
     scored = summary.metrics.images - summary.kept
@@ -111,28 +133,32 @@ def _record(summary: Summary, claim: Claim, started: dict[str, Any], totals: Pla
         "units_scored": summary.units - summary.kept_units,
         "units_kept": summary.kept_units,
         "images_per_second": round(scored / seconds, 1) if seconds > 0 else None,
-        "time": shares(summary.spent, seconds, cores()) if scored else None,
+        "time": shares(summary.spent, seconds, cores()) if scored and summary.spent.steps else None,
         "failed": summary.metrics.failed,
         "unfinished_units": summary.unfinished,
         "plan": asdict(totals),
         "verdict": {"exit_code": code, "reasons": reasons},
-        "complete": 0 < summary.units == len(claim.units) and not summary.unfinished and not lost,
+        "complete": 0 < summary.units == units and not summary.unfinished and not lost,
     }
 
 
 def _publish(summary: Summary, claim: Claim, record: dict[str, Any], planned: Sequence[str]) -> None:
     """Write what belongs to the last run only; stop as soon as that is another."""
     run = claim.run
-    content = figures(summary, run)
     results = {
-        "summary.json": _json(content),
-        "report.html": report(content, record, summary.thumbnails).encode(),
+        **pages(summary, run, record),
         "table.txt": "".join(f"{run.part(unit)}\n" for unit in planned).encode(),
     }
     for name, data in results.items():
         if claim.superseded_by() or not claim.is_open:
             return
         storage.replace(run.result(name), data)
+
+
+def pages(summary: Summary, run: Run, record: dict[str, Any]) -> dict[str, bytes]:
+    """Return the contents of summary.json and report.html, by name."""
+    content = figures(summary, run)
+    return {"summary.json": _json(content), "report.html": report(content, record, summary.thumbnails).encode()}
 
 
 def versions() -> dict[str, str]:

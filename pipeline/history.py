@@ -42,6 +42,16 @@ def last_record(output: str) -> tuple[dict[str, Any], list[Finding]]:
     return record, [_not_ended(newest)] if record.get("verdict") is None else [found]
 
 
+def run_under_way(output: str) -> dict[str, Any] | None:
+    """Return the record of the newest run if that has not ended, be it under way or interrupted; else None."""
+    history = [o.location for o in storage.list_objects(storage.join(output, "runs")) if _RECORD.search(o.location)]
+    try:
+        record = _record_at(history[-1]) if history else {"verdict": "none"}
+    except (ValueError, FileNotFoundError):
+        return None
+    return record if record.get("verdict") is None else None
+
+
 def _record_at(location: str) -> dict[str, Any]:
     """Return the record in a file.
 

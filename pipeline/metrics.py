@@ -166,20 +166,6 @@ def compute(metrics: Metrics, class_names: Sequence[str], top_k: int) -> dict[st
     }
 
 
-def slice_of(metrics: Metrics) -> dict[str, Any]:
-    """Return the few figures by which parts of an archive are compared."""
-    interval = wilson(metrics.correct, metrics.labelled)
-    return {
-        "images": metrics.images,
-        "scored": metrics.scored,
-        "failed": metrics.failed,
-        "labelled": metrics.labelled,
-        "unknown_labels": metrics.unknown_labels,
-        "accuracy": _ratio(metrics.correct, metrics.labelled),
-        "accuracy_interval_95": list(interval) if interval else None,
-    }
-
-
 def _per_class(metrics: Metrics, class_names: Sequence[str]) -> list[dict[str, Any]]:
     support: Counter[int] = Counter()
     predicted: Counter[int] = Counter()
@@ -197,6 +183,7 @@ def _per_class(metrics: Metrics, class_names: Sequence[str]) -> list[dict[str, A
                 "precision": _ratio(hits, predicted[c]),
                 "recall": _ratio(hits, support[c]),
                 "f1": _ratio(2 * hits, support[c] + predicted[c]),
+                "unlabelled": metrics.unlabelled.get(c, 0),
             }
         )
     return figures

@@ -10,8 +10,8 @@ import logging
 import math
 import platform
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -43,8 +43,10 @@ While no score is off by more than the tolerance, the best one cannot have lost,
 of it. Of 70,000 images of MNIST, with two models, the scores were off by 2.5e-2 at most; where the class changed, the
 margin was 3.4e-2 at most; and 0.1 % and 0.7 % of the images had a margin below this one."""
 
-THUMBNAILS = 4
-"""Most confident mistakes of a batch of which a picture is kept."""
+MISTAKES_SHOWN = 4
+OTHERS_SHOWN = 2
+"""Of a batch, for a report: so many most confident mistakes; and so many mistakes whose label is least probable, least
+certain images, and images that the model could not score."""
 
 _loading = threading.Lock()
 _shrinking = threading.Lock()
@@ -213,10 +215,10 @@ def predict(batch: PixelBatch, model: Model, top_k: int) -> PredictionBatch:
     images = batch.images.failed(failed)
     top = np.argsort(-scores, axis=1, kind="stable")[:, :top_k].astype(np.int32)
     label_scores = _label_scores(images, scores)
-    pictures = _mistakes(batch, top, scores, label_scores)
-    return PredictionBatch(
-        images, top, np.take_along_axis(scores, top, axis=1), label_scores, pictures, rescored=found.rescored
-    )
+    best = np.take_along_axis(scores, top, axis=1)
+    predicted = PredictionBatch(images, top, best, label_scores, rescored=found.rescored)
+    pictures = {i: thumbnail(batch.pixels[i]) for i in _shown(predicted, failed)}
+    return replace(predicted, thumbnails=pictures)
 
 
 def _label_scores(images: ImageColumns, scores: Scores) -> Scores:
@@ -227,11 +229,18 @@ def _label_scores(images: ImageColumns, scores: Scores) -> Scores:
     return np.where(known, picked, np.float32("nan")).astype(np.float32)
 
 
-def _mistakes(batch: PixelBatch, top: npt.NDArray[np.int32], scores: Scores, label_scores: Scores) -> dict[int, bytes]:
-    winner = top[:, 0]
-    wrong = np.flatnonzero(~np.isnan(label_scores) & (winner != batch.images.labels))
-    worst = wrong[np.argsort(-scores[wrong, winner[wrong]], kind="stable")][:THUMBNAILS]
-    return {int(i): thumbnail(batch.pixels[i]) for i in worst}
+def _shown(batch: PredictionBatch, failed: Iterable[int]) -> list[int]:
+    """Return which images of a batch a report may want to show."""
+    certainty = batch.top_scores[:, 0]
+    wrong = np.flatnonzero(~np.isnan(batch.label_scores) & (batch.top_labels[:, 0] != batch.images.labels))
+    chosen = {*sorted(failed)[:OTHERS_SHOWN]}
+    for candidates, order, n in (
+        (wrong, -certainty, MISTAKES_SHOWN),
+        (wrong, batch.label_scores, OTHERS_SHOWN),
+        (np.flatnonzero(batch.images.ok), certainty, OTHERS_SHOWN),
+    ):
+        chosen.update(candidates[np.argsort(order[candidates], kind="stable")[:n]].tolist())
+    return sorted(chosen)
 
 
 def _failure(error: Exception) -> Failure:

@@ -53,7 +53,7 @@ def report(figures: Mapping[str, Any], record: Mapping[str, Any], pictures: Mapp
     names = [c["class"] for c in figures["per_class"]]
     found = confusion(figures["confusion_matrix"], figures["confused"], names) if figures["labelled"] else None
     embedded = _embedded(_by_priority(figures, found), pictures)
-    slices = _slices(figures)
+    classes, slices = _classes(figures, record), _slices(figures)
     return render(
         "report.html.j2",
         figures=figures,
@@ -62,7 +62,8 @@ def report(figures: Mapping[str, Any], record: Mapping[str, Any], pictures: Mapp
         sections=list(_sections(figures, record, slices)),
         names=names,
         confusion=found,
-        classes=_classes(figures, record),
+        classes=classes,
+        largest=_largest_share(classes, figures["scored"]),
         slices=slices,
         pictures={key: f"p{i}" for i, key in enumerate(embedded)},
         addresses=[Markup(address) for address in embedded.values()],
@@ -142,6 +143,12 @@ def _classes(figures: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict
     if len(rows) > SHOWN_CLASSES:
         rows.sort(key=_images, reverse=True)
     return rows
+
+
+def _largest_share(classes: Sequence[Mapping[str, Any]], scored: int) -> float:
+    """Return the share, here or in training, of the class that has most: 1 where none has any."""
+    shares = [share for c in classes for share in (c["all"] / max(1, scored), c["trained"] or 0.0)]
+    return max(shares, default=0.0) or 1.0
 
 
 def _images(row: Mapping[str, Any]) -> int:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.commit import FAILURE_EXAMPLES, Receipt
-from pipeline.metrics import Metrics, compute, slice_of
+from pipeline.examples import OF_ARCHIVE, Example, listed, merged
+from pipeline.metrics import Metrics, compute
 from pipeline.run import Run
 from pipeline.score import Unfinished
+from pipeline.slices import Counts, Folders
 from pipeline.storage import key_of
 from pipeline.timing import Spent
 
-MISTAKES = 24
 UNFINISHED_EXAMPLES = 10
 
 
@@ -29,9 +30,10 @@ class Summary:
         rescored: images that were scored again in float32.
         metrics: sums over their rows.
         inputs: number of an input of the run -> sums over its rows.
-        mistakes: the most confident of all, as in `Receipt`, without `row`.
+        folders: sums by folder.
+        examples: images that a person should look at, as in `Receipt`, without `row`.
         failures: examples for every reason, the first by key.
-        thumbnails: key -> PNG file of a mistake.
+        thumbnails: key -> PNG or JPEG file of one of these.
         unfinished: units without a receipt.
         unfinished_examples: (unit, error) of some of those, the first by unit.
         unfinished_images: their rows, as far as known.
@@ -44,8 +46,9 @@ class Summary:
     kept_units: int = 0
     rescored: int = 0
     metrics: Metrics = field(default_factory=Metrics)
-    inputs: Mapping[int, Metrics] = field(default_factory=dict)
-    mistakes: Sequence[Mapping[str, Any]] = ()
+    inputs: Mapping[int, Counts] = field(default_factory=dict)
+    folders: Folders = field(default_factory=Folders)
+    examples: Sequence[Example] = ()
     failures: Sequence[Mapping[str, Any]] = ()
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
     unfinished: int = 0
@@ -60,24 +63,27 @@ class Summary:
         if isinstance(outcome, Unfinished):
             example = (outcome.unit, outcome.error)
             return cls(unfinished=1, unfinished_examples=(example,), unfinished_images=outcome.images or 0)
-        pictures = outcome.aside.thumbnails
+        pictures, shown = outcome.aside.thumbnails, (*outcome.examples, *outcome.failures)
         return cls(
             units=1,
             kept=outcome.kept,
             kept_units=int(0 < outcome.kept == outcome.rows),
             rescored=outcome.rescored,
             metrics=outcome.metrics,
-            inputs={outcome.input: outcome.metrics},
-            mistakes=[{k: v for k, v in mistake.items() if k != "row"} for mistake in outcome.mistakes],
-            failures=outcome.failures,
+            inputs={outcome.input: Counts.of(outcome.metrics)},
+            folders=outcome.folders,
+            examples=[_without_row(example) for example in outcome.examples],
+            failures=[_without_row(failure) for failure in outcome.failures],
             spent=outcome.spent,
-            thumbnails={m["key"]: pictures[m["row"]] for m in outcome.mistakes if m["row"] in pictures},
+            thumbnails={one["key"]: pictures[one["row"]] for one in shown if one["row"] in pictures},
         )
 
     def merge(self, other: Summary) -> Summary:
         """Return the summary of both."""
-        mistakes = heapq.nsmallest(MISTAKES, [*self.mistakes, *other.mistakes], key=_by_confidence)
+        examples = merged(self.examples, other.examples)
+        failures = _first_of_each([*self.failures, *other.failures])
         thumbnails = {**self.thumbnails, **other.thumbnails}
+        shown = [one["key"] for one in (*examples, *failures) if one["key"] in thumbnails]
         return Summary(
             units=self.units + other.units,
             kept=self.kept + other.kept,
@@ -85,12 +91,13 @@ class Summary:
             rescored=self.rescored + other.rescored,
             metrics=self.metrics.merge(other.metrics),
             inputs={
-                number: self.inputs.get(number, Metrics()).merge(other.inputs.get(number, Metrics()))
+                number: self.inputs.get(number, Counts()).and_those(other.inputs.get(number, Counts()))
                 for number in self.inputs.keys() | other.inputs.keys()
             },
-            mistakes=mistakes,
-            failures=_first_of_each([*self.failures, *other.failures]),
-            thumbnails={m["key"]: thumbnails[m["key"]] for m in mistakes if m["key"] in thumbnails},
+            folders=self.folders.merge(other.folders),
+            examples=examples,
+            failures=failures,
+            thumbnails={key: thumbnails[key] for key in shown},
             unfinished=self.unfinished + other.unfinished,
             unfinished_examples=heapq.nsmallest(
                 UNFINISHED_EXAMPLES, [*self.unfinished_examples, *other.unfinished_examples]
@@ -101,8 +108,8 @@ class Summary:
         )
 
 
-def _by_confidence(mistake: Mapping[str, Any]) -> tuple[float, str]:
-    return -mistake["score"], mistake["key"]
+def _without_row(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in one.items() if name != "row"}
 
 
 def _first_of_each(failures: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -124,10 +131,11 @@ def figures(summary: Summary, run: Run) -> dict[str, Any]:
         "units": summary.units,
         **compute(summary.metrics, run.spec.class_names, run.top_k),
         "inputs": [
-            {"input": key_of(pattern), **slice_of(summary.inputs.get(number, Metrics()))}
+            {"input": key_of(pattern), **summary.inputs.get(number, Counts()).figures()}
             for number, pattern in enumerate(run.inputs)
         ],
-        "most_confident_mistakes": [dict(mistake) for mistake in summary.mistakes],
+        "folders": summary.folders.figures(),
+        **{name: list(map(dict, examples)) for name, examples in listed(summary.examples, OF_ARCHIVE).items()},
         "failure_examples": [dict(failure) for failure in summary.failures],
     }
 

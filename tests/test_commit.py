@@ -15,6 +15,7 @@ from conftest import MakeRun, WriteImages
 from pipeline import plan, storage
 from pipeline.commit import Aside, Receipt, commit, committed, recall
 from pipeline.errors import DamagedPartError
+from pipeline.examples import OF_UNIT, listed
 from pipeline.run import Run
 from pipeline.score import score
 from pipeline.units import WorkUnit
@@ -183,7 +184,7 @@ def test_commit_refuses_rows_that_are_not_the_units(unit: WorkUnit, run: Run) ->
         commit(replace(unit, id="f" * 32, images=21), part, run, Aside())
 
 
-def test_receipt_names_the_most_confident_mistakes_and_an_example_of_every_failure(
+def test_receipt_names_images_to_look_at_and_an_example_of_every_failure(
     run: Run, unit: WorkUnit, write_images: WriteImages, make_run: MakeRun
 ) -> None:
     archive = write_images(300, "wrong")
@@ -196,12 +197,13 @@ def test_receipt_names_the_most_confident_mistakes_and_an_example_of_every_failu
         folder.rename(archive / str((int(folder.name[1:]) + 1) % 10))
     (unit,) = plan.plan_units(run, Counter())
     receipt = done(unit, run)
-    scores = [mistake["score"] for mistake in receipt.mistakes]
-    assert len(scores) == 8
-    assert scores == sorted(scores, reverse=True)
     wrong = receipt.metrics.labelled - receipt.metrics.correct
     assert wrong > 200
+    lists = listed(receipt.examples, OF_UNIT)
+    lengths = {"most_confident_mistakes": 16, "confused": 24, "doubtful_labels": 8, "least_certain": 8}
+    assert {name: len(examples) for name, examples in lists.items()} == lengths
     assert receipt.aside.thumbnails
-    assert set(receipt.aside.thumbnails) <= {mistake["row"] for mistake in receipt.mistakes}
+    assert set(receipt.aside.thumbnails) <= {example["row"] for example in receipt.examples}
     assert all(png.startswith(b"\x89PNG") for png in receipt.aside.thumbnails.values())
     assert [(f["stage"], f["code"]) for f in receipt.failures] == [("preprocess", "INVALID_ARGUMENT")] * 3
+    assert {folder.rpartition("/")[2] for folder in receipt.folders.slices} == set("0123456789")

@@ -19,7 +19,7 @@ from conftest import rows_of
 
 from model_training.datasets import RawImages
 from pipeline import cli
-from pipeline.commit import EXAMPLES
+from pipeline.examples import OF_UNIT
 from pipeline.metrics import FIXED_POINT
 from pipeline.rows import SCHEMA
 
@@ -219,8 +219,10 @@ def check_mistakes(answers: Sequence[Rows], nights: Nights) -> None:
     names = ("key", "label_name", "predicted_name", "score")
     wrong = [row for row in nights.labelled if row["label"] != row["predicted"]]
     assert picked(found, *names) == picked(sorted(wrong, key=lambda r: (-r["score"], r["key"])), *names)[:20]
-    shown = picked(nights.summary["most_confident_mistakes"], *names)[:EXAMPLES]
-    assert picked(found, *names)[:EXAMPLES] == shown  # behind these, a receipt may have left out what the rows have
+    shown = picked(nights.summary["most_confident_mistakes"], *names)[: OF_UNIT.mistakes]
+    assert (
+        picked(found, *names)[: OF_UNIT.mistakes] == shown
+    )  # behind these, a receipt may have left out what the rows have
 
 
 def check_labels(answers: Sequence[Rows], nights: Nights) -> None:

@@ -382,7 +382,8 @@ def test_whoever_is_named_is_named_harmlessly(name: str, make_run: MakeRun, caps
     run = make_run(name, f"{name}2")
     run = replace(run, spec=replace(run.spec, class_names=[name, *"123456789"]))
     mistake = {"row": 0, "key": key_of(name), "label_name": name, "predicted_name": name, "score": 0.9}
-    failed = {"key": key_of(name), "stage": "read", "code": "DATA_LOSS", "message": failure.message}
+    mistake |= {"label": 0, "label_score": 0.05, "predicted": 1}
+    failed = {"row": 1, "key": key_of(name), "stage": "read", "code": "DATA_LOSS", "message": failure.message}
     metrics = Metrics(
         images=3, scored=2, failures={("read", "DATA_LOSS"): 1}, labelled=1, confusion={(0, 1): 1}, unlabelled={0: 1}
     )  # fmt: skip

@@ -50,8 +50,9 @@ def summary() -> Summary:
         images=100, scored=98, failures={("preprocess", "INVALID_ARGUMENT"): 2}, labelled=98, correct=97,
         top_k_correct=98, confusion={(3, 3): 97, (3, 5): 1}, log_loss=1 << 20,
     )  # fmt: skip
-    mistake = {"row": 4, "key": HOSTILE, "label_name": "3", "predicted_name": "<b>5</b>", "score": 0.97}
-    failure = {"key": HOSTILE, "stage": "preprocess", "code": "INVALID_ARGUMENT", "message": "<i>bad</i>"}
+    mistake = {"row": 4, "key": HOSTILE, "label": 3, "label_name": "3", "predicted": 5, "predicted_name": "<b>5</b>"}
+    mistake |= {"score": 0.97, "label_score": 0.01}
+    failure = {"row": 5, "key": HOSTILE, "stage": "preprocess", "code": "INVALID_ARGUMENT", "message": "<i>bad</i>"}
     return Summary.of(Receipt("u", 100, 0, metrics, [mistake], [failure], Aside(1.0, {4: b"\x89PNG"})))
 
 

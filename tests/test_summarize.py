@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.commit import Aside, Receipt
+from pipeline.examples import OF_ARCHIVE
 from pipeline.metrics import Metrics
 from pipeline.score import Unfinished
-from pipeline.summarize import MISTAKES, Summary, figures, verdict
+from pipeline.summarize import Summary, figures, verdict
 
 CODES = st.sampled_from([("read", "NOT_FOUND"), ("preprocess", "INVALID_ARGUMENT")])
 
@@ -24,14 +25,18 @@ def summaries(draw: Any) -> Summary:
         unit = draw(st.text("abcdef0123456789", min_size=4, max_size=4))
         return Summary.of(Unfinished(unit, draw(st.integers(0, 9)), "HTTP 503"))
     keys = draw(st.lists(st.text("xyz", min_size=1, max_size=6), unique=True, max_size=6))
-    names = {"label_name": "a", "predicted_name": "b"}
-    mistakes = [{"row": i, "key": k, "score": draw(st.sampled_from([0.5, 0.9])), **names} for i, k in enumerate(keys)]
+    examples = [mistake(k, draw(st.sampled_from([0.5, 0.9])), row=i) for i, k in enumerate(keys)]
     failures = [
-        {"key": key, "stage": stage, "code": code, "message": "m"}
+        {"key": key, "stage": stage, "code": code, "message": "m", "row": 0}
         for key, (stage, code) in draw(st.lists(st.tuples(st.text("xyz", max_size=3), CODES), max_size=5))
     ]
     pictures = {i: key.encode() for i, key in enumerate(keys)}
-    return Summary.of(Receipt("u", 3, 0, Metrics(images=3, scored=3), mistakes, failures, Aside(1.0, pictures)))
+    return Summary.of(Receipt("u", 3, 0, Metrics(images=3, scored=3), examples, failures, Aside(1.0, pictures)))
+
+
+def mistake(key: str, score: float, row: int) -> dict[str, Any]:
+    names = {"label_name": "a", "label_score": 1 - score, "predicted_name": "b"}
+    return {"key": key, "label": 0, "predicted": 1, "row": row, "score": score, **names}
 
 
 @given(summaries(), summaries(), summaries())
@@ -44,19 +49,25 @@ def test_merge_is_associative_and_commutative_with_an_identity(a: Summary, b: Su
 
 def shown(summary: Summary) -> Any:
     """The summary with equal examples in one order."""
-    order = [sorted(map(repr, column)) for column in (summary.mistakes, summary.failures, summary.unfinished_examples)]
+    order = [sorted(map(repr, column)) for column in (summary.examples, summary.failures, summary.unfinished_examples)]
     return (summary.units, summary.metrics, order, sorted(summary.thumbnails), summary.unfinished)
 
 
-def test_only_the_most_confident_mistakes_stay_with_their_pictures() -> None:
+def test_images_to_look_at_stay_with_their_pictures(make_run: MakeRun) -> None:
     summary = Summary()
     for i in range(50):
-        mistake = {"row": 7, "key": f"k{i:02d}", "label_name": "a", "predicted_name": "b", "score": i / 50}
-        receipt = Receipt(f"{i}", 1, 0, Metrics(images=1), [mistake], [], Aside(0.0, {7: b"png"}))
+        receipt = Receipt(
+            f"{i}", 1, 0, Metrics(images=1), [mistake(f"k{i:02d}", i / 50, 7)], [], Aside(0.0, {7: b"png"})
+        )
         summary = summary.merge(Summary.of(receipt))
-    assert [m["key"] for m in summary.mistakes] == [f"k{i:02d}" for i in range(49, 49 - MISTAKES, -1)]
-    assert set(summary.thumbnails) == {m["key"] for m in summary.mistakes}
-    assert "row" not in summary.mistakes[0]
+    content = figures(summary, make_run("x"))
+    confident = [f"k{i:02d}" for i in range(49, 49 - OF_ARCHIVE.mistakes, -1)]
+    assert [m["key"] for m in content["most_confident_mistakes"]] == confident
+    assert [m["key"] for m in content["doubtful_labels"]] == confident
+    assert [m["key"] for m in content["confused"]] == confident[: OF_ARCHIVE.cell]
+    assert [m["key"] for m in content["least_certain"]] == [f"k{i:02d}" for i in range(OF_ARCHIVE.uncertain)]
+    assert set(summary.thumbnails) == {f"k{i:02d}" for i in (*range(24), *range(26, 50))}
+    assert "row" not in content["least_certain"][0]
 
 
 def test_figures_are_a_function_of_receipts_alone(make_run: MakeRun) -> None:

@@ -35,7 +35,7 @@ def test_result_says_what_happened_one_line_a_fact(make_run: MakeRun) -> None:
         images=5, scored=4, failures={("read", "NOT_FOUND"): 1}, labelled=4, correct=3, top_k_correct=4,
         confusion={(1, 1): 3, (1, 2): 1}, unknown_labels=1,
     )  # fmt: skip
-    failure = {"key": "/a/[red]x[/].png", "stage": "read", "code": "NOT_FOUND", "message": "gone"}
+    failure = {"row": 4, "key": "/a/[red]x[/].png", "stage": "read", "code": "NOT_FOUND", "message": "gone"}
     lines = shown(metrics, make_run, [failure]).splitlines()
     assert "images       5 in 2.0 s, 1,500 images/s with start-up, 2 kept from earlier runs" in lines
     assert "failed       1 (1 NOT_FOUND in read)" in lines

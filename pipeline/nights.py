@@ -1,0 +1,131 @@
+"""This night beside the model's training and beside the night before: the same images, as far as figures tell?
+
+Must not know how a record is written.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline import storage
+from pipeline.metrics import HISTOGRAM_BINS, Metrics, wilson
+from pipeline.run import Run
+
+LARGEST_NOISE = 0.05
+"""An index is None where so few images alone would make it as large as this."""
+
+MOST_CHANGED = 10
+_RECORD = re.compile(r"/runs/([^/.][^/]*)\.json")
+
+
+def night_of(metrics: Metrics, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return what a record keeps of a night, so that others can be compared with it, as JSON values.
+
+    `predicted` is class -> images, `confidence_histogram` images by bin of the winner's probability.
+    """
+    predicted = dict.fromkeys(range(len(class_names)), 0)
+    for (_, guess), count in metrics.confusion.items():
+        predicted[guess] += count
+    for guess, count in metrics.unlabelled.items():
+        predicted[guess] += count
+    interval = wilson(metrics.correct, metrics.labelled)
+    return {
+        "labelled": metrics.labelled,
+        "accuracy": metrics.correct / metrics.labelled if metrics.labelled else None,
+        "accuracy_interval_95": list(interval) if interval else None,
+        "predicted": {class_names[c]: n for c, n in predicted.items() if n},
+        "confidence_histogram": [metrics.confidence.get(i, 0) for i in range(HISTOGRAM_BINS)],
+    }
+
+
+def training_of(facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what a record keeps of the model's training: of `ModelSpec.training`, if there is any."""
+    names = ("dataset", "test_accuracy", "test_accuracy_interval_95", "images_per_class", "confidence_histogram")
+    return {name: facts.get(name) for name in names} if facts else None
+
+
+def night_before(run: Run) -> dict[str, Any] | None:
+    """Return the record of the last complete run before this one into the same OUTPUT; None if there is none."""
+    earlier = []
+    for found in storage.list_objects(run.result("runs")):
+        match = _RECORD.fullmatch(found.location[len(run.output) :])
+        if match and match[1] < run.id:
+            earlier.append(found.location)
+    for location in reversed(earlier):
+        try:
+            record: dict[str, Any] = json.loads(storage.read(location))
+            if record["complete"] and record["night"]:
+                return record
+        except (ValueError, KeyError, TypeError, FileNotFoundError):
+            continue  # one that did not end, or is damaged: the one before that
+    return None
+
+
+def compared(
+    night: Mapping[str, Any], training: Mapping[str, Any] | None, before: Mapping[str, Any] | None
+) -> list[dict[str, Any]]:
+    """Return how far a night is from the model's training, and from the night before, as JSON values."""
+    references: dict[str, tuple[Any, Any]] = {}
+    if training is not None:
+        references["training"] = training["images_per_class"], training["confidence_histogram"]
+    if before is not None:
+        references["previous"] = before["night"]["predicted"], before["night"]["confidence_histogram"]
+    return [
+        {
+            "against": name,
+            "classes": {
+                "psi": psi(night["predicted"], classes or {}),
+                "most_changed": _most_changed(night["predicted"], classes or {}),
+            },
+            "confidence": {"psi": psi(_by_bin(night["confidence_histogram"]), _by_bin(histogram or []))},
+        }
+        for name, (classes, histogram) in references.items()
+        if classes or histogram
+    ]
+
+
+def previous_of(before: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what a record keeps of the night before."""
+    if before is None:
+        return None
+    night = {name: before["night"][name] for name in ("accuracy", "accuracy_interval_95")}
+    return {**{name: before[name] for name in ("run", "ended", "images", "failed", "images_per_second")}, **night}
+
+
+def psi(counts: Mapping[str, int], reference: Mapping[str, int]) -> float | None:
+    """Return the population stability index of two counts by class: sum of (p - q) ln(p / q), in nats.
+
+    Less than 0.1 is usually read as no change, more than 0.25 as a large one (Siddiqi, "Credit Risk Scorecards", 2006).
+    Half an image is added to each count, so that none is zero. None where chance alone gives about LARGEST_NOISE or
+    more: (classes - 1) (1 / n + 1 / m) for n and m images (Yurdakul and Naranjo, J. Risk Model Validation 14, 2020).
+
+    >>> psi({"a": 500, "b": 500}, {"a": 5_000, "b": 5_000}), psi({"a": 900, "b": 100}, {"a": 500, "b": 500})
+    (0.0, 0.8762)
+    """
+    names = [name for name in sorted(counts.keys() | reference.keys()) if counts.get(name) or reference.get(name)]
+    n, m = sum(counts.values()), sum(reference.values())
+    if not n or not m or (len(names) - 1) * (1 / n + 1 / m) > LARGEST_NOISE:
+        return None
+    total = 0.0
+    for name in names:
+        p = (counts.get(name, 0) + 0.5) / (n + 0.5 * len(names))
+        q = (reference.get(name, 0) + 0.5) / (m + 0.5 * len(names))
+        total += (p - q) * math.log(p / q)
+    return round(total, 4)
+
+
+def _by_bin(histogram: Sequence[int]) -> dict[str, int]:
+    return {f"{i:02d}": n for i, n in enumerate(histogram)}
+
+
+def _most_changed(counts: Mapping[str, int], reference: Mapping[str, int]) -> list[dict[str, Any]]:
+    n, m = sum(counts.values()), sum(reference.values())
+    if not n or not m:
+        return []
+    shares = [(name, counts.get(name, 0) / n, reference.get(name, 0) / m) for name in counts.keys() | reference.keys()]
+    shares.sort(key=lambda found: (-abs(found[1] - found[2]), found[0]))
+    return [{"class": name, "share": p, "reference_share": q} for name, p, q in shares[:MOST_CHANGED] if p != q]

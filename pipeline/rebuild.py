@@ -1,0 +1,77 @@
+"""Summary and report once more, from receipts: without the images, the model, or the machine that scored them.
+
+Changes nothing but these two files. Knows no Beam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+
+from pipeline import storage
+from pipeline.commit import Receipt
+from pipeline.concurrency import ahead, pools
+from pipeline.errors import DamagedPartError, UnfinishedError, UsageError
+from pipeline.finish import beside_others, pages, record_of
+from pipeline.history import last_record, run_under_way
+from pipeline.pinned import Index, read_index
+from pipeline.run import Run
+from pipeline.score import Unfinished
+from pipeline.summarize import Summary
+from pipeline.units import WorkUnit
+
+READS_AHEAD = 31
+NOT_DONE = "not committed"
+
+
+def rebuild(output: str, to: str | None = None) -> list[str]:
+    """Write summary.json and report.html of the last run into OUTPUT anew, and return their locations.
+
+    Args:
+        output: of the run.
+        to: another folder for them; then also of a run that has not ended, as far as it has come.
+
+    Raises:
+        UsageError: it is no OUTPUT, or what was planned is unknown.
+        UnfinishedError: receipts are missing, and the files would be written where those of a whole run belong.
+    """
+    output = storage.absolute(output)
+    record = (run_under_way(output) if to is not None else None) or last_record(output)[0]
+    run = Run.from_record(record).at(output)
+    try:
+        index = read_index(run)
+    except (FileNotFoundError, ValueError) as error:
+        raise UsageError(f"the plan of run {run.id} in {output!r} cannot be read ({error}): score again") from error
+    summary = Summary()
+    for outcome in _outcomes(index, run):
+        summary = summary.merge(Summary.of(outcome))
+    if to is None and (summary.unfinished or not summary.units):
+        raise UnfinishedError(
+            f"{summary.unfinished:,} of {len(index.units):,} units in {output!r} are not done: score again to finish "
+            "them, or give --to FOLDER for a report of the others"
+        )
+    if summary.unfinished or not record.get("complete"):
+        started = {**record, **beside_others(summary, run, {"training": None, **record})}
+        record = record_of(summary, run, started, index.totals, len(index.units))
+    place = output if to is None else storage.absolute(to)
+    written = pages(summary, run, record)
+    for name, data in written.items():
+        storage.replace(storage.join(place, name), data)
+    return [storage.join(place, name) for name in written]
+
+
+def _outcomes(index: Index, run: Run) -> Iterator[Receipt | Unfinished]:
+    units = {unit.id: unit for unit in index.units}
+    with closing(ahead(lambda unit: _outcome(unit, run), units.values(), READS_AHEAD, pools().read)) as outcomes:
+        yield from outcomes
+
+
+def _outcome(unit: WorkUnit, run: Run) -> Receipt | Unfinished:
+    try:
+        receipt = Receipt.from_json(storage.read(run.receipt(unit.id)))
+        if receipt.unit == unit.id:
+            return replace(receipt, input=unit.input)
+    except (FileNotFoundError, DamagedPartError):
+        pass
+    return Unfinished(unit.id, unit.images, NOT_DONE)
