@@ -112,6 +112,7 @@ def _slices(figures: Figures, _: Figures) -> Iterator[Pointer]:
         if below:
             name, accuracy = min(below, key=_second)
             text = f"In {kind} {_quoted(name)} the accuracy is only {percent(accuracy)}"
+            text += f", of all {percent(figures['accuracy'])}"
             yield Pointer(text + _and_more(len(below) - 1, kind, f"{kind}s"), f"{kind}s")
 
 

@@ -64,7 +64,7 @@ def reliability(bins: Sequence[Mapping[str, Any]]) -> Markup:
     body += _line(frame, [(0, 0), (1, 1)], "ideal")
     for b in (b for b in bins if b["images"]):
         text = f"score {percent(b['confidence'])}: {percent(b['accuracy'])} of {b['images']:,} images right"
-        strong = 0.35 + 0.65 * math.sqrt(b["images"] / most)
+        strong = 0.45 + 0.55 * math.sqrt(b["images"] / most)
         body += _bar(frame, (b["from"], b["to"]), 0, b["accuracy"], "one", text, strong)
         middle, half = frame.x(b["confidence"]), 5
         y = frame.y(b["confidence"])

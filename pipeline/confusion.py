@@ -66,6 +66,11 @@ class Confusion:
         """The cells that have a pair to go to."""
         return frozenset((pair.label, pair.predicted) for pair in self.pairs)
 
+    @property
+    def largest_share(self) -> float:
+        """Of a pair that is shown."""
+        return max((pair.share or 0.0 for pair in self.pairs), default=0.0) or 1.0
+
 
 def confusion(
     matrix: Sequence[Sequence[int]] | None, examples: Iterable[Mapping[str, Any]], names: Sequence[str]

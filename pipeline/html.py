@@ -36,7 +36,7 @@ def render(template: str, package: str = "pipeline", **content: object) -> str:
     )
     words = (wording.count, wording.counted, wording.percent, wording.between, wording.duration)
     environment.filters.update({word.__name__: word for word in (*words, wording.moment, wording.rate)})
-    environment.filters["brief"] = _brief
+    environment.filters.update(brief=_brief, place=_place)
     environment.globals["why"] = wording.why
     script = environment.get_template(SCRIPT).render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
@@ -51,3 +51,8 @@ def _shown(value: object) -> object:
 def _brief(text: str, longest: int = LONGEST_NAME) -> str:
     """Return text that is as short as it is shown: what cannot be seen is written out before it is cut."""
     return brief(plain(text), longest)
+
+
+def _place(key: str, longest: int = LONGEST_NAME) -> Markup:
+    """Return a path as short, that a line may break behind each of its folders."""
+    return Markup("/<wbr>").join(_brief(key, longest).split("/"))

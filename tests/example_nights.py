@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.metrics import Metrics, compute, slice_of
+from pipeline.metrics import Metrics, compute
+from pipeline.slices import Counts
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -63,15 +64,13 @@ def night(
     figures: dict[str, Any] = {"model": "7e12ae1b" * 8, "precision": "float32", "units": 7}
     figures |= compute(metrics, names, 5)
     matrix = figures["confusion_matrix"] or [[0] * len(names)] * len(names)
-    for i, c in enumerate(figures["per_class"]):
-        c.setdefault("unlabelled", metrics.unlabelled.get(i, 0))
     cells = sorted(
         ((n, a, b) for a, row in enumerate(matrix) for b, n in enumerate(row) if n and a != b), key=lambda c: -c[0]
     )[:60]
     confused = [_example(names, a, b, i, hostile) for n, a, b in cells for i in range(min(4, n))]
     mistakes = confused[:24]
     figures |= {
-        "inputs": [{"input": "/archive", **slice_of(metrics)}],
+        "inputs": [{"input": "/archive", **Counts.of(metrics).figures()}],
         "folders": {"depth": None, "slices": _folders(names, metrics, hostile) if is_labelled else []},
         "most_confident_mistakes": mistakes,
         "confused": confused,
@@ -112,7 +111,7 @@ def record_of(figures: dict[str, Any], names: list[str]) -> dict[str, Any]:
         "failed": figures["failed"],
         "unfinished_units": 0,
         "complete": True,
-        "plan": {"units": 7, "total": figures["images"], "skipped": {"junk": 3}},
+        "plan": {"units": 7, "images": figures["images"], "skipped": {"other files": 3}},
         "verdict": {"exit_code": 0, "reasons": []},
         "training": {
             "dataset": "mnist",
@@ -166,9 +165,9 @@ def worst_night(classes: int = 1_000) -> Night:
     failures = {(stage, f"CODE_{c}"): 90 for stage in ("read", "preprocess", "predict") for c in range(16)}
     worst = night(names, 400_000, failures, hostile=True, side=54)
     part = worst.figures["inputs"][0]
-    worst.figures["inputs"] = [{**part, "input": f"{i}{'<' * 5_000}"} for i in range(3_000)]
+    worst.figures["inputs"] = [{**part, "input": f"{i}{'&' * 5_000}"} for i in range(3_000)]
     worst.figures["folders"]["slices"] = [
-        {"folder": f"{i}{HOSTILE[i % len(HOSTILE)]}{'<' * 5_000}", **{k: v for k, v in part.items() if k != "input"}}
+        {"folder": f"{i}{HOSTILE[i % len(HOSTILE)]}{'&' * 5_000}", **{k: v for k, v in part.items() if k != "input"}}
         for i in range(200)
     ]
     worst.figures["folders"]["depth"] = 2
@@ -204,7 +203,7 @@ def _metrics(
 
 def _key(i: int, hostile: bool) -> str:
     return (
-        f"/archive/{i}/{HOSTILE[i % len(HOSTILE)] * 3}{i}{'<' * 300}.png"
+        f"/archive/{i}/{HOSTILE[i % len(HOSTILE)] * 3}{i}{'&' * 300}.png"
         if hostile
         else f"/archive/{i % 10}/{i:05}.png"
     )
@@ -223,5 +222,5 @@ def _example(names: list[str], label: int, predicted: int, i: int, hostile: bool
 
 
 def _folders(names: list[str], metrics: Metrics, hostile: bool) -> list[dict[str, Any]]:
-    part = slice_of(metrics)
+    part = Counts.of(metrics).figures()
     return [{"folder": f"/archive/{HOSTILE[c % 10] if hostile else c}", **part} for c in range(min(200, len(names)))]
