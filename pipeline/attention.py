@@ -137,7 +137,7 @@ def _calibration(figures: Figures, _: Figures) -> Iterator[Pointer]:
         bins = [b for b in figures["calibration"] if b["images"]]
         gap = sum(b["images"] * (b["confidence"] - b["accuracy"]) for b in bins)
         side = "too high" if gap > 0 else "too low"
-        yield Pointer(f"The scores are {side}: they miss the accuracy by {percent(error)} on average", "calibration")
+        yield Pointer(f"The scores are {side}: they miss the accuracy by {percent(error)} on average", "scores")
 
 
 def _unknown(figures: Figures, _: Figures) -> Iterator[Pointer]:

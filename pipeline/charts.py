@@ -19,6 +19,9 @@ from pipeline.wording import percent
 WIDTH, HEIGHT = 460, 260
 """Of a chart in its own units; a page shows it as wide as there is room."""
 
+LONGEST_SHOWN = 60
+"""Characters of a name."""
+
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 12, 40
 _LEAST = -4
 """The shares of a histogram start at 10 ** _LEAST: one of 10,000."""
@@ -126,6 +129,7 @@ def curves(name: str, series: Mapping[str, Sequence[float]], are_shares: bool = 
         series: name -> a value an epoch; two at most, and of one length.
         are_shares: the values are shares, written in percent.
     """
+    name, series = _shown(name), {_shown(title): line for title, line in series.items()}
     values = [v for line in series.values() for v in line if math.isfinite(v)] or [0.0]
     low, high = min(values), max(values)
     margin = 0.06 * ((high - low) or abs(high) or 1)
@@ -147,9 +151,13 @@ def curves(name: str, series: Mapping[str, Sequence[float]], are_shares: bool = 
     return _chart(name, "By epoch: " + ", ".join(series) + ".", body)
 
 
+def _shown(name: str) -> str:
+    return brief(plain(name), LONGEST_SHOWN)
+
+
 def _chart(title: str, description: str, body: Markup) -> Markup:
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img"><title>{}</title><desc>{}</desc>{}</svg>').format(
-        WIDTH, HEIGHT, brief(plain(title)), brief(plain(description)), body
+        WIDTH, HEIGHT, title, description, body
     )
 
 
