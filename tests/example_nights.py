@@ -25,6 +25,8 @@ HOSTILE = [
     "日本語 ü",
 ]
 
+FAILURES = {("read", "NOT_FOUND"): 3, ("preprocess", "INVALID_ARGUMENT"): 44}
+
 
 @dataclass
 class Night:
@@ -224,3 +226,16 @@ def _example(names: list[str], label: int, predicted: int, i: int, hostile: bool
 def _folders(names: list[str], metrics: Metrics, hostile: bool) -> list[dict[str, Any]]:
     part = Counts.of(metrics).figures()
     return [{"folder": f"/archive/{HOSTILE[c % 10] if hostile else c}", **part} for c in range(min(200, len(names)))]
+
+
+NIGHTS = {
+    "labelled": lambda: night(failures=FAILURES),
+    "unlabelled": lambda: night(is_labelled=False, failures=FAILURES),
+    "only failures": lambda: night(images=47, failures=FAILURES),
+    "nothing": empty_night,
+    "2 classes": lambda: night(["no", "yes"]),
+    "hostile": lambda: night(HOSTILE, failures=FAILURES, hostile=True),
+    "1,000 classes": lambda: night([f"class {c}" for c in range(1_000)], 100_000),
+    "more than a matrix holds": lambda: night([f"class {c}" for c in range(1_001)], 20_000),
+    "the worst": worst_night,
+}

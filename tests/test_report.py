@@ -9,12 +9,10 @@ import re
 from pathlib import Path
 
 import pytest
-from example_nights import HOSTILE, Night, empty_night, night, picture, worst_night
+from example_nights import FAILURES, HOSTILE, NIGHTS, Night, empty_night, night, picture
 from parsed_page import ParsedPage
 
 from pipeline.report import PICTURE_BYTES, SHOWN_CLASSES, report
-
-FAILURES = {("read", "NOT_FOUND"): 3, ("preprocess", "INVALID_ARGUMENT"): 44}
 
 
 def parsed(night: Night) -> ParsedPage:
@@ -25,19 +23,6 @@ def parsed(night: Night) -> ParsedPage:
 def page() -> ParsedPage:
     """Of a labelled archive with failures."""
     return parsed(night(failures=FAILURES))
-
-
-NIGHTS = {
-    "labelled": lambda: night(failures=FAILURES),
-    "unlabelled": lambda: night(is_labelled=False, failures=FAILURES),
-    "only failures": lambda: night(images=47, failures=FAILURES),
-    "nothing": empty_night,
-    "2 classes": lambda: night(["no", "yes"]),
-    "hostile": lambda: night(HOSTILE, failures=FAILURES, hostile=True),
-    "1,000 classes": lambda: night([f"class {c}" for c in range(1_000)], 100_000),
-    "more than a matrix holds": lambda: night([f"class {c}" for c in range(1_001)], 20_000),
-    "the worst": worst_night,
-}
 
 
 @pytest.fixture(scope="module", params=NIGHTS.values(), ids=NIGHTS.keys())
