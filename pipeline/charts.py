@@ -19,6 +19,9 @@ from pipeline.wording import percent
 WIDTH, HEIGHT = 460, 260
 """Of a chart in its own units; a page shows it as wide as there is room."""
 
+FEWEST = 4
+"""Points of a course."""
+
 LONGEST_SHOWN = 60
 """Characters of a name."""
 
@@ -100,12 +103,12 @@ def histogram(counts: Sequence[int], reference: Sequence[int] | None = None) -> 
 
 
 def course(points: Sequence[tuple[float, float]]) -> Markup | None:
-    """Return the images per second over the time of a run; None of fewer than two points.
+    """Return the images per second over the time of a run; None of fewer points than tell a course.
 
     Args:
         points: (seconds since 1970, images per second).
     """
-    if len(points) < 2:
+    if len(points) < FEWEST:
         return None
     start = points[0][0]
     values = [(at - start, rate) for at, rate in points]

@@ -6,6 +6,7 @@ are cut, and pictures are embedded once each, the most telling first, up to a li
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -166,7 +167,7 @@ def _slices(figures: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for kind, parts, depth in (("input", figures["inputs"], None), ("folder", folders["slices"], folders["depth"])):
         if len(parts) > 1:
             intervals = [p["accuracy_interval_95"] for p in parts if p["accuracy_interval_95"]]
-            low = min([1 - LEAST_REACH, *(interval[0] for interval in intervals)])
+            low = math.floor(100 * min([1 - LEAST_REACH, *(interval[0] for interval in intervals)])) / 100
             rows = [{**part, "name": part[kind], "is_below": _below(part, figures)} for part in parts]
             tables[f"{kind}s"] = {"kind": kind, "rows": rows, "low": low, "depth": depth}
     return tables

@@ -101,10 +101,10 @@ def test_course_runs_from_its_start_in_a_fitting_unit(step: int, n: int, unit: s
     assert points(line)[0][1] > points(line)[2][1]
 
 
-def test_course_of_one_point_is_no_chart() -> None:
-    assert course([(1_795_416_907, 100.0)]) is None
+def test_course_of_few_points_is_no_chart() -> None:
+    assert course([(1_795_416_907 + i, 100.0) for i in range(3)]) is None
     assert course([]) is None
-    drawn(course([(0, 0.0), (1, 0.0)]))
+    drawn(course([(i, 0.0) for i in range(4)]))
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 5, 200])
