@@ -12,14 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from markupsafe import Markup
-
 from pipeline import charts
 from pipeline.attention import is_below, look_first
 from pipeline.confusion import Confusion, confusion
+from pipeline.gallery import gallery
 from pipeline.html import render
 from pipeline.options import ScoreOptions
-from pipeline.thumbnails import data_uri
 
 SHOWN_CLASSES = 1_000
 """Rows of the table of classes; of more classes, those with the most images."""
@@ -32,9 +30,6 @@ SHOWN_REASONS = 20
 
 SHOWN_VALUES = 10
 """Of an option that has many."""
-
-PICTURE_BYTES = 600_000
-"""All pictures of a page together, as it embeds them."""
 
 LONGEST_COMMAND = 8_000
 """Characters; a longer one is not written out."""
@@ -53,7 +48,6 @@ def report(figures: Mapping[str, Any], record: Mapping[str, Any], pictures: Mapp
     """
     names = [c["class"] for c in figures["per_class"]]
     found = confusion(figures["confusion_matrix"], figures["confused"], names) if figures["labelled"] else None
-    embedded = _embedded(_by_priority(figures, found), pictures)
     classes, slices = _classes(figures, record), _slices(figures)
     return render(
         "report.html.j2",
@@ -66,8 +60,7 @@ def report(figures: Mapping[str, Any], record: Mapping[str, Any], pictures: Mapp
         classes=classes,
         largest=_largest_share(classes, figures["scored"]),
         slices=slices,
-        pictures={key: f"p{i}" for i, key in enumerate(embedded)},
-        addresses=[Markup(address) for address in embedded.values()],
+        gallery=gallery(_by_priority(figures, found), pictures),
         reliability=charts.reliability(figures["calibration"]),
         histogram=charts.histogram(figures["confidence_histogram"], _reference(record)),
         course=charts.course(record["time"]["course"]) if record["time"] else None,
@@ -113,19 +106,6 @@ def _by_priority(figures: Mapping[str, Any], found: Confusion | None) -> Iterato
         yield from (pair.examples[i]["key"] for pair in (found.pairs if found else ()) if i < len(pair.examples))
     for name in ("least_certain", "failure_examples"):
         yield from (example["key"] for example in figures[name])
-
-
-def _embedded(keys: Iterator[str], pictures: Mapping[str, bytes]) -> dict[str, str]:
-    """Return key -> data: URI of the pictures that there is room for."""
-    chosen: dict[str, str] = {}
-    room = PICTURE_BYTES
-    for key in keys:
-        if key in pictures and key not in chosen:
-            address = data_uri(pictures[key])
-            if len(address) <= room:
-                chosen[key] = address
-                room -= len(address)
-    return chosen
 
 
 def _classes(figures: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict[str, Any]]:

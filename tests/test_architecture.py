@@ -29,7 +29,7 @@ GROUPS = [
     ],
     ["options", "slices", "charts"],
     ["units", "forecast", "storage", "labels", "rows", "thumbnails", "native", "timing", "cpu", "inference"],
-    ["flags", "template"],
+    ["flags", "template", "gallery"],
     ["model_dir"],
     ["run"],
     ["sources", "preprocess", "history", "nights"],
