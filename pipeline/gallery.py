@@ -36,13 +36,16 @@ def gallery(keys: Iterable[str], pictures: Mapping[str, bytes]) -> Gallery:
         keys: of the images that a page shows, those first whose pictures tell most; repeated as may be.
         pictures: key -> PNG or JPEG file; not for all.
     """
-    chosen: dict[str, Markup] = {}
+    names: dict[str, str] = {}
+    addresses: dict[str, str] = {}
     room = PICTURE_BYTES
     for key in keys:
-        if key in pictures and key not in chosen:
-            address = data_uri(pictures[key])
-            if len(address) <= room:
-                chosen[key] = Markup(address)
-                room -= len(address)
-    names = {key: f"p{i}" for i, key in enumerate(chosen)}
-    return Gallery(names, {names[key]: address for key, address in chosen.items()})
+        if key in names or key not in pictures:
+            continue
+        address = data_uri(pictures[key])
+        if address not in addresses and len(address) <= room:
+            addresses[address] = f"p{len(addresses)}"
+            room -= len(address)
+        if address in addresses:
+            names[key] = addresses[address]
+    return Gallery(names, {name: Markup(address) for address, name in addresses.items()})

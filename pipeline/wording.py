@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 NOTHING = "\u2013"
@@ -48,7 +49,7 @@ def percent(share: float | None, digits: int = 2) -> str:
     >>> percent(0.98765), percent(0.5, 0), percent(0.99999), percent(0.00001)
     ('98.77\xa0%', '50\xa0%', '99.99\xa0%', '0.01\xa0%')
     """
-    if share is None:
+    if share is None or math.isnan(share):
         return NOTHING
     least = 10.0**-digits
     shown = share * 100 if share in (0, 1) else min(max(share * 100, least), 100 - least)

@@ -259,6 +259,19 @@ def test_keyboard_comes_to_the_content_first_and_sees_where_it_is(window: Window
     assert window.driver.switch_to.active_element.value_of_css_property("outline-style") == "solid"
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_training_report_is_a_page_of_the_same_kind(window: Window, tiny_model: str, scheme: str) -> None:
+    page = Path(tiny_model, "training", "report.html").read_text(encoding="utf-8")
+    window.show(page, width=400, scheme=scheme)
+    assert window.complaints() == []
+    assert window.run("return document.documentElement.scrollWidth") <= 400
+    window.run("for (const found of document.querySelectorAll('details')) found.open = true")
+    assert window.run(CONTRASTS) == []
+    pictures = window.all("#golden .pic, #samples .pic, .pair .pic")
+    assert len(pictures) > 20
+    assert all(p.value_of_css_property("background-image").startswith('url("data:image/') for p in pictures)
+
+
 def test_page_prints_with_its_pictures_on_white_paper(window: Window, pages: dict[str, str]) -> None:
     window.show(pages["labelled"], scheme="dark")
     paper = base64.b64decode(window.driver.print_page())
