@@ -78,7 +78,7 @@ def test_record_and_results_are_those_of_the_pipeline(night: Night) -> None:
     record = night.rerun()
     assert record is not None
     assert record == json.loads((night.output / "run.json").read_text())
-    changing = {"run", "started", "ended", "seconds", "images_per_second", "previous"}
+    changing = {"run", "started", "ended", "seconds", "images_per_second", "previous", "drift"}
     for one in (record, by_pipeline):
         del one["plan"]["run"]
     assert {k: v for k, v in record.items() if k not in changing} == {
