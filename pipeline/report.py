@@ -22,6 +22,9 @@ from pipeline.options import ScoreOptions
 SHOWN_CLASSES = 1_000
 """Rows of the table of classes; of more classes, those with the most images."""
 
+FEW_CLASSES = 30
+"""Of no more classes, those without images have a row as well."""
+
 SHOWN_INPUTS = 200
 """Rows of the table of inputs."""
 
@@ -109,7 +112,7 @@ def _by_priority(figures: Mapping[str, Any], found: Confusion | None) -> Iterato
 
 
 def _classes(figures: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the rows of the table of classes: those that have images, or any."""
+    """Return the rows of the table of classes: those that have images, and of a few classes all."""
     training = record["training"] and record["training"]["images_per_class"]
     learned = sum(training.values()) if training else 0
     rows = [
@@ -119,7 +122,7 @@ def _classes(figures: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict
             "trained": training.get(c["class"], 0) / learned if training and learned else None,
         }
         for c in figures["per_class"]
-        if c["support"] or c["predicted"] or c["unlabelled"]
+        if len(figures["per_class"]) <= FEW_CLASSES or c["support"] or c["predicted"] or c["unlabelled"]
     ]
     if len(rows) > SHOWN_CLASSES:
         rows.sort(key=_images, reverse=True)

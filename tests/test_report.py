@@ -241,3 +241,12 @@ def test_same_figures_same_page() -> None:
 def test_script_and_style_are_files_of_the_package() -> None:
     pages = Path(__file__).parent.parent / "pipeline" / "pages"
     assert all(found.suffix == ".j2" for found in pages.iterdir()), "setup.py packs *.j2 only"
+
+
+def test_class_that_was_never_predicted_has_a_row_among_few_and_is_counted_among_many() -> None:
+    some = night(is_labelled=False)
+    some.figures["per_class"][3] |= {"predicted": 0, "unlabelled": 0}
+    assert ["class 3", "0", "0.00 %", "10.00 %"] in parsed(some).table("10 classes")
+    many = night([f"class {c}" for c in range(40)], is_labelled=False)
+    many.figures["per_class"][3] |= {"predicted": 0, "unlabelled": 0}
+    assert len(parsed(many).table("39 classes; the model has 1 more, of which there is no image")) == 40
