@@ -11,18 +11,18 @@ NOTHING = "\u2013"
 _WHY = {
     ("read", "NOT_FOUND"): "not found",
     ("read", "PERMISSION_DENIED"): "not allowed to be read",
-    ("read", "FAILED_PRECONDITION"): "changed after they were planned",
-    ("read", "RESOURCE_EXHAUSTED"): "too large to be read, or inflate like a bomb",
-    ("read", "DATA_LOSS"): "damaged where they are stored",
-    ("read", "INVALID_ARGUMENT"): "not to be found in their records",
-    ("preprocess", "INVALID_ARGUMENT"): "broken, cut short, or no images",
+    ("read", "FAILED_PRECONDITION"): "changed since the plan was made",
+    ("read", "RESOURCE_EXHAUSTED"): "too large to be read, or inflated like a bomb",
+    ("read", "DATA_LOSS"): "damaged in storage",
+    ("read", "INVALID_ARGUMENT"): "missing in the record",
+    ("preprocess", "INVALID_ARGUMENT"): "not decodable (broken, cut short, or no image at all)",
     ("preprocess", "RESOURCE_EXHAUSTED"): "too large to be decoded",
     ("preprocess", "DEADLINE_EXCEEDED"): "too slow to decode",
-    ("preprocess", "INTERNAL"): "deadly to their decoder",
-    ("predict", "RESOURCE_EXHAUSTED"): "too much for the memory of the model's machine",
-    ("predict", "INTERNAL"): "not to be scored: the model failed on them",
+    ("preprocess", "INTERNAL"): "deadly to the decoder",
+    ("predict", "RESOURCE_EXHAUSTED"): "too much for the memory of the model",
+    ("predict", "INTERNAL"): "refused by the model (an error, or scores that are no numbers)",
 }
-"""What an image of (stage, google.rpc code) is, after "they are"."""
+"""What an image of (stage, google.rpc code) is, after "it is" or "they are"."""
 
 
 def count(n: int) -> str:
@@ -103,9 +103,9 @@ def rate(per_second: float | None) -> str:
 
 
 def why(stage: str, code: str) -> str:
-    """Return in words what images are that failed so: "they are ...".
+    """Return in words what images are that failed so, after "it is" or "they are".
 
     >>> why("read", "NOT_FOUND"), why("predict", "DATA_LOSS")
-    ('not found', 'failed in predict (DATA_LOSS)')
+    ('not found', 'not scored (predict DATA_LOSS)')
     """
-    return _WHY.get((stage, code), f"failed in {stage} ({code})")
+    return _WHY.get((stage, code), f"not scored ({stage} {code})")

@@ -47,7 +47,7 @@ def test_reasons_of_many_failures_are_told_the_most_frequent_first(calm: Night) 
         {"stage": "preprocess", "code": "INVALID_ARGUMENT", "images": 300},
     ]
     assert told(calm) == [
-        ("failures", "300 images (3.00\xa0%) are broken, cut short, or no images"),
+        ("failures", "300 images (3.00\xa0%) are not decodable (broken, cut short, or no image at all)"),
         ("failures", "10 images (0.10\xa0%) are not found"),
     ]
 
