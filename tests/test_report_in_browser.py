@@ -61,6 +61,12 @@ return found;
 """
 """What text has a contrast with what is behind it that is below WCAG's AA."""
 
+UNCOVERED = """
+const { left, top, height } = arguments[0].getBoundingClientRect();
+return arguments[0].contains(document.elementFromPoint(left + 20, top + height / 2));
+"""
+"""Whether an element is in sight, and nothing lies over it."""
+
 
 class Window:
     """A browser's window with a page."""
@@ -153,10 +159,13 @@ def test_every_text_stands_out_from_what_is_behind_it(
     assert window.run(CONTRASTS) == []
 
 
+@pytest.mark.parametrize("row", [".confusion tbody tr:first-child", ".confusion tbody tr:last-child"])
 @pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
-def test_cell_of_the_matrix_opens_its_worst_examples(window: Window, pages: dict[str, str], script: bool) -> None:
+def test_cell_of_the_matrix_opens_its_worst_examples(
+    window: Window, pages: dict[str, str], row: str, script: bool
+) -> None:
     window.show(pages["labelled"], script=script)
-    cell = window.one(".confusion td.miss a")
+    cell = window.one(f"{row} td.miss a")
     pair = window.one(str(cell.get_attribute("href")).partition("html")[2])
     assert not pair.is_displayed()
     window.run("arguments[0].focus()", cell)
@@ -166,6 +175,8 @@ def test_cell_of_the_matrix_opens_its_worst_examples(window: Window, pages: dict
     assert len(pictures) == 4
     assert all(p.value_of_css_property("background-image").startswith('url("data:image/png') for p in pictures)
     assert all(p.size["width"] > 30 and p.size["height"] > 30 for p in pictures)
+    if script:
+        assert window.run(UNCOVERED, pair.find_element(By.XPATH, "..").find_element(By.TAG_NAME, "summary"))
 
 
 def test_link_with_an_anchor_opens_the_pair(window: Window, pages: dict[str, str]) -> None:
@@ -216,6 +227,16 @@ def test_filter_shows_what_is_asked_for(window: Window, pages: dict[str, str]) -
     assert window.one(".filter[data-table=class-table] output").text == "11 of 1,000"
     box.send_keys(Keys.BACKSPACE * 8)
     assert len(window.column("#class-table", 1)) == 1_000
+
+
+def test_filter_of_pairs_asks_for_their_classes_not_for_their_examples(window: Window, pages: dict[str, str]) -> None:
+    window.show(pages["1,000 classes"])
+    box = window.one(".filter[data-table=pairs] input")
+    box.send_keys(".png")
+    assert window.column("#pairs", 1) == []
+    box.clear()
+    box.send_keys("taken for class 1")
+    assert 0 < len(window.column("#pairs", 1)) < 200
 
 
 def test_few_rows_need_no_filter(window: Window, pages: dict[str, str]) -> None:
