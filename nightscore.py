@@ -11,17 +11,22 @@ from typing import NoReturn
 
 COMMANDS = {
     "train": ("model_training.cli", "train a CNN and write a model directory"),
-    "plan": ("pipeline.plan_cli", "say what a score would do, try a few images, and estimate the time; writes nothing"),
+    "plan": ("pipeline.plan_cli", "say what a score would do and how long it would take; writes nothing"),
     "score": ("pipeline.cli", "score an archive of images with a model"),
-    "verify": ("pipeline.verify_cli", "check an output: every image accounted for, every part as its receipt says"),
-    "report": ("pipeline.report_cli", "write an output's summary and report anew, from its receipts"),
-    "demo": ("model_training.demo", "train, build an archive with broken images, score it, show the summary"),
+    "status": ("pipeline.status_cli", "say how a night stands, while it is under way or long after"),
+    "verify": ("pipeline.verify_cli", "check an OUTPUT: every image accounted for, every part as written"),
+    "report": ("pipeline.report_cli", "write an OUTPUT's summary and report anew, from its receipts"),
+    "demo": ("model_training.demo", "train, build an archive with broken images, score it twice"),
 }
+
+READER_LEFT = 141
+"""Exit code where nobody reads what is printed, as of a program that SIGPIPE ends."""
 
 EXAMPLE = """\
   nightscore train --dataset digits --output model
   nightscore plan --input photos/ --model model --output night
   nightscore score --input photos/ --model model --output night
+  nightscore status night
   nightscore verify night
 """
 
@@ -43,7 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run() -> NoReturn:
     """Run a sub-command and end the process at once: taking TensorFlow apart takes Python a second, for nothing."""
-    code = main()
+    try:
+        code = main()
+    except BrokenPipeError:
+        code = READER_LEFT
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BrokenPipeError):  # the reader has left, as `head` does
             stream.flush()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import platform
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ import tensorflow as tf
 from model_training.evaluation import Score
 from pipeline import model_dir
 from pipeline.batches import EncodedBatch, ImageColumns
+from pipeline.machine import versions
 from pipeline.model_dir import Golden, InputSpec, ModelSpec
 from pipeline.preprocess import preprocess
 
@@ -75,7 +74,8 @@ def make_spec(folder: str, spec: InputSpec, class_names: Sequence[str], training
     """
     root = Path(folder, model_dir.SAVED_MODEL)
     files = [(path.relative_to(root).as_posix(), path.read_bytes()) for path in root.rglob("*") if path.is_file()]
-    return ModelSpec(spec, tuple(class_names), model_dir.model_id(spec, class_names, files), versions(), training)
+    made_by = {**versions(_VERSIONED), "tensorflow": str(tf.__version__)}  # also where it is tensorflow-cpu
+    return ModelSpec(spec, tuple(class_names), model_dir.model_id(spec, class_names, files), made_by, training)
 
 
 def write_files(folder: str, files: Mapping[str, bytes]) -> None:
@@ -83,14 +83,3 @@ def write_files(folder: str, files: Mapping[str, bytes]) -> None:
     os.makedirs(folder, exist_ok=True)
     for name, data in files.items():
         Path(folder, name).write_bytes(data)
-
-
-def versions() -> dict[str, str]:
-    """Return library -> version, as far as they can be found."""
-    found = {"python": platform.python_version()}
-    for name in _VERSIONED:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:  # tensorflow-cpu, or a checkout that is not installed
-            found[name] = str(tf.__version__) if name == "tensorflow" else "not installed"
-    return found

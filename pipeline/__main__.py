@@ -1,11 +1,11 @@
-"""`python -m pipeline`: the same as `nightscore score`, with or without the word "score", and `nightscore verify`."""
+"""`python -m pipeline`: as `nightscore score`, with or without the word, and as those that look at an OUTPUT."""
 
 import sys
 
-from pipeline import cli, verify_cli
+from pipeline import cli, status_cli, verify_cli
+
+COMMANDS = {"score": cli.main, "status": status_cli.main, "verify": verify_cli.main}
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    if arguments[:1] == ["verify"]:
-        sys.exit(verify_cli.main(arguments[1:]))
-    sys.exit(cli.main(arguments[1:] if arguments[:1] == ["score"] else arguments))
+    first, *rest = sys.argv[1:] or [""]
+    sys.exit(COMMANDS[first](rest) if first in COMMANDS else cli.main(sys.argv[1:]))

@@ -13,7 +13,8 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pipeline import storage
 from pipeline.errors import (
@@ -24,13 +25,17 @@ from pipeline.errors import (
     TransientError,
     UsageError,
 )
-from pipeline.flags import own
+from pipeline.flags import HELP_ALL, JSON, QUIET, Manner, add_manner, helped, manner, own
 from pipeline.imports import without
 from pipeline.interrupt import Interruption, interruptible
 from pipeline.options import add_arguments
-from pipeline.quiet import complain, silence_pillow, stderr_silenced, tame_streams
+from pipeline.outcome import told
+from pipeline.quiet import answer, complain, fail, silence_pillow, stderr_silenced, tame_streams
 from pipeline.terminal import Screen, progress, show_result
 from pipeline.text import plain
+
+if TYPE_CHECKING:
+    from pipeline.run import Run
 
 GO_ON = "what is committed stays, run the same command to go on"
 SWITCH_SECONDS = 0.0005
@@ -42,34 +47,33 @@ EXAMPLE = "example: nightscore score --input photos/ --model model --output nigh
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `nightscore score` and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if "-h" in arguments or "--help" in arguments:
-        print(_help())
+    text = helped(arguments, _parser())
+    if text is not None:
+        print(text)
         return 0
+    how, arguments = manner(arguments)
     interruption = Interruption()
     try:
         with calm(), interruptible(stop) as interruption:
-            return _score(arguments)
+            return _score(arguments, how)
     except (UsageError, GoldenMismatchError) as error:
-        complain(f"nightscore score: {error}")
-        return 2
+        return fail("score", str(error), 2, how.json)
     except (TransientError, StoreDownError, NoSpaceError) as error:
-        complain(f"nightscore score: storage fails: {error}; {GO_ON}")
-        return 3
+        return fail("score", f"storage fails: {error}; {GO_ON}", 3, how.json)
     except JobFailedError as error:
-        complain(f"nightscore score: {error}; {GO_ON}")
-        return 3
+        return fail("score", f"{error}; {GO_ON}", 3, how.json)
     except KeyboardInterrupt as interrupt:
-        complain(f"nightscore score: interrupted; {str(interrupt) or GO_ON}")
-        return interruption.exit_code
+        return fail("score", f"interrupted; {str(interrupt) or GO_ON}", interruption.exit_code, how.json)
 
 
-def _score(arguments: Sequence[str]) -> int:
+def _score(arguments: Sequence[str], how: Manner) -> int:
     options = own(arguments)
 
     from pipeline.prepare import is_first, prepare  # these import NumPy and Arrow, which --help does without
     from pipeline.rerun import rerun
 
-    with progress():
+    submitted: list[str] = []
+    with contextlib.nullcontext() if how.quiet else progress():
         run = None if options is None else prepare(options)
         if run is not None and is_first(run):
             from pipeline.headstart import head_start  # TensorFlow and Beam, which a later run may go without
@@ -82,20 +86,30 @@ def _score(arguments: Sequence[str]) -> int:
 
             asked = job.parse(arguments)
             run = run or prepare(asked.options)
-            record = job.run_job(asked, run, _announce)
-        if record is None:
-            return 0
+            record = job.run_job(asked, run, submitted.append if how.json or how.quiet else _announce)
+    output = storage.key_of(run.options.output.rstrip("/"))
+    if record is None:
+        if how.json:
+            answer({"exit_code": 0, "run": run.id, "output": output, "job": " ".join(submitted)})
+        return 0
+    _conclude(record, run, output, how)
     code: int = record["verdict"]["exit_code"]
-    if record["complete"]:
-        figures = json.loads(storage.read(run.result("summary.json")))
-        show_result(Screen(), record, figures, storage.key_of(run.options.output.rstrip("/")))
-    for reason in record["verdict"]["reasons"]:
-        complain(f"nightscore score: {reason}")
     return code
 
 
 def _announce(text: str) -> None:
     print(plain(text), flush=True)  # whole: an address of the console has a query
+
+
+def _conclude(record: Mapping[str, Any], run: Run, output: str, how: Manner) -> None:
+    """Say what a run came to."""
+    figures = json.loads(storage.read(run.result("summary.json"))) if record["complete"] else None
+    if how.json:
+        answer(told(record, figures, output))
+    elif not how.quiet and (figures or record["images"]):
+        show_result(Screen(), record, figures, output)
+    for reason in record["verdict"]["reasons"]:
+        complain(f"nightscore score: {reason}")
 
 
 def stop() -> None:
@@ -117,11 +131,12 @@ def calm() -> Iterator[None]:
     inference.import_context = stderr_silenced
     tame_streams("%(levelname)s %(name)s: %(message)s")
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what a step raises reaches us
+    logging.getLogger("pipeline.logs").setLevel(logging.ERROR)  # for workers elsewhere: here progress says it
     sys.setswitchinterval(SWITCH_SECONDS)
     yield
 
 
-def _help() -> str:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="nightscore score",
         usage=argparse.SUPPRESS,
@@ -130,4 +145,5 @@ def _help() -> str:
         "Exit codes: 0 good, 2 bad usage, 3 too many failed or unfinished, 4 accuracy too low.",
     )
     add_arguments(parser)
-    return parser.format_help()
+    add_manner(parser, (QUIET, JSON, HELP_ALL))
+    return parser

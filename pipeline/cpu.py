@@ -12,6 +12,20 @@ BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 """Without one of them bfloat16 is emulated, several times slower than float32."""
 
 
+TELLING_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
+"""By these TensorFlow's kernels choose how to compute, and so how fast, and to which last bits."""
+
+
+def told_flags(cpuinfo: str | None = None) -> list[str]:
+    """Return which of TELLING_FLAGS this machine has, or that of a /proc/cpuinfo's text.
+
+    >>> told_flags("flags : fpu avx2 avx512_bf16")
+    ['avx2', 'avx512_bf16']
+    """
+    named = set((_cpuinfo() if cpuinfo is None else cpuinfo).split())
+    return [flag for flag in TELLING_FLAGS if flag in named]
+
+
 def has_bfloat16(cpuinfo: str) -> bool:
     """Return whether the text of a /proc/cpuinfo names instructions for bfloat16.
 

@@ -7,16 +7,15 @@ shared with other runs into OUTPUT is written by the last one that started, see 
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
-from importlib import metadata
 from typing import Any
 
 from pipeline import storage
 from pipeline.commit import committed
 from pipeline.concurrency import cores
+from pipeline.machine import versions
 from pipeline.nights import compared, night_before, night_of, previous_of, training_of
 from pipeline.pinned import PlanTotals, read_index
 from pipeline.report import report
@@ -24,8 +23,6 @@ from pipeline.run import Run
 from pipeline.summarize import Summary, figures, verdict
 from pipeline.sweep import Claim, sweep
 from pipeline.timing import shares
-
-LIBRARIES = ("nightscore", "apache-beam", "tensorflow", "numpy", "pillow", "pyarrow")
 
 
 def start(run: Run) -> None:
@@ -159,17 +156,6 @@ def pages(summary: Summary, run: Run, record: dict[str, Any]) -> dict[str, bytes
     """Return the contents of summary.json and report.html, by name."""
     content = figures(summary, run)
     return {"summary.json": _json(content), "report.html": report(content, record, summary.thumbnails).encode()}
-
-
-def versions() -> dict[str, str]:
-    """Return what a result may depend on, name -> version, without importing it."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue  # a worker may run our code without its package's metadata
-    return found
 
 
 def _now() -> str:

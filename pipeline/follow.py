@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 
 from pipeline import storage
@@ -54,22 +54,32 @@ class Follower:
                 self._count = Count(index.totals.total)
                 self._planned = frozenset(unit.id for unit in index.units)
         new = sorted((committed(self._run) & self._planned) - self._read)
-        with closing(ahead(self._receipt, new, READS_AHEAD, pools().read)) as receipts:
-            for receipt in receipts:
-                if receipt is not None:
-                    self._read.add(receipt.unit)
-                    self._count = self._count.then(self._told(receipt))
+        with closing(receipts(self._run, new)) as found:
+            for receipt in found:
+                self._read.add(receipt.unit)
+                self._count = self._count.then(self._told(receipt))
         return self._count
-
-    def _receipt(self, unit: str) -> Receipt | None:
-        with contextlib.suppress(FileNotFoundError, DamagedPartError):  # whoever does the work mends it
-            return Receipt.from_json(storage.read(self._run.receipt(unit)))
-        return None
 
     def _told(self, receipt: Receipt) -> Count:
         if receipt.unit in self._before:
             return Count(kept=receipt.rows)
-        return Count(scored=receipt.rows, failed=receipt.metrics.failed)
+        return Count(scored=receipt.rows, failures=receipt.metrics.failures)
+
+
+def receipts(run: Run, units: Iterable[str]) -> Generator[Receipt, None, None]:
+    """Yield the receipts of units, by their ids and in this order, many of them read at once; none that is damaged.
+
+    Raises:
+        TransientError: storage fails for now.
+    """
+
+    def read(unit: str) -> Receipt | None:
+        with contextlib.suppress(FileNotFoundError, DamagedPartError):  # whoever does the work mends it
+            return Receipt.from_json(storage.read(run.receipt(unit)))
+        return None
+
+    with closing(ahead(read, units, READS_AHEAD, pools().read)) as found:
+        yield from (receipt for receipt in found if receipt is not None)
 
 
 @contextlib.contextmanager

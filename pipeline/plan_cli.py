@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli import calm, stop
 from pipeline.errors import GoldenMismatchError, NoSpaceError, StoreDownError, TransientError, UsageError
+from pipeline.flags import HELP_ALL, add_manner, helped
 from pipeline.forecast import Costs, duration, recommend, size
 from pipeline.interrupt import Interruption, interruptible
 from pipeline.options import Precision, add_arguments
-from pipeline.quiet import complain
+from pipeline.outcome import Fact, reasons
+from pipeline.quiet import fail
 from pipeline.terminal import Screen, show_fact
 from pipeline.text import brief
 
@@ -35,28 +37,24 @@ EXAMPLE = "example: nightscore plan --input photos/ --model model --output night
 EXAMPLES = 3
 """Failed images of the canary that are named."""
 
-Fact = tuple[str, str]
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `nightscore plan` and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if "-h" in arguments or "--help" in arguments:
-        print(_help())
+    text = helped(arguments, _parser())
+    if text is not None:
+        print(text)
         return 0
     interruption = Interruption()
     try:
         with calm(), interruptible(stop) as interruption:
             return _plan(arguments)
     except (UsageError, GoldenMismatchError) as error:
-        complain(f"nightscore plan: {error}")
-        return 2
+        return fail("plan", str(error), 2)
     except (TransientError, StoreDownError, NoSpaceError) as error:
-        complain(f"nightscore plan: storage fails: {error}; run it again")
-        return 3
+        return fail("plan", f"storage fails: {error}; run it again", 3)
     except KeyboardInterrupt:
-        complain("nightscore plan: interrupted; nothing was changed")
-        return interruption.exit_code
+        return fail("plan", "interrupted; nothing was changed", interruption.exit_code)
 
 
 @dataclass(frozen=True)
@@ -100,8 +98,7 @@ def _plan(arguments: Sequence[str]) -> int:
     for name, text in _canary(rehearsal.canary):
         show_fact(screen, name, text)
     if rehearsal.canary.alarming and not run.options.no_canary:
-        complain(f"nightscore plan: {rehearsal.canary.reason()}")
-        return 3
+        return fail("plan", rehearsal.canary.reason(), 3)
     if not rehearsal.encoded:
         return 0
     costs = _costs(rehearsal, unit, models, start, run)
@@ -180,8 +177,7 @@ def _overview(work: _Work) -> Iterator[Fact]:
 
 
 def _canary(canary: Canary) -> Iterator[Fact]:
-    reasons = Counter((failure.stage, failure.code) for _, failure in canary.failures)
-    listed = ", ".join(f"{n} {code} in {stage}" for (stage, code), n in reasons.most_common())
+    listed = reasons(Counter((failure.stage, failure.code) for _, failure in canary.failures))
     yield "canary", f"{canary.images} images, {len(canary.failures)} failed" + (f" ({listed})" if listed else "")
     for key, failure in canary.failures[:EXAMPLES]:
         yield "example", f"{brief(key)}: {failure.stage} {failure.code}: {failure.message}"
@@ -209,14 +205,15 @@ def _forecast(costs: Costs, work: _Work) -> Iterator[Fact]:
     yield "time", f"{', '.join(ranges)}, for the {work.left:,} images{known} on this machine ({costs.cores} cores)"
 
 
-def _help() -> str:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="nightscore plan",
         usage=argparse.SUPPRESS,
-        description=EXAMPLE + "\n\nSay what 'nightscore score' with the same arguments would do, and how long it would "
-        "take here. Tries 64 images; writes nothing into OUTPUT.",
+        description=EXAMPLE + "\n\nSay what 'nightscore score' with the same arguments would do, and how long it\n"
+        "would take here. Tries 64 images; writes nothing into OUTPUT.",
         epilog="Exit codes: 0 a forecast, 2 bad usage, 3 most of the tried images failed.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_arguments(parser)
-    return parser.format_help()
+    add_manner(parser, (HELP_ALL,))
+    return parser

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from pipeline import cpu, inference
+from pipeline import cpu, inference, machine
 from pipeline.batches import Code, EncodedBatch, Failure, ImageColumns, PixelBatch, PredictionBatch
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.inference import Function, Pixels, Scores
@@ -192,7 +192,9 @@ def _is_sure(scores: Scores) -> npt.NDArray[np.bool_]:
 
 @functools.cache
 def _loaded(model: str, spec_json: str, precision: Precision) -> Model:
-    return Model(model, ModelSpec.from_json(spec_json), precision)
+    loaded = Model(model, ModelSpec.from_json(spec_json), precision)
+    _logger.info("scores with model %s in %s: %s", loaded.spec.model_id[:12], precision, machine.told())
+    return loaded
 
 
 def acquire(model: str, spec: ModelSpec, precision: Precision = "float32") -> Model:

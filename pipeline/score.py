@@ -230,10 +230,14 @@ def _collect(steps: Generator[_Step, None, None], run: Run) -> Iterator[_Open]:
             if isinstance(batch, PredictionBatch):
                 current = current or _Open(task, run)
                 current.add(batch, run)
-                tally().add(scored=len(batch.images), failed=len(batch.images.failures))
+                tally().add(scored=len(batch.images), failures=_by_reason(batch))
             elif isinstance(batch, _End):
                 yield current or _Open(task, run)
                 current = None
+
+
+def _by_reason(batch: PredictionBatch) -> Counter[tuple[str, str]]:
+    return Counter((why.stage, why.code) for why in batch.images.failures.values())
 
 
 def _commit(ended: _Open, run: Run) -> Receipt | Unfinished:

@@ -153,7 +153,8 @@ def verdict(summary: Summary, run: Run, planned: int | None, lost: str = "") -> 
     reasons = [text for text in (summary.stopped, lost) if text]
     if summary.unfinished:
         unit, error = summary.unfinished_examples[0]
-        reasons.append(f"{summary.unfinished} units are unfinished ({error}, unit {unit}); rerun to finish them")
+        which = "1 unit is" if summary.unfinished == 1 else f"{summary.unfinished:,} units are"
+        reasons.append(f"{which} unfinished ({error}, unit {unit}); rerun to finish them")
     accounted = metrics.images + summary.unfinished_images
     if planned is not None and accounted != planned and not reasons:
         reasons.append(

@@ -19,6 +19,7 @@ from pipeline.commit import Receipt, committed
 from pipeline.counters import Counters
 from pipeline.errors import VerdictError
 from pipeline.finish import finish
+from pipeline.logs import failed_units
 from pipeline.pinned import Span
 from pipeline.progress import tally
 from pipeline.run import Run
@@ -66,6 +67,7 @@ class _Score(beam.DoFn):
         for outcome in score(pinned.read_span(self._run, group), self._run):
             if isinstance(outcome, Receipt):
                 self._counters.committed(outcome)
+                failed_units().note(outcome)
             else:
                 self._counters.unfinished()
             yield outcome.unit, outcome

@@ -8,17 +8,14 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from pipeline import storage
-from pipeline.errors import TransientError, UsageError
-from pipeline.quiet import complain
+from pipeline.look_cli import LookCommand
+from pipeline.quiet import answer
 
 if TYPE_CHECKING:
     from pipeline.verify import Verification
-
-WAIT_SECONDS = 30.0
-"""How long storage that fails is asked again: somebody is looking on."""
 
 SHOWN = 20
 """Findings of one kind that are printed; the others are counted."""
@@ -26,52 +23,37 @@ SHOWN = 20
 DESCRIPTION = """\
 example: nightscore verify night
 
-Check, on any machine, without the images and the model, that every image that was planned has its row, every part is as
-its receipt says, and table and summary are what the receipts give. Prints one line for each thing that is not so.
+Check, on any machine, without the images and the model, that every image that
+was planned has its row, every part is as its receipt says, and table and
+summary are what the receipts give. Prints one line for each thing that is not
+so.
 """
 
-EPILOG = "Exit codes: 0 all is as it should be, 3 something is not, 2 bad usage or not the output of a run."
+EPILOG = "Exit codes: 0 all is as it should be, 3 something is not, 2 bad usage or no\nOUTPUT."
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see 'nightscore verify --help'")
+COMMAND = LookCommand("verify", DESCRIPTION, EPILOG)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `nightscore verify` and return its exit code."""
-    try:
-        output = _parser().parse_args(argv).output
-        from pipeline.verify import verify  # Arrow and Pillow: half a second of imports that --help does without
-
-        storage.patience().start(WAIT_SECONDS)
-        found = verify(output)
-    except (UsageError, PermissionError) as error:
-        complain(f"nightscore verify: {error}")
-        return 2
-    except TransientError as error:
-        complain(f"nightscore verify: storage fails: {error}; run it again")
-        return 3
-    except KeyboardInterrupt:
-        complain("nightscore verify: interrupted; nothing was changed")
-        return 130
-    for line in _lines(found):
-        print(line)
-    print(f"{storage.key_of(output.rstrip('/'))}: {_outcome(found)}")
-    return 3 if found.findings else 0
+    return COMMAND.main(argv, _verify)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="nightscore verify",
-        usage=argparse.SUPPRESS,
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("output", metavar="OUTPUT", help="folder with the results of 'nightscore score', or gs://")
-    return parser
+def _verify(asked: argparse.Namespace) -> int:
+    from pipeline.verify import verify  # Arrow and Pillow: half a second of imports that --help does without
+
+    found = verify(asked.output)
+    output = storage.key_of(asked.output.rstrip("/"))
+    code = 3 if found.findings else 0
+    if asked.json:
+        findings = [{**vars(finding), "location": storage.key_of(finding.location)} for finding in found.findings]
+        answer({"exit_code": code, "output": output, **vars(found), "findings": findings})
+        return code
+    for text in _lines(found):
+        print(text)
+    print(f"{output}: {_outcome(found)}")
+    return code
 
 
 def _lines(found: Verification) -> Iterator[str]:

@@ -92,9 +92,26 @@ def test_job_is_submitted_watched_and_ends_with_its_verdict(
     assert first == (
         f"job {name} is submitted: https://console.cloud.google.com/dataflow/jobs/us-central1/{name}?project=night"
     )
-    assert "scored       40" in shown.out
+    assert "images       40 in " in shown.out
     assert shown.err == ""
     assert (record(gcs_bucket)["images"], record(gcs_bucket)["complete"]) == (40, True)
+
+
+def test_program_that_submits_a_job_is_told_which(
+    dataflow: Dataflow,  # noqa: F811
+    flags: list[str],
+    gcs_bucket: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    dataflow.works = False
+    assert cli.main([*flags, "--no_wait", "--json"]) == 0
+    shown = capsys.readouterr()
+    (name,) = dataflow.jobs
+    said = json.loads(shown.out)
+    assert (shown.out.count("\n"), shown.err, said["exit_code"]) == (1, "", 0)
+    assert said["job"].startswith(f"job {name} is submitted: https://")
+    assert said["output"] == f"{gcs_bucket}/night"
+    assert storage.stat(f"{gcs_bucket}/night/runs/{said['run']}.json")
 
 
 def test_what_is_submitted_holds_all_options_and_nothing_of_this_machine(

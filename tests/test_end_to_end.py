@@ -235,7 +235,7 @@ def test_folder_whose_name_is_not_utf8_is_scored_and_verified(
     os.makedirs(archive)
     Path(archive, "1.png").write_bytes(digits.encoded(1))
     assert score("--input", archive, "--model", tiny_model, "--output", night) == 0
-    assert capfd.readouterr().out.splitlines()[-1].endswith("night/report.html")
+    assert "night/report.html" in capfd.readouterr().out
     (part,) = Path(night, "table.txt").read_bytes().splitlines()
     assert os.path.exists(part)
     assert verify(night).findings == []

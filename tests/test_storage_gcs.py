@@ -104,7 +104,7 @@ class TestReading:
         storage.create(gcs_bucket + "/x.json.gz", data)
         assert storage.read(gcs_bucket + "/x.json.gz") == data
 
-    def test_goes_on_where_the_connection_broke(self, gcs_bucket: str, emulator: Emulator) -> None:
+    def test_is_made_again_where_the_connection_broke(self, gcs_bucket: str, emulator: Emulator) -> None:
         data = os.urandom(100_000)
         storage.create(gcs_bucket + "/x", data)
         emulator.fail(DOWNLOAD, cut=40_000)

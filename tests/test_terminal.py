@@ -1,90 +1,151 @@
-"""Progress and the table at the end."""
+"""Progress: what is shown, how wide, and where; and that the result is printed whatever is in it."""
 
 from __future__ import annotations
 
+import fcntl
 import io
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
 import time
-from typing import Any
+from pathlib import Path
 
 import pytest
-from conftest import MakeRun
 from rich.console import Console
 
 from pipeline import terminal
-from pipeline.commit import Aside, Receipt
-from pipeline.metrics import Metrics
+from pipeline.progress import Meter, tally
+
+WATCHED = """
+import sys, time
+from pipeline import terminal
 from pipeline.progress import tally
-from pipeline.summarize import Summary, figures
-
-RECORD: dict[str, Any] = {
-    "seconds": 2.0, "images_per_second": 1500.0, "scored": 3, "rescored": 1, "kept": 2,
-    "plan": {"skipped": {"junk": 4}},
-    "time": {"shares": {"read": 0.25, "predict": 0.9}, "advice": "the model decides"},
-}  # fmt: skip
-
-
-def shown(metrics: Metrics, make_run: MakeRun, failures: list[dict[str, Any]] | None = None) -> str:
-    stream = io.StringIO()
-    summary = Summary.of(Receipt("u", metrics.images, 0, metrics, [], failures or [], Aside()))
-    terminal.show_result(Console(file=stream, width=40), RECORD, figures(summary, make_run("x")), "night")
-    return stream.getvalue()
+terminal.REFRESH_SECONDS = 0.02
+tally().start(None if sys.argv[1] == "-" else int(sys.argv[1]))
+with terminal.progress():
+    for _ in range(16):
+        tally().add(scored=int(sys.argv[2]), failures={("preprocess", "INVALID_ARGUMENT"): 7, ("read", "NOT_FOUND"): 3})
+        time.sleep(0.1)
+    time.sleep(0.4)
+"""
+STYLING = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def test_result_says_what_happened_one_line_a_fact(make_run: MakeRun) -> None:
-    metrics = Metrics(
-        images=5, scored=4, failures={("read", "NOT_FOUND"): 1}, labelled=4, correct=3, top_k_correct=4,
-        confusion={(1, 1): 3, (1, 2): 1}, unknown_labels=1,
-    )  # fmt: skip
-    failure = {"row": 4, "key": "/a/[red]x[/].png", "stage": "read", "code": "NOT_FOUND", "message": "gone"}
-    lines = shown(metrics, make_run, [failure]).splitlines()
-    assert "images       5 in 2.0 s, 1,500 images/s with start-up, 2 kept from earlier runs" in lines
-    assert "failed       1 (1 NOT_FOUND in read)" in lines
-    assert "skipped      4 junk" in lines
-    assert "accuracy     0.7500 (95 % interval 0.3006 to 0.9544)" in lines
-    assert "unknown      1 labels are not classes of the model" in lines
-    assert "example      /a/[red]x[/].png: read NOT_FOUND: gone" in lines
-    assert lines[-1] == "report       night/report.html"
-    assert any(line.split() == ["1", "4", "1.0000", "0.7500", "0.8571"] for line in lines)
+def on_terminal(columns: int, total: str, step: int, **environment: str) -> tuple[str, list[str]]:
+    """Return what progress writes to a terminal of that width, as it is and as lines without styling."""
+    controller, screen = pty.openpty()
+    fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    environment = {**inherited, "TERM": "xterm", **environment, "PYTHONPATH": os.getcwd()}
+    command = [sys.executable, "-c", WATCHED, total, str(step)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=screen, env=environment) as process:
+        os.close(screen)
+        seen = b""
+        while True:
+            try:
+                more = os.read(controller, 65536)
+            except OSError:  # Linux says EIO when the other side of a terminal is closed
+                break
+            seen += more
+    os.close(controller)
+    assert process.returncode == 0
+    return seen.decode(), [line for line in re.split(r"[\r\n]+", STYLING.sub("", seen.decode())) if line.strip()]
 
 
-@pytest.mark.parametrize(("scored", "line"), [(3, "bfloat16, 1 of 3 images scored again in float32"), (0, "bfloat16")])
-def test_another_precision_says_how_often_it_was_not_enough_if_anything_was_scored(
-    make_run: MakeRun, scored: int, line: str
-) -> None:
-    stream = io.StringIO()
-    receipt = Receipt("u", 5, 0, Metrics(images=5, scored=5), [], [], Aside())
-    content = figures(Summary.of(receipt), make_run("x", precision="bfloat16"))
-    terminal.show_result(Console(file=stream), {**RECORD, "scored": scored}, content, "night")
-    assert f"precision    {line}" in stream.getvalue().splitlines()
+@pytest.mark.parametrize("columns", [80, 60])
+def test_bar_and_what_failed_are_two_lines_that_fit(columns: int) -> None:
+    _, lines = on_terminal(columns, "60340", 1_000)
+    assert max(map(len, lines)) <= columns
+    bars = [line for line in lines if line.startswith("scoring ")]
+    assert re.fullmatch(r"scoring ━.* 16,000 of 60,340 [\d,]+ images/s, \d+ s left *", bars[-1])
+    failed = "160 failed: 112 INVALID_ARGUMENT in preprocess, 48 NOT_FOUND in read"
+    assert (failed if columns == 80 else failed[:59] + "…") in lines
 
 
-def test_unlabelled_images_show_their_classes(make_run: MakeRun) -> None:
-    text = shown(Metrics(images=5, scored=5, unlabelled={3: 4, 1: 1}), make_run)
-    assert "unlabelled   5, most of them predicted 4 as '3', 1 as '1'" in text
-    assert "accuracy" not in text
+def test_largest_numbers_fit_too() -> None:
+    _, lines = on_terminal(80, "1000000000", 12_345)
+    assert max(map(len, lines)) <= 80
+    assert re.search(r"━ 1\d\d,\d\d\d of 1,000,000,000 [\d,]+ images/s, \d+ h( \d+ min)? left", lines[-2])
 
 
-def test_several_inputs_are_compared(make_run: MakeRun) -> None:
-    stream = io.StringIO()
-    first = Receipt("u", 4, 0, Metrics(images=4, scored=4, labelled=4, correct=3), [], [], Aside())
-    second = Receipt("v", 2, 0, Metrics(images=2, scored=1), [], [], Aside(), input=1)
-    content = figures(Summary.of(first).merge(Summary.of(second)), make_run("/a", "/b"))
-    terminal.show_result(Console(file=stream), RECORD, content, "night")
-    lines = stream.getvalue().splitlines()
-    assert "input        /a: 4 images, 0 failed, accuracy 0.7500" in lines
-    assert "input        /b: 2 images, 1 failed" in lines
+def test_total_that_only_reading_tells_is_left_out() -> None:
+    _, lines = on_terminal(80, "-", 1_000)
+    assert any(re.search(r"scoring .* 1\d,000 [\d,]+ images/s *$", line) for line in lines)
+    assert not any("left" in line for line in lines)
+
+
+def test_nothing_of_the_bar_stays(tmp_path: Path) -> None:
+    seen, _ = on_terminal(80, "60340", 1_000)
+    assert seen.endswith(("\x1b[2K", "\x1b[?25h", "\x1b[1A\x1b[2K"))
+    assert "\x1b[?25h" in seen, "the cursor is shown again"
+
+
+def test_terminal_that_knows_no_styles_gets_plain_lines() -> None:
+    seen, _ = on_terminal(80, "60340", 1_000, TERM="dumb")
+    assert "\x1b" not in seen
 
 
 def test_without_a_terminal_a_plain_line_now_and_then(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(terminal, "PLAIN_SECONDS", 0.05)
-    tally().start(1_000)
+    monkeypatch.setattr(terminal, "PLAIN_SECONDS", 0.1)
+    monkeypatch.setattr(terminal, "LOOK_SECONDS", 0.02)
+    tally().start(None)
     with terminal.progress():
-        time.sleep(0.12)
-        tally().add(scored=500, failed=2)
+        time.sleep(0.4)
+        tally().start(1_000)
+        time.sleep(0.4)
+        tally().add(scored=100)
         time.sleep(0.3)
+        tally().add(scored=400, failures={("read", "NOT_FOUND"): 2})
+        time.sleep(1.1)
     lines = capfd.readouterr().err.splitlines()
-    assert lines[0].startswith("0 of 1,000 images, 0 images/s, 0 failed")
-    assert lines[-1].startswith("500 of 1,000 images, ")
-    assert lines[-1].endswith(" s left, 2 failed")
+    assert lines[0] == "planning"
+    assert "starting: 0 of 1,000 images" in lines
+    pattern = r"scoring: 500 of 1,000 images, \d{3} images/s, \d+ s left, 2 failed: 2 NOT_FOUND in read"
+    assert re.fullmatch(pattern, lines[-1])
+    assert 5 <= len(lines) <= 22
+
+
+def test_run_that_is_over_soon_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    with terminal.progress():
+        tally().start(5)
+    assert capfd.readouterr().err == ""
+
+
+def rates(*counts: tuple[float, int], window: float = 30.0) -> list[float]:
+    from pipeline.progress import Count
+
+    meter = Meter(window)
+    return [round(meter.rate(Count(scored=n), now), 1) for now, n in counts]
+
+
+def test_rate_is_without_the_start() -> None:
+    assert rates((0, 0), (50, 0), (60, 100), (61, 300), (62, 500)) == [0, 0, 0, 200, 200]
+
+
+def test_rate_is_of_late_and_falls_while_nothing_comes() -> None:
+    fast = [(second, 1000 * second) for second in range(1, 41)]
+    slow = [(40 + second, 40_000 + 10 * second) for second in range(1, 41)]
+    found = rates(*fast, *slow, (100, 40_400))
+    assert found[39] == 1000
+    assert found[79] < 50
+    assert found[80] < found[79]
+
+
+def test_big_steps_far_apart_make_a_rate_too() -> None:
+    assert rates(*((60 * n, 2000 * n) for n in range(1, 10)))[-1] == pytest.approx(2000 / 60, abs=0.1)
+
+
+def test_another_run_begins_anew() -> None:
+    assert rates((1, 500), (3, 900), (4, 0), (5, 10), (7, 30)) == [0, 200, 0, 0, 10]
+
+
+def test_markup_and_control_characters_are_text() -> None:
+    stream = io.StringIO()
+    terminal.show_facts(Console(file=stream, width=20), [("failed", "[red]x[/] \x1b[2J " + "y" * 50)])
+    assert stream.getvalue() == "failed       [red]x[/] \\x1b[2J " + "y" * 50 + "\n"

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from model_training.datasets import RawImages
-from pipeline import cli, storage, verify_cli
+from pipeline import cli, look_cli, storage, verify_cli
 from pipeline.commit import Receipt
 from pipeline.errors import UsageError
 from pipeline.finish import start
@@ -479,7 +479,7 @@ def test_bucket_that_fails_is_no_finding(
     for name, data in original.files().items():
         storage.create(f"{night.output}/{name}", data)
     monkeypatch.setattr(storage.store_of(night.output)._store, "_retry_seconds", 0.05)
-    monkeypatch.setattr(verify_cli, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(look_cli, "WAIT_SECONDS", 0.05)
     emulator.fail("part-", times=10_000)
     assert verify_cli.main([night.output]) == 3
     out, err = capsys.readouterr()

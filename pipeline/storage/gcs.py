@@ -27,7 +27,7 @@ from google.cloud import storage  # type: ignore[import-untyped]
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from pipeline.errors import ChangedError, TransientError, UsageError
-from pipeline.storage import gcs_listing
+from pipeline.storage import gcs_client, gcs_listing
 from pipeline.storage.base import Glob, StoredObject, fixed_prefix
 from pipeline.storage.gcs_client import client
 from pipeline.text import redacted
@@ -85,10 +85,9 @@ class GcsStore:
     def read(self, location: str, start: int = 0, stop: int | None = None, version: int | None = None) -> bytes:
         """Return bytes [start, stop) of one generation of an object, in one request."""
         last = None if stop is None else max(stop, start + 1) - 1  # HTTP has no empty range
-        blob = _blob(location, version)
         try:
             with _explained(location):
-                data: bytes = blob.download_as_bytes(start=start or None, end=last, raw_download=True, **self._way())
+                data = self._bytes(location, start, last, version)
         except EOFError:
             return b""
         except FileNotFoundError as error:
@@ -96,6 +95,16 @@ class GcsStore:
                 raise
             raise ChangedError(f"{location!r} was replaced after it was planned") from error
         return data if stop is None else data[: max(stop - start, 0)]
+
+    def _bytes(self, location: str, start: int, last: int | None, version: int | None) -> bytes:
+        way, media = self._way(), gcs_client.media()
+        if media is None:
+            data: bytes = _blob(location, version).download_as_bytes(
+                start=start or None, end=last, raw_download=True, **way
+            )
+            return data
+        get = partial(media.get, *_object(location), start, last, version, TIMEOUT)
+        return get() if self._retry_seconds == 0 else way["retry"](get)()
 
     def create(self, location: str, data: bytes) -> bool:
         """Upload an object that must not be there yet.
@@ -197,10 +206,16 @@ class GcsStore:
         return False
 
 
-def _blob(location: str, generation: int | None = None) -> storage.Blob:
+def _object(location: str) -> tuple[str, str]:
+    """Return the bucket and the name of an object."""
     bucket, name = _split(location)
     if not name:
         raise UsageError(f"{location!r} is a bucket, not an object in it")
+    return bucket, name
+
+
+def _blob(location: str, generation: int | None = None) -> storage.Blob:
+    bucket, name = _object(location)
     return client().bucket(bucket).blob(name, generation=generation)
 
 

@@ -12,9 +12,9 @@ import requests
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import DefaultCredentialsError
 from google.cloud import storage  # type: ignore[import-untyped]
-from requests.adapters import HTTPAdapter
 
 from pipeline.errors import UsageError
+from pipeline.storage.gcs_media import Adapter, Media
 from pipeline.text import redacted
 
 EMULATOR = "STORAGE_EMULATOR_HOST"
@@ -31,12 +31,28 @@ NO_EXTRA_REQUESTS = "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"
 PRODUCT_NAME = "/sys/class/dmi/id/product_name"
 """Says "Google Compute Engine" on Google's machines."""
 
-_clients: dict[int, storage.Client] = {}
+_clients: dict[int, tuple[storage.Client, Media | None]] = {}
 _locks: dict[int, threading.Lock] = {}
 
 
 def client() -> storage.Client:
     """Return this process's client; a forked child makes its own, as connections cannot be shared."""
+    return _connected()[0]
+
+
+def media() -> Media | None:
+    """Return where this process's client gets objects' bytes; None where only the library knows how (mutual TLS)."""
+    return _connected()[1]
+
+
+def disconnect() -> None:
+    """Close this process's connections; the next call makes new ones, with the credentials of then."""
+    found = _clients.pop(os.getpid(), None)
+    if found is not None:
+        found[0].close()
+
+
+def _connected() -> tuple[storage.Client, Media | None]:
     process = os.getpid()
     found = _clients.get(process)
     if found is None:
@@ -46,14 +62,7 @@ def client() -> storage.Client:
     return found
 
 
-def disconnect() -> None:
-    """Close this process's connections; the next call makes new ones, with the credentials of then."""
-    found = _clients.pop(os.getpid(), None)
-    if found is not None:
-        found.close()
-
-
-def _connect() -> storage.Client:
+def _connect() -> tuple[storage.Client, Media | None]:
     os.environ.setdefault(NO_EXTRA_REQUESTS, "true")
     if os.environ.get(EMULATOR):
         made = storage.Client(project=None, credentials=AnonymousCredentials())  # type: ignore[no-untyped-call]
@@ -61,14 +70,15 @@ def _connect() -> storage.Client:
         credentials, project = _credentials()
         made = storage.Client(project=project, credentials=credentials)
     session = made._http
-    if not session.is_mtls:  # the session of mutual TLS has an adapter of its own
+    adapter = None if session.is_mtls else Adapter(pool_maxsize=CONNECTIONS)  # that of mutual TLS is the library's
+    if adapter is not None:
         for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
+            session.mount(scheme, adapter)
     # Looking for proxies in the environment costs as much CPU as all the rest of a small read: look once.
     session.proxies.update(requests.utils.get_environ_proxies(made.api_endpoint))
     session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     session.trust_env = False
-    return made
+    return made, None if adapter is None else Media(made, adapter)
 
 
 def _credentials() -> tuple[Credentials, str | None]:

@@ -1,0 +1,215 @@
+"""What a run says when it is over: a few facts for a person, one object for a program. Pure: knows no terminal."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pipeline.forecast import duration
+from pipeline.text import brief
+
+Fact = tuple[str, str]
+"""A name and a text of one line."""
+
+EXAMPLES = 2
+INPUTS = 3
+CLASSES = 3
+REASONS = 3
+"""So many failed images, inputs, classes and reasons are shown at most: all of it fits a screen."""
+
+SHOWN_NAME = 24
+SHOWN_KEY = 110
+SHOWN_LINE = 146
+"""Characters of a class's name, of a key, and of a text that may take two lines of a screen."""
+
+LARGE_DRIFT = 0.25
+"""A population stability index that is usually read as a large change."""
+
+RECORDED = (
+    "complete", "images", "scored", "kept", "failed", "unfinished_units", "seconds", "images_per_second"
+)  # fmt: skip
+
+
+def facts(record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: str) -> Iterator[Fact]:
+    """Yield what matters of a run.
+
+    Args:
+        record: of the run.
+        figures: of its result; None where units are unfinished and there is no new one.
+        output: where it lies, as a person named it.
+    """
+    yield from _work(record, f"{figures['images']:,}" if figures else _of_planned(record))
+    skipped = sorted(record["plan"]["skipped"].items(), key=lambda item: -item[1])[:REASONS]
+    if skipped:
+        yield "skipped", ", ".join(f"{n:,} {reason}" for reason, n in skipped)
+    if figures is None:
+        yield "failed", f"{record['failed']:,}"
+        yield "unfinished", f"{record['unfinished_units']:,} of {record['plan']['units']:,} units"
+        yield "next", f"the same command finishes them; nightscore status {shlex.quote(output)} tells more"
+        return
+    if figures["precision"] != "float32":
+        again = f", {record['rescored']:,} of {record['scored']:,} images scored again in float32"
+        yield "precision", figures["precision"] + (again if record["scored"] else "")
+    yield from _failed(figures)
+    if figures["unlabelled"]:
+        top = sorted(figures["unlabelled_predicted"].items(), key=lambda item: -item[1])[:CLASSES]
+        shown = ", ".join(f"{n:,} as {brief(name, SHOWN_NAME)!r}" for name, n in top)
+        yield "unlabelled", f"{figures['unlabelled']:,}, predicted mostly {shown}"
+    if figures["unknown_labels"]:
+        yield "unknown", f"{figures['unknown_labels']:,} labels are not classes of the model"
+    if figures["labelled"]:
+        yield from _quality(figures)
+    drift = "; ".join(_drift(record.get("drift") or ()))
+    if drift:
+        yield "drift", drift
+    yield from _inputs(figures["inputs"])
+    yield "predictions", f"{output}/predictions"
+    yield "report", f"{output}/report.html"
+    yield "next", f"nightscore verify {shlex.quote(output)}"
+
+
+def told(record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: str) -> dict[str, Any]:
+    """Return the same as JSON values; what only a complete run has is null in another."""
+    done = figures or {}
+    time = record["time"] or {}
+    return {
+        "exit_code": record["verdict"]["exit_code"],
+        "reasons": record["verdict"]["reasons"],
+        "run": record["run"],
+        "output": output,
+        **{name: record[name] for name in RECORDED},
+        "decides": time.get("decides"),
+        "failures": done.get("failures"),
+        "accuracy": done.get("accuracy"),
+        "accuracy_interval_95": done.get("accuracy_interval_95"),
+        "labelled": done.get("labelled"),
+        "report": f"{output}/report.html" if figures else None,
+    }
+
+
+def reasons(failures: Mapping[tuple[str, str], int]) -> str:
+    """Return how many images failed for which reasons, the most frequent first.
+
+    >>> reasons({("read", "NOT_FOUND"): 2, ("preprocess", "INVALID_ARGUMENT"): 1_000})
+    '1,000 INVALID_ARGUMENT in preprocess, 2 NOT_FOUND in read'
+    """
+    ordered = sorted(failures.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{n:,} {code} in {stage}" for (stage, code), n in ordered[:REASONS]]
+    more = sum(n for _, n in ordered[REASONS:])
+    return ", ".join([*shown, f"{more:,} for other reasons"] if more else shown)
+
+
+def speed(images_per_second: float) -> str:
+    """Return a rate for a person.
+
+    >>> speed(20_991.4), speed(0.25)
+    ('20,991 images/s', '0.2 images/s')
+    """
+    digits = 0 if images_per_second >= 10 else 1
+    return f"{images_per_second:,.{digits}f} images/s"
+
+
+def example(failure: Mapping[str, Any], indent: str = "") -> str:
+    """Return a failed image and why, on two lines of a screen at most."""
+    key = indent + brief(failure["key"], SHOWN_KEY)
+    return f"{key}: {brief(failure['message'], SHOWN_LINE - len(key) - 2)}"
+
+
+def _of_planned(record: Mapping[str, Any]) -> str:
+    return f"{record['images']:,} of {record['plan']['images']:,}"
+
+
+def _work(record: Mapping[str, Any], images: str) -> Iterator[Fact]:
+    kept = f", {record['kept']:,} kept from earlier runs" if record["kept"] else ""
+    rate = f", {speed(record['images_per_second'] or 0)} with start-up" if record["scored"] else ""
+    yield "images", f"{images} in {_time(record['seconds'])}{rate}{kept}"
+    if record["time"]:
+        spent = {step: share for step, share in record["time"]["shares"].items() if step != "waiting"}
+        yield "time", ", ".join(f"{step} {share:.0%}" for step, share in spent.items())
+        yield "decides", record["time"]["advice"]
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
+
+
+def _failed(figures: Mapping[str, Any]) -> Iterator[Fact]:
+    counted = {(failure["stage"], failure["code"]): failure["images"] for failure in figures["failures"]}
+    yield "failed", f"{figures['failed']:,}" + (f" ({reasons(counted)})" if counted else "")
+    for failure in _of_different_reasons(figures["failure_examples"]):
+        yield "example", example(failure)
+    if counted:
+        yield "again", "the same command with --retry_failed scores those that failed again"
+
+
+def _of_different_reasons(examples: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the first few examples, of as many reasons as there are."""
+    seen: Counter[tuple[str, str]] = Counter()
+    turns = []
+    for place, example in enumerate(examples):
+        reason = (example["stage"], example["code"])
+        turns.append((seen[reason], place, example))
+        seen[reason] += 1
+    return [example for _, _, example in sorted(turns, key=lambda turn: turn[:2])[:EXAMPLES]]
+
+
+def _quality(figures: Mapping[str, Any]) -> Iterator[Fact]:
+    low, high = figures["accuracy_interval_95"]
+    interval = f"{figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})"
+    yield "accuracy", f"{interval} of {figures['labelled']:,} labelled"
+    worst = _worst(figures["per_class"])
+    if worst:
+        yield "worst", ", ".join(f"recall {c['recall']:.4f} of {brief(c['class'], SHOWN_NAME)!r}" for c in worst)
+    confused = _confused(figures)
+    if confused:
+        yield "confused", ", ".join(confused)
+
+
+def _worst(per_class: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the classes that are surely the worst: by the upper end of their recall's interval."""
+    from pipeline.metrics import wilson  # NumPy and Arrow, which --help does without
+
+    found = []
+    for number, c in enumerate(per_class):
+        bounds = wilson(round((c["recall"] or 0) * c["support"]), c["support"])
+        if bounds is not None and c["recall"] < 1:
+            found.append((bounds[1], number, c))
+    return [c for _, _, c in sorted(found, key=lambda item: item[:2])[:CLASSES]]
+
+
+def _confused(figures: Mapping[str, Any]) -> list[str]:
+    """Return the most frequent confusions, if the figures have a matrix."""
+    names = [brief(c["class"], SHOWN_NAME) for c in figures["per_class"]]
+    cells = [
+        (n, label, guess)
+        for label, row in enumerate(figures["confusion_matrix"] or ())
+        for guess, n in enumerate(row)
+        if n and label != guess
+    ]
+    most = sorted(cells, key=lambda cell: (-cell[0], *cell[1:]))[:CLASSES]
+    return [f"{n:,} of {names[label]!r} as {names[guess]!r}" for n, label, guess in most]
+
+
+def _drift(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield in what this night is not at all like others, by the population stability index."""
+    whose = {"training": "in training", "previous": "the night before"}
+    for reference in found:
+        for what, name in (("classes", "classes"), ("confidence", "scores")):
+            index = reference[what]["psi"]
+            if index is not None and index > LARGE_DRIFT:
+                yield f"{name} unlike those {whose[reference['against']]} (PSI {index:.2f})"
+
+
+def _inputs(inputs: Sequence[Mapping[str, Any]]) -> Iterator[Fact]:
+    if len(inputs) < 2:
+        return
+    for part in inputs[:INPUTS]:
+        accuracy = "" if part["accuracy"] is None else f", accuracy {part['accuracy']:.4f}"
+        yield (
+            "input",
+            f"{brief(part['input'], SHOWN_KEY)}: {part['images']:,} images, {part['failed']:,} failed{accuracy}",
+        )
+    if len(inputs) > INPUTS:
+        yield "input", f"and {len(inputs) - INPUTS:,} more, see the report"

@@ -1,0 +1,296 @@
+"""How a night stands: told from OUTPUT alone, while a run is under way or long after. Reads, changes nothing.
+
+Needs neither inputs nor model, so that any machine can ask that can read OUTPUT. Knows no Beam and no terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pipeline import storage
+from pipeline.commit import FAILURE_EXAMPLES, Receipt, committed
+from pipeline.concurrency import ahead, pools
+from pipeline.follow import READS_AHEAD, receipts
+from pipeline.history import last_record, parsed
+from pipeline.metrics import Metrics, wilson
+from pipeline.pinned import Index, read_index
+from pipeline.progress import Count, Meter
+from pipeline.run import Run
+
+State = Literal["running", "running_or_interrupted", "finished", "unfinished"]
+"""`unfinished`: it has ended, and not all that was planned is done."""
+
+NIGHTS = 5
+"""Runs before this one that are told of."""
+
+SILENT_SECONDS = 60.0
+SILENT_STEPS = 10
+SILENT_START = 600.0
+"""A run may be dead that was silent for so long: at least a minute, and ten times as long as it used to be between two
+receipts; ten minutes where that is not known yet."""
+
+WINDOW_SECONDS = 300.0
+"""The rate is that of so long, or of a few receipts."""
+
+_CLOCKS = (1e9, 1e6)
+_YEAR_2010 = 1.26e9
+
+
+@dataclass(frozen=True)
+class Night:
+    """A run as its record tells it; None for what that does not tell, as of a run that has not ended.
+
+    Attributes:
+        run: its id.
+        started: ISO 8601, UTC.
+        images: that have a row.
+        failed: of those.
+        accuracy: of the labelled ones.
+        images_per_second: scored, with start-up.
+        exit_code: of the verdict.
+    """
+
+    run: str
+    started: str
+    images: int | None = None
+    failed: int | None = None
+    accuracy: float | None = None
+    images_per_second: float | None = None
+    exit_code: int | None = None
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Night:
+        """Return what a record tells."""
+        return cls(
+            run=record["run"],
+            started=str(record.get("started") or ""),
+            images=record.get("images"),
+            failed=record.get("failed"),
+            accuracy=(record.get("night") or {}).get("accuracy"),
+            images_per_second=record.get("images_per_second") if record.get("scored") else None,
+            exit_code=(record.get("verdict") or {}).get("exit_code"),
+        )
+
+
+@dataclass(frozen=True)
+class Status:
+    """How the last run into an OUTPUT stands.
+
+    Attributes:
+        run: its id.
+        state: of the run.
+        started: ISO 8601, UTC.
+        run_exit_code: of its verdict, None where there is none.
+        reasons: for that, one line each.
+        units: planned; None while they are not, or where the plan is gone.
+        units_done: of those.
+        images: planned; None where that is not known, or only reading tells.
+        done: images that have a row.
+        kept: of those, from earlier runs.
+        failed: of those that have a row.
+        failures: {stage, code, images, examples: [{key, message}]}, the most frequent first.
+        labelled: scored images whose label is a class of the model.
+        accuracy: of those.
+        accuracy_interval_95: of the accuracy.
+        images_per_second: of a run under way lately, of another as its record says.
+        seconds_left: of a run under way.
+        silent_seconds: since the last receipt, or since the start; None of a run that has ended.
+        has_receipt: whether this run has written one.
+        nights: the runs before, the last one last.
+    """
+
+    run: str
+    state: State
+    started: str
+    run_exit_code: int | None
+    reasons: Sequence[str]
+    units: int | None
+    units_done: int
+    images: int | None
+    done: int
+    kept: int
+    failed: int
+    failures: Sequence[Mapping[str, Any]]
+    labelled: int
+    accuracy: float | None
+    accuracy_interval_95: Sequence[float] | None
+    images_per_second: float | None
+    seconds_left: float | None
+    silent_seconds: float | None
+    has_receipt: bool
+    nights: Sequence[Night]
+
+
+def status(output: str, now: float) -> Status:
+    """Return how the last run into an OUTPUT stands, at a time in seconds since 1970.
+
+    Raises:
+        UsageError: it is no OUTPUT, or nothing tells which run it is of.
+        TransientError: storage fails for now.
+    """
+    output = storage.absolute(output)
+    *before, record = _records(output) or [last_record(output)[0]]
+    run = Run.from_record(record).at(output)
+    work = _Work.of(run, record, _index(run))
+    verdict = record.get("verdict") or {}
+    course = _Course(work, now) if not verdict else None
+    total = work.images if work.images is not None or not record.get("complete") else record["images"]
+    rate = course.rate() if course else record.get("images_per_second") or None
+    return Status(
+        run=run.id,
+        state=course.state() if course else "finished" if record.get("complete") else "unfinished",
+        started=str(record.get("started") or ""),
+        run_exit_code=verdict.get("exit_code"),
+        reasons=verdict.get("reasons", ()),
+        units=work.units,
+        units_done=len(work.receipts),
+        images=total,
+        done=work.metrics.images,
+        kept=sum(receipt.rows for receipt in work.receipts if work.is_kept(receipt)),
+        failed=work.metrics.failed,
+        failures=_failures(work),
+        labelled=work.metrics.labelled,
+        accuracy=work.metrics.correct / work.metrics.labelled if work.metrics.labelled else None,
+        accuracy_interval_95=wilson(work.metrics.correct, work.metrics.labelled),
+        images_per_second=rate,
+        seconds_left=(total - work.metrics.images) / rate if course and rate and total is not None else None,
+        silent_seconds=course.silent if course else None,
+        has_receipt=any(not work.is_kept(receipt) for receipt in work.receipts),
+        nights=[Night.of(night) for night in before],
+    )
+
+
+def _records(output: str) -> list[dict[str, Any]]:
+    """Return the last records of runs, the last one last; none that is damaged."""
+    found = [o.location for o in storage.list_objects(storage.join(output, "runs")) if o.location.endswith(".json")]
+
+    def read(location: str) -> dict[str, Any] | None:
+        record = parsed(storage.read(location))
+        with contextlib.suppress(ValueError):
+            Run.from_record(record)
+            return dict(record)
+        return None
+
+    with closing(ahead(read, found[-1 - NIGHTS :], READS_AHEAD, pools().read)) as records:
+        read_well = [record for record in records if record is not None]
+    return sorted(read_well, key=lambda record: (str(record.get("started") or ""), record["run"]))
+
+
+def _index(run: Run) -> Index | None:
+    """Return what is planned; None while it is not, or where that is gone or damaged, which `verify` tells."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        return read_index(run)
+    return None
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What of a run's plan is done.
+
+    Attributes:
+        units: planned, None if there is no plan.
+        images: in them, None where that is not known.
+        receipts: of those that are done.
+        metrics: sums over their rows.
+        moments: unit -> seconds since 1970 when its receipt was written, where that is known.
+        started: the run, in seconds since 1970.
+    """
+
+    units: int | None
+    images: int | None
+    receipts: Sequence[Receipt]
+    metrics: Metrics
+    moments: Mapping[str, float]
+    started: float
+
+    @classmethod
+    def of(cls, run: Run, record: Mapping[str, Any], index: Index | None) -> _Work:
+        """Read the receipts of what is planned."""
+        planned = {unit.id for unit in index.units} if index else set()
+        written = {run.receipt(unit): unit for unit in committed(run) & planned}
+        listed = storage.list_objects(run.result("receipts"))
+        moments = {written[o.location]: _moment(o.version) for o in listed if o.location in written}
+        with closing(receipts(run, sorted(written.values()))) as found:
+            done = list(found)
+        metrics = Metrics()
+        for receipt in done:
+            metrics = metrics.merge(receipt.metrics)
+        known = {unit: moment for unit, moment in moments.items() if moment is not None}
+        units, images = (len(planned), index.totals.total) if index else (None, None)
+        return cls(units, images, done, metrics, known, _seconds(str(record.get("started") or "")))
+
+    def is_kept(self, receipt: Receipt) -> bool:
+        """Return whether a receipt was there before the run."""
+        return self.moments.get(receipt.unit, self.started) < self.started
+
+
+def _seconds(started: str) -> float:
+    """Return an ISO 8601 time in seconds since 1970; 0 where it is none."""
+    with contextlib.suppress(ValueError):
+        return datetime.fromisoformat(started).timestamp()
+    return 0.0
+
+
+def _moment(version: int) -> float | None:
+    """Return when an object was written, in seconds since 1970, as far as its version tells.
+
+    On disk that is a time in ns. Cloud Storage's generations are in microseconds, which it does not promise: any other
+    number tells nothing.
+    """
+    times = (version / scale for scale in _CLOCKS)
+    return next((time for time in times if _YEAR_2010 < time < 4 * _YEAR_2010), None)
+
+
+class _Course:
+    """How a run without a verdict comes on."""
+
+    def __init__(self, work: _Work, now: float) -> None:
+        new = [(work.moments[r.unit], r.rows) for r in work.receipts if r.unit in work.moments and not work.is_kept(r)]
+        self._new = sorted(new)
+        self._now = now
+        self._started = work.started
+
+    @property
+    def silent(self) -> float:
+        """Seconds since it was heard of."""
+        return max(0.0, self._now - (self._new[-1][0] if self._new else self._started))
+
+    def state(self) -> State:
+        """Return what its silence means."""
+        gaps = len(self._new) - 1
+        usual = (self._new[-1][0] - self._new[0][0]) / gaps if gaps > 0 else SILENT_START / SILENT_STEPS
+        return "running" if self.silent <= max(SILENT_SECONDS, SILENT_STEPS * usual) else "running_or_interrupted"
+
+    def rate(self) -> float | None:
+        """Return images per second lately, None where there are too few receipts or it may be dead."""
+        if self.state() != "running":
+            return None
+        meter, scored = Meter(WINDOW_SECONDS), 0
+        for moment, rows in self._new:
+            scored += rows
+            meter.rate(Count(scored=scored), moment)
+        return meter.rate(Count(scored=scored), self._now) or None
+
+
+def _failures(work: _Work) -> list[dict[str, Any]]:
+    """Return what failed by reason, with the first examples by key."""
+    examples: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+    for failure in sorted(_examples(work.receipts), key=lambda failure: failure["key"]):
+        reason = (failure["stage"], failure["code"])
+        if len(examples[reason]) < FAILURE_EXAMPLES:
+            examples[reason].append({"key": failure["key"], "message": failure["message"]})
+    ordered = sorted(work.metrics.failures.items(), key=lambda item: (-item[1], item[0]))
+    return [
+        {"stage": stage, "code": code, "images": n, "examples": examples[stage, code]} for (stage, code), n in ordered
+    ]
+
+
+def _examples(found: Iterable[Receipt]) -> Iterator[Mapping[str, Any]]:
+    for receipt in found:
+        yield from receipt.failures

@@ -1,0 +1,133 @@
+"""`nightscore status`: an OUTPUT in, how its last run stands out; from any machine, at any time.
+
+Exit codes: 0 it could be told, whatever it is; 1 a bug; 2 bad usage, or no OUTPUT; 3 storage fails; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from pipeline import storage
+from pipeline.forecast import duration
+from pipeline.look_cli import LookCommand
+from pipeline.outcome import REASONS, Fact, example, speed
+from pipeline.quiet import answer
+from pipeline.terminal import Screen, show_facts, show_table
+
+if TYPE_CHECKING:
+    from pipeline.status import Status
+
+DESCRIPTION = """\
+example: nightscore status night
+
+Say how the last run into OUTPUT stands, while it is under way or long after,
+from any machine that can read it: how much is done, how fast, what has failed
+and why, and how the nights before were. Changes nothing.
+"""
+
+EPILOG = "Exit codes: 0 it could be told, whatever it is; 2 bad usage or no OUTPUT;\n3 storage fails."
+
+NIGHTS = ("nights before", "images", "failed", "accuracy", "images/s", "exit")
+
+COMMAND = LookCommand("status", DESCRIPTION, EPILOG)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `nightscore status` and return its exit code."""
+    return COMMAND.main(argv, _status)
+
+
+def _status(asked: argparse.Namespace) -> int:
+    from pipeline.status import status  # NumPy and Arrow, which --help does without
+
+    found = status(asked.output, time.time())
+    output = storage.key_of(asked.output.rstrip("/"))
+    if asked.json:
+        answer({"exit_code": 0, "output": output, **asdict(found)})
+        return 0
+    screen = Screen()
+    show_facts(screen, _facts(found))
+    if found.nights:
+        show_table(screen, NIGHTS, _nights(found))
+    show_facts(screen, _next(found, output))
+    return 0
+
+
+def _facts(found: Status) -> Iterator[Fact]:
+    yield "run", f"{found.run}, started {_date(found.started)} UTC"
+    yield "state", _state(found)
+    for reason in found.reasons:
+        yield "reason", reason
+    yield "images", _images(found)
+    if found.images_per_second:
+        lately = f" lately, {duration(found.seconds_left)} left" if found.seconds_left else ""
+        yield "speed", speed(found.images_per_second) + lately
+    if found.labelled:
+        low, high = found.accuracy_interval_95 or (0, 1)
+        interval = f"{found.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})"
+        yield "accuracy", f"{interval} of {found.labelled:,} labelled"
+    yield "failed", f"{found.failed:,}"
+    for failure in found.failures[:REASONS]:
+        yield "", f"{failure['images']:,} {failure['code']} in {failure['stage']}, such as"
+        yield from (("", example(image, "  ")) for image in failure["examples"])
+
+
+def _state(found: Status) -> str:
+    if found.silent_seconds is None:
+        left = f"{found.units - found.units_done:,} units" if found.units is not None else "all of it"
+        how = "finished" if found.state == "finished" else f"ended, {left} unfinished"
+        return f"{how}; exit code {found.run_exit_code}"
+    last = f"last receipt {_ago(found.silent_seconds)}" if found.has_receipt else "no receipt yet"
+    if found.units is None:
+        last = f"planning since {duration(found.silent_seconds)}"
+    return f"under way: {last}" if found.state == "running" else f"under way or interrupted: {last}"
+
+
+def _ago(seconds: float) -> str:
+    return f"{duration(seconds)} ago"
+
+
+def _images(found: Status) -> str:
+    of = f" of {found.images:,} ({found.done / found.images:.0%})" if found.images else ""
+    kept = f", {found.kept:,} kept from earlier runs" if found.kept else ""
+    units = f"; {found.units_done:,} of {found.units:,} units" if found.units is not None else ""
+    return f"{found.done:,}{of}{kept}{units}"
+
+
+def _nights(found: Status) -> Iterator[tuple[str, ...]]:
+    for night in found.nights:
+        numbers = (
+            (night.images, "{:,}"),
+            (night.failed, "{:,}"),
+            (night.accuracy, "{:.4f}"),
+            (night.images_per_second, "{:,.1f}"),
+            (night.exit_code, "{}"),
+        )
+        yield (
+            _date(night.started)[:16],
+            *("-" if number is None else layout.format(number) for number, layout in numbers),
+        )
+
+
+def _date(started: str) -> str:
+    """Return a time as runs are told apart by it.
+
+    >>> _date("2026-11-23T06:43:45.791+00:00")
+    '2026-11-23 06:43:45'
+    """
+    return started[:19].replace("T", " ")
+
+
+def _next(found: Status, output: str) -> Iterator[Fact]:
+    again = "run the same nightscore score command again: what is committed stays"
+    if found.state == "finished":
+        yield "next", f"nightscore verify {shlex.quote(output)}"
+    elif found.state == "unfinished":
+        yield "next", again
+    elif found.state == "running_or_interrupted":
+        yield "next", f"if its process or job is gone, {again}"

@@ -1,0 +1,77 @@
+"""Flags of the command and flags of the job: told apart, and shown where they are needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+
+from pipeline import cli, flags, job, template
+from pipeline.flags import Manner
+from pipeline.options import ScoreOptions
+
+COMMANDS = ("train", "plan", "score", "status", "verify", "report", "demo")
+JOB = ["--input", "a", "--model", "b", "--output", "c"]
+
+
+def nightscore(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "nightscore", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={"COLUMNS": "80"})
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, ""])
+def test_help_fits_a_screen_and_starts_with_an_example(command: str) -> None:
+    done = nightscore(*filter(None, [command]), "--help")
+    lines = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert lines[0].startswith(f"example: nightscore {command} " if command else "  nightscore train ")
+    assert len(lines) <= 45
+    assert max(map(len, lines)) <= 80
+    assert nightscore(*filter(None, [command]), "-h").stdout == done.stdout
+
+
+@pytest.mark.parametrize("command", ["score", "plan"])
+def test_help_of_all_shows_every_option(command: str) -> None:
+    short, whole = nightscore(command, "--help").stdout, nightscore(command, "--help_all").stdout
+    options = {f"--{option.name} " for option in fields(ScoreOptions)}
+    assert all(option in whole for option in options)
+    assert {option for option in options if option in short} == {f"--{name} " for name in flags.NEEDED}
+    assert "--help_all" in short
+
+
+def test_manner_is_no_part_of_the_job() -> None:
+    assert flags.manner([*JOB, "--json", "--quiet"]) == (Manner(quiet=True, json=True), JOB)
+    assert flags.manner(JOB) == (Manner(), JOB)
+    names = {option.name for option in fields(ScoreOptions)} | {p["name"] for p in template.metadata()["parameters"]}
+    assert not {"json", "quiet", "help_all"} & names
+    assert not {"--json", "--quiet"} & job.flags().keys(), "Beam has none of that name either"
+    assert {"--json", "--quiet", "--help_all"} <= cli._parser()._option_string_actions.keys()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["--nonsense"],
+        ["score"],
+        ["score", "--nonsense"],
+        ["score", *JOB, "--json=1"],
+        ["plan", *JOB],
+        ["plan", *JOB, "--json"],
+        ["status"],
+        ["status", "/nonexistent"],
+        ["status", "/nonexistent", "--quiet"],
+        ["verify", "/nonexistent"],
+        ["train"],
+        ["train", "--dataset", "/nonexistent", "--output", "m"],
+        ["demo", "--nonsense"],
+    ],
+    ids=" ".join,
+)
+def test_error_is_one_line_that_names_its_command_and_exit_code_2(arguments: list[str]) -> None:
+    done = nightscore(*arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    known = arguments[0] in COMMANDS
+    assert done.stderr.startswith(f"nightscore {arguments[0]}: " if known else "nightscore: unknown command ")
