@@ -41,6 +41,7 @@ setup(
             "requests>=2.32",
             "ruff>=0.12",
             "scikit-learn>=1.4",
+            "selenium>=4.30",
             "types-protobuf>=5.29",
             "webdataset>=0.2.100",
         ],

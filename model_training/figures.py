@@ -81,6 +81,20 @@ def draw_confusion(confusion: npt.NDArray[np.int64], class_names: Sequence[str])
     return _png(figure)
 
 
+def errors(evaluation: Evaluation) -> npt.NDArray[np.int64]:
+    """Return the numbers of the images that are predicted wrongly, those first of which the network is most certain."""
+    wrong = np.flatnonzero(~evaluation.correct)
+    return wrong[np.argsort(-evaluation.probabilities.max(axis=1)[wrong], kind="stable")]
+
+
+def samples(evaluation: Evaluation) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return numbers of images: the most certain of the wrong ones, and right ones spread over all."""
+    right = np.flatnonzero(evaluation.correct)
+    return errors(evaluation)[:SAMPLES], right[
+        np.linspace(0, len(right) - 1, min(SAMPLES, len(right))).astype(np.int64)
+    ]
+
+
 def draw_samples(images: npt.NDArray[np.uint8], evaluation: Evaluation, class_names: Sequence[str]) -> bytes:
     """Return a sheet of predictions: the most certain of the wrong ones, and right ones spread over the test images.
 
@@ -89,11 +103,7 @@ def draw_samples(images: npt.NDArray[np.uint8], evaluation: Evaluation, class_na
         evaluation: of these images.
         class_names: one a class.
     """
-    certainty = evaluation.probabilities.max(axis=1)
-    wrong = np.flatnonzero(~evaluation.correct)
-    wrong = wrong[np.argsort(-certainty[wrong], kind="stable")][:SAMPLES]
-    right = np.flatnonzero(evaluation.correct)
-    right = right[np.linspace(0, len(right) - 1, min(SAMPLES, len(right))).astype(np.int64)]
+    wrong, right = samples(evaluation)
     columns = 5
     rows = sum(-(-len(group) // columns) for group in (wrong, right))
     height = 2.4 * rows

@@ -6,23 +6,31 @@ Must not know where the files are written.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from model_training.datasets import Dataset
 from model_training.evaluation import Evaluation
-from model_training.figures import draw_confusion, draw_curves, draw_samples
-from model_training.training import Trained
+from model_training.figures import draw_confusion, draw_curves, draw_samples, errors, samples
+from model_training.training import History, Trained
+from pipeline import charts
+from pipeline.confusion import confusion
+from pipeline.gallery import gallery
 from pipeline.html import render
 from pipeline.metrics import HISTOGRAM_BINS
 from pipeline.model_dir import Golden, ModelSpec
-from pipeline.thumbnails import data_uri, thumbnail
+from pipeline.thumbnails import thumbnail
 
-CONFUSIONS = 5
-"""The page names so many of the most frequent confusions."""
+EXAMPLES = 4
+"""Of each pair of confused classes."""
+
+SHOWN_CLASSES = 1_000
+"""Rows of the table of classes."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ def report_files(run: TrainingRun) -> dict[str, bytes]:
         "sample_predictions.png": draw_samples(run.dataset.test_images, run.evaluation, run.dataset.class_names),
     }
     history = json.dumps(run.trained.history.to_json(), indent=2) + "\n"
-    return {**figures, "history.json": history.encode(), "report.html": _page(run, figures).encode()}
+    return {**figures, "history.json": history.encode(), "report.html": _page(run).encode()}
 
 
 def training_facts(dataset: Dataset, trained: Trained, evaluation: Evaluation) -> dict[str, Any]:
@@ -94,42 +102,83 @@ def _confidence(evaluation: Evaluation) -> list[int]:
     return counts
 
 
-def _page(run: TrainingRun, figures: Mapping[str, bytes]) -> str:
-    wrong = int((~run.evaluation.correct).sum())
+def _page(run: TrainingRun) -> str:
+    names, evaluation = run.dataset.class_names, run.evaluation
+    wrong, right = samples(evaluation)
+    confused = [_example(run, i) for i in errors(evaluation).tolist()]
+    found = confusion(evaluation.confusion.tolist(), _few_of_each(confused), names)
+    shown = [_example(run, i) for i in (*wrong.tolist(), *right.tolist())]
+    golden = {f"golden image {i}": pixels for i, pixels in enumerate(run.golden.pixels)}
+    paired = [example for pair in found.pairs for example in pair.examples]
+    pictures = {key: thumbnail(pixels) for key, pixels in golden.items()}
+    pictures |= {e["key"]: thumbnail(run.dataset.test_images[e["number"]]) for e in (*shown, *paired)}
     return render(
         "training.html.j2",
         package="model_training",
         facts=run.spec.training,
         spec=run.spec,
-        wrong=wrong,
+        names=names,
+        wrong=len(confused),
         history=run.trained.history.to_json(),
+        curves=_curves(run.trained.history),
+        histogram=charts.histogram(_confidence(evaluation)),
         layers=run.trained.layers,
-        figures={name.removesuffix(".png"): data_uri(data) for name, data in figures.items()},
-        confusions=_confusions(run.evaluation, run.dataset.class_names),
-        per_class=_images_per_class(run.dataset),
-        golden=_golden(run.golden, run.dataset.class_names),
+        confusion=found,
+        samples=shown,
+        per_class=_images_per_class(run),
+        shown_classes=SHOWN_CLASSES,
+        golden=_golden(run.golden, names),
+        gallery=gallery(pictures, pictures),
         left_out=list(run.dataset.left_out.items())[:20],
     )
 
 
-def _confusions(evaluation: Evaluation, class_names: Sequence[str]) -> list[tuple[int, str, str]]:
-    """Return (images, true class, predicted class) of the most frequent errors."""
-    errors = evaluation.confusion.copy()
-    np.fill_diagonal(errors, 0)
-    found = sorted(((int(errors[a, b]), a, b) for a, b in np.argwhere(errors).tolist()), key=lambda e: (-e[0], e[1:]))
-    return [(images, class_names[label], class_names[predicted]) for images, label, predicted in found[:CONFUSIONS]]
+def _example(run: TrainingRun, i: int) -> dict[str, Any]:
+    """Return what the page says of a test image, in the form that a scoring run's summary has."""
+    label, predicted = int(run.evaluation.labels[i]), int(run.evaluation.predicted[i])
+    return {
+        "number": i,
+        "key": f"test image {i}",
+        "label": label,
+        "label_name": run.dataset.class_names[label],
+        "predicted": predicted,
+        "predicted_name": run.dataset.class_names[predicted],
+        "score": float(run.evaluation.probabilities[i, predicted]),
+    }
 
 
-def _images_per_class(dataset: Dataset) -> list[tuple[str, int, int]]:
-    classes = len(dataset.class_names)
-    training = np.bincount(dataset.train_labels, minlength=classes).tolist()
-    test = np.bincount(dataset.test_labels, minlength=classes).tolist()
-    return list(zip(dataset.class_names, training, test, strict=True))
+def _few_of_each(confused: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the first of each pair of classes, in their order."""
+    shown: Counter[tuple[int, int]] = Counter()
+    few = []
+    for example in confused:
+        cell = (example["label"], example["predicted"])
+        shown[cell] += 1
+        if shown[cell] <= EXAMPLES:
+            few.append(example)
+    return few
+
+
+def _curves(history: History) -> list[Markup]:
+    course = history.to_json()
+    accuracy = {"training": course["accuracy"], "validation": course["val_accuracy"]}
+    loss = {"training": course["loss"], "validation": course["val_loss"]}
+    return [charts.curves("accuracy", accuracy, are_shares=True), charts.curves("loss (nats)", loss)]
+
+
+def _images_per_class(run: TrainingRun) -> list[tuple[str, int, int, float | None]]:
+    """Return name, images of training and of test, and recall of each class."""
+    names = run.dataset.class_names
+    training = np.bincount(run.dataset.train_labels, minlength=len(names)).tolist()
+    test = np.bincount(run.dataset.test_labels, minlength=len(names)).tolist()
+    right = run.evaluation.confusion.diagonal().tolist()
+    recall = [hits / n if n else None for hits, n in zip(right, test, strict=True)]
+    return list(zip(names, training, test, recall, strict=True))
 
 
 def _golden(golden: Golden, class_names: Sequence[str]) -> list[tuple[str, str, float]]:
     """Return picture, predicted class and its probability of each golden image."""
     return [
-        (data_uri(thumbnail(pixels)), class_names[int(scores.argmax())], float(scores.max()))
-        for pixels, scores in zip(golden.pixels, golden.scores, strict=True)
+        (f"golden image {i}", class_names[int(scores.argmax())], float(scores.max()))
+        for i, scores in enumerate(golden.scores)
     ]

@@ -1,36 +1,178 @@
-"""The summary as a page for a person: report.html, one file, no network."""
+"""The summary as a page for a person: report.html, one file, no network.
+
+Turns the figures into what the templates in `pages/` draw, and keeps the page small whatever the archive holds: lists
+are cut, and pictures are embedded once each, the most telling first, up to a limit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
+from pipeline import charts
+from pipeline.attention import is_below, look_first
+from pipeline.confusion import Confusion, confusion
+from pipeline.gallery import gallery
 from pipeline.html import render
-from pipeline.thumbnails import data_uri
+from pipeline.options import ScoreOptions
 
-SHOWN_CLASSES = 30
-"""The page draws a confusion matrix of at most so many classes."""
+SHOWN_CLASSES = 1_000
+"""Rows of the table of classes; of more classes, those with the most images."""
+
+FEW_CLASSES = 30
+"""Of no more classes, those without images have a row as well."""
+
+SHOWN_INPUTS = 200
+"""Rows of the table of inputs."""
+
+SHOWN_REASONS = 20
+"""Reasons of failures with their examples."""
+
+SHOWN_VALUES = 10
+"""Of an option that has many."""
+
+LONGEST_COMMAND = 8_000
+"""Characters; a longer one is not written out."""
+
+LEAST_REACH = 0.02
+"""The drawings of intervals of accuracy span at least so much."""
 
 
-def report(figures: Mapping[str, Any], record: Mapping[str, Any], thumbnails: Mapping[str, bytes]) -> str:
+def report(figures: Mapping[str, Any], record: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
     """Return report.html.
 
     Args:
         figures: the content of summary.json.
         record: the content of run.json.
-        thumbnails: key -> PNG file, for mistakes.
+        pictures: key -> PNG or JPEG file of at most 64 x 64 pixels, for images that the figures name; not for all.
     """
-    pictures = {key: data_uri(png) for key, png in thumbnails.items()}
-    return render("report.html.j2", figures=figures, record=record, pictures=pictures, matrix=_matrix(figures))
-
-
-def _matrix(figures: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """Return the confusion matrix with each cell's share of its row, None where there is none to draw."""
-    matrix = figures["confusion_matrix"]
-    if matrix is None or len(matrix) > SHOWN_CLASSES:
-        return None
     names = [c["class"] for c in figures["per_class"]]
-    return [
-        {"name": name, "cells": [{"images": n, "share": n / max(1, sum(row))} for n in row]}
-        for name, row in zip(names, matrix, strict=True)
+    found = confusion(figures["confusion_matrix"], figures["confused"], names) if figures["labelled"] else None
+    classes, slices = _classes(figures, record), _slices(figures)
+    return render(
+        "report.html.j2",
+        figures=figures,
+        record=record,
+        first=look_first(figures, record),
+        sections=list(_sections(figures, record, slices)),
+        names=names,
+        confusion=found,
+        classes=classes,
+        largest=_largest_share(classes, figures["scored"]),
+        slices=slices,
+        gallery=gallery(_by_priority(figures, found), pictures),
+        reliability=charts.reliability(figures["calibration"]),
+        histogram=charts.histogram(figures["confidence_histogram"], _reference(record)),
+        course=charts.course(record["time"]["course"]) if record["time"] else None,
+        command=_command(record["options"]),
+        output=shlex.quote(str(record["options"]["output"])),
+        failures=sorted(figures["failures"], key=_failed, reverse=True),
+        shown_classes=SHOWN_CLASSES,
+        shown_inputs=SHOWN_INPUTS,
+        shown_reasons=SHOWN_REASONS,
+        shown_values=SHOWN_VALUES,
+    )
+
+
+def _sections(
+    figures: Mapping[str, Any], record: Mapping[str, Any], slices: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """Yield the name and the title of each section that has something to say; `pages/report_<name>` draws it."""
+    labelled = bool(figures["labelled"])
+    for name, title, is_there in (
+        ("confusion", "Confusion matrix", labelled),
+        ("classes", "Classes", figures["scored"] or figures["unknown_labels"]),
+        ("scores", "Calibration and scores" if labelled else "Scores", figures["scored"]),
+        ("mistakes", "Most confident mistakes", figures["most_confident_mistakes"]),
+        ("doubtful", "Labels that look wrong", figures["doubtful_labels"]),
+        ("uncertain", "Least certain images", figures["least_certain"]),
+        ("failures", "Failures", figures["failures"]),
+        ("inputs", "By input", "inputs" in slices),
+        ("folders", "By folder", "folders" in slices),
+        ("drift", "Drift", record["drift"] or record["previous"] or record["training"]),
+        ("speed", "Speed", record["time"]),
+        ("ran", "What ran", True),
+        ("next", "What to do next", True),
+    ):
+        if is_there:
+            yield name, title
+
+
+def _by_priority(figures: Mapping[str, Any], found: Confusion | None) -> Iterator[str]:
+    """Yield the keys that the page shows, those first whose pictures tell most."""
+    for name in ("most_confident_mistakes", "doubtful_labels"):
+        yield from (example["key"] for example in figures[name])
+    for i in range(4):  # one picture for every pair before there is a second one for any
+        yield from (pair.examples[i]["key"] for pair in (found.pairs if found else ()) if i < len(pair.examples))
+    for name in ("least_certain", "failure_examples"):
+        yield from (example["key"] for example in figures[name])
+
+
+def _classes(figures: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of the table of classes: those that have images, and of a few classes all."""
+    training = record["training"] and record["training"]["images_per_class"]
+    learned = sum(training.values()) if training else 0
+    rows = [
+        {
+            **c,
+            "all": c["predicted"] + c["unlabelled"],
+            "trained": training.get(c["class"], 0) / learned if training and learned else None,
+        }
+        for c in figures["per_class"]
+        if len(figures["per_class"]) <= FEW_CLASSES or c["support"] or c["predicted"] or c["unlabelled"]
     ]
+    if len(rows) > SHOWN_CLASSES:
+        rows.sort(key=_images, reverse=True)
+    return rows
+
+
+def _largest_share(classes: Sequence[Mapping[str, Any]], scored: int) -> float:
+    """Return the share, here or in training, of the class that has most: 1 where none has any."""
+    shares = [share for c in classes for share in (c["all"] / max(1, scored), c["trained"] or 0.0)]
+    return max(shares, default=0.0) or 1.0
+
+
+def _images(row: Mapping[str, Any]) -> int:
+    return int(row["support"] + row["all"])
+
+
+def _failed(failure: Mapping[str, Any]) -> int:
+    return int(failure["images"])
+
+
+def _slices(figures: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the tables of parts of the archive, "inputs" and "folders"; one part is no table."""
+    tables = {}
+    folders = figures["folders"]
+    for kind, parts, depth in (("input", figures["inputs"], None), ("folder", folders["slices"], folders["depth"])):
+        if len(parts) > 1:
+            intervals = [p["accuracy_interval_95"] for p in parts if p["accuracy_interval_95"]]
+            low = math.floor(100 * min([1 - LEAST_REACH, *(interval[0] for interval in intervals)])) / 100
+            rows = [{**part, "name": part[kind], "is_below": _below(part, figures)} for part in parts]
+            tables[f"{kind}s"] = {"kind": kind, "rows": rows, "low": low, "depth": depth}
+    return tables
+
+
+def _below(part: Mapping[str, Any], figures: Mapping[str, Any]) -> bool:
+    return is_below(part, figures["accuracy_interval_95"])
+
+
+def _reference(record: Mapping[str, Any]) -> Sequence[int] | None:
+    training = record["training"]
+    return training["confidence_histogram"] if training else None
+
+
+def _command(options: Mapping[str, Any]) -> str | None:
+    """Return the command that scored this, to be given again; None where it names too much to be written out."""
+    words = ["nightscore", "score"]
+    for pattern in options["input"]:
+        words += ["--input", pattern]
+    for option in fields(ScoreOptions):
+        value = options.get(option.name, option.default)
+        if option.name not in ("input", "retry_failed") and value != option.default:
+            words += [f"--{option.name}"] if value is True else [f"--{option.name}", str(value)]
+    command = shlex.join(words)
+    return command if len(command) <= LONGEST_COMMAND else None

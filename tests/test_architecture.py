@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 GROUPS = [
-    ["text", "imports"],
+    ["text", "imports", "wording", "confusion"],
     [
         "errors",
         "batches",
@@ -27,9 +27,9 @@ GROUPS = [
         "interrupt",
         "findings",
     ],
-    ["options", "slices"],
+    ["options", "slices", "charts"],
     ["units", "forecast", "storage", "labels", "rows", "thumbnails", "native", "timing", "cpu", "inference"],
-    ["flags", "template", "machine", "outcome"],
+    ["flags", "template", "gallery", "machine", "outcome"],
     ["model_dir"],
     ["run"],
     ["sources", "preprocess", "history", "nights"],
@@ -38,7 +38,7 @@ GROUPS = [
     ["pinned"],
     ["child", "counters", "follow", "sweep", "logs"],
     ["score", "canary"],
-    ["summarize", "rehearsal"],
+    ["summarize", "rehearsal", "attention"],
     ["report"],
     ["finish"],
     ["transforms", "verify", "status", "prepare", "rerun", "rebuild"],

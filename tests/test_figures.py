@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from model_training.evaluation import Evaluation
-from model_training.figures import draw_confusion, draw_curves, draw_samples
+from model_training.figures import draw_confusion, draw_curves, draw_samples, errors, samples
 from model_training.training import History
 
 STRANGE = ("$\\frac{1}$ a$b", "日本語", "<b>&amp;", "x" * 200, "", "white space\tand\nlines")
@@ -61,6 +61,15 @@ def test_samples_are_drawn_with_any_share_of_errors(right: float, shape: tuple[i
     images: npt.NDArray[np.uint8] = np.random.default_rng(0).integers(0, 256, (60, *shape), np.uint8)
     image = opened(draw_samples(images, evaluation(60, 3, right), ["cat", "dog", "emu"]))
     assert image.size == (900, 960 if right == 0.5 else 480)
+
+
+def test_errors_begin_with_the_one_the_network_is_most_certain_of() -> None:
+    scores = np.array([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8], [0.3, 0.7]], np.float32)
+    result = Evaluation(np.array([1, 1, 1, 0]), scores)
+    assert errors(result).tolist() == [1, 3, 0]
+    wrong, right = samples(result)
+    assert wrong.tolist() == [1, 3, 0]
+    assert right.tolist() == [2]
 
 
 def test_one_test_image_is_enough() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from parsed_page import ParsedPage
 from PIL import Image
 
 from model_training.build import build
@@ -16,6 +16,7 @@ from model_training.datasets import load
 from model_training.report import TrainingRun
 from model_training.training import Recipe
 from pipeline.thumbnails import png
+from pipeline.wording import percent
 
 CLASSES = ("<i>dark</i> & co", "light")
 
@@ -40,39 +41,21 @@ def run(folder: Path) -> TrainingRun:
 
 
 @pytest.fixture(scope="module")
-def page(folder: Path, run: TrainingRun) -> str:
-    return (folder / "model" / "training" / "report.html").read_text(encoding="utf-8")
+def page(folder: Path, run: TrainingRun) -> ParsedPage:
+    return ParsedPage((folder / "model" / "training" / "report.html").read_text(encoding="utf-8"))
 
 
-class Text(HTMLParser):
-    """The words of a page, and the addresses that it would fetch."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.addresses: list[str] = []
-        self.tags: set[str] = set()
-        self.feed(page)
-        self.text = " ".join(" ".join(self.words).split())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "data", "action")]
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-
-def test_page_says_the_accuracy_and_its_interval(page: str, run: TrainingRun) -> None:
+def test_page_says_the_accuracy_and_its_interval(page: ParsedPage, run: TrainingRun) -> None:
     low, high = run.evaluation.interval
-    text = Text(page).text
-    assert f"gets {100 * run.evaluation.accuracy:.2f} % of {len(run.evaluation.labels)} test images right" in text
+    text = page.text
+    accuracy = percent(run.evaluation.accuracy).replace("\xa0", " ")
+    assert f"gets {accuracy} of {len(run.evaluation.labels)} test images right" in text
     assert f"between {100 * low:.2f} % and {100 * high:.2f} %" in text
     assert run.spec.model_id in text
 
 
-def test_page_says_what_was_learned_and_how(page: str, run: TrainingRun) -> None:
-    text = Text(page).text
+def test_page_says_what_was_learned_and_how(page: ParsedPage, run: TrainingRun) -> None:
+    text = page.text
     images = run.spec.training["images"]
     assert f"{images['training']} images to learn from, {images['validation']} to watch the learning" in text
     assert "12 \u00d7 12 pixels, in color" in text
@@ -84,27 +67,54 @@ def test_page_says_what_was_learned_and_how(page: str, run: TrainingRun) -> None
         assert f"{name} {version}" in text
 
 
-def test_page_has_a_row_an_epoch(page: str, run: TrainingRun) -> None:
-    text = Text(page).text
+def test_page_has_a_row_an_epoch(page: ParsedPage, run: TrainingRun) -> None:
+    text = page.text
     history = run.trained.history
     for i in range(2):
         assert f"{i + 1} {history.loss[i]:.4f} {100 * history.accuracy[i]:.2f} % {history.val_loss[i]:.4f}" in text
 
 
-def test_page_names_what_was_left_out(page: str) -> None:
-    text = Text(page).text
+def test_page_names_what_was_left_out(page: ParsedPage) -> None:
+    text = page.text
     assert "2 images were left out." in text
     assert text.count("<script>.png not a PNG, JPEG") == 2
 
 
-def test_page_stands_alone_and_runs_nothing(page: str) -> None:
-    parsed = Text(page)
-    assert len(parsed.addresses) == 3 + 10
-    assert all(
-        address.startswith(("data:image/png;base64,", "data:image/jpeg;base64,")) for address in parsed.addresses
+def test_page_stands_alone_and_names_are_text(page: ParsedPage) -> None:
+    assert page.unclosed == []
+    assert all(link.startswith("#") for link in page.links)
+    assert {link[1:] for link in page.links} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    assert {name for _, name, _ in page.attributes}.isdisjoint({"src", "onerror", "onload"})
+    assert {element[0] for element in page.elements}.isdisjoint({"i", "link", "iframe", "img"})
+    assert page.source.count("<script>") == 1
+    assert "script-src 'sha256-" in page.source
+    assert "<i>dark<|i> & co" in page.text
+
+
+def test_page_draws_the_course_twice(page: ParsedPage, run: TrainingRun) -> None:
+    drawn = re.findall(
+        r"<title>(accuracy|loss \(nats\))</title>.*?</svg>", page.texts["course"] + page.source, re.DOTALL
     )
-    assert parsed.tags.isdisjoint({"script", "i", "link", "iframe"})
-    assert not re.search(r"url\(|@import", page)
+    assert drawn == ["accuracy", "loss (nats)"]
+    last = 100 * run.trained.history.val_accuracy[1]
+    assert f"<title>validation, epoch 2: {last:.2f}\xa0%</title>" in page.source
+
+
+def test_matrix_is_that_of_the_test_images(page: ParsedPage, run: TrainingRun) -> None:
+    rows = page.table("Rows: label")
+    shown = [[0 if cell == "·" else int(cell) for cell in row[1:]] for row in rows[1:]]
+    assert shown == run.evaluation.confusion.tolist()
+
+
+def test_every_test_image_that_is_shown_has_its_picture(page: ParsedPage, run: TrainingRun) -> None:
+    keys = re.findall(r"test image \d+", page.texts["samples"])
+    right = min(10, int(run.evaluation.correct.sum()))
+    wrong = min(10, int((~run.evaluation.correct).sum()))
+    assert len(keys) == right + wrong
+    assert "no picture" not in page.text
+    assert len(page.pictures) == len(set(page.pictures)) >= len(keys)
+    assert page.source.count('class="pic p') >= len(keys) + len(run.golden.pixels)
 
 
 def test_figures_and_history_are_files_too(folder: Path, run: TrainingRun) -> None:

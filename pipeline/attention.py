@@ -1,0 +1,177 @@
+"""What a person should look at first: computed from the figures, so that nobody has to hunt for it.
+
+Each rule is a function that yields what stands out; their order is the order of the page. Must not know how the page
+looks, only the names of its sections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.metrics import wilson
+from pipeline.text import brief, plain
+from pipeline.wording import between, count, counted, percent, why
+
+MANY_FAILED = 0.001
+"""A reason for which at least this share of all images failed stands out."""
+
+LARGE_DRIFT = 0.25
+"""Population stability index that is commonly read as a large change."""
+
+BADLY_CALIBRATED = 0.05
+FAR_LOWER = 0.05
+"""A class stands out whose recall is surely lower than the accuracy by this."""
+
+DOUBTED, SURE = 0.01, 0.99
+"""A label looks wrong that the model gives less than the one, where it gives another class more than the other."""
+
+LONGEST_SHOWN = 60
+"""Characters of a name."""
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """One thing to look at.
+
+    Attributes:
+        text: what stands out, a sentence without its full stop.
+        section: of the page that shows it.
+    """
+
+    text: str
+    section: str
+
+
+Figures = Mapping[str, Any]
+
+
+def look_first(figures: Figures, record: Figures) -> list[Pointer]:
+    """Return what stands out, the gravest first; nothing if nothing does.
+
+    Args:
+        figures: the content of summary.json.
+        record: the content of run.json.
+    """
+    rules = (_nothing, _unfinished, _failures, _fallen, _classes, _slices, _drift, _calibration, _unknown, _doubtful)
+    return [pointer for rule in rules for pointer in rule(figures, record)]
+
+
+def _nothing(figures: Figures, _: Figures) -> Iterator[Pointer]:
+    if not figures["images"]:
+        yield Pointer("There is no image: see which inputs were asked for, and what was left out", "ran")
+
+
+def _unfinished(_: Figures, record: Figures) -> Iterator[Pointer]:
+    units = record["unfinished_units"]
+    if units:
+        verb = "is" if units == 1 else "are"
+        yield Pointer(f"{counted(units, 'work unit')} {verb} unfinished: the same command finishes them", "next")
+
+
+def _failures(figures: Figures, _: Figures) -> Iterator[Pointer]:
+    for failure in sorted(figures["failures"], key=_by_images):
+        n = failure["images"]
+        if n >= MANY_FAILED * figures["images"]:
+            verb = "is" if n == 1 else "are"
+            text = f"{counted(n, 'image')} ({percent(n / figures['images'])}) {verb} "
+            yield Pointer(text + why(failure["stage"], failure["code"]), "failures")
+
+
+def _fallen(figures: Figures, record: Figures) -> Iterator[Pointer]:
+    """Yield that the accuracy is surely lower than it was on other images."""
+    now, training, previous = figures["accuracy_interval_95"], record["training"], record["previous"]
+    for then, name in (
+        (training and training["test_accuracy_interval_95"], "on the test images of its training"),
+        (previous and previous["accuracy_interval_95"], "in the run before"),
+    ):
+        if now and then and now[1] < then[0]:
+            yield Pointer(f"The accuracy is lower than {name}: {between(now)}, it was {between(then)}", "drift")
+
+
+def _classes(figures: Figures, _: Figures) -> Iterator[Pointer]:
+    overall = figures["accuracy"]
+    low = [c for c in figures["per_class"] if c["support"] and _most(c) < overall - FAR_LOWER]
+    low.sort(key=lambda c: c["recall"])
+    if low:
+        worst = low[0]
+        text = f"Of class {_quoted(worst['class'])} only {percent(worst['recall'])} are recognized"
+        text += f", of all {percent(overall)}"
+        yield Pointer(text + _and_more(len(low) - 1, "class", "classes"), "classes")
+
+
+def _slices(figures: Figures, _: Figures) -> Iterator[Pointer]:
+    interval = figures["accuracy_interval_95"]
+    if interval is None:
+        return
+    inputs = [(s["input"], s) for s in figures["inputs"]]
+    folders = [(s["folder"], s) for s in figures["folders"]["slices"]]
+    for kind, slices in (("input", inputs), ("folder", folders)):
+        below = [(name, s["accuracy"]) for name, s in slices if is_below(s, interval)]
+        if below:
+            name, accuracy = min(below, key=_second)
+            text = f"In {kind} {_quoted(name)} the accuracy is only {percent(accuracy)}"
+            text += f", of all {percent(figures['accuracy'])}"
+            yield Pointer(text + _and_more(len(below) - 1, kind, f"{kind}s"), f"{kind}s")
+
+
+def is_below(part: Figures, interval: Sequence[float] | None) -> bool:
+    """Return whether the accuracy of a part is surely lower: its interval ends below that of all."""
+    own = part["accuracy_interval_95"]
+    return own is not None and interval is not None and bool(own[1] < interval[0])
+
+
+def _drift(_: Figures, record: Figures) -> Iterator[Pointer]:
+    for drift in record["drift"]:
+        other = "the training data" if drift["against"] == "training" else "the run before"
+        for what, words in (("classes", "classes are distributed"), ("confidence", "scores are distributed")):
+            psi = drift[what]["psi"]
+            if psi is not None and psi > LARGE_DRIFT:
+                yield Pointer(f"The {words} otherwise than in {other} (stability index {psi:.2f})", "drift")
+
+
+def _calibration(figures: Figures, _: Figures) -> Iterator[Pointer]:
+    error = figures["expected_calibration_error"]
+    if error is not None and error > BADLY_CALIBRATED:
+        bins = [b for b in figures["calibration"] if b["images"]]
+        gap = sum(b["images"] * (b["confidence"] - b["accuracy"]) for b in bins)
+        side = "too high" if gap > 0 else "too low"
+        yield Pointer(f"The scores are {side}: they miss the accuracy by {percent(error)} on average", "scores")
+
+
+def _unknown(figures: Figures, _: Figures) -> Iterator[Pointer]:
+    n = figures["unknown_labels"]
+    if n:
+        verb = "has a label that is no class" if n == 1 else "have labels that are no classes"
+        yield Pointer(f"{counted(n, 'image')} {verb} of the model", "classes")
+
+
+def _doubtful(figures: Figures, _: Figures) -> Iterator[Pointer]:
+    sure = [e for e in figures["doubtful_labels"] if e["label_score"] < DOUBTED and e["score"] > SURE]
+    if sure:
+        n = f"At least {count(len(sure))}" if len(sure) == len(figures["doubtful_labels"]) > 1 else count(len(sure))
+        noun = "label looks" if len(sure) == 1 else "labels look"
+        yield Pointer(f"{n} {noun} wrong: the model is more than {percent(SURE, 0)} sure of another class", "doubtful")
+
+
+def _most(figures: Figures) -> float:
+    """Return the upper end of the 95 % interval of a class's recall."""
+    interval = wilson(round(figures["recall"] * figures["support"]), figures["support"])
+    return interval[1] if interval else 1.0
+
+
+def _by_images(failure: Figures) -> int:
+    return -int(failure["images"])
+
+
+def _second(pair: tuple[str, float]) -> float:
+    return pair[1]
+
+
+def _quoted(name: str) -> str:
+    return f"“{brief(plain(name), LONGEST_SHOWN)}”"
+
+
+def _and_more(n: int, one: str, many: str) -> str:
+    return f"; {counted(n, f'more {one}', f'more {many}')} like it" if n else ""

@@ -1,0 +1,236 @@
+"""Numbers to SVG: pure functions that return markup for a page.
+
+Colors are the page's: text is `currentColor`, shapes have a class each (`one`, `two`, `grid`, `ideal`, ...) that its
+style sheet knows, so that a chart is right by day, by night and in print. Must not know what a page says around it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from pipeline.text import brief, plain
+from pipeline.wording import percent
+
+WIDTH, HEIGHT = 460, 260
+"""Of a chart in its own units; a page shows it as wide as there is room."""
+
+FEWEST = 4
+"""Points of a course."""
+
+LONGEST_SHOWN = 60
+"""Characters of a name."""
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 12, 40
+_LEAST = -4
+"""The shares of a histogram start at 10 ** _LEAST: one of 10,000."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The area of a chart: what x and y run from and to.
+
+    >>> frame = Frame((0, 1), (0, 1))
+    >>> round(frame.x(0)), round(frame.x(1)), round(frame.y(0)), round(frame.y(1))
+    (52, 440, 220, 12)
+    """
+
+    across: tuple[float, float]
+    up: tuple[float, float]
+
+    def x(self, value: float) -> float:
+        """Return where a value stands from the left."""
+        low, high = self.across
+        return _LEFT + (value - low) / ((high - low) or 1) * (WIDTH - _LEFT - _RIGHT)
+
+    def y(self, value: float) -> float:
+        """Return where a value stands from the top."""
+        low, high = self.up
+        return HEIGHT - _BOTTOM - (value - low) / ((high - low) or 1) * (HEIGHT - _TOP - _BOTTOM)
+
+    def points(self, values: Sequence[tuple[float, float]]) -> str:
+        """Return points as SVG writes them."""
+        return " ".join(f"{self.x(a):.1f},{self.y(b):.1f}" for a, b in values)
+
+
+def reliability(bins: Sequence[Mapping[str, Any]]) -> Markup:
+    """Return the reliability diagram: how often the network is right, by how sure it is.
+
+    Args:
+        bins: {from, to, images, accuracy, confidence}, as in summary.json.
+    """
+    frame = Frame((0, 1), (0, 1))
+    most = max((b["images"] for b in bins), default=0)
+    ticks = [(v / 4, percent(v / 4, 0)) for v in range(5)]
+    body = _axes(frame, ticks, ticks, "score of the predicted class", "of these right")
+    body += _line(frame, [(0, 0), (1, 1)], "ideal")
+    for b in (b for b in bins if b["images"]):
+        text = f"score {percent(b['confidence'])}: {percent(b['accuracy'])} of {b['images']:,} images right"
+        strong = 0.45 + 0.55 * math.sqrt(b["images"] / most)
+        body += _bar(frame, (b["from"], b["to"]), 0, b["accuracy"], "one", text, strong)
+        middle, half = frame.x(b["confidence"]), 5
+        y = frame.y(b["confidence"])
+        body += Markup('<path class="mark" d="M{:.1f} {:.1f}h{}"/>').format(middle - half, y, 2 * half)
+    return _chart("Reliability diagram", "Bars: share of right predictions; dashed: perfectly calibrated.", body)
+
+
+def histogram(counts: Sequence[int], reference: Sequence[int] | None = None) -> Markup:
+    """Return the shares of images by score, on a logarithmic scale, beside those of a reference if there is one.
+
+    Args:
+        counts: images in bins of equal width over [0, 1].
+        reference: the same of other images, drawn as a line.
+    """
+    frame = Frame((0, 1), (_LEAST, 0))
+    ticks = [(v / 4, percent(v / 4, 0)) for v in range(5)]
+    body = _axes(frame, ticks, [(p, f"{100 * 10.0**p:g} %") for p in range(_LEAST, 1)], "score", "of the images")
+    total, n = max(1, sum(counts)), len(counts)
+    for i, images in enumerate(counts):
+        if images:
+            text = (
+                f"score {percent(i / n, 0)} to {percent((i + 1) / n, 0)}: {images:,} images, {percent(images / total)}"
+            )
+            body += _bar(frame, (i / n, (i + 1) / n), _LEAST, _log(images / total), "one", text)
+    if reference and sum(reference):
+        heights = [_log(images / sum(reference)) for images in reference]
+        steps = [(x / n, height) for i, height in enumerate(heights) for x in (i, i + 1)]
+        body += _line(frame, steps, "two")
+    return _chart("Images by score", "Bars: share of the images, on a logarithmic scale.", body)
+
+
+def course(points: Sequence[tuple[float, float]]) -> Markup | None:
+    """Return the images per second over the time of a run; None of fewer points than tell a course.
+
+    Args:
+        points: (seconds since 1970, images per second).
+    """
+    if len(points) < FEWEST:
+        return None
+    start = points[0][0]
+    values = [(at - start, rate) for at, rate in points]
+    longest, highest = values[-1][0], max(rate for _, rate in values)
+    divide, unit = next(
+        (d, u) for d, u in ((3600, "hours"), (60, "minutes"), (1, "seconds")) if longest >= 2 * d or d == 1
+    )
+    frame = Frame((0, longest), (0, _above(highest)))
+    across = [(v * divide, f"{v:g}") for v in _ticks(0, longest / divide)]
+    body = _axes(frame, across, [(v, _short(v)) for v in _ticks(0, _above(highest))], unit, "images/s")
+    area = frame.points([(0, 0), *values, (longest, 0)])
+    body += Markup('<polygon class="area" points="{}"/>').format(area) + _line(frame, values, "line one")
+    return _chart("Images per second", f"From the first committed images on; at most {highest:,.0f}.", body)
+
+
+def curves(name: str, series: Mapping[str, Sequence[float]], are_shares: bool = False) -> Markup:
+    """Return lines over epochs, which count from 1.
+
+    Args:
+        name: of what is measured.
+        series: name -> a value an epoch; two at most, and of one length.
+        are_shares: the values are shares, written in percent.
+    """
+    name, series = _shown(name), {_shown(title): line for title, line in series.items()}
+    values = [v for line in series.values() for v in line if math.isfinite(v)] or [0.0]
+    low, high = min(values), max(values)
+    margin = 0.06 * ((high - low) or abs(high) or 1)
+    low = max(0.0, low - margin)
+    high = min(1.0, high + margin) if are_shares else high + margin
+    epochs = max(len(line) for line in series.values())
+    frame = Frame((0.5, epochs + 0.5), (low, high))
+    across = [(v, f"{v:g}") for v in _ticks(1, epochs) if v == int(v)]
+    up = [(v, f"{100 * v:.4g} %" if are_shares else f"{v:.4g}") for v in _ticks(low, high)]
+    body = _axes(frame, across, up, "epoch", name)
+    for kind, (title, line) in zip(("one", "two"), series.items(), strict=False):
+        points = [(i, v) for i, v in enumerate(line, 1) if math.isfinite(v)]
+        body += _line(frame, points, f"line {kind}")
+        for i, v in points if epochs <= 60 else ():
+            shown = percent(v) if are_shares else f"{v:.4f}"
+            place = (frame.x(i), frame.y(v))
+            dot = '<circle class="dot {}" cx="{:.1f}" cy="{:.1f}" r="3"><title>{}, epoch {}: {}</title></circle>'
+            body += Markup(dot).format(kind, *place, title, i, shown)
+    return _chart(name, "By epoch: " + ", ".join(series) + ".", body)
+
+
+def _shown(name: str) -> str:
+    return brief(plain(name), LONGEST_SHOWN)
+
+
+def _chart(title: str, description: str, body: Markup) -> Markup:
+    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img"><title>{}</title><desc>{}</desc>{}</svg>').format(
+        WIDTH, HEIGHT, title, description, body
+    )
+
+
+def _axes(
+    frame: Frame, across: Sequence[tuple[float, str]], up: Sequence[tuple[float, str]], below: str, beside: str
+) -> Markup:
+    """Return grid, ticks and what the axes are of."""
+    parts = []
+    for value, text in up:
+        y = frame.y(value)
+        parts.append(Markup('<path class="grid" d="M{} {:.1f}H{}"/>').format(_LEFT, y, WIDTH - _RIGHT))
+        parts.append(Markup('<text class="end" x="{}" y="{:.1f}">{}</text>').format(_LEFT - 6, y + 4, text))
+    for value, text in across:
+        x = frame.x(value)
+        parts.append(Markup('<text class="middle" x="{:.1f}" y="{}">{}</text>').format(x, HEIGHT - _BOTTOM + 16, text))
+    middle = (_LEFT + WIDTH - _RIGHT) / 2
+    parts.append(Markup('<text class="middle" x="{}" y="{}">{}</text>').format(middle, HEIGHT - 5, below))
+    turned = '<text class="middle" transform="translate(11 {}) rotate(-90)">{}</text>'
+    parts.append(Markup(turned).format((_TOP + HEIGHT - _BOTTOM) / 2, beside))
+    return Markup("").join(parts)
+
+
+def _bar(
+    frame: Frame, across: tuple[float, float], bottom: float, top: float, kind: str, text: str, opacity: float = 1
+) -> Markup:
+    x, width = frame.x(across[0]) + 1, frame.x(across[1]) - frame.x(across[0]) - 2
+    y, base = min(frame.y(top), frame.y(bottom) - 1), frame.y(bottom)
+    place = 'x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" opacity="{:.2f}"'
+    bar = f'<rect class="bar {{}}" {place}><title>{{}}</title></rect>'
+    return Markup(bar).format(kind, x, y, width, base - y, opacity, text)
+
+
+def _line(frame: Frame, points: Sequence[tuple[float, float]], kind: str) -> Markup:
+    return Markup('<polyline class="{}" points="{}"/>').format(kind, frame.points(points))
+
+
+def _log(share: float) -> float:
+    return max(_LEAST, math.log10(share)) if share > 0 else _LEAST
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return round numbers between two: some four.
+
+    >>> _ticks(0, 100), _ticks(1, 5)
+    ([0, 20, 40, 60, 80, 100], [1, 2, 3, 4, 5])
+    """
+    step = _round_step((high - low) / 5) if high > low else 1.0
+    first = math.ceil(low / step - 1e-9)
+    found = [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+    return [int(v) if v == int(v) else v for v in found]
+
+
+def _round_step(least: float) -> float:
+    power = 10.0 ** math.floor(math.log10(least))
+    return float(next(m * power for m in (1, 2, 5, 10) if m * power >= least * 0.999))
+
+
+def _above(value: float) -> float:
+    """Return a round number that is no less."""
+    step = _round_step((value or 1) / 4)
+    return math.ceil((value or 1) / step) * step
+
+
+def _short(value: float) -> str:
+    """Return a number in few characters.
+
+    >>> _short(25000), _short(1500000), _short(12)
+    ('25k', '1.5M', '12')
+    """
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"

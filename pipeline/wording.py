@@ -1,0 +1,111 @@
+"""Numbers, times and failures as a person reads them. Knows no page and no terminal."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+NOTHING = "\u2013"
+"""Stands where there is no number."""
+
+_WHY = {
+    ("read", "NOT_FOUND"): "not found",
+    ("read", "PERMISSION_DENIED"): "not allowed to be read",
+    ("read", "FAILED_PRECONDITION"): "changed since the plan was made",
+    ("read", "RESOURCE_EXHAUSTED"): "too large to be read, or inflated like a bomb",
+    ("read", "DATA_LOSS"): "damaged in storage",
+    ("read", "INVALID_ARGUMENT"): "missing in the record",
+    ("preprocess", "INVALID_ARGUMENT"): "not decodable (broken, cut short, or no image at all)",
+    ("preprocess", "RESOURCE_EXHAUSTED"): "too large to be decoded",
+    ("preprocess", "DEADLINE_EXCEEDED"): "too slow to decode",
+    ("preprocess", "INTERNAL"): "deadly to the decoder",
+    ("predict", "RESOURCE_EXHAUSTED"): "too much for the memory of the model",
+    ("predict", "INTERNAL"): "refused by the model (an error, or scores that are no numbers)",
+}
+"""What an image of (stage, google.rpc code) is, after "it is" or "they are"."""
+
+
+def count(n: int) -> str:
+    """Return a count with its thousands apart.
+
+    >>> count(1234567)
+    '1,234,567'
+    """
+    return f"{n:,}"
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """Return a count and what is counted.
+
+    >>> counted(1, "image"), counted(2_000, "image"), counted(0, "class", "classes")
+    ('1 image', '2,000 images', '0 classes')
+    """
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    r"""Return a share in percent; a dash where there is none. What is not all never reads 100 %, nor 0 % what is some.
+
+    >>> percent(0.98765), percent(0.5, 0), percent(0.99999), percent(0.00001)
+    ('98.77\xa0%', '50\xa0%', '99.99\xa0%', '0.01\xa0%')
+    """
+    if share is None or math.isnan(share):
+        return NOTHING
+    least = 10.0**-digits
+    shown = share * 100 if share in (0, 1) else min(max(share * 100, least), 100 - least)
+    return f"{shown:.{digits}f}\xa0%"
+
+
+def between(interval: tuple[float, float] | list[float] | None) -> str:
+    r"""Return the two ends of an interval of shares.
+
+    >>> between([0.98, 0.9912])
+    '98.00\xa0to\xa099.12\xa0%'
+    """
+    if interval is None:
+        return NOTHING
+    return f"{percent(interval[0])[:-2]}\xa0to\xa0{percent(interval[1])}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time that something took, as precise as matters.
+
+    >>> [duration(s) for s in (0.04, 4.634, 75, 3599.9, 4000, 200_000)]
+    ['0.0 s', '4.6 s', '1 min 15 s', '1 h 0 min', '1 h 7 min', '55 h 33 min']
+    """
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def moment(iso: str) -> str:
+    """Return a time of day for a person, in UTC as it is stored.
+
+    >>> moment("2026-11-23T06:55:03.086+00:00")
+    '2026-11-23 06:55:03 UTC'
+    """
+    return datetime.fromisoformat(iso).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def rate(per_second: float | None) -> str:
+    """Return a rate; two digits tell where it is low.
+
+    >>> rate(2158.02), rate(3.14159)
+    ('2,158 images/s', '3.1 images/s')
+    """
+    if per_second is None:
+        return NOTHING
+    return f"{per_second:,.{0 if per_second >= 10 else 1}f} images/s"
+
+
+def why(stage: str, code: str) -> str:
+    """Return in words what images are that failed so, after "it is" or "they are".
+
+    >>> why("read", "NOT_FOUND"), why("predict", "DATA_LOSS")
+    ('not found', 'not scored (predict DATA_LOSS)')
+    """
+    return _WHY.get((stage, code), f"not scored ({stage} {code})")

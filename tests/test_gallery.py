@@ -1,0 +1,30 @@
+"""Pictures of a page are embedded once each, in the order of what they tell, up to a limit."""
+
+from __future__ import annotations
+
+from pipeline.gallery import PICTURE_BYTES, gallery
+from pipeline.thumbnails import data_uri
+
+
+def test_picture_is_embedded_once_however_often_it_is_named() -> None:
+    found = gallery(["b", "a", "b"], {"a": b"1", "b": b"2"})
+    assert found.names == {"b": "p0", "a": "p1"}
+    assert found.addresses == {"p0": data_uri(b"2"), "p1": data_uri(b"1")}
+
+
+def test_same_picture_under_two_names_is_embedded_once() -> None:
+    found = gallery("abc", {"a": b"1", "b": b"1", "c": b"2"})
+    assert found.names == {"a": "p0", "b": "p0", "c": "p1"}
+    assert len(found.addresses) == 2
+
+
+def test_image_without_a_picture_has_no_name() -> None:
+    assert gallery("ab", {"b": b"1", "not named": b"2"}).names == {"b": "p0"}
+
+
+def test_there_is_room_for_so_many_the_first_ones() -> None:
+    third = PICTURE_BYTES * 3 // 4 // 3 - 100
+    pictures = {key: key.encode() * third for key in "abcd"} | {"small": b"s"}
+    found = gallery(["a", "b", "c", "d", "small", "a"], pictures)
+    assert set(found.names) == {"a", "b", "c", "small"}
+    assert sum(map(len, found.addresses.values())) <= PICTURE_BYTES
