@@ -58,7 +58,7 @@ def finish(summary: Summary, run: Run) -> dict[str, Any]:
     if record["complete"]:
         _publish(summary, claim, record, planned)
         sweep(claim)
-        record = record_of(summary, run, started, totals, len(planned), _lost(summary, claim))
+        record = record_of(summary, run, started, totals, len(planned), _lost(summary, claim), record["ended"])
     if not claim.is_open:
         return _ended(run)
     storage.replace(run.record, _json(record))
@@ -103,7 +103,13 @@ def beside_others(summary: Summary, run: Run, started: dict[str, Any]) -> dict[s
 
 
 def record_of(
-    summary: Summary, run: Run, started: dict[str, Any], totals: PlanTotals, units: int, lost: str = ""
+    summary: Summary,
+    run: Run,
+    started: dict[str, Any],
+    totals: PlanTotals,
+    units: int,
+    lost: str = "",
+    ended: str | None = None,
 ) -> dict[str, Any]:
     """Return the record of a run as it stands, the content of run.json.
 
@@ -114,9 +120,10 @@ def record_of(
         totals: of its plan.
         units: in it.
         lost: what is missing although it was committed.
+        ended: when it did, as its pages say; None is now.
     """
     code, reasons = verdict(summary, run, None if summary.stopped else totals.total, lost)
-    ended = _now()
+    ended = ended or _now()
     seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started["started"])).total_seconds()
     scored = summary.metrics.images - summary.kept
     return {
