@@ -43,10 +43,10 @@ While no score is off by more than the tolerance, the best one cannot have lost,
 of it. Of 70,000 images of MNIST, with two models, the scores were off by 2.5e-2 at most; where the class changed, the
 margin was 3.4e-2 at most; and 0.1 % and 0.7 % of the images had a margin below this one."""
 
-MISTAKES_SHOWN = 4
+MISTAKES_SHOWN = 8
 OTHERS_SHOWN = 2
-"""Of a batch, for a report: so many most confident mistakes; and so many mistakes whose label is least probable, least
-certain images, and images that the model could not score."""
+"""Of a batch, for a report: so many most confident mistakes, and so many whose label is least probable; and so many
+least certain images, and images that the model could not score."""
 
 _loading = threading.Lock()
 _shrinking = threading.Lock()
@@ -238,7 +238,7 @@ def _shown(batch: PredictionBatch, failed: Iterable[int]) -> list[int]:
     chosen = {*sorted(failed)[:OTHERS_SHOWN]}
     for candidates, order, n in (
         (wrong, -certainty, MISTAKES_SHOWN),
-        (wrong, batch.label_scores, OTHERS_SHOWN),
+        (wrong, batch.label_scores, MISTAKES_SHOWN),
         (np.flatnonzero(batch.images.ok), certainty, OTHERS_SHOWN),
     ):
         chosen.update(candidates[np.argsort(order[candidates], kind="stable")[:n]].tolist())

@@ -50,8 +50,7 @@ def check(options: ScoreOptions) -> Run:
         require_input(pattern)
     name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     run = Run(name, options, spec)
-    _check_output(run)
-    if next(iter(storage.list_objects(run.folder("runs"))), None) is None:
+    if not _check_output(run):
         check_model(local_copy(run.model), spec, name=run.model)
     return run
 
@@ -61,8 +60,8 @@ def is_first(run: Run) -> bool:
     return all(found.location == run.record for found in storage.list_objects(run.folder("runs")))
 
 
-def _check_output(run: Run) -> None:
-    """Check that OUTPUT can be named in a table, is not a file and holds no results of another model."""
+def _check_output(run: Run) -> bool:
+    """Check that OUTPUT can be named, is a folder and of no other model; return whether it has seen a run."""
     if _UNNAMABLE.search(run.output):
         raise UsageError(
             f"--output {run.options.output!r} is not UTF-8 or has a line break or another control character in it, and "
@@ -73,7 +72,7 @@ def _check_output(run: Run) -> None:
         raise UsageError(f"--output {run.options.output!r} is a file; give a folder")
     record = next(iter(storage.list_objects(run.folder("runs"))), None)
     if record is None:
-        return
+        return False
     try:
         model = json.loads(storage.read(record.location))["model"]
     except (ValueError, KeyError, TypeError) as error:
@@ -83,3 +82,4 @@ def _check_output(run: Run) -> None:
             f"--output {run.options.output!r} holds results of model {model[:12]}, but --model {run.options.model!r} "
             f"is {run.spec.model_id[:12]}; choose another --output, or remove that one"
         )
+    return True
