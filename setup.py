@@ -37,6 +37,7 @@ setup(
             "mypy>=1.15",
             "pandas>=2.3",
             "pytest>=8.3",
+            "pytest-timeout>=2.4",
             "pytest-xdist>=3.6",
             "requests>=2.32",
             "ruff>=0.12",

@@ -1,14 +1,15 @@
 """Engines on loopback, as fixtures: `flink` (JobManager, two TaskManagers) and `spark` (in one process).
 
-Each with Beam's job server and a pool of Python workers. The jars are those that tests/engines/fetch.sh has put into
-the folder NIGHTSCORE_ENGINES. Job servers listen on every interface, so an engine is started only in a network
-namespace that has no other than loopback: `make flink`.
+Each with Beam's job server. TaskManagers start their Python workers, Spark asks a pool for them. The jars are those
+that tests/engines/fetch.sh has put into the folder NIGHTSCORE_ENGINES. Job servers listen on every interface, so an
+engine is started only in a network namespace that has no other than loopback: `make flink`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -51,8 +52,11 @@ class Engine:
     def flags(self) -> list[str]:
         """What sends a job to it."""
         endpoints = [f"--job_endpoint=localhost:{JOB_PORT}", f"--artifact_endpoint=localhost:{ARTIFACT_PORT}"]
-        environment = ["--environment_type=EXTERNAL", f"--environment_config=localhost:{POOL_PORT}"]
-        return ["--runner=PortableRunner", *endpoints, *environment, "--parallelism=2"]
+        return ["--runner=PortableRunner", *endpoints, *self.workers(), "--parallelism=2"]
+
+    def workers(self) -> list[str]:
+        """What says where its Python workers come from."""
+        raise NotImplementedError
 
     def close(self) -> None:
         for process in self._processes:
@@ -62,15 +66,11 @@ class Engine:
                 continue
             process.wait()
 
-    def start_beam(self, jars: str, driver: str, master: str) -> None:
-        """Start the job server and the workers' pool."""
+    def start_job_server(self, jars: str, driver: str, master: str) -> None:
         ports = [f"--job-port={JOB_PORT}", f"--artifact-port={ARTIFACT_PORT}", "--expansion-port=0"]
         places = [master, "--job-host=localhost", f"--artifacts-dir={self._folder}/artifacts"]
         self.java(jars, "-Xmx1g", driver, *places, *ports)
-        self.run(
-            "pool", sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={POOL_PORT}"
-        )
-        self.until(lambda: _listens(JOB_PORT) and _listens(POOL_PORT), "job server and worker pool listen")
+        self.until(lambda: _listens(JOB_PORT), "the job server listens")
 
     def java(self, jars: str, *words: str) -> subprocess.Popen[bytes]:
         path = os.pathsep.join(str(jar) for jar in sorted((self._jars / jars).glob("*.jar")))
@@ -105,7 +105,14 @@ class Flink(Engine):
         for _ in range(TASK_MANAGERS):
             self.start_task_manager()
         driver = "org.apache.beam.runners.flink.FlinkJobServerDriver"
-        self.start_beam("flink-job-server", driver, "--flink-master=localhost:8081")
+        self.start_job_server("flink-job-server", driver, "--flink-master=localhost:8081")
+
+    def workers(self) -> list[str]:
+        command = self._folder / "worker"
+        script = Path(__file__).parent / "engines" / "worker.py"
+        command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(script))} "$@"\n')
+        command.chmod(0o755)
+        return ["--environment_type=PROCESS", f"--environment_config={json.dumps({'command': str(command)})}"]
 
     def start_task_manager(self) -> None:
         before = self._slots()
@@ -145,7 +152,13 @@ class Spark(Engine):
 
     def start(self) -> None:
         driver = "org.apache.beam.runners.spark.SparkJobServerDriver"
-        self.start_beam("spark-job-server", driver, "--spark-master-url=local[2]")
+        self.start_job_server("spark-job-server", driver, "--spark-master-url=local[2]")
+        pool = "apache_beam.runners.worker.worker_pool_main"
+        self.run("pool", sys.executable, "-m", pool, f"--service_port={POOL_PORT}")
+        self.until(lambda: _listens(POOL_PORT), "the worker pool listens")
+
+    def workers(self) -> list[str]:
+        return ["--environment_type=EXTERNAL", f"--environment_config=localhost:{POOL_PORT}"]
 
 
 def _listens(port: int) -> bool:
