@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.metrics import wilson
+from pipeline.outcome import LARGE_DRIFT
 from pipeline.text import brief, plain
 from pipeline.wording import between, count, counted, percent, why
 
 MANY_FAILED = 0.001
 """A reason for which at least this share of all images failed stands out."""
-
-LARGE_DRIFT = 0.25
-"""Population stability index that is commonly read as a large change."""
 
 BADLY_CALIBRATED = 0.05
 FAR_LOWER = 0.05

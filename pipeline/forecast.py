@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -61,30 +60,3 @@ def recommend(costs: Costs) -> str:
     if costs.gain < WORTH_IT:
         return f"--precision float32: with bfloat16 the model is {costs.gain:.1f} times as fast here"
     return f"--precision bfloat16: the same classes, and the model is {costs.gain:.1f} times as fast here"
-
-
-def duration(seconds: float) -> str:
-    """Return a time for a person, who does not want more than two units of it.
-
-    >>> [duration(s) for s in (0.2, 59.4, 61, 3599, 3700, 100_000)]
-    ['1 s', '60 s', '1 min 1 s', '1 h', '1 h 2 min', '27 h 47 min']
-    """
-    whole = math.ceil(seconds)
-    if whole <= 60:
-        return f"{whole} s"
-    whole = whole if whole < 600 else 60 * math.ceil(whole / 60)
-    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
-    parts = ((hours, "h"), (minutes, "min"), (rest, "s"))
-    return " ".join(f"{n} {unit}" for n, unit in parts if n)
-
-
-def size(count: int) -> str:
-    """Return a number of bytes for a person.
-
-    >>> size(999), size(19_460_000), size(2_500_000_000_000)
-    ('999 bytes', '19.5 MB', '2.5 TB')
-    """
-    if count < 1000:
-        return f"{count} bytes"
-    power = min(5, int(math.log10(count)) // 3)
-    return f"{count / 1000**power:.1f} {' kMGTP'[power]}B"

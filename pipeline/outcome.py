@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.forecast import duration
 from pipeline.text import brief
+from pipeline.wording import duration, rate
 
 Fact = tuple[str, str]
 """A name and a text of one line."""
@@ -101,16 +101,6 @@ def reasons(failures: Mapping[tuple[str, str], int]) -> str:
     return ", ".join([*shown, f"{more:,} for other reasons"] if more else shown)
 
 
-def speed(images_per_second: float) -> str:
-    """Return a rate for a person.
-
-    >>> speed(20_991.4), speed(0.25)
-    ('20,991 images/s', '0.2 images/s')
-    """
-    digits = 0 if images_per_second >= 10 else 1
-    return f"{images_per_second:,.{digits}f} images/s"
-
-
 def example(failure: Mapping[str, Any], indent: str = "") -> str:
     """Return a failed image and why, on two lines of a screen at most."""
     key = indent + brief(failure["key"], SHOWN_KEY)
@@ -123,16 +113,12 @@ def _of_planned(record: Mapping[str, Any]) -> str:
 
 def _work(record: Mapping[str, Any], images: str) -> Iterator[Fact]:
     kept = f", {record['kept']:,} kept from earlier runs" if record["kept"] else ""
-    rate = f", {speed(record['images_per_second'] or 0)} with start-up" if record["scored"] else ""
-    yield "images", f"{images} in {_time(record['seconds'])}{rate}{kept}"
+    how_fast = f", {rate(record['images_per_second'])} with start-up" if record["scored"] else ""
+    yield "images", f"{images} in {duration(record['seconds'])}{how_fast}{kept}"
     if record["time"]:
         spent = {step: share for step, share in record["time"]["shares"].items() if step != "waiting"}
         yield "time", ", ".join(f"{step} {share:.0%}" for step, share in spent.items())
         yield "decides", record["time"]["advice"]
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
 
 
 def _failed(figures: Mapping[str, Any]) -> Iterator[Fact]:

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 from pipeline.cli import calm, stop
 from pipeline.errors import GoldenMismatchError, NoSpaceError, StoreDownError, TransientError, UsageError
 from pipeline.flags import HELP_ALL, add_manner, helped
-from pipeline.forecast import Costs, duration, recommend, size
+from pipeline.forecast import Costs, recommend
 from pipeline.interrupt import Interruption, interruptible
 from pipeline.options import Precision, add_arguments
 from pipeline.outcome import Fact, reasons
 from pipeline.quiet import fail
 from pipeline.terminal import Screen, show_fact
 from pipeline.text import brief
+from pipeline.wording import at_most, size
 
 if TYPE_CHECKING:
     from pipeline.canary import Canary
@@ -199,7 +200,7 @@ def _forecast(costs: Costs, work: _Work) -> Iterator[Fact]:
     yield "recommended", recommend(costs)
     ranges = []
     for precision in sorted(costs.predict, reverse=True):  # float32 first
-        shortest, longest = map(duration, costs.seconds(work.left, precision))
+        shortest, longest = map(at_most, costs.seconds(work.left, precision))
         ranges.append(f"{shortest} to {longest} in {precision}")
     known = " that are known of" if work.totals.open_units else ""
     yield "time", f"{', '.join(ranges)}, for the {work.left:,} images{known} on this machine ({costs.cores} cores)"

@@ -13,11 +13,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pipeline import storage
-from pipeline.forecast import duration
 from pipeline.look_cli import LookCommand
-from pipeline.outcome import REASONS, Fact, example, speed
+from pipeline.outcome import REASONS, Fact, example
 from pipeline.quiet import answer
 from pipeline.terminal import Screen, show_facts, show_table
+from pipeline.wording import at_most, rate
 
 if TYPE_CHECKING:
     from pipeline.status import Status
@@ -65,8 +65,8 @@ def _facts(found: Status) -> Iterator[Fact]:
         yield "reason", reason
     yield "images", _images(found)
     if found.images_per_second:
-        lately = f" lately, {duration(found.seconds_left)} left" if found.seconds_left else ""
-        yield "speed", speed(found.images_per_second) + lately
+        lately = f" lately, {at_most(found.seconds_left)} left" if found.seconds_left else ""
+        yield "speed", rate(found.images_per_second) + lately
     if found.labelled:
         low, high = found.accuracy_interval_95 or (0, 1)
         interval = f"{found.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})"
@@ -84,12 +84,12 @@ def _state(found: Status) -> str:
         return f"{how}; exit code {found.run_exit_code}"
     last = f"last receipt {_ago(found.silent_seconds)}" if found.has_receipt else "no receipt yet"
     if found.units is None:
-        last = f"planning since {duration(found.silent_seconds)}"
+        last = f"planning since {at_most(found.silent_seconds)}"
     return f"under way: {last}" if found.state == "running" else f"under way or interrupted: {last}"
 
 
 def _ago(seconds: float) -> str:
-    return f"{duration(seconds)} ago"
+    return f"{at_most(seconds)} ago"
 
 
 def _images(found: Status) -> str:

@@ -14,10 +14,10 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.forecast import duration
-from pipeline.outcome import Fact, facts, reasons, speed
+from pipeline.outcome import Fact, facts, reasons
 from pipeline.progress import Count, Meter, tally
 from pipeline.text import plain
+from pipeline.wording import at_most, rate
 
 REFRESH_SECONDS = 0.25
 PLAIN_SECONDS = 30.0
@@ -94,11 +94,11 @@ def _lines(console: Console, stop: threading.Event) -> None:
     while not stop.wait(min(LOOK_SECONDS, PLAIN_SECONDS)):
         count = tally().count()
         now = time.monotonic()
-        rate = meter.rate(count, now)
+        per_second = meter.rate(count, now)
         if now >= due:
             due += PLAIN_SECONDS
             images = f"{_of_total(count)} images" if count.done or count.total is not None else ""
-            said = ", ".join(text for text in (images, _speed(count, rate), _failed(count)) if text)
+            said = ", ".join(text for text in (images, _speed(count, per_second), _failed(count)) if text)
             console.print(f"{_doing(count)}: {said}" if said else _doing(count), highlight=False, soft_wrap=True)
 
 
@@ -112,12 +112,12 @@ def _of_total(count: Count) -> str:
     return f"{count.done:,} of {count.total:,}" if count.total is not None else f"{count.done:,}"
 
 
-def _speed(count: Count, rate: float) -> str:
+def _speed(count: Count, per_second: float) -> str:
     """Return the rate and, where the total is known, what it makes of the rest."""
-    if not rate or (count.total is not None and count.done >= count.total):
+    if not per_second or (count.total is not None and count.done >= count.total):
         return ""
-    left = f", {duration((count.total - count.done) / rate)} left" if count.total is not None else ""
-    return speed(rate) + left
+    left = f", {at_most((count.total - count.done) / per_second)} left" if count.total is not None else ""
+    return rate(per_second) + left
 
 
 def _failed(count: Count) -> str:

@@ -82,6 +82,21 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def at_most(seconds: float) -> str:
+    """Return a time that something may still take, in two units of it, rounded up.
+
+    >>> [at_most(s) for s in (0.2, 59.4, 61, 3599, 3700, 100_000)]
+    ['1 s', '60 s', '1 min 1 s', '1 h', '1 h 2 min', '27 h 47 min']
+    """
+    whole = math.ceil(seconds)
+    if whole <= 60:
+        return f"{whole} s"
+    whole = whole if whole < 600 else 60 * math.ceil(whole / 60)
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    parts = ((hours, "h"), (minutes, "min"), (rest, "s"))
+    return " ".join(f"{n} {unit}" for n, unit in parts if n)
+
+
 def moment(iso: str) -> str:
     """Return a time of day for a person, in UTC as it is stored.
 
@@ -100,6 +115,18 @@ def rate(per_second: float | None) -> str:
     if per_second is None:
         return NOTHING
     return f"{per_second:,.{0 if per_second >= 10 else 1}f} images/s"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for a person.
+
+    >>> size(999), size(19_460_000), size(2_500_000_000_000)
+    ('999 bytes', '19.5 MB', '2.5 TB')
+    """
+    if count < 1000:
+        return f"{count} bytes"
+    power = min(5, int(math.log10(count)) // 3)
+    return f"{count / 1000**power:.1f} {' kMGTP'[power]}B"
 
 
 def why(stage: str, code: str) -> str:
