@@ -196,7 +196,7 @@ class PredictionBatch:
         top_labels: int32 [n, k], the k most probable classes, most probable first.
         top_scores: float32 [n, k], their probabilities.
         label_scores: float32 [n], the probability of the image's own label; NaN where it has none.
-        thumbnails: index in the batch -> PNG or JPEG file, for a few images a report may want to show.
+        thumbnails: index in the batch -> PNG or JPEG file, of images that a report may show.
         seconds: spent on it so far, by step.
         rescored: images that were scored a second time, in float32.
 

@@ -10,8 +10,8 @@ import logging
 import math
 import platform
 import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,6 @@ from pipeline.model_dir import SAVED_MODEL, ModelSpec, check_model, local_copy, 
 from pipeline.options import Precision
 from pipeline.preprocess import preprocess
 from pipeline.storage import join
-from pipeline.thumbnails import thumbnail
 
 MODEL_BATCH = 64
 """Images in one call of the model, at most. Measured on two cores, CPU time of an image, with 64 as 1: in float32
@@ -42,11 +41,6 @@ SURE_MARGIN = 2 * GOLDEN_TOLERANCE["bfloat16"]
 While no score is off by more than the tolerance, the best one cannot have lost, nor another have gained, more than half
 of it. Of 70,000 images of MNIST, with two models, the scores were off by 2.5e-2 at most; where the class changed, the
 margin was 3.4e-2 at most; and 0.1 % and 0.7 % of the images had a margin below this one."""
-
-MISTAKES_SHOWN = 8
-OTHERS_SHOWN = 2
-"""Of a batch, for a report: so many most confident mistakes, and so many whose label is least probable; and so many
-least certain images, and images that the model could not score."""
 
 _loading = threading.Lock()
 _shrinking = threading.Lock()
@@ -218,9 +212,7 @@ def predict(batch: PixelBatch, model: Model, top_k: int) -> PredictionBatch:
     top = np.argsort(-scores, axis=1, kind="stable")[:, :top_k].astype(np.int32)
     label_scores = _label_scores(images, scores)
     best = np.take_along_axis(scores, top, axis=1)
-    predicted = PredictionBatch(images, top, best, label_scores, rescored=found.rescored)
-    pictures = {i: thumbnail(batch.pixels[i]) for i in _shown(predicted, failed)}
-    return replace(predicted, thumbnails=pictures)
+    return PredictionBatch(images, top, best, label_scores, rescored=found.rescored)
 
 
 def _label_scores(images: ImageColumns, scores: Scores) -> Scores:
@@ -229,20 +221,6 @@ def _label_scores(images: ImageColumns, scores: Scores) -> Scores:
     known = images.labelled & images.ok & (labels >= 0) & (labels < scores.shape[1])
     picked = scores[np.arange(len(labels)), np.where(known, labels, 0)]
     return np.where(known, picked, np.float32("nan")).astype(np.float32)
-
-
-def _shown(batch: PredictionBatch, failed: Iterable[int]) -> list[int]:
-    """Return which images of a batch a report may want to show."""
-    certainty = batch.top_scores[:, 0]
-    wrong = np.flatnonzero(~np.isnan(batch.label_scores) & (batch.top_labels[:, 0] != batch.images.labels))
-    chosen = {*sorted(failed)[:OTHERS_SHOWN]}
-    for candidates, order, n in (
-        (wrong, -certainty, MISTAKES_SHOWN),
-        (wrong, batch.label_scores, MISTAKES_SHOWN),
-        (np.flatnonzero(batch.images.ok), certainty, OTHERS_SHOWN),
-    ):
-        chosen.update(candidates[np.argsort(order[candidates], kind="stable")[:n]].tolist())
-    return sorted(chosen)
 
 
 def _failure(error: Exception) -> Failure:

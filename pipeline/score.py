@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -25,6 +25,7 @@ from pipeline.predict import acquire, predict
 from pipeline.progress import tally
 from pipeline.rows import PartWriter, PatchWriter, failed_rows, read_part, to_table
 from pipeline.run import Run
+from pipeline.shortlist import Shortlist
 from pipeline.sources import Piece
 from pipeline.timing import Spent
 from pipeline.units import WorkUnit
@@ -65,12 +66,14 @@ class _Task:
         redo: whether only the rows that failed are scored, again.
         part: where that is so, the part that is there.
         error: why it cannot be finished, as soon as that is known.
+        shortlist: which of its images have a picture.
     """
 
     unit: WorkUnit
     redo: bool = False
     part: pa.Table | None = None
     error: TransientError | None = None
+    shortlist: Shortlist = field(default_factory=Shortlist)
 
 
 class _Open:
@@ -218,8 +221,9 @@ def _predict(step: _Step, run: Run) -> _Step:
     model = acquire(run.model, run.spec, run.options.precision)
     started = time.monotonic()
     predicted = predict(batch, model, run.top_k)
+    pictures = task.shortlist.pictures(batch, predicted)
     seconds = {**batch.seconds, "load": started - asked, "predict": time.monotonic() - started}
-    return task, replace(predicted, seconds=seconds)
+    return task, replace(predicted, thumbnails=pictures, seconds=seconds)
 
 
 def _collect(steps: Generator[_Step, None, None], run: Run) -> Iterator[_Open]:

@@ -17,7 +17,7 @@ from pipeline.look_cli import LookCommand
 from pipeline.outcome import REASONS, Fact, example
 from pipeline.quiet import answer
 from pipeline.terminal import Screen, show_facts, show_table
-from pipeline.wording import at_most, rate
+from pipeline.wording import at_most, counted, rate
 
 if TYPE_CHECKING:
     from pipeline.status import Status
@@ -79,7 +79,7 @@ def _facts(found: Status) -> Iterator[Fact]:
 
 def _state(found: Status) -> str:
     if found.silent_seconds is None:
-        left = f"{found.units - found.units_done:,} units" if found.units is not None else "all of it"
+        left = counted(found.units - found.units_done, "unit") if found.units is not None else "all of it"
         how = "finished" if found.state == "finished" else f"ended, {left} unfinished"
         return f"{how}; exit code {found.run_exit_code}"
     last = f"last receipt {_ago(found.silent_seconds)}" if found.has_receipt else "no receipt yet"

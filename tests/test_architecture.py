@@ -33,7 +33,7 @@ GROUPS = [
     ["model_dir"],
     ["run"],
     ["sources", "preprocess", "history", "nights"],
-    ["predict", "children"],
+    ["predict", "children", "shortlist"],
     ["plan", "commit"],
     ["pinned"],
     ["child", "counters", "follow", "sweep", "logs"],

@@ -1,0 +1,66 @@
+"""Which images of a unit get a picture while it is scored."""
+
+from __future__ import annotations
+
+import itertools
+from random import Random
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.batches import Failure, ImageColumns, PixelBatch, PredictionBatch
+from pipeline.examples import OF_UNIT, examples_of
+from pipeline.rows import to_table
+from pipeline.shortlist import UNSCORED, Shortlist
+
+CLASSES = ["a", "b", "c"]
+
+
+def scored(seed: int, n: int, sureness: int = 3) -> tuple[PixelBatch, PredictionBatch]:
+    """Images, some labelled, some with a label that is no class, with scores that are often the same."""
+    random = np.random.default_rng(seed)
+    scores = random.dirichlet([0.3] * len(CLASSES), n).round(sureness).astype(np.float32)
+    labels = random.integers(0, len(CLASSES) + 1, n).astype(np.int32)
+    images = ImageColumns([f"{seed}/{i}.png" for i in range(n)], labels, random.random(n) < 0.9, [None] * n)
+    known = images.labelled & (labels < len(CLASSES))
+    own = np.where(known, scores[np.arange(n), labels % len(CLASSES)], np.float32("nan")).astype(np.float32)
+    top = np.argsort(-scores, axis=1, kind="stable").astype(np.int32)
+    pixels = PixelBatch(images, random.integers(0, 255, (n, 3, 3, 1)).astype(np.uint8))
+    return pixels, PredictionBatch(images, top, np.take_along_axis(scores, top, axis=1), own)
+
+
+@given(st.lists(st.integers(0, 90), max_size=6), st.integers(1, 5), st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_whatever_a_receipt_lists_has_a_picture_in_whatever_order_its_batches_come(
+    sizes: list[int], sureness: int, random: Random
+) -> None:
+    batches = [scored(seed, n, sureness) for seed, n in enumerate(sizes)]
+    rows = pa.concat_tables([to_table(scored(0, 0)[1], CLASSES), *(to_table(batch, CLASSES) for _, batch in batches)])
+    order = list(range(len(batches)))
+    random.shuffle(order)
+    shortlist, starts = Shortlist(), [0, *itertools.accumulate(sizes)]
+    made = {starts[b] + i for b in order for i in shortlist.pictures(*batches[b])}
+    assert {example["row"] for example in examples_of(rows)} <= made
+
+
+def test_few_pictures_are_made_of_many_images() -> None:
+    shortlist = Shortlist()
+    made = [len(shortlist.pictures(*scored(seed, 256, 6))) for seed in range(40)]
+    longest = OF_UNIT.mistakes + OF_UNIT.cell * 6 + OF_UNIT.doubtful + OF_UNIT.uncertain
+    assert 0 < made[0] <= longest
+    assert sum(made[20:]) < longest
+
+
+def test_image_that_the_model_cannot_score_has_a_picture_one_without_pixels_has_none() -> None:
+    pixels, batch = scored(1, 12)
+    why = {i: Failure("predict", "INTERNAL", "no numbers") for i in (3, 4, 5, 6)}
+    broken = {7: Failure("preprocess", "INVALID_ARGUMENT", "cut short")}
+    images = batch.images.failed({**why, **broken})
+    batch = PredictionBatch(images, batch.top_labels, batch.top_scores, np.full(12, np.nan, np.float32))
+    made = Shortlist().pictures(pixels, batch)
+    assert set(why) & set(made) == set(list(why)[:UNSCORED])
+    assert 7 not in made
+    assert len(made) == UNSCORED + min(7, OF_UNIT.uncertain)
+    assert all(picture.startswith(b"\x89PNG") for picture in made.values())
