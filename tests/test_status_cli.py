@@ -74,7 +74,7 @@ def test_units_that_are_unfinished_are_counted_and_the_next_run_does_them(
     capsys.readouterr()
     assert status_cli.main([str(output)]) == 0
     shown = capsys.readouterr().out
-    assert "\nstate        ended, 1 units unfinished; exit code 3\n" in shown
+    assert "\nstate        ended, 1 unit unfinished; exit code 3\n" in shown
     assert f"{len(others)} of {len(others) + 1} units\n" in shown
     assert "\nreason       1 unit is unfinished (" in shown
     assert shown.endswith("next         run the same nightscore score command again: what is committed stays\n")
