@@ -25,10 +25,11 @@ EXPLANATION = """\
 Made by `python -m benchmarks table` from the JSON files beside this page, which hold every run.
 
 Whole processes, from start to exit, on the same files with the same model, in turn, after a run of each that does not
-count. Figures are medians; *times as fast* is their seconds divided by ours, of each pair the median, and in brackets
-the least and the most. *Of the limit* is our speed as a share of what the bare pieces (read, decode with the fastest
-decoder that gives the same pixels, the model in its best batch) would reach on all cores after one import of
-TensorFlow, with nothing around them; of the slow store, what our requests take on all connections.
+count (but of the slow store). Figures are medians; *times as fast* is their seconds divided by ours, of each pair the
+median, and in brackets the least and the most. *Of the limit* is our speed as a share of what the bare pieces (read,
+decode with the fastest decoder that gives the same pixels, the model in its best batch) would reach on all cores
+after one import of TensorFlow, with nothing around them; of the slow store, what our requests take on all
+connections.
 *Classes that differ* are ties within rounding, or no figure would be here; of MobileNetV2 with random weights, which
 makes much of the grey levels that TensorFlow's JPEG decoder has otherwise, at most 0.2 %. Where we ran alone, our own
 seconds stand.

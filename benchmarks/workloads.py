@@ -102,7 +102,7 @@ def _bfloat16(setting: Setting, peer: str) -> Iterator[Comparison]:
 
 
 def _slow_store(setting: Setting, peer: str) -> Iterator[Comparison]:
-    yield compare_store("slow-store", mnist_pngs(setting, 2_000, small=500), peer, setting)
+    yield compare_store("slow-store", mnist_pngs(setting, 20_000, small=500), peer, setting)
 
 
 def _rerun(setting: Setting, peer: str) -> Iterator[Comparison]:
@@ -133,7 +133,9 @@ WORKLOADS: Mapping[str, Workload] = {
         ALL_PEERS,
         "2,000 such files, MobileNetV2 at 224: the model decides",
     ),
-    "slow-store": Workload(_slow_store, ("run-inference",), "2,000 PNG objects, 30 ms a request"),
+    "slow-store": Workload(
+        _slow_store, ("run-inference",), "20,000 PNG objects, 30 ms a request: a pair takes half an hour"
+    ),
     "ten-images": Workload(
         _beside("ten-images", lambda setting: mnist_pngs(setting, 10, small=10), bound=False),
         ("bare",),
