@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,8 @@ from pipeline.storage import patient
 
 sys.path.append(str(Path(__file__).parent / "poisoned"))  # for child processes, which get our path
 os.environ["IMPATIENT"] = "8"
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell has started us in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a test interrupts would ignore it as well
 
 
 @pytest.fixture(autouse=True)
