@@ -1,15 +1,14 @@
 """Engines on loopback, as fixtures: `flink` (JobManager, two TaskManagers) and `spark` (in one process).
 
-Each with Beam's job server. TaskManagers start their Python workers, Spark asks a pool for them. The jars are those
-that tests/engines/fetch.sh has put into the folder NIGHTSCORE_ENGINES. Job servers listen on every interface, so an
-engine is started only in a network namespace that has no other than loopback: `make flink`.
+Each with Beam's job server and pools of Python workers: one beside each TaskManager, which has a network namespace of
+its own, one for Spark. The jars are those that tests/engines/fetch.sh has put into the folder NIGHTSCORE_ENGINES. Job
+servers listen on every interface, so an engine is started only where no interface leads outside: `make flink`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -21,12 +20,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from engine_hosts import HERE, Host, strange_interfaces
 from gcs_emulator import Emulator
 
 from pipeline.storage import gcs_client
 
 JARS = "NIGHTSCORE_ENGINES"
-REST = "http://localhost:8081"
+REST = f"{HERE}:8081"
 JOB_PORT, ARTIFACT_PORT, POOL_PORT = 8099, 8098, 50000
 TASK_MANAGERS = 2
 PACKAGES = (
@@ -41,9 +41,10 @@ OPENS += ["--add-opens=java.base/sun.util.calendar=ALL-UNNAMED", "--add-exports=
 class Engine:
     """The processes of an engine, each in a group of its own, and their logs in a folder."""
 
-    def __init__(self, jars: Path, folder: Path) -> None:
+    def __init__(self, jars: Path, folder: Path, emulator: Emulator) -> None:
         self._jars = jars
         self._folder = folder
+        self._emulator = emulator
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
@@ -52,11 +53,8 @@ class Engine:
     def flags(self) -> list[str]:
         """What sends a job to it."""
         endpoints = [f"--job_endpoint=localhost:{JOB_PORT}", f"--artifact_endpoint=localhost:{ARTIFACT_PORT}"]
-        return ["--runner=PortableRunner", *endpoints, *self.workers(), "--parallelism=2"]
-
-    def workers(self) -> list[str]:
-        """What says where its Python workers come from."""
-        raise NotImplementedError
+        environment = ["--environment_type=EXTERNAL", f"--environment_config=localhost:{POOL_PORT}"]
+        return ["--runner=PortableRunner", *endpoints, *environment, "--parallelism=2"]
 
     def close(self) -> None:
         for process in self._processes:
@@ -69,18 +67,31 @@ class Engine:
     def start_job_server(self, jars: str, driver: str, master: str) -> None:
         ports = [f"--job-port={JOB_PORT}", f"--artifact-port={ARTIFACT_PORT}", "--expansion-port=0"]
         places = [master, "--job-host=localhost", f"--artifacts-dir={self._folder}/artifacts"]
-        self.java(jars, "-Xmx1g", driver, *places, *ports)
-        self.until(lambda: _listens(JOB_PORT), "the job server listens")
+        server = self.java(jars, "-Xmx1g", driver, *places, *ports)
+        self.until(lambda: _listens(server, JOB_PORT), "the job server listens")
 
-    def java(self, jars: str, *words: str) -> subprocess.Popen[bytes]:
+    def start_pool(self, host: Host | None = None) -> None:
+        """Start a pool of workers that use the emulated Google Cloud Storage."""
+        module = "apache_beam.runners.worker.worker_pool_main"
+        url = self._emulator.listen(HERE) if host else self._emulator.url
+        pool = self.run(
+            "pool", sys.executable, "-m", module, f"--service_port={POOL_PORT}", host=host, **{gcs_client.EMULATOR: url}
+        )
+        self.until(lambda: _listens(pool, POOL_PORT), "the worker pool listens")
+
+    def java(self, jars: str, *words: str, host: Host | None = None) -> subprocess.Popen[bytes]:
         path = os.pathsep.join(str(jar) for jar in sorted((self._jars / jars).glob("*.jar")))
         options = [word for word in words if word.startswith("-X")]
         rest = [word for word in words if not word.startswith("-X")]
-        return self.run(rest[0].rpartition(".")[2], "java", *options, *OPENS, "-cp", path, *rest)
+        return self.run(rest[0].rpartition(".")[2], "java", *options, *OPENS, "-cp", path, *rest, host=host)
 
-    def run(self, name: str, *words: str) -> subprocess.Popen[bytes]:
+    def run(self, name: str, *words: str, host: Host | None = None, **variables: str) -> subprocess.Popen[bytes]:
+        """Start a process, here or on another host, with more variables in its environment."""
+        command, variables = host.words(*words) if host else words, {**os.environ, **variables}
         with open(self._folder / f"{len(self._processes)}-{name}.log", "wb") as log:
-            process = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+            process = subprocess.Popen(
+                command, env=variables, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
         self._processes.append(process)
         return process
 
@@ -97,29 +108,30 @@ class Flink(Engine):
     """A session cluster, and what it says of itself."""
 
     def start(self) -> None:
-        self._task_managers: list[subprocess.Popen[bytes]] = []
+        self._hosts = [Host(number) for number in range(2, 2 + TASK_MANAGERS)]
         shutil.copy(Path(__file__).parent / "engines" / "flink.yaml", self._folder / "config.yaml")
         entry = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
         self.java("flink", "-Xmx448m", entry, "--configDir", str(self._folder), "--executionMode", "cluster")
         self.until(lambda: self.ask("overview") is not None, "the JobManager answers")
-        for _ in range(TASK_MANAGERS):
-            self.start_task_manager()
+        self._task_managers = [self.start_task_manager(host) for host in self._hosts]
+        for host in self._hosts:
+            self.start_pool(host)
         driver = "org.apache.beam.runners.flink.FlinkJobServerDriver"
-        self.start_job_server("flink-job-server", driver, "--flink-master=localhost:8081")
+        self.start_job_server("flink-job-server", driver, f"--flink-master={REST}")
 
-    def workers(self) -> list[str]:
-        command = self._folder / "worker"
-        script = Path(__file__).parent / "engines" / "worker.py"
-        command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(script))} "$@"\n')
-        command.chmod(0o755)
-        return ["--environment_type=PROCESS", f"--environment_config={json.dumps({'command': str(command)})}"]
-
-    def start_task_manager(self) -> None:
+    def start_task_manager(self, host: Host) -> subprocess.Popen[bytes]:
         before = self._slots()
         entry = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
         memory = ("-Xmx500m", "-XX:MaxDirectMemorySize=400m")
-        self._task_managers.append(self.java("flink", *memory, entry, "--configDir", str(self._folder)))
+        place = [word for name in ("host", "bind-host") for word in ("-D", f"taskmanager.{name}={host.address}")]
+        started = self.java("flink", *memory, entry, "--configDir", str(self._folder), *place, host=host)
         self.until(lambda: self._slots() > before, "a TaskManager offers its slots")
+        return started
+
+    def close(self) -> None:
+        super().close()
+        for host in self._hosts:
+            host.close()
 
     def kill_task_manager(self) -> None:
         """Kill the oldest one, as the kernel does where memory ran out."""
@@ -128,7 +140,7 @@ class Flink(Engine):
     def ask(self, path: str) -> Any:
         """Return what Flink's REST API answers; None where nobody does."""
         try:
-            with urllib.request.urlopen(f"{REST}/{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{REST}/{path}", timeout=5) as answer:
                 return json.load(answer)
         except OSError:
             return None
@@ -153,17 +165,13 @@ class Spark(Engine):
     def start(self) -> None:
         driver = "org.apache.beam.runners.spark.SparkJobServerDriver"
         self.start_job_server("spark-job-server", driver, "--spark-master-url=local[2]")
-        pool = "apache_beam.runners.worker.worker_pool_main"
-        self.run("pool", sys.executable, "-m", pool, f"--service_port={POOL_PORT}")
-        self.until(lambda: _listens(POOL_PORT), "the worker pool listens")
-
-    def workers(self) -> list[str]:
-        return ["--environment_type=EXTERNAL", f"--environment_config=localhost:{POOL_PORT}"]
+        self.start_pool()
 
 
-def _listens(port: int) -> bool:
+def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Return whether somebody listens on a port of the network that a process is in."""
     wanted = f":{port:04X}"
-    tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+    tables = [Path(f"/proc/{process.pid}/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
     return any(line.split()[1].endswith(wanted) and line.split()[3] == "0A" for table in tables for line in table)
 
 
@@ -175,17 +183,14 @@ def _started(kind: type[E_], folder: Path, emulator: Emulator) -> Iterator[E_]:
     jars = Path(os.environ.get(JARS, "/nonexistent"))
     if shutil.which("java") is None or not (jars / ".fetched").exists():
         pytest.skip(f"{kind.__name__}: no java, or its jars are not fetched: make flink")
-    interfaces = [line.split(":")[0].strip() for line in Path("/proc/net/dev").read_text().splitlines()[2:]]
-    if interfaces != ["lo"]:
+    if strange_interfaces():
         pytest.skip(f"{kind.__name__}: this network has other interfaces than loopback: make flink")
-    os.environ[gcs_client.EMULATOR] = emulator.url  # for what is started from here on
-    engine = kind(jars, folder)
+    engine = kind(jars, folder, emulator)
     try:
         engine.start()
         yield engine
     finally:
         engine.close()
-        del os.environ[gcs_client.EMULATOR]
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
 from re import fullmatch
+from socketserver import TCPServer
 from typing import Any
 from urllib.parse import unquote
 
@@ -70,9 +71,15 @@ class Emulator:
         self.lock = threading.RLock()
         self.storage = _Memory()
         self.reset()
-        self._server = _Server(("127.0.0.1", 0), partial(_Handler, self))
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self._servers: list[_Server] = []
+        self.url = self.listen("127.0.0.1")
+
+    def listen(self, address: str) -> str:
+        """Answer at an address of this machine as well, and return the URL."""
+        server = _Server((address, 0), partial(_Handler, self))
+        self._servers.append(server)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return f"http://{address}:{server.server_address[1]}"
 
     def reset(self) -> None:
         self.page_size = 1000
@@ -84,8 +91,9 @@ class Emulator:
         self.storage.wipe()
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
 
     def bucket(self) -> str:
         """Make an empty bucket and return its location."""
@@ -115,6 +123,11 @@ class Emulator:
 
 class _Server(ThreadingHTTPServer):
     request_queue_size = 128
+
+    def server_bind(self) -> None:
+        """Bind, without asking who has that address by name: there may be nobody to ask."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hung up is none of ours."""
