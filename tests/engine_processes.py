@@ -73,10 +73,11 @@ class Engine:
     def start_pool(self, host: Host | None = None) -> None:
         """Start a pool of workers that use the emulated Google Cloud Storage."""
         module = "apache_beam.runners.worker.worker_pool_main"
-        url = self._emulator.listen(HERE) if host else self._emulator.url
-        pool = self.run(
-            "pool", sys.executable, "-m", module, f"--service_port={POOL_PORT}", host=host, **{gcs_client.EMULATOR: url}
-        )
+        variables = {
+            gcs_client.EMULATOR: self._emulator.listen(HERE) if host else self._emulator.url,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # it starts workers as "python"
+        }
+        pool = self.run("pool", sys.executable, "-m", module, f"--service_port={POOL_PORT}", host=host, **variables)
         self.until(lambda: _listens(pool, POOL_PORT), "the worker pool listens")
 
     def java(self, jars: str, *words: str, host: Host | None = None) -> subprocess.Popen[bytes]:
