@@ -23,7 +23,7 @@ from pipeline.rows import read_part
 from pipeline.run import Run
 from pipeline.storage import patient
 
-sys.path.append(str(Path(__file__).parent / "poisoned"))  # for child processes, which get our path
+sys.path.insert(0, str(Path(__file__).parent / "poisoned"))  # for child processes, which get our path
 os.environ["IMPATIENT"] = "8"
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell has started us in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a test interrupts would ignore it as well
