@@ -13,17 +13,15 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import google_crc32c
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline import storage
 from pipeline.errors import ChangedError, DamagedPartError, TransientError
-from pipeline.examples import examples_of
+from pipeline.examples import examples_of, failures_of
 from pipeline.metrics import Metrics, measure
 from pipeline.rows import read_part
 from pipeline.run import Run
@@ -37,9 +35,6 @@ RECALLS_AHEAD = 8
 
 ATTEMPTS = 5
 """How often a commit is tried while others remove what it finds."""
-
-FAILURE_EXAMPLES = 3
-"""Failed images that a receipt names, for each stage and code."""
 
 
 @dataclass(frozen=True)
@@ -235,7 +230,7 @@ def receipt_of(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
     rows = read_part(part, run.options.format)
     if unit.images is not None and len(rows) != unit.images:
         raise DamagedPartError(f"unit {unit.id} has {unit.images} images but its part has {len(rows)} rows")
-    examples, failures = examples_of(rows), list(_failures(rows))
+    examples, failures = examples_of(rows), list(failures_of(rows))
     return Receipt(
         unit=unit.id,
         rows=len(rows),
@@ -289,14 +284,3 @@ def _crc32c(part: StoredObject) -> int:
     if part.crc32c is not None:
         return part.crc32c
     return int(google_crc32c.value(storage.read(part.location, version=part.version)))
-
-
-def _failures(rows: pa.Table) -> Iterator[dict[str, Any]]:
-    numbered = rows.append_column("row", pa.array(range(len(rows)), pa.int64()))
-    failed = numbered.filter(pc.equal(rows["status"], "failed"))
-    shown: dict[tuple[str, str], int] = {}
-    for row in failed.select(["error_code", "key", "error_message", "row", "error_stage"]).to_pylist():
-        reason = (row["error_stage"], row["error_code"])
-        shown[reason] = shown.get(reason, 0) + 1
-        if shown[reason] <= FAILURE_EXAMPLES:
-            yield {name.removeprefix("error_"): value for name, value in row.items()}

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -45,6 +45,12 @@ OF_ARCHIVE = Limits(mistakes=24, confused=240, cell=4, doubtful=24, uncertain=24
 """Exact as far as a unit's lists go; behind that, a unit may have left out what others show."""
 
 
+FAILURE_EXAMPLES = 3
+"""Failed images that are named, for each stage and code."""
+
+T = TypeVar("T", bound=Mapping[str, Any])
+
+
 def examples_of(rows: pa.Table) -> list[dict[str, Any]]:
     """Return the images of a part that are in one of its lists, by row."""
     numbered = rows.append_column("row", pa.array(range(len(rows)), pa.int64()))
@@ -60,8 +66,29 @@ def examples_of(rows: pa.Table) -> list[dict[str, Any]]:
         (*COLUMNS, "row")
     )  # as in a receipt's file: new and kept receipts give the same summary, to the byte
     found = {row["row"]: row for table in (wrong, least) for row in table.select(columns).to_pylist()}
-    kept = {example["row"] for of in listed(list(found.values()), OF_UNIT).values() for example in of}
-    return [found[row] for row in sorted(kept)]
+    return [found[row] for row in sorted(example["row"] for example in in_any_list(found.values(), OF_UNIT))]
+
+
+def failures_of(rows: pa.Table) -> list[dict[str, Any]]:
+    """Return the first images of a part that failed, of each stage and code, by row."""
+    numbered = rows.append_column("row", pa.array(range(len(rows)), pa.int64()))
+    failed = numbered.filter(pc.equal(rows["status"], "failed"))
+    columns = ["error_code", "key", "error_message", "row", "error_stage"]
+    named = (
+        {name.removeprefix("error_"): value for name, value in row.items()}
+        for row in failed.select(columns).to_pylist()
+    )
+    return list(first_of_each(named))
+
+
+def first_of_each(failures: Iterable[T]) -> Iterator[T]:
+    """Yield the first few failures of each stage and code."""
+    seen: Counter[tuple[str, str]] = Counter()
+    for failure in failures:
+        reason = (failure["stage"], failure["code"])
+        seen[reason] += 1
+        if seen[reason] <= FAILURE_EXAMPLES:
+            yield failure
 
 
 def listed(examples: Iterable[Example], limits: Limits) -> dict[str, list[Example]]:
@@ -77,13 +104,17 @@ def listed(examples: Iterable[Example], limits: Limits) -> dict[str, list[Exampl
     }
 
 
+def in_any_list(examples: Iterable[Example], limits: Limits) -> list[Example]:
+    """Return those of a set of images that are in one of its lists, each once."""
+    return list({id(example): example for of in listed(examples, limits).values() for example in of}.values())
+
+
 def merged(one: Sequence[Example], other: Sequence[Example]) -> list[Example]:
     """Return those of two sets of images that are in a list of both together; associative and commutative."""
     every = [*one, *other]
     if len(every) <= OF_ARCHIVE.uncertain:
         return sorted(every, key=_by_confidence)
-    kept = {id(example) for of in listed(every, OF_ARCHIVE).values() for example in of}
-    return sorted((example for example in every if id(example) in kept), key=_by_confidence)
+    return sorted(in_any_list(every, OF_ARCHIVE), key=_by_confidence)
 
 
 def _spread(wrong: Iterable[Example], limits: Limits) -> list[Example]:

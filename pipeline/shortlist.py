@@ -6,17 +6,14 @@ Must not know how a picture is made into a file, or who shows it.
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from pipeline.batches import PixelBatch, PredictionBatch
-from pipeline.examples import OF_UNIT, Example, listed
+from pipeline.examples import OF_UNIT, Example, first_of_each, in_any_list
 from pipeline.thumbnails import thumbnail
-
-UNSCORED = 3
-"""Of the images of a batch that the model could not score, so many for each code."""
 
 
 class Shortlist:
@@ -43,9 +40,8 @@ class Shortlist:
 
     def _listed(self, candidates: list[Example]) -> list[int]:
         with self._lock:
-            lists = listed([*self._examples, *candidates], OF_UNIT)
-            kept = {id(example): example for of in lists.values() for example in of}
-            self._examples = list(kept.values())
+            self._examples = in_any_list([*self._examples, *candidates], OF_UNIT)
+            kept = set(map(id, self._examples))
         return [example["row"] for example in candidates if id(example) in kept]
 
 
@@ -67,9 +63,9 @@ def _candidates(batch: PredictionBatch) -> Iterator[Example]:
         }
 
 
-def _unscored(batch: PredictionBatch) -> Iterator[int]:
-    seen: Counter[str] = Counter()
-    for i, failure in sorted(batch.images.failures.items()):
-        if failure.stage == "predict" and seen[failure.code] < UNSCORED:
-            seen[failure.code] += 1
-            yield i
+def _unscored(batch: PredictionBatch) -> list[int]:
+    """Return images that the model could not score: a few for each code."""
+    failures: list[dict[str, Any]] = [
+        {"row": i, "stage": why.stage, "code": why.code} for i, why in sorted(batch.images.failures.items())
+    ]
+    return [found["row"] for found in first_of_each(found for found in failures if found["stage"] == "predict")]

@@ -14,8 +14,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pipeline import storage
-from pipeline.commit import FAILURE_EXAMPLES, Receipt, committed
+from pipeline.commit import Receipt, committed
 from pipeline.concurrency import ahead, pools
+from pipeline.examples import first_of_each
 from pipeline.follow import READS_AHEAD, receipts
 from pipeline.history import last_record, parsed
 from pipeline.metrics import Metrics, wilson
@@ -281,10 +282,9 @@ class _Course:
 def _failures(work: _Work) -> list[dict[str, Any]]:
     """Return what failed by reason, with the first examples by key."""
     examples: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
-    for failure in sorted(_examples(work.receipts), key=lambda failure: failure["key"]):
+    for failure in first_of_each(sorted(_examples(work.receipts), key=lambda failure: failure["key"])):
         reason = (failure["stage"], failure["code"])
-        if len(examples[reason]) < FAILURE_EXAMPLES:
-            examples[reason].append({"key": failure["key"], "message": failure["message"]})
+        examples[reason].append({"key": failure["key"], "message": failure["message"]})
     ordered = sorted(work.metrics.failures.items(), key=lambda item: (-item[1], item[0]))
     return [
         {"stage": stage, "code": code, "images": n, "examples": examples[stage, code]} for (stage, code), n in ordered

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.commit import FAILURE_EXAMPLES, Receipt
-from pipeline.examples import OF_ARCHIVE, Example, listed, merged
+from pipeline.commit import Receipt
+from pipeline.examples import OF_ARCHIVE, Example, first_of_each, listed, merged
 from pipeline.metrics import Metrics, compute
 from pipeline.run import Run
 from pipeline.score import Unfinished
@@ -81,7 +81,7 @@ class Summary:
     def merge(self, other: Summary) -> Summary:
         """Return the summary of both."""
         examples = merged(self.examples, other.examples)
-        failures = _first_of_each([*self.failures, *other.failures])
+        failures = list(first_of_each(sorted([*self.failures, *other.failures], key=_by_reason)))
         thumbnails = {**self.thumbnails, **other.thumbnails}
         shown = [one["key"] for one in (*examples, *failures) if one["key"] in thumbnails]
         return Summary(
@@ -108,19 +108,12 @@ class Summary:
         )
 
 
+def _by_reason(failure: Mapping[str, Any]) -> tuple[str, str, str]:
+    return failure["stage"], failure["code"], failure["key"]
+
+
 def _without_row(one: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in one.items() if name != "row"}
-
-
-def _first_of_each(failures: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    kept: list[Mapping[str, Any]] = []
-    shown: dict[tuple[str, str], int] = {}
-    for failure in sorted(failures, key=lambda f: (f["stage"], f["code"], f["key"])):
-        reason = (failure["stage"], failure["code"])
-        shown[reason] = shown.get(reason, 0) + 1
-        if shown[reason] <= FAILURE_EXAMPLES:
-            kept.append(failure)
-    return kept
 
 
 def figures(summary: Summary, run: Run) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.batches import Failure, ImageColumns, PixelBatch, PredictionBatch
-from pipeline.examples import OF_UNIT, examples_of
+from pipeline.examples import FAILURE_EXAMPLES, OF_UNIT, examples_of
 from pipeline.rows import to_table
-from pipeline.shortlist import UNSCORED, Shortlist
+from pipeline.shortlist import Shortlist
 
 CLASSES = ["a", "b", "c"]
 
@@ -60,7 +60,7 @@ def test_image_that_the_model_cannot_score_has_a_picture_one_without_pixels_has_
     images = batch.images.failed({**why, **broken})
     batch = PredictionBatch(images, batch.top_labels, batch.top_scores, np.full(12, np.nan, np.float32))
     made = Shortlist().pictures(pixels, batch)
-    assert set(why) & set(made) == set(list(why)[:UNSCORED])
+    assert set(why) & set(made) == set(list(why)[:FAILURE_EXAMPLES])
     assert 7 not in made
-    assert len(made) == UNSCORED + min(7, OF_UNIT.uncertain)
+    assert len(made) == FAILURE_EXAMPLES + min(7, OF_UNIT.uncertain)
     assert all(picture.startswith(b"\x89PNG") for picture in made.values())
