@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from pipeline.options import ScoreOptions
@@ -16,7 +16,13 @@ from pipeline.options import ScoreOptions
 UNIT_BYTES = 256 << 20
 """A work unit holds at most so many encoded bytes, unless one image alone is larger."""
 
-ROW_OPTIONS = ("label_source", "format", "top_k", "max_pixels", "image_key", "label_key", "label_offset", "precision")
+FIRST_OPTIONS = ("label_source", "format", "top_k", "max_pixels", "image_key", "label_key", "label_offset", "precision")
+"""The options of format 1 that change a row: they always enter the identity of a unit."""
+
+LATER_OPTIONS: tuple[str, ...] = ()
+"""The options added later that change a row: one enters only where it is not at its default, so older ids stay."""
+
+ROW_OPTIONS = (*FIRST_OPTIONS, *LATER_OPTIONS)
 """The options that change a row, and so the identity of a unit."""
 
 
@@ -76,8 +82,13 @@ class WorkUnit:
 
 
 def row_options(options: ScoreOptions) -> dict[str, Any]:
-    """Return the options that change a row, by name."""
-    return {name: getattr(options, name) for name in ROW_OPTIONS}
+    """Return the options that change a row and enter the identity of a unit, by name.
+
+    Those of format 1 are always there; a later one only where it is not at its default.
+    """
+    values = {name: getattr(options, name) for name in FIRST_OPTIONS}
+    later = ((spec, getattr(options, spec.name)) for spec in fields(options) if spec.name in LATER_OPTIONS)
+    return values | {spec.name: value for spec, value in later if value != spec.default}
 
 
 def unit_id(unit: WorkUnit, model_id: str, options: ScoreOptions) -> str:
