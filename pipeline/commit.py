@@ -11,21 +11,23 @@ never what an attempt that was faster has put in their place.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import google_crc32c
 
 from pipeline import storage
 from pipeline.errors import ChangedError, DamagedPartError, TransientError
-from pipeline.examples import examples_of, failures_of
+from pipeline.examples import COLUMNS, examples_of, failures_of
+from pipeline.formats import FIELD, check_format, check_names, numbered
 from pipeline.metrics import Metrics, measure
-from pipeline.rows import read_part
+from pipeline.rows import check_part, read_part, row_schema
 from pipeline.run import Run
-from pipeline.slices import Folders
+from pipeline.slices import Counts, Folders
 from pipeline.storage import StoredObject
 from pipeline.timing import Spent
 from pipeline.units import WorkUnit
@@ -100,26 +102,66 @@ class Receipt:
     def to_json(self) -> bytes:
         """Return the contents of the receipt's file; its last field is a checksum of all before it."""
         sums = {name: getattr(self, name).to_json() for name in ("metrics", "folders", "aside")}
-        content = {**self.__dict__, **sums}
-        del content["kept"], content["rescored"], content["input"], content["spent"]
+        content = {**self.__dict__, **sums, **numbered("receipt")}
+        for name in _NOT_STORED:
+            del content[name]
         return _sealed(json.dumps(content, sort_keys=True).encode("ascii").removesuffix(b"}"))
 
     @classmethod
-    def from_json(cls, data: bytes) -> Receipt:
+    def from_json(cls, data: bytes, location: str = "") -> Receipt:
         """Return the receipt that a file holds.
 
+        Args:
+            data: all bytes of the file.
+            location: of the file, for the error's text.
+
         Raises:
+            NewerFormatError: its format is newer, or it is whole and has an unknown field.
             DamagedPartError: it holds none, or one in which a bit has changed.
         """
-        if data != _sealed(data[: -len(_sealed(b""))]):
-            raise DamagedPartError("not a receipt, or not as it was written: its checksum is not that of its text")
+        is_whole = data == _sealed(data[: -len(_sealed(b""))])
         try:
-            content = json.loads(data)
-            del content["checksum"]
+            content = json.loads(data) if is_whole else _unsealed(data)
+            check_format(content, "receipt", location)
+            if not is_whole:
+                raise DamagedPartError("not a receipt, or not as it was written: its checksum is not that of its text")
+            _check_fields(content, location)
+            content = {name: value for name, value in content.items() if name not in ("checksum", FIELD)}
             kinds: dict[str, Any] = {"metrics": Metrics, "folders": Folders, "aside": Aside}
             return cls(**{**content, **{name: kind.from_json(content[name]) for name, kind in kinds.items()}})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DamagedPartError(f"not a receipt: {error}") from error
+
+
+_NOT_STORED = ("kept", "rescored", "input", "spent")
+_FIELDS = frozenset(spec.name for spec in fields(Receipt)) - set(_NOT_STORED) | {"checksum", FIELD}
+_METRICS = frozenset(spec.name for spec in fields(Metrics))
+_EXAMPLE = frozenset((*COLUMNS, "row"))
+_FAILURE = frozenset(("row", "key", "stage", "code", "message"))
+_FOLDERS = frozenset(spec.name for spec in fields(Folders))
+_SLICE = ("folder", *Counts._fields)
+
+
+def _check_fields(content: Any, location: str) -> None:
+    """Raise NewerFormatError if a whole receipt has more than this version knows.
+
+    A field of `aside` may be unknown: no result depends on it.
+    """
+    check_names(content, _FIELDS, "receipt", location)
+    for name, known in (("metrics", _METRICS), ("folders", _FOLDERS)):
+        check_names(content[name], known, "receipt", location)
+    for name, known in (("examples", _EXAMPLE), ("failures", _FAILURE)):
+        for example in content[name]:
+            check_names(example, known, "receipt", location)
+    for sums in content["folders"]["slices"]:
+        check_names(dict.fromkeys(f"slices[{i}]" for i in range(len(_SLICE), len(sums))), (), "receipt", location)
+
+
+def _unsealed(data: bytes) -> Any:
+    """Return what JSON a damaged receipt holds, None if none."""
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(data)
+    return None
 
 
 def _sealed(text: bytes) -> bytes:
@@ -145,6 +187,9 @@ def recall(unit: WorkUnit, run: Run) -> Receipt | None:
     """Return the unit's receipt if its part is there as the receipt says; adopt a part without a receipt.
 
     What is damaged is removed and the unit is to be scored anew: None.
+
+    Raises:
+        NewerFormatError: the part or the receipt is of a newer format; it stays.
     """
     try:
         receipt = _read_receipt(unit, run)
@@ -163,6 +208,7 @@ def commit(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
 
     Raises:
         DamagedPartError: rows and images differ in number; nothing is stored.
+        NewerFormatError: what is there is of a newer format; it stays.
         TransientError: other runs remove what is stored as soon as it is.
     """
     receipt = receipt_of(unit, part, run, aside)
@@ -178,6 +224,7 @@ def discard(unit: WorkUnit, run: Run) -> None:
     """Remove a unit's part and its receipt, in this order, unless they fit; a receipt alone goes, a part alone not.
 
     Raises:
+        NewerFormatError: one of them is of a newer format; both stay.
         TransientError: others change them all the time.
     """
     for _ in range(ATTEMPTS):
@@ -185,19 +232,33 @@ def discard(unit: WorkUnit, run: Run) -> None:
         if receipt is None:
             return
         part = storage.stat(run.part(unit.id))
-        if part is None:
-            storage.delete(receipt.location, receipt.version)
-            return
         try:
-            if _read_receipt(unit, run, receipt.version).crc32c == _crc32c(part):
+            if _fits(receipt, part, unit, run):
                 return
-        except DamagedPartError:
-            pass
+            if part is None:
+                storage.delete(receipt.location, receipt.version)
+                return
+            check_part(storage.read(part.location, version=part.version), run.options.format, part.location)
         except (FileNotFoundError, ChangedError):
             continue
         if storage.stat(receipt.location) == receipt:  # it lay beside this part, not beside one before or after
             storage.delete(part.location, part.version)  # once it is gone, the receipt is alone
     raise TransientError(f"results of unit {unit.id} are changed by other runs into {run.output} again and again")
+
+
+def _fits(receipt: StoredObject, part: StoredObject | None, unit: WorkUnit, run: Run) -> bool:
+    """Return whether a receipt is that of the part that is there.
+
+    Raises:
+        NewerFormatError: it is of a newer format.
+        FileNotFoundError: one of them is gone.
+        ChangedError: one of them is another by now.
+    """
+    try:
+        crc32c = _read_receipt(unit, run, receipt.version).crc32c
+    except DamagedPartError:
+        return False
+    return part is not None and crc32c == _crc32c(part)
 
 
 def withdraw(unit: WorkUnit, run: Run) -> None:
@@ -225,9 +286,11 @@ def receipt_of(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
     """Return the receipt that a part's bytes deserve.
 
     Raises:
+        NewerFormatError: they are a part of a newer format.
         DamagedPartError: they are no part, or not of as many rows as the unit has images.
     """
-    rows = read_part(part, run.options.format)
+    schema = row_schema(run.spec.task, run.options)
+    rows = read_part(part, run.options.format, schema, run.part(unit.id))
     if unit.images is not None and len(rows) != unit.images:
         raise DamagedPartError(f"unit {unit.id} has {unit.images} images but its part has {len(rows)} rows")
     examples, failures = examples_of(rows), list(failures_of(rows))
@@ -259,7 +322,8 @@ def _store(receipt: Receipt, unit: WorkUnit, run: Run) -> Receipt | None:
 
 
 def _read_receipt(unit: WorkUnit, run: Run, version: int | None = None) -> Receipt:
-    receipt = Receipt.from_json(storage.read(run.receipt(unit.id), version=version))
+    location = run.receipt(unit.id)
+    receipt = Receipt.from_json(storage.read(location, version=version), location)
     if receipt.unit != unit.id or unit.images not in (None, receipt.rows):
         raise DamagedPartError(f"receipt of unit {unit.id} is that of another")
     return receipt

@@ -4,6 +4,7 @@ A broken image is not an exception: it is a row (`pipeline.batches.Failure`). Th
 
     NightscoreError
     ├── UsageError           bad usage or configuration: one line, exit code 2, nothing touched
+    │   └── NewerFormatError something stored that a newer version made: refused like that, never removed
     ├── TransientError       storage that fails for now: the unit stays unfinished, the run goes on
     ├── StoreDownError       a store that answers nobody: the run ends, exit code 3
     ├── NoSpaceError         a disk that is full: the run ends, exit code 3
@@ -24,6 +25,10 @@ class NightscoreError(Exception):
 
 class UsageError(NightscoreError):
     """Bad usage or configuration; its text is the one line the user sees."""
+
+
+class NewerFormatError(UsageError):
+    """Something stored, whole, whose format is newer than this version knows, or that has more fields."""
 
 
 class TransientError(NightscoreError):

@@ -14,7 +14,7 @@ from contextlib import closing
 from pipeline import storage
 from pipeline.commit import Receipt, committed
 from pipeline.concurrency import ahead, pools
-from pipeline.errors import DamagedPartError, TransientError
+from pipeline.errors import DamagedPartError, NewerFormatError, TransientError
 from pipeline.pinned import read_index
 from pipeline.progress import Count, tally
 from pipeline.run import Run
@@ -70,12 +70,14 @@ def receipts(run: Run, units: Iterable[str]) -> Generator[Receipt, None, None]:
     """Yield the receipts of units, by their ids and in this order, many of them read at once; none that is damaged.
 
     Raises:
+        NewerFormatError: one is of a newer format.
         TransientError: storage fails for now.
     """
 
     def read(unit: str) -> Receipt | None:
         with contextlib.suppress(FileNotFoundError, DamagedPartError):  # whoever does the work mends it
-            return Receipt.from_json(storage.read(run.receipt(unit)))
+            location = run.receipt(unit)
+            return Receipt.from_json(storage.read(location), location)
         return None
 
     with closing(ahead(read, units, READS_AHEAD, pools().read)) as found:
@@ -92,8 +94,8 @@ def followed(run: Run) -> Iterator[None]:
         while not stop.wait(LOOK_SECONDS):
             try:
                 tally().show(follower.look())
-            except (TransientError, OSError) as error:
-                _logger.info("progress unknown: %s", error)  # the next look may tell
+            except (TransientError, NewerFormatError, OSError) as error:
+                _logger.info("progress unknown: %s", error)  # the next look may tell, or the job itself says it
 
     threading.Thread(target=look, name="follow", daemon=True).start()
     try:

@@ -10,6 +10,7 @@ from typing import Any
 from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.findings import AGAIN, Finding
+from pipeline.formats import check_format
 from pipeline.run import Run
 
 _RECORD = re.compile(r"/runs/([^/.][^/]*)\.json$")
@@ -19,6 +20,7 @@ def last_record(output: str) -> tuple[dict[str, Any], list[Finding]]:
     """Return the record that run.json holds, else the newest in runs/, and what is wrong with them.
 
     Raises:
+        NewerFormatError: one is of a newer format.
         UsageError: there is none, or none that can be read.
     """
     last = storage.join(output, "run.json")
@@ -57,10 +59,11 @@ def _record_at(location: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
+        NewerFormatError: its format is newer.
         ValueError: it holds no record.
     """
     record: dict[str, Any] = json.loads(storage.read(location))
-    Run.from_record(record)
+    Run.from_record(record, location)
     return record
 
 
@@ -69,7 +72,8 @@ def _verify_record(record: Mapping[str, Any], output: str, history: Sequence[str
     run = Run.from_record(record).at(output)
     if run.record not in history:
         yield Finding("record_missing", run.record, f"run.json is of this run; {AGAIN} to have a record")
-    elif parsed(storage.read(run.record)) != record:
+    elif (twin := parsed(storage.read(run.record))) != record:
+        check_format(twin, "record", run.record)
         yield Finding("record_damaged", run.record, f"it is not what run.json repeats; remove it, and {AGAIN}")
     if not record.get("complete"):
         reasons = [*(record.get("verdict") or {}).get("reasons", []), f"it did not end with all its units; {AGAIN}"]

@@ -21,7 +21,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -29,8 +29,8 @@ import numpy.typing as npt
 
 from pipeline import storage
 from pipeline.errors import UsageError
+from pipeline.formats import NEWEST, Kind, check_names, check_number
 
-FORMAT_VERSION = 1
 SPEC = "model_spec.json"
 SAVED_MODEL = "saved_model"
 KERAS_MODEL = "model.keras"
@@ -38,9 +38,14 @@ GOLDEN = "golden"
 EXPECTED = "expected.npz"
 TRAINING = "training"
 SCALING = "divided by 255 inside the graph"
+FORMAT_VERSION = "format_version"
+"""Name of the field of model_spec.json that holds its format number; unlike others it is written for number 1, too."""
 
 ColorMode = Literal["grayscale", "rgb"]
 Resize = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+Task = Literal["classes"]
+"""What a model says of an image: "classes" = one of its classes is right, and each has a probability."""
+
 LARGEST_SIDE = 1 << 14
 """No model takes images with a longer side, in pixels."""
 
@@ -73,6 +78,36 @@ class InputSpec:
         """(height, width, channels)."""
         return self.height, self.width, self.channels
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the rule as JSON values, as it is stored and enters the model's id.
+
+        The fields of format 1 are always there; a later one only where it is not at its default, so older ids stay.
+        """
+        values = {spec.name: (getattr(self, spec.name), spec.default) for spec in fields(self)}
+        return {name: value for name, (value, default) in values.items() if name in FIRST_FIELDS or value != default}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], kind: Kind = "model", location: str = "") -> InputSpec:
+        """Return the rule that `to_json` wrote; a later field that it lacks is at its default.
+
+        Args:
+            content: that `to_json` wrote.
+            kind: of the file that holds it, for the error's text.
+            location: of that file.
+
+        Raises:
+            NewerFormatError: it has an unknown field.
+            KeyError: it lacks a field that has no default.
+        """
+        known = {spec.name: spec.default for spec in fields(cls)}
+        check_names(content, known, kind, location)
+        needed = [name for name, default in known.items() if default is MISSING]
+        return cls(**{**{name: content[name] for name in needed}, **content})
+
+
+FIRST_FIELDS = ("height", "width", "color_mode", "resize", "exif_orientation")
+"""The fields of `InputSpec` in format 1: they always enter the model's id."""
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -92,28 +127,36 @@ class ModelSpec:
     versions: Mapping[str, str] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def task(self) -> Task:
+        """What the model says of an image."""
+        return "classes"
+
     def to_json(self) -> str:
         """Return the text of model_spec.json."""
-        content = {"format_version": FORMAT_VERSION, **asdict(self), "scaling": SCALING}
-        content["class_names"] = list(self.class_names)
+        content = {FORMAT_VERSION: NEWEST["model"], **asdict(self), "scaling": SCALING}
+        content |= {"input": self.input.to_json(), "class_names": list(self.class_names)}
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> ModelSpec:
+    def from_json(cls, text: str, location: str = "") -> ModelSpec:
         """Return the spec that the text of a model_spec.json holds.
 
         Raises:
-            ValueError: it is not JSON, lacks a field, has an unknown one or another format version.
+            NewerFormatError: its format is newer, or it has an unknown field.
+            ValueError: it is not JSON, or lacks a field.
         """
         content = json.loads(text)
-        if not isinstance(content, dict) or content.pop("format_version", None) != FORMAT_VERSION:
-            raise ValueError(f"format_version is not {FORMAT_VERSION}")
+        if not isinstance(content, dict):
+            raise ValueError("it is no JSON object")
+        check_number(content.pop(FORMAT_VERSION, 1), "model", location)
         if content.pop("scaling", None) != SCALING:
             raise ValueError(f"scaling is not {SCALING!r}")
+        check_names(content, (spec.name for spec in fields(cls)), "model", location)
         try:
-            spec = cls(**{**content, "input": InputSpec(**content["input"])})
+            spec = cls(**{**content, "input": InputSpec.from_json(content["input"], "model", location)})
         except (KeyError, TypeError) as error:
-            raise ValueError(f"fields are missing or unknown: {error}") from error
+            raise ValueError(f"fields are missing: {error}") from error
         _check_names(spec.class_names)
         _check_rule(spec.input)
         if not isinstance(spec.model_id, str):
@@ -161,7 +204,7 @@ class Golden:
 def model_id(spec_input: InputSpec, class_names: Sequence[str], files: Iterable[tuple[str, bytes]]) -> str:
     """Return the SHA-256 over what changes a row: the input rule, the class names, and saved_model/ in name order."""
     digest = hashlib.sha256()
-    rule = {"format_version": FORMAT_VERSION, "input": asdict(spec_input), "class_names": list(class_names)}
+    rule = {"format_version": 1, "input": spec_input.to_json(), "class_names": list(class_names)}  # 1 for ever
     digest.update(json.dumps({**rule, "scaling": SCALING}, sort_keys=True).encode())
     for name, data in sorted(files):
         digest.update(f"\n{name}\n{len(data)}\n".encode())
@@ -173,10 +216,12 @@ def read_spec(model: str) -> ModelSpec:
     """Return the spec of the model directory at a location.
 
     Raises:
+        NewerFormatError: its spec is of a newer format.
         UsageError: there is no model directory, or its spec cannot be read.
     """
+    location = storage.join(model, SPEC)
     try:
-        text = storage.read(storage.join(model, SPEC)).decode("utf-8")
+        text = storage.read(location).decode("utf-8")
     except FileNotFoundError as error:
         raise UsageError(
             f"{model!r} is not a model directory: it has no {SPEC}; make one with 'nightscore train --output {model}'"
@@ -184,7 +229,7 @@ def read_spec(model: str) -> ModelSpec:
     except UnicodeDecodeError as error:
         raise UsageError(f"model {model!r} is damaged: {SPEC} is not UTF-8; train or copy it again") from error
     try:
-        return ModelSpec.from_json(text)
+        return ModelSpec.from_json(text, location)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"model {model!r} is damaged: {SPEC}: {error}; train or copy it again") from error
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline import storage
+from pipeline.formats import check_format
 from pipeline.metrics import HISTOGRAM_BINS, Metrics, wilson
 from pipeline.run import Run
 
@@ -49,7 +50,11 @@ def training_of(facts: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def night_before(run: Run) -> dict[str, Any] | None:
-    """Return the record of the last complete run before this one into the same OUTPUT; None if there is none."""
+    """Return the record of the last complete run before this one into the same OUTPUT; None if there is none.
+
+    Raises:
+        NewerFormatError: one in between is of a newer format.
+    """
     earlier = []
     for found in storage.list_objects(run.folder("runs")):
         match = _RECORD.fullmatch(found.location[len(run.output) :])
@@ -58,6 +63,7 @@ def night_before(run: Run) -> dict[str, Any] | None:
     for location in reversed(earlier):
         try:
             record: dict[str, Any] = json.loads(storage.read(location))
+            check_format(record, "record", location)
             if record["complete"] and record["night"]:
                 return record
         except (ValueError, KeyError, TypeError, FileNotFoundError):

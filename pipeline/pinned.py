@@ -14,10 +14,11 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Container, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import accumulate, pairwise
 
 from pipeline import storage
+from pipeline.formats import FIELD, check_format, check_names, numbered
 from pipeline.plan import plan_units
 from pipeline.run import Run
 from pipeline.units import WorkUnit
@@ -33,6 +34,8 @@ BLOCK = 1 << 18
 
 COLUMNS = ("id", "source", "images", "input")
 """Of units, in the first line."""
+
+_UNIT_FIELDS = frozenset(unit_field.name for unit_field in fields(WorkUnit))
 
 Span = tuple[int, int]
 """Bytes [start, stop) of the plan's file."""
@@ -133,7 +136,8 @@ def _head(unit: WorkUnit) -> WorkUnit:
 def _to_json(totals: PlanTotals, units: list[WorkUnit], ends: list[int]) -> str:
     lengths = [stop - start for start, stop in pairwise([0, *ends])]
     columns = {name: [getattr(unit, name) for unit in units] for name in COLUMNS}
-    return json.dumps({"totals": asdict(totals), **columns, "bytes": lengths}, separators=(",", ":"))
+    content = {**numbered("plan"), "totals": asdict(totals), **columns, "bytes": lengths}
+    return json.dumps(content, separators=(",", ":"))
 
 
 def read_index(run: Run) -> Index:
@@ -141,6 +145,7 @@ def read_index(run: Run) -> Index:
 
     Raises:
         FileNotFoundError: there is no plan.
+        NewerFormatError: its format is newer, or it has an unknown field.
         ValueError: it is damaged.
     """
     unpack, text, end = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16), b"", 0
@@ -155,6 +160,9 @@ def read_index(run: Run) -> Index:
         end += len(data)
     try:
         content = json.loads(text)
+        check_format(content, "plan", run.plan)
+        check_names(content, (FIELD, "totals", *COLUMNS, "bytes"), "plan", run.plan)
+        check_names(content["totals"], (total.name for total in fields(PlanTotals)), "plan", run.plan)
         rows = zip(*(content[name] for name in COLUMNS), strict=True)
         units = [WorkUnit(name, source, (), (), (), images, input=place) for name, source, images, place in rows]
         places = list(accumulate(content["bytes"], initial=end - len(unpack.unused_data)))
@@ -169,11 +177,15 @@ def read_span(run: Run, span: Span) -> list[WorkUnit]:
     """Return the units at a place in the pinned plan.
 
     Raises:
+        NewerFormatError: a unit has an unknown field.
         ValueError: it is damaged.
     """
     try:
         text = gzip.decompress(storage.read(run.plan, *span))
-        return [WorkUnit.from_json(line) for line in text.decode("ascii").splitlines()]
+        units = [json.loads(line) for line in text.decode("ascii").splitlines()]
+        for unit in units:
+            check_names(unit, _UNIT_FIELDS, "plan", run.plan)
+        return [WorkUnit.from_dict(unit) for unit in units]
     except (gzip.BadGzipFile, zlib.error, EOFError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(str(error) or type(error).__name__) from error
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from pipeline import storage
 from pipeline.errors import NoSpaceError, TransientError, UsageError
 from pipeline.finish import start
+from pipeline.formats import check_format
 from pipeline.model_dir import check_model, local_copy, read_spec
 from pipeline.options import ScoreOptions
 from pipeline.plan import require_input
@@ -55,6 +58,17 @@ def check(options: ScoreOptions) -> Run:
     return run
 
 
+def _check_formats(records: Sequence[str]) -> None:
+    """Check that no newer version wrote the last records; what is damaged there is passed over.
+
+    Raises:
+        NewerFormatError: one did.
+    """
+    for location in records:
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            check_format(json.loads(storage.read(location)), "record", location)
+
+
 def is_first(run: Run) -> bool:
     """Return whether no other run into its OUTPUT was started before."""
     return all(found.location == run.record for found in storage.list_objects(run.folder("runs")))
@@ -70,11 +84,15 @@ def _check_output(run: Run) -> bool:
     first = next(iter(storage.list_objects(run.output)), None)
     if first is not None and first.location == run.output:
         raise UsageError(f"--output {run.options.output!r} is a file; give a folder")
-    record = next(iter(storage.list_objects(run.folder("runs"))), None)
-    if record is None:
+    records = [found for found in storage.list_objects(run.folder("runs")) if found.location.endswith(".json")]
+    if not records:
         return False
+    _check_formats([run.result("run.json"), records[-1].location])
+    record = records[0]
     try:
-        model = json.loads(storage.read(record.location))["model"]
+        content = json.loads(storage.read(record.location))
+        check_format(content, "record", record.location)
+        model = content["model"]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{record.location!r} is damaged ({error}); remove it or choose another --output") from error
     if model != run.spec.model_id:

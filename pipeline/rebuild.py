@@ -69,7 +69,8 @@ def _outcomes(index: Index, run: Run) -> Iterator[Receipt | Unfinished]:
 
 def _outcome(unit: WorkUnit, run: Run) -> Receipt | Unfinished:
     try:
-        receipt = Receipt.from_json(storage.read(run.receipt(unit.id)))
+        location = run.receipt(unit.id)
+        receipt = Receipt.from_json(storage.read(location), location)
         if receipt.unit == unit.id:
             return replace(receipt, input=unit.input)
     except (FileNotFoundError, DamagedPartError):

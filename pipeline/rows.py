@@ -5,6 +5,7 @@ One row per image, always. Owns the Arrow schema and the bytes of a part; must n
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,9 @@ import pyarrow.parquet as pq
 
 from pipeline.batches import Failure, PredictionBatch
 from pipeline.errors import DamagedPartError
-from pipeline.options import PartFormat
+from pipeline.formats import FIELD, check_names, check_number, numbered
+from pipeline.model_dir import Task
+from pipeline.options import PartFormat, ScoreOptions
 
 ROW_GROUP = 2048
 """Rows are encoded in groups of so many, so that a part of any length is written in bounded memory."""
@@ -25,7 +28,9 @@ TOP_K = pa.list_(
     pa.struct([pa.field("label", pa.int32()), pa.field("name", pa.string()), pa.field("score", pa.float32())])
 )
 
-SCHEMA = pa.schema(
+_TOP = tuple(top_field.name for top_field in TOP_K.value_type)
+
+_CLASSES = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
         pa.field("label", pa.int32()),
@@ -43,11 +48,29 @@ SCHEMA = pa.schema(
 )
 """A label that is a class of the model has both `label` and `label_name`; any other has one of them."""
 
+_SCHEMAS: Mapping[Task, pa.Schema] = {"classes": _CLASSES}
+
+_NUMBER = b"nightscore.format"
+"""Key in the metadata of a Parquet file's schema; its value is the format number in decimal digits."""
+
 _PREDICTION = ("label", "label_name", "label_score", "predicted", "predicted_name", "score", "top_k")
+_ERROR = ("status", "message", "stage", "label", "label_name")
+_LINE = frozenset(("key", "prediction", "error"))
+"""Names in a line of JSON: of a prediction, of an error, and of the line itself."""
 
 
-def to_table(batch: PredictionBatch, class_names: Sequence[str]) -> pa.Table:
-    """Return a batch as rows of `SCHEMA`."""
+def row_schema(task: Task, options: ScoreOptions) -> pa.Schema:
+    """Return the columns of the rows that a run writes; its part is checked against them.
+
+    Args:
+        task: what the model says of an image.
+        options: of the run; today none of them changes a column.
+    """
+    return _SCHEMAS[task]
+
+
+def to_table(batch: PredictionBatch, class_names: Sequence[str], schema: pa.Schema) -> pa.Table:
+    """Return a batch as rows of a schema."""
     images, ok = batch.images, batch.images.ok
     failed = ~ok
     names = pa.array(class_names, pa.string())
@@ -64,7 +87,7 @@ def to_table(batch: PredictionBatch, class_names: Sequence[str]) -> pa.Table:
         "status": pa.array(np.where(ok, "ok", "failed"), pa.string()),
         **_errors(images.failures, len(images)),
     }
-    return pa.table(columns, SCHEMA)
+    return pa.table(columns, schema)
 
 
 def _lists(batch: PredictionBatch, names: Any, failed: Any) -> pa.Array:
@@ -88,21 +111,23 @@ def _errors(failures: Mapping[int, Failure], n: int) -> dict[str, pa.Array]:
 class PartWriter:
     """Encodes the rows of one part, batch by batch.
 
-    >>> PartWriter("jsonl").close()
+    >>> PartWriter("jsonl", pa.schema([])).close()
     b''
     """
 
-    def __init__(self, form: PartFormat) -> None:
-        """Start an empty part of a format."""
+    def __init__(self, form: PartFormat, schema: pa.Schema) -> None:
+        """Start an empty part of a format, for rows of a schema."""
         self.rows = 0
         self._form = form
         self._buffer = io.BytesIO()
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
-        self._parquet = pq.ParquetWriter(self._buffer, SCHEMA, write_page_checksum=True) if form == "parquet" else None
+        self._parquet = (
+            pq.ParquetWriter(self._buffer, _numbered(schema), write_page_checksum=True) if form == "parquet" else None
+        )
 
     def add(self, rows: pa.Table) -> None:
-        """Append rows of `SCHEMA`."""
+        """Append rows of the part's schema."""
         self.rows += len(rows)
         self._waiting.append(rows)
         self._waiting_rows += len(rows)
@@ -134,8 +159,9 @@ class PartWriter:
 class PatchWriter:
     """Like a `PartWriter`, for some rows of a part that is there; its other rows stay as they are."""
 
-    def __init__(self, part: pa.Table, replaced: Sequence[int], form: PartFormat) -> None:
-        """Take a part and the sorted numbers of the rows that will come, in this order."""
+    def __init__(self, part: pa.Table, replaced: Sequence[int], form: PartFormat, schema: pa.Schema) -> None:
+        """Take a part, the sorted numbers of the rows that will come, in this order, and the schema of both."""
+        self._schema = schema
         self._part = part
         self._replaced = replaced
         self._form: PartFormat = form
@@ -143,7 +169,7 @@ class PatchWriter:
         self.rows = 0
 
     def add(self, rows: pa.Table) -> None:
-        """Take the next rows of `SCHEMA`."""
+        """Take the next rows of the part's schema."""
         self.rows += len(rows)
         self._new.append(rows)
 
@@ -157,7 +183,7 @@ class PatchWriter:
         Raises:
             DamagedPartError: other rows came than were to come.
         """
-        new = pa.concat_tables([SCHEMA.empty_table(), *self._new])
+        new = pa.concat_tables([self._schema.empty_table(), *self._new])
         taken = np.arange(len(self._part))
         if (
             self.rows != len(self._replaced)
@@ -165,7 +191,7 @@ class PatchWriter:
         ):
             raise DamagedPartError(f"{self.rows} rows came to replace {len(self._replaced)}, or others than those")
         taken[list(self._replaced)] = len(self._part) + np.arange(self.rows)
-        writer = PartWriter(self._form)
+        writer = PartWriter(self._form, self._schema)
         writer.add(pa.concat_tables([self._part, new]).take(taken))
         return writer.close()
 
@@ -175,23 +201,80 @@ def failed_rows(part: pa.Table) -> list[int]:
     return [i for i, status in enumerate(part["status"].to_pylist()) if status == "failed"]
 
 
-def read_part(data: bytes, form: PartFormat) -> pa.Table:
+def read_part(data: bytes, form: PartFormat, schema: pa.Schema, location: str = "") -> pa.Table:
     """Return all rows of a part.
 
+    Args:
+        data: all bytes of the part.
+        form: its file format.
+        schema: that its run gives it, see `row_schema`.
+        location: of the part, for the error's text.
+
     Raises:
-        DamagedPartError: the bytes are not a whole part of that format.
+        NewerFormatError: the part's format is newer, or it has an unknown column.
+        DamagedPartError: the bytes are not a whole part of that format and schema.
     """
     try:
-        if form == "parquet":
-            table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
-        else:
-            table = pa.Table.from_pylist([_row(json.loads(line)) for line in data.decode("ascii").splitlines()], SCHEMA)
+        table = _read_parquet(data, location) if form == "parquet" else _read_lines(data, schema, location)
         names = table.schema.names
     except (pa.ArrowException, ValueError, KeyError, TypeError, OSError, OverflowError, RecursionError) as error:
         raise DamagedPartError(f"not a {form} file of predictions: {error}") from error
-    if names != SCHEMA.names or table.schema.types != SCHEMA.types:
-        raise DamagedPartError(f"columns {names}, expected {SCHEMA.names}")
+    if names != schema.names or table.schema.types != schema.types:
+        _check_columns(table.schema, location)
+        raise DamagedPartError(f"columns {names}, expected {schema.names}")
     return table
+
+
+def check_part(data: bytes, form: PartFormat, location: str) -> None:
+    """Check that a part which is about to be called damaged or to be removed is not a newer one.
+
+    Raises:
+        NewerFormatError: it is.
+    """
+    for schema in _SCHEMAS.values():
+        with contextlib.suppress(DamagedPartError):
+            read_part(data, form, schema, location)
+
+
+def _numbered(schema: pa.Schema) -> pa.Schema:
+    """Return a schema with the format number in its metadata; number 1 is not written."""
+    number = numbered("part").get(FIELD)
+    return schema if number is None else schema.with_metadata({_NUMBER: str(number)})
+
+
+def _read_parquet(data: bytes, location: str) -> pa.Table:
+    try:
+        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+    except (pa.ArrowException, OSError):
+        _check_metadata(pq.read_schema(pa.BufferReader(data)), location)  # a newer one may be encoded as none before
+        raise
+    _check_metadata(table.schema, location)
+    return table
+
+
+def _check_metadata(schema: pa.Schema, location: str) -> None:
+    """Raise NewerFormatError if the schema of a Parquet file has a newer format number."""
+    if schema.metadata is not None:
+        check_number(int(schema.metadata.get(_NUMBER, b"1")), "part", location)
+
+
+def _check_columns(found: pa.Schema, location: str) -> None:
+    """Raise NewerFormatError if a part has all columns of a schema that is known here, and unknown ones."""
+    columns = _columns(found)
+    known = [_columns(schema) for schema in _SCHEMAS.values()]
+    if any(schema.items() <= columns.items() for schema in known):
+        check_names(columns, {name for schema in known for name in schema}, "part", location)
+
+
+def _columns(schema: pa.Schema) -> dict[str, pa.DataType]:
+    """Return the types of a schema's columns by name; of a column of lists of structs, those of its fields."""
+    types: dict[str, pa.DataType] = {}
+    for column in schema:
+        if pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type):
+            types |= {f"{column.name}.{part.name}": part.type for part in column.type.value_type}
+        else:
+            types[column.name] = column.type
+    return types
 
 
 def _line(row: dict[str, Any]) -> dict[str, Any]:
@@ -202,12 +285,31 @@ def _line(row: dict[str, Any]) -> dict[str, Any]:
     return {"key": row["key"], "error": {**error, "label": row["label"], "label_name": row["label_name"]}}
 
 
-def _row(line: dict[str, Any]) -> dict[str, Any]:
+def _read_lines(data: bytes, schema: pa.Schema, location: str) -> pa.Table:
+    lines = [json.loads(line) for line in data.decode("ascii").splitlines()]
+    return pa.Table.from_pylist([_row(line, location) for line in lines], schema)
+
+
+def _row(line: dict[str, Any], location: str) -> dict[str, Any]:
+    """Return the row that `_line` wrote.
+
+    Raises:
+        NewerFormatError: it is one, and has a field that is unknown.
+    """
+    key = line["key"]
+    if not line.keys() <= _LINE:
+        check_names(line, _LINE, "part", location)
     if "prediction" in line:
-        return {"key": line["key"], "status": "ok", **{name: line["prediction"][name] for name in _PREDICTION}}
+        row = {"key": key, "status": "ok", **{name: line["prediction"][name] for name in _PREDICTION}}
+        if len(line["prediction"]) != len(_PREDICTION):
+            check_names(line["prediction"], _PREDICTION, "part", location)
+        if max(map(len, row["top_k"]), default=0) > len(_TOP):
+            for entry in row["top_k"]:
+                check_names(entry, _TOP, "part", location)
+        return row
     error = line["error"]
-    return {
-        "key": line["key"],
+    row = {
+        "key": key,
         "status": "failed",
         "label": error["label"],
         "label_name": error["label_name"],
@@ -215,3 +317,6 @@ def _row(line: dict[str, Any]) -> dict[str, Any]:
         "error_code": error["status"],
         "error_message": error["message"],
     }
+    if len(error) != len(_ERROR):
+        check_names(error, _ERROR, "part", location)
+    return row

@@ -6,11 +6,12 @@ The one object that travels with the pipeline. Must not do anything with what it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from pipeline import storage
-from pipeline.errors import UsageError
+from pipeline.errors import NewerFormatError, UsageError
+from pipeline.formats import check_format, check_names, numbered
 from pipeline.labels import LabelRule
 from pipeline.model_dir import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions, from_arguments
@@ -95,8 +96,9 @@ class Run:
             "model": storage.key_of(self.model),
             "output": storage.key_of(self.output),
         }
-        rule = {"input": asdict(self.spec.input), "class_names": list(self.spec.class_names)}
+        rule = {"input": self.spec.input.to_json(), "class_names": list(self.spec.class_names)}
         return {
+            **numbered("record"),
             "run": self.id,
             "model": self.spec.model_id,
             "options": {**asdict(self.options), **places},
@@ -104,18 +106,28 @@ class Run:
         }
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Run:
+    def from_record(cls, record: Mapping[str, Any], location: str = "") -> Run:
         """Return the run whose `to_record` is in a record; the spec lacks what is for people only.
 
+        Options and fields of the input rule that an older record lacks are at their defaults.
+
         Raises:
+            NewerFormatError: the record's format is newer, or it has an unknown option or field of the model's spec.
             ValueError: it is not there.
         """
+        check_format(record, "record", location)
         try:
             rule = record["model_spec"]
-            spec = ModelSpec(InputSpec(**rule["input"]), rule["class_names"], record["model"])
+            check_names(rule, ("input", "class_names"), "record", location)
+            spec = ModelSpec(
+                InputSpec.from_json(rule["input"], "record", location), rule["class_names"], record["model"]
+            )
+            check_names(record["options"], (option.name for option in fields(ScoreOptions)), "record", location)
             options = from_arguments(record["options"])
             places: dict[str, Any] = {name: storage.location_of(getattr(options, name)) for name in ("model", "output")}
             places["input"] = tuple(map(storage.location_of, options.input))
             return cls(record["run"], replace(options, **places), spec)
+        except NewerFormatError:
+            raise
         except (KeyError, TypeError, AttributeError, UsageError) as error:
             raise ValueError(f"it does not tell which run it is of: {error!r}") from error

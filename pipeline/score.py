@@ -23,7 +23,7 @@ from pipeline.concurrency import ahead, cores, pools
 from pipeline.errors import DamagedPartError, StoreDownError, TransientError
 from pipeline.predict import acquire, predict
 from pipeline.progress import tally
-from pipeline.rows import PartWriter, PatchWriter, failed_rows, read_part, to_table
+from pipeline.rows import PartWriter, PatchWriter, failed_rows, read_part, row_schema, to_table
 from pipeline.run import Run
 from pipeline.shortlist import Shortlist
 from pipeline.sources import Piece
@@ -81,10 +81,11 @@ class _Open:
 
     def __init__(self, task: _Task, run: Run) -> None:
         self.task = task
+        self._schema = row_schema(run.spec.task, run.options)
         self.writer: PartWriter | PatchWriter = (
-            PartWriter(run.options.format)
+            PartWriter(run.options.format, self._schema)
             if task.part is None
-            else PatchWriter(task.part, failed_rows(task.part), run.options.format)
+            else PatchWriter(task.part, failed_rows(task.part), run.options.format, self._schema)
         )
         self.seconds: Counter[str] = Counter()
         self.rescored = 0
@@ -94,7 +95,7 @@ class _Open:
     def add(self, batch: PredictionBatch, run: Run) -> None:
         self.seconds.update(batch.seconds)
         self._thumbnails |= {self.writer.next_row(i): png for i, png in batch.thumbnails.items()}
-        self.writer.add(to_table(batch, run.spec.class_names))
+        self.writer.add(to_table(batch, run.spec.class_names, self._schema))
         self.rescored += batch.rescored
 
     def aside(self) -> Aside:
@@ -175,7 +176,8 @@ def _with_part(task: _Task, run: Run) -> _Task:
     """Read the part of which some rows are scored again."""
     if task.redo:
         try:
-            task.part = read_part(storage.read(run.part(task.unit.id)), run.options.format)
+            location, schema = run.part(task.unit.id), row_schema(run.spec.task, run.options)
+            task.part = read_part(storage.read(location), run.options.format, schema, location)
         except TransientError as error:
             task.error = error
         except (FileNotFoundError, DamagedPartError):

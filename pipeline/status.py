@@ -132,6 +132,7 @@ def status(output: str, now: float) -> Status:
     """Return how the last run into an OUTPUT stands, at a time in seconds since 1970.
 
     Raises:
+        NewerFormatError: something there is of a newer format.
         UsageError: it is no OUTPUT, or nothing tells which run it is of.
         TransientError: storage fails for now.
     """
@@ -174,7 +175,7 @@ def _records(output: str) -> list[dict[str, Any]]:
     def read(location: str) -> dict[str, Any] | None:
         record = parsed(storage.read(location))
         with contextlib.suppress(ValueError):
-            Run.from_record(record)
+            Run.from_record(record, location)
             return dict(record)
         return None
 

@@ -11,6 +11,7 @@ Must not know what a verdict is.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Container, Iterable, Iterator
@@ -19,7 +20,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline import storage
-from pipeline.pinned import read_ids
+from pipeline.commit import Receipt
+from pipeline.errors import ChangedError, DamagedPartError
+from pipeline.formats import check_format
+from pipeline.options import PartFormat
+from pipeline.pinned import read_ids, read_totals
+from pipeline.rows import check_part
 from pipeline.run import Run
 from pipeline.storage import StoredObject
 
@@ -84,8 +90,13 @@ def sweep(claim: Claim) -> None:
 
     Results of units that are not planned; what writers that died left behind; plans of earlier runs that are over.
     Receipts go last, and only where no part is left: without its receipt a damaged part may look like a good one.
+
+    Raises:
+        NewerFormatError: one of them is of a newer format; nothing is removed.
     """
     found = [*leftovers(claim.run, claim.units), *_plans_of_the_past(claim)]
+    for one in found:
+        check_leftover(one)
     receipts = {one.location: one for one in found if one.location.startswith(claim.run.result("receipts/"))}
     _remove((one for one in found if one.location not in receipts), claim)
     for part in storage.list_objects(claim.run.folder("predictions")):
@@ -100,6 +111,21 @@ def _remove(doomed: Iterable[StoredObject], claim: Claim) -> None:
         if not claim.is_last or not claim.is_open:
             return
         storage.delete(found.location, found.version)
+
+
+def check_leftover(found: StoredObject) -> None:
+    """Check that a part or a receipt which is not needed is not of a newer format: its own version may need it.
+
+    Raises:
+        NewerFormatError: it is.
+    """
+    match = _RESULT.search(found.location)
+    with contextlib.suppress(FileNotFoundError, ChangedError, DamagedPartError):
+        if match is not None and match[1]:
+            form: PartFormat = "parquet" if found.location.endswith(".parquet") else "jsonl"
+            check_part(storage.read(found.location, version=found.version), form, found.location)
+        elif match is not None:
+            Receipt.from_json(storage.read(found.location, version=found.version), found.location)
 
 
 def leftovers(run: Run, units: Container[str]) -> Iterator[StoredObject]:
@@ -120,6 +146,8 @@ def _plans_of_the_past(claim: Claim) -> Iterator[StoredObject]:
             continue
         record = _record(replace(claim.run, id=match[1]))
         if record is not None and (record.get("verdict") is not None or _is_dead(record, claim)):
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                read_totals(replace(claim.run, id=match[1]))  # a plan of a newer format is refused
             yield found
 
 
@@ -128,9 +156,14 @@ def _is_dead(record: dict[str, Any], claim: Claim) -> bool:
 
 
 def _record(run: Run) -> dict[str, Any] | None:
-    """Return the record of a run; None if it is damaged or gone."""
+    """Return the record of a run; None if it is damaged or gone.
+
+    Raises:
+        NewerFormatError: its format is newer.
+    """
     try:
         record = json.loads(storage.read(run.record))
+        check_format(record, "record", run.record)
         return record if record["run"] == run.id and record["started"] else None
     except (ValueError, KeyError, TypeError, FileNotFoundError):
         return None

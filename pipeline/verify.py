@@ -19,9 +19,10 @@ from pipeline.errors import DamagedPartError
 from pipeline.findings import AGAIN, Finding
 from pipeline.history import last_record, parsed
 from pipeline.pinned import PlanTotals, read_totals, read_units
+from pipeline.rows import check_part
 from pipeline.run import Run
 from pipeline.summarize import Summary, figures
-from pipeline.sweep import leftovers
+from pipeline.sweep import check_leftover, leftovers
 from pipeline.units import WorkUnit
 
 UNITS_AHEAD = 16
@@ -49,6 +50,7 @@ def verify(output: str) -> Verification:
     """Verify what the last run into OUTPUT left there.
 
     Raises:
+        NewerFormatError: something there is of a newer format.
         UsageError: it is no OUTPUT, or nothing tells which run it is of.
     """
     output = storage.absolute(output)
@@ -123,6 +125,7 @@ def _verify_unit(unit: WorkUnit, run: Run) -> tuple[Receipt | None, list[Finding
         return receipt, findings
     crc = google_crc32c.value(part)
     if receipt is not None and crc != receipt.crc32c:
+        check_part(part, run.options.format, location)
         text = f"its checksum is {crc:08x}, its receipt says {receipt.crc32c:08x}; {AGAIN} to score {_images(unit)}"
         return receipt, [Finding("part_damaged", location, text)]
     try:
@@ -139,7 +142,7 @@ def _stated(unit: WorkUnit, run: Run, has_part: bool) -> tuple[Receipt | None, l
     """Return the unit's receipt, if it is one, else what is wrong."""
     location = run.receipt(unit.id)
     try:
-        receipt = Receipt.from_json(storage.read(location))
+        receipt = Receipt.from_json(storage.read(location), location)
     except FileNotFoundError:
         if not has_part:
             text = f"{_images(unit)} have neither a receipt nor a part; {AGAIN} to score them"
@@ -184,4 +187,5 @@ def _verify_results(summary: Summary, recorded: Run, run: Run, planned: Sequence
 def _verify_nothing_else(run: Run, planned: Mapping[str, WorkUnit]) -> Iterator[Finding]:
     """Yield what no reader of the folder should find beside the result."""
     for found in leftovers(run, planned):
+        check_leftover(found)
         yield Finding("leftover", found.location, f"it is no part of the result; {AGAIN} to have it removed")

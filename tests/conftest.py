@@ -19,7 +19,7 @@ from model_training.datasets import RawImages, from_raw, raw_images
 from pipeline.children import children
 from pipeline.model_dir import read_spec
 from pipeline.options import ScoreOptions
-from pipeline.rows import read_part
+from pipeline.rows import read_part, row_schema
 from pipeline.run import Run
 from pipeline.storage import patient
 
@@ -27,6 +27,10 @@ sys.path.insert(0, str(Path(__file__).parent / "poisoned"))  # for child process
 os.environ["IMPATIENT"] = "8"
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell has started us in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a test interrupts would ignore it as well
+
+
+SCHEMA = row_schema("classes", ScoreOptions(input=("archive",), model="model", output="night"))
+"""The columns of the rows that a model of classes gives."""
 
 
 @pytest.fixture(autouse=True)
@@ -151,6 +155,6 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
 def rows_of(output: Path | str) -> list[dict[str, Any]]:
     """Return all rows of an OUTPUT's table, in its order."""
     parts = Path(output, "table.txt").read_text().split("\n")[:-1]
-    tables = [read_part(Path(p).read_bytes(), "jsonl" if p.endswith("jsonl") else "parquet") for p in parts]
+    tables = [read_part(Path(p).read_bytes(), "jsonl" if p.endswith("jsonl") else "parquet", SCHEMA) for p in parts]
     rows: list[dict[str, Any]] = pa.concat_tables(tables).to_pylist()
     return rows

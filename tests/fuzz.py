@@ -35,7 +35,7 @@ from pipeline.model_dir import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.plan import plan_units
 from pipeline.preprocess import preprocess
-from pipeline.rows import to_table
+from pipeline.rows import row_schema, to_table
 from pipeline.run import Run
 from pipeline.units import WorkUnit
 
@@ -133,7 +133,8 @@ def rows_of(unit: WorkUnit, run: Run) -> tuple[list[str], int]:
         n = len(pixels.images)
         zeros = np.zeros((n, 2))
         predictions = PredictionBatch(pixels.images, zeros.astype(np.int32), zeros.astype(np.float32), zeros[:, 0])
-        keys += to_table(predictions, CLASSES)["key"].to_pylist()
+        schema = row_schema(run.spec.task, run.options)
+        keys += to_table(predictions, CLASSES, schema)["key"].to_pylist()
         failed += len(pixels.images.failures)
     return keys, failed
 

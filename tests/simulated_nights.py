@@ -22,6 +22,7 @@ from random import Random
 from typing import Any
 
 import pyarrow as pa
+from conftest import SCHEMA
 from simulated_disk import AbandonedError, Actor, SimulatedDisk, Theater
 
 from pipeline import commit, finish, pinned
@@ -29,7 +30,7 @@ from pipeline.commit import Aside, Receipt
 from pipeline.errors import DamagedPartError, TransientError
 from pipeline.model_dir import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
-from pipeline.rows import SCHEMA, PartWriter
+from pipeline.rows import PartWriter
 from pipeline.run import Run
 from pipeline.score import Unfinished
 from pipeline.summarize import Summary
@@ -61,7 +62,7 @@ def _scored(key: str, variant: int) -> bytes:
     top = [{"label": 0, "name": "cat", "score": score}]
     row = {"key": key, "label": 1, "label_name": "dog", "label_score": 1 - score, "predicted": 0}
     row |= {"predicted_name": "cat", "score": score, "top_k": top, "status": "ok"}
-    writer = PartWriter("jsonl")
+    writer = PartWriter("jsonl", SCHEMA)
     writer.add(pa.Table.from_pylist([row], SCHEMA))
     return writer.close()
 

@@ -15,13 +15,12 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import rows_of
+from conftest import SCHEMA, rows_of
 
 from model_training.datasets import RawImages
 from pipeline import cli
 from pipeline.examples import OF_UNIT
 from pipeline.metrics import FIXED_POINT
-from pipeline.rows import SCHEMA
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "sql.md").read_text()
 PIECE = re.compile(r"^## (.+?)$|^(<!-- not run -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

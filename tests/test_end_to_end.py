@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import WriteImages, rows_of
+from conftest import SCHEMA, WriteImages, rows_of
 from PIL import Image
 
 from model_training.datasets import RawImages
@@ -201,7 +201,7 @@ def record_of(output: Path) -> dict[str, Any]:
 def parts_of(output: Path) -> dict[str, int]:
     """Rows by the name of the part, for the parts that the table names."""
     parts = [Path(line) for line in (output / "table.txt").read_text().splitlines()]
-    return {part.name: len(read_part(part.read_bytes(), "parquet")) for part in parts}
+    return {part.name: len(read_part(part.read_bytes(), "parquet", SCHEMA)) for part in parts}
 
 
 def test_limit_scores_the_first_images_and_the_whole_run_goes_on_from_there(

@@ -7,12 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from conftest import SCHEMA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import examples
 from pipeline.examples import COLUMNS, OF_UNIT, Example, Limits, examples_of, listed, merged
-from pipeline.rows import SCHEMA
 
 FEW = Limits(mistakes=3, confused=4, cell=2, doubtful=2, uncertain=2)
 

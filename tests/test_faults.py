@@ -61,10 +61,12 @@ def comparable(rows: Sequence[dict[str, Any]], root: str) -> list[tuple[Any, ...
 
 
 def rows_at(output: str) -> list[dict[str, Any]]:
+    from conftest import SCHEMA
+
     from pipeline.rows import read_part
 
     parts = storage.read(f"{output}/table.txt").decode().splitlines()
-    return [row for part in parts for row in read_part(storage.read(part), "parquet").to_pylist()]
+    return [row for part in parts for row in read_part(storage.read(part), "parquet", SCHEMA).to_pylist()]
 
 
 # --- now and then

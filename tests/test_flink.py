@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import SCHEMA
 from engine_processes import Flink, flink  # noqa: F401 - a fixture
 from gcs_emulator import Emulator
 
@@ -57,7 +58,7 @@ def flags(bucket: str, output: str, *more: str) -> list[str]:
 def rows(output: str) -> list[dict[str, Any]]:
     """All rows of an OUTPUT, by key."""
     parts = storage.read(f"{output}/table.txt").decode().split()
-    found = [row for part in parts for row in read_part(storage.read(part), "parquet").to_pylist()]
+    found = [row for part in parts for row in read_part(storage.read(part), "parquet", SCHEMA).to_pylist()]
     return sorted(found, key=lambda row: str(row["key"]))
 
 

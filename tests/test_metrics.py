@@ -14,12 +14,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 import sklearn.metrics
+from conftest import SCHEMA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.batches import Code, Failure, ImageColumns, PredictionBatch, Stage
 from pipeline.metrics import CALIBRATION_BINS, FIXED_POINT, LARGEST_MATRIX, Metrics, compute, measure, wilson
-from pipeline.rows import SCHEMA, to_table
+from pipeline.rows import to_table
 
 CLASSES = ("cat", "dog", "eel", "fox", "gnu")
 Scores = npt.NDArray[np.float32]
@@ -54,7 +55,7 @@ def predictions(
         ],
         np.float32,
     )
-    return to_table(PredictionBatch(images, top, np.take_along_axis(scores, top, axis=1), own), names)
+    return to_table(PredictionBatch(images, top, np.take_along_axis(scores, top, axis=1), own), names, SCHEMA)
 
 
 def random_scores(n: int, seed: int = 0, classes: int = len(CLASSES)) -> Scores:

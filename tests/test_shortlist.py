@@ -7,6 +7,7 @@ from random import Random
 
 import numpy as np
 import pyarrow as pa
+from conftest import SCHEMA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +38,9 @@ def test_whatever_a_receipt_lists_has_a_picture_in_whatever_order_its_batches_co
     sizes: list[int], sureness: int, random: Random
 ) -> None:
     batches = [scored(seed, n, sureness) for seed, n in enumerate(sizes)]
-    rows = pa.concat_tables([to_table(scored(0, 0)[1], CLASSES), *(to_table(batch, CLASSES) for _, batch in batches)])
+    rows = pa.concat_tables(
+        [to_table(scored(0, 0)[1], CLASSES, SCHEMA), *(to_table(batch, CLASSES, SCHEMA) for _, batch in batches)]
+    )
     order = list(range(len(batches)))
     random.shuffle(order)
     shortlist, starts = Shortlist(), [0, *itertools.accumulate(sizes)]

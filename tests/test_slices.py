@@ -6,12 +6,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from conftest import SCHEMA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import slices
 from pipeline.metrics import Metrics
-from pipeline.rows import SCHEMA
 from pipeline.slices import Counts, Folders
 
 NAMES = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/".join)

@@ -78,7 +78,7 @@ class Image(NamedTuple):
     """One image of a container.
 
     Attributes:
-        key: see `pipeline.rows.SCHEMA`.
+        key: see `pipeline.rows.row_schema`.
         encoded: its bytes, or why there are none.
         label: what the container itself says: a number, a name, or None.
         folder: name of the folder that it lies in.

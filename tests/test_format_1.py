@@ -1,0 +1,290 @@
+"""What commit 7c95bb3 has written, which is format 1: read, resumed, and never written otherwise; newer things stay.
+
+tests/fixtures/7c95bb3/make.sh made the files. Ids cover absolute locations and times of change, so that a run that goes
+on where the old one ended needs the archive where that one saw it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import SCHEMA
+from test_formats import OLD, old, sealed
+
+import nightscore
+from pipeline import cli, pinned, storage
+from pipeline.commit import Receipt
+from pipeline.errors import NewerFormatError
+from pipeline.model_dir import check_model, read_spec
+from pipeline.options import PartFormat
+from pipeline.rows import PartWriter, read_part
+from pipeline.run import Run
+from pipeline.sweep import Claim, sweep
+from pipeline.units import WorkUnit, unit_id
+
+PLACE = Path("/tmp/nightscore-7c95bb3")
+FORMS = pytest.mark.parametrize("form", ["parquet", "jsonl"])
+
+
+def old_run(form: str) -> Run:
+    """The run as its record says."""
+    return Run.from_record(json.loads((OLD / form / "run.json").read_text()))
+
+
+def old_units(form: str) -> list[WorkUnit]:
+    return list(pinned.read_units(old_run(form).at(str(OLD / form))))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """All files where 7c95bb3 had them, the archive's with the times that the plan says; one test at a time."""
+    with open(f"{PLACE}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        shutil.rmtree(PLACE, ignore_errors=True)
+        shutil.copytree(OLD, PLACE)
+        for unit in old_units("parquet"):
+            for location, version in zip(unit.locations, unit.versions, strict=True):
+                os.utime(location, ns=(0, version))
+        yield PLACE
+        shutil.rmtree(PLACE)
+
+
+def score(form: str, *more: str) -> int:
+    flags = ["--input", f"{PLACE}/archive", "--model", f"{PLACE}/model", "--output", f"{PLACE}/{form}"]
+    return cli.main([*flags, "--format", form, "--unit_images", "8", "--max_failed_fraction", "0.5", *more])
+
+
+class TestIdentity:
+    @FORMS
+    def test_units_have_their_ids(self, form: str) -> None:
+        run, units = old_run(form), old_units(form)
+        assert {unit.source for unit in units} == {"images", "tar"}
+        for unit in units:
+            assert unit_id(unit, run.spec.model_id, run.options) == unit.id
+
+    def test_the_model_has_its_id_and_its_text(self) -> None:
+        spec = read_spec(str(OLD / "model"))
+        check_model(str(OLD / "model"), spec)
+        assert spec.to_json() == (OLD / "model" / "model_spec.json").read_text()
+
+
+class TestBytes:
+    """Number 1 is not written: what is written today has the bytes that it had."""
+
+    @FORMS
+    def test_parts_keep_their_bytes(self, form: PartFormat) -> None:
+        for part in old("predictions", form):
+            writer = PartWriter(form, SCHEMA)
+            writer.add(read_part(part, form, SCHEMA))
+            again = writer.close()
+            if form == "jsonl":
+                assert again == part
+                continue
+            before, now = (pq.ParquetFile(pa.BufferReader(data)) for data in (part, again))
+            assert before.schema_arrow.equals(now.schema_arrow, check_metadata=True)
+            assert before.metadata.created_by != now.metadata.created_by or again == part  # of this version of Arrow
+
+    @FORMS
+    def test_receipts_keep_their_bytes(self, form: str) -> None:
+        for receipt in old("receipts", form):
+            assert Receipt.from_json(receipt).to_json() == receipt
+
+    @FORMS
+    def test_records_and_plans_keep_their_fields(self, form: str, tmp_path: Path) -> None:
+        record = json.loads((OLD / form / "run.json").read_text())
+        told = old_run(form).to_record()
+        assert {name: record[name] for name in told} == told
+        assert list(told) == list(record)[: len(told)]
+        assert list(told["options"]) == list(record["options"])
+        (plan,) = old("plan", form)
+        totals = pinned.read_totals(old_run(form).at(str(OLD / form)))
+        units = old_units(form)
+        members = [pinned._member(unit.to_json()) for unit in units]
+        ends = [sum(map(len, members[: i + 1])) for i in range(len(members))]
+        head = pinned._member(pinned._to_json(totals, units, ends))
+        assert gzip.decompress(head + b"".join(members)) == gzip.decompress(plan)
+
+
+class TestOldNight:
+    @FORMS
+    def test_resumes_without_scoring_anything_again(self, place: Path, form: str) -> None:
+        before = files(place / form)
+        assert score(form, "--quiet") == 0
+        after = files(place / form)
+        record = json.loads(after["run.json"])
+        assert (record["scored"], record["units_scored"], record["images"]) == (0, 0, 42)
+        kept = [name for name in before if name.startswith(("predictions/", "receipts/"))]
+        assert len(kept) == 14
+        for name in (*kept, "summary.json", "table.txt"):
+            assert after[name] == before[name], name
+        assert nightscore.main(["verify", str(place / form)]) == 0
+
+    def test_a_unit_that_is_gone_is_scored_with_the_old_model(self, place: Path) -> None:
+        unit = old_units("parquet")[1]
+        for path in (place / "parquet").rglob(f"*{unit.id}*"):
+            path.unlink()
+        assert score("parquet", "--quiet") == 0
+        record = json.loads((place / "parquet" / "run.json").read_text())
+        assert (record["scored"], record["units_scored"], record["failed"]) == (unit.images, 1, 3)
+
+    @FORMS
+    @pytest.mark.parametrize("command", ["verify", "status", "report"])
+    def test_is_understood_anywhere(self, tmp_path: Path, form: str, command: str) -> None:
+        shutil.copytree(OLD / form, tmp_path / "night")
+        assert nightscore.main([command, str(tmp_path / "night")]) == 0
+        assert files(tmp_path / "night")["summary.json"] == (OLD / form / "summary.json").read_bytes()
+
+
+def newer_part(night: Path) -> None:
+    path = sorted((night / "predictions").iterdir())[0]
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({"nightscore.format": "2"}), path)
+
+
+def column_more(night: Path) -> None:
+    path = sorted((night / "predictions").iterdir())[0]
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("more", pa.array(range(len(table)))), path)
+
+
+def newer_receipt(night: Path) -> None:
+    path = sorted((night / "receipts").iterdir())[0]
+    path.write_bytes(sealed({**json.loads(path.read_bytes()), "format": 2}))
+
+
+def field_more(night: Path) -> None:
+    path = sorted((night / "receipts").iterdir())[0]
+    path.write_bytes(sealed({**json.loads(path.read_bytes()), "more": 2}))
+
+
+def newer_receipt_alone(night: Path) -> None:
+    newer_receipt(night)
+    sorted((night / "predictions").iterdir())[0].unlink()
+
+
+def newer_part_alone(night: Path) -> None:
+    newer_part(night)
+    sorted((night / "receipts").iterdir())[0].unlink()
+
+
+def column_more_alone(night: Path) -> None:
+    column_more(night)
+    sorted((night / "receipts").iterdir())[0].unlink()
+
+
+def newer_record(night: Path) -> None:
+    (path,) = (night / "runs").iterdir()
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
+
+
+def newer_last_record(night: Path) -> None:
+    (night / "runs" / "29990101T000000Z-ffffff.json").write_text('{"format": 2}')
+
+
+def newer_result(night: Path) -> None:
+    path = night / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
+
+
+def newer_plan(night: Path) -> None:
+    (path,) = (night / "plan").iterdir()
+    path.write_bytes(gzip.compress(b'{"format": 2}\n'))
+
+
+def newer_leftover(night: Path) -> None:
+    newer_part(night)
+    part = sorted((night / "predictions").iterdir())[0]
+    part.rename(part.with_name(f"part-{'f' * 32}.parquet"))
+    sorted((night / "receipts").iterdir())[0].unlink()
+
+
+def newer_leftover_receipt(night: Path) -> None:
+    (night / "receipts" / f"{'f' * 32}.json").write_bytes(sealed({"format": 2}))
+
+
+Spoil = Callable[[Path], None]
+ON_PARTS = (newer_part, column_more, newer_part_alone, column_more_alone)
+ON_RECEIPTS = (newer_receipt, field_more, newer_receipt_alone)
+ON_RECORDS = (newer_record, newer_last_record, newer_result)
+ON_REST = (newer_leftover, newer_leftover_receipt)
+
+
+def one_line(err: str) -> str:
+    (line,) = err.splitlines()
+    assert "made by a newer Nightscore: update it" in line or "made by another version of Nightscore" in line
+    assert "damaged" not in line
+    return line
+
+
+class TestNewer:
+    @pytest.mark.parametrize("spoil", [*ON_PARTS, *ON_RECEIPTS, *ON_RECORDS, newer_plan, *ON_REST])
+    def test_is_refused_by_score_and_stays(self, place: Path, capfd: pytest.CaptureFixture[str], spoil: Spoil) -> None:
+        spoil(place / "parquet")
+        before = files(place / "parquet")
+        assert score("parquet", "--quiet", "--no_canary") == 2
+        one_line(capfd.readouterr().err)
+        after = files(place / "parquet")
+        for name in before:
+            if name.startswith(("predictions/", "receipts/", "runs/", "plan/", "run.json")):
+                assert after[name] == before[name], name
+
+    @pytest.mark.parametrize(
+        ("command", "spoils"),
+        [
+            ("verify", (*ON_PARTS, *ON_RECEIPTS, *ON_RECORDS, newer_plan, *ON_REST)),
+            ("status", (newer_receipt, field_more, newer_record, newer_last_record, newer_plan)),
+            ("report", (*ON_RECEIPTS, *ON_RECORDS, newer_plan)),
+        ],
+    )
+    def test_is_refused_by_commands_that_look(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, spoils: tuple[Spoil, ...]
+    ) -> None:
+        for number, spoil in enumerate(spoils):
+            night = tmp_path / str(number)
+            shutil.copytree(OLD / "parquet", night)
+            spoil(night)
+            before = files(night)
+            assert nightscore.main([command, str(night)]) == 2, spoil
+            assert one_line(capsys.readouterr().err).startswith(f"nightscore {command}: "), spoil
+            assert files(night) == before
+
+    def test_model_is_refused(self, place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        spec: dict[str, Any] = json.loads((place / "model" / "model_spec.json").read_text())
+        (place / "model" / "model_spec.json").write_text(json.dumps({**spec, "format_version": 2}))
+        assert score("parquet", "--quiet") == 2
+        assert "model_spec.json' has format 2" in one_line(capfd.readouterr().err)
+
+    @pytest.mark.parametrize("form", ["jsonl"])
+    def test_line_is_refused_and_stays(self, place: Path, capfd: pytest.CaptureFixture[str], form: str) -> None:
+        path = sorted((place / form / "predictions").iterdir())[0]
+        lines = [json.dumps({**json.loads(line), "more": 1}) + "\n" for line in path.read_text().splitlines()]
+        path.write_text("".join(lines))
+        before = path.read_bytes()
+        assert score(form, "--quiet") == 2
+        one_line(capfd.readouterr().err)
+        assert path.read_bytes() == before
+
+    def test_sweep_removes_nothing_where_one_thing_is_newer(self, tmp_path: Path) -> None:
+        shutil.copytree(OLD / "parquet", tmp_path / "night")
+        run = old_run("parquet").at(str(tmp_path / "night"))
+        newer_part(tmp_path / "night")
+        started = {**json.loads((OLD / "parquet" / "run.json").read_text()), "verdict": None}
+        storage.replace(run.record, json.dumps(started).encode())
+        before = files(tmp_path / "night")
+        with pytest.raises(NewerFormatError, match="has format 2"):
+            sweep(Claim(run, frozenset(), started["started"]))
+        assert files(tmp_path / "night") == before
