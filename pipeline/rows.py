@@ -294,11 +294,9 @@ def _row(line: dict[str, Any], location: str) -> dict[str, Any]:
     """Return the row that `_line` wrote.
 
     Raises:
-        NewerFormatError: it is one, and has a field that is unknown.
+        NewerFormatError: it has all fields of one, and an unknown one.
     """
     key = line["key"]
-    if not line.keys() <= _LINE:
-        check_names(line, _LINE, "part", location)
     if "prediction" in line:
         row = {"key": key, "status": "ok", **{name: line["prediction"][name] for name in _PREDICTION}}
         if len(line["prediction"]) != len(_PREDICTION):
@@ -306,6 +304,8 @@ def _row(line: dict[str, Any], location: str) -> dict[str, Any]:
         if max(map(len, row["top_k"]), default=0) > len(_TOP):
             for entry in row["top_k"]:
                 check_names(entry, _TOP, "part", location)
+        if len(line) != 2:
+            check_names(line, _LINE, "part", location)
         return row
     error = line["error"]
     row = {
@@ -319,4 +319,6 @@ def _row(line: dict[str, Any], location: str) -> dict[str, Any]:
     }
     if len(error) != len(_ERROR):
         check_names(error, _ERROR, "part", location)
+    if len(line) != 2:
+        check_names(line, _LINE, "part", location)
     return row

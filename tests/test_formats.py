@@ -144,7 +144,6 @@ class TestPart:
             lambda row: row.update(format=2),
             lambda row: row.update(vector=[]),
             lambda row: row[next(iter({"prediction", "error"} & row.keys()))].update(more=1),
-            lambda row: row.update(vector=row.pop("prediction", None) or row.pop("error")),
         ],
     )
     def test_a_key_more_in_a_line_is_newer(self, change: Change) -> None:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.batches import Code, Failure, ImageColumns, PredictionBatch
-from pipeline.errors import DamagedPartError
+from pipeline.errors import DamagedPartError, NewerFormatError
 from pipeline.options import PART_FORMATS, PartFormat
 from pipeline.rows import ROW_GROUP, PartWriter, read_part, to_table
 
@@ -211,6 +211,9 @@ class TestDamage:
                 found = read_part(part, form, SCHEMA)
             except DamagedPartError:
                 damaged += 1
+                continue
+            except NewerFormatError:  # a piece that is repeated may give a line one field more
+                assert form == "jsonl"
                 continue
             assert found.schema.types == SCHEMA.types
             rows = found.to_pylist()
