@@ -6,6 +6,11 @@ a run is later if its record sorts behind, which is written before anything is p
 pinned plan. So whoever is about to change what all share looks at the records right before; and once more when it is
 done, so that a change that crossed the start of another run is at least noticed by the one that made it.
 
+A sweep may remove a hundred thousand objects, each in a request of its own. It looks at the records before each group
+of removals, which then go out side by side. A look is good for `LOOK_SECONDS` only: a process that was suspended
+looks again when it wakes up. A run that starts within these seconds may lose results that it wanted to keep. It sees
+that they are gone when it finishes, and so does this run see the other.
+
 Must not know what a verdict is.
 """
 
@@ -13,18 +18,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container, Iterable, Iterator
+import time
+from collections import deque
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline import storage
+from pipeline.concurrency import ahead, pools
 from pipeline.pinned import read_ids
 from pipeline.run import Run
 from pipeline.storage import StoredObject
 
 LONGEST_RUN = timedelta(days=7)
 """A run that has not ended after so long has died."""
+
+GROUP = 256
+"""Objects that are removed after one look at the records."""
+
+LOOK_SECONDS = 5.0
+"""Seconds after a look at the records in which a removal may begin. The look was answered before they count."""
 
 _RESULT = re.compile(r"/(?:predictions/part-([0-9a-f]{32})\.(?:parquet|jsonl)|receipts/([0-9a-f]{32})\.json)")
 _TEMPORARY = re.compile(r"/(?:predictions/|receipts/|plan/|runs/)?\.[^/]+\.\d+-\d+-\d+\.tmp")
@@ -85,9 +100,11 @@ def sweep(claim: Claim) -> None:
     Results of units that are not planned; what writers that died left behind; plans of earlier runs that are over.
     Receipts go last, and only where no part is left: without its receipt a damaged part may look like a good one.
     """
-    found = [*leftovers(claim.run, claim.units), *_plans_of_the_past(claim)]
+    found = list(_doomed(claim))
     receipts = {one.location: one for one in found if one.location.startswith(claim.run.result("receipts/"))}
     _remove((one for one in found if one.location not in receipts), claim)
+    if not receipts:
+        return
     for part in storage.list_objects(claim.run.folder("predictions")):
         match = _RESULT.fullmatch(part.location[len(claim.run.output) :])
         if match:
@@ -95,32 +112,59 @@ def sweep(claim: Claim) -> None:
     _remove(receipts.values(), claim)
 
 
+def _doomed(claim: Claim) -> Iterator[StoredObject]:
+    """Yield what no run needs any more, from one listing of OUTPUT."""
+    for found in storage.list_objects(claim.run.folder()):
+        if _is_leftover(found, claim.run, claim.units) or _is_plan_of_the_past(found, claim):
+            yield found
+
+
 def _remove(doomed: Iterable[StoredObject], claim: Claim) -> None:
-    for found in doomed:
+    """Remove objects group by group; remove no more once a later run has started, or this one has ended."""
+    waiting = deque(doomed)
+    while waiting:
         if not claim.is_last or not claim.is_open:
             return
+        group = [waiting.popleft() for _ in range(min(GROUP, len(waiting)))]
+        waiting.extend(_remove_in_time(group))
+
+
+def _remove_in_time(group: Sequence[StoredObject]) -> list[StoredObject]:
+    """Remove a group of objects, several at once where the store can; return those whose turn came too late."""
+    looked = time.time()  # not the monotonic clock: that stands still while a machine is suspended
+
+    def remove(found: StoredObject) -> StoredObject | None:
+        if time.time() - looked > LOOK_SECONDS:
+            return found
         storage.delete(found.location, found.version)
+        return None
+
+    at_once = storage.store_of(group[0].location).parallel_reads
+    if at_once == 1:
+        return [late for late in map(remove, group) if late is not None]
+    with closing(ahead(remove, group, at_once - 1, pools().read)) as removed:
+        return [late for late in removed if late is not None]
 
 
 def leftovers(run: Run, units: Container[str]) -> Iterator[StoredObject]:
     """Yield what Nightscore itself wrote into OUTPUT and a result of these units does not need."""
-    for found in storage.list_objects(run.folder()):
-        relative = found.location[len(run.output) :]
-        match = _RESULT.fullmatch(relative)
-        is_result = match is not None and (match[1] or match[2]) not in units
-        if is_result or _TEMPORARY.fullmatch(relative):
-            yield found
+    return (found for found in storage.list_objects(run.folder()) if _is_leftover(found, run, units))
 
 
-def _plans_of_the_past(claim: Claim) -> Iterator[StoredObject]:
-    """Yield the plans of earlier runs that have ended or died."""
-    for found in storage.list_objects(claim.run.folder("plan")):
-        match = _PLAN.fullmatch(found.location[len(claim.run.output) :])
-        if match is None or match[1] >= claim.run.id:
-            continue
-        record = _record(replace(claim.run, id=match[1]))
-        if record is not None and (record.get("verdict") is not None or _is_dead(record, claim)):
-            yield found
+def _is_leftover(found: StoredObject, run: Run, units: Container[str]) -> bool:
+    relative = found.location[len(run.output) :]
+    match = _RESULT.fullmatch(relative)
+    is_result = match is not None and (match[1] or match[2]) not in units
+    return is_result or _TEMPORARY.fullmatch(relative) is not None
+
+
+def _is_plan_of_the_past(found: StoredObject, claim: Claim) -> bool:
+    """Return whether an object is the plan of an earlier run that has ended or died."""
+    match = _PLAN.fullmatch(found.location[len(claim.run.output) :])
+    if match is None or match[1] >= claim.run.id:
+        return False
+    record = _record(replace(claim.run, id=match[1]))
+    return record is not None and (record.get("verdict") is not None or _is_dead(record, claim))
 
 
 def _is_dead(record: dict[str, Any], claim: Claim) -> bool:
