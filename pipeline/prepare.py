@@ -39,7 +39,7 @@ def check(options: ScoreOptions) -> Run:
     """Return the run that options describe, if inputs, model and OUTPUT allow it; nothing is written.
 
     A damaged model is found here by the first run into an OUTPUT, which will need it. Later runs may have nothing to
-    score, and do not read it for that; the canary, or whoever loads it, checks it in any case.
+    score, and do not read it for that: `job.start` checks it, and so does whoever loads it.
 
     Raises:
         UsageError: something is missing, damaged or forbidden.

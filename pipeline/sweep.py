@@ -75,9 +75,19 @@ class Claim:
     def superseded_by(self) -> str:
         """Return the id of a later run with other units, which has a result or will have one; "" if there is none."""
         for record in self._later():
-            if record.get("complete") is not False and self._wants_others(record["run"]):
+            is_open = record.get("verdict") is None
+            if (is_open or record.get("complete")) and self._wants_others(record["run"]):
                 return str(record["run"])
         return ""
+
+    def may_replace(self, last: dict[str, Any] | None) -> bool:
+        """Return whether this run's record may replace `last`, the content of run.json.
+
+        It may not where the result is that of a later run, or where a later run that has not ended is told of.
+        """
+        if last is not None and last.get("verdict") is None and str(last.get("run")) > self.run.id:
+            return False
+        return not self.superseded_by()
 
     def _wants_others(self, other: str) -> bool:
         try:

@@ -154,6 +154,7 @@ class Night:
     def _plan(self) -> None:
         if self.run.record not in self.world.disk.files:
             finish.start(self.run)
+        finish.go_to_work(self.run)
         pinned.pin(self.run)
 
     def _score(self) -> None:
@@ -349,6 +350,9 @@ class World:
         summary = functools.reduce(Summary.merge, map(Summary.of, receipts), Summary())
         if spotless and json.loads(files["/night/summary.json"]) != self.figures(summary):
             found.append("summary.json is not that of its receipts")
+        told = json.loads(files["/night/run.json"])
+        if spotless and (told["run"], told["complete"]) != (night.run.id, True):
+            found.append(f"run.json tells of {told['run']}")
         own = {unit.id for unit in night.units}
         foreign = [f for f in files if _OWNED.fullmatch(f) and _unit_of(f) not in own]
         return found + ([f"{foreign} are foreign"] if spotless and foreign else [])

@@ -137,6 +137,8 @@ def test_interrupted_run_ends_within_seconds_and_says_how_to_go_on(
     assert errors.endswith(expected)
     assert "Traceback" not in errors
     assert leftovers(tmp_path / "night") == []
+    told = json.loads((tmp_path / "night" / "run.json").read_text())
+    assert (told["complete"], told["verdict"]) == (False, None)
     done = len(list((tmp_path / "night" / "receipts").glob("*.json")))
     assert 2 <= done < 600 // UNIT_IMAGES
     again = score(archive, "night", "--no_canary")
