@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from pipeline import storage
 from pipeline.errors import NoSpaceError, TransientError, UsageError
 from pipeline.finish import start
+from pipeline.history import records
 from pipeline.model_dir import check_model, local_copy, read_spec
 from pipeline.options import ScoreOptions
 from pipeline.plan import require_input
@@ -50,7 +51,9 @@ def check(options: ScoreOptions) -> Run:
         require_input(pattern)
     name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     run = Run(name, options, spec)
-    if not _check_output(run):
+    if _check_output(run):
+        _check_limit(run)
+    else:
         check_model(local_copy(run.model), spec, name=run.model)
     return run
 
@@ -83,3 +86,31 @@ def _check_output(run: Run) -> bool:
             f"is {run.spec.model_id[:12]}; choose another --output, or remove that one"
         )
     return True
+
+
+def _check_limit(run: Run) -> None:
+    """Refuse a trial with --limit in an OUTPUT that holds the results of more images: it would replace them.
+
+    Looked at are the last complete run, and those that came after it and may have results of their own.
+    """
+    limit = run.options.limit
+    if limit is None:
+        return
+    for record in records(run.output):
+        earlier = Run.from_record(record).options.limit
+        images = record.get("images")
+        if (earlier is None or earlier > limit) and _has_more(run, images, limit):
+            held = f"{images:,} images" if images is not None else f"run {record['run']}, which is not finished"
+            raise UsageError(
+                f"--output {run.options.output!r} holds results of {held}; a run with --limit {limit} would replace "
+                "them: choose another --output"
+            )
+        if record.get("complete"):
+            return
+
+
+def _has_more(run: Run, images: int | None, limit: int) -> bool:
+    """Return whether a run of so many images, None of one that has not ended, has results beyond the limit."""
+    if images is not None:
+        return images > limit
+    return next(iter(storage.list_objects(run.folder("receipts"))), None) is not None
