@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -19,7 +18,7 @@ from model_training.publish import check_output, undisturbed
 from pipeline import storage
 from pipeline.errors import NightscoreError, UsageError
 from pipeline.quiet import complain, silence_pillow, stderr_silenced, tame_streams
-from pipeline.text import brief, plain
+from pipeline.text import brief, plain, shell_path
 
 DESCRIPTION = """\
 example: nightscore train --dataset digits --output model
@@ -142,10 +141,10 @@ def _build(dataset: Dataset, arguments: argparse.Namespace, location: str) -> No
         progress.close()
     low, high = run.evaluation.interval
     print(f"test accuracy {run.evaluation.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})")
-    output = plain(arguments.output)
-    print(f"model         {output}")
-    print(f"report        {os.path.join(output, 'training', 'report.html')}")
-    print(f"next          nightscore score --input PATTERN --model {shlex.quote(output)} --output OUTPUT")
+    output = arguments.output
+    print(f"model         {shell_path(output)}")
+    print(f"report        {shell_path(os.path.join(output, 'training', 'report.html'))}")
+    print(f"next          nightscore score --input PATTERN --model {shell_path(output)} --output OUTPUT")
 
 
 def _say(text: str, code: int) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import NoReturn
 from model_training.datasets import RawImages, raw_images
 from pipeline.errors import UsageError
 from pipeline.quiet import complain, stderr_silenced
+from pipeline.text import shell_command, shell_path
 
 MARKER = ".nightscore-demo"
 SHARDS = 2
@@ -61,7 +61,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     broken = build_archive(raw, archive)
     held_out = int(raw.is_test.sum())
     print(
-        f"{archive}: {len(raw.images):,} images as PNG files in class folders, the same as TFRecords, "
+        f"{shell_path(archive)}: {len(raw.images):,} images as PNG files in class folders, the same as TFRecords, "
         f"{broken} broken ones among them\n"
         f"(all but {held_out:,} of the {len(raw.images):,} trained the model: the accuracy on images that it has not "
         "seen is the one above)\n"
@@ -79,7 +79,7 @@ def _run(*arguments: str) -> None:
     Raises:
         SystemExit: it failed; with its exit code.
     """
-    print(f"$ nightscore {shlex.join(arguments)}", flush=True)
+    print(f"$ nightscore {shell_command(arguments)}", flush=True)
     code = subprocess.run([sys.executable, "-m", "nightscore", *arguments], check=False).returncode
     print(flush=True)
     if code:

@@ -87,7 +87,7 @@ def _score(arguments: Sequence[str], how: Manner) -> int:
             asked = job.parse(arguments)
             run = run or prepare(asked.options)
             record = job.run_job(asked, run, submitted.append if how.json or how.quiet else _announce)
-    output = storage.key_of(run.options.output.rstrip("/"))
+    output = run.options.output.rstrip("/")
     if record is None:
         if how.json:
             answer({"exit_code": 0, "run": run.id, "output": output, "job": " ".join(submitted)})

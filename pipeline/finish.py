@@ -2,6 +2,10 @@
 
 Everything is written from receipts; nothing is removed unless every unit of the pinned plan has its own. What is
 shared with other runs into OUTPUT is written by the last one that started, see `pipeline.sweep`.
+
+run.json tells of the last run that went to work. It says `complete: false` and `verdict: null` from the moment in
+which that run may change something until it has ended, so for ever if it dies. Meanwhile summary.json, report.html and
+table.txt stay those of the last complete run. A run that has nothing to score replaces run.json once, at its end.
 """
 
 from __future__ import annotations
@@ -26,23 +30,35 @@ from pipeline.timing import shares
 
 
 def start(run: Run) -> None:
-    """Write what is known of a run before it starts."""
+    """Write what is known of a run before it starts, into its own record only."""
     content = {
         **run.to_record(),
         "started": _now(),
         "versions": versions(),
         "training": training_of(run.spec.training),
         "verdict": None,
+        "complete": False,
     }
     storage.replace(run.record, _json(content))
+
+
+def go_to_work(run: Run) -> None:
+    """Let run.json say that this run is under way, unless a later run has started or this one has ended.
+
+    Called once, before the first image is scored, by whoever starts the pipeline.
+    """
+    record: dict[str, Any] = json.loads(storage.read(run.record))
+    claim = Claim(run, frozenset(), record["started"])
+    if claim.is_last and claim.is_open:
+        storage.replace(run.result("run.json"), _json(record))
 
 
 def finish(summary: Summary, run: Run) -> dict[str, Any]:
     """Write the results of a run and return its record, the content of run.json.
 
     With a unit unfinished, lost or never heard of, or after a canary's alarm, only the record is written. Where a
-    later run with other units is there, not even run.json: the results are that run's. Done a second time, it returns
-    the record of the first.
+    later run with other units is there, not even run.json: the results are that run's. Nor is run.json written where
+    it tells of a later run under way. Done a second time, it returns the record of the first.
     """
     started: dict[str, Any] = json.loads(storage.read(run.record))
     if started["verdict"] is not None:
@@ -62,9 +78,18 @@ def finish(summary: Summary, run: Run) -> dict[str, Any]:
     if not claim.is_open:
         return _ended(run)
     storage.replace(run.record, _json(record))
-    if not claim.superseded_by():
+    if claim.may_replace(_last_told(run)):
         storage.replace(run.result("run.json"), _json(record))
     return record
+
+
+def _last_told(run: Run) -> dict[str, Any] | None:
+    """Return the content of run.json; None where there is none, or it is damaged."""
+    try:
+        content = json.loads(storage.read(run.result("run.json")))
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _ended(run: Run) -> dict[str, Any]:

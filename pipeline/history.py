@@ -17,14 +17,17 @@ _RECORD = re.compile(r"/runs/([^/.][^/]*)\.json$")
 
 
 def last_record(output: str) -> tuple[dict[str, Any], list[Finding]]:
-    """Return the record that run.json holds, else the newest in runs/, and what is wrong with them.
+    """Return the record of the run whose result is in OUTPUT, and what is wrong with the records.
+
+    That is the run that run.json tells of. Where that has not ended, it is the last complete run, whose summary, report
+    and table are still there. Where there is no run.json, it is the newest run in runs/.
 
     Raises:
         NewerFormatError: one is of a newer format.
         UsageError: there is none, or none that can be read.
     """
     last = storage.join(output, "run.json")
-    history = [o.location for o in storage.list_objects(storage.join(output, "runs", "")) if _RECORD.search(o.location)]
+    history = _history(output)
     try:
         record = _record_at(last)
     except FileNotFoundError as error:
@@ -35,6 +38,9 @@ def last_record(output: str) -> tuple[dict[str, Any], list[Finding]]:
     except ValueError as error:
         found = Finding("record_damaged", last, f"{error}; {AGAIN}")
     else:
+        if record.get("verdict") is None:
+            complete = next((older for older in records(output) if older.get("complete")), record)
+            return complete, [_under_way(record, output, history)]
         return record, list(_verify_record(record, output, history))
     newest = history[-1] if history else last
     try:
@@ -46,12 +52,27 @@ def last_record(output: str) -> tuple[dict[str, Any], list[Finding]]:
 
 def run_under_way(output: str) -> dict[str, Any] | None:
     """Return the record of the newest run if that has not ended, be it under way or interrupted; else None."""
-    history = [o.location for o in storage.list_objects(storage.join(output, "runs", "")) if _RECORD.search(o.location)]
+    history = _history(output)
     try:
         record = _record_at(history[-1]) if history else {"verdict": "none"}
     except (ValueError, FileNotFoundError):
         return None
     return record if record.get("verdict") is None else None
+
+
+def records(output: str) -> Iterator[dict[str, Any]]:
+    """Yield the records in runs/ that can be read, the newest first; each is read when its turn comes."""
+    for location in reversed(_history(output)):
+        try:
+            yield _record_at(location)
+        except (ValueError, FileNotFoundError):
+            continue  # `verify` tells of the newest, and an older one tells nothing that is needed
+
+
+def _history(output: str) -> list[str]:
+    """Return the locations of the records in runs/, the oldest first."""
+    listed = storage.list_objects(storage.join(output, "runs", ""))
+    return [found.location for found in listed if _RECORD.search(found.location)]
 
 
 def _record_at(location: str) -> dict[str, Any]:
@@ -90,6 +111,14 @@ def _verify_record(record: Mapping[str, Any], output: str, history: Sequence[str
         elif str(later.get("ended")) > str(record.get("ended")):
             text = f"it is of run {run.id}, but {newest!r} ended later; {AGAIN}"
             yield Finding("record_damaged", run.result("run.json"), text)
+
+
+def _under_way(record: Mapping[str, Any], output: str, history: Sequence[str]) -> Finding:
+    """Return what is to be said where run.json tells of a run that has not ended."""
+    run = Run.from_record(record).at(output)
+    if run.record in history and parsed(storage.read(run.record)) == record:
+        return _not_ended(run.record)
+    return Finding("record_damaged", run.result("run.json"), f"it does not repeat {run.record!r}; {AGAIN}")
 
 
 def _not_ended(location: str) -> Finding:

@@ -21,8 +21,10 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from pipeline import cpu, dataflow, errors, storage
 from pipeline.errors import JobFailedError, NightscoreError, UsageError
+from pipeline.finish import go_to_work
 from pipeline.flags import LOCAL_RUNNERS, refuse, renamed
 from pipeline.follow import followed
+from pipeline.model_dir import check_model, local_copy
 from pipeline.options import ScoreOptions, add_arguments, from_arguments
 from pipeline.run import Run
 from pipeline.transforms import build
@@ -129,6 +131,8 @@ def start(job: Job, run: Run) -> PipelineResult:
         with dataflow.refusals() if job.is_on_dataflow else contextlib.nullcontext():
             pipeline = beam.Pipeline(runner=runner, options=job.beam)
             build(pipeline, run, group_units, enforce)
+            check_model(local_copy(run.model), run.spec, name=run.model)  # what is refused leaves run.json alone
+            go_to_work(run)
             return pipeline.run()
     except (RuntimeError, ValueError, NightscoreError) as error:
         original = _original(error)

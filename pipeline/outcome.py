@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.text import brief
+from pipeline.text import brief, shell_path
 from pipeline.wording import duration, rate
 
 Fact = tuple[str, str]
@@ -38,7 +37,7 @@ def facts(record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: 
     Args:
         record: of the run.
         figures: of its result; None where units are unfinished and there is no new one.
-        output: where it lies, as a person named it.
+        output: where it lies, as a person named it: not as `storage.key_of` writes it.
     """
     yield from _work(record, f"{figures['images']:,}" if figures else _of_planned(record))
     skipped = sorted(record["plan"]["skipped"].items(), key=lambda item: -item[1])[:REASONS]
@@ -47,7 +46,7 @@ def facts(record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: 
     if figures is None:
         yield "failed", f"{record['failed']:,}"
         yield "unfinished", f"{record['unfinished_units']:,} of {record['plan']['units']:,} units"
-        yield "next", f"the same command finishes them; nightscore status {shlex.quote(output)} tells more"
+        yield "next", f"the same command finishes them; nightscore status {shell_path(output)} tells more"
         return
     if figures["precision"] != "float32":
         again = f", {record['rescored']:,} of {record['scored']:,} images scored again in float32"
@@ -65,13 +64,13 @@ def facts(record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: 
     if drift:
         yield "drift", drift
     yield from _inputs(figures["inputs"])
-    yield "predictions", f"{output}/predictions"
-    yield "report", f"{output}/report.html"
-    yield "next", f"nightscore verify {shlex.quote(output)}"
+    yield "predictions", shell_path(f"{output}/predictions")
+    yield "report", shell_path(f"{output}/report.html")
+    yield "next", f"nightscore verify {shell_path(output)}"
 
 
 def told(record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: str) -> dict[str, Any]:
-    """Return the same as JSON values; what only a complete run has is null in another."""
+    """Return the same as JSON values; what only a complete run has is null in another. Paths are as they are."""
     done = figures or {}
     time = record["time"] or {}
     return {

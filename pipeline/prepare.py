@@ -13,6 +13,7 @@ from pipeline import storage
 from pipeline.errors import NoSpaceError, TransientError, UsageError
 from pipeline.finish import start
 from pipeline.formats import check_format
+from pipeline.history import records
 from pipeline.model_dir import check_model, local_copy, read_spec
 from pipeline.options import ScoreOptions
 from pipeline.plan import require_input
@@ -42,7 +43,7 @@ def check(options: ScoreOptions) -> Run:
     """Return the run that options describe, if inputs, model and OUTPUT allow it; nothing is written.
 
     A damaged model is found here by the first run into an OUTPUT, which will need it. Later runs may have nothing to
-    score, and do not read it for that; the canary, or whoever loads it, checks it in any case.
+    score, and do not read it for that: `job.start` checks it, and so does whoever loads it.
 
     Raises:
         UsageError: something is missing, damaged or forbidden.
@@ -53,7 +54,9 @@ def check(options: ScoreOptions) -> Run:
         require_input(pattern)
     name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     run = Run(name, options, spec)
-    if not _check_output(run):
+    if _check_output(run):
+        _check_limit(run)
+    else:
         check_model(local_copy(run.model), spec, name=run.model)
     return run
 
@@ -101,3 +104,31 @@ def _check_output(run: Run) -> bool:
             f"is {run.spec.model_id[:12]}; choose another --output, or remove that one"
         )
     return True
+
+
+def _check_limit(run: Run) -> None:
+    """Refuse a trial with --limit in an OUTPUT that holds the results of more images: it would replace them.
+
+    Looked at are the last complete run, and those that came after it and may have results of their own.
+    """
+    limit = run.options.limit
+    if limit is None:
+        return
+    for record in records(run.output):
+        earlier = Run.from_record(record).options.limit
+        images = record.get("images")
+        if (earlier is None or earlier > limit) and _has_more(run, images, limit):
+            held = f"{images:,} images" if images is not None else f"run {record['run']}, which is not finished"
+            raise UsageError(
+                f"--output {run.options.output!r} holds results of {held}; a run with --limit {limit} would replace "
+                "them: choose another --output"
+            )
+        if record.get("complete"):
+            return
+
+
+def _has_more(run: Run, images: int | None, limit: int) -> bool:
+    """Return whether a run of so many images, None of one that has not ended, has results beyond the limit."""
+    if images is not None:
+        return images > limit
+    return next(iter(storage.list_objects(run.folder("receipts"))), None) is not None

@@ -7,7 +7,6 @@ are cut, and pictures are embedded once each, the most telling first, up to a li
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -18,6 +17,8 @@ from pipeline.confusion import Confusion, confusion
 from pipeline.gallery import gallery
 from pipeline.html import render
 from pipeline.options import ScoreOptions
+from pipeline.storage import location_of
+from pipeline.text import shell_command, shell_word
 
 SHOWN_CLASSES = 1_000
 """Rows of the table of classes; of more classes, those with the most images."""
@@ -68,7 +69,7 @@ def report(figures: Mapping[str, Any], record: Mapping[str, Any], pictures: Mapp
         histogram=charts.histogram(figures["confidence_histogram"], _reference(record)),
         course=charts.course(record["time"]["course"]) if record["time"] else None,
         command=_command(record["options"]),
-        output=shlex.quote(str(record["options"]["output"])),
+        output=shell_word(location_of(record["options"]["output"])),
         failures=sorted(figures["failures"], key=_failed, reverse=True),
         shown_classes=SHOWN_CLASSES,
         shown_inputs=SHOWN_INPUTS,
@@ -169,10 +170,11 @@ def _command(options: Mapping[str, Any]) -> str | None:
     """Return the command that scored this, to be given again; None where it names too much to be written out."""
     words = ["nightscore", "score"]
     for pattern in options["input"]:
-        words += ["--input", pattern]
+        words += ["--input", location_of(pattern)]
     for option in fields(ScoreOptions):
         value = options.get(option.name, option.default)
         if option.name not in ("input", "retry_failed") and value != option.default:
-            words += [f"--{option.name}"] if value is True else [f"--{option.name}", str(value)]
-    command = shlex.join(words)
+            text = location_of(value) if option.name in ("model", "output") else str(value)
+            words += [f"--{option.name}"] if value is True else [f"--{option.name}", text]
+    command = shell_command(words)
     return command if len(command) <= LONGEST_COMMAND else None

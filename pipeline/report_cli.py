@@ -8,10 +8,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from pipeline import storage
 from pipeline.look_cli import LookCommand
 from pipeline.quiet import answer
-from pipeline.text import plain
+from pipeline.text import shell_word
 
 DESCRIPTION = """\
 example: nightscore report night
@@ -37,10 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _report(asked: argparse.Namespace) -> int:
     from pipeline.rebuild import rebuild  # Arrow and Pillow: half a second of imports that --help does without
 
-    written = [storage.key_of(location) for location in rebuild(asked.output, asked.to)]
+    written = rebuild(asked.output, asked.to)
     if asked.json:
-        answer({"exit_code": 0, "output": storage.key_of(asked.output.rstrip("/")), "written": written})
+        answer({"exit_code": 0, "output": asked.output.rstrip("/"), "written": written})
         return 0
     for location in written:
-        print(plain(location))
+        print(shell_word(location))
     return 0

@@ -6,17 +6,16 @@ Exit codes: 0 it could be told, whatever it is; 1 a bug; 2 bad usage, or no OUTP
 from __future__ import annotations
 
 import argparse
-import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from pipeline import storage
 from pipeline.look_cli import LookCommand
 from pipeline.outcome import REASONS, Fact, example
 from pipeline.quiet import answer
 from pipeline.terminal import Screen, show_facts, show_table
+from pipeline.text import shell_path
 from pipeline.wording import at_most, counted, rate
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def _status(asked: argparse.Namespace) -> int:
     from pipeline.status import status  # NumPy and Arrow, which --help does without
 
     found = status(asked.output, time.time())
-    output = storage.key_of(asked.output.rstrip("/"))
+    output = asked.output.rstrip("/")
     if asked.json:
         answer({"exit_code": 0, "output": output, **asdict(found)})
         return 0
@@ -126,7 +125,7 @@ def _date(started: str) -> str:
 def _next(found: Status, output: str) -> Iterator[Fact]:
     again = "run the same nightscore score command again: what is committed stays"
     if found.state == "finished":
-        yield "next", f"nightscore verify {shlex.quote(output)}"
+        yield "next", f"nightscore verify {shell_path(output)}"
     elif found.state == "unfinished":
         yield "next", again
     elif found.state == "running_or_interrupted":

@@ -6,6 +6,11 @@ a run is later if its record sorts behind, which is written before anything is p
 pinned plan. So whoever is about to change what all share looks at the records right before; and once more when it is
 done, so that a change that crossed the start of another run is at least noticed by the one that made it.
 
+A sweep may remove a hundred thousand objects, each in a request of its own. It looks at the records before each group
+of removals, which then go out side by side. A look is good for `LOOK_SECONDS` only: a process that was suspended
+looks again when it wakes up. A run that starts within these seconds may lose results that it wanted to keep. It sees
+that they are gone when it finishes, and so does this run see the other.
+
 Must not know what a verdict is.
 """
 
@@ -13,15 +18,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
-from collections.abc import Container, Iterable, Iterator
+import time
+from collections import deque
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline import storage
 from pipeline.commit import Receipt
-from pipeline.errors import ChangedError, DamagedPartError
+from pipeline.concurrency import ahead, pools
+from pipeline.errors import ChangedError, DamagedPartError, NewerFormatError
 from pipeline.formats import check_format
 from pipeline.options import PartFormat
 from pipeline.pinned import read_ids, read_totals
@@ -32,10 +42,18 @@ from pipeline.storage import StoredObject
 LONGEST_RUN = timedelta(days=7)
 """A run that has not ended after so long has died."""
 
+GROUP = 256
+"""Objects that are removed after one look at the records."""
+
+LOOK_SECONDS = 5.0
+"""Seconds after a look at the records in which a removal may begin. The look was answered before they count."""
+
 _RESULT = re.compile(r"/(?:predictions/part-([0-9a-f]{32})\.(?:parquet|jsonl)|receipts/([0-9a-f]{32})\.json)")
 _TEMPORARY = re.compile(r"/(?:predictions/|receipts/|plan/|runs/)?\.[^/]+\.\d+-\d+-\d+\.tmp")
 _RECORD = re.compile(r"/runs/([^/]+)\.json")
 _PLAN = re.compile(r"/plan/([^/]+)\.jsonl\.gz")
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,9 +84,19 @@ class Claim:
     def superseded_by(self) -> str:
         """Return the id of a later run with other units, which has a result or will have one; "" if there is none."""
         for record in self._later():
-            if record.get("complete") is not False and self._wants_others(record["run"]):
+            is_open = record.get("verdict") is None
+            if (is_open or record.get("complete")) and self._wants_others(record["run"]):
                 return str(record["run"])
         return ""
+
+    def may_replace(self, last: dict[str, Any] | None) -> bool:
+        """Return whether this run's record may replace `last`, the content of run.json.
+
+        It may not where the result is that of a later run, or where a later run that has not ended is told of.
+        """
+        if last is not None and last.get("verdict") is None and str(last.get("run")) > self.run.id:
+            return False
+        return not self.superseded_by()
 
     def _wants_others(self, other: str) -> bool:
         try:
@@ -90,15 +118,13 @@ def sweep(claim: Claim) -> None:
 
     Results of units that are not planned; what writers that died left behind; plans of earlier runs that are over.
     Receipts go last, and only where no part is left: without its receipt a damaged part may look like a good one.
-
-    Raises:
-        NewerFormatError: one of them is of a newer format; nothing is removed.
+    What is of a newer format stays, and the log says so: the version that wrote it may need it.
     """
-    found = [*leftovers(claim.run, claim.units), *_plans_of_the_past(claim)]
-    for one in found:
-        check_leftover(one)
+    found = list(_doomed(claim))
     receipts = {one.location: one for one in found if one.location.startswith(claim.run.result("receipts/"))}
     _remove((one for one in found if one.location not in receipts), claim)
+    if not receipts:
+        return
     for part in storage.list_objects(claim.run.folder("predictions")):
         match = _RESULT.fullmatch(part.location[len(claim.run.output) :])
         if match:
@@ -106,22 +132,57 @@ def sweep(claim: Claim) -> None:
     _remove(receipts.values(), claim)
 
 
+def _doomed(claim: Claim) -> Iterator[StoredObject]:
+    """Yield what no run needs any more, from one listing of OUTPUT."""
+    for found in storage.list_objects(claim.run.folder()):
+        if _is_leftover(found, claim.run, claim.units) or _is_plan_of_the_past(found, claim):
+            yield found
+
+
 def _remove(doomed: Iterable[StoredObject], claim: Claim) -> None:
-    for found in doomed:
+    """Remove objects group by group; remove no more once a later run has started, or this one has ended."""
+    waiting = deque(doomed)
+    while waiting:
         if not claim.is_last or not claim.is_open:
             return
+        group = [waiting.popleft() for _ in range(min(GROUP, len(waiting)))]
+        waiting.extend(_remove_in_time(group, claim.run))
+
+
+def _remove_in_time(group: Sequence[StoredObject], run: Run) -> list[StoredObject]:
+    """Remove a group of objects, several at once where the store can; return those whose turn came too late."""
+    looked = time.time()  # not the monotonic clock: that stands still while a machine is suspended
+
+    def remove(found: StoredObject) -> StoredObject | None:
+        if time.time() - looked > LOOK_SECONDS:
+            return found
+        try:
+            check_leftover(found, run)
+        except NewerFormatError as error:
+            _logger.warning("%s; it stays", error)
+            return None
         storage.delete(found.location, found.version)
+        return None
+
+    at_once = storage.store_of(group[0].location).parallel_reads
+    if at_once == 1:
+        return [late for late in map(remove, group) if late is not None]
+    with closing(ahead(remove, group, at_once - 1, pools().read)) as removed:
+        return [late for late in removed if late is not None]
 
 
-def check_leftover(found: StoredObject) -> None:
-    """Check that a part or a receipt which is not needed is not of a newer format: its own version may need it.
+def check_leftover(found: StoredObject, run: Run) -> None:
+    """Check that a part, a receipt or a plan of OUTPUT which is not needed is not of a newer format.
 
     Raises:
         NewerFormatError: it is.
     """
-    match = _RESULT.search(found.location)
-    with contextlib.suppress(FileNotFoundError, ChangedError, DamagedPartError):
-        if match is not None and match[1]:
+    relative = found.location[len(run.output) :]
+    match, plan = _RESULT.fullmatch(relative), _PLAN.fullmatch(relative)
+    with contextlib.suppress(FileNotFoundError, ChangedError, DamagedPartError, ValueError):
+        if plan is not None:
+            read_totals(replace(run, id=plan[1]))
+        elif match is not None and match[1]:
             form: PartFormat = "parquet" if found.location.endswith(".parquet") else "jsonl"
             check_part(storage.read(found.location, version=found.version), form, found.location)
         elif match is not None:
@@ -130,25 +191,23 @@ def check_leftover(found: StoredObject) -> None:
 
 def leftovers(run: Run, units: Container[str]) -> Iterator[StoredObject]:
     """Yield what Nightscore itself wrote into OUTPUT and a result of these units does not need."""
-    for found in storage.list_objects(run.folder()):
-        relative = found.location[len(run.output) :]
-        match = _RESULT.fullmatch(relative)
-        is_result = match is not None and (match[1] or match[2]) not in units
-        if is_result or _TEMPORARY.fullmatch(relative):
-            yield found
+    return (found for found in storage.list_objects(run.folder()) if _is_leftover(found, run, units))
 
 
-def _plans_of_the_past(claim: Claim) -> Iterator[StoredObject]:
-    """Yield the plans of earlier runs that have ended or died."""
-    for found in storage.list_objects(claim.run.folder("plan")):
-        match = _PLAN.fullmatch(found.location[len(claim.run.output) :])
-        if match is None or match[1] >= claim.run.id:
-            continue
-        record = _record(replace(claim.run, id=match[1]))
-        if record is not None and (record.get("verdict") is not None or _is_dead(record, claim)):
-            with contextlib.suppress(FileNotFoundError, ValueError):
-                read_totals(replace(claim.run, id=match[1]))  # a plan of a newer format is refused
-            yield found
+def _is_leftover(found: StoredObject, run: Run, units: Container[str]) -> bool:
+    relative = found.location[len(run.output) :]
+    match = _RESULT.fullmatch(relative)
+    is_result = match is not None and (match[1] or match[2]) not in units
+    return is_result or _TEMPORARY.fullmatch(relative) is not None
+
+
+def _is_plan_of_the_past(found: StoredObject, claim: Claim) -> bool:
+    """Return whether an object is the plan of an earlier run that has ended or died."""
+    match = _PLAN.fullmatch(found.location[len(claim.run.output) :])
+    if match is None or match[1] >= claim.run.id:
+        return False
+    record = _record(replace(claim.run, id=match[1]))
+    return record is not None and (record.get("verdict") is not None or _is_dead(record, claim))
 
 
 def _is_dead(record: dict[str, Any], claim: Claim) -> bool:

@@ -7,6 +7,8 @@ what a person sees goes through here. Knows no terminal and no HTML: escaping fo
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterable
 
 LONGEST_NAME = 160
 LONGEST_LINE = 2_000
@@ -39,6 +41,44 @@ def plain(text: str) -> str:
     a\x1b[2J\u202egnp.exe\nb
     """
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def shell_word(text: str) -> str:
+    r"""Return text as one word of a command, to be copied into a shell.
+
+    Where a character cannot be seen, or a byte of a name is not UTF-8, the word is quoted as $'...': bash, zsh and ksh
+    read that.
+
+    >>> print(shell_word("night%41"), shell_word("my night"), shell_word("it's\n\udcff"))
+    night%41 'my night' $'it\'s\x0a\xff'
+    """
+    if not _UNSEEN.search(text):
+        return shlex.quote(text)
+    escaped = _UNSEEN.sub(_in_bytes, text.replace("\\", "\\\\").replace("'", "\\'"))
+    return f"$'{escaped}'"
+
+
+def _in_bytes(found: re.Match[str]) -> str:
+    how = "surrogateescape" if "\udc80" <= found[0] <= "\udcff" else "surrogatepass"
+    return "".join(f"\\x{byte:02x}" for byte in found[0].encode("utf-8", how))
+
+
+def shell_path(path: str) -> str:
+    """Return a path as one word of a command, and never as one that looks like a flag.
+
+    >>> shell_path("night"), shell_path("-night")
+    ('night', './-night')
+    """
+    return shell_word(f"./{path}" if path.startswith("-") else path)
+
+
+def shell_command(words: Iterable[str]) -> str:
+    """Return words as a command, to be copied into a shell.
+
+    >>> shell_command(["nightscore", "verify", "my night"])
+    "nightscore verify 'my night'"
+    """
+    return " ".join(map(shell_word, words))
 
 
 def brief(text: str, longest: int = LONGEST_NAME) -> str:

@@ -187,5 +187,5 @@ def _verify_results(summary: Summary, recorded: Run, run: Run, planned: Sequence
 def _verify_nothing_else(run: Run, planned: Mapping[str, WorkUnit]) -> Iterator[Finding]:
     """Yield what no reader of the folder should find beside the result."""
     for found in leftovers(run, planned):
-        check_leftover(found)
+        check_leftover(found, run)
         yield Finding("leftover", found.location, f"it is no part of the result; {AGAIN} to have it removed")

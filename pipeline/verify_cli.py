@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from pipeline import storage
 from pipeline.look_cli import LookCommand
 from pipeline.quiet import answer
+from pipeline.text import shell_path, shell_word
 
 if TYPE_CHECKING:
     from pipeline.verify import Verification
@@ -44,15 +44,15 @@ def _verify(asked: argparse.Namespace) -> int:
     from pipeline.verify import verify  # Arrow and Pillow: half a second of imports that --help does without
 
     found = verify(asked.output)
-    output = storage.key_of(asked.output.rstrip("/"))
+    output = asked.output.rstrip("/")
     code = 3 if found.findings else 0
     if asked.json:
-        findings = [{**vars(finding), "location": storage.key_of(finding.location)} for finding in found.findings]
+        findings = [vars(finding) for finding in found.findings]
         answer({"exit_code": code, "output": output, **vars(found), "findings": findings})
         return code
     for text in _lines(found):
         print(text)
-    print(f"{output}: {_outcome(found)}")
+    print(f"{shell_path(output)}: {_outcome(found)}")
     return code
 
 
@@ -62,7 +62,7 @@ def _lines(found: Verification) -> Iterator[str]:
     for finding in found.findings:
         shown[finding.kind] += 1
         if shown[finding.kind] <= SHOWN:
-            yield f"{finding.kind:<16} {storage.key_of(finding.location)}: {finding.text}"
+            yield f"{finding.kind:<16} {shell_word(finding.location)}: {finding.text}"
     for kind, n in shown.items():
         if n > SHOWN:
             yield f"{kind:<16} and {n - SHOWN:,} more of this kind"

@@ -4,8 +4,9 @@ Each unit is scored by one to three attempts at once, whose scores differ in the
 crash, or stand still and go on when their night is long over; calls fail before or after they took effect; parts and
 receipts are damaged between nights. `World.problems` and `World.violations` say what may never be.
 
-One thing is assumed: a single call of a last step that is already under way when another run starts is answered
-before that run has planned. (Without conditional deletes across objects no protocol can do without.)
+One thing is assumed: what a last step does on its last look at the records is done before a run that starts meanwhile
+has planned. That is one call, or one group of removals. (Without conditional deletes across objects no protocol can do
+without.)
 
 One thing is allowed, for the same reason: a receipt that was left of a part that is gone may be removed although an
 attempt has put the same part beside it again in that moment. The part stays, and whoever comes next adopts it.
@@ -154,6 +155,7 @@ class Night:
     def _plan(self) -> None:
         if self.run.record not in self.world.disk.files:
             finish.start(self.run)
+        finish.go_to_work(self.run)
         pinned.pin(self.run)
 
     def _score(self) -> None:
@@ -288,7 +290,7 @@ class World:
             self.violations.append(f"{actor.role} of {night.run.id} raised {actor.error!r}")
 
     def answer_calls_under_way(self, starting: Night) -> None:
-        """Make the calls that other nights' last steps have sent before this one started."""
+        """Make the calls that other nights' last steps still make on a look from before this one started."""
         for actor, night in self._night_of.items():
             if actor.role == "finish" and night is not starting and actor.pending[0]:
                 while not actor.done and actor.pending[0] != "list":
@@ -349,6 +351,9 @@ class World:
         summary = functools.reduce(Summary.merge, map(Summary.of, receipts), Summary())
         if spotless and json.loads(files["/night/summary.json"]) != self.figures(summary):
             found.append("summary.json is not that of its receipts")
+        told = json.loads(files["/night/run.json"])
+        if spotless and (told["run"], told["complete"]) != (night.run.id, True):
+            found.append(f"run.json tells of {told['run']}")
         own = {unit.id for unit in night.units}
         foreign = [f for f in files if _OWNED.fullmatch(f) and _unit_of(f) not in own]
         return found + ([f"{foreign} are foreign"] if spotless and foreign else [])

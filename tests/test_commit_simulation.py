@@ -18,7 +18,7 @@ import pytest
 from simulated_disk import SimulatedDisk
 from simulated_nights import PLANS, Protocol, Weather, World
 
-from pipeline import commit, finish, pinned, storage
+from pipeline import commit, finish, pinned, storage, sweep
 from pipeline.commit import Aside, Receipt
 from pipeline.errors import DamagedPartError
 from pipeline.run import Run
@@ -29,6 +29,9 @@ INTERLEAVINGS = 2_000
 SOAK = 50_000
 FOUND_WITHIN = 2_000
 """A broken protocol must be found out in so many."""
+
+GROUPS = (1, 3, sweep.GROUP)
+"""Objects that a sweep removes after one look: one by one, a few, or all that there are."""
 
 Simulate = Callable[..., World]
 
@@ -51,6 +54,7 @@ def simulate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulate]:
 
     def play(seed: int, protocol: Protocol | None = None) -> World:
         worlds[:] = [World(seed, protocol)]
+        monkeypatch.setattr(sweep, "GROUP", GROUPS[seed % len(GROUPS)])
         return _played(worlds[-1], Random(seed))
 
     with on_one_processor():
@@ -83,6 +87,7 @@ def _played(world: World, random: Random) -> World:
                 world.damage()
         world.drain()
         (last,) = world.play(random.choice(PLANS))
+        world.drain()
         if last.code == 0:
             world.violations += [f"after a plain rerun {p}" for p in world.problems(last, spotless=True)]
         else:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,12 @@ POISONED = ROOT / "tests" / "poisoned"
 UNIT_IMAGES = 50
 UNITS_UNDER_WAY = 14
 """As many batches, here units, as `score` has between reading and the receipt at most."""
+
+MOST_DONE = 0.8
+"""Share of the units that are done at the last kill at most: what is left takes longer than the kill."""
+
+SOAK_KILLS = int(os.environ.get("SOAK_KILLS", "50"))
+"""Kills of the soak test; fewer for a quick look."""
 
 Score = Callable[..., "subprocess.Popen[str]"]
 
@@ -75,50 +82,81 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
         time.sleep(0.005)
 
 
-def killed_again_and_again(kills: int, images: int, score: Score, archive: Path, tmp_path: Path, model: str) -> None:
-    """Kill `score` at random moments, run it to its end, and compare with a run that nobody disturbed."""
-    calm = score(archive, "calm", "--no_canary")
+@dataclass(frozen=True)
+class Kills:
+    """How often a run is killed, and in which work.
+
+    Attributes:
+        times: that it is killed; each fifth time while the process starts, else at shares of the work.
+        images: in the archive.
+        unit_images: in a unit; there must be several units for each kill.
+        decode_seconds: that an image takes, so that a unit takes longer than it takes to see that one is done.
+    """
+
+    times: int
+    images: int
+    unit_images: int
+    decode_seconds: float
+
+    def goals(self, units: int) -> list[int]:
+        """Return how many units are to be done at each kill: one number from each of as many slices of the work."""
+        choose = random.Random(self.times)
+        work = MOST_DONE * units
+        return [int((kill + choose.random()) * work / self.times) for kill in range(self.times)]
+
+
+def units_done(output: Path) -> int:
+    return len(list((output / "receipts").glob("*.json")))
+
+
+def killed_again_and_again(kills: Kills, score: Score, archive: Path, tmp_path: Path, model: str) -> None:
+    """Kill `score` at shares of its work, run it to its end, and compare with a run that nobody disturbed."""
+    flags = ("--no_canary", "--unit_images", str(kills.unit_images))
+    calm = score(archive, "calm", *flags)
+    started = time.monotonic()
+    wait_for(lambda: units_done(tmp_path / "calm") > 0, calm)
+    start_seconds = time.monotonic() - started
     assert ended(calm) == (0, "")
     counter = tmp_path / "decoded"
     counter.write_bytes(b"")
-    environment = {"DECODED": str(counter), "DECODE_SECONDS": "0.002"}
+    environment = {"DECODED": str(counter), "DECODE_SECONDS": str(kills.decode_seconds)}
     night, golden = tmp_path / "night", len(read_golden(model).encoded)
-    choose = random.Random(kills)
-    landed = 0
-    for kill in range(kills):
-        process = score(archive, "night", "--no_canary", **environment)
-        if kill % 5 == 4:  # anywhere: also in the middle of imports, planning and the start of TensorFlow
-            time.sleep(choose.uniform(0, 6))
+    choose = random.Random(kills.times)
+    for kill, goal in enumerate(kills.goals(units_done(tmp_path / "calm"))):
+        process = score(archive, "night", *flags, **environment)
+        if kill % 5 == 4:  # in the middle of imports, planning and the start of TensorFlow
+            time.sleep(choose.uniform(0, start_seconds))
         else:
-            before = counter.stat().st_size
-            goal = before + golden + choose.randrange(images // max(3, kills // 2))
-            wait_for(lambda goal=goal, process=process: counter.stat().st_size >= goal or process.poll() == 0, process)  # type: ignore[misc]
-        landed += process.poll() is None
+            decoding = counter.stat().st_size + golden
+            wait_for(lambda at=decoding: counter.stat().st_size > at, process)  # type: ignore[misc]
+            wait_for(lambda goal=goal: units_done(night) >= goal, process)  # type: ignore[misc]
+        assert process.poll() is None, "it is done before it is killed"
         process.kill()
         ended(process)
-    last = score(archive, "night", "--no_canary", **environment)
+    last = score(archive, "night", *flags, **environment)
     assert ended(last) == (0, "")
-    assert landed > kills / 2
     assert parts(night) == parts(tmp_path / "calm")
     assert receipts(night) == receipts(tmp_path / "calm")
     assert (night / "summary.json").read_bytes() == (tmp_path / "calm" / "summary.json").read_bytes()
     assert leftovers(night) == []
-    decoded = counter.stat().st_size - golden * (kills + 1)
-    assert decoded <= images + kills * UNITS_UNDER_WAY * UNIT_IMAGES
-    print(f"{kills} kills, {landed} before the end: {decoded} images decoded of {images}")
+    decoded = counter.stat().st_size - golden * (kills.times + 1)
+    assert decoded <= kills.images + kills.times * UNITS_UNDER_WAY * kills.unit_images
+    print(f"{kills.times} kills: {decoded} images decoded of {kills.images}")
 
 
 def test_killed_runs_end_in_the_same_bytes(
     score: Score, write_images: WriteImages, tmp_path: Path, tiny_model: str
 ) -> None:
-    killed_again_and_again(2, 1_000, score, write_images(1_000), tmp_path, tiny_model)
+    kills = Kills(times=2, images=1_000, unit_images=UNIT_IMAGES, decode_seconds=0.002)
+    killed_again_and_again(kills, score, write_images(kills.images), tmp_path, tiny_model)
 
 
 @pytest.mark.soak
 def test_fifty_killed_runs_end_in_the_same_bytes(
     score: Score, write_images: WriteImages, tmp_path: Path, tiny_model: str
 ) -> None:
-    killed_again_and_again(50, 1_700, score, write_images(1_700), tmp_path, tiny_model)
+    kills = Kills(times=SOAK_KILLS, images=1_700, unit_images=10, decode_seconds=0.02)
+    killed_again_and_again(kills, score, write_images(kills.images), tmp_path, tiny_model)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -137,6 +175,8 @@ def test_interrupted_run_ends_within_seconds_and_says_how_to_go_on(
     assert errors.endswith(expected)
     assert "Traceback" not in errors
     assert leftovers(tmp_path / "night") == []
+    told = json.loads((tmp_path / "night" / "run.json").read_text())
+    assert (told["complete"], told["verdict"]) == (False, None)
     done = len(list((tmp_path / "night" / "receipts").glob("*.json")))
     assert 2 <= done < 600 // UNIT_IMAGES
     again = score(archive, "night", "--no_canary")

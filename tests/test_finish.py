@@ -12,7 +12,7 @@ from conftest import MakeRun, WriteImages
 
 from pipeline import pinned
 from pipeline.commit import committed
-from pipeline.finish import finish, start
+from pipeline.finish import finish, go_to_work, start
 from pipeline.run import Run
 from pipeline.score import Unfinished, score
 from pipeline.summarize import Summary
@@ -139,6 +139,39 @@ def test_summary_of_a_rerun_is_the_same_to_the_byte(run: Run, make_run: MakeRun)
 def other(run: Run, make_run: MakeRun, write_images: WriteImages) -> Run:
     """A run into the same OUTPUT that starts later and has other images."""
     return make_run(write_images(30, "others", start=100), unit_images=10, name="run-2")
+
+
+def test_run_json_tells_of_a_run_from_its_first_work_to_its_end(run: Run, other: Run) -> None:
+    first = finish(scored(run), run)
+    results = {name: Path(run.output, name).read_bytes() for name in ("summary.json", "report.html", "table.txt")}
+    start(other)
+    assert read(run, "run.json") == first, "it may have nothing to score"
+    go_to_work(other)
+    under_way = read(run, "run.json")
+    assert under_way == read(run, "runs/run-2.json")
+    assert (under_way["run"], under_way["complete"], under_way["verdict"]) == ("run-2", False, None)
+    assert {name: Path(run.output, name).read_bytes() for name in results} == results
+    record = finish(scored(other), other)
+    assert read(run, "run.json") == record
+    assert record["complete"] is True
+
+
+def test_earlier_run_that_ends_leaves_run_json_to_a_later_one_under_way(run: Run, other: Run) -> None:
+    summary = scored(run)
+    start(other)
+    go_to_work(other)
+    record = finish(summary, run)
+    assert (record["complete"], record["verdict"]["exit_code"]) == (True, 0)
+    assert read(run, "run.json")["run"] == "run-2"
+    assert Path(run.output, "table.txt").exists()
+
+
+def test_earlier_run_does_not_say_that_it_is_under_way_once_a_later_one_has_started(run: Run, other: Run) -> None:
+    start(run)
+    start(other)
+    go_to_work(other)
+    go_to_work(run)
+    assert read(run, "run.json")["run"] == "run-2"
 
 
 def content(run: Run) -> set[str]:

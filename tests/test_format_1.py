@@ -24,7 +24,6 @@ from test_formats import OLD, old, sealed
 import nightscore
 from pipeline import cli, pinned, storage
 from pipeline.commit import Receipt
-from pipeline.errors import NewerFormatError
 from pipeline.model_dir import check_model, read_spec
 from pipeline.options import PartFormat
 from pipeline.rows import PartWriter, read_part
@@ -149,10 +148,11 @@ class TestOldNight:
         assert files(tmp_path / "night")["summary.json"] == (OLD / form / "summary.json").read_bytes()
 
 
-def newer_part(night: Path) -> None:
+def newer_part(night: Path) -> Path:
     path = sorted((night / "predictions").iterdir())[0]
     table = pq.read_table(path)
     pq.write_table(table.replace_schema_metadata({"nightscore.format": "2"}), path)
+    return path
 
 
 def column_more(night: Path) -> None:
@@ -231,15 +231,27 @@ def one_line(err: str) -> str:
 
 
 class TestNewer:
-    @pytest.mark.parametrize("spoil", [*ON_PARTS, *ON_RECEIPTS, *ON_RECORDS, newer_plan, *ON_REST])
+    @pytest.mark.parametrize("spoil", [newer_plan, *ON_REST])
+    def test_stays_where_no_run_needs_it(self, place: Path, caplog: pytest.LogCaptureFixture, spoil: Spoil) -> None:
+        before = files(place / "parquet")
+        spoil(place / "parquet")
+        spoiled = {name: data for name, data in files(place / "parquet").items() if before.get(name) != data}
+        assert score("parquet", "--quiet", "--no_canary") == 0
+        (said,) = (record.getMessage() for record in caplog.records if "newer" in record.getMessage())
+        assert one_line(said).endswith("; it stays")
+        assert spoiled.items() <= files(place / "parquet").items()
+
+    @pytest.mark.parametrize("spoil", [*ON_PARTS, *ON_RECEIPTS, *ON_RECORDS])
     def test_is_refused_by_score_and_stays(self, place: Path, capfd: pytest.CaptureFixture[str], spoil: Spoil) -> None:
+        written = files(place / "parquet")
         spoil(place / "parquet")
         before = files(place / "parquet")
         assert score("parquet", "--quiet", "--no_canary") == 2
         one_line(capfd.readouterr().err)
         after = files(place / "parquet")
         for name in before:
-            if name.startswith(("predictions/", "receipts/", "runs/", "plan/", "run.json")):
+            is_spoiled = before[name] != written.get(name)
+            if is_spoiled or name.startswith(("predictions/", "receipts/", "runs/", "plan/")):
                 assert after[name] == before[name], name
 
     @pytest.mark.parametrize(
@@ -278,13 +290,16 @@ class TestNewer:
         one_line(capfd.readouterr().err)
         assert path.read_bytes() == before
 
-    def test_sweep_removes_nothing_where_one_thing_is_newer(self, tmp_path: Path) -> None:
+    def test_sweep_leaves_what_is_newer_and_says_so(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         shutil.copytree(OLD / "parquet", tmp_path / "night")
         run = old_run("parquet").at(str(tmp_path / "night"))
-        newer_part(tmp_path / "night")
+        newer = newer_part(tmp_path / "night")
         started = {**json.loads((OLD / "parquet" / "run.json").read_text()), "verdict": None}
         storage.replace(run.record, json.dumps(started).encode())
         before = files(tmp_path / "night")
-        with pytest.raises(NewerFormatError, match="has format 2"):
-            sweep(Claim(run, frozenset(), started["started"]))
-        assert files(tmp_path / "night") == before
+        sweep(Claim(run, frozenset(), started["started"]))
+        unit = newer.name.removeprefix("part-").removesuffix(".parquet")
+        left = {name for name in files(tmp_path / "night") if name.startswith(("predictions", "receipts"))}
+        assert left == {f"predictions/{newer.name}", f"receipts/{unit}.json"}
+        assert newer.read_bytes() == before[f"predictions/{newer.name}"]
+        assert "has format 2: made by a newer Nightscore: update it; it stays" in caplog.text

@@ -143,8 +143,8 @@ def scored(archive: Path, tiny_model: str, tmp_path: Path) -> tuple[Path, Path]:
 def test_run_with_nothing_to_do_does_not_read_the_model(archive: Path, scored: tuple[Path, Path]) -> None:
     model, night = scored
     shutil.rmtree(model / "saved_model")
-    asked = parsed(archive, str(model), night)
-    record = job.run_job(asked, prepare(asked.options))
+    assert cli.main(["--input", str(archive), "--model", str(model), "--output", str(night)]) == 0
+    record = json.loads((night / "run.json").read_text())
     assert (record["verdict"]["exit_code"], record["kept"], record["scored"]) == (0, 20, 0)
 
 

@@ -87,6 +87,20 @@ def test_record_and_results_are_those_of_the_pipeline(night: Night) -> None:
     assert night.results() == expected
 
 
+def test_run_with_nothing_to_do_replaces_run_json_once(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    night.score()
+    replaced = []
+    replace = storage.replace
+    monkeypatch.setattr(
+        storage, "replace", lambda location, data: replaced.append(Path(location).name) or replace(location, data)
+    )
+    night.score()
+    assert replaced.count("run.json") == 1
+    (night.archive / "5" / "new.png").write_bytes((night.archive / "0" / "00000.png").read_bytes())
+    night.score()
+    assert replaced.count("run.json") == 3, "it is under way, and then it has ended"
+
+
 def test_one_new_image_is_scored_by_the_pipeline_on_the_plan_that_is_pinned(
     night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:

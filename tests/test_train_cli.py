@@ -52,8 +52,8 @@ def test_training_says_what_it_made_and_what_is_next(
     assert lines[0].startswith("test accuracy 0.")
     assert " (95 % interval 0." in lines[0]
     assert lines[1:] == [
-        f"model         {model}",
-        f"report        {model}/training/report.html",
+        f"model         '{model}'",
+        f"report        '{model}/training/report.html'",
         f"next          nightscore score --input PATTERN --model '{model}' --output OUTPUT",
     ]
     assert (model / "training" / "report.html").exists()

@@ -20,10 +20,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from model_training.datasets import RawImages
-from pipeline import cli, look_cli, storage, verify_cli
+from pipeline import cli, look_cli, report_cli, storage, verify_cli
 from pipeline.commit import Receipt
 from pipeline.errors import UsageError
-from pipeline.finish import start
+from pipeline.finish import go_to_work, start
 from pipeline.model_dir import SAVED_MODEL, SPEC, model_id, read_spec
 from pipeline.run import Run
 from pipeline.storage import GCS
@@ -354,6 +354,23 @@ def test_run_that_did_not_end_is_named_until_one_has_ended(original: Night, nigh
     Path(night.output, "runs", "99991231T235959Z-000000.json").unlink()
     assert night.found() == [("leftover", f"predictions/{left.name}")]
     check_healed(original, night, [])
+
+
+def test_result_of_the_last_complete_run_is_verified_and_reported_while_a_later_one_is_under_way(night: Night) -> None:
+    ended = Run.from_record(json.loads(storage.read(f"{night.output}/run.json"))).at(night.output)
+    later = replace(ended, id="99991231T235959Z-000000")
+    start(later)
+    go_to_work(later)
+    assert json.loads(storage.read(f"{night.output}/run.json"))["complete"] is False
+    assert night.found() == [("run_unfinished", "runs/99991231T235959Z-000000.json")]
+    found = verify(night.output)
+    assert (found.run, found.images) == (ended.id, IMAGES + 1)
+    before = night.files()
+    assert report_cli.main([night.output]) == 0
+    assert night.files() == before
+    record = json.loads(storage.read(later.record))
+    storage.replace(later.record, json.dumps({**record, "verdict": {"exit_code": 3, "reasons": []}}).encode())
+    assert night.found() == [("record_damaged", "run.json")]
 
 
 def test_first_run_that_did_not_end_is_verified_by_its_record(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
