@@ -54,9 +54,7 @@ def test_good_run_prints_facts_and_no_banner(tiny_model: str, write_images: Writ
     assert len(done.stdout.splitlines()) <= 16
 
 
-def test_quiet_says_nothing_but_errors(
-    run: Run, tiny_model: str, write_images: WriteImages, tmp_path: Path
-) -> None:
+def test_quiet_says_nothing_but_errors(run: Run, tiny_model: str, write_images: WriteImages, tmp_path: Path) -> None:
     archive = write_images(30)
     flags = ["--input", archive, "--model", tiny_model, "--output", tmp_path / "night", "--quiet"]
     done = run(*flags)
@@ -68,9 +66,7 @@ def test_quiet_says_nothing_but_errors(
     assert done.stderr.count("\n") == 1
 
 
-def test_json_is_one_line_whatever_comes(
-    run: Run, tiny_model: str, write_images: WriteImages, tmp_path: Path
-) -> None:
+def test_json_is_one_line_whatever_comes(run: Run, tiny_model: str, write_images: WriteImages, tmp_path: Path) -> None:
     archive, night = write_images(30), tmp_path / "night"
     (archive / "5" / "broken.png").write_bytes(b"no image")
     flags = ["--input", archive, "--model", tiny_model, "--output", night, "--json"]
