@@ -52,10 +52,10 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, errors
 
 
-def calmly(archive: Path, model: str, output: Path) -> int:
-    """Run `nightscore score` here, undisturbed; return its exit code."""
-    flags = ["--input", str(archive), "--model", model, "--output", str(output), "--no_canary"]
-    return cli.main([*flags, "--unit_images", str(UNIT_IMAGES)])
+def score_here(archive: Path, model: str, output: Path, *flags: str) -> int:
+    """Run `nightscore score` in this process, which nobody disturbs; return its exit code."""
+    needed = ["--input", str(archive), "--model", model, "--output", str(output)]
+    return cli.main([*needed, "--unit_images", str(UNIT_IMAGES), *flags])
 
 
 def parts(output: Path) -> Mapping[str, bytes]:
@@ -84,7 +84,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 
 def killed_again_and_again(kills: int, images: int, score: Score, archive: Path, tmp_path: Path, model: str) -> None:
     """Kill `score` at random moments, run it to its end, and compare with a run that nobody disturbed."""
-    assert calmly(archive, model, tmp_path / "calm") == 0
+    assert score_here(archive, model, tmp_path / "calm", "--no_canary") == 0
     counter = tmp_path / "decoded"
     counter.write_bytes(b"")
     environment = {"DECODED": str(counter), "DECODE_SECONDS": "0.002"}
@@ -145,7 +145,7 @@ def test_interrupted_run_ends_within_seconds_and_says_how_to_go_on(
     assert leftovers(tmp_path / "night") == []
     done = len(list((tmp_path / "night" / "receipts").glob("*.json")))
     assert 2 <= done < 600 // UNIT_IMAGES
-    assert calmly(archive, tiny_model, tmp_path / "night") == 0
+    assert score_here(archive, tiny_model, tmp_path / "night", "--no_canary") == 0
     record = json.loads((tmp_path / "night" / "run.json").read_text())
     assert record["images"] == 600
     assert record["kept"] >= done
@@ -159,11 +159,16 @@ def poison(archive: Path, *notes: bytes) -> list[Path]:
 
 
 def test_images_that_kill_their_decoder_are_rows_in_the_first_run(
-    score: Score, write_images: WriteImages, tmp_path: Path
+    write_images: WriteImages,
+    tmp_path: Path,
+    tiny_model: str,
+    poisoned: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     archive = write_images(120)
     abort, killed = poison(archive, b"ABORT", b"KILLED")
-    assert ended(score(archive, "night", "--max_failed_fraction", "0.1")) == (0, "")
+    assert score_here(archive, tiny_model, tmp_path / "night", "--max_failed_fraction", "0.1") == 0
+    assert capfd.readouterr().err == ""
     failed = {row["key"]: row["error_message"] for row in rows_of(tmp_path / "night") if row["status"] == "failed"}
     assert failed == {
         str(abort): "the decoder died of this image (SIGABRT)",
@@ -174,12 +179,17 @@ def test_images_that_kill_their_decoder_are_rows_in_the_first_run(
 
 
 def test_image_that_never_ends_is_a_row_in_the_first_run(
-    score: Score, write_images: WriteImages, tmp_path: Path
+    write_images: WriteImages,
+    tmp_path: Path,
+    tiny_model: str,
+    poisoned: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     archive = write_images(120)
     sleepers = poison(archive, b"SLEEP", b"SLEEP")
-    process = score(archive, "night", "--image_timeout", "2", "--max_failed_fraction", "0.1")
-    assert ended(process) == (0, "")
+    flags = ("--image_timeout", "2", "--max_failed_fraction", "0.1")
+    assert score_here(archive, tiny_model, tmp_path / "night", *flags) == 0
+    assert capfd.readouterr().err == ""
     failed = {row["key"]: row["error_code"] for row in rows_of(tmp_path / "night") if row["status"] == "failed"}
     assert failed == {str(path): "DEADLINE_EXCEEDED" for path in sleepers}
     assert len(rows_of(tmp_path / "night")) == 120
