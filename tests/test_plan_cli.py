@@ -39,13 +39,13 @@ def contents(folder: Path) -> dict[Path, tuple[bytes, int]]:
 
 
 def test_it_says_what_a_score_would_do_and_writes_nothing(
-    write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, capsys: Captured
 ) -> None:
     archive = write_images(100)
     (archive / "notes.txt").write_text("x")
     before = contents(tmp_path)
     assert plan_cli.main(flags(archive, tiny_model, tmp_path / "night", "--unit_images", 30)) == 0
-    shown = capfd.readouterr()
+    shown = capsys.readouterr()
     assert shown.err == ""
     assert contents(tmp_path) == before
     found = facts(shown.out)
