@@ -13,7 +13,7 @@ demo: $(VENV)/.demo
 	$(BIN)/nightscore demo --dataset $(DATASET) $(if $(DATA_DIR),--data_dir "$(DATA_DIR)") --output demo
 
 test: lint
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not heavy and not flink and not soak"
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not heavy and not flink and not soak"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -56,15 +58,49 @@ def digits() -> RawImages:
     return raw_images("digits")
 
 
+def made_once(factory: pytest.TempPathFactory, worker_id: str, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that the processes of one pytest run share: the first that needs it makes what is in it."""
+    own = factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / name
+    with open(folder.with_suffix(".lock"), "a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+        if not folder.with_suffix(".whole").exists():
+            folder.mkdir()
+            make(folder)
+            folder.with_suffix(".whole").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory, digits: RawImages) -> str:
+def tiny_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits: RawImages) -> str:
     """The seed's CNN after two epochs of digits."""
     from model_training.build import build
     from model_training.training import Recipe
 
-    location = str(tmp_path_factory.mktemp("model") / "digits")
-    build(from_raw(digits), Recipe(epochs=2), location)
-    return location
+    def train(folder: Path) -> None:
+        build(from_raw(digits), Recipe(epochs=2), str(folder / "digits"))
+
+    return str(made_once(tmp_path_factory, worker_id, "model", train) / "digits")
+
+
+LONGEST = (
+    "crash",
+    "sources_tar",
+    "readme",
+    "verify",
+    "dataflow",
+    "retry_failed",
+    "two_runs",
+    "predict",
+    "cli",
+    "memory",
+)
+"""Files of tests that take long: they come first, so that no process of the tests is left with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {f"test_{name}.py": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
 WriteImages = Callable[..., Path]
@@ -139,17 +175,21 @@ class DemoRun:
 
 
 @pytest.fixture(scope="session")
-def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
-    folder = tmp_path_factory.mktemp("newcomer")
-    done = subprocess.run(
-        [sys.executable, "-m", "nightscore", "demo"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return DemoRun(done.returncode, done.stdout, folder / "demo")
+def demo_run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> DemoRun:
+    def run(folder: Path) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "nightscore", "demo"],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        folder.with_suffix(".json").write_text(json.dumps([done.returncode, done.stdout]))
+
+    folder = made_once(tmp_path_factory, worker_id, "newcomer", run)
+    code, output = json.loads(folder.with_suffix(".json").read_text())
+    return DemoRun(code, output, folder / "demo")
 
 
 def rows_of(output: Path | str) -> list[dict[str, Any]]:

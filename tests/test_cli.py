@@ -8,24 +8,41 @@ import pty
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import WriteImages
 
+from pipeline import cli
+
 COMMAND = [sys.executable, "-m", "nightscore", "score"]
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False)
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run `nightscore score` in this process; what C++ libraries say counts as well."""
+
+    def score(*arguments: object) -> subprocess.CompletedProcess[str]:
+        capfd.readouterr()
+        words = [str(argument) for argument in arguments]
+        code = cli.main(words)
+        said = capfd.readouterr()
+        return subprocess.CompletedProcess(words, code, said.out, said.err)
+
+    return score
 
 
 def test_good_run_prints_facts_and_no_banner(tiny_model: str, write_images: WriteImages, tmp_path: Path) -> None:
     archive = write_images(30)
     (archive / "5" / "broken.png").write_bytes(b"no image")
-    done = run(
-        "--input", archive, "--model", tiny_model, "--output", tmp_path / "night", "--max_failed_fraction", "0.1"
-    )  # fmt: skip
+    flags = ["--input", str(archive), "--model", tiny_model, "--output", str(tmp_path / "night")]
+    done = subprocess.run(
+        [*COMMAND, *flags, "--max_failed_fraction", "0.1"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0
     assert done.stderr == ""
     assert re.search(r"^images +31 in ", done.stdout, re.MULTILINE)
@@ -37,7 +54,7 @@ def test_good_run_prints_facts_and_no_banner(tiny_model: str, write_images: Writ
     assert len(done.stdout.splitlines()) <= 16
 
 
-def test_quiet_says_nothing_but_errors(tiny_model: str, write_images: WriteImages, tmp_path: Path) -> None:
+def test_quiet_says_nothing_but_errors(run: Run, tiny_model: str, write_images: WriteImages, tmp_path: Path) -> None:
     archive = write_images(30)
     flags = ["--input", archive, "--model", tiny_model, "--output", tmp_path / "night", "--quiet"]
     done = run(*flags)
@@ -49,7 +66,7 @@ def test_quiet_says_nothing_but_errors(tiny_model: str, write_images: WriteImage
     assert done.stderr.count("\n") == 1
 
 
-def test_json_is_one_line_whatever_comes(tiny_model: str, write_images: WriteImages, tmp_path: Path) -> None:
+def test_json_is_one_line_whatever_comes(run: Run, tiny_model: str, write_images: WriteImages, tmp_path: Path) -> None:
     archive, night = write_images(30), tmp_path / "night"
     (archive / "5" / "broken.png").write_bytes(b"no image")
     flags = ["--input", archive, "--model", tiny_model, "--output", night, "--json"]
@@ -69,7 +86,7 @@ def test_json_is_one_line_whatever_comes(tiny_model: str, write_images: WriteIma
     assert (again["exit_code"], again["kept"], again["scored"]) == (0, 31, 0)
 
 
-def test_json_tells_an_error_too(tiny_model: str, tmp_path: Path) -> None:
+def test_json_tells_an_error_too(run: Run, tiny_model: str, tmp_path: Path) -> None:
     done = run("--input", tmp_path / "none", "--model", tiny_model, "--output", tmp_path / "night", "--json")
     assert done.returncode == 2
     assert "does not exist or is empty" in done.stderr
@@ -78,7 +95,7 @@ def test_json_tells_an_error_too(tiny_model: str, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["exit_code"] == 2
 
 
-def test_json_of_a_run_that_the_canary_stops(tiny_model: str, tmp_path: Path) -> None:
+def test_json_of_a_run_that_the_canary_stops(run: Run, tiny_model: str, tmp_path: Path) -> None:
     (tmp_path / "archive").mkdir()
     for i in range(20):
         (tmp_path / "archive" / f"{i}.png").write_bytes(b"no image")
@@ -90,7 +107,7 @@ def test_json_of_a_run_that_the_canary_stops(tiny_model: str, tmp_path: Path) ->
 
 
 def test_rerun_for_a_program_imports_neither_beam_nor_tensorflow(
-    tiny_model: str, write_images: WriteImages, tmp_path: Path
+    run: Run, tiny_model: str, write_images: WriteImages, tmp_path: Path
 ) -> None:
     flags = ["--input", str(write_images(5)), "--model", tiny_model, "--output", str(tmp_path / "night"), "--json"]
     assert run(*flags).returncode == 0
@@ -112,7 +129,7 @@ def test_rerun_for_a_program_imports_neither_beam_nor_tensorflow(
     ],
 )
 def test_bad_usage_is_one_line_exit_code_2_and_nothing_written(
-    tiny_model: str, tmp_path: Path, arguments: list[str], said: str
+    run: Run, tiny_model: str, tmp_path: Path, arguments: list[str], said: str
 ) -> None:
     done = run(*(a.format(tmp=tmp_path, model=tiny_model) for a in arguments))
     assert (done.returncode, done.stdout) == (2, "")

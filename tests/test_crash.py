@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from conftest import WriteImages, rows_of
 
+from pipeline import cli
 from pipeline.model_dir import read_golden
 
 ROOT = Path(__file__).parent.parent
@@ -56,6 +57,12 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Wait for a process; return its exit code and what it wrote to stderr."""
     _, errors = process.communicate(timeout=120)
     return process.returncode, errors
+
+
+def score_here(archive: Path, model: str, output: Path, *flags: str) -> int:
+    """Run `nightscore score` in this process, which nobody disturbs; return its exit code."""
+    needed = ["--input", str(archive), "--model", model, "--output", str(output)]
+    return cli.main([*needed, "--unit_images", str(UNIT_IMAGES), *flags])
 
 
 def parts(output: Path) -> Mapping[str, bytes]:
@@ -161,10 +168,10 @@ def test_fifty_killed_runs_end_in_the_same_bytes(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_run_ends_within_seconds_and_says_how_to_go_on(
-    score: Score, write_images: WriteImages, tmp_path: Path, number: signal.Signals
+    score: Score, write_images: WriteImages, tmp_path: Path, tiny_model: str, number: signal.Signals
 ) -> None:
     archive = write_images(600)
-    process = score(archive, "night", "--no_canary", DECODE_SECONDS="0.02")
+    process = score(archive, "night", "--no_canary", DECODE_SECONDS="0.01")
     wait_for(lambda: len(list((tmp_path / "night" / "receipts").glob("*.json"))) >= 2, process)
     process.send_signal(number)
     asked = time.monotonic()
@@ -179,8 +186,7 @@ def test_interrupted_run_ends_within_seconds_and_says_how_to_go_on(
     assert (told["complete"], told["verdict"]) == (False, None)
     done = len(list((tmp_path / "night" / "receipts").glob("*.json")))
     assert 2 <= done < 600 // UNIT_IMAGES
-    again = score(archive, "night", "--no_canary")
-    assert ended(again) == (0, "")
+    assert score_here(archive, tiny_model, tmp_path / "night", "--no_canary") == 0
     record = json.loads((tmp_path / "night" / "run.json").read_text())
     assert record["images"] == 600
     assert record["kept"] >= done
@@ -194,11 +200,16 @@ def poison(archive: Path, *notes: bytes) -> list[Path]:
 
 
 def test_images_that_kill_their_decoder_are_rows_in_the_first_run(
-    score: Score, write_images: WriteImages, tmp_path: Path
+    write_images: WriteImages,
+    tmp_path: Path,
+    tiny_model: str,
+    poisoned: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     archive = write_images(120)
     abort, killed = poison(archive, b"ABORT", b"KILLED")
-    assert ended(score(archive, "night", "--max_failed_fraction", "0.1")) == (0, "")
+    assert score_here(archive, tiny_model, tmp_path / "night", "--max_failed_fraction", "0.1") == 0
+    assert capfd.readouterr().err == ""
     failed = {row["key"]: row["error_message"] for row in rows_of(tmp_path / "night") if row["status"] == "failed"}
     assert failed == {
         str(abort): "the decoder died of this image (SIGABRT)",
@@ -209,12 +220,17 @@ def test_images_that_kill_their_decoder_are_rows_in_the_first_run(
 
 
 def test_image_that_never_ends_is_a_row_in_the_first_run(
-    score: Score, write_images: WriteImages, tmp_path: Path
+    write_images: WriteImages,
+    tmp_path: Path,
+    tiny_model: str,
+    poisoned: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     archive = write_images(120)
     sleepers = poison(archive, b"SLEEP", b"SLEEP")
-    process = score(archive, "night", "--image_timeout", "2", "--max_failed_fraction", "0.1")
-    assert ended(process) == (0, "")
+    flags = ("--image_timeout", "2", "--max_failed_fraction", "0.1")
+    assert score_here(archive, tiny_model, tmp_path / "night", *flags) == 0
+    assert capfd.readouterr().err == ""
     failed = {row["key"]: row["error_code"] for row in rows_of(tmp_path / "night") if row["status"] == "failed"}
     assert failed == {str(path): "DEADLINE_EXCEEDED" for path in sleepers}
     assert len(rows_of(tmp_path / "night")) == 120

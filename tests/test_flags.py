@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from dataclasses import fields
+import contextlib
+import io
+from dataclasses import dataclass, fields
 
 import pytest
 
+import nightscore as command_line
 from pipeline import cli, flags, job, template
 from pipeline.flags import Manner
 from pipeline.options import ScoreOptions
@@ -16,9 +17,29 @@ COMMANDS = ("train", "plan", "score", "status", "verify", "report", "demo")
 JOB = ["--input", "a", "--model", "b", "--output", "c"]
 
 
-def nightscore(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "nightscore", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={"COLUMNS": "80"})
+@dataclass(frozen=True)
+class Done:
+    """What a command said, and its exit code."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(autouse=True)
+def screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def nightscore(*arguments: str) -> Done:
+    """Run the command in this process: its own entry is what `python -m nightscore` calls."""
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            code = command_line.main(arguments)
+        except SystemExit as left:
+            code = int(left.code or 0)
+    return Done(code, out.getvalue(), err.getvalue())
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, ""])

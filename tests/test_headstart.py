@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import pinned
+from pipeline import cli, pinned
 from pipeline.errors import UsageError
 from pipeline.headstart import head_start
 from pipeline.prepare import is_first, prepare
@@ -44,14 +43,12 @@ def test_a_plan_that_cannot_be_made_is_left_to_whoever_says_why(make_run: MakeRu
 
 
 def test_a_model_that_cannot_be_loaded_is_told_before_anything_is_scored(
-    write_images: WriteImages, tiny_model: str, tmp_path: Path
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     model = tmp_path / "model"
-    subprocess.run(["cp", "-r", tiny_model, str(model)], check=True)
+    shutil.copytree(tiny_model, model)
     (model / "golden" / "expected.npz").write_bytes(b"no")
     words = ["--input", str(write_images(20)), "--model", str(model), "--output", str(tmp_path / "night")]
-    command = [sys.executable, "-m", "nightscore", "score", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    assert cli.main(words) == 2
+    (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith(f"nightscore score: model '{model}' is damaged: golden/")

@@ -136,11 +136,19 @@ def test_program_scores_a_real_archive_on_beams_own_runner(
         ),
     ],
 )
-def test_bad_usage_is_one_line_and_exit_code_2(parameters: list[str], said: str) -> None:
-    done = run(*parameters)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_bad_usage_is_one_line_and_exit_code_2(
+    parameters: list[str], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert launch.main(parameters) == 2
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert said in shown.err
+    assert shown.err.count("\n") == 1
+
+
+def test_program_ends_with_the_exit_code_and_says_no_more() -> None:
+    done = run("--model=gs://b/m", "--input=")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
 @pytest.fixture

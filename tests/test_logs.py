@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -98,12 +96,13 @@ def test_nothing_is_logged_per_image_and_a_line_per_unit_at_most(
     assert "10 of 40 images failed (10 INVALID_ARGUMENT in preprocess)" in line
 
 
-def test_command_line_shows_progress_instead(write_images: WriteImages, tiny_model: str, tmp_path: Path) -> None:
+def test_command_line_shows_progress_instead(
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     archive = write_images(30)
     (archive / "3" / "broken.png").write_bytes(b"no image")
     flags = ["--input", str(archive), "--model", tiny_model, "--output", str(tmp_path / "night")]
-    command = [sys.executable, "-m", "nightscore", "score", *flags, "--max_failed_fraction", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert cli.main([*flags, "--max_failed_fraction", "1"]) == 0
+    assert capfd.readouterr().err == ""
     with cli.calm():
         assert not logging.getLogger("pipeline.logs").isEnabledFor(logging.WARNING)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -41,16 +39,16 @@ def contents(folder: Path) -> dict[Path, tuple[bytes, int]]:
 
 
 def test_it_says_what_a_score_would_do_and_writes_nothing(
-    write_images: WriteImages, tiny_model: str, tmp_path: Path
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, capsys: Captured
 ) -> None:
     archive = write_images(100)
     (archive / "notes.txt").write_text("x")
     before = contents(tmp_path)
-    command = [sys.executable, "-m", "nightscore", "plan", *flags(archive, tiny_model, tmp_path / "night")]
-    done = subprocess.run([*command, "--unit_images", "30"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert plan_cli.main(flags(archive, tiny_model, tmp_path / "night", "--unit_images", 30)) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
     assert contents(tmp_path) == before
-    found = facts(done.stdout)
+    found = facts(shown.out)
     images, units = re.fullmatch(r"(\d+); (\d+) units, \d+\.\d kB", found["images"][0]).groups()  # type: ignore[union-attr]
     assert int(images) == 100
     assert 4 <= int(units) <= 13

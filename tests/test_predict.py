@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import threading
 from collections.abc import Callable
@@ -138,11 +139,33 @@ def test_image_that_makes_the_model_raise_stands_alone(fussy_model: str) -> None
     assert (found.top_labels[found.images.ok, 0] == 1).all()
 
 
+def exhausted_above_32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raise what TensorFlow raises when memory is short, without its ten seconds of waiting."""
+    import tensorflow as tf
+
+    call = Function.__call__
+
+    def called(function: Function, pixels: Any) -> Any:
+        if len(pixels) > 32:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        return call(function, pixels)
+
+    monkeypatch.setattr(Function, "__call__", called)
+
+
+@pytest.mark.parametrize("is_real", [False, pytest.param(True, marks=pytest.mark.heavy)])
 def test_where_memory_runs_out_smaller_batches_go_on_and_stay(
-    hungry_model: str, caplog: pytest.LogCaptureFixture
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    fussy_model: str,
+    caplog: pytest.LogCaptureFixture,
+    is_real: bool,
 ) -> None:
-    model = Model(hungry_model, read_spec(hungry_model))
-    for n in (36, 300):  # TensorFlow waits 10 s each time before it says so
+    folder = request.getfixturevalue("hungry_model") if is_real else fussy_model
+    model = Model(folder, read_spec(folder))
+    if not is_real:
+        exhausted_above_32(monkeypatch)
+    for n in (36, 300):  # the real one waits 10 s each time
         found = predict(batch(first_pixels(*[10] * n)), model, 1)
         assert not found.images.failures
         assert (found.top_labels[:, 0] == 1).all()
@@ -176,6 +199,7 @@ def test_image_that_failed_before_is_not_shown_to_the_model(fussy_model: str) ->
 needs_bfloat16 = pytest.mark.skipif(not has_bfloat16(Path(cpu.CPUINFO).read_text()), reason="no such CPU")
 
 
+@functools.cache
 def near_ties(model: str) -> np.ndarray[Any, Any]:
     """Pairs of digits laid over each other, of which float32 cannot tell well which is above."""
     exact = Function(f"{model}/saved_model", "float32")

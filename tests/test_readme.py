@@ -46,6 +46,7 @@ def test_nightscore_commands_and_the_python_example_run_as_written(write_images:
                 with_this_python(command), cwd=tmp_path, capture_output=True, text=True, check=False
             )  # fmt: skip
             assert done.returncode == 0, command + done.stdout + done.stderr
+            assert done.stderr == "" or not command.startswith("nightscore plan"), done.stderr
     listed = {line.split()[0].rstrip(",/").split("/")[0] for line in blocks("text")[1].splitlines()[1:]}
     assert listed <= {p.name for p in (tmp_path / "night").iterdir()}
     (example,) = blocks("python")

@@ -51,8 +51,17 @@ def as_compressed_tar(folder: Path) -> Path:
     return Path(f"{folder}.tar.gz")
 
 
-@pytest.mark.parametrize("form", ["parquet", "jsonl"])
-@pytest.mark.parametrize("pack", [as_folder, as_tar, as_compressed_tar])
+@pytest.mark.parametrize(
+    ("pack", "form"),
+    [
+        (as_folder, "parquet"),
+        (as_tar, "jsonl"),
+        (as_compressed_tar, "parquet"),
+        pytest.param(as_folder, "jsonl", marks=pytest.mark.heavy),
+        pytest.param(as_tar, "parquet", marks=pytest.mark.heavy),
+        pytest.param(as_compressed_tar, "jsonl", marks=pytest.mark.heavy),
+    ],
+)
 def test_images_that_failed_for_a_reason_that_is_gone_are_mended(
     write_images: WriteImages,
     tiny_model: str,

@@ -117,7 +117,7 @@ def test_run_that_was_killed_is_told_and_its_rerun_finishes(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "night"
-    flags = ["--input", str(write_images(1500)), "--model", tiny_model, "--output", str(output), "--unit_images", "8"]
+    flags = ["--input", str(write_images(700)), "--model", tiny_model, "--output", str(output), "--unit_images", "8"]
     process = subprocess.Popen(
         [sys.executable, "-m", "nightscore", "score", *flags], stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -139,6 +139,6 @@ def test_run_that_was_killed_is_told_and_its_rerun_finishes(
     capsys.readouterr()
     assert status_cli.main([str(output), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["state"], found["done"]) == ("finished", 1500)
-    assert 0 < found["kept"] < 1500
+    assert (found["state"], found["done"]) == ("finished", 700)
+    assert 0 < found["kept"] < 700
     assert [night["exit_code"] for night in found["nights"]] == [None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import io
 import os
 import pty
@@ -12,6 +13,8 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -35,12 +38,13 @@ with terminal.progress():
 STYLING = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def on_terminal(columns: int, total: str, step: int, **environment: str) -> tuple[str, list[str]]:
+@functools.cache
+def on_terminal(columns: int, total: str, step: int, term: str = "xterm") -> tuple[str, list[str]]:
     """Return what progress writes to a terminal of that width, as it is and as lines without styling."""
     controller, screen = pty.openpty()
     fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    environment = {**inherited, "TERM": "xterm", **environment, "PYTHONPATH": os.getcwd()}
+    environment = {**inherited, "TERM": term, "PYTHONPATH": os.getcwd()}
     command = [sys.executable, "-c", WATCHED, total, str(step)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=screen, env=environment) as process:
         os.close(screen)
@@ -54,6 +58,22 @@ def on_terminal(columns: int, total: str, step: int, **environment: str) -> tupl
     os.close(controller)
     assert process.returncode == 0
     return seen.decode(), [line for line in re.split(r"[\r\n]+", STYLING.sub("", seen.decode())) if line.strip()]
+
+
+SHOWN: Sequence[tuple[int, str, int] | tuple[int, str, int, str]] = [
+    (80, "60340", 1_000),
+    (60, "60340", 1_000),
+    (80, "1000000000", 12_345),
+    (80, "-", 1_000),
+    (80, "60340", 1_000, "dumb"),
+]
+"""What the tests look at: all is shown at once and remembered, because a bar mostly waits."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shown() -> None:
+    with ThreadPoolExecutor(len(SHOWN)) as pool:
+        list(pool.map(lambda words: on_terminal(*words), SHOWN))
 
 
 @pytest.mark.parametrize("columns", [80, 60])
@@ -85,7 +105,7 @@ def test_nothing_of_the_bar_stays(tmp_path: Path) -> None:
 
 
 def test_terminal_that_knows_no_styles_gets_plain_lines() -> None:
-    seen, _ = on_terminal(80, "60340", 1_000, TERM="dumb")
+    seen, _ = on_terminal(80, "60340", 1_000, "dumb")
     assert "\x1b" not in seen
 
 
