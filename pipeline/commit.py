@@ -23,12 +23,12 @@ import google_crc32c
 from pipeline import storage
 from pipeline.errors import ChangedError, DamagedPartError, TransientError
 from pipeline.examples import COLUMNS, examples_of, failures_of
-from pipeline.formats import FIELD, check_format, check_names, numbered
 from pipeline.metrics import Metrics, measure
 from pipeline.rows import check_part, read_part, row_schema
 from pipeline.run import Run
 from pipeline.slices import Counts, Folders
 from pipeline.storage import StoredObject
+from pipeline.storage.formats import FIELD, check_format, check_names, numbered
 from pipeline.timing import Spent
 from pipeline.units import WorkUnit
 

@@ -10,8 +10,8 @@ from typing import Any
 from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.findings import AGAIN, Finding
-from pipeline.formats import check_format
 from pipeline.run import Run
+from pipeline.storage.formats import check_format
 
 _RECORD = re.compile(r"/runs/([^/.][^/]*)\.json$")
 

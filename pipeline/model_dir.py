@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from pipeline import storage
 from pipeline.errors import UsageError
-from pipeline.formats import NEWEST, Kind, check_names, check_number
+from pipeline.storage.formats import NEWEST, Kind, check_names, check_number
 
 SPEC = "model_spec.json"
 SAVED_MODEL = "saved_model"

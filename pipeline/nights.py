@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline import storage
-from pipeline.formats import check_format
 from pipeline.metrics import HISTOGRAM_BINS, Metrics, wilson
 from pipeline.run import Run
+from pipeline.storage.formats import check_format
 
 LARGEST_NOISE = 0.05
 """An index is None where so few images alone would make it as large as this."""

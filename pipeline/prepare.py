@@ -12,12 +12,12 @@ from datetime import datetime, timezone
 from pipeline import storage
 from pipeline.errors import NoSpaceError, TransientError, UsageError
 from pipeline.finish import start
-from pipeline.formats import check_format
 from pipeline.history import records
 from pipeline.model_dir import check_model, local_copy, read_spec
 from pipeline.options import ScoreOptions
 from pipeline.plan import require_input
 from pipeline.run import Run
+from pipeline.storage.formats import check_format
 
 CHECK_SECONDS = 30.0
 """How long storage that fails is tried again before anything has started and somebody is looking on."""

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 
 from pipeline.batches import Failure, PredictionBatch
 from pipeline.errors import DamagedPartError
-from pipeline.formats import FIELD, check_names, check_number, numbered
 from pipeline.model_dir import Task
 from pipeline.options import PartFormat, ScoreOptions
+from pipeline.storage.formats import FIELD, check_names, check_number, numbered
 
 ROW_GROUP = 2048
 """Rows are encoded in groups of so many, so that a part of any length is written in bounded memory."""

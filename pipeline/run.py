@@ -11,10 +11,10 @@ from typing import Any
 
 from pipeline import storage
 from pipeline.errors import NewerFormatError, UsageError
-from pipeline.formats import check_format, check_names, numbered
 from pipeline.labels import LabelRule
 from pipeline.model_dir import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions, from_arguments
+from pipeline.storage.formats import check_format, check_names, numbered
 
 
 @dataclass(frozen=True)

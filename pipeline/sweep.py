@@ -32,12 +32,12 @@ from pipeline import storage
 from pipeline.commit import Receipt
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import ChangedError, DamagedPartError, NewerFormatError
-from pipeline.formats import check_format
 from pipeline.options import PartFormat
 from pipeline.pinned import read_ids, read_totals
 from pipeline.rows import check_part
 from pipeline.run import Run
 from pipeline.storage import StoredObject
+from pipeline.storage.formats import check_format
 
 LONGEST_RUN = timedelta(days=7)
 """A run that has not ended after so long has died."""

@@ -23,7 +23,7 @@ from pipeline.model_dir import read_spec
 from pipeline.options import ScoreOptions
 from pipeline.rows import read_part, row_schema
 from pipeline.run import Run
-from pipeline.storage import patient
+from pipeline.storage import retry
 
 sys.path.insert(0, str(Path(__file__).parent / "poisoned"))  # for child processes, which get our path
 os.environ["IMPATIENT"] = "8"
@@ -38,11 +38,11 @@ SCHEMA = row_schema("classes", ScoreOptions(input=("archive",), model="model", o
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test does not wait for: storage that fails is tried three times, at once."""
-    monkeypatch.setattr(patient, "FIRST_WAIT", 0.01)
-    patient.patience.cache_clear()
-    patient.patience().start(0.0)
+    monkeypatch.setattr(retry, "FIRST_WAIT", 0.01)
+    retry.patience.cache_clear()
+    retry.patience().start(0.0)
     yield
-    patient.patience.cache_clear()
+    retry.patience.cache_clear()
 
 
 @pytest.fixture

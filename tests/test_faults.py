@@ -29,7 +29,7 @@ from pipeline.score import Unfinished, score
 from pipeline.storage.base import StoredObject
 from pipeline.storage.gcs import GcsStore
 from pipeline.storage.local import LocalStore
-from pipeline.storage.patient import PatientStore
+from pipeline.storage.retry import PatientStore
 from pipeline.units import WorkUnit
 
 SOME = 0.1

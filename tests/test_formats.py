@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import SCHEMA
 
-from pipeline import child, children, formats, job, units
+from pipeline import child, children, job, units
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.commit import Receipt
 from pipeline.errors import DamagedPartError, NewerFormatError, UsageError
@@ -28,6 +28,7 @@ from pipeline.options import PartFormat, ScoreOptions
 from pipeline.pinned import read_index, read_span
 from pipeline.rows import PartWriter, read_part, row_schema
 from pipeline.run import Run
+from pipeline.storage import formats
 from pipeline.units import WorkUnit, unit_id
 
 OLD = Path(__file__).parent / "fixtures" / "7c95bb3"

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from pipeline import storage
 from pipeline.errors import ChangedError, UsageError
-from pipeline.storage.base import Glob, fixed_prefix, key_of, location_of
+from pipeline.storage.globs import Glob
+from pipeline.storage.locations import fixed_prefix, key_of, location_of
 
 emulator_server = gcs_emulator.emulator_server
 emulator = gcs_emulator.emulator

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.errors import TransientError
-from pipeline.storage import StoredObject, patient
+from pipeline.storage import StoredObject, retry
 from pipeline.storage.local import LocalStore
-from pipeline.storage.patient import LEAST_TRIES, Patience, PatientStore
+from pipeline.storage.retry import LEAST_TRIES, Patience, PatientStore
 
 DEADLINE = 900.0
 
@@ -34,7 +34,7 @@ def clock() -> Clock:
 @pytest.fixture
 def waiting(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Patience:
     """A patience whose waiting moves the clock and takes no time."""
-    monkeypatch.setattr(patient, "FIRST_WAIT", 0.5)
+    monkeypatch.setattr(retry, "FIRST_WAIT", 0.5)
     made = Patience(DEADLINE, clock)
 
     def wait(timeout: float) -> bool:
@@ -82,7 +82,7 @@ def test_neighbors_of_what_is_down_do_not_wait_again(waiting: Patience, clock: C
         with pytest.raises(TransientError):
             waiting.attempt(location, verb)
         assert verb.calls == LEAST_TRIES
-    assert clock.now - before < 4 * LEAST_TRIES * patient.FIRST_WAIT
+    assert clock.now - before < 4 * LEAST_TRIES * retry.FIRST_WAIT
 
 
 @pytest.mark.parametrize("answer", ["here", FileNotFoundError()])

@@ -18,7 +18,7 @@ from pipeline import storage
 from pipeline.errors import ChangedError
 from pipeline.storage import StoredFile, StoredObject
 from pipeline.storage.local import LocalStore
-from pipeline.storage.reader import HOP, LEAST, WINDOW
+from pipeline.storage.stored_file import HOP, LEAST, WINDOW
 
 SIZE = 700_000
 CONTENT = random.Random(0).randbytes(SIZE)

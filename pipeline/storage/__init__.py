@@ -8,18 +8,16 @@ it is decided here and nowhere else.
 from __future__ import annotations
 
 import functools
-import os
-import re
 from collections.abc import Iterator
 
-from pipeline.errors import UsageError
-from pipeline.storage.base import Store, StoredObject, fixed_prefix, key_of, location_of
+from pipeline.storage.base import Store, StoredObject
 from pipeline.storage.local import LocalStore
-from pipeline.storage.patient import PatientStore, patience
-from pipeline.storage.reader import StoredFile
-from pipeline.text import address
+from pipeline.storage.locations import GCS, absolute, fixed_prefix, join, key_of, location_of
+from pipeline.storage.retry import PatientStore, patience
+from pipeline.storage.stored_file import StoredFile
 
 __all__ = [
+    "GCS",
     "Store",
     "StoredFile",
     "StoredObject",
@@ -39,8 +37,6 @@ __all__ = [
     "store_of",
 ]
 
-GCS = "gs://"
-
 
 @functools.cache
 def _local() -> PatientStore:
@@ -57,32 +53,6 @@ def _gcs() -> PatientStore:
 def store_of(location: str) -> PatientStore:
     """Return the store that holds a location, asked again where it fails for now."""
     return _gcs() if location.startswith(GCS) else _local()
-
-
-def absolute(path: str) -> str:
-    """Return what a user typed as a location.
-
-    >>> absolute("gs://bucket/a/"), absolute("/data//photos/")
-    ('gs://bucket/a', '/data/photos')
-
-    Raises:
-        UsageError: it is an address of a store that is not served here, such as s3://.
-    """
-    if path.startswith(GCS):
-        return GCS + path[len(GCS) :].rstrip("/")
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
-        where = address(path)  # a signed address, or one with a password, is not for a terminal or a log
-        raise UsageError(f"{where!r} is neither {GCS}bucket/name nor a path on disk: copy it to one of them first")
-    return os.path.abspath(os.path.expanduser(path))
-
-
-def join(location: str, *names: str) -> str:
-    """Return a location under another.
-
-    >>> join("gs://bucket/night", "runs", "a.json")
-    'gs://bucket/night/runs/a.json'
-    """
-    return "/".join((location.rstrip("/"), *names))
 
 
 def answers(location: str) -> bool:

@@ -28,8 +28,10 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from pipeline.errors import ChangedError, TransientError, UsageError
 from pipeline.storage import gcs_client, gcs_listing
-from pipeline.storage.base import Glob, StoredObject, fixed_prefix
+from pipeline.storage.base import StoredObject
 from pipeline.storage.gcs_client import client
+from pipeline.storage.globs import Glob
+from pipeline.storage.locations import fixed_prefix
 from pipeline.text import redacted
 
 FIELDS = "items(name,size,generation,crc32c),nextPageToken"
@@ -59,7 +61,7 @@ class GcsStore:
     def __init__(self, retry_seconds: float = 8) -> None:
         """Make a store whose requests are tried again for `retry_seconds`, with backoff and jitter.
 
-        That is for what passes in a moment; `pipeline.storage.patient` goes on from there.
+        That is for what passes in a moment; `pipeline.storage.retry` goes on from there.
         """
         self._retry_seconds = retry_seconds
 

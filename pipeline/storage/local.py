@@ -11,7 +11,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 
 from pipeline.errors import ChangedError, NoSpaceError, TransientError, UsageError
-from pipeline.storage.base import Glob, StoredObject, fixed_prefix
+from pipeline.storage.base import StoredObject
+from pipeline.storage.globs import Glob
+from pipeline.storage.locations import fixed_prefix
 
 TEMPORARY = ".tmp"
 """How the names of unfinished files end."""

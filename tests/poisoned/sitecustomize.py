@@ -91,7 +91,7 @@ def _hurry_requests(module: Any) -> None:
 CHANGES: dict[str, Callable[[Any], None]] = {
     "pipeline.preprocess": _poison,
     "pipeline.storage.local": _fail,
-    "pipeline.storage.patient": _hurry,
+    "pipeline.storage.retry": _hurry,
     "pipeline.storage.gcs": _hurry_requests,
 }
 sys.meta_path.insert(0, _Changed())
