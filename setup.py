@@ -1,6 +1,6 @@
 """Packaging. Kept in setup.py because Beam's --setup_file builds the workers' package from it."""
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 setup(
     name="nightscore",
@@ -8,9 +8,13 @@ setup(
     description="Score large image archives overnight: a CNN, an Apache Beam pipeline, one row for every image",
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
-    packages=["pipeline", "pipeline.sources", "pipeline.storage", "model_training"],
+    packages=find_packages(include=["pipeline", "pipeline.*", "model_training"]),
     py_modules=["nightscore"],
-    package_data={"pipeline": ["pages/*.j2", "py.typed"], "model_training": ["pages/*.j2", "py.typed"]},
+    package_data={
+        "pipeline": ["py.typed"],
+        "pipeline.report": ["pages/*.j2"],
+        "model_training": ["pages/*.j2", "py.typed"],
+    },
     entry_points={"console_scripts": ["nightscore = nightscore:run"]},
     install_requires=[
         "apache-beam[gcp]>=2.76",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.metrics import EPSILON, wilson
+from pipeline.metrics.accuracy import EPSILON, wilson
 
 BATCH_IMAGES = 128
 """As scoring batches, so that scoring the test images again gives the same accuracy."""

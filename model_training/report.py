@@ -22,7 +22,7 @@ from pipeline import charts
 from pipeline.confusion import confusion
 from pipeline.gallery import gallery
 from pipeline.html import render
-from pipeline.metrics import HISTOGRAM_BINS
+from pipeline.metrics.accuracy import HISTOGRAM_BINS
 from pipeline.model_dir import Golden, ModelSpec
 from pipeline.thumbnails import thumbnail
 

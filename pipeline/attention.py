@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.metrics import wilson
+from pipeline.metrics.accuracy import wilson
 from pipeline.outcome import LARGE_DRIFT
 from pipeline.text import brief, plain
 from pipeline.wording import between, count, counted, percent, why

@@ -22,14 +22,14 @@ import google_crc32c
 
 from pipeline import storage
 from pipeline.errors import ChangedError, DamagedPartError, TransientError
-from pipeline.examples import COLUMNS, examples_of, failures_of
-from pipeline.metrics import Metrics, measure
+from pipeline.metrics.accuracy import Metrics, measure
+from pipeline.metrics.examples import COLUMNS, examples_of, failures_of
+from pipeline.metrics.slices import Counts, Folders
+from pipeline.metrics.timing import Spent
 from pipeline.rows import check_part, read_part, row_schema
 from pipeline.run import Run
-from pipeline.slices import Counts, Folders
 from pipeline.storage import StoredObject
 from pipeline.storage.formats import FIELD, check_format, check_names, numbered
-from pipeline.timing import Spent
 from pipeline.units import WorkUnit
 
 RECALLS_AHEAD = 8
@@ -76,7 +76,7 @@ class Receipt:
         rows: in its part.
         crc32c: of its part's bytes.
         metrics: sums over its rows.
-        examples: images that a person should look at, see `pipeline.examples`.
+        examples: images that a person should look at, see `pipeline.metrics.examples`.
         failures: examples: {row, key, stage, code, message}.
         aside: what is not a function of the part, and not compared: seconds, and pictures by row.
         folders: sums by folder.

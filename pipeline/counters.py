@@ -8,8 +8,8 @@ from __future__ import annotations
 from apache_beam.metrics import Metrics as Beam
 
 from pipeline.commit import Receipt
+from pipeline.metrics.timing import STEPS
 from pipeline.pinned import PlanTotals
-from pipeline.timing import STEPS
 
 NAMESPACE = "nightscore"
 COUNTERS = (

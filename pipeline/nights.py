@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline import storage
-from pipeline.metrics import HISTOGRAM_BINS, Metrics, wilson
+from pipeline.metrics.accuracy import HISTOGRAM_BINS, Metrics, wilson
 from pipeline.run import Run
 from pipeline.storage.formats import check_format
 

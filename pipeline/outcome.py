@@ -154,7 +154,7 @@ def _quality(figures: Mapping[str, Any]) -> Iterator[Fact]:
 
 def _worst(per_class: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the classes that are surely the worst: by the upper end of their recall's interval."""
-    from pipeline.metrics import wilson  # NumPy and Arrow, which --help does without
+    from pipeline.metrics.accuracy import wilson  # NumPy and Arrow, which --help does without
 
     found = []
     for number, c in enumerate(per_class):

@@ -21,13 +21,13 @@ from pipeline.children import preprocess_outside
 from pipeline.commit import RECALLS_AHEAD, Aside, Receipt, commit, recall, withdraw
 from pipeline.concurrency import ahead, cores, pools
 from pipeline.errors import DamagedPartError, StoreDownError, TransientError
+from pipeline.metrics.timing import Spent
 from pipeline.predict import acquire, predict
 from pipeline.progress import tally
 from pipeline.rows import PartWriter, PatchWriter, failed_rows, read_part, row_schema, to_table
 from pipeline.run import Run
 from pipeline.shortlist import Shortlist
 from pipeline.sources import Piece
-from pipeline.timing import Spent
 from pipeline.units import WorkUnit
 
 PATCHES_AHEAD = 1

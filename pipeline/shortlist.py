@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.batches import PixelBatch, PredictionBatch
-from pipeline.examples import OF_UNIT, Example, first_of_each, in_any_list
+from pipeline.metrics.examples import OF_UNIT, Example, first_of_each, in_any_list
 from pipeline.thumbnails import thumbnail
 
 

@@ -16,10 +16,10 @@ from typing import Any, Literal
 from pipeline import storage
 from pipeline.commit import Receipt, committed
 from pipeline.concurrency import ahead, pools
-from pipeline.examples import first_of_each
 from pipeline.follow import READS_AHEAD, receipts
 from pipeline.history import last_record, parsed
-from pipeline.metrics import Metrics, wilson
+from pipeline.metrics.accuracy import Metrics, wilson
+from pipeline.metrics.examples import first_of_each
 from pipeline.pinned import Index, read_index
 from pipeline.progress import Count, Meter
 from pipeline.run import Run

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.commit import Receipt
-from pipeline.examples import OF_ARCHIVE, Example, first_of_each, listed, merged
-from pipeline.metrics import Metrics, compute
+from pipeline.metrics.accuracy import Metrics, compute
+from pipeline.metrics.examples import OF_ARCHIVE, Example, first_of_each, listed, merged
+from pipeline.metrics.slices import Counts, Folders
+from pipeline.metrics.timing import Spent
 from pipeline.run import Run
 from pipeline.score import Unfinished
-from pipeline.slices import Counts, Folders
 from pipeline.storage import key_of
-from pipeline.timing import Spent
 
 UNFINISHED_EXAMPLES = 10
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.metrics import Metrics, compute
-from pipeline.slices import Counts
+from pipeline.metrics.accuracy import Metrics, compute
+from pipeline.metrics.slices import Counts
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -15,7 +15,7 @@ from conftest import MakeRun, WriteImages
 from pipeline import plan, storage
 from pipeline.commit import Aside, Receipt, commit, committed, recall
 from pipeline.errors import DamagedPartError
-from pipeline.examples import OF_UNIT, listed
+from pipeline.metrics.examples import OF_UNIT, listed
 from pipeline.run import Run
 from pipeline.score import score
 from pipeline.units import WorkUnit

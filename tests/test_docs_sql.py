@@ -19,8 +19,8 @@ from conftest import SCHEMA, rows_of
 
 from model_training.datasets import RawImages
 from pipeline import cli
-from pipeline.examples import OF_UNIT
-from pipeline.metrics import FIXED_POINT
+from pipeline.metrics.accuracy import FIXED_POINT
+from pipeline.metrics.examples import OF_UNIT
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "sql.md").read_text()
 PIECE = re.compile(r"^## (.+?)$|^(<!-- not run -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -11,8 +11,8 @@ from conftest import SCHEMA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import examples
-from pipeline.examples import COLUMNS, OF_UNIT, Example, Limits, examples_of, listed, merged
+from pipeline.metrics import examples
+from pipeline.metrics.examples import COLUMNS, OF_UNIT, Example, Limits, examples_of, listed, merged
 
 FEW = Limits(mistakes=3, confused=4, cell=2, doubtful=2, uncertain=2)
 

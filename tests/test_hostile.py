@@ -31,7 +31,7 @@ from pipeline.batches import Failure
 from pipeline.canary import Canary
 from pipeline.commit import Aside, Receipt
 from pipeline.errors import UsageError
-from pipeline.metrics import Metrics
+from pipeline.metrics.accuracy import Metrics
 from pipeline.model_dir import SPEC, read_spec
 from pipeline.prepare import prepare
 from pipeline.quiet import complain

@@ -11,7 +11,7 @@ from conftest import MakeRun, WriteImages
 from pipeline import cli, job, logs, machine, predict
 from pipeline.commit import Aside, Receipt
 from pipeline.logs import FailedUnits
-from pipeline.metrics import Metrics
+from pipeline.metrics.accuracy import Metrics
 from pipeline.prepare import prepare
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun
 
-from pipeline.metrics import HISTOGRAM_BINS, Metrics
+from pipeline.metrics.accuracy import HISTOGRAM_BINS, Metrics
 from pipeline.nights import compared, night_before, night_of, previous_of, psi, training_of
 
 NIGHT = {"accuracy": 0.5, "accuracy_interval_95": [0.4, 0.6], "predicted": {"a": 900, "b": 100}}

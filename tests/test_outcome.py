@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pipeline import terminal
 from pipeline.commit import Aside, Receipt
-from pipeline.metrics import Metrics
+from pipeline.metrics.accuracy import Metrics
 from pipeline.outcome import facts, told
 from pipeline.run import Run
 from pipeline.summarize import Summary, figures

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.batches import Failure, ImageColumns, PixelBatch, PredictionBatch
-from pipeline.examples import FAILURE_EXAMPLES, OF_UNIT, examples_of
+from pipeline.metrics.examples import FAILURE_EXAMPLES, OF_UNIT, examples_of
 from pipeline.rows import to_table
 from pipeline.shortlist import Shortlist
 

@@ -10,9 +10,9 @@ from conftest import SCHEMA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import slices
-from pipeline.metrics import Metrics
-from pipeline.slices import Counts, Folders
+from pipeline.metrics import slices
+from pipeline.metrics.accuracy import Metrics
+from pipeline.metrics.slices import Counts, Folders
 
 NAMES = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/".join)
 

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.commit import Aside, Receipt
-from pipeline.examples import OF_ARCHIVE
-from pipeline.metrics import Metrics
+from pipeline.metrics.accuracy import Metrics
+from pipeline.metrics.examples import OF_ARCHIVE
 from pipeline.score import Unfinished
 from pipeline.summarize import Summary, figures, verdict
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pipeline import job
 from pipeline.children import children
 from pipeline.concurrency import cores
+from pipeline.metrics.timing import POINTS, STEPS, Spent, shares
 from pipeline.prepare import prepare
-from pipeline.timing import POINTS, STEPS, Spent, shares
 
 spents = st.builds(
     Spent.of,

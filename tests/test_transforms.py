@@ -10,7 +10,7 @@ from conftest import MakeRun, WriteImages
 from pipeline import pinned
 from pipeline.commit import Aside, Receipt
 from pipeline.finish import start
-from pipeline.metrics import Metrics
+from pipeline.metrics.accuracy import Metrics
 from pipeline.score import Unfinished
 from pipeline.summarize import Summary
 from pipeline.transforms import GROUPS, STOPPED, PlanUnits, ScoreUnits, Summarize, build

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.metrics import Metrics, wilson
+from pipeline.metrics.accuracy import Metrics, wilson
 
 FOLDERS = 200
 """Folders that are told apart, at most."""

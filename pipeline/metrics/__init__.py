@@ -1,0 +1,1 @@
+"""Sums over rows that merge, and what is computed from them."""
