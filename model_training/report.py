@@ -18,12 +18,12 @@ from model_training.datasets import Dataset
 from model_training.evaluation import Evaluation
 from model_training.figures import draw_confusion, draw_curves, draw_samples, errors, samples
 from model_training.training import History, Trained
-from pipeline import charts
-from pipeline.confusion import confusion
-from pipeline.gallery import gallery
-from pipeline.html import render
 from pipeline.metrics.accuracy import HISTOGRAM_BINS
 from pipeline.model_dir import Golden, ModelSpec
+from pipeline.report import charts
+from pipeline.report.confusion import confusion
+from pipeline.report.gallery import gallery
+from pipeline.report.html import render
 from pipeline.thumbnails import thumbnail
 
 EXAMPLES = 4

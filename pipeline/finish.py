@@ -23,7 +23,7 @@ from pipeline.machine import versions
 from pipeline.metrics.timing import shares
 from pipeline.nights import compared, night_before, night_of, previous_of, training_of
 from pipeline.pinned import PlanTotals, read_index
-from pipeline.report import report
+from pipeline.report.page import report
 from pipeline.run import Run
 from pipeline.summarize import Summary, figures, verdict
 from pipeline.sweep import Claim, sweep

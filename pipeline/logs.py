@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 
 from pipeline.commit import Receipt
-from pipeline.outcome import reasons
+from pipeline.formatting import reasons
 from pipeline.text import brief, line
 
 LEAST_SECONDS = 1.0

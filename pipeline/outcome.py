@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pipeline.formatting import REASONS, duration, rate, reasons
 from pipeline.text import brief, shell_path
-from pipeline.wording import duration, rate
 
 Fact = tuple[str, str]
 """A name and a text of one line."""
@@ -15,8 +15,7 @@ Fact = tuple[str, str]
 EXAMPLES = 2
 INPUTS = 3
 CLASSES = 3
-REASONS = 3
-"""So many failed images, inputs, classes and reasons are shown at most: all of it fits a screen."""
+"""Failed images, inputs and classes that are shown at most: all of it fits a screen."""
 
 SHOWN_NAME = 24
 SHOWN_KEY = 110
@@ -86,18 +85,6 @@ def told(record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: s
         "labelled": done.get("labelled"),
         "report": f"{output}/report.html" if figures else None,
     }
-
-
-def reasons(failures: Mapping[tuple[str, str], int]) -> str:
-    """Return how many images failed for which reasons, the most frequent first.
-
-    >>> reasons({("read", "NOT_FOUND"): 2, ("preprocess", "INVALID_ARGUMENT"): 1_000})
-    '1,000 INVALID_ARGUMENT in preprocess, 2 NOT_FOUND in read'
-    """
-    ordered = sorted(failures.items(), key=lambda item: (-item[1], item[0]))
-    shown = [f"{n:,} {code} in {stage}" for (stage, code), n in ordered[:REASONS]]
-    more = sum(n for _, n in ordered[REASONS:])
-    return ", ".join([*shown, f"{more:,} for other reasons"] if more else shown)
 
 
 def example(failure: Mapping[str, Any], indent: str = "") -> str:

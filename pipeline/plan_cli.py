@@ -18,13 +18,13 @@ from pipeline.cli import calm, stop
 from pipeline.errors import GoldenMismatchError, NoSpaceError, StoreDownError, TransientError, UsageError
 from pipeline.flags import HELP_ALL, add_manner, helped
 from pipeline.forecast import Costs, recommend
+from pipeline.formatting import at_most, reasons, size
 from pipeline.interrupt import Interruption, interruptible
 from pipeline.options import Precision, add_arguments
-from pipeline.outcome import Fact, reasons
+from pipeline.outcome import Fact
 from pipeline.quiet import fail
 from pipeline.terminal import Screen, show_fact
 from pipeline.text import brief
-from pipeline.wording import at_most, size
 
 if TYPE_CHECKING:
     from pipeline.canary import Canary

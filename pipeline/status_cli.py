@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from pipeline.formatting import REASONS, at_most, counted, rate
 from pipeline.look_cli import LookCommand
-from pipeline.outcome import REASONS, Fact, example
+from pipeline.outcome import Fact, example
 from pipeline.quiet import answer
 from pipeline.terminal import Screen, show_facts, show_table
 from pipeline.text import shell_path
-from pipeline.wording import at_most, counted, rate
 
 if TYPE_CHECKING:
     from pipeline.status import Status

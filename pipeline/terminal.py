@@ -14,10 +14,10 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.outcome import Fact, facts, reasons
+from pipeline.formatting import at_most, rate, reasons
+from pipeline.outcome import Fact, facts
 from pipeline.progress import Count, Meter, tally
 from pipeline.text import plain
-from pipeline.wording import at_most, rate
 
 REFRESH_SECONDS = 0.25
 PLAIN_SECONDS = 30.0

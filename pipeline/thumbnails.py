@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 
 import numpy as np
@@ -13,7 +12,6 @@ LARGEST = 64
 """No side of a thumbnail is longer, in pixels."""
 
 QUALITY = 80
-JPEG = b"\xff\xd8"
 
 
 def thumbnail(pixels: npt.NDArray[np.uint8]) -> bytes:
@@ -35,9 +33,3 @@ def jpeg(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=QUALITY)
     return buffer.getvalue()
-
-
-def data_uri(data: bytes) -> str:
-    """Return a PNG or JPEG file as a data: URI (RFC 2397)."""
-    kind = "jpeg" if data.startswith(JPEG) else "png"
-    return f"data:image/{kind};base64," + base64.b64encode(data).decode("ascii")

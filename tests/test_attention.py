@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from example_nights import Night, empty_night, night
 
-from pipeline.attention import look_first
-from pipeline.wording import percent
+from pipeline.formatting import percent
+from pipeline.report.highlights import look_first
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from markupsafe import Markup
 
-from pipeline.charts import HEIGHT, WIDTH, course, curves, histogram, reliability
+from pipeline.report.charts import HEIGHT, WIDTH, course, curves, histogram, reliability
 
 SVG = {"svg", "title", "desc", "path", "text", "rect", "circle", "polyline", "polygon"}
 

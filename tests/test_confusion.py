@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.confusion import SHOWN_CLASSES, SHOWN_PAIRS, confusion
+from pipeline.report.confusion import SHOWN_CLASSES, SHOWN_PAIRS, confusion
 
 NAMES = ["a", "b", "c"]
 MATRIX = [[5, 1, 0], [3, 6, 1], [0, 0, 0]]

@@ -158,8 +158,8 @@ def test_package_that_is_staged_installs_and_runs_in_a_clean_environment(
     libraries = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))}
     subprocess.run(install, check=True, cwd=tmp_path, env={**os.environ, **libraries})
     program = (
-        "import nightscore, model_training.cli, pipeline.transforms, pipeline.report, pipeline; "
-        "from pipeline.report import report; print(pipeline.__file__)"
+        "import nightscore, model_training.cli, pipeline.transforms, pipeline.report.page, pipeline; "
+        "from pipeline.report.page import report; print(pipeline.__file__)"
     )
     done = subprocess.run(
         [python, "-c", program],

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.gallery import PICTURE_BYTES, gallery
-from pipeline.thumbnails import data_uri
+from pipeline.report.gallery import PICTURE_BYTES, data_uri, gallery
 
 
 def test_picture_is_embedded_once_however_often_it_is_named() -> None:

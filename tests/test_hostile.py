@@ -35,7 +35,7 @@ from pipeline.metrics.accuracy import Metrics
 from pipeline.model_dir import SPEC, read_spec
 from pipeline.prepare import prepare
 from pipeline.quiet import complain
-from pipeline.report import report
+from pipeline.report.page import report
 from pipeline.run import Run
 from pipeline.storage import key_of, location_of
 from pipeline.summarize import Summary, figures

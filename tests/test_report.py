@@ -12,8 +12,8 @@ import pytest
 from example_nights import FAILURES, HOSTILE, NIGHTS, Night, empty_night, night, picture
 from parsed_page import ParsedPage
 
-from pipeline.gallery import PICTURE_BYTES
-from pipeline.report import SHOWN_CLASSES, report
+from pipeline.report.gallery import PICTURE_BYTES
+from pipeline.report.page import SHOWN_CLASSES, report
 
 
 def parsed(night: Night) -> ParsedPage:

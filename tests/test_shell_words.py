@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from parsed_page import ParsedPage
 
 from pipeline import cli, report_cli, status_cli, storage, verify_cli
-from pipeline.report import report
+from pipeline.report.page import report
 from pipeline.text import shell_command, shell_path, shell_word
 
 ROOT = Path(__file__).parent.parent

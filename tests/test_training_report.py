@@ -15,8 +15,8 @@ from model_training.build import build
 from model_training.datasets import load
 from model_training.report import TrainingRun
 from model_training.training import Recipe
+from pipeline.formatting import percent
 from pipeline.thumbnails import png
-from pipeline.wording import percent
 
 CLASSES = ("<i>dark</i> & co", "light")
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from pipeline.formatting import percent
 from pipeline.text import brief, plain
-from pipeline.wording import percent
 
 WIDTH, HEIGHT = 460, 260
 """Of a chart in its own units; a page shows it as wide as there is room."""

@@ -5,12 +5,14 @@ Must not know what they illustrate.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from pipeline.thumbnails import data_uri
+JPEG = b"\xff\xd8"
+
 
 PICTURE_BYTES = 600_000
 """All pictures of a page together, as it embeds them."""
@@ -49,3 +51,9 @@ def gallery(keys: Iterable[str], pictures: Mapping[str, bytes]) -> Gallery:
         if address in addresses:
             names[key] = addresses[address]
     return Gallery(names, {name: Markup(address) for address, name in addresses.items()})
+
+
+def data_uri(data: bytes) -> str:
+    """Return a PNG or JPEG file as a data: URI (RFC 2397)."""
+    kind = "jpeg" if data.startswith(JPEG) else "png"
+    return f"data:image/{kind};base64," + base64.b64encode(data).decode("ascii")

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.formatting import between, count, counted, percent, why
 from pipeline.metrics.accuracy import wilson
 from pipeline.outcome import LARGE_DRIFT
 from pipeline.text import brief, plain
-from pipeline.wording import between, count, counted, percent, why
 
 MANY_FAILED = 0.001
 """A reason for which at least this share of all images failed stands out."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 
 NOTHING = "\u2013"
 """Stands where there is no number."""
+
+REASONS = 3
+"""Reasons of failures that are shown at most."""
 
 _WHY = {
     ("read", "NOT_FOUND"): "not found",
@@ -136,3 +140,15 @@ def why(stage: str, code: str) -> str:
     ('not found', 'not scored (predict DATA_LOSS)')
     """
     return _WHY.get((stage, code), f"not scored ({stage} {code})")
+
+
+def reasons(failures: Mapping[tuple[str, str], int]) -> str:
+    """Return how many images failed for which reasons, the most frequent first.
+
+    >>> reasons({("read", "NOT_FOUND"): 2, ("preprocess", "INVALID_ARGUMENT"): 1_000})
+    '1,000 INVALID_ARGUMENT in preprocess, 2 NOT_FOUND in read'
+    """
+    ordered = sorted(failures.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{n:,} {code} in {stage}" for (stage, code), n in ordered[:REASONS]]
+    more = sum(n for _, n in ordered[REASONS:])
+    return ", ".join([*shown, f"{more:,} for other reasons"] if more else shown)

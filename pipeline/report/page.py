@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from pipeline import charts
-from pipeline.attention import is_below, look_first
-from pipeline.confusion import Confusion, confusion
-from pipeline.gallery import gallery
-from pipeline.html import render
 from pipeline.options import ScoreOptions
+from pipeline.report import charts
+from pipeline.report.confusion import Confusion, confusion
+from pipeline.report.gallery import gallery
+from pipeline.report.highlights import is_below, look_first
+from pipeline.report.html import render
 from pipeline.storage import location_of
 from pipeline.text import shell_command, shell_word
 

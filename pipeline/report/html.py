@@ -8,24 +8,24 @@ import hashlib
 import jinja2
 from markupsafe import Markup
 
-from pipeline import wording
+from pipeline import formatting
 from pipeline.text import LONGEST_NAME, brief, plain
 
 SCRIPT = "page.js.j2"
 """The one script of every page. The browser runs it, and no other: the page's policy names its hash."""
 
 
-def render(template: str, package: str = "pipeline", **content: object) -> str:
+def render(template: str, package: str = "pipeline.report", **content: object) -> str:
     """Return a page from the `pages` folder of a package, every value in it escaped, and fit to be shown.
 
-    Templates cut long names with the filter `brief` and write numbers with those of `pipeline.wording`.
+    Templates cut long names with the filter `brief` and write numbers with those of `pipeline.formatting`.
 
     Args:
-        template: file name; it may extend "base.html.j2", which every package finds in `pipeline`.
+        template: file name; it may extend "base.html.j2", which every package finds in `pipeline.report`.
         package: the package whose `pages` folder holds the template.
         content: the template's variables; one that it names and is not here raises jinja2.UndefinedError.
     """
-    loaders = [jinja2.PackageLoader(name, "pages") for name in dict.fromkeys((package, "pipeline"))]
+    loaders = [jinja2.PackageLoader(name, "pages") for name in dict.fromkeys((package, "pipeline.report"))]
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(loaders),
         autoescape=True,
@@ -34,10 +34,10 @@ def render(template: str, package: str = "pipeline", **content: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    words = (wording.count, wording.counted, wording.percent, wording.between, wording.duration)
-    environment.filters.update({word.__name__: word for word in (*words, wording.moment, wording.rate)})
+    words = (formatting.count, formatting.counted, formatting.percent, formatting.between, formatting.duration)
+    environment.filters.update({word.__name__: word for word in (*words, formatting.moment, formatting.rate)})
     environment.filters.update(brief=_brief, place=_place)
-    environment.globals["why"] = wording.why
+    environment.globals["why"] = formatting.why
     script = environment.get_template(SCRIPT).render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     return environment.get_template(template).render(script=Markup(script), script_hash=digest, **content)

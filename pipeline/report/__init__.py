@@ -1,0 +1,1 @@
+"""Figures to report.html; also used by the report of a training."""
