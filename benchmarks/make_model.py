@@ -24,10 +24,10 @@ from model_training.datasets import load
 from model_training.evaluation import load_score
 from model_training.publish import check_output, staged
 from model_training.training import Recipe
-from pipeline import model_dir
 from pipeline.batches import EncodedBatch, ImageColumns
-from pipeline.model_dir import InputSpec
-from pipeline.preprocess import preprocess
+from pipeline.model import directory
+from pipeline.model.preprocess import preprocess
+from pipeline.model.spec import InputSpec
 
 MOBILENET = InputSpec(224, 224, "rgb")
 CLASSES = 1000
@@ -51,11 +51,11 @@ def build_mobilenet(location: str, photos: Path) -> None:
     names = [*PHOTOGRAPHS, *(f"class-{i:04d}" for i in range(len(PHOTOGRAPHS), CLASSES))]
     with staged(check_output(location)) as folder:
         export.save_network(network, folder)
-        score = load_score(os.path.join(folder, model_dir.SAVED_MODEL))
+        score = load_score(os.path.join(folder, directory.SAVED_MODEL))
         golden = export.make_golden(encoded[:EXAMPLES], MOBILENET, score)
         spec = export.make_spec(folder, MOBILENET, names, {"dataset": "photographs"})
-        export.write_files(os.path.join(folder, model_dir.GOLDEN), golden.files())
-        export.write_files(folder, {model_dir.SPEC: spec.to_json().encode()})
+        export.write_files(os.path.join(folder, directory.GOLDEN), golden.files())
+        export.write_files(folder, {directory.SPEC: spec.to_json().encode()})
 
 
 def _mobilenet(pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Any:

@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pipeline.model_dir import SAVED_MODEL, InputSpec, read_spec
+from pipeline.model.directory import SAVED_MODEL, read_spec
+from pipeline.model.spec import InputSpec
 
 Decoder = Callable[[bytes], npt.NDArray[np.uint8]]
 

@@ -11,7 +11,7 @@ from model_training.evaluation import evaluate, load_score
 from model_training.publish import check_output, staged
 from model_training.report import TrainingRun, report_files, training_facts
 from model_training.training import Recipe, train
-from pipeline import model_dir
+from pipeline.model import directory
 
 
 def build(dataset: Dataset, recipe: Recipe, output: str, progress: Any = None) -> TrainingRun:
@@ -33,13 +33,13 @@ def build(dataset: Dataset, recipe: Recipe, output: str, progress: Any = None) -
     trained = train(dataset, recipe, progress)
     with staged(location) as folder:
         export.save_network(trained.network, folder)
-        score = load_score(os.path.join(folder, model_dir.SAVED_MODEL))
+        score = load_score(os.path.join(folder, directory.SAVED_MODEL))
         evaluation = evaluate(score, dataset.test_images, dataset.test_labels)
         golden = export.make_golden(dataset.examples, dataset.input, score)
         facts = training_facts(dataset, trained, evaluation)
         spec = export.make_spec(folder, dataset.input, dataset.class_names, facts)
         run = TrainingRun(dataset, trained, evaluation, golden, spec)
-        export.write_files(os.path.join(folder, model_dir.GOLDEN), golden.files())
-        export.write_files(os.path.join(folder, model_dir.TRAINING), report_files(run))
-        export.write_files(folder, {model_dir.SPEC: spec.to_json().encode()})
+        export.write_files(os.path.join(folder, directory.GOLDEN), golden.files())
+        export.write_files(os.path.join(folder, directory.TRAINING), report_files(run))
+        export.write_files(folder, {directory.SPEC: spec.to_json().encode()})
     return run

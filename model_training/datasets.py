@@ -25,9 +25,9 @@ from model_training.folder import example_png, read_folder
 from pipeline import storage
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.errors import UsageError
-from pipeline.model_dir import ColorMode, InputSpec
-from pipeline.preprocess import preprocess
-from pipeline.thumbnails import png
+from pipeline.model.preprocess import preprocess
+from pipeline.model.spec import ColorMode, InputSpec
+from pipeline.model.thumbnails import png
 
 DATASETS = ("mnist", "digits")
 """The names that are no folders."""

@@ -11,11 +11,12 @@ from typing import Any
 import tensorflow as tf
 
 from model_training.evaluation import Score
-from pipeline import model_dir
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.machine import versions
-from pipeline.model_dir import Golden, InputSpec, ModelSpec
-from pipeline.preprocess import preprocess
+from pipeline.model import directory
+from pipeline.model.directory import Golden
+from pipeline.model.preprocess import preprocess
+from pipeline.model.spec import InputSpec, ModelSpec, model_id
 
 _VERSIONED = ("tensorflow", "keras", "numpy", "pillow", "nightscore")
 
@@ -43,12 +44,12 @@ def save_network(network: Any, folder: str) -> None:
     module.weights = [weight.value for weight in network.weights]
     module.serve = serve
     try:
-        tf.saved_model.save(module, os.path.join(folder, model_dir.SAVED_MODEL), signatures={"serving_default": serve})
+        tf.saved_model.save(module, os.path.join(folder, directory.SAVED_MODEL), signatures={"serving_default": serve})
     except tf.errors.OpError as error:  # how TensorFlow says that a disk is full
         raise OSError(error.message.rpartition("}} ")[2]) from error
     with warnings.catch_warnings():  # tf.Variable does not know NumPy 2's copy keyword, and Keras asks it for arrays
         warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning)
-        network.save(os.path.join(folder, model_dir.KERAS_MODEL))
+        network.save(os.path.join(folder, directory.KERAS_MODEL))
 
 
 def make_golden(examples: Sequence[bytes], spec: InputSpec, score: Score) -> Golden:
@@ -72,10 +73,10 @@ def make_spec(folder: str, spec: InputSpec, class_names: Sequence[str], training
         class_names: in the order of the network's output.
         training: what people may want to know of its training, as JSON values.
     """
-    root = Path(folder, model_dir.SAVED_MODEL)
+    root = Path(folder, directory.SAVED_MODEL)
     files = [(path.relative_to(root).as_posix(), path.read_bytes()) for path in root.rglob("*") if path.is_file()]
     made_by = {**versions(_VERSIONED), "tensorflow": str(tf.__version__)}  # also where it is tensorflow-cpu
-    return ModelSpec(spec, tuple(class_names), model_dir.model_id(spec, class_names, files), made_by, training)
+    return ModelSpec(spec, tuple(class_names), model_id(spec, class_names, files), made_by, training)
 
 
 def write_files(folder: str, files: Mapping[str, bytes]) -> None:

@@ -17,10 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from pipeline import model_dir, storage
+from pipeline import storage
 from pipeline.errors import NightscoreError, UsageError
+from pipeline.model import directory
 
-_OWNED = {model_dir.SPEC, model_dir.SAVED_MODEL, model_dir.KERAS_MODEL, model_dir.GOLDEN, model_dir.TRAINING}
+_OWNED = {directory.SPEC, directory.SAVED_MODEL, directory.KERAS_MODEL, directory.GOLDEN, directory.TRAINING}
 """What lies in a model directory; nothing else is ever removed."""
 
 
@@ -134,7 +135,7 @@ def _check_folder(location: str) -> None:
         names = sorted(os.listdir(location))
     except PermissionError as error:
         raise UsageError(f"--output {location!r} cannot be read: {error.strerror}") from error
-    if names and model_dir.SPEC not in names:
+    if names and directory.SPEC not in names:
         raise UsageError(f"--output {location!r} is a folder with other things in it: give a new or empty one")
     _check_names(location, names)
     if os.path.ismount(location):
@@ -188,9 +189,9 @@ def _rename(folder: str, location: str) -> None:
 def _upload(folder: str, location: str) -> None:
     names = {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file()}
     before = {found.location for found in storage.list_objects(location)}
-    storage.delete(storage.join(location, model_dir.SPEC))
-    for name in sorted(names - {model_dir.SPEC}):
+    storage.delete(storage.join(location, directory.SPEC))
+    for name in sorted(names - {directory.SPEC}):
         storage.replace(storage.join(location, name), Path(folder, name).read_bytes())
     for stale in sorted(before - {storage.join(location, name) for name in names}):
         storage.delete(stale)
-    storage.replace(storage.join(location, model_dir.SPEC), Path(folder, model_dir.SPEC).read_bytes())
+    storage.replace(storage.join(location, directory.SPEC), Path(folder, directory.SPEC).read_bytes())

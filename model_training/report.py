@@ -19,12 +19,13 @@ from model_training.evaluation import Evaluation
 from model_training.figures import draw_confusion, draw_curves, draw_samples, errors, samples
 from model_training.training import History, Trained
 from pipeline.metrics.accuracy import HISTOGRAM_BINS
-from pipeline.model_dir import Golden, ModelSpec
+from pipeline.model.directory import Golden
+from pipeline.model.spec import ModelSpec
+from pipeline.model.thumbnails import thumbnail
 from pipeline.report import charts
 from pipeline.report.confusion import confusion
 from pipeline.report.gallery import gallery
 from pipeline.report.html import render
-from pipeline.thumbnails import thumbnail
 
 EXAMPLES = 4
 """Of each pair of confused classes."""

@@ -23,8 +23,8 @@ from pipeline import sources, storage
 from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
 from pipeline.errors import NightscoreError
 from pipeline.frames import CURSOR, GoneError, receive, send
+from pipeline.model.preprocess import preprocess
 from pipeline.pinned import pin
-from pipeline.preprocess import preprocess
 from pipeline.run import Run
 from pipeline.units import WorkUnit
 

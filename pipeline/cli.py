@@ -26,8 +26,8 @@ from pipeline.errors import (
     UsageError,
 )
 from pipeline.flags import HELP_ALL, JSON, QUIET, Manner, add_manner, helped, manner, own
-from pipeline.imports import without
 from pipeline.interrupt import Interruption, interruptible
+from pipeline.machine import without
 from pipeline.options import add_arguments
 from pipeline.outcome import told
 from pipeline.quiet import answer, complain, fail, silence_pillow, stderr_silenced, tame_streams
@@ -123,12 +123,12 @@ def stop() -> None:
 @contextlib.contextmanager
 def calm() -> Iterator[None]:
     """Keep Beam's and TensorFlow's chatter off the terminal."""
-    from pipeline import inference
+    from pipeline.model.engines import tensorflow
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     silence_pillow()
     warnings.filterwarnings("ignore", category=FutureWarning, module="google")  # that Python 3.10 grows old
-    inference.import_context = stderr_silenced
+    tensorflow.import_context = stderr_silenced
     tame_streams("%(levelname)s %(name)s: %(message)s")
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what a step raises reaches us
     logging.getLogger("pipeline.logs").setLevel(logging.ERROR)  # for workers elsewhere: here progress says it

@@ -11,8 +11,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from pipeline import cpu
 from pipeline.errors import UsageError
+from pipeline.machine import require_precision
 from pipeline.options import LABEL_SOURCES, ScoreOptions, add_arguments, from_arguments
 
 LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner")
@@ -91,7 +91,7 @@ def own(argv: Sequence[str]) -> ScoreOptions | None:
     if others or values.runner not in LOCAL_RUNNERS:
         return None
     options = from_arguments(vars(values))
-    cpu.require(options.precision)
+    require_precision(options.precision)
     return options
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pipeline.children import pin_outside
 from pipeline.concurrency import pools
-from pipeline.imports import without
-from pipeline.predict import acquire
+from pipeline.machine import without
+from pipeline.model.predict import acquire
 from pipeline.run import Run
 
 

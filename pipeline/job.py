@@ -19,12 +19,13 @@ from apache_beam.options.pipeline_options import PipelineOptions, PortableOption
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
-from pipeline import cpu, dataflow, errors, storage
+from pipeline import dataflow, errors, storage
 from pipeline.errors import JobFailedError, NightscoreError, UsageError
 from pipeline.finish import go_to_work
 from pipeline.flags import LOCAL_RUNNERS, refuse, renamed
 from pipeline.follow import followed
-from pipeline.model_dir import check_model, local_copy
+from pipeline.machine import require_precision
+from pipeline.model.directory import check_model, local_copy
 from pipeline.options import ScoreOptions, add_arguments, from_arguments
 from pipeline.run import Run
 from pipeline.transforms import build
@@ -94,7 +95,7 @@ def parse(argv: Sequence[str]) -> Job:
     beam_options.view_as(SetupOptions).save_main_session = False
     job = Job(options, beam_options)
     if job.is_local:
-        cpu.require(options.precision)
+        require_precision(options.precision)
     elif job.is_on_dataflow:
         dataflow.require(options, beam_options)
         dataflow.tune(beam_options)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline import cli
 from pipeline.errors import UsageError
-from pipeline.imports import without
+from pipeline.machine import without
 from pipeline.quiet import complain
 
 IMAGE = "NIGHTSCORE_IMAGE"

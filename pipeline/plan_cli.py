@@ -28,8 +28,8 @@ from pipeline.text import brief
 
 if TYPE_CHECKING:
     from pipeline.canary import Canary
+    from pipeline.model.predict import Model
     from pipeline.pinned import PlanTotals
-    from pipeline.predict import Model
     from pipeline.rehearsal import Rehearsal
     from pipeline.run import Run
     from pipeline.units import WorkUnit
@@ -120,7 +120,7 @@ def _work(scratch: Run, run: Run) -> _Work:
 
 def _models(run: Run) -> tuple[dict[Precision, Model], str]:
     """Return the model in the precisions that can be had, and why one of them cannot."""
-    from pipeline.predict import acquire
+    from pipeline.model.predict import acquire
 
     models = {run.options.precision: acquire(run.model, run.spec, run.options.precision)}
     try:

@@ -13,7 +13,7 @@ from pipeline import storage
 from pipeline.errors import NoSpaceError, TransientError, UsageError
 from pipeline.finish import start
 from pipeline.history import records
-from pipeline.model_dir import check_model, local_copy, read_spec
+from pipeline.model.directory import check_model, local_copy, read_spec
 from pipeline.options import ScoreOptions
 from pipeline.plan import require_input
 from pipeline.run import Run

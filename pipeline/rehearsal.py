@@ -17,8 +17,8 @@ from pipeline.canary import CANARY_IMAGES, Canary
 from pipeline.children import preprocess_outside
 from pipeline.concurrency import cores
 from pipeline.errors import TransientError
-from pipeline.inference import Pixels
-from pipeline.predict import MODEL_BATCH, Model, predict
+from pipeline.model.engines.tensorflow import Pixels
+from pipeline.model.predict import MODEL_BATCH, Model, predict
 from pipeline.run import Run
 from pipeline.sources import images
 from pipeline.units import WorkUnit

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from pipeline.batches import Failure, PredictionBatch
 from pipeline.errors import DamagedPartError
-from pipeline.model_dir import Task
+from pipeline.model.spec import Task
 from pipeline.options import PartFormat, ScoreOptions
 from pipeline.storage.formats import FIELD, check_names, check_number, numbered
 

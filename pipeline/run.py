@@ -12,7 +12,7 @@ from typing import Any
 from pipeline import storage
 from pipeline.errors import NewerFormatError, UsageError
 from pipeline.labels import LabelRule
-from pipeline.model_dir import InputSpec, ModelSpec
+from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions, from_arguments
 from pipeline.storage.formats import check_format, check_names, numbered
 

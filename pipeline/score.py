@@ -22,7 +22,7 @@ from pipeline.commit import RECALLS_AHEAD, Aside, Receipt, commit, recall, withd
 from pipeline.concurrency import ahead, cores, pools
 from pipeline.errors import DamagedPartError, StoreDownError, TransientError
 from pipeline.metrics.timing import Spent
-from pipeline.predict import acquire, predict
+from pipeline.model.predict import acquire, predict
 from pipeline.progress import tally
 from pipeline.rows import PartWriter, PatchWriter, failed_rows, read_part, row_schema, to_table
 from pipeline.run import Run

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.batches import PixelBatch, PredictionBatch
 from pipeline.metrics.examples import OF_UNIT, Example, first_of_each, in_any_list
-from pipeline.thumbnails import thumbnail
+from pipeline.model.thumbnails import thumbnail
 
 
 class Shortlist:

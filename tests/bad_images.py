@@ -1,7 +1,7 @@
 """A corpus of bad and odd images: one row a kind, made by Pillow or by hand, never read from a file.
 
-A kind's name is "FORMAT, fault". It says what row `pipeline.preprocess.preprocess` gives: `ok` with the pixels that
-the image shows, or `failed` with a google.rpc code and a fragment of the message.
+A kind's name is "FORMAT, fault". It says what row `pipeline.model.preprocess.preprocess` gives:
+`ok` with the pixels that the image shows, or `failed` with a google.rpc code and a fragment of the message.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from gcs_emulator import emulator, emulator_server, gcs_bucket  # noqa: F401 - f
 
 from model_training.datasets import RawImages, from_raw, raw_images
 from pipeline.children import children
-from pipeline.model_dir import read_spec
+from pipeline.model.directory import read_spec
 from pipeline.options import ScoreOptions
 from pipeline.rows import read_part, row_schema
 from pipeline.run import Run

@@ -31,10 +31,10 @@ from fuzz_corpus import ARCHIVES, FORMATS, SMALL, folder_of_files, image_input
 from pipeline import sources
 from pipeline.batches import EncodedBatch, ImageColumns, PixelBatch, PredictionBatch
 from pipeline.errors import UsageError
-from pipeline.model_dir import InputSpec, ModelSpec
+from pipeline.model.preprocess import preprocess
+from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.plan import plan_units
-from pipeline.preprocess import preprocess
 from pipeline.rows import row_schema, to_table
 from pipeline.run import Run
 from pipeline.units import WorkUnit

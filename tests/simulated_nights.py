@@ -29,7 +29,7 @@ from simulated_disk import AbandonedError, Actor, SimulatedDisk, Theater
 from pipeline import commit, finish, pinned
 from pipeline.commit import Aside, Receipt
 from pipeline.errors import DamagedPartError, TransientError
-from pipeline.model_dir import InputSpec, ModelSpec
+from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.rows import PartWriter
 from pipeline.run import Run

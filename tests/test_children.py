@@ -24,7 +24,7 @@ from pipeline import plan, sources, storage
 from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
 from pipeline.children import Child, children, preprocess_outside
 from pipeline.errors import TransientError
-from pipeline.preprocess import preprocess
+from pipeline.model.preprocess import preprocess
 from pipeline.run import Run
 from pipeline.units import WorkUnit
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import cli, cpu, plan_cli
+from pipeline import cli, machine, plan_cli
 from pipeline.errors import UsageError
+from pipeline.machine import require_precision
 
 GRANITE = "processor\t: 0\nvendor_id\t: GenuineIntel\nflags\t\t: fpu sse4_2 avx512f amx_bf16 amx_tile\n\n"
 TURIN = "processor\t: 0\nflags\t\t: fpu avx512f avx512_bf16 avx512vbmi\n"
@@ -18,21 +19,21 @@ GRAVITON = "processor\t: 0\nFeatures\t: fp asimd svebf16 bf16\n"
 
 @pytest.mark.parametrize("cpuinfo", [GRANITE, TURIN, SKYLAKE + TURIN])
 def test_cpu_with_avx512_bf16_or_amx_is_fast_in_either_precision(cpuinfo: str) -> None:
-    cpu.require("float32", cpuinfo)
-    cpu.require("bfloat16", cpuinfo)
+    require_precision("float32", cpuinfo)
+    require_precision("bfloat16", cpuinfo)
 
 
 @pytest.mark.parametrize("cpuinfo", [SKYLAKE, GRAVITON, ""])
 def test_any_other_is_refused_in_one_line_that_says_what_to_do(cpuinfo: str) -> None:
-    cpu.require("float32", cpuinfo)
+    require_precision("float32", cpuinfo)
     with pytest.raises(UsageError, match=r"^--precision bfloat16 needs [^\n]+; leave it out to score in float32$"):
-        cpu.require("bfloat16", cpuinfo)
+        require_precision("bfloat16", cpuinfo)
 
 
 def test_system_without_cpuinfo_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(cpu, "CPUINFO", str(tmp_path / "cpuinfo"))
+    monkeypatch.setattr(machine, "CPUINFO", str(tmp_path / "cpuinfo"))
     with pytest.raises(UsageError):
-        cpu.require("bfloat16")
+        require_precision("bfloat16")
 
 
 @pytest.mark.parametrize("command", [cli, plan_cli])
@@ -46,7 +47,7 @@ def test_job_is_refused_before_anything_is_touched(
     command: object,
 ) -> None:
     (tmp_path / "cpuinfo").write_text(SKYLAKE)
-    monkeypatch.setattr(cpu, "CPUINFO", str(tmp_path / "cpuinfo"))
+    monkeypatch.setattr(machine, "CPUINFO", str(tmp_path / "cpuinfo"))
     flags = ["--input", str(write_images(3)), "--model", tiny_model, "--output", str(tmp_path / "night")]
     assert command.main([*flags, "--precision", "bfloat16"]) == 2  # type: ignore[attr-defined]
     (line,) = capfd.readouterr().err.splitlines()
@@ -57,10 +58,10 @@ def test_job_is_refused_before_anything_is_touched(
 def test_worker_that_lacks_it_refuses_the_model(
     tiny_model: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from pipeline.model_dir import read_spec
-    from pipeline.predict import Model
+    from pipeline.model.directory import read_spec
+    from pipeline.model.predict import Model
 
     (tmp_path / "cpuinfo").write_text(SKYLAKE)
-    monkeypatch.setattr(cpu, "CPUINFO", str(tmp_path / "cpuinfo"))
+    monkeypatch.setattr(machine, "CPUINFO", str(tmp_path / "cpuinfo"))
     with pytest.raises(UsageError, match="AVX512_BF16"):
         Model(tiny_model, read_spec(tiny_model), "bfloat16")

@@ -18,7 +18,7 @@ import pytest
 from conftest import WriteImages, rows_of
 
 from pipeline import cli
-from pipeline.model_dir import read_golden
+from pipeline.model.directory import read_golden
 
 ROOT = Path(__file__).parent.parent
 POISONED = ROOT / "tests" / "poisoned"

@@ -22,8 +22,8 @@ from model_training.datasets import EXAMPLES, Dataset, RawImages, from_raw, load
 from model_training.folder import check_memory, in_test_split
 from pipeline import storage
 from pipeline.errors import UsageError
-from pipeline.model_dir import InputSpec
-from pipeline.preprocess import decode
+from pipeline.model.preprocess import decode
+from pipeline.model.spec import InputSpec
 
 Pixels = npt.NDArray[np.uint8]
 

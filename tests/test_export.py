@@ -22,8 +22,8 @@ from model_training.training import Recipe
 from pipeline import cli as score_cli
 from pipeline import storage
 from pipeline.errors import NightscoreError, UsageError
-from pipeline.model_dir import check_model, read_golden, read_spec
-from pipeline.preprocess import decode
+from pipeline.model.directory import check_model, read_golden, read_spec
+from pipeline.model.preprocess import decode
 
 
 def files_of(folder: Path | str) -> list[str]:

@@ -22,7 +22,7 @@ from pipeline import cli, job, pinned, plan, storage
 from pipeline.children import children
 from pipeline.commit import Receipt, committed
 from pipeline.errors import NoSpaceError, StoreDownError, TransientError
-from pipeline.model_dir import read_spec
+from pipeline.model.directory import read_spec
 from pipeline.prepare import prepare
 from pipeline.run import Run
 from pipeline.score import Unfinished, score

@@ -24,7 +24,7 @@ from test_formats import OLD, old, sealed
 import nightscore
 from pipeline import cli, pinned, storage
 from pipeline.commit import Receipt
-from pipeline.model_dir import check_model, read_spec
+from pipeline.model.directory import check_model, read_spec
 from pipeline.options import PartFormat
 from pipeline.rows import PartWriter, read_part
 from pipeline.run import Run

@@ -23,7 +23,7 @@ from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.commit import Receipt
 from pipeline.errors import DamagedPartError, NewerFormatError, UsageError
 from pipeline.frames import CURSOR
-from pipeline.model_dir import InputSpec, ModelSpec, model_id
+from pipeline.model.spec import InputSpec, ModelSpec, model_id
 from pipeline.options import PartFormat, ScoreOptions
 from pipeline.pinned import read_index, read_span
 from pipeline.rows import PartWriter, read_part, row_schema

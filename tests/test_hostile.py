@@ -32,7 +32,7 @@ from pipeline.canary import Canary
 from pipeline.commit import Aside, Receipt
 from pipeline.errors import UsageError
 from pipeline.metrics.accuracy import Metrics
-from pipeline.model_dir import SPEC, read_spec
+from pipeline.model.directory import SPEC, read_spec
 from pipeline.prepare import prepare
 from pipeline.quiet import complain
 from pipeline.report.page import report

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pipeline.imports import without
+from pipeline.machine import without
 
 
 def test_module_seems_absent_and_is_found_later() -> None:
@@ -26,7 +26,7 @@ def test_module_seems_absent_and_is_found_later() -> None:
     ("statement", "unwanted"),
     [
         ("from pipeline.imports import without\nwith without('pandas'):\n    import pipeline.job", "pandas"),
-        ("from pipeline.inference import tensorflow; tensorflow()", "keras"),
+        ("from pipeline.model.engines.tensorflow import tensorflow; tensorflow()", "keras"),
     ],
 )
 def test_libraries_do_without(statement: str, unwanted: str) -> None:

@@ -10,9 +10,10 @@ import pytest
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from conftest import WriteImages
 
-from pipeline import cli, job, predict
+from pipeline import cli, job
 from pipeline.errors import GoldenMismatchError, UsageError
-from pipeline.model_dir import EXPECTED, GOLDEN, read_golden
+from pipeline.model import predict
+from pipeline.model.directory import EXPECTED, GOLDEN, read_golden
 from pipeline.prepare import prepare
 
 BEAMS = {"runner", "labels", "project", "region", "job_name", "temp_location", "setup_file", "streaming"}

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import cli, job, logs, machine, predict
+from pipeline import cli, job, logs, machine
 from pipeline.commit import Aside, Receipt
 from pipeline.logs import FailedUnits
 from pipeline.metrics.accuracy import Metrics
+from pipeline.model import predict
 from pipeline.prepare import prepare
 
 
@@ -69,11 +70,11 @@ def test_process_says_once_what_it_scores_with(
     predict._loaded.cache_clear()
     for _ in range(3):
         predict.acquire(run.model, run.spec)
-    (text,) = [record.getMessage() for record in caplog.records if record.name == "pipeline.predict"]
+    (text,) = [record.getMessage() for record in caplog.records if record.name == "pipeline.model.predict"]
     assert text.startswith(f"scores with model {run.spec.model_id[:12]} in float32: python 3.")
     assert "tensorflow " in text
     assert "threads, CPU flags: " in text
-    assert text.endswith(machine.told())
+    assert text.endswith(machine.describe())
 
 
 def test_nothing_is_logged_per_image_and_a_line_per_unit_at_most(

@@ -20,8 +20,8 @@ from PIL import Image
 from model_training import cli as train
 from model_training.datasets import RawImages, raw_images
 from pipeline import cli as score
-from pipeline import cpu
 from pipeline.errors import UsageError
+from pipeline.machine import CPUINFO, has_bfloat16
 
 pytestmark = pytest.mark.heavy
 
@@ -92,7 +92,7 @@ def test_accuracy_of_either_half_is_the_training_reports(model: str, archive: Pa
     assert len(rows_of(tmp_path / "both")) == 20_000
 
 
-@pytest.mark.skipif(not cpu.has_bfloat16(Path(cpu.CPUINFO).read_text()), reason="no such CPU")
+@pytest.mark.skipif(not has_bfloat16(Path(CPUINFO).read_text()), reason="no such CPU")
 def test_all_70_000_images_have_the_same_class_in_bfloat16_as_in_float32(
     model: str, mnist: RawImages, tmp_path: Path
 ) -> None:

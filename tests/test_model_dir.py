@@ -13,17 +13,8 @@ import pytest
 
 from pipeline import storage
 from pipeline.errors import UsageError
-from pipeline.model_dir import (
-    GOLDEN,
-    SPEC,
-    InputSpec,
-    ModelSpec,
-    check_model,
-    local_copy,
-    model_id,
-    read_golden,
-    read_spec,
-)
+from pipeline.model.directory import GOLDEN, SPEC, check_model, local_copy, read_golden, read_spec
+from pipeline.model.spec import InputSpec, ModelSpec, model_id
 
 FILES = [("saved_model.pb", b"graph"), ("variables/variables.index", b"index")]
 

@@ -17,20 +17,20 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from model_training.datasets import RawImages
-from pipeline import native
+from pipeline.model import fast_decoders
+from pipeline.model.pillow import open_image
 from pipeline.options import MAX_PIXELS
-from pipeline.preprocess import open_image
 
 DAMAGED = 20_000
 
 
 def natively(data: bytes) -> npt.NDArray[np.uint8] | None:
     """Return the pixels of a shorter way; None where it takes none, also where it says that a part is lost."""
-    if data.startswith(native.PNG):
-        image = native.png(data, MAX_PIXELS)
+    if data.startswith(fast_decoders.PNG):
+        image = fast_decoders.png(data, MAX_PIXELS)
         return None if image is None else np.asarray(image)
     try:
-        return native.jpeg(data, open_image(data).mode)
+        return fast_decoders.jpeg(data, open_image(data).mode)
     except Exception:  # noqa: BLE001 - what Pillow's parser stumbles over never comes this far
         return None
 
@@ -107,7 +107,7 @@ def test_damaged_files_agree_with_pillow_or_are_left_to_it(seed: int) -> None:
     taken = 0
     for _ in range(DAMAGED):
         data = damaged(choose.choice(whole), choose)
-        taken += agrees(with_right_sums(data) if data.startswith(native.PNG) and choose.random() < 0.8 else data)
+        taken += agrees(with_right_sums(data) if data.startswith(fast_decoders.PNG) and choose.random() < 0.8 else data)
     assert taken > DAMAGED / 50
 
 
@@ -127,7 +127,7 @@ def test_small_images_of_one_size_that_are_decoded_together_agree_with_pillow(mo
     summed = [with_right_sums(data) if choose.random() < 0.5 else data for data in spoilt]
     channels = 1 if mode == "L" else 3
     for encoded in (whole, [*whole, b"", b"\x89PNG"], summed):
-        found, pixels = native.pngs(encoded, (30, 20, channels))
+        found, pixels = fast_decoders.pngs(encoded, (30, 20, channels))
         assert len(found) > 50
         assert pixels.shape == (len(found), 30, 20, channels)
         for i, shown in zip(found, pixels, strict=True):
@@ -135,7 +135,7 @@ def test_small_images_of_one_size_that_are_decoded_together_agree_with_pillow(mo
             image.load()
             assert image.mode == mode
             assert np.array_equal(shown.squeeze(-1) if channels == 1 else shown, np.asarray(image))
-    assert native.pngs(whole, (31, 20, channels))[0] == native.pngs([], (30, 20, 1))[0] == []
+    assert fast_decoders.pngs(whole, (31, 20, channels))[0] == fast_decoders.pngs([], (30, 20, 1))[0] == []
 
 
 def test_a_filter_that_does_not_exist_leaves_all_to_pillow(digits: RawImages) -> None:
@@ -145,19 +145,19 @@ def test_a_filter_that_does_not_exist_leaves_all_to_pillow(digits: RawImages) ->
     bad = (
         data[:33] + struct.pack(">I", len(zlib.compress(rows))) + b"IDAT" + zlib.compress(rows) + bytes(4) + data[-12:]
     )
-    assert native.pngs([data], (height, width, 1))[0] == [0]
-    assert native.pngs([data, bad], (height, width, 1))[0] == []
+    assert fast_decoders.pngs([data], (height, width, 1))[0] == [0]
+    assert fast_decoders.pngs([data, bad], (height, width, 1))[0] == []
 
 
 def test_jpeg_that_ends_early_is_told_although_it_ends_as_it_should() -> None:
     buffer = io.BytesIO()
     Image.effect_noise((64, 64), 90).save(buffer, "JPEG")
-    with pytest.raises(native.CorruptError, match="premature end of data segment"):
-        native.jpeg(buffer.getvalue()[:-400] + b"\xff\xd9", "L")
+    with pytest.raises(fast_decoders.CorruptError, match="premature end of data segment"):
+        fast_decoders.jpeg(buffer.getvalue()[:-400] + b"\xff\xd9", "L")
 
 
 def test_larger_than_allowed_is_left_to_pillow(digits: RawImages) -> None:
     data = digits.encoded(0)
     pixels = digits.images[0].size
-    assert native.png(data, pixels) is not None
-    assert native.png(data, pixels - 1) is None
+    assert fast_decoders.png(data, pixels) is not None
+    assert fast_decoders.png(data, pixels - 1) is None

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import WriteImages
 
-from pipeline import cli, cpu, plan_cli, rehearsal
+from pipeline import cli, machine, plan_cli, rehearsal
+from pipeline.machine import CPUINFO, has_bfloat16
 
 Captured = pytest.CaptureFixture[str]
 
@@ -62,7 +63,7 @@ def test_it_says_what_a_score_would_do_and_writes_nothing(
     assert "committed" not in found
 
 
-@pytest.mark.skipif(not cpu.has_bfloat16(Path(cpu.CPUINFO).read_text()), reason="no such CPU")
+@pytest.mark.skipif(not has_bfloat16(Path(CPUINFO).read_text()), reason="no such CPU")
 def test_both_precisions_are_measured_whichever_is_asked_for(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured
 ) -> None:
@@ -79,8 +80,8 @@ def test_cpu_without_bfloat16_is_told_so_and_float32_is_recommended(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cpuinfo").write_text("flags\t: fpu avx2\n")
-    monkeypatch.setattr(cpu, "CPUINFO", str(tmp_path / "cpuinfo"))
-    from pipeline import predict
+    monkeypatch.setattr(machine, "CPUINFO", str(tmp_path / "cpuinfo"))
+    from pipeline.model import predict
 
     predict._loaded.cache_clear()
     assert plan_cli.main(flags(write_images(20), tiny_model, tmp_path / "night")) == 0

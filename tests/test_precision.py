@@ -13,11 +13,12 @@ from conftest import WriteImages, rows_of
 from PIL import Image
 
 from model_training.datasets import RawImages
-from pipeline import cli, cpu
-from pipeline.inference import Function
+from pipeline import cli
+from pipeline.machine import CPUINFO, has_bfloat16
+from pipeline.model.engines.tensorflow import Function
 from pipeline.verify import verify
 
-pytestmark = pytest.mark.skipif(not cpu.has_bfloat16(Path(cpu.CPUINFO).read_text()), reason="no such CPU")
+pytestmark = pytest.mark.skipif(not has_bfloat16(Path(CPUINFO).read_text()), reason="no such CPU")
 
 
 def score(archive: Path, model: str, output: Path, *flags: str) -> dict[str, Any]:

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from model_training.export import make_spec
-from pipeline import cpu
 from pipeline.batches import Failure, ImageColumns, PixelBatch
-from pipeline.cpu import has_bfloat16
 from pipeline.errors import GoldenMismatchError, UsageError
-from pipeline.inference import Function
 from pipeline.labels import LabelRule
-from pipeline.model_dir import EXPECTED, GOLDEN, SPEC, InputSpec, read_golden, read_spec
-from pipeline.predict import Model, _is_sure, acquire, predict
+from pipeline.machine import CPUINFO, has_bfloat16
+from pipeline.model.directory import EXPECTED, GOLDEN, SPEC, read_golden, read_spec
+from pipeline.model.engines.tensorflow import Function
+from pipeline.model.predict import Model, _is_sure, acquire, predict
+from pipeline.model.spec import InputSpec
 
 
 def batch(pixels: np.ndarray[Any, Any], labels: list[int | None] | None = None) -> PixelBatch:
@@ -196,7 +196,7 @@ def test_image_that_failed_before_is_not_shown_to_the_model(fussy_model: str) ->
     assert dict(found.images.failures) == {1: Failure("preprocess", "INVALID_ARGUMENT", "cut")}
 
 
-needs_bfloat16 = pytest.mark.skipif(not has_bfloat16(Path(cpu.CPUINFO).read_text()), reason="no such CPU")
+needs_bfloat16 = pytest.mark.skipif(not has_bfloat16(Path(CPUINFO).read_text()), reason="no such CPU")
 
 
 @functools.cache

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from pipeline.batches import EncodedBatch, Failure, ImageColumns
-from pipeline.model_dir import InputSpec, Resize
+from pipeline.model.preprocess import decode, preprocess
+from pipeline.model.spec import InputSpec, Resize
 from pipeline.options import MAX_PIXELS
-from pipeline.preprocess import decode, preprocess
 
 Pixels = npt.NDArray[Any]
 PILLOW_WARNS = pytest.mark.filterwarnings("ignore::UserWarning:PIL")

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from conftest import MakeRun
 
-from pipeline.model_dir import ModelSpec
+from pipeline.model.spec import ModelSpec
 from pipeline.run import Run
 
 

@@ -10,7 +10,7 @@ import google_crc32c
 import pytest
 
 from pipeline import sources, storage
-from pipeline.model_dir import InputSpec, ModelSpec
+from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.run import Run
 from pipeline.sources import images, tfrecord

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, Failure
 from pipeline.errors import ChangedError, TransientError
-from pipeline.model_dir import InputSpec, ModelSpec
+from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.run import Run
 from pipeline.sources.container import Image, Names, Piece, batched, container_unit, cut_container, entered, guarded

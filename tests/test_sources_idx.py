@@ -23,7 +23,7 @@ from PIL import Image
 
 from pipeline import sources, storage
 from pipeline.batches import Code
-from pipeline.model_dir import InputSpec, ModelSpec
+from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.run import Run
 from pipeline.sources import container, idx

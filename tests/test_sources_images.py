@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from pipeline import storage
 from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch
-from pipeline.model_dir import InputSpec, ModelSpec
+from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.run import Run
 from pipeline.sources import images

@@ -21,7 +21,7 @@ import pytest
 
 from pipeline import plan, sources, storage
 from pipeline.errors import UsageError
-from pipeline.model_dir import InputSpec, ModelSpec
+from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.run import Run
 from pipeline.sources import images, manifest

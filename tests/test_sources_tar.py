@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from pipeline import sources, storage
 from pipeline.batches import Code
-from pipeline.model_dir import InputSpec, ModelSpec
+from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.run import Run
 from pipeline.sources import container, tar, tar_entries

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from pipeline import sources, storage
 from pipeline.batches import BATCH_IMAGES, Code, EncodedBatch
-from pipeline.model_dir import InputSpec, ModelSpec
+from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.run import Run
 from pipeline.sources import container, tfrecord

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.model.thumbnails import LARGEST, jpeg, png, thumbnail
 from pipeline.report.gallery import data_uri
-from pipeline.thumbnails import LARGEST, jpeg, png, thumbnail
 
 GRAY, COLOR = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 

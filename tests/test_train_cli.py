@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from model_training import cli
-from pipeline.thumbnails import png
+from pipeline.model.thumbnails import png
 
 TRAIN = [sys.executable, "-m", "model_training", "train"]
 

@@ -16,7 +16,7 @@ from model_training.datasets import load
 from model_training.report import TrainingRun
 from model_training.training import Recipe
 from pipeline.formatting import percent
-from pipeline.thumbnails import png
+from pipeline.model.thumbnails import png
 
 CLASSES = ("<i>dark</i> & co", "light")
 

@@ -24,7 +24,8 @@ from pipeline import cli, look_cli, report_cli, storage, verify_cli
 from pipeline.commit import Receipt
 from pipeline.errors import UsageError
 from pipeline.finish import go_to_work, start
-from pipeline.model_dir import SAVED_MODEL, SPEC, model_id, read_spec
+from pipeline.model.directory import SAVED_MODEL, SPEC, read_spec
+from pipeline.model.spec import model_id
 from pipeline.run import Run
 from pipeline.storage import GCS
 from pipeline.storage.local import LocalStore

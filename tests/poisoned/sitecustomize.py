@@ -89,7 +89,7 @@ def _hurry_requests(module: Any) -> None:
 
 
 CHANGES: dict[str, Callable[[Any], None]] = {
-    "pipeline.preprocess": _poison,
+    "pipeline.model.preprocess": _poison,
     "pipeline.storage.local": _fail,
     "pipeline.storage.retry": _hurry,
     "pipeline.storage.gcs": _hurry_requests,

@@ -13,29 +13,24 @@ What it does with what archives contain:
     any size                       resized with the model's filter, antialiased, aspect ratio not kept
 
 Pillow is the reference decoder and the only resizer; faster decoders with the same pixels stand in front of it, see
-`pipeline.native`. Pillow appears here and in `pipeline.thumbnails` only.
+`pipeline.model.fast_decoders`. Pillow appears here and in `pipeline.model.thumbnails` only.
 """
 
 from __future__ import annotations
 
-import io
 import struct
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
+from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
-from pipeline import native
 from pipeline.batches import Code, EncodedBatch, Failure, PixelBatch
-from pipeline.model_dir import InputSpec
+from pipeline.model import fast_decoders
+from pipeline.model.pillow import MeteredExif, RefusedError, open_image
+from pipeline.model.spec import InputSpec
 from pipeline.options import MAX_PIXELS
 
 SMALL_PIXELS = 1 << 14
@@ -62,59 +57,7 @@ _FILTER = {
 }
 
 
-_SAYS_ENOUGH = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, native.CorruptError)
-
-
-class _RefusedError(Exception):
-    """An image that is not scored, with its google.rpc code."""
-
-    def __init__(self, code: Code, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class _Metered(io.BytesIO):
-    """A file that may be read a few times over, not thousands: Pillow copies what tags share for each of them."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self._left = 8 * len(data) + (64 << 20)
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size)
-        self._left -= len(data)
-        if self._left < 0:
-            raise _RefusedError("RESOURCE_EXHAUSTED", "the tags claim far more data than the file holds")
-        return data
-
-
-class _Exif(Image.Exif):
-    """EXIF data that is read through a meter."""
-
-    def load(self, data: bytes) -> None:
-        tags = data.removeprefix(b"Exif\0\0")
-        if tags:
-            self.load_from_fp(_Metered(tags))
-
-
-class _Jpeg(JpegImageFile):
-    """A JPEG whose resolution nobody asks for: Pillow would read all EXIF for it, without a meter."""
-
-    def _read_dpi_from_exif(self) -> None:
-        pass
-
-
-class _Png(PngImageFile):
-    """A PNG of which the first frame alone is read."""
-
-    def _open(self) -> None:
-        super()._open()
-        if self.mode == "P" and self.palette is None:  # Pillow would take the indices for grey
-            raise _RefusedError("INVALID_ARGUMENT", "the palette is missing")
-
-    def _seek(self, frame: int, rewind: bool = False) -> None:
-        self.info["disposal"] = 0  # another needs a canvas, which Pillow fills before --max_pixels is looked at
-        super()._seek(frame, rewind)
+_SAYS_ENOUGH = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, fast_decoders.CorruptError)
 
 
 def preprocess(
@@ -140,7 +83,8 @@ def preprocess(
     failures: dict[int, Failure] = {}
     passed = set(batch.images.failures)
     if spec.height * spec.width <= min(max_pixels, SMALL_PIXELS):
-        done, found = native.pngs([b"" if i in passed else data for i, data in enumerate(batch.encoded)], spec.shape)
+        waiting = [b"" if i in passed else data for i, data in enumerate(batch.encoded)]
+        done, found = fast_decoders.pngs(waiting, spec.shape)
         pixels[done] = found
         passed.update(done)
     for i, data in enumerate(batch.encoded):
@@ -160,42 +104,11 @@ def decode(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> npt.ND
     Raises:
         Exception: of many kinds, where `data` is not an image that can be decoded whole.
     """
-    found = native.png(data, max_pixels) if data.startswith(native.PNG) else None
+    found = fast_decoders.png(data, max_pixels) if data.startswith(fast_decoders.PNG) else None
     image = to_mode(found or _oriented(data, spec, max_pixels), spec)
     if image.size != (spec.width, spec.height):
         image = image.resize((spec.width, spec.height), _FILTER[spec.resize])
     return np.frombuffer(image.tobytes(), np.uint8).reshape(spec.shape)
-
-
-def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
-    """Return an image whose header is parsed and whose pixels are not, found by its first bytes.
-
-    The formats are named one by one, so that no other parser of Pillow's ever sees the bytes.
-    """
-    if data.startswith(native.PNG):
-        image: ImageFile.ImageFile = _Png(io.BytesIO(data))
-    elif data.startswith(b"\xff\xd8\xff"):
-        image = _Jpeg(io.BytesIO(data))
-    elif data.startswith((b"GIF87a", b"GIF89a")):
-        image = GifImageFile(io.BytesIO(data))
-    elif data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
-        image = TiffImageFile(_Metered(data))
-    elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        image = WebPImageFile(io.BytesIO(data))
-    elif data.startswith(b"BM"):
-        image = BmpImageFile(io.BytesIO(data))
-    elif data.startswith((b"P5", b"P6")):
-        image = PpmImageFile(io.BytesIO(data))
-    elif not data:
-        raise _RefusedError("INVALID_ARGUMENT", "empty file")
-    else:
-        raise _RefusedError(
-            "INVALID_ARGUMENT", f"not a PNG, JPEG, GIF, TIFF, WebP, BMP, PGM or PPM image: starts with {data[:12]!r}"
-        )
-    if image.width * image.height > max_pixels:
-        size = f"{image.width} x {image.height}"
-        raise _RefusedError("RESOURCE_EXHAUSTED", f"image of {size} pixels is larger than --max_pixels {max_pixels}")
-    return image
 
 
 def to_mode(image: Image.Image, spec: InputSpec) -> Image.Image:
@@ -214,7 +127,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     full = 1.0 if image.mode == "F" else 65535.0
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= full):
-        raise _RefusedError(
+        raise RefusedError(
             "INVALID_ARGUMENT", f"pixels from {low:g} to {high:g}: expected 0 to {full:g} in mode {image.mode}"
         )
     return Image.fromarray(np.rint(values * (255.0 / full)).astype(np.uint8))
@@ -225,16 +138,16 @@ def _oriented(data: bytes, spec: InputSpec, max_pixels: int) -> Image.Image:
     image = open_image(data, max_pixels)
     if isinstance(image, TiffImageFile):
         return _oriented_tiff(image, spec)
-    pixels = native.jpeg(data, image.mode) if isinstance(image, JpegImageFile) else None
+    pixels = fast_decoders.jpeg(data, image.mode) if isinstance(image, JpegImageFile) else None
     if pixels is None:
         image.load()
     loaded = image if pixels is None else Image.fromarray(pixels)
     if not spec.exif_orientation or _EXIF_SOURCES.isdisjoint(image.info):
         return loaded
-    image._exif = _Exif()
+    image._exif = MeteredExif()
     try:
         method = _TRANSPOSE.get(image.getexif().get(_ORIENTATION, 1))
-    except (SyntaxError, ValueError, KeyError, TypeError, IndexError, OSError, struct.error, _RefusedError):
+    except (SyntaxError, ValueError, KeyError, TypeError, IndexError, OSError, struct.error, RefusedError):
         return loaded
     return loaded if method is None else loaded.transpose(method)
 
@@ -249,7 +162,7 @@ def _oriented_tiff(image: TiffImageFile, spec: InputSpec) -> Image.Image:
     planes = len(image.getbands()) if image.tag_v2.get(_PLANES) == 2 and not whole else 1
     wanted = image.width * image.height * planes
     if sum(areas) < wanted:  # Pillow would leave the rest black
-        raise _RefusedError("INVALID_ARGUMENT", f"only {sum(areas)} of the {wanted} pixels are stored")
+        raise RefusedError("INVALID_ARGUMENT", f"only {sum(areas)} of the {wanted} pixels are stored")
     method = _TURN_BACK.get(image.getexif().get(_ORIENTATION, 1))
     image.load()
     return image if method is None or spec.exif_orientation else image.transpose(method)
@@ -257,13 +170,13 @@ def _oriented_tiff(image: TiffImageFile, spec: InputSpec) -> Image.Image:
 
 def _failure(error: Exception) -> Failure:
     code: Code = "INVALID_ARGUMENT"
-    if isinstance(error, _RefusedError):
+    if isinstance(error, RefusedError):
         code = error.code
     elif isinstance(error, (MemoryError, Image.DecompressionBombError)):
         code = "RESOURCE_EXHAUSTED"
     elif isinstance(error, NotImplementedError):
         code = "UNIMPLEMENTED"
-    if isinstance(error, _RefusedError):
+    if isinstance(error, RefusedError):
         return Failure("preprocess", code, str(error))
     says_enough = isinstance(error, _SAYS_ENOUGH) and str(error)
     text = str(error) if says_enough else f"{type(error).__name__} {error}"

@@ -16,13 +16,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from pipeline import cpu, inference, machine
+from pipeline import machine
 from pipeline.batches import Code, EncodedBatch, Failure, ImageColumns, PixelBatch, PredictionBatch
 from pipeline.errors import GoldenMismatchError, UsageError
-from pipeline.inference import Function, Pixels, Scores
-from pipeline.model_dir import SAVED_MODEL, ModelSpec, check_model, local_copy, read_golden
+from pipeline.machine import require_precision
+from pipeline.model.directory import SAVED_MODEL, check_model, local_copy, read_golden
+from pipeline.model.engines import tensorflow
+from pipeline.model.engines.tensorflow import Function, Pixels, Scores
+from pipeline.model.preprocess import preprocess
+from pipeline.model.spec import ModelSpec
 from pipeline.options import Precision
-from pipeline.preprocess import preprocess
 from pipeline.storage import join
 
 MODEL_BATCH = 64
@@ -92,7 +95,7 @@ class Model:
                 machine's CPU has no such precision.
             GoldenMismatchError: this machine does not reproduce the golden images.
         """
-        cpu.require(precision)
+        require_precision(precision)
         self.spec = spec
         folder = local_copy(model)
         check_model(folder, spec, name=model)
@@ -131,7 +134,7 @@ class Model:
         size = min(self._batch, len(pixels))
         try:
             return self.score(pixels)
-        except inference.errors() as error:
+        except tensorflow.errors() as error:
             failure = _failure(error)
         if len(pixels) == 1:
             return Scored(np.zeros((1, len(self.spec.class_names)), np.float32), 0, {0: failure})
@@ -152,7 +155,7 @@ class Model:
         golden = read_golden(folder)
         columns = ImageColumns.of([f"golden {i}" for i in range(len(golden.encoded))])
         batch = preprocess(EncodedBatch(columns, golden.encoded), self.spec.input)
-        machine = f"{platform.node()} ({platform.machine()}, TensorFlow {inference.version()})"
+        machine = f"{platform.node()} ({platform.machine()}, TensorFlow {tensorflow.version()})"
         if batch.images.failures or not np.array_equal(batch.pixels, golden.pixels):
             raise GoldenMismatchError(f"{machine} decodes the model's golden images to other pixels than training did")
         if golden.scores.shape[1] != len(self.spec.class_names) or (
@@ -187,7 +190,7 @@ def _is_sure(scores: Scores) -> npt.NDArray[np.bool_]:
 @functools.cache
 def _loaded(model: str, spec_json: str, precision: Precision) -> Model:
     loaded = Model(model, ModelSpec.from_json(spec_json), precision)
-    _logger.info("scores with model %s in %s: %s", loaded.spec.model_id[:12], precision, machine.told())
+    _logger.info("scores with model %s in %s: %s", loaded.spec.model_id[:12], precision, machine.describe())
     return loaded
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.imports import without
+from pipeline.machine import without
 from pipeline.options import Precision
 
 Pixels = npt.NDArray[np.uint8]

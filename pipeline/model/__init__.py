@@ -1,0 +1,1 @@
+"""From encoded images to predictions, the same in training and in scoring."""

@@ -1,0 +1,1 @@
+"""A network as a function from pixels to scores, one module an engine."""
