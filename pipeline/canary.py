@@ -15,7 +15,7 @@ from pipeline.batches import Failure, ImageColumns
 from pipeline.children import preprocess_outside
 from pipeline.errors import TransientError
 from pipeline.model.predict import acquire, predict
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.text import brief
 from pipeline.units import WorkUnit
 

@@ -24,8 +24,8 @@ from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
 from pipeline.errors import NightscoreError
 from pipeline.frames import CURSOR, GoneError, receive, send
 from pipeline.model.preprocess import preprocess
-from pipeline.pinned import pin
-from pipeline.run import Run
+from pipeline.output.plan_file import pin
+from pipeline.output.run import Run
 from pipeline.units import WorkUnit
 
 

@@ -27,7 +27,7 @@ from pipeline import errors, storage
 from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
 from pipeline.errors import TransientError
 from pipeline.frames import CURSOR, GoneError, receive, send
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.units import WorkUnit
 
 DEATHS = 2

@@ -35,7 +35,7 @@ from pipeline.terminal import Screen, progress, show_result
 from pipeline.text import plain
 
 if TYPE_CHECKING:
-    from pipeline.run import Run
+    from pipeline.output.run import Run
 
 GO_ON = "what is committed stays, run the same command to go on"
 SWITCH_SECONDS = 0.0005

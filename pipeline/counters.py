@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from apache_beam.metrics import Metrics as Beam
 
-from pipeline.commit import Receipt
 from pipeline.metrics.timing import STEPS
-from pipeline.pinned import PlanTotals
+from pipeline.output.plan_file import PlanTotals
+from pipeline.output.receipts import Receipt
 
 NAMESPACE = "nightscore"
 COUNTERS = (

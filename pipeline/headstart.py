@@ -10,7 +10,7 @@ from pipeline.children import pin_outside
 from pipeline.concurrency import pools
 from pipeline.machine import without
 from pipeline.model.predict import acquire
-from pipeline.run import Run
+from pipeline.output.run import Run
 
 
 def head_start(run: Run) -> None:

@@ -21,13 +21,13 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from pipeline import dataflow, errors, storage
 from pipeline.errors import JobFailedError, NightscoreError, UsageError
-from pipeline.finish import go_to_work
 from pipeline.flags import LOCAL_RUNNERS, refuse, renamed
-from pipeline.follow import followed
 from pipeline.machine import require_precision
 from pipeline.model.directory import check_model, local_copy
 from pipeline.options import ScoreOptions, add_arguments, from_arguments
-from pipeline.run import Run
+from pipeline.output.finish import go_to_work
+from pipeline.output.remote_progress import followed
+from pipeline.output.run import Run
 from pipeline.transforms import build
 
 LOCAL_GROUP_UNITS = 32

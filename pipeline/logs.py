@@ -11,8 +11,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from pipeline.commit import Receipt
 from pipeline.formatting import reasons
+from pipeline.output.receipts import Receipt
 from pipeline.text import brief, line
 
 LEAST_SECONDS = 1.0

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.formatting import REASONS, duration, rate, reasons
+from pipeline.metrics.drift import LARGE_DRIFT
 from pipeline.text import brief, shell_path
 
 Fact = tuple[str, str]
@@ -22,8 +23,6 @@ SHOWN_KEY = 110
 SHOWN_LINE = 146
 """Characters of a class's name, of a key, and of a text that may take two lines of a screen."""
 
-LARGE_DRIFT = 0.25
-"""A population stability index that is usually read as a large change."""
 
 RECORDED = (
     "complete", "images", "scored", "kept", "failed", "unfinished_units", "seconds", "images_per_second"

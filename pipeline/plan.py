@@ -13,7 +13,7 @@ from hashlib import blake2b
 
 from pipeline import sources, storage
 from pipeline.errors import UsageError
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.sources import images, manifest
 from pipeline.storage import StoredObject
 from pipeline.units import WorkUnit, unit_id

@@ -29,9 +29,9 @@ from pipeline.text import brief
 if TYPE_CHECKING:
     from pipeline.canary import Canary
     from pipeline.model.predict import Model
-    from pipeline.pinned import PlanTotals
+    from pipeline.output.plan_file import PlanTotals
+    from pipeline.output.run import Run
     from pipeline.rehearsal import Rehearsal
-    from pipeline.run import Run
     from pipeline.units import WorkUnit
 
 EXAMPLE = "example: nightscore plan --input photos/ --model model --output night"
@@ -110,12 +110,12 @@ def _plan(arguments: Sequence[str]) -> int:
 
 def _work(scratch: Run, run: Run) -> _Work:
     """Plan into another place than OUTPUT, and see what OUTPUT holds of it."""
-    from pipeline import pinned
-    from pipeline.commit import committed
+    from pipeline.output import plan_file
+    from pipeline.output.commit import committed
 
-    totals = pinned.pin(scratch)
-    done = frozenset(committed(run).intersection(pinned.read_ids(scratch)))
-    return _Work(totals, done, sum(unit.images or 0 for unit in pinned.read_units(scratch, done)))
+    totals = plan_file.pin(scratch)
+    done = frozenset(committed(run).intersection(plan_file.read_ids(scratch)))
+    return _Work(totals, done, sum(unit.images or 0 for unit in plan_file.read_units(scratch, done)))
 
 
 def _models(run: Run) -> tuple[dict[Precision, Model], str]:
@@ -132,22 +132,22 @@ def _models(run: Run) -> tuple[dict[Precision, Model], str]:
 
 
 def _rehearse(work: _Work, model: Model, scratch: Run) -> Rehearsal:
-    from pipeline import pinned
     from pipeline.canary import spread
+    from pipeline.output import plan_file
     from pipeline.rehearsal import rehearse
     from pipeline.sources import sample
 
-    shares = spread([unit for unit in pinned.read_ids(scratch) if unit not in work.done])
-    units = (sample(unit, shares[unit.id]) for unit in pinned.read_units(scratch, shares))
+    shares = spread([unit for unit in plan_file.read_ids(scratch) if unit not in work.done])
+    units = (sample(unit, shares[unit.id]) for unit in plan_file.read_units(scratch, shares))
     return rehearse(units, model, scratch)
 
 
 def _typical(work: _Work, scratch: Run) -> WorkUnit:
     """Return a unit from the middle of those that are not committed."""
-    from pipeline import pinned
+    from pipeline.output import plan_file
 
-    left = [unit for unit in pinned.read_ids(scratch) if unit not in work.done]
-    return next(pinned.read_units(scratch, {left[len(left) // 2]}))
+    left = [unit for unit in plan_file.read_ids(scratch) if unit not in work.done]
+    return next(plan_file.read_units(scratch, {left[len(left) // 2]}))
 
 
 def _costs(rehearsal: Rehearsal, unit: WorkUnit, models: Mapping[Precision, Model], start: float, run: Run) -> Costs:

@@ -11,12 +11,11 @@ from datetime import datetime, timezone
 
 from pipeline import storage
 from pipeline.errors import NoSpaceError, TransientError, UsageError
-from pipeline.finish import start
-from pipeline.history import records
 from pipeline.model.directory import check_model, local_copy, read_spec
 from pipeline.options import ScoreOptions
+from pipeline.output.records import records, start
+from pipeline.output.run import Run
 from pipeline.plan import require_input
-from pipeline.run import Run
 from pipeline.storage.formats import check_format
 
 CHECK_SECONDS = 30.0

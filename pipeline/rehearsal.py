@@ -19,7 +19,7 @@ from pipeline.concurrency import cores
 from pipeline.errors import TransientError
 from pipeline.model.engines.tensorflow import Pixels
 from pipeline.model.predict import MODEL_BATCH, Model, predict
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.sources import images
 from pipeline.units import WorkUnit
 

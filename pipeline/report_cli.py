@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report(asked: argparse.Namespace) -> int:
-    from pipeline.rebuild import rebuild  # Arrow and Pillow: half a second of imports that --help does without
+    from pipeline.output.rebuild import rebuild  # Arrow and Pillow: half a second of imports that --help does without
 
     written = rebuild(asked.output, asked.to)
     if asked.json:

@@ -8,14 +8,15 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Any
 
-from pipeline import pinned, storage
-from pipeline.commit import RECALLS_AHEAD, committed, recall
+from pipeline import storage
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import TransientError
-from pipeline.finish import finish
-from pipeline.progress import tally
-from pipeline.run import Run
-from pipeline.summarize import Summary
+from pipeline.output import plan_file
+from pipeline.output.commit import RECALLS_AHEAD, committed, recall
+from pipeline.output.finish import finish
+from pipeline.output.progress import tally
+from pipeline.output.run import Run
+from pipeline.output.summary import Summary
 
 
 def rerun(run: Run) -> dict[str, Any] | None:
@@ -24,7 +25,7 @@ def rerun(run: Run) -> dict[str, Any] | None:
     After None the pipeline is to be run: it finds the plan pinned.
     """
     storage.patience().deadline = run.options.retry_deadline
-    tally().start(pinned.pin(run).total)
+    tally().start(plan_file.pin(run).total)
     if run.options.retry_failed:
         return None
     try:
@@ -36,7 +37,7 @@ def rerun(run: Run) -> dict[str, Any] | None:
 
 def _kept(run: Run) -> Summary | None:
     """Return the summary of all planned units, None if there is one without its receipt and part."""
-    units = pinned.read_index(run).units
+    units = plan_file.read_index(run).units
     if not committed(run).issuperset(unit.id for unit in units):
         return None
     summary = Summary()

@@ -18,14 +18,15 @@ import pyarrow as pa
 from pipeline import sources, storage
 from pipeline.batches import EncodedBatch, PixelBatch, PredictionBatch
 from pipeline.children import preprocess_outside
-from pipeline.commit import RECALLS_AHEAD, Aside, Receipt, commit, recall, withdraw
 from pipeline.concurrency import ahead, cores, pools
 from pipeline.errors import DamagedPartError, StoreDownError, TransientError
 from pipeline.metrics.timing import Spent
 from pipeline.model.predict import acquire, predict
-from pipeline.progress import tally
-from pipeline.rows import PartWriter, PatchWriter, failed_rows, read_part, row_schema, to_table
-from pipeline.run import Run
+from pipeline.output.commit import RECALLS_AHEAD, commit, recall, withdraw
+from pipeline.output.progress import tally
+from pipeline.output.receipts import Aside, Outcome, Receipt, Unfinished
+from pipeline.output.rows import PartWriter, PatchWriter, failed_rows, read_part, row_schema, to_table
+from pipeline.output.run import Run
 from pipeline.shortlist import Shortlist
 from pipeline.sources import Piece
 from pipeline.units import WorkUnit
@@ -36,21 +37,6 @@ PIECES_AHEAD = 2
 
 PREDICTIONS_AHEAD = 4
 COMMITS_AHEAD = 1
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """A unit without a part and a receipt, because storage failed for longer than it was waited for.
-
-    Attributes:
-        unit: its id.
-        images: rows it would have, None where unknown.
-        error: what failed, one line.
-    """
-
-    unit: str
-    images: int | None
-    error: str
 
 
 class _End:
@@ -102,7 +88,6 @@ class _Open:
         return Aside(time.monotonic() - self._started, self._thumbnails)
 
 
-Outcome = Receipt | Unfinished
 _Step = tuple[_Task, Piece | PixelBatch | PredictionBatch | _End]
 """A task with its next piece or batch, or with its end."""
 

@@ -19,7 +19,7 @@ from pipeline.terminal import Screen, show_facts, show_table
 from pipeline.text import shell_path
 
 if TYPE_CHECKING:
-    from pipeline.status import Status
+    from pipeline.output.status import Status
 
 DESCRIPTION = """\
 example: nightscore status night
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _status(asked: argparse.Namespace) -> int:
-    from pipeline.status import status  # NumPy and Arrow, which --help does without
+    from pipeline.output.status import status  # NumPy and Arrow, which --help does without
 
     found = status(asked.output, time.time())
     output = asked.output.rstrip("/")

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from pipeline.formatting import at_most, rate, reasons
 from pipeline.outcome import Fact, facts
-from pipeline.progress import Count, Meter, tally
+from pipeline.output.progress import Count, Meter, tally
 from pipeline.text import plain
 
 REFRESH_SECONDS = 0.25

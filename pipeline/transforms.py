@@ -13,24 +13,23 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline import pinned
 from pipeline.canary import send_canary, spread
-from pipeline.commit import Receipt, committed
 from pipeline.counters import Counters
 from pipeline.errors import VerdictError
-from pipeline.finish import finish
 from pipeline.logs import failed_units
-from pipeline.pinned import Span
-from pipeline.progress import tally
-from pipeline.run import Run
-from pipeline.score import Unfinished, score
+from pipeline.output import plan_file
+from pipeline.output.commit import committed
+from pipeline.output.finish import finish
+from pipeline.output.plan_file import Span
+from pipeline.output.progress import tally
+from pipeline.output.receipts import Outcome, Receipt
+from pipeline.output.run import Run
+from pipeline.output.summary import Summary
+from pipeline.score import score
 from pipeline.sources import sample
-from pipeline.summarize import Summary
 
 GROUPS = "groups"
 STOPPED = "stopped"
-
-Outcome = Receipt | Unfinished
 
 
 class _Plan(beam.DoFn):
@@ -43,17 +42,17 @@ class _Plan(beam.DoFn):
 
     def process(self, _: object) -> Iterator[Span | TaggedOutput]:
         run = self._run
-        totals = pinned.pin(run)
+        totals = plan_file.pin(run)
         self._counters.planned(totals)
         tally().start(totals.total)
         if not run.options.no_canary:
             done = committed(run)
-            shares = spread([unit for unit in pinned.read_ids(run) if unit not in done])
-            canary = send_canary((sample(u, shares[u.id]) for u in pinned.read_units(run, shares)), run)
+            shares = spread([unit for unit in plan_file.read_ids(run) if unit not in done])
+            canary = send_canary((sample(u, shares[u.id]) for u in plan_file.read_units(run, shares)), run)
             if canary.alarming:
                 yield TaggedOutput(STOPPED, Summary(stopped=canary.reason()))
                 return
-        yield from pinned.read_index(run).groups(self._group_units or pinned.group_units(totals.units))
+        yield from plan_file.read_index(run).groups(self._group_units or plan_file.group_units(totals.units))
 
 
 class _Score(beam.DoFn):
@@ -64,7 +63,7 @@ class _Score(beam.DoFn):
         self._counters = Counters()
 
     def process(self, group: Span) -> Iterator[tuple[str, Outcome]]:
-        for outcome in score(pinned.read_span(self._run, group), self._run):
+        for outcome in score(plan_file.read_span(self._run, group), self._run):
             if isinstance(outcome, Receipt):
                 self._counters.committed(outcome)
                 failed_units().note(outcome)

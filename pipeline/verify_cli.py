@@ -15,7 +15,7 @@ from pipeline.quiet import answer
 from pipeline.text import shell_path, shell_word
 
 if TYPE_CHECKING:
-    from pipeline.verify import Verification
+    from pipeline.output.verify import Verification
 
 SHOWN = 20
 """Findings of one kind that are printed; the others are counted."""
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _verify(asked: argparse.Namespace) -> int:
-    from pipeline.verify import verify  # Arrow and Pillow: half a second of imports that --help does without
+    from pipeline.output.verify import verify  # Arrow and Pillow: half a second of imports that --help does without
 
     found = verify(asked.output)
     output = asked.output.rstrip("/")

@@ -21,8 +21,8 @@ from model_training.datasets import RawImages, from_raw, raw_images
 from pipeline.children import children
 from pipeline.model.directory import read_spec
 from pipeline.options import ScoreOptions
-from pipeline.rows import read_part, row_schema
-from pipeline.run import Run
+from pipeline.output.rows import read_part, row_schema
+from pipeline.output.run import Run
 from pipeline.storage import retry
 
 sys.path.insert(0, str(Path(__file__).parent / "poisoned"))  # for child processes, which get our path

@@ -34,9 +34,9 @@ from pipeline.errors import UsageError
 from pipeline.model.preprocess import preprocess
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
+from pipeline.output.rows import row_schema, to_table
+from pipeline.output.run import Run
 from pipeline.plan import plan_units
-from pipeline.rows import row_schema, to_table
-from pipeline.run import Run
 from pipeline.units import WorkUnit
 
 LONGEST = 20.0

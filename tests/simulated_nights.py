@@ -26,15 +26,15 @@ import pyarrow as pa
 from conftest import SCHEMA
 from simulated_disk import AbandonedError, Actor, SimulatedDisk, Theater
 
-from pipeline import commit, finish, pinned
-from pipeline.commit import Aside, Receipt
 from pipeline.errors import DamagedPartError, TransientError
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
-from pipeline.rows import PartWriter
-from pipeline.run import Run
-from pipeline.score import Unfinished
-from pipeline.summarize import Summary
+from pipeline.output import commit, finish, plan_file, receipts
+from pipeline.output.receipts import Aside, Receipt, Unfinished
+from pipeline.output.records import start
+from pipeline.output.rows import PartWriter
+from pipeline.output.run import Run
+from pipeline.output.summary import Summary
 from pipeline.units import WorkUnit
 
 SPEC = ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "feed" * 16)
@@ -154,9 +154,9 @@ class Night:
 
     def _plan(self) -> None:
         if self.run.record not in self.world.disk.files:
-            finish.start(self.run)
+            start(self.run)
         finish.go_to_work(self.run)
-        pinned.pin(self.run)
+        plan_file.pin(self.run)
 
     def _score(self) -> None:
         for unit in self.units:
@@ -347,7 +347,7 @@ class World:
         table = "".join(f"{night.run.part(unit.id)}\n" for unit in night.units).encode()
         if files.get("/night/table.txt") != table:
             found.append("table.txt is not its plan")
-        receipts = [commit.Receipt.from_json(files[receipt_of(u)]) for u in night.units if receipt_of(u) in files]
+        receipts = [Receipt.from_json(files[receipt_of(u)]) for u in night.units if receipt_of(u) in files]
         summary = functools.reduce(Summary.merge, map(Summary.of, receipts), Summary())
         if spotless and json.loads(files["/night/summary.json"]) != self.figures(summary):
             found.append("summary.json is not that of its receipts")
@@ -363,7 +363,7 @@ class World:
         if part is None or receipt is None or not is_true(unit, part):
             return False
         try:
-            return Receipt.from_json(receipt) == commit.receipt_of(unit, part, self.nights[0].run, Aside())
+            return Receipt.from_json(receipt) == receipts.receipt_of(unit, part, self.nights[0].run, Aside())
         except DamagedPartError:
             return False
 

@@ -10,7 +10,7 @@ from conftest import MakeRun, WriteImages
 
 from pipeline import plan
 from pipeline.canary import Canary, send_canary, spread
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.sources import sample
 
 

@@ -25,7 +25,7 @@ from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
 from pipeline.children import Child, children, preprocess_outside
 from pipeline.errors import TransientError
 from pipeline.model.preprocess import preprocess
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.units import WorkUnit
 
 

@@ -13,10 +13,11 @@ import pytest
 from conftest import MakeRun, WriteImages
 
 from pipeline import plan, storage
-from pipeline.commit import Aside, Receipt, commit, committed, recall
 from pipeline.errors import DamagedPartError
 from pipeline.metrics.examples import OF_UNIT, listed
-from pipeline.run import Run
+from pipeline.output.commit import commit, committed, recall
+from pipeline.output.receipts import Aside, Receipt
+from pipeline.output.run import Run
 from pipeline.score import score
 from pipeline.units import WorkUnit
 

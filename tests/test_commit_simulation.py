@@ -18,11 +18,12 @@ import pytest
 from simulated_disk import SimulatedDisk
 from simulated_nights import PLANS, Protocol, Weather, World
 
-from pipeline import commit, finish, pinned, storage, sweep
-from pipeline.commit import Aside, Receipt
+from pipeline import storage
 from pipeline.errors import DamagedPartError
-from pipeline.run import Run
-from pipeline.sweep import Claim
+from pipeline.output import commit, finish, plan_file, receipts, records, sweep
+from pipeline.output.receipts import Aside, Receipt
+from pipeline.output.run import Run
+from pipeline.output.sweep import Claim
 from pipeline.units import WorkUnit
 
 INTERLEAVINGS = 2_000
@@ -46,12 +47,12 @@ def simulate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulate]:
     midnight = datetime(2026, 1, 1, tzinfo=timezone.utc)
     monkeypatch.setattr(storage, "_local", lambda: worlds[-1].disk)
     monkeypatch.setattr(storage, "absolute", functools.cache(storage.absolute))
-    monkeypatch.setattr(pinned, "plan_units", lambda run, _: iter(worlds[-1].planned(run)))
-    monkeypatch.setattr(commit, "receipt_of", remembered(commit.receipt_of))
+    monkeypatch.setattr(plan_file, "plan_units", lambda run, _: iter(worlds[-1].planned(run)))
+    monkeypatch.setattr(commit, "receipt_of", remembered(receipts.receipt_of))
     monkeypatch.setattr(finish, "figures", lambda summary, _: worlds[-1].figures(summary))
     monkeypatch.setattr(finish, "report", lambda *_: "a page")
     monkeypatch.setattr(finish, "versions", dict)
-    monkeypatch.setattr(finish, "_now", lambda: (midnight + timedelta(seconds=next(seconds))).isoformat())
+    monkeypatch.setattr(records, "_now", lambda: (midnight + timedelta(seconds=next(seconds))).isoformat())
     monkeypatch.setattr(time, "sleep", lambda _: None)
 
     def play(seed: int, protocol: Protocol | None = None) -> World:
@@ -151,7 +152,7 @@ def test_a_seed_tells_the_whole_story(simulate: Simulate) -> None:
 
 
 def overwrite(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
-    receipt = commit.receipt_of(unit, part, run, aside)
+    receipt = receipts.receipt_of(unit, part, run, aside)
     storage.replace(run.part(unit.id), part)
     storage.replace(run.receipt(unit.id), receipt.to_json())
     return receipt
@@ -159,7 +160,7 @@ def overwrite(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
 
 def trust_own_bytes(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
     """Take the receipt from what was to be stored, not from what is."""
-    receipt = commit.receipt_of(unit, part, run, aside)
+    receipt = receipts.receipt_of(unit, part, run, aside)
     storage.create(run.part(unit.id), part)
     storage.create(run.receipt(unit.id), receipt.to_json())
     return receipt

@@ -19,8 +19,9 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from conftest import WriteImages
 from dataflow_api import Dataflow, dataflow  # noqa: F401 - a fixture
 
-from pipeline import cli, follow, job, storage
+from pipeline import cli, job, storage
 from pipeline.errors import UsageError
+from pipeline.output import remote_progress
 
 ROOT = Path(__file__).parent.parent
 ELSEWHERE = ("--input=gs://b/photos", "--model=gs://b/model", "--output=gs://b/night", "--runner=DataflowRunner")
@@ -78,10 +79,10 @@ def test_job_is_submitted_watched_and_ends_with_its_verdict(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(follow, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(remote_progress, "LOOK_SECONDS", 0.05)
     looks = []
-    look = follow.Follower.look
-    monkeypatch.setattr(follow.Follower, "look", lambda follower: looks.append(look(follower)) or looks[-1])
+    look = remote_progress.Follower.look
+    monkeypatch.setattr(remote_progress.Follower, "look", lambda follower: looks.append(look(follower)) or looks[-1])
     assert cli.main(flags) == 0
     assert looks[0].total is None
     assert [count.done for count in looks] == sorted(count.done for count in looks)

@@ -17,8 +17,8 @@ from PIL import Image
 
 from model_training.datasets import RawImages
 from pipeline import cli
-from pipeline.rows import read_part
-from pipeline.verify import verify
+from pipeline.output.rows import read_part
+from pipeline.output.verify import verify
 
 
 def score(*arguments: object) -> int:

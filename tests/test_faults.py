@@ -18,14 +18,16 @@ from conftest import MakeRun, WriteImages, rows_of
 from gcs_emulator import Emulator
 from test_storage_local import nobody, open_folder  # noqa: F401 - the second is a fixture
 
-from pipeline import cli, job, pinned, plan, storage
+from pipeline import cli, job, plan, storage
 from pipeline.children import children
-from pipeline.commit import Receipt, committed
 from pipeline.errors import NoSpaceError, StoreDownError, TransientError
 from pipeline.model.directory import read_spec
+from pipeline.output import plan_file
+from pipeline.output.commit import committed
+from pipeline.output.receipts import Receipt, Unfinished
+from pipeline.output.run import Run
 from pipeline.prepare import prepare
-from pipeline.run import Run
-from pipeline.score import Unfinished, score
+from pipeline.score import score
 from pipeline.storage.base import StoredObject
 from pipeline.storage.gcs import GcsStore
 from pipeline.storage.local import LocalStore
@@ -63,7 +65,7 @@ def comparable(rows: Sequence[dict[str, Any]], root: str) -> list[tuple[Any, ...
 def rows_at(output: str) -> list[dict[str, Any]]:
     from conftest import SCHEMA
 
-    from pipeline.rows import read_part
+    from pipeline.output.rows import read_part
 
     parts = storage.read(f"{output}/table.txt").decode().splitlines()
     return [row for part in parts for row in read_part(storage.read(part), "parquet", SCHEMA).to_pylist()]
@@ -212,14 +214,14 @@ def test_bucket_that_answers_nobody_is_one_line_and_exit_code_3(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     upload(write_images(20), f"{gcs_bucket}/archive")
-    pin = pinned.pin
+    pin = plan_file.pin
 
-    def pin_then_fail(run: Run) -> pinned.PlanTotals:
+    def pin_then_fail(run: Run) -> plan_file.PlanTotals:
         totals = pin(run)
         emulator.fail("", times=FOR_EVER)
         return totals
 
-    monkeypatch.setattr(pinned, "pin", pin_then_fail)
+    monkeypatch.setattr(plan_file, "pin", pin_then_fail)
     flags = ["--model", tiny_model, "--output", str(tmp_path / "night"), "--retry_deadline", "0.2", "--no_canary"]
     assert cli.main(["--input", f"{gcs_bucket}/archive", *flags]) == 3
     (line,) = capfd.readouterr().err.splitlines()

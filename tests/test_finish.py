@@ -10,20 +10,22 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import pinned
-from pipeline.commit import committed
-from pipeline.finish import finish, go_to_work, start
-from pipeline.run import Run
-from pipeline.score import Unfinished, score
-from pipeline.summarize import Summary
+from pipeline.output import plan_file
+from pipeline.output.commit import committed
+from pipeline.output.finish import finish, go_to_work
+from pipeline.output.receipts import Unfinished
+from pipeline.output.records import start
+from pipeline.output.run import Run
+from pipeline.output.summary import Summary
+from pipeline.score import score
 
 
 def scored(run: Run) -> Summary:
     """Plan and score everything, as the pipeline does."""
     start(run)
-    pinned.pin(run)
+    plan_file.pin(run)
     summary = Summary()
-    for outcome in score(list(pinned.read_units(run)), run):
+    for outcome in score(list(plan_file.read_units(run)), run):
         summary = summary.merge(Summary.of(outcome))
     return summary
 
@@ -46,7 +48,7 @@ def test_everything_is_written_and_run_json_is_the_record(run: Run) -> None:
     assert record["plan"]["images"] == 40
     assert "seconds" not in read(run, "summary.json")
     table = Path(run.output, "table.txt").read_text().splitlines()
-    assert table == [run.part(unit.id) for unit in pinned.read_units(run)]
+    assert table == [run.part(unit.id) for unit in plan_file.read_units(run)]
     assert all(Path(part).exists() for part in table)
 
 
@@ -97,8 +99,8 @@ def test_with_a_unit_unfinished_nothing_is_removed_and_no_summary_is_written(run
 
 def test_unit_that_never_ended_is_noticed(run: Run) -> None:
     start(run)
-    pinned.pin(run)
-    units = list(pinned.read_units(run))
+    plan_file.pin(run)
+    units = list(plan_file.read_units(run))
     summary = Summary()
     for outcome in score(units[1:], run):
         summary = summary.merge(Summary.of(outcome))
@@ -113,7 +115,7 @@ def test_results_removed_by_another_run_are_noticed_and_nothing_is_removed(
     run: Run, what: Callable[[Run, str], str]
 ) -> None:
     summary = scored(run)
-    unit = next(pinned.read_units(run))
+    unit = next(plan_file.read_units(run))
     Path(what(run, unit.id)).unlink()
     stale = Path(run.output, "predictions", f"part-{'0' * 32}.parquet")
     stale.write_bytes(b"x")
@@ -251,7 +253,7 @@ def test_plans_of_earlier_runs_are_removed_once_they_have_ended_or_died(run: Run
     for name, age in {"run-0": 8, "run-00": 1}.items():
         early = Run(name, run.options, run.spec)
         start(early)
-        pinned.pin(early)
+        plan_file.pin(early)
         record = json.loads(Path(early.record).read_text())
         started = datetime.fromisoformat(record["started"]) - timedelta(days=age)
         Path(early.record).write_text(json.dumps({**record, "started": started.isoformat(timespec="milliseconds")}))

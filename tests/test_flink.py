@@ -16,11 +16,11 @@ from gcs_emulator import Emulator
 
 from model_training.datasets import RawImages, raw_images
 from pipeline import cli, job, storage
-from pipeline.commit import committed
 from pipeline.counters import COUNTERS, NAMESPACE
+from pipeline.output.commit import committed
+from pipeline.output.rows import read_part
+from pipeline.output.verify import verify
 from pipeline.prepare import prepare
-from pipeline.rows import read_part
-from pipeline.verify import verify
 
 pytestmark = pytest.mark.flink
 

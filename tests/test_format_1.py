@@ -22,13 +22,14 @@ from conftest import SCHEMA
 from test_formats import OLD, old, sealed
 
 import nightscore
-from pipeline import cli, pinned, storage
-from pipeline.commit import Receipt
+from pipeline import cli, storage
 from pipeline.model.directory import check_model, read_spec
 from pipeline.options import PartFormat
-from pipeline.rows import PartWriter, read_part
-from pipeline.run import Run
-from pipeline.sweep import Claim, sweep
+from pipeline.output import plan_file
+from pipeline.output.receipts import Receipt
+from pipeline.output.rows import PartWriter, read_part
+from pipeline.output.run import Run
+from pipeline.output.sweep import Claim, sweep
 from pipeline.units import WorkUnit, unit_id
 
 PLACE = Path("/tmp/nightscore-7c95bb3")
@@ -41,7 +42,7 @@ def old_run(form: str) -> Run:
 
 
 def old_units(form: str) -> list[WorkUnit]:
-    return list(pinned.read_units(old_run(form).at(str(OLD / form))))
+    return list(plan_file.read_units(old_run(form).at(str(OLD / form))))
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -110,11 +111,11 @@ class TestBytes:
         assert list(told) == list(record)[: len(told)]
         assert list(told["options"]) == list(record["options"])
         (plan,) = old("plan", form)
-        totals = pinned.read_totals(old_run(form).at(str(OLD / form)))
+        totals = plan_file.read_totals(old_run(form).at(str(OLD / form)))
         units = old_units(form)
-        members = [pinned._member(unit.to_json()) for unit in units]
+        members = [plan_file._member(unit.to_json()) for unit in units]
         ends = [sum(map(len, members[: i + 1])) for i in range(len(members))]
-        head = pinned._member(pinned._to_json(totals, units, ends))
+        head = plan_file._member(plan_file._to_json(totals, units, ends))
         assert gzip.decompress(head + b"".join(members)) == gzip.decompress(plan)
 
 

@@ -20,14 +20,14 @@ from conftest import SCHEMA
 
 from pipeline import child, children, job, units
 from pipeline.batches import EncodedBatch, ImageColumns
-from pipeline.commit import Receipt
 from pipeline.errors import DamagedPartError, NewerFormatError, UsageError
 from pipeline.frames import CURSOR
 from pipeline.model.spec import InputSpec, ModelSpec, model_id
 from pipeline.options import PartFormat, ScoreOptions
-from pipeline.pinned import read_index, read_span
-from pipeline.rows import PartWriter, read_part, row_schema
-from pipeline.run import Run
+from pipeline.output.plan_file import read_index, read_span
+from pipeline.output.receipts import Receipt
+from pipeline.output.rows import PartWriter, read_part, row_schema
+from pipeline.output.run import Run
 from pipeline.storage import formats
 from pipeline.units import WorkUnit, unit_id
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import cli, pinned
+from pipeline import cli
 from pipeline.errors import UsageError
 from pipeline.headstart import head_start
+from pipeline.output import plan_file
+from pipeline.output.run import Run
 from pipeline.prepare import is_first, prepare
-from pipeline.run import Run
 
 
 @pytest.fixture
@@ -23,10 +24,10 @@ def run(make_run: MakeRun, write_images: WriteImages) -> Run:
 def test_the_plan_is_pinned_as_this_process_would(run: Run) -> None:
     assert is_first(run)
     head_start(run)
-    ids = pinned.read_ids(run)
+    ids = plan_file.read_ids(run)
     Path(run.plan).unlink()
-    pinned.pin(run)
-    assert pinned.read_ids(run) == ids
+    plan_file.pin(run)
+    assert plan_file.read_ids(run) == ids
     assert len(ids) > 5
 
 
@@ -39,7 +40,7 @@ def test_a_plan_that_cannot_be_made_is_left_to_whoever_says_why(make_run: MakeRu
     Path(run.output).write_text("a file where the plan should go")
     head_start(run)
     with pytest.raises(UsageError):
-        pinned.pin(run)
+        plan_file.pin(run)
 
 
 def test_a_model_that_cannot_be_loaded_is_told_before_anything_is_scored(

@@ -29,16 +29,16 @@ from model_training.export import make_spec
 from pipeline import cli, job, storage, terminal
 from pipeline.batches import Failure
 from pipeline.canary import Canary
-from pipeline.commit import Aside, Receipt
 from pipeline.errors import UsageError
 from pipeline.metrics.accuracy import Metrics
 from pipeline.model.directory import SPEC, read_spec
+from pipeline.output.receipts import Aside, Receipt
+from pipeline.output.run import Run
+from pipeline.output.summary import Summary, figures
 from pipeline.prepare import prepare
 from pipeline.quiet import complain
 from pipeline.report.page import report
-from pipeline.run import Run
 from pipeline.storage import key_of, location_of
-from pipeline.summarize import Summary, figures
 
 ROOT = Path(__file__).parent.parent
 CHROMIUM = "/usr/bin/chromium"

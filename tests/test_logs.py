@@ -9,10 +9,10 @@ import pytest
 from conftest import MakeRun, WriteImages
 
 from pipeline import cli, job, logs, machine
-from pipeline.commit import Aside, Receipt
 from pipeline.logs import FailedUnits
 from pipeline.metrics.accuracy import Metrics
 from pipeline.model import predict
+from pipeline.output.receipts import Aside, Receipt
 from pipeline.prepare import prepare
 
 

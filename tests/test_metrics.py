@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from pipeline.batches import Code, Failure, ImageColumns, PredictionBatch, Stage
 from pipeline.metrics.accuracy import CALIBRATION_BINS, FIXED_POINT, LARGEST_MATRIX, Metrics, compute, measure, wilson
-from pipeline.rows import to_table
+from pipeline.output.rows import to_table
 
 CLASSES = ("cat", "dog", "eel", "fox", "gnu")
 Scores = npt.NDArray[np.float32]

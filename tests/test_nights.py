@@ -9,7 +9,8 @@ import pytest
 from conftest import MakeRun
 
 from pipeline.metrics.accuracy import HISTOGRAM_BINS, Metrics
-from pipeline.nights import compared, night_before, night_of, previous_of, psi, training_of
+from pipeline.metrics.drift import compared, night_of, psi
+from pipeline.output.records import night_before, previous_of, training_of
 
 NIGHT = {"accuracy": 0.5, "accuracy_interval_95": [0.4, 0.6], "predicted": {"a": 900, "b": 100}}
 NIGHT |= {"confidence_histogram": [0] * 19 + [1_000], "labelled": 10}

@@ -12,11 +12,11 @@ from conftest import MakeRun
 from rich.console import Console
 
 from pipeline import terminal
-from pipeline.commit import Aside, Receipt
 from pipeline.metrics.accuracy import Metrics
 from pipeline.outcome import facts, told
-from pipeline.run import Run
-from pipeline.summarize import Summary, figures
+from pipeline.output.receipts import Aside, Receipt
+from pipeline.output.run import Run
+from pipeline.output.summary import Summary, figures
 
 RECORD: dict[str, Any] = {
     "run": "r", "images": 5, "failed": 1, "complete": True, "unfinished_units": 0,

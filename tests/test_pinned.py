@@ -15,7 +15,7 @@ from conftest import MakeRun, WriteImages
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import pinned
+from pipeline.output import plan_file
 from pipeline.units import WorkUnit
 
 names = st.text(st.characters(exclude_categories=[]), max_size=9)
@@ -34,19 +34,19 @@ def test_pinned_plan_is_created_once_and_read_by_whoever_comes_second(
 ) -> None:
     archive = write_images(30)
     run = make_run(archive, unit_images=8)
-    totals = pinned.pin(run)
+    totals = plan_file.pin(run)
     stored = Path(run.plan).read_bytes()
     write_images(5, start=50)
-    assert pinned.pin(run) == totals == pinned.read_totals(run)
+    assert plan_file.pin(run) == totals == plan_file.read_totals(run)
     assert Path(run.plan).read_bytes() == stored
-    units = list(pinned.read_units(run))
+    units = list(plan_file.read_units(run))
     assert (totals.units, totals.images, totals.total) == (len(units), 30, 30)
     assert totals.bytes == sum(unit.bytes for unit in units)
     assert len(gzip.decompress(stored).splitlines()) == len(units) + 1
 
 
 def test_total_is_unknown_with_a_compressed_stream(make_run: MakeRun, write_records: WriteImages) -> None:
-    assert pinned.pin(make_run(write_records(5, "a.tfrecord.gz", "GZIP"))).total is None
+    assert plan_file.pin(make_run(write_records(5, "a.tfrecord.gz", "GZIP"))).total is None
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def plan_of(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def make(some: list[WorkUnit]) -> Any:
         run = replace(make_run("x"), id=f"run-{next(numbers)}")
-        monkeypatch.setattr(pinned, "plan_units", lambda *_: iter(some))
-        pinned.pin(run)
+        monkeypatch.setattr(plan_file, "plan_units", lambda *_: iter(some))
+        plan_file.pin(run)
         return run
 
     return make
@@ -67,15 +67,15 @@ def plan_of(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> Any:
 @given(some=st.lists(units, max_size=20, unique_by=lambda unit: unit.id), data=st.data())
 def test_any_units_come_back_in_order_whatever_their_names(plan_of: Any, some: list[WorkUnit], data: Any) -> None:
     run = plan_of(some)
-    assert list(pinned.read_units(run)) == some
+    assert list(plan_file.read_units(run)) == some
     wanted = data.draw(st.sets(st.sampled_from([unit.id for unit in some]))) if some else set()
-    assert [unit.id for unit in pinned.read_units(run, wanted)] == [u.id for u in some if u.id in wanted]
-    index = pinned.read_index(run)
+    assert [unit.id for unit in plan_file.read_units(run, wanted)] == [u.id for u in some if u.id in wanted]
+    index = plan_file.read_index(run)
     assert [(u.id, u.source, u.images, u.input) for u in index.units] == [
         (u.id, u.source, u.images, u.input) for u in some
     ]
     size = data.draw(st.integers(1, 25))
-    groups = [pinned.read_span(run, span) for span in index.groups(size)]
+    groups = [plan_file.read_span(run, span) for span in index.groups(size)]
     assert [unit for group in groups for unit in group] == some
     assert all(len(group) == size for group in groups[:-1])
 
@@ -96,11 +96,11 @@ def large(n: int) -> Iterator[WorkUnit]:
 def test_index_and_units_that_are_longer_than_a_block_are_read(plan_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     some = list(large(20))
     run = plan_of(some)
-    assert Path(run.plan).stat().st_size > 2 * pinned.BLOCK
-    assert list(pinned.read_units(run)) == some
-    monkeypatch.setattr(pinned, "BLOCK", 100)
-    assert list(pinned.read_units(run)) == some
-    assert pinned.read_totals(run).images == 20 * 2048
+    assert Path(run.plan).stat().st_size > 2 * plan_file.BLOCK
+    assert list(plan_file.read_units(run)) == some
+    monkeypatch.setattr(plan_file, "BLOCK", 100)
+    assert list(plan_file.read_units(run)) == some
+    assert plan_file.read_totals(run).images == 20 * 2048
 
 
 def test_file_takes_at_most_20_bytes_an_image(plan_of: Any) -> None:
@@ -111,11 +111,11 @@ def test_file_takes_at_most_20_bytes_an_image(plan_of: Any) -> None:
 def test_little_is_read_for_a_few_units(plan_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     some = list(large(60))
     run = plan_of(some)
-    read, spans = pinned.storage.read, []
-    monkeypatch.setattr(pinned.storage, "read", lambda *span: spans.append(span[1:]) or read(*span))
-    assert [unit.id for unit in pinned.read_units(run, {some[50].id})] == [some[50].id]
+    read, spans = plan_file.storage.read, []
+    monkeypatch.setattr(plan_file.storage, "read", lambda *span: spans.append(span[1:]) or read(*span))
+    assert [unit.id for unit in plan_file.read_units(run, {some[50].id})] == [some[50].id]
     (first, second) = spans
-    assert first == (0, pinned.BLOCK)
+    assert first == (0, plan_file.BLOCK)
     assert second[1] - second[0] < 50_000
 
 
@@ -130,18 +130,18 @@ def test_little_is_read_for_a_few_units(plan_of: Any, monkeypatch: pytest.Monkey
 )
 def test_damaged_plan_is_a_value_error(make_run: MakeRun, write_images: WriteImages, damage: Any) -> None:
     run = make_run(write_images(30), unit_images=8)
-    pinned.pin(run)
+    plan_file.pin(run)
     path = Path(run.plan)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ValueError, match=r"."):
-        pinned.read_index(run)
+        plan_file.read_index(run)
 
 
 def test_groups_grow_with_the_plan(plan_of: Any) -> None:
     def sizes(n: int, size: int) -> list[int]:
         run = plan_of([WorkUnit(f"{i:032x}", "images", (), (), (), 0) for i in range(n)])
-        return [len(pinned.read_span(run, span)) for span in pinned.read_index(run).groups(size)]
+        return [len(plan_file.read_span(run, span)) for span in plan_file.read_index(run).groups(size)]
 
-    assert sizes(3, pinned.group_units(3)) == [1, 1, 1]
-    assert sizes(9, pinned.group_units(4_000)) == [4, 4, 1]
-    assert pinned.group_units(1_000_000) == 8
+    assert sizes(3, plan_file.group_units(3)) == [1, 1, 1]
+    assert sizes(9, plan_file.group_units(4_000)) == [4, 4, 1]
+    assert plan_file.group_units(1_000_000) == 8

@@ -11,8 +11,9 @@ import pytest
 from conftest import MakeRun, WriteImages
 
 from model_training.datasets import RawImages
-from pipeline import pinned, plan
+from pipeline import plan
 from pipeline.errors import UsageError
+from pipeline.output import plan_file
 from pipeline.units import WorkUnit
 
 
@@ -134,5 +135,5 @@ def test_forbidden_folder_is_named_and_nothing_is_planned_without_it(
 
 def test_only_empty_containers_make_an_empty_plan_that_says_so(make_run: MakeRun, tmp_path: Path) -> None:
     (tmp_path / "a.tfrecord").write_bytes(b"")
-    totals = pinned.pin(make_run(tmp_path / "a.tfrecord"))
+    totals = plan_file.pin(make_run(tmp_path / "a.tfrecord"))
     assert (totals.units, totals.images, totals.skipped) == (0, 0, {"empty containers": 1})

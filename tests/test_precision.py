@@ -16,7 +16,7 @@ from model_training.datasets import RawImages
 from pipeline import cli
 from pipeline.machine import CPUINFO, has_bfloat16
 from pipeline.model.engines.tensorflow import Function
-from pipeline.verify import verify
+from pipeline.output.verify import verify
 
 pytestmark = pytest.mark.skipif(not has_bfloat16(Path(CPUINFO).read_text()), reason="no such CPU")
 

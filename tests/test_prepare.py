@@ -10,10 +10,10 @@ from conftest import MakeRun, WriteImages
 
 from pipeline import cli
 from pipeline.errors import UsageError
-from pipeline.finish import start
 from pipeline.options import ScoreOptions
+from pipeline.output.records import start
+from pipeline.output.run import Run
 from pipeline.prepare import check
-from pipeline.run import Run
 
 IMAGES = 20
 

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import pinned, report_cli
-from pipeline.commit import Receipt
-from pipeline.finish import finish, start
-from pipeline.run import Run
+from pipeline import report_cli
+from pipeline.output import plan_file
+from pipeline.output.finish import finish
+from pipeline.output.receipts import Receipt
+from pipeline.output.records import start
+from pipeline.output.run import Run
+from pipeline.output.summary import Summary
 from pipeline.score import score
-from pipeline.summarize import Summary
 
 
 @pytest.fixture
@@ -27,9 +29,9 @@ def run(make_run: MakeRun, write_images: WriteImages) -> Run:
 def begun(run: Run, units: int | None = None) -> Summary:
     """Score the first units, as the pipeline does."""
     start(run)
-    pinned.pin(run)
+    plan_file.pin(run)
     summary = Summary()
-    for outcome in score(list(pinned.read_units(run))[:units], run):
+    for outcome in score(list(plan_file.read_units(run))[:units], run):
         summary = summary.merge(Summary.of(outcome))
     return summary
 
@@ -65,7 +67,7 @@ def test_run_that_is_not_done_is_told_as_far_as_it_has_come(
     begun(run, 2)
     assert report_cli.main([run.output]) == 3
     (line,) = capsys.readouterr().err.splitlines()
-    units = len(pinned.read_ids(run))
+    units = len(plan_file.read_ids(run))
     assert f"{units - 2} of {units} units in {run.output!r} are not done" in line
     assert "--to FOLDER" in line
     assert report_cli.main([run.output, "--to", str(tmp_path / "so far")]) == 0

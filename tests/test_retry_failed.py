@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from conftest import WriteImages, rows_of
 
-from pipeline import job, pinned
+from pipeline import job
 from pipeline.children import children
+from pipeline.output import plan_file
+from pipeline.output.run import Run
+from pipeline.output.verify import verify
 from pipeline.prepare import prepare
-from pipeline.run import Run
-from pipeline.verify import verify
 
 IMAGES, FAILS = 130, 20
 
@@ -135,15 +136,15 @@ def test_image_that_is_replaced_while_it_is_read_is_a_failed_row_that_the_next_r
 ) -> None:
     archive = write_images(90)
     replaced = sorted(archive.rglob("*.png"))[50]
-    pin = pinned.pin
+    pin = plan_file.pin
 
-    def pin_then_replace(run: Run) -> pinned.PlanTotals:
+    def pin_then_replace(run: Run) -> plan_file.PlanTotals:
         totals = pin(run)
         os.utime(replaced, ns=(1, 1))
         return totals
 
     with monkeypatch.context() as patch:
-        patch.setattr(pinned, "pin", pin_then_replace)
+        patch.setattr(plan_file, "pin", pin_then_replace)
         assert score(archive, tiny_model, tmp_path / "night")["failed"] == 1
     failed = [(row["key"], row["error_code"]) for row in rows_of(tmp_path / "night") if row["status"] == "failed"]
     assert failed == [(str(replaced), "FAILED_PRECONDITION")]

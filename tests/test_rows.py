@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pipeline.batches import Code, Failure, ImageColumns, PredictionBatch
 from pipeline.errors import DamagedPartError, NewerFormatError
 from pipeline.options import PART_FORMATS, PartFormat
-from pipeline.rows import ROW_GROUP, PartWriter, read_part, to_table
+from pipeline.output.rows import ROW_GROUP, PartWriter, read_part, to_table
 
 CLASSES = ("cat", "dog ☃", "eel")
 FORMATS = pytest.mark.parametrize("form", PART_FORMATS)

@@ -9,7 +9,7 @@ import pytest
 from conftest import MakeRun
 
 from pipeline.model.spec import ModelSpec
-from pipeline.run import Run
+from pipeline.output.run import Run
 
 
 def known(run: Run) -> Run:

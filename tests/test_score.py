@@ -11,10 +11,11 @@ import pytest
 from conftest import MakeRun, WriteImages
 
 from pipeline import plan
-from pipeline.commit import Receipt, committed
-from pipeline.progress import tally
-from pipeline.run import Run
-from pipeline.score import Unfinished, score
+from pipeline.output.commit import committed
+from pipeline.output.progress import tally
+from pipeline.output.receipts import Receipt, Unfinished
+from pipeline.output.run import Run
+from pipeline.score import score
 from pipeline.units import WorkUnit
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.batches import Failure, ImageColumns, PixelBatch, PredictionBatch
 from pipeline.metrics.examples import FAILURE_EXAMPLES, OF_UNIT, examples_of
-from pipeline.rows import to_table
+from pipeline.output.rows import to_table
 from pipeline.shortlist import Shortlist
 
 CLASSES = ["a", "b", "c"]

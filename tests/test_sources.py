@@ -12,7 +12,7 @@ import pytest
 from pipeline import sources, storage
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.sources import images, tfrecord
 from pipeline.units import WorkUnit
 

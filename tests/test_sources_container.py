@@ -15,7 +15,7 @@ from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, Failure
 from pipeline.errors import ChangedError, TransientError
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.sources.container import Image, Names, Piece, batched, container_unit, cut_container, entered, guarded
 from pipeline.storage import StoredObject
 from pipeline.units import UNIT_BYTES

@@ -22,7 +22,7 @@ from pipeline import storage
 from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.sources import images
 from pipeline.sources.container import LONGEST
 from pipeline.storage import StoredObject

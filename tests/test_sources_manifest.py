@@ -23,7 +23,7 @@ from pipeline import plan, sources, storage
 from pipeline.errors import UsageError
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.sources import images, manifest
 from pipeline.storage import local
 

@@ -28,7 +28,7 @@ from pipeline import sources, storage
 from pipeline.batches import Code
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.sources import container, tar, tar_entries
 from pipeline.storage.local import LocalStore
 from pipeline.units import WorkUnit

@@ -19,7 +19,7 @@ from pipeline import sources, storage
 from pipeline.batches import BATCH_IMAGES, Code, EncodedBatch
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.sources import container, tfrecord
 from pipeline.sources.container import LONGEST
 from pipeline.storage.local import LocalStore

@@ -26,7 +26,7 @@ from pipeline import sources, storage
 from pipeline.batches import Code
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.sources import container
 from pipeline.sources import zip as zip_source
 from pipeline.storage.local import LocalStore

@@ -9,7 +9,7 @@ from conftest import WriteImages, rows_of
 from engine_processes import Spark, spark  # noqa: F401 - a fixture
 
 from pipeline import cli
-from pipeline.verify import verify
+from pipeline.output.verify import verify
 
 pytestmark = pytest.mark.flink
 

@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import cli, pinned, storage
+from pipeline import cli, storage
 from pipeline.errors import UsageError
-from pipeline.finish import start
-from pipeline.follow import Follower
-from pipeline.pinned import pin
-from pipeline.run import Run
+from pipeline.output import plan_file
+from pipeline.output.plan_file import pin
+from pipeline.output.records import start
+from pipeline.output.remote_progress import Follower
+from pipeline.output.run import Run
+from pipeline.output.status import status
 from pipeline.score import Receipt, score
-from pipeline.status import status
 
 STEP = 10.0
 """Seconds between two receipts."""
@@ -30,7 +31,7 @@ def begin(run: Run, units: int) -> tuple[float, list[Receipt]]:
     """Do as a run does that comes as far as so many units, STEP seconds each; return when it began, and those."""
     start(run)
     pin(run)
-    planned = [unit for unit, _ in zip(pinned.read_units(run), range(units), strict=False)]
+    planned = [unit for unit, _ in zip(plan_file.read_units(run), range(units), strict=False)]
     done = [receipt for receipt in score(planned, run) if isinstance(receipt, Receipt)]
     started = datetime.fromisoformat(json.loads(storage.read(run.record))["started"]).timestamp()
     for number, receipt in enumerate(done, 1):
@@ -49,7 +50,7 @@ def test_run_under_way_says_how_far_how_fast_and_how_long(make_run: MakeRun, wri
     rows = [receipt.rows for receipt in done]
     assert (found.state, found.run_exit_code, found.run) == ("running", None, run.id)
     assert (found.images, found.done, found.kept, found.units_done) == (60, sum(rows), 0, 4)
-    assert found.units == len(pinned.read_ids(run))
+    assert found.units == len(plan_file.read_ids(run))
     assert found.silent_seconds == pytest.approx(3, abs=0.1)
     assert found.images_per_second == pytest.approx(sum(rows[1:]) / (3 * STEP + 3), rel=0.01)
     assert found.images_per_second is not None
@@ -206,7 +207,7 @@ def test_night_in_a_bucket_is_told_like_one_on_disk(
     run = make_run(write_images(60), output=f"{gcs_bucket}/night", unit_images=8)
     start(run)
     pin(run)
-    planned = [unit for unit, _ in zip(pinned.read_units(run), range(4), strict=False)]
+    planned = [unit for unit, _ in zip(plan_file.read_units(run), range(4), strict=False)]
     done = [receipt for receipt in score(planned, run) if isinstance(receipt, Receipt)]
     now = max(o.version for o in storage.list_objects(run.result("receipts"))) / 1e9  # the emulator's unit
     found = status(run.output, now + 7)
@@ -221,7 +222,7 @@ def test_night_in_a_bucket_is_told_like_one_on_disk(
     ids=["ns, of a disk", "microseconds, of Cloud Storage", "a number", "another"],
 )
 def test_version_tells_a_time_where_it_is_one(version: int, moment: float | None) -> None:
-    from pipeline.status import _moment
+    from pipeline.output.status import _moment
 
     found = _moment(version)
     assert found is moment is None or found == pytest.approx(moment, abs=0.1)
@@ -235,7 +236,7 @@ def test_follower_counts_failures_by_reason(make_run: MakeRun, write_images: Wri
     follower = Follower(run)
     assert follower.look().total is None
     pin(run)
-    planned = list(pinned.read_units(run))
+    planned = list(plan_file.read_units(run))
     looks = [_scored(planned[:3], run, follower), _scored(planned[3:], run, follower), follower.look()]
     assert [count.done for count in looks] == sorted(count.done for count in looks)
     assert (looks[-1].total, looks[-1].scored, dict(looks[-1].failures)) == (

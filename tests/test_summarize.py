@@ -10,11 +10,10 @@ from conftest import MakeRun
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.commit import Aside, Receipt
 from pipeline.metrics.accuracy import Metrics
 from pipeline.metrics.examples import OF_ARCHIVE
-from pipeline.score import Unfinished
-from pipeline.summarize import Summary, figures, verdict
+from pipeline.output.receipts import Aside, Receipt, Unfinished
+from pipeline.output.summary import Summary, figures, verdict
 
 CODES = st.sampled_from([("read", "NOT_FOUND"), ("preprocess", "INVALID_ARGUMENT")])
 

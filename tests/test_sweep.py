@@ -11,10 +11,11 @@ import pytest
 from conftest import MakeRun
 from gcs_emulator import Emulator
 
-from pipeline import storage, sweep
-from pipeline.finish import start
-from pipeline.run import Run
-from pipeline.sweep import GROUP, Claim
+from pipeline import storage
+from pipeline.output import sweep
+from pipeline.output.records import start
+from pipeline.output.run import Run
+from pipeline.output.sweep import GROUP, Claim
 
 ROUND_TRIP = 0.05
 

@@ -21,12 +21,12 @@ import pytest
 from rich.console import Console
 
 from pipeline import terminal
-from pipeline.progress import Meter, tally
+from pipeline.output.progress import Meter, tally
 
 WATCHED = """
 import sys, time
 from pipeline import terminal
-from pipeline.progress import tally
+from pipeline.output.progress import tally
 terminal.REFRESH_SECONDS = 0.02
 tally().start(None if sys.argv[1] == "-" else int(sys.argv[1]))
 with terminal.progress():
@@ -138,7 +138,7 @@ def test_run_that_is_over_soon_says_nothing(capfd: pytest.CaptureFixture[str]) -
 
 
 def rates(*counts: tuple[float, int], window: float = 30.0) -> list[float]:
-    from pipeline.progress import Count
+    from pipeline.output.progress import Count
 
     meter = Meter(window)
     return [round(meter.rate(Count(scored=n), now), 1) for now, n in counts]

@@ -7,12 +7,11 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 from conftest import MakeRun, WriteImages
 
-from pipeline import pinned
-from pipeline.commit import Aside, Receipt
-from pipeline.finish import start
 from pipeline.metrics.accuracy import Metrics
-from pipeline.score import Unfinished
-from pipeline.summarize import Summary
+from pipeline.output import plan_file
+from pipeline.output.receipts import Aside, Receipt, Unfinished
+from pipeline.output.records import start
+from pipeline.output.summary import Summary
 from pipeline.transforms import GROUPS, STOPPED, PlanUnits, ScoreUnits, Summarize, build
 
 
@@ -47,10 +46,10 @@ def test_summary_of_nothing_is_empty_and_a_canarys_alarm_gets_through() -> None:
 def test_only_places_in_the_plan_cross_the_reshuffle(make_run: MakeRun, write_images: WriteImages) -> None:
     run = make_run(write_images(30), unit_images=8)
     start(run)
-    pinned.pin(run)
+    plan_file.pin(run)
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         planned = pipeline | PlanUnits(run)
-        assert_that(planned[GROUPS], equal_to(list(pinned.read_index(run).groups(1))))
+        assert_that(planned[GROUPS], equal_to(list(plan_file.read_index(run).groups(1))))
         assert_that(planned[STOPPED] | beam.Map(str), equal_to([]), label="NotStopped")
 
 
@@ -58,12 +57,12 @@ def test_retried_planner_emits_what_was_pinned(make_run: MakeRun, write_images: 
     archive = write_images(30)
     run = make_run(archive, unit_images=8)
     start(run)
-    pinned.pin(run)
-    expected = [unit.id for unit in pinned.read_units(run)]
+    plan_file.pin(run)
+    expected = [unit.id for unit in plan_file.read_units(run)]
     write_images(9, start=100)
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         planned = pipeline | PlanUnits(run)
-        ids = planned[GROUPS] | beam.FlatMap(lambda group: [unit.id for unit in pinned.read_span(run, group)])
+        ids = planned[GROUPS] | beam.FlatMap(lambda group: [unit.id for unit in plan_file.read_span(run, group)])
         assert_that(ids, equal_to(expected))
 
 
@@ -74,8 +73,8 @@ def _compared(found: list[Receipt]) -> tuple[int, bool]:
 def test_retried_group_gives_the_same_receipts(make_run: MakeRun, write_images: WriteImages) -> None:
     run = make_run(write_images(30), unit_images=8)
     start(run)
-    pinned.pin(run)
-    units = list(pinned.read_units(run))
+    plan_file.pin(run)
+    units = list(plan_file.read_units(run))
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         planned = pipeline | PlanUnits(run)
         twice = (planned[GROUPS], planned[GROUPS]) | beam.Flatten()

@@ -21,15 +21,16 @@ from hypothesis import strategies as st
 
 from model_training.datasets import RawImages
 from pipeline import cli, look_cli, report_cli, storage, verify_cli
-from pipeline.commit import Receipt
 from pipeline.errors import UsageError
-from pipeline.finish import go_to_work, start
 from pipeline.model.directory import SAVED_MODEL, SPEC, read_spec
 from pipeline.model.spec import model_id
-from pipeline.run import Run
+from pipeline.output.finish import go_to_work
+from pipeline.output.receipts import Receipt
+from pipeline.output.records import start
+from pipeline.output.run import Run
+from pipeline.output.verify import verify
 from pipeline.storage import GCS
 from pipeline.storage.local import LocalStore
-from pipeline.verify import verify
 
 IMAGES = 60
 PER_UNIT = 8

@@ -93,7 +93,7 @@ class Metrics:
 
 
 def measure(rows: pa.Table) -> Metrics:
-    """Return the metrics of prediction rows (`pipeline.rows.row_schema`)."""
+    """Return the metrics of prediction rows (`pipeline.output.rows.row_schema`)."""
     scored_mask = pc.equal(rows["status"], "ok")
     scored, failed = rows.filter(scored_mask), rows.filter(pc.invert(scored_mask))
     known = pc.is_valid(scored["label_score"])

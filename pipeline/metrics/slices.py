@@ -73,7 +73,7 @@ class Folders:
 
     @classmethod
     def of(cls, rows: pa.Table) -> Folders:
-        """Return those of prediction rows (`pipeline.rows.row_schema`)."""
+        """Return those of prediction rows (`pipeline.output.rows.row_schema`)."""
         coded = folders_of(rows["key"]).dictionary_encode()
         numbers = np.asarray(coded.indices, np.int64)
         sums = [

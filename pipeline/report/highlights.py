@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.formatting import between, count, counted, percent, why
 from pipeline.metrics.accuracy import wilson
-from pipeline.outcome import LARGE_DRIFT
+from pipeline.metrics.drift import LARGE_DRIFT
 from pipeline.text import brief, plain
 
 MANY_FAILED = 0.001

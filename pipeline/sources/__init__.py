@@ -16,7 +16,7 @@ from typing import Protocol
 
 from pipeline.batches import BATCH_IMAGES, EncodedBatch, batch_images
 from pipeline.errors import ChangedError
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.sources import idx, images, tar, tfrecord, zip  # noqa: A004 - a zip archive
 from pipeline.sources.container import container_unit, entered
 from pipeline.sources.idx import is_labels_name

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch, Failure, batch_images
 from pipeline.errors import ChangedError
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.storage import StoredFile, StoredObject, key_of, store_of
 from pipeline.units import UNIT_BYTES, WorkUnit
 
@@ -78,7 +78,7 @@ class Image(NamedTuple):
     """One image of a container.
 
     Attributes:
-        key: see `pipeline.rows.row_schema`.
+        key: see `pipeline.output.rows.row_schema`.
         encoded: its bytes, or why there are none.
         label: what the container itself says: a number, a name, or None.
         folder: name of the folder that it lies in.

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from pipeline.batches import EncodedBatch, Failure
 from pipeline.labels import folder_of
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.sources.container import (
     BLOCK,
     LONGEST,

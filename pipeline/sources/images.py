@@ -10,7 +10,7 @@ from pipeline.batches import BATCH_BYTES, EncodedBatch, Failure, batch_images
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import ChangedError
 from pipeline.labels import folder_of
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.sources.container import too_large
 from pipeline.storage import Store, StoredObject, key_of, store_of
 from pipeline.units import UNIT_BYTES, WorkUnit

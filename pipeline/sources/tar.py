@@ -20,7 +20,7 @@ from itertools import islice
 
 from pipeline.batches import EncodedBatch, Failure
 from pipeline.labels import as_label, folder_of
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.sources.container import Image, Names, Piece, batched, container_unit, cut_container, guarded, open_unit
 from pipeline.sources.names import is_sidecar_name
 from pipeline.sources.tar_entries import HEAD, Entry, entries, is_compressed_tar, is_tar

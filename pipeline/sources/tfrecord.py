@@ -23,7 +23,7 @@ import google_crc32c
 
 from pipeline.batches import EncodedBatch, Failure
 from pipeline.labels import as_label, folder_of
-from pipeline.run import Run
+from pipeline.output.run import Run
 from pipeline.sources.container import (
     BLOCK,
     Image,

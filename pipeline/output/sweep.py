@@ -29,13 +29,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline import storage
-from pipeline.commit import Receipt
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import ChangedError, DamagedPartError, NewerFormatError
 from pipeline.options import PartFormat
-from pipeline.pinned import read_ids, read_totals
-from pipeline.rows import check_part
-from pipeline.run import Run
+from pipeline.output.plan_file import read_ids, read_totals
+from pipeline.output.receipts import Receipt
+from pipeline.output.rows import check_part
+from pipeline.output.run import Run
 from pipeline.storage import StoredObject
 from pipeline.storage.formats import check_format
 

@@ -10,18 +10,17 @@ from contextlib import closing
 from dataclasses import replace
 
 from pipeline import storage
-from pipeline.commit import Receipt
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import DamagedPartError, UnfinishedError, UsageError
-from pipeline.finish import beside_others, pages, record_of
-from pipeline.history import last_record, run_under_way
-from pipeline.pinned import Index, read_index
-from pipeline.run import Run
-from pipeline.score import Unfinished
-from pipeline.summarize import Summary
+from pipeline.output.commit import READS_AHEAD
+from pipeline.output.finish import pages
+from pipeline.output.plan_file import Index, read_index
+from pipeline.output.receipts import Receipt, Unfinished
+from pipeline.output.records import beside_others, last_record, record_of, run_under_way
+from pipeline.output.run import Run
+from pipeline.output.summary import Summary
 from pipeline.units import WorkUnit
 
-READS_AHEAD = 31
 NOT_DONE = "not committed"
 
 

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.commit import Receipt
 from pipeline.metrics.accuracy import Metrics, compute
 from pipeline.metrics.examples import OF_ARCHIVE, Example, first_of_each, listed, merged
 from pipeline.metrics.slices import Counts, Folders
 from pipeline.metrics.timing import Spent
-from pipeline.run import Run
-from pipeline.score import Unfinished
+from pipeline.output.receipts import Receipt, Unfinished
+from pipeline.output.run import Run
 from pipeline.storage import key_of
 
 UNFINISHED_EXAMPLES = 10

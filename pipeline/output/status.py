@@ -14,15 +14,15 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pipeline import storage
-from pipeline.commit import Receipt, committed
 from pipeline.concurrency import ahead, pools
-from pipeline.follow import READS_AHEAD, receipts
-from pipeline.history import last_record, parsed
 from pipeline.metrics.accuracy import Metrics, wilson
 from pipeline.metrics.examples import first_of_each
-from pipeline.pinned import Index, read_index
-from pipeline.progress import Count, Meter
-from pipeline.run import Run
+from pipeline.output.commit import READS_AHEAD, committed, receipts
+from pipeline.output.plan_file import Index, read_index
+from pipeline.output.progress import Count, Meter
+from pipeline.output.receipts import Receipt
+from pipeline.output.records import last_record, parsed
+from pipeline.output.run import Run
 
 State = Literal["running", "running_or_interrupted", "finished", "unfinished"]
 """`unfinished`: it has ended, and not all that was planned is done."""

@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
 from typing import Any
 
 from pipeline import storage
+from pipeline.concurrency import cores
 from pipeline.errors import UsageError
-from pipeline.findings import AGAIN, Finding
-from pipeline.run import Run
+from pipeline.machine import versions
+from pipeline.metrics.drift import compared, night_of
+from pipeline.metrics.timing import shares
+from pipeline.output.findings import AGAIN, Finding
+from pipeline.output.plan_file import PlanTotals
+from pipeline.output.run import Run
+from pipeline.output.summary import Summary, verdict
 from pipeline.storage.formats import check_format
 
 _RECORD = re.compile(r"/runs/([^/.][^/]*)\.json$")
@@ -132,3 +140,126 @@ def parsed(data: bytes) -> Any:
         return json.loads(data)
     except ValueError:
         return None
+
+
+def start(run: Run) -> None:
+    """Write what is known of a run before it starts, into its own record only."""
+    content = {
+        **run.to_record(),
+        "started": _now(),
+        "versions": versions(),
+        "training": training_of(run.spec.training),
+        "verdict": None,
+        "complete": False,
+    }
+    storage.replace(run.record, as_bytes(content))
+
+
+def ended_record(run: Run) -> dict[str, Any]:
+    """Return the record of a run whose last step was done meanwhile; a later run may have removed its plan since.
+
+    Raises:
+        FileNotFoundError: it has not ended, and its plan should be there.
+    """
+    record: dict[str, Any] = json.loads(storage.read(run.record))
+    if record["verdict"] is None:
+        raise FileNotFoundError(run.plan)
+    return record
+
+
+def beside_others(summary: Summary, run: Run, started: dict[str, Any]) -> dict[str, Any]:
+    """Return what a record says of the night beside the model's training and the night before."""
+    night = night_of(summary.metrics, run.spec.class_names)
+    before = night_before(run)
+    drift = compared(night, started["training"], before)
+    return {"night": night, "previous": previous_of(before), "drift": drift}
+
+
+def record_of(
+    summary: Summary,
+    run: Run,
+    started: dict[str, Any],
+    totals: PlanTotals,
+    units: int,
+    lost: str = "",
+    ended: str | None = None,
+) -> dict[str, Any]:
+    """Return the record of a run as it stands, the content of run.json.
+
+    Args:
+        summary: of all units that ended.
+        run: whose record it is.
+        started: what `start` wrote.
+        totals: of its plan.
+        units: in it.
+        lost: what is missing although it was committed.
+        ended: when it did, as its pages say; None is now.
+    """
+    code, reasons = verdict(summary, run, None if summary.stopped else totals.total, lost)
+    ended = ended or _now()
+    seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started["started"])).total_seconds()
+    scored = summary.metrics.images - summary.kept
+    return {
+        **started,
+        "ended": ended,
+        "seconds": seconds,
+        "images": summary.metrics.images,
+        "scored": scored,
+        "rescored": summary.rescored,
+        "kept": summary.kept,
+        "units_scored": summary.units - summary.kept_units,
+        "units_kept": summary.kept_units,
+        "images_per_second": round(scored / seconds, 1) if seconds > 0 else None,
+        "time": shares(summary.spent, seconds, cores()) if scored and summary.spent.steps else None,
+        "failed": summary.metrics.failed,
+        "unfinished_units": summary.unfinished,
+        "plan": asdict(totals),
+        "verdict": {"exit_code": code, "reasons": reasons},
+        "complete": 0 < summary.units == units and not summary.unfinished and not lost,
+    }
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def as_bytes(content: dict[str, Any]) -> bytes:
+    """Return the contents of a JSON file that a person may read."""
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace") + b"\n"  # a name's bytes that are not UTF-8, as JSON's \udcff
+
+
+def training_of(facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what a record keeps of the model's training: of `ModelSpec.training`, if there is any."""
+    names = ("dataset", "test_accuracy", "test_accuracy_interval_95", "images_per_class", "confidence_histogram")
+    return {name: facts.get(name) for name in names} if facts else None
+
+
+def night_before(run: Run) -> dict[str, Any] | None:
+    """Return the record of the last complete run before this one into the same OUTPUT; None if there is none.
+
+    Raises:
+        NewerFormatError: one in between is of a newer format.
+    """
+    earlier = []
+    for found in storage.list_objects(run.folder("runs")):
+        match = _RECORD.fullmatch(found.location, len(run.output))
+        if match and match[1] < run.id:
+            earlier.append(found.location)
+    for location in reversed(earlier):
+        try:
+            record: dict[str, Any] = json.loads(storage.read(location))
+            check_format(record, "record", location)
+            if record["complete"] and record["night"]:
+                return record
+        except (ValueError, KeyError, TypeError, FileNotFoundError):
+            continue  # one that did not end, or is damaged: the one before that
+    return None
+
+
+def previous_of(before: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what a record keeps of the night before."""
+    if before is None:
+        return None
+    night = {name: before["night"][name] for name in ("accuracy", "accuracy_interval_95")}
+    return {**{name: before[name] for name in ("run", "ended", "images", "failed", "images_per_second")}, **night}

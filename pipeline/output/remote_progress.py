@@ -8,21 +8,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 
-from pipeline import storage
-from pipeline.commit import Receipt, committed
-from pipeline.concurrency import ahead, pools
-from pipeline.errors import DamagedPartError, NewerFormatError, TransientError
-from pipeline.pinned import read_index
-from pipeline.progress import Count, tally
-from pipeline.run import Run
+from pipeline.errors import NewerFormatError, TransientError
+from pipeline.output.commit import committed, receipts
+from pipeline.output.plan_file import read_index
+from pipeline.output.progress import Count, tally
+from pipeline.output.receipts import Receipt
+from pipeline.output.run import Run
 
 LOOK_SECONDS = 15.0
 """Between two looks at the receipts: a listing, and a read of each new one."""
 
-READS_AHEAD = 31
 
 _logger = logging.getLogger(__name__)
 
@@ -64,24 +62,6 @@ class Follower:
         if receipt.unit in self._before:
             return Count(kept=receipt.rows)
         return Count(scored=receipt.rows, failures=receipt.metrics.failures)
-
-
-def receipts(run: Run, units: Iterable[str]) -> Generator[Receipt, None, None]:
-    """Yield the receipts of units, by their ids and in this order, many of them read at once; none that is damaged.
-
-    Raises:
-        NewerFormatError: one is of a newer format.
-        TransientError: storage fails for now.
-    """
-
-    def read(unit: str) -> Receipt | None:
-        with contextlib.suppress(FileNotFoundError, DamagedPartError):  # whoever does the work mends it
-            location = run.receipt(unit)
-            return Receipt.from_json(storage.read(location), location)
-        return None
-
-    with closing(ahead(read, units, READS_AHEAD, pools().read)) as found:
-        yield from (receipt for receipt in found if receipt is not None)
 
 
 @contextlib.contextmanager

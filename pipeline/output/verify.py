@@ -13,16 +13,16 @@ from dataclasses import dataclass, replace
 import google_crc32c
 
 from pipeline import storage
-from pipeline.commit import Aside, Receipt, receipt_of
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import DamagedPartError
-from pipeline.findings import AGAIN, Finding
-from pipeline.history import last_record, parsed
-from pipeline.pinned import PlanTotals, read_totals, read_units
-from pipeline.rows import check_part
-from pipeline.run import Run
-from pipeline.summarize import Summary, figures
-from pipeline.sweep import check_leftover, leftovers
+from pipeline.output.findings import AGAIN, Finding
+from pipeline.output.plan_file import PlanTotals, read_totals, read_units
+from pipeline.output.receipts import Aside, Receipt, receipt_of
+from pipeline.output.records import last_record, parsed
+from pipeline.output.rows import check_part
+from pipeline.output.run import Run
+from pipeline.output.summary import Summary, figures
+from pipeline.output.sweep import check_leftover, leftovers
 from pipeline.units import WorkUnit
 
 UNITS_AHEAD = 16

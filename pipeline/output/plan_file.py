@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import accumulate, pairwise
 
 from pipeline import storage
+from pipeline.output.run import Run
 from pipeline.plan import plan_units
-from pipeline.run import Run
 from pipeline.storage.formats import FIELD, check_format, check_names, numbered
 from pipeline.units import WorkUnit
 

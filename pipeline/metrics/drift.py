@@ -5,22 +5,20 @@ Must not know how a record is written.
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline import storage
 from pipeline.metrics.accuracy import HISTOGRAM_BINS, Metrics, wilson
-from pipeline.run import Run
-from pipeline.storage.formats import check_format
+
+LARGE_DRIFT = 0.25
+"""A population stability index that is usually read as a large change."""
+
 
 LARGEST_NOISE = 0.05
 """An index is None where so few images alone would make it as large as this."""
 
 MOST_CHANGED = 10
-_RECORD = re.compile(r"/runs/([^/.][^/]*)\.json")
 
 
 def night_of(metrics: Metrics, class_names: Sequence[str]) -> dict[str, Any]:
@@ -41,34 +39,6 @@ def night_of(metrics: Metrics, class_names: Sequence[str]) -> dict[str, Any]:
         "predicted": {class_names[c]: n for c, n in predicted.items() if n},
         "confidence_histogram": [metrics.confidence.get(i, 0) for i in range(HISTOGRAM_BINS)],
     }
-
-
-def training_of(facts: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what a record keeps of the model's training: of `ModelSpec.training`, if there is any."""
-    names = ("dataset", "test_accuracy", "test_accuracy_interval_95", "images_per_class", "confidence_histogram")
-    return {name: facts.get(name) for name in names} if facts else None
-
-
-def night_before(run: Run) -> dict[str, Any] | None:
-    """Return the record of the last complete run before this one into the same OUTPUT; None if there is none.
-
-    Raises:
-        NewerFormatError: one in between is of a newer format.
-    """
-    earlier = []
-    for found in storage.list_objects(run.folder("runs")):
-        match = _RECORD.fullmatch(found.location[len(run.output) :])
-        if match and match[1] < run.id:
-            earlier.append(found.location)
-    for location in reversed(earlier):
-        try:
-            record: dict[str, Any] = json.loads(storage.read(location))
-            check_format(record, "record", location)
-            if record["complete"] and record["night"]:
-                return record
-        except (ValueError, KeyError, TypeError, FileNotFoundError):
-            continue  # one that did not end, or is damaged: the one before that
-    return None
 
 
 def compared(
@@ -92,14 +62,6 @@ def compared(
         for name, (classes, histogram) in references.items()
         if classes or histogram
     ]
-
-
-def previous_of(before: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return what a record keeps of the night before."""
-    if before is None:
-        return None
-    night = {name: before["night"][name] for name in ("accuracy", "accuracy_interval_95")}
-    return {**{name: before[name] for name in ("run", "ended", "images", "failed", "images_per_second")}, **night}
 
 
 def psi(counts: Mapping[str, int], reference: Mapping[str, int]) -> float | None:

@@ -1,0 +1,1 @@
+"""The OUTPUT folder: what lies in it, how it is committed, finished, checked and told of."""
