@@ -25,11 +25,11 @@ from model_training.network import LARGEST_SIDE, SMALLEST_SIDE
 from pipeline import storage
 from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch, Failure, ImageColumns
 from pipeline.errors import UsageError
-from pipeline.labels import folder_of
 from pipeline.model.pillow import open_image
 from pipeline.model.preprocess import preprocess, to_mode
 from pipeline.model.spec import ColorMode, InputSpec
 from pipeline.model.thumbnails import png
+from pipeline.sources.labels import folder_of
 from pipeline.sources.names import is_image_name
 from pipeline.storage import StoredObject
 from pipeline.text import brief

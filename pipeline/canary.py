@@ -16,6 +16,7 @@ from pipeline.children import preprocess_outside
 from pipeline.errors import TransientError
 from pipeline.model.predict import acquire, predict
 from pipeline.output.run import Run
+from pipeline.scoring.planning import read_rule
 from pipeline.text import brief
 from pipeline.units import WorkUnit
 
@@ -66,7 +67,7 @@ def send_canary(units: Iterable[WorkUnit], run: Run) -> Canary:
 
 
 def _tried(unit: WorkUnit, run: Run) -> Iterator[ImageColumns]:
-    for piece in sources.pieces(unit, run):
+    for piece in sources.pieces(unit, read_rule(run)):
         pixels = preprocess_outside(piece, run)
         yield predict(pixels, acquire(run.model, run.spec, run.options.precision), run.top_k).images
 

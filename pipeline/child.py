@@ -24,8 +24,8 @@ from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
 from pipeline.errors import NightscoreError
 from pipeline.frames import CURSOR, GoneError, receive, send
 from pipeline.model.preprocess import preprocess
-from pipeline.output.plan_file import pin
 from pipeline.output.run import Run
+from pipeline.scoring.planning import pin, read_rule
 from pipeline.units import WorkUnit
 
 
@@ -79,7 +79,7 @@ def _pinned(run: Run) -> dict[str, Any]:
 
 def _read(asked: Mapping[str, Any], body: bytearray, run: Run) -> EncodedBatch:
     if "unit" in asked:
-        with contextlib.closing(sources.read(WorkUnit.from_dict(asked["unit"]), run)) as batches:
+        with contextlib.closing(sources.read(WorkUnit.from_dict(asked["unit"]), read_rule(run))) as batches:
             return EncodedBatch.joined(list(batches))
     ends = list(itertools.accumulate(asked["sizes"]))
     view = memoryview(body)

@@ -23,6 +23,7 @@ from pipeline.interrupt import Interruption, interruptible
 from pipeline.options import Precision, add_arguments
 from pipeline.outcome import Fact
 from pipeline.quiet import fail
+from pipeline.scoring.planning import pin
 from pipeline.terminal import Screen, show_fact
 from pipeline.text import brief
 
@@ -113,7 +114,7 @@ def _work(scratch: Run, run: Run) -> _Work:
     from pipeline.output import plan_file
     from pipeline.output.commit import committed
 
-    totals = plan_file.pin(scratch)
+    totals = pin(scratch)
     done = frozenset(committed(run).intersection(plan_file.read_ids(scratch)))
     return _Work(totals, done, sum(unit.images or 0 for unit in plan_file.read_units(scratch, done)))
 

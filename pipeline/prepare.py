@@ -15,7 +15,7 @@ from pipeline.model.directory import check_model, local_copy, read_spec
 from pipeline.options import ScoreOptions
 from pipeline.output.records import records, start
 from pipeline.output.run import Run
-from pipeline.plan import require_input
+from pipeline.sources.inputs import require_input
 from pipeline.storage.formats import check_format
 
 CHECK_SECONDS = 30.0

@@ -20,6 +20,7 @@ from pipeline.errors import TransientError
 from pipeline.model.engines.tensorflow import Pixels
 from pipeline.model.predict import MODEL_BATCH, Model, predict
 from pipeline.output.run import Run
+from pipeline.scoring.planning import read_rule
 from pipeline.sources import images
 from pipeline.units import WorkUnit
 
@@ -67,7 +68,7 @@ def rehearse(units: Iterable[WorkUnit], model: Model, run: Run) -> Rehearsal:
 
 
 def _read(unit: WorkUnit, run: Run) -> list[EncodedBatch]:
-    with contextlib.suppress(TransientError), closing(sources.read(unit, run)) as batches:
+    with contextlib.suppress(TransientError), closing(sources.read(unit, read_rule(run))) as batches:
         return list(batches)
     return []
 

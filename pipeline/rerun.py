@@ -17,6 +17,7 @@ from pipeline.output.finish import finish
 from pipeline.output.progress import tally
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary
+from pipeline.scoring.planning import pin
 
 
 def rerun(run: Run) -> dict[str, Any] | None:
@@ -25,7 +26,7 @@ def rerun(run: Run) -> dict[str, Any] | None:
     After None the pipeline is to be run: it finds the plan pinned.
     """
     storage.patience().deadline = run.options.retry_deadline
-    tally().start(plan_file.pin(run).total)
+    tally().start(pin(run).total)
     if run.options.retry_failed:
         return None
     try:

@@ -27,6 +27,7 @@ from pipeline.output.progress import tally
 from pipeline.output.receipts import Aside, Outcome, Receipt, Unfinished
 from pipeline.output.rows import PartWriter, PatchWriter, failed_rows, read_part, row_schema, to_table
 from pipeline.output.run import Run
+from pipeline.scoring.planning import read_rule
 from pipeline.shortlist import Shortlist
 from pipeline.sources import Piece
 from pipeline.units import WorkUnit
@@ -185,8 +186,8 @@ def _pieces(tasks: Generator[_Task, None, None], run: Run) -> Iterator[_Step]:
 
 def _pieces_of(task: _Task, run: Run) -> Iterator[Piece]:
     if task.part is None:
-        return sources.pieces(task.unit, run)
-    return sources.some_pieces(task.unit, failed_rows(task.part), run)
+        return sources.pieces(task.unit, read_rule(run))
+    return sources.some_pieces(task.unit, failed_rows(task.part), read_rule(run))
 
 
 def _preprocess(step: _Step, run: Run) -> _Step:

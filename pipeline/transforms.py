@@ -26,6 +26,7 @@ from pipeline.output.receipts import Outcome, Receipt
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary
 from pipeline.score import score
+from pipeline.scoring.planning import pin
 from pipeline.sources import sample
 
 GROUPS = "groups"
@@ -42,7 +43,7 @@ class _Plan(beam.DoFn):
 
     def process(self, _: object) -> Iterator[Span | TaggedOutput]:
         run = self._run
-        totals = plan_file.pin(run)
+        totals = pin(run)
         self._counters.planned(totals)
         tally().start(totals.total)
         if not run.options.no_canary:

@@ -36,7 +36,7 @@ from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.output.rows import row_schema, to_table
 from pipeline.output.run import Run
-from pipeline.plan import plan_units
+from pipeline.scoring.planning import read_rule, units_of
 from pipeline.units import WorkUnit
 
 LONGEST = 20.0
@@ -94,7 +94,7 @@ def check_source(target: str, rng: random.Random, folder: Path) -> Counter[str]:
     run = Run("run-1", options, rng.choice(SPECS))
     skipped: Counter[str] = Counter()
     try:
-        units = list(plan_units(run, skipped))
+        units = list(units_of(run, skipped))
     except UsageError as error:
         if target != "manifest" or len(str(error).splitlines()) != 1:
             raise
@@ -127,7 +127,7 @@ def check_unit(unit: WorkUnit, run: Run) -> tuple[list[str], int]:
 def rows_of(unit: WorkUnit, run: Run) -> tuple[list[str], int]:
     keys: list[str] = []
     failed = 0
-    for batch in sources.read(unit, run):
+    for batch in sources.read(unit, read_rule(run)):
         pixels = preprocess(batch, run.spec.input, MAX_PIXELS)
         check_pixels(pixels, run.spec.input)
         n = len(pixels.images)

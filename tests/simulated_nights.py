@@ -29,12 +29,13 @@ from simulated_disk import AbandonedError, Actor, SimulatedDisk, Theater
 from pipeline.errors import DamagedPartError, TransientError
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
-from pipeline.output import commit, finish, plan_file, receipts
+from pipeline.output import commit, finish, receipts
 from pipeline.output.receipts import Aside, Receipt, Unfinished
 from pipeline.output.records import start
 from pipeline.output.rows import PartWriter
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary
+from pipeline.scoring.planning import pin
 from pipeline.units import WorkUnit
 
 SPEC = ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "feed" * 16)
@@ -156,7 +157,7 @@ class Night:
         if self.run.record not in self.world.disk.files:
             start(self.run)
         finish.go_to_work(self.run)
-        plan_file.pin(self.run)
+        pin(self.run)
 
     def _score(self) -> None:
         for unit in self.units:

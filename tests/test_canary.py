@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import plan
 from pipeline.canary import Canary, send_canary, spread
 from pipeline.output.run import Run
+from pipeline.scoring.planning import units_of
 from pipeline.sources import sample
 
 
 def canary_of(run: Run) -> Canary:
     """As the pipeline sends it."""
-    units = {unit.id: unit for unit in plan.plan_units(run, Counter())}
+    units = {unit.id: unit for unit in units_of(run, Counter())}
     return send_canary((sample(units[unit], n) for unit, n in spread(list(units)).items()), run)
 
 
@@ -25,7 +25,7 @@ def test_canary_is_64_images_spread_over_the_plan(
     make_run: MakeRun, write_images: WriteImages, write_records: WriteImages, unit_images: int
 ) -> None:
     run = make_run(write_images(200), write_records(100), unit_images=unit_images)
-    units = list(plan.plan_units(run, Counter()))
+    units = list(units_of(run, Counter()))
     assert len(spread([unit.id for unit in units])) == min(64, len(units))
     assert canary_of(run).images == 64
 

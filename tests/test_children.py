@@ -20,12 +20,13 @@ from conftest import MakeRun, WriteImages
 from PIL import Image
 
 from pipeline import children as module
-from pipeline import plan, sources, storage
+from pipeline import sources, storage
 from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
 from pipeline.children import Child, children, preprocess_outside
 from pipeline.errors import TransientError
 from pipeline.model.preprocess import preprocess
 from pipeline.output.run import Run
+from pipeline.scoring.planning import read_rule, units_of
 from pipeline.units import WorkUnit
 
 
@@ -59,11 +60,11 @@ def test_what_is_read_here_has_the_pixels_and_failures_that_preprocess_gives(run
 
 
 def test_what_is_read_there_is_what_reading_here_gives(run: Run) -> None:
-    (unit,) = plan.plan_units(run, Counter())
+    (unit,) = units_of(run, Counter())
     Path(unit.locations[3]).unlink()
     Path(unit.locations[5]).write_bytes(b"broken")
     os.utime(unit.locations[5], ns=(unit.versions[5],) * 2)
-    (here,) = sources.read(unit, run)
+    (here,) = sources.read(unit, read_rule(run))
     expected, found = preprocess(here, run.spec.input), preprocess_outside(unit, run)
     assert np.array_equal(found.pixels, expected.pixels)
     assert found.images.keys == expected.images.keys
@@ -131,7 +132,7 @@ def test_storage_that_fails_there_is_said_here_and_the_child_goes_on(
 ) -> None:
     run = make_run(write_images(40), retry_deadline=0.1)
     children().close()
-    (unit,) = plan.plan_units(run, Counter())
+    (unit,) = units_of(run, Counter())
     assert not preprocess_outside(unit, run).images.failures
     (pid,) = alive()
     limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)

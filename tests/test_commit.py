@@ -12,13 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import plan, storage
+from pipeline import storage
 from pipeline.errors import DamagedPartError
 from pipeline.metrics.examples import OF_UNIT, listed
 from pipeline.output.commit import commit, committed, recall
 from pipeline.output.receipts import Aside, Receipt
 from pipeline.output.run import Run
 from pipeline.score import score
+from pipeline.scoring.planning import units_of
 from pipeline.units import WorkUnit
 
 
@@ -29,7 +30,7 @@ def run(make_run: MakeRun, write_images: WriteImages) -> Run:
 
 @pytest.fixture
 def unit(run: Run) -> WorkUnit:
-    (unit,) = plan.plan_units(run, Counter())
+    (unit,) = units_of(run, Counter())
     return unit
 
 
@@ -143,7 +144,7 @@ def test_who_dies_while_removing_damage_leaves_what_proves_it(
     run: Run, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(*run.options.input, format="jsonl")
-    (unit,) = plan.plan_units(run, Counter())
+    (unit,) = units_of(run, Counter())
     done(unit, run)
     part = Path(run.part(unit.id))
     part.write_text(part.read_text().replace('"predicted": ', '"predicted": 1', 1))  # of good form, and wrong
@@ -196,7 +197,7 @@ def test_receipt_names_images_to_look_at_and_an_example_of_every_failure(
         folder.rename(archive / f"x{folder.name}")
     for folder in sorted(archive.iterdir()):
         folder.rename(archive / str((int(folder.name[1:]) + 1) % 10))
-    (unit,) = plan.plan_units(run, Counter())
+    (unit,) = units_of(run, Counter())
     receipt = done(unit, run)
     wrong = receipt.metrics.labelled - receipt.metrics.correct
     assert wrong > 200

@@ -20,10 +20,11 @@ from simulated_nights import PLANS, Protocol, Weather, World
 
 from pipeline import storage
 from pipeline.errors import DamagedPartError
-from pipeline.output import commit, finish, plan_file, receipts, records, sweep
+from pipeline.output import commit, finish, receipts, records, sweep
 from pipeline.output.receipts import Aside, Receipt
 from pipeline.output.run import Run
 from pipeline.output.sweep import Claim
+from pipeline.scoring import planning
 from pipeline.units import WorkUnit
 
 INTERLEAVINGS = 2_000
@@ -47,7 +48,7 @@ def simulate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulate]:
     midnight = datetime(2026, 1, 1, tzinfo=timezone.utc)
     monkeypatch.setattr(storage, "_local", lambda: worlds[-1].disk)
     monkeypatch.setattr(storage, "absolute", functools.cache(storage.absolute))
-    monkeypatch.setattr(plan_file, "plan_units", lambda run, _: iter(worlds[-1].planned(run)))
+    monkeypatch.setattr(planning, "units_of", lambda run, _: iter(worlds[-1].planned(run)))
     monkeypatch.setattr(commit, "receipt_of", remembered(receipts.receipt_of))
     monkeypatch.setattr(finish, "figures", lambda summary, _: worlds[-1].figures(summary))
     monkeypatch.setattr(finish, "report", lambda *_: "a page")

@@ -18,7 +18,7 @@ from conftest import MakeRun, WriteImages, rows_of
 from gcs_emulator import Emulator
 from test_storage_local import nobody, open_folder  # noqa: F401 - the second is a fixture
 
-from pipeline import cli, job, plan, storage
+from pipeline import cli, job, storage
 from pipeline.children import children
 from pipeline.errors import NoSpaceError, StoreDownError, TransientError
 from pipeline.model.directory import read_spec
@@ -28,6 +28,7 @@ from pipeline.output.receipts import Receipt, Unfinished
 from pipeline.output.run import Run
 from pipeline.prepare import prepare
 from pipeline.score import score
+from pipeline.scoring import planning
 from pipeline.storage.base import StoredObject
 from pipeline.storage.gcs import GcsStore
 from pipeline.storage.local import LocalStore
@@ -41,7 +42,7 @@ FOR_EVER = 10**9
 
 
 def units_of(run: Run) -> list[WorkUnit]:
-    return list(plan.plan_units(run, Counter()))
+    return list(planning.units_of(run, Counter()))
 
 
 def night_of(model: str, output: Path | str, *inputs: Path | str, **options: Any) -> tuple[dict[str, Any], Run]:
@@ -214,14 +215,14 @@ def test_bucket_that_answers_nobody_is_one_line_and_exit_code_3(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     upload(write_images(20), f"{gcs_bucket}/archive")
-    pin = plan_file.pin
+    pin = planning.pin
 
     def pin_then_fail(run: Run) -> plan_file.PlanTotals:
         totals = pin(run)
         emulator.fail("", times=FOR_EVER)
         return totals
 
-    monkeypatch.setattr(plan_file, "pin", pin_then_fail)
+    monkeypatch.setattr(planning, "pin", pin_then_fail)
     flags = ["--model", tiny_model, "--output", str(tmp_path / "night"), "--retry_deadline", "0.2", "--no_canary"]
     assert cli.main(["--input", f"{gcs_bucket}/archive", *flags]) == 3
     (line,) = capfd.readouterr().err.splitlines()

@@ -18,12 +18,13 @@ from pipeline.output.records import start
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary
 from pipeline.score import score
+from pipeline.scoring.planning import pin
 
 
 def scored(run: Run) -> Summary:
     """Plan and score everything, as the pipeline does."""
     start(run)
-    plan_file.pin(run)
+    pin(run)
     summary = Summary()
     for outcome in score(list(plan_file.read_units(run)), run):
         summary = summary.merge(Summary.of(outcome))
@@ -99,7 +100,7 @@ def test_with_a_unit_unfinished_nothing_is_removed_and_no_summary_is_written(run
 
 def test_unit_that_never_ended_is_noticed(run: Run) -> None:
     start(run)
-    plan_file.pin(run)
+    pin(run)
     units = list(plan_file.read_units(run))
     summary = Summary()
     for outcome in score(units[1:], run):
@@ -253,7 +254,7 @@ def test_plans_of_earlier_runs_are_removed_once_they_have_ended_or_died(run: Run
     for name, age in {"run-0": 8, "run-00": 1}.items():
         early = Run(name, run.options, run.spec)
         start(early)
-        plan_file.pin(early)
+        pin(early)
         record = json.loads(Path(early.record).read_text())
         started = datetime.fromisoformat(record["started"]) - timedelta(days=age)
         Path(early.record).write_text(json.dumps({**record, "started": started.isoformat(timespec="milliseconds")}))

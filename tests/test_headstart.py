@@ -14,6 +14,7 @@ from pipeline.headstart import head_start
 from pipeline.output import plan_file
 from pipeline.output.run import Run
 from pipeline.prepare import is_first, prepare
+from pipeline.scoring.planning import pin
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def test_the_plan_is_pinned_as_this_process_would(run: Run) -> None:
     head_start(run)
     ids = plan_file.read_ids(run)
     Path(run.plan).unlink()
-    plan_file.pin(run)
+    pin(run)
     assert plan_file.read_ids(run) == ids
     assert len(ids) > 5
 
@@ -40,7 +41,7 @@ def test_a_plan_that_cannot_be_made_is_left_to_whoever_says_why(make_run: MakeRu
     Path(run.output).write_text("a file where the plan should go")
     head_start(run)
     with pytest.raises(UsageError):
-        plan_file.pin(run)
+        pin(run)
 
 
 def test_a_model_that_cannot_be_loaded_is_told_before_anything_is_scored(

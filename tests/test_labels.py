@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.batches import Failure
-from pipeline.labels import LabelRule, folder_of
 from pipeline.options import LabelSource
+from pipeline.sources.labels import LabelRule, folder_of
 
 CLASSES = ("cat", "dog", "7")
 Own = int | str | None

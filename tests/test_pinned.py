@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.output import plan_file
+from pipeline.scoring import planning
+from pipeline.scoring.planning import pin
 from pipeline.units import WorkUnit
 
 names = st.text(st.characters(exclude_categories=[]), max_size=9)
@@ -34,10 +36,10 @@ def test_pinned_plan_is_created_once_and_read_by_whoever_comes_second(
 ) -> None:
     archive = write_images(30)
     run = make_run(archive, unit_images=8)
-    totals = plan_file.pin(run)
+    totals = pin(run)
     stored = Path(run.plan).read_bytes()
     write_images(5, start=50)
-    assert plan_file.pin(run) == totals == plan_file.read_totals(run)
+    assert pin(run) == totals == plan_file.read_totals(run)
     assert Path(run.plan).read_bytes() == stored
     units = list(plan_file.read_units(run))
     assert (totals.units, totals.images, totals.total) == (len(units), 30, 30)
@@ -46,7 +48,7 @@ def test_pinned_plan_is_created_once_and_read_by_whoever_comes_second(
 
 
 def test_total_is_unknown_with_a_compressed_stream(make_run: MakeRun, write_records: WriteImages) -> None:
-    assert plan_file.pin(make_run(write_records(5, "a.tfrecord.gz", "GZIP"))).total is None
+    assert pin(make_run(write_records(5, "a.tfrecord.gz", "GZIP"))).total is None
 
 
 @pytest.fixture
@@ -56,8 +58,8 @@ def plan_of(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def make(some: list[WorkUnit]) -> Any:
         run = replace(make_run("x"), id=f"run-{next(numbers)}")
-        monkeypatch.setattr(plan_file, "plan_units", lambda *_: iter(some))
-        plan_file.pin(run)
+        monkeypatch.setattr(planning, "units_of", lambda *_: iter(some))
+        pin(run)
         return run
 
     return make
@@ -130,7 +132,7 @@ def test_little_is_read_for_a_few_units(plan_of: Any, monkeypatch: pytest.Monkey
 )
 def test_damaged_plan_is_a_value_error(make_run: MakeRun, write_images: WriteImages, damage: Any) -> None:
     run = make_run(write_images(30), unit_images=8)
-    plan_file.pin(run)
+    pin(run)
     path = Path(run.plan)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ValueError, match=r"."):

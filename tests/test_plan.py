@@ -11,9 +11,9 @@ import pytest
 from conftest import MakeRun, WriteImages
 
 from model_training.datasets import RawImages
-from pipeline import plan
 from pipeline.errors import UsageError
-from pipeline.output import plan_file
+from pipeline.scoring.planning import pin, units_of
+from pipeline.sources import inputs
 from pipeline.units import WorkUnit
 
 
@@ -29,7 +29,7 @@ def test_plan_holds_every_image_once_and_counts_what_is_none(make_run: MakeRun, 
     (archive / "3" / "._00003.png").write_bytes(b"x")
     (archive / "notes.txt").write_text("no image")
     skipped: Counter[str] = Counter()
-    units = list(plan.plan_units(make_run(archive, unit_images=8), skipped))
+    units = list(units_of(make_run(archive, unit_images=8), skipped))
     assert sorted(names(units)) == [f"{i:05d}.png" for i in range(30)]
     assert skipped == {"junk": 3, "other files": 1}
     assert max(len(unit.locations) for unit in units) <= 8
@@ -41,17 +41,17 @@ def test_junk_is_told_by_what_stands_below_the_input(
     inside = write_images(10, "__MACOSX")
     for pattern in (inside, tmp_path / "__MACOSX" / "*", tmp_path / "__MACOSX" / "**" / "*.png"):
         skipped: Counter[str] = Counter()
-        assert len(names(list(plan.plan_units(make_run(pattern), skipped)))) == 10
+        assert len(names(list(units_of(make_run(pattern), skipped)))) == 10
         assert not skipped
     for pattern in (tmp_path, tmp_path / "*", tmp_path / "**" / "*.png"):
-        assert next(plan.find(str(pattern), skipped := Counter()), None) is None
+        assert next(inputs.find(str(pattern), skipped := Counter()), None) is None
         assert skipped == {"junk": 10}
 
 
 def test_image_matched_by_several_inputs_is_planned_once(make_run: MakeRun, write_images: WriteImages) -> None:
     archive = write_images(30)
     run = make_run(archive, archive / "*" / "*.png", archive / "3" / "00003.png", archive)
-    assert sorted(names(list(plan.plan_units(run, Counter())))) == [f"{i:05d}.png" for i in range(30)]
+    assert sorted(names(list(units_of(run, Counter())))) == [f"{i:05d}.png" for i in range(30)]
 
 
 def test_same_archive_gives_the_same_ids_on_any_day_and_a_touched_file_another(
@@ -59,10 +59,10 @@ def test_same_archive_gives_the_same_ids_on_any_day_and_a_touched_file_another(
 ) -> None:
     archive = write_images(30)
     run = make_run(archive, unit_images=8)
-    first = [unit.id for unit in plan.plan_units(run, Counter())]
-    assert [unit.id for unit in plan.plan_units(make_run(archive, unit_images=8, name="run-2"), Counter())] == first
+    first = [unit.id for unit in units_of(run, Counter())]
+    assert [unit.id for unit in units_of(make_run(archive, unit_images=8, name="run-2"), Counter())] == first
     os.utime(archive / "3" / "00003.png", ns=(1, 1))
-    assert len(set(first) - {unit.id for unit in plan.plan_units(run, Counter())}) == 1
+    assert len(set(first) - {unit.id for unit in units_of(run, Counter())}) == 1
 
 
 def test_containers_stand_beside_images_in_one_plan(
@@ -72,16 +72,16 @@ def test_containers_stand_beside_images_in_one_plan(
     write_records(50, "archive/shards/train-00000-of-00001")
     write_records(10, "archive/shards/z.tfrecord.gz", "GZIP")
     run = make_run(tmp_path / "archive", unit_images=16)
-    units = list(plan.plan_units(run, Counter()))
+    units = list(units_of(run, Counter()))
     assert Counter(unit.source for unit in units)["tfrecord"] == 5
     assert sum(unit.images or 0 for unit in units) == 70
     assert [unit.images for unit in units if unit.locations[0].endswith("gz")] == [None]
 
 
 def test_limit_cuts_the_last_unit_short(make_run: MakeRun, write_images: WriteImages) -> None:
-    units = list(plan.plan_units(make_run(write_images(30), unit_images=8, limit=13), Counter()))
+    units = list(units_of(make_run(write_images(30), unit_images=8, limit=13), Counter()))
     assert sum(unit.images or 0 for unit in units) == 13
-    assert names(units) == names(list(plan.plan_units(make_run(write_images(30), unit_images=8), Counter())))[:13]
+    assert names(units) == names(list(units_of(make_run(write_images(30), unit_images=8), Counter())))[:13]
 
 
 def test_file_without_a_telling_name_is_opened_where_it_is_named(
@@ -89,7 +89,7 @@ def test_file_without_a_telling_name_is_opened_where_it_is_named(
 ) -> None:
     (tmp_path / "picture").write_bytes(digits.encoded(0))
     records = write_records(3, "records")
-    units = list(plan.plan_units(make_run(tmp_path / "picture", records), Counter()))
+    units = list(units_of(make_run(tmp_path / "picture", records), Counter()))
     assert [unit.source for unit in units] == ["images", "tfrecord"]
 
 
@@ -108,7 +108,7 @@ def test_file_without_a_telling_name_is_opened_where_it_is_named(
 )
 def test_input_without_an_image_is_one_clear_line(tmp_path: Path, make: object, said: str) -> None:
     with pytest.raises(UsageError, match="--input") as caught:
-        plan.require_input(str(make(tmp_path)))  # type: ignore[operator]
+        inputs.require_input(str(make(tmp_path)))  # type: ignore[operator]
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -127,7 +127,7 @@ def test_forbidden_folder_is_named_and_nothing_is_planned_without_it(
     os.seteuid(nobody if os.geteuid() == 0 else os.geteuid())
     try:
         with pytest.raises(UsageError, match=rf"--input .*{archive}/5.*allow it or leave it out"):
-            list(plan.plan_units(run, Counter()))
+            list(units_of(run, Counter()))
     finally:
         os.seteuid(os.getuid())
         (archive / "5").chmod(0o755)
@@ -135,5 +135,5 @@ def test_forbidden_folder_is_named_and_nothing_is_planned_without_it(
 
 def test_only_empty_containers_make_an_empty_plan_that_says_so(make_run: MakeRun, tmp_path: Path) -> None:
     (tmp_path / "a.tfrecord").write_bytes(b"")
-    totals = plan_file.pin(make_run(tmp_path / "a.tfrecord"))
+    totals = pin(make_run(tmp_path / "a.tfrecord"))
     assert (totals.units, totals.images, totals.skipped) == (0, 0, {"empty containers": 1})

@@ -16,12 +16,12 @@ import pytest
 from model_training.export import make_spec
 from pipeline.batches import Failure, ImageColumns, PixelBatch
 from pipeline.errors import GoldenMismatchError, UsageError
-from pipeline.labels import LabelRule
 from pipeline.machine import CPUINFO, has_bfloat16
 from pipeline.model.directory import EXPECTED, GOLDEN, SPEC, read_golden, read_spec
 from pipeline.model.engines.tensorflow import Function
 from pipeline.model.predict import Model, _is_sure, acquire, predict
 from pipeline.model.spec import InputSpec
+from pipeline.sources.labels import LabelRule
 
 
 def batch(pixels: np.ndarray[Any, Any], labels: list[int | None] | None = None) -> PixelBatch:

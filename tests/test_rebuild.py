@@ -17,6 +17,7 @@ from pipeline.output.records import start
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary
 from pipeline.score import score
+from pipeline.scoring.planning import pin
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def run(make_run: MakeRun, write_images: WriteImages) -> Run:
 def begun(run: Run, units: int | None = None) -> Summary:
     """Score the first units, as the pipeline does."""
     start(run)
-    plan_file.pin(run)
+    pin(run)
     summary = Summary()
     for outcome in score(list(plan_file.read_units(run))[:units], run):
         summary = summary.merge(Summary.of(outcome))

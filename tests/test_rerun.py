@@ -14,10 +14,10 @@ from conftest import MakeRun, WriteImages, rows_of
 
 from pipeline import cli, job, storage
 from pipeline.errors import TransientError
-from pipeline.output import plan_file
 from pipeline.output.records import start
 from pipeline.prepare import prepare
 from pipeline.rerun import rerun
+from pipeline.scoring import planning
 
 RESULTS = ("summary.json", "table.txt")
 
@@ -108,8 +108,8 @@ def test_one_new_image_is_scored_by_the_pipeline_on_the_plan_that_is_pinned(
     night.score()
     (night.archive / "5" / "new.png").write_bytes((night.archive / "0" / "00000.png").read_bytes())
     planned = []
-    plan_units = plan_file.plan_units
-    monkeypatch.setattr(plan_file, "plan_units", lambda *arguments: planned.append(arguments) or plan_units(*arguments))
+    units_of = planning.units_of
+    monkeypatch.setattr(planning, "units_of", lambda *arguments: planned.append(arguments) or units_of(*arguments))
     record = night.score()
     assert len(planned) == 1
     assert record["images"] == 41

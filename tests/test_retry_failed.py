@@ -20,6 +20,7 @@ from pipeline.output import plan_file
 from pipeline.output.run import Run
 from pipeline.output.verify import verify
 from pipeline.prepare import prepare
+from pipeline.scoring import planning
 
 IMAGES, FAILS = 130, 20
 
@@ -136,7 +137,7 @@ def test_image_that_is_replaced_while_it_is_read_is_a_failed_row_that_the_next_r
 ) -> None:
     archive = write_images(90)
     replaced = sorted(archive.rglob("*.png"))[50]
-    pin = plan_file.pin
+    pin = planning.pin
 
     def pin_then_replace(run: Run) -> plan_file.PlanTotals:
         totals = pin(run)
@@ -144,7 +145,7 @@ def test_image_that_is_replaced_while_it_is_read_is_a_failed_row_that_the_next_r
         return totals
 
     with monkeypatch.context() as patch:
-        patch.setattr(plan_file, "pin", pin_then_replace)
+        patch.setattr(planning, "pin", pin_then_replace)
         assert score(archive, tiny_model, tmp_path / "night")["failed"] == 1
     failed = [(row["key"], row["error_code"]) for row in rows_of(tmp_path / "night") if row["status"] == "failed"]
     assert failed == [(str(replaced), "FAILED_PRECONDITION")]

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import plan
 from pipeline.output.commit import committed
 from pipeline.output.progress import tally
 from pipeline.output.receipts import Receipt, Unfinished
 from pipeline.output.run import Run
 from pipeline.score import score
+from pipeline.scoring import planning
 from pipeline.units import WorkUnit
 
 
 def units_of(run: Run) -> list[WorkUnit]:
-    return list(plan.plan_units(run, Counter()))
+    return list(planning.units_of(run, Counter()))
 
 
 def parts(run: Run) -> dict[str, bytes]:

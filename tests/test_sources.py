@@ -13,6 +13,7 @@ from pipeline import sources, storage
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.output.run import Run
+from pipeline.scoring.planning import read_rule
 from pipeline.sources import images, tfrecord
 from pipeline.units import WorkUnit
 
@@ -116,7 +117,7 @@ def unit(request: pytest.FixtureRequest, tmp_path: Path) -> WorkUnit:
 
 
 def contents(unit: WorkUnit) -> list[int]:
-    batches = list(sources.read(unit, RUN))
+    batches = list(sources.read(unit, read_rule(RUN)))
     assert not any(batch.images.failures for batch in batches)
     return [int(data) for batch in batches for data in batch.encoded]
 

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.sources.example import parse_example
+from pipeline.sources.tf_example import parse_example
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 feature = st.one_of(
@@ -73,7 +73,7 @@ def test_of_any_bytes_both_parsers_say_the_same(data: bytes) -> None:
 
 def test_needs_no_tensorflow_and_leaves_its_descriptors_alone() -> None:
     program = (
-        "import sys; from pipeline.sources.example import parse_example;"
+        "import sys; from pipeline.sources.tf_example import parse_example;"
         f"assert parse_example({BROKEN!r})['image'].bytes_list.value == [b'pixels'];"
         "assert 'tensorflow' not in sys.modules"
     )

@@ -26,6 +26,7 @@ from pipeline.batches import Code
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.output.run import Run
+from pipeline.scoring.planning import read_rule
 from pipeline.sources import container, idx
 from pipeline.storage.local import LocalStore
 from pipeline.units import WorkUnit
@@ -69,7 +70,7 @@ def rows_of(path: Path, units: Sequence[WorkUnit]) -> list[Row]:
     keys: list[str] = []
     for unit in units:
         start = len(rows)
-        for batch in sources.read(unit, RUN):
+        for batch in sources.read(unit, read_rule(RUN)):
             columns = batch.images
             keys += columns.keys
             for i, data in enumerate(batch.encoded):
@@ -91,7 +92,7 @@ def codes_in(path: Path, unit_images: int = 2048) -> list[Code | None]:
 
 
 def messages_in(path: Path) -> list[str]:
-    batches = [batch for unit in units_of(path) for batch in idx.read(unit, RUN)]
+    batches = [batch for unit in units_of(path) for batch in idx.read(unit, read_rule(RUN))]
     return [failure.message for batch in batches for failure in batch.images.failures.values()]
 
 
@@ -99,7 +100,7 @@ def messages_in(path: Path) -> list[str]:
 def test_images_are_pgm_files_of_their_pixels(tmp_path: Path, name: str) -> None:
     images = pixels_of(5, 28, 20)
     (unit,) = units_of(write(tmp_path / name, images_file(images, 28, 20)))
-    (batch,) = sources.read(unit, RUN)
+    (batch,) = sources.read(unit, read_rule(RUN))
     for pixels, data in zip(images, batch.encoded, strict=True):
         with Image.open(io.BytesIO(data)) as image:
             assert (image.mode, image.size) == ("L", (20, 28))

@@ -23,8 +23,9 @@ from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.output.run import Run
+from pipeline.scoring.planning import read_rule
 from pipeline.sources import images
-from pipeline.sources.container import LONGEST
+from pipeline.sources.limits import LONGEST
 from pipeline.storage import StoredObject
 from pipeline.units import UNIT_BYTES, WorkUnit
 
@@ -166,7 +167,7 @@ def unit_of(folder: Path) -> WorkUnit:
 
 
 def batches_of(unit: WorkUnit) -> list[EncodedBatch]:
-    return list(images.read(unit, RUN))
+    return list(images.read(unit, read_rule(RUN)))
 
 
 @contextmanager
@@ -310,7 +311,7 @@ def test_a_file_larger_than_any_image_is_a_failed_row_and_not_read(tmp_path: Pat
         file.truncate(LONGEST + 1)
     (unit, other) = cut(storage.list_objects(str(tmp_path)), 5)
     tracemalloc.start()
-    (first,), (second,) = images.read(unit, RUN), images.read(other, RUN)
+    (first,), (second,) = images.read(unit, read_rule(RUN)), images.read(other, read_rule(RUN))
     assert tracemalloc.get_traced_memory()[1] < 4 << 20
     tracemalloc.stop()
     assert list(first.encoded) == [b"a"]

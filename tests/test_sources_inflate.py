@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.sources.container import RATIO, SMALL
-from pipeline.sources.inflate import DEFLATED, BombError, Inflated, is_compressed
+from pipeline.sources.inflate import BombError, Inflated, is_compressed
+from pipeline.sources.limits import DEFLATED, RATIO, SMALL
 
 Compress = Callable[[bytes], bytes]
 COMPRESSIONS = [gzip.compress, bz2.compress, lzma.compress]

@@ -19,11 +19,12 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import plan, sources, storage
+from pipeline import sources, storage
 from pipeline.errors import UsageError
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.output.run import Run
+from pipeline.scoring.planning import read_rule, units_of
 from pipeline.sources import images, manifest
 from pipeline.storage import local
 
@@ -231,8 +232,8 @@ def test_missing_files_are_failed_rows_and_files_named_twice_are_planned_once(fo
         b"file_name,label\nmissing.png,dog\na.png,dog\n./a.png,cat\nsub/b.png,\nno/x.png,1\n"
     )
     skipped: Counter[str] = Counter()
-    (unit,) = plan.plan_units(run(folder / "m.csv"), skipped)
-    (batch,) = sources.read(unit, run(folder / "m.csv"))
+    (unit,) = units_of(run(folder / "m.csv"), skipped)
+    (batch,) = sources.read(unit, read_rule(run(folder / "m.csv")))
     assert list(batch.images.keys) == [f"{folder}/{name}" for name in ("missing.png", "a.png", "sub/b.png", "no/x.png")]
     assert {i: failure.code for i, failure in batch.images.failures.items()} == {0: "NOT_FOUND", 3: "NOT_FOUND"}
     assert batch.images.failures[0].message == "there is no such file"
@@ -247,8 +248,8 @@ def test_names_with_wildcards_are_names_and_nothing_is_searched(folder: Path, mo
     (folder / "sub*").mkdir()
     (folder / "m.txt").write_text("\n".join(names))
     monkeypatch.setattr(local.Glob, "enter", lambda *_: pytest.fail("a folder is searched"))
-    (unit,) = plan.plan_units(run(folder / "m.txt"), Counter())
-    (batch,) = sources.read(unit, run(folder / "m.txt"))
+    (unit,) = units_of(run(folder / "m.txt"), Counter())
+    (batch,) = sources.read(unit, read_rule(run(folder / "m.txt")))
     assert list(batch.encoded) == [b"a", b"", b"", b"", b"b", b""]
     assert {failure.code for failure in batch.images.failures.values()} == {"NOT_FOUND"}
 
@@ -257,14 +258,14 @@ def test_names_with_wildcards_are_names_and_nothing_is_searched(folder: Path, mo
 def test_what_is_no_regular_file_is_a_failed_row_and_nothing_waits(folder: Path, kind: str) -> None:
     os.mkfifo(folder / "p.png")
     (folder / "m.txt").write_text({"pipe": "p.png", "device": "/dev/zero", "folder": "sub"}[kind])
-    (unit,) = plan.plan_units(run(folder / "m.txt"), Counter())
-    (batch,) = sources.read(unit, run(folder / "m.txt"))
+    (unit,) = units_of(run(folder / "m.txt"), Counter())
+    (batch,) = sources.read(unit, read_rule(run(folder / "m.txt")))
     assert batch.images.failures[0].code == "NOT_FOUND"
 
 
 def test_a_manifest_may_only_be_named(folder: Path) -> None:
     (folder / "m.csv").write_bytes(b"file_name\nmissing.png\n")
-    units = list(plan.plan_units(run(folder), Counter()))
+    units = list(units_of(run(folder), Counter()))
     assert sum(unit.images or 0 for unit in units) == len(ROWS) - 1
 
 

@@ -29,7 +29,8 @@ from pipeline.batches import Code
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.output.run import Run
-from pipeline.sources import container, tar, tar_entries
+from pipeline.scoring.planning import read_rule
+from pipeline.sources import container, tar_archive, tar_entries
 from pipeline.storage.local import LocalStore
 from pipeline.units import WorkUnit
 
@@ -53,7 +54,7 @@ def rows_of(path: Path, units: Sequence[WorkUnit]) -> list[Row]:
     rows: list[Row] = []
     for unit in units:
         start = len(rows)
-        for batch in sources.read(unit, RUN):
+        for batch in sources.read(unit, read_rule(RUN)):
             columns = batch.images
             for i, key in enumerate(columns.keys):
                 failure = columns.failures.get(i)
@@ -73,7 +74,9 @@ def rows_in(path: Path, unit_images: int = 2048) -> list[Row]:
 
 def messages_in(path: Path) -> list[str]:
     units = units_of(path)
-    return [f.message for unit in units for b in tar.read(unit, RUN) for f in b.images.failures.values()]
+    return [
+        f.message for unit in units for b in tar_archive.read(unit, read_rule(RUN)) for f in b.images.failures.values()
+    ]
 
 
 def good(**images: bytes) -> list[Row]:
@@ -614,7 +617,7 @@ class TestDamage:
         assert (tmp_path / "x.tar.gz").stat().st_size < 1 << 18
         (unit,) = units_of(tmp_path / "x.tar.gz")
         tracemalloc.start()
-        assert sum(len(batch.encoded) for batch in sources.read(unit, RUN)) == 20_000
+        assert sum(len(batch.encoded) for batch in sources.read(unit, read_rule(RUN))) == 20_000
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
         tracemalloc.stop()
 
@@ -635,7 +638,7 @@ class TestDamage:
     def test_images_of_one_sample_are_not_all_kept_where_they_are_large(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str
     ) -> None:
-        monkeypatch.setattr(tar, "UNIT_BYTES", 4 << 20)
+        monkeypatch.setattr(tar_archive, "UNIT_BYTES", 4 << 20)
         members = [(f"1.{i}.png", bytes(3 << 20)) for i in range(31)] + [("1.cls", b"1")]
         path = tmp_path / f"x.tar.{compression}".rstrip(".")
         path.write_bytes(python_tar(members, compression=compression))
@@ -643,7 +646,7 @@ class TestDamage:
         tracemalloc.start()
         labels = []
         for unit in units:
-            for batch in sources.read(unit, RUN):
+            for batch in sources.read(unit, read_rule(RUN)):
                 labels += batch.images.label_names
                 del batch
         assert tracemalloc.get_traced_memory()[1] < 80 << 20

@@ -20,8 +20,9 @@ from pipeline.batches import BATCH_IMAGES, Code, EncodedBatch
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.output.run import Run
-from pipeline.sources import container, tfrecord
-from pipeline.sources.container import LONGEST
+from pipeline.scoring.planning import read_rule
+from pipeline.sources import container, limits, tfrecord
+from pipeline.sources.limits import LONGEST
 from pipeline.storage.local import LocalStore
 from pipeline.units import UNIT_BYTES, WorkUnit
 
@@ -65,7 +66,7 @@ def units_of(path: Path, unit_images: int = 2048) -> list[WorkUnit]:
 
 
 def batches_of(units: Sequence[WorkUnit], **options: Any) -> list[EncodedBatch]:
-    return [batch for unit in units for batch in tfrecord.read(unit, run(**options))]
+    return [batch for unit in units for batch in tfrecord.read(unit, read_rule(run(**options)))]
 
 
 def rows_of(units: Sequence[WorkUnit], **options: Any) -> list[Row]:
@@ -367,7 +368,7 @@ class TestDamage:
     def test_a_record_that_inflates_too_far_costs_that_record_and_fills_no_memory(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, longest: int
     ) -> None:
-        monkeypatch.setattr(container, "LONGEST", longest)
+        monkeypatch.setattr(limits, "LONGEST", longest)
         good = write(tmp_path / "x.tfrecord", [image(0)]).read_bytes()
         with gzip.open(tmp_path / "x.tfrecord.gz", "wb") as file:
             file.write(good + frame_header(size))

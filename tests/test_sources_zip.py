@@ -27,8 +27,9 @@ from pipeline.batches import Code
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.output.run import Run
+from pipeline.scoring.planning import read_rule
 from pipeline.sources import container
-from pipeline.sources import zip as zip_source
+from pipeline.sources import zip_archive as zip_source
 from pipeline.storage.local import LocalStore
 from pipeline.units import WorkUnit
 
@@ -53,7 +54,7 @@ def rows_of(path: Path, units: Sequence[WorkUnit]) -> list[Row]:
     rows: list[Row] = []
     for unit in units:
         start = len(rows)
-        for batch in sources.read(unit, RUN):
+        for batch in sources.read(unit, read_rule(RUN)):
             columns = batch.images
             for i, key in enumerate(columns.keys):
                 failure = columns.failures.get(i)
@@ -72,7 +73,7 @@ def rows_in(path: Path, unit_images: int = 2048) -> list[Row]:
 
 
 def messages_in(path: Path) -> list[str]:
-    batches = [batch for unit in units_of(path) for batch in sources.read(unit, RUN)]
+    batches = [batch for unit in units_of(path) for batch in sources.read(unit, read_rule(RUN))]
     return [failure.message for batch in batches for failure in batch.images.failures.values()]
 
 

@@ -16,12 +16,12 @@ from conftest import MakeRun, WriteImages
 from pipeline import cli, storage
 from pipeline.errors import UsageError
 from pipeline.output import plan_file
-from pipeline.output.plan_file import pin
 from pipeline.output.records import start
 from pipeline.output.remote_progress import Follower
 from pipeline.output.run import Run
 from pipeline.output.status import status
 from pipeline.score import Receipt, score
+from pipeline.scoring.planning import pin
 
 STEP = 10.0
 """Seconds between two receipts."""

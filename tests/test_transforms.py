@@ -12,6 +12,7 @@ from pipeline.output import plan_file
 from pipeline.output.receipts import Aside, Receipt, Unfinished
 from pipeline.output.records import start
 from pipeline.output.summary import Summary
+from pipeline.scoring.planning import pin
 from pipeline.transforms import GROUPS, STOPPED, PlanUnits, ScoreUnits, Summarize, build
 
 
@@ -46,7 +47,7 @@ def test_summary_of_nothing_is_empty_and_a_canarys_alarm_gets_through() -> None:
 def test_only_places_in_the_plan_cross_the_reshuffle(make_run: MakeRun, write_images: WriteImages) -> None:
     run = make_run(write_images(30), unit_images=8)
     start(run)
-    plan_file.pin(run)
+    pin(run)
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         planned = pipeline | PlanUnits(run)
         assert_that(planned[GROUPS], equal_to(list(plan_file.read_index(run).groups(1))))
@@ -57,7 +58,7 @@ def test_retried_planner_emits_what_was_pinned(make_run: MakeRun, write_images: 
     archive = write_images(30)
     run = make_run(archive, unit_images=8)
     start(run)
-    plan_file.pin(run)
+    pin(run)
     expected = [unit.id for unit in plan_file.read_units(run)]
     write_images(9, start=100)
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
@@ -73,7 +74,7 @@ def _compared(found: list[Receipt]) -> tuple[int, bool]:
 def test_retried_group_gives_the_same_receipts(make_run: MakeRun, write_images: WriteImages) -> None:
     run = make_run(write_images(30), unit_images=8)
     start(run)
-    plan_file.pin(run)
+    pin(run)
     units = list(plan_file.read_units(run))
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         planned = pipeline | PlanUnits(run)

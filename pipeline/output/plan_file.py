@@ -7,19 +7,16 @@ What crosses a shuffle is the place of a group of units, so no engine holds name
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import io
 import json
 import zlib
-from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import accumulate, pairwise
 
 from pipeline import storage
 from pipeline.output.run import Run
-from pipeline.plan import plan_units
 from pipeline.storage.formats import FIELD, check_format, check_names, numbered
 from pipeline.units import WorkUnit
 
@@ -105,16 +102,19 @@ def group_units(total: int) -> int:
     return max(1, min(GROUP_UNITS, total // GROUPS))
 
 
-def pin(run: Run) -> PlanTotals:
-    """Make the run's plan and write it, unless it is there; return the totals of the one that is there."""
-    with contextlib.suppress(FileNotFoundError):
-        return read_totals(run)
-    skipped: Counter[str] = Counter()
+def create(run: Run, planned: Iterable[WorkUnit], skipped: Mapping[str, int]) -> PlanTotals:
+    """Write the plan of a run, unless one is there; return the totals of the one that is there.
+
+    Args:
+        run: whose plan it is.
+        planned: its units, in order.
+        skipped: reason -> objects that are no images; looked at when all units are made.
+    """
     totals = PlanTotals(run.id, run.spec.model_id)
     units: list[WorkUnit] = []
     members = io.BytesIO()
     ends: list[int] = []
-    for unit in plan_units(run, skipped):
+    for unit in planned:
         totals = totals.and_unit(unit)
         units.append(_head(unit))
         members.write(_member(unit.to_json()))

@@ -11,7 +11,6 @@ from typing import Any
 
 from pipeline import storage
 from pipeline.errors import NewerFormatError, UsageError
-from pipeline.labels import LabelRule
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions, from_arguments
 from pipeline.storage.formats import check_format, check_names, numbered
@@ -45,11 +44,6 @@ class Run:
     def output(self) -> str:
         """Location of OUTPUT."""
         return storage.absolute(self.options.output)
-
-    @property
-    def label_rule(self) -> LabelRule:
-        """How labels are found."""
-        return LabelRule(self.spec.class_names, self.options.label_source, self.options.label_offset)
 
     @property
     def top_k(self) -> int:

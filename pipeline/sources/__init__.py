@@ -14,13 +14,14 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Protocol
 
-from pipeline.batches import BATCH_IMAGES, EncodedBatch, batch_images
+from pipeline.batches import BATCH_IMAGES, EncodedBatch
 from pipeline.errors import ChangedError
-from pipeline.output.run import Run
-from pipeline.sources import idx, images, tar, tfrecord, zip  # noqa: A004 - a zip archive
+from pipeline.sources import idx, images, tar_archive, tfrecord, zip_archive
 from pipeline.sources.container import container_unit, entered
 from pipeline.sources.idx import is_labels_name
+from pipeline.sources.limits import GZIP
 from pipeline.sources.names import IMAGE_SUFFIXES, is_junk_name, suffix
+from pipeline.sources.read_rule import ReadRule
 from pipeline.storage import StoredObject, store_of
 from pipeline.units import WorkUnit
 
@@ -55,7 +56,7 @@ _SHARD = re.compile(r"-\d{5}-of-\d{5}(\.gz)?$")
 class Source(Protocol):
     """What the module of a kind of source offers."""
 
-    def read(self, unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
+    def read(self, unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
         """See `read`."""
 
     def sample(self, unit: WorkUnit, n: int) -> WorkUnit:
@@ -72,14 +73,19 @@ class Container(Source, Protocol):
         """See `index`."""
 
 
-_CONTAINERS: dict[str, Container] = {tfrecord.NAME: tfrecord, tar.NAME: tar, zip.NAME: zip, idx.NAME: idx}
+_CONTAINERS: dict[str, Container] = {
+    tfrecord.NAME: tfrecord,
+    tar_archive.NAME: tar_archive,
+    zip_archive.NAME: zip_archive,
+    idx.NAME: idx,
+}
 _SOURCES: dict[str, Source] = {images.NAME: images, **_CONTAINERS}
 _MAGIC = {
     images.NAME: images.is_image,
     tfrecord.NAME: tfrecord.is_tfrecord,
-    zip.NAME: zip.is_zip,
+    zip_archive.NAME: zip_archive.is_zip,
     idx.NAME: idx.is_idx,
-    tar.NAME: tar.is_tar,
+    tar_archive.NAME: tar_archive.is_tar,
 }
 
 
@@ -109,37 +115,37 @@ def _confirmed(kind: str, head: bytes) -> str:
     return found if found in _CONTAINERS else kind
 
 
-def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
+def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
     """Yield a unit's images in order; what cannot be read is a failed image.
 
     Raises:
         TransientError: the store fails for now.
     """
-    return _SOURCES[unit.source].read(unit, run)
+    return _SOURCES[unit.source].read(unit, rule)
 
 
-def pieces(unit: WorkUnit, run: Run) -> Iterator[Piece]:
+def pieces(unit: WorkUnit, rule: ReadRule) -> Iterator[Piece]:
     """Yield a unit's images in order, in pieces; only where a unit cannot be entered in the middle is it read here.
 
     Raises:
         TransientError: the store fails for now.
     """
     if unit.source == images.NAME:
-        yield from images.pieces(unit, run)
-    elif unit.source == tfrecord.NAME and unit.images and batch_images(run.spec.input.shape) == BATCH_IMAGES:
+        yield from images.pieces(unit, rule)
+    elif unit.source == tfrecord.NAME and unit.images and rule.batch_images == BATCH_IMAGES:
         yield from entered(unit)
     else:
-        with closing(read(unit, run)) as batches:
+        with closing(read(unit, rule)) as batches:
             yield from batches
 
 
-def some_pieces(unit: WorkUnit, rows: Sequence[int], run: Run) -> Iterator[Piece]:
+def some_pieces(unit: WorkUnit, rows: Sequence[int], rule: ReadRule) -> Iterator[Piece]:
     """Yield those of a unit's images that have these numbers, sorted; of a container the others are read as well."""
     if unit.source == images.NAME:
-        yield from images.pieces(images.picked(unit, rows), run)
+        yield from images.pieces(images.picked(unit, rows), rule)
         return
     first = 0
-    with closing(read(unit, run)) as batches:
+    with closing(read(unit, rule)) as batches:
         for batch in batches:
             chosen = [row - first for row in rows if first <= row < first + len(batch.encoded)]
             first += len(batch.encoded)
@@ -168,10 +174,10 @@ def kind_by_name(name: str) -> str | None:
     lower = name.lower()
     if tfrecord.is_tfrecord_name(lower):
         return tfrecord.NAME
-    if lower.endswith(tar.SUFFIXES):
-        return tar.NAME
-    if lower.endswith(zip.SUFFIXES):
-        return zip.NAME
+    if lower.endswith(tar_archive.SUFFIXES):
+        return tar_archive.NAME
+    if lower.endswith(zip_archive.SUFFIXES):
+        return zip_archive.NAME
     return idx.NAME if idx.is_idx_name(lower) else None
 
 
@@ -187,7 +193,7 @@ def head_of(found: StoredObject) -> bytes:
 
 def kind_by_magic(head: bytes) -> str | None:
     """Return the source that can read a file whose first HEAD bytes these are, None if none can."""
-    if head.startswith(b"\x1f\x8b") and not tfrecord.is_plain(head):
+    if head.startswith(GZIP) and not tfrecord.is_plain(head):
         try:
             head = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(head, HEAD)
         except (zlib.error, gzip.BadGzipFile):

@@ -10,45 +10,13 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
-from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch, Failure, batch_images
+from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch, Failure
 from pipeline.errors import ChangedError
-from pipeline.output.run import Run
+from pipeline.sources.read_rule import ReadRule
 from pipeline.storage import StoredFile, StoredObject, key_of, store_of
 from pipeline.units import UNIT_BYTES, WorkUnit
 
-BLOCK = 1 << 20
-"""Bytes read at once from a container whose members are read one after the other."""
-
-LONGEST = 512 << 20
-"""No image's file is larger: as many pixels as --max_pixels allows by default, as 16-bit color without compression."""
-
 PLACES = "places"
-
-RATIO, SMALL = 200, 16 << 20
-"""After its first SMALL bytes no image inflates more than RATIO-fold. Formats of images leave little to compress; it
-takes a large image of one color, stored as BMP, PPM or plain TIFF, to come near (deflate ends at 1032)."""
-
-MEMBERS = 1 << 22
-"""No zip or compressed tar has more: names of so many take half a gigabyte, a zip's directory some three."""
-
-
-def too_large(size: int, packed: int | None = None, what: str = "member") -> Failure | None:
-    """Return why bytes are not read that would be more than an image's; None if they are not.
-
-    >>> too_large(20 << 20, 20_000).message, too_large(20 << 20, 100_000)
-    ('member inflates 1,048-fold to 20,971,520 bytes; no image inflates more than 200-fold', None)
-
-    Args:
-        size: how many they would be.
-        packed: how many are stored, if they are compressed.
-        what: they are.
-    """
-    if size > LONGEST:
-        return Failure("read", "RESOURCE_EXHAUSTED", f"{what} of {size:,} bytes is larger than {LONGEST:,}")
-    if packed is not None and size > SMALL + RATIO * packed:
-        ratio = f"{what} inflates {size // max(packed, 1):,}-fold to {size:,} bytes"
-        return Failure("read", "RESOURCE_EXHAUSTED", f"{ratio}; no image inflates more than {RATIO}-fold")
-    return None
 
 
 class Names:
@@ -149,24 +117,24 @@ def open_unit(unit: WorkUnit, start: int = 0, stop: int | None = None) -> Stored
     return StoredFile(store_of(found.location), found, start, stop)
 
 
-def batched(images: Iterable[Image], run: Run) -> Generator[EncodedBatch, None, None]:
+def batched(images: Iterable[Image], rule: ReadRule) -> Generator[EncodedBatch, None, None]:
     """Gather images into batches; at least one, be it empty."""
-    most = batch_images(run.spec.input.shape)
+    most = rule.batch_images
     waiting: list[Image] = []
     size = 0
     for image in images:
         more = 0 if isinstance(image.encoded, Failure) else len(image.encoded)
         if waiting and (len(waiting) == most or size + more > BATCH_BYTES):
-            yield _batch(waiting, run)
+            yield _batch(waiting, rule)
             waiting, size = [], 0
         waiting.append(image)
         size += more
-    yield _batch(waiting, run)
+    yield _batch(waiting, rule)
 
 
-def _batch(images: list[Image], run: Run) -> EncodedBatch:
+def _batch(images: list[Image], rule: ReadRule) -> EncodedBatch:
     failures = {i: image.encoded for i, image in enumerate(images) if isinstance(image.encoded, Failure)}
-    columns = run.label_rule.columns(
+    columns = rule.labels.columns(
         [image.key for image in images],
         own=[image.label for image in images],
         folders=[image.folder for image in images],

@@ -23,20 +23,10 @@ from itertools import islice, repeat
 from typing import Any, NamedTuple
 
 from pipeline.batches import EncodedBatch, Failure
-from pipeline.labels import folder_of
-from pipeline.output.run import Run
-from pipeline.sources.container import (
-    BLOCK,
-    LONGEST,
-    Image,
-    Piece,
-    batched,
-    container_unit,
-    cut_container,
-    guarded,
-    open_unit,
-    too_large,
-)
+from pipeline.sources.container import Image, Piece, batched, container_unit, cut_container, guarded, open_unit
+from pipeline.sources.labels import folder_of
+from pipeline.sources.limits import BLOCK, DEFLATED, GZIP, LONGEST, too_large
+from pipeline.sources.read_rule import ReadRule
 from pipeline.storage import StoredFile, StoredObject, key_of, stat, store_of
 from pipeline.units import WorkUnit
 
@@ -47,16 +37,12 @@ _HEADER = struct.Struct(">IIII")
 _LABELS_HEADER = struct.Struct(">II")
 _MAGIC, _LABELS_MAGIC = 0x803, 0x801
 _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
-_GZIP = b"\x1f\x8b"
 
 MISSING = 1 << 16
 """Where more images than this are missing, they have one failed row: rather the header is damaged."""
 
 MOST = 1 << 24
 """A gzip file, and a file of labels, has no more."""
-
-_DEFLATED = 1032
-"""What deflate saves at most: so many bytes in one."""
 
 
 def is_idx_name(name: str) -> bool:
@@ -137,7 +123,7 @@ def _with_labels(unit: WorkUnit) -> WorkUnit:
 
 def _open(file: StoredFile) -> Any:
     buffered = io.BufferedReader(file, BLOCK)
-    return gzip.GzipFile(fileobj=buffered) if buffered.peek(2)[:2] == _GZIP else buffered
+    return gzip.GzipFile(fileobj=buffered) if buffered.peek(2)[:2] == GZIP else buffered
 
 
 def _shape(file: Any, size: int) -> _Shape | None:
@@ -154,7 +140,7 @@ def _shape(file: Any, size: int) -> _Shape | None:
     if magic != _MAGIC or not 0 < pixels <= LONGEST:
         return None
     if isinstance(file, gzip.GzipFile):
-        credible = n <= min(MOST, size * _DEFLATED // pixels) and (n > 0 or not goes_on)
+        credible = n <= min(MOST, size * DEFLATED // pixels) and (n > 0 or not goes_on)
         return _Shape(n, height, width, images=n, rows=n) if credible else None
     held = size - _HEADER.size
     images = n if n < held // pixels + MISSING else held // pixels
@@ -162,9 +148,9 @@ def _shape(file: Any, size: int) -> _Shape | None:
     return _Shape(n, height, width, images, images + more)
 
 
-def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
+def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
     """Yield the unit's images in order, as PGM files."""
-    return batched(islice(guarded(unit, _images(unit), "#"), unit.images), run)
+    return batched(islice(guarded(unit, _images(unit), "#"), unit.images), rule)
 
 
 def _images(unit: WorkUnit) -> Iterator[Image]:

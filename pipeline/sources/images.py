@@ -6,12 +6,12 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 
-from pipeline.batches import BATCH_BYTES, EncodedBatch, Failure, batch_images
+from pipeline.batches import BATCH_BYTES, EncodedBatch, Failure
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import ChangedError
-from pipeline.labels import folder_of
-from pipeline.output.run import Run
-from pipeline.sources.container import too_large
+from pipeline.sources.labels import folder_of
+from pipeline.sources.limits import too_large
+from pipeline.sources.read_rule import ReadRule
 from pipeline.storage import Store, StoredObject, key_of, store_of
 from pipeline.units import UNIT_BYTES, WorkUnit
 
@@ -88,9 +88,9 @@ def _unit(files: Sequence[Listed]) -> WorkUnit:
     )
 
 
-def pieces(unit: WorkUnit, run: Run) -> Iterator[WorkUnit]:
+def pieces(unit: WorkUnit, rule: ReadRule) -> Iterator[WorkUnit]:
     """Yield the unit's files in order, as units of at most a batch."""
-    most = batch_images(run.spec.input.shape)
+    most = rule.batch_images
     start = size = 0
     for i, more in enumerate(unit.sizes):
         if i > start and (i - start == most or size + more > BATCH_BYTES):
@@ -100,12 +100,11 @@ def pieces(unit: WorkUnit, run: Run) -> Iterator[WorkUnit]:
     yield picked(unit, range(start, len(unit.sizes)))
 
 
-def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
+def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
     """Yield the unit's files in order; many are read at once where each costs a round trip."""
-    rule = run.label_rule
     store = store_of(unit.locations[0])
 
-    for piece in pieces(unit, run):
+    for piece in pieces(unit, rule):
 
         def fetch(i: int, piece: WorkUnit = piece) -> bytes | Failure:
             return _fetch(store, piece.locations[i], piece.sizes[i], piece.versions[i])
@@ -120,7 +119,7 @@ def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
         folders = [folder_of(location) for location in piece.locations]
         own = piece.index["label"] if "label" in piece.index else [None] * len(keys)
         encoded = [b"" if isinstance(data, Failure) else data for data in found]
-        yield EncodedBatch(rule.columns(keys, own, folders, failures), encoded)
+        yield EncodedBatch(rule.labels.columns(keys, own, folders, failures), encoded)
 
 
 def _fetch(store: Store, location: str, size: int, version: int) -> bytes | Failure:

@@ -12,12 +12,9 @@ import lzma
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.sources.container import BLOCK, RATIO, SMALL
+from pipeline.sources.limits import BLOCK, DEFLATED, GZIP, RATIO, SMALL
 
-DEFLATED = 1032
-"""What deflate makes of one byte at most. Others make a thousand times as many, of which no end would be seen."""
-
-_OPENERS: dict[bytes, Callable[[Any], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+_OPENERS: dict[bytes, Callable[[Any], Any]] = {GZIP: gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 
 
 class BombError(Exception):

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import UsageError
-from pipeline.labels import as_label
 from pipeline.sources.images import MISSING, Listed
+from pipeline.sources.labels import as_label
 from pipeline.sources.names import suffix
 from pipeline.storage import StoredObject
 

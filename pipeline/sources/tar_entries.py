@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pipeline.batches import Code, Failure
-from pipeline.sources.container import BLOCK, MEMBERS, open_unit, too_large
+from pipeline.sources.container import open_unit
 from pipeline.sources.inflate import BombError, Inflated, is_compressed
+from pipeline.sources.limits import BLOCK, MEMBERS, too_large
 from pipeline.sources.names import is_image_name, is_junk_name, is_sidecar_name
 from pipeline.units import WorkUnit
 

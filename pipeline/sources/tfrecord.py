@@ -22,21 +22,12 @@ from typing import Any
 import google_crc32c
 
 from pipeline.batches import EncodedBatch, Failure
-from pipeline.labels import as_label, folder_of
-from pipeline.output.run import Run
-from pipeline.sources.container import (
-    BLOCK,
-    Image,
-    Piece,
-    batched,
-    container_unit,
-    cut_container,
-    guarded,
-    open_unit,
-    too_large,
-)
-from pipeline.sources.example import parse_example
+from pipeline.sources.container import Image, Piece, batched, container_unit, cut_container, guarded, open_unit
 from pipeline.sources.inflate import BombError, Inflated
+from pipeline.sources.labels import as_label, folder_of
+from pipeline.sources.limits import BLOCK, GZIP, too_large
+from pipeline.sources.read_rule import ReadRule
+from pipeline.sources.tf_example import parse_example
 from pipeline.storage import StoredObject, key_of
 from pipeline.units import WorkUnit
 
@@ -50,7 +41,6 @@ _NAME = re.compile(r"\.(tfrecords?|tfrec)(-\d+-of-\d+)?(\.gz)?$")
 _HEADER = struct.Struct("<QI")
 _CRC = struct.Struct("<I")
 _FRAME = 16
-_GZIP = b"\x1f\x8b"
 _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
@@ -66,12 +56,12 @@ def is_plain(head: bytes) -> bool:
 
 def is_tfrecord(head: bytes) -> bool:
     """Return whether a file that starts so is gzip or begins with a record's header."""
-    return head.startswith(_GZIP) or is_plain(head)
+    return head.startswith(GZIP) or is_plain(head)
 
 
 def _is_gzip(head: bytes) -> bool:
     """Return whether a file that starts so is gzip, and not a record of 35,615 (0x8b1f) bytes."""
-    return head.startswith(_GZIP) and not is_plain(head)
+    return head.startswith(GZIP) and not is_plain(head)
 
 
 def _length(header: bytes) -> int | None:
@@ -114,18 +104,18 @@ def _frames(whole: WorkUnit) -> Iterator[Piece]:
         position += length + _FRAME
 
 
-def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
+def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
     """Yield the unit's records in order, at most `unit.images` of them where that is known."""
-    return batched(islice(guarded(unit, _images(unit, run), "#"), unit.images), run)
+    return batched(islice(guarded(unit, _images(unit, rule), "#"), unit.images), rule)
 
 
-def _images(unit: WorkUnit, run: Run) -> Iterator[Image]:
+def _images(unit: WorkUnit, rule: ReadRule) -> Iterator[Image]:
     location, folder = key_of(unit.locations[0]), folder_of(unit.locations[0])
     for number, record in enumerate(_records(unit), unit.first):
-        yield Image(f"{location}#{number}", *_fields(record, run), folder)
+        yield Image(f"{location}#{number}", *_fields(record, rule), folder)
 
 
-def _fields(record: bytes | Failure, run: Run) -> tuple[bytes | Failure, int | str | None]:
+def _fields(record: bytes | Failure, rule: ReadRule) -> tuple[bytes | Failure, int | str | None]:
     """Return a record's encoded image, and its label as found."""
     if isinstance(record, Failure):
         return record, None
@@ -133,10 +123,10 @@ def _fields(record: bytes | Failure, run: Run) -> tuple[bytes | Failure, int | s
         features = parse_example(record)
     except ValueError as error:
         return Failure("read", "INVALID_ARGUMENT", str(error)), None
-    label = _first(features, (run.options.label_key,) if run.options.label_key else LABEL_KEYS)
-    wanted = (run.options.image_key,) if run.options.image_key else IMAGE_KEYS
+    label = _first(features, (rule.label_key,) if rule.label_key else LABEL_KEYS)
+    wanted = (rule.image_key,) if rule.image_key else IMAGE_KEYS
     image = None if wanted == (RAW_KEY,) else _first(features, wanted)
-    if image is None and run.options.image_key in (None, RAW_KEY):
+    if image is None and rule.image_key in (None, RAW_KEY):
         image = _raw_pixels(features)
     if not isinstance(image, bytes):
         names = ", ".join(sorted(features)[:8]) or "none"

@@ -19,23 +19,11 @@ from itertools import islice, zip_longest
 from typing import IO, Any
 
 from pipeline.batches import EncodedBatch, Failure
-from pipeline.labels import folder_of
-from pipeline.output.run import Run
-from pipeline.sources.container import (
-    BLOCK,
-    LONGEST,
-    MEMBERS,
-    Image,
-    Names,
-    Piece,
-    batched,
-    container_unit,
-    cut_container,
-    guarded,
-    open_unit,
-    too_large,
-)
+from pipeline.sources.container import Image, Names, Piece, batched, container_unit, cut_container, guarded, open_unit
+from pipeline.sources.labels import folder_of
+from pipeline.sources.limits import BLOCK, LONGEST, MEMBERS, too_large
 from pipeline.sources.names import is_image_name, is_junk_name
+from pipeline.sources.read_rule import ReadRule
 from pipeline.storage import StoredObject, key_of
 from pipeline.units import WorkUnit
 
@@ -175,9 +163,9 @@ def _row(name: str, folder: str, member: zipfile.ZipInfo, overlaps: bool) -> tup
     )
 
 
-def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
+def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
     """Yield the unit's members in order."""
-    return batched(islice(guarded(unit, _images(unit), "!#"), unit.images), run)
+    return batched(islice(guarded(unit, _images(unit), "!#"), unit.images), rule)
 
 
 def _images(unit: WorkUnit) -> Iterator[Image]:

@@ -19,10 +19,10 @@ from dataclasses import replace
 from itertools import islice
 
 from pipeline.batches import EncodedBatch, Failure
-from pipeline.labels import as_label, folder_of
-from pipeline.output.run import Run
 from pipeline.sources.container import Image, Names, Piece, batched, container_unit, cut_container, guarded, open_unit
+from pipeline.sources.labels import as_label, folder_of
 from pipeline.sources.names import is_sidecar_name
+from pipeline.sources.read_rule import ReadRule
 from pipeline.sources.tar_entries import HEAD, Entry, entries, is_compressed_tar, is_tar
 from pipeline.storage import StoredObject, key_of
 from pipeline.units import UNIT_BYTES, WorkUnit
@@ -65,9 +65,9 @@ def index(found: StoredObject, unit_images: int, skipped: Counter[str]) -> Itera
         yield replace(unit, index={"number": tuple(mine), "name": tuple(mine.values())}) if mine else unit
 
 
-def read(unit: WorkUnit, run: Run) -> Generator[EncodedBatch, None, None]:
+def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
     """Yield the unit's images in order, at most `unit.images` of them where that is known."""
-    return batched(islice(guarded(unit, _images(unit), "!#"), unit.images), run)
+    return batched(islice(guarded(unit, _images(unit), "!#"), unit.images), rule)
 
 
 def _images(unit: WorkUnit) -> Iterator[Image]:

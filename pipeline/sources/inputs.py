@@ -13,7 +13,7 @@ from hashlib import blake2b
 
 from pipeline import sources, storage
 from pipeline.errors import UsageError
-from pipeline.output.run import Run
+from pipeline.options import ScoreOptions
 from pipeline.sources import images, manifest
 from pipeline.storage import StoredObject
 from pipeline.units import WorkUnit, unit_id
@@ -83,15 +83,24 @@ def require_input(pattern: str) -> None:
     raise UsageError(f"--input {pattern!r} does not exist or is empty; give a file, folder or glob of images")
 
 
-def plan_units(run: Run, skipped: Counter[str]) -> Iterator[WorkUnit]:
-    """Yield the run's work units in the order of its inputs, each image once, `--limit` images at most."""
-    left = run.options.limit
-    for unit in _cut(run.inputs, run.options.unit_images, skipped):
+def plan_units(
+    patterns: Sequence[str], options: ScoreOptions, model_id: str, skipped: Counter[str]
+) -> Iterator[WorkUnit]:
+    """Yield work units in the order of the inputs, each image once, `--limit` images at most.
+
+    Args:
+        patterns: locations or globs of the inputs, each once.
+        options: how units are cut, and what else is in their identity.
+        model_id: likewise.
+        skipped: counts by reason what is found and is no image.
+    """
+    left = options.limit
+    for unit in _cut(patterns, options.unit_images, skipped):
         if left is not None:
             if unit.images is None or unit.images > left:
                 unit = sources.shortened(unit, left)
             left -= unit.images or 0
-        yield replace(unit, id=unit_id(unit, run.spec.model_id, run.options))
+        yield replace(unit, id=unit_id(unit, model_id, options))
         if left == 0:
             return
 

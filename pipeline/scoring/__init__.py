@@ -1,0 +1,1 @@
+"""One run, without Beam: prepared, planned, tried, scored."""

@@ -1,0 +1,31 @@
+"""The plan of a run: made from its inputs, and pinned."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+
+from pipeline.output.plan_file import PlanTotals, create, read_totals
+from pipeline.output.run import Run
+from pipeline.sources.inputs import plan_units
+from pipeline.sources.read_rule import ReadRule
+from pipeline.units import WorkUnit
+
+
+def read_rule(run: Run) -> ReadRule:
+    """Return how a run reads its work units."""
+    return ReadRule.of(run.options, run.spec.class_names, run.spec.input.shape)
+
+
+def units_of(run: Run, skipped: Counter[str]) -> Iterator[WorkUnit]:
+    """Yield the work units of a run's inputs, and count by reason what is no image."""
+    return plan_units(run.inputs, run.options, run.spec.model_id, skipped)
+
+
+def pin(run: Run) -> PlanTotals:
+    """Make the run's plan and write it, unless it is there; return the totals of the one that is there."""
+    with contextlib.suppress(FileNotFoundError):
+        return read_totals(run)
+    skipped: Counter[str] = Counter()
+    return create(run, units_of(run, skipped), skipped)

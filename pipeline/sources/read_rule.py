@@ -1,0 +1,42 @@
+"""What reading must know of a run: where labels come from, which features to look at, how large a batch is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pipeline.batches import BATCH_IMAGES, batch_images
+from pipeline.options import ScoreOptions
+from pipeline.sources.labels import LabelRule
+
+
+@dataclass(frozen=True)
+class ReadRule:
+    """How a work unit becomes encoded images with labels.
+
+    Attributes:
+        labels: how the label of an image is found and numbered.
+        image_key: TFRecord feature that holds the image; None takes the usual ones.
+        label_key: TFRecord feature that holds the label; None takes the usual ones.
+        batch_images: images in a batch, at most.
+
+    >>> ReadRule.of(ScoreOptions(("photos",), "model", "night"), ["cat", "dog"], (512, 512, 3)).batch_images
+    42
+    """
+
+    labels: LabelRule = field(default_factory=lambda: LabelRule(()))
+    image_key: str | None = None
+    label_key: str | None = None
+    batch_images: int = BATCH_IMAGES
+
+    @classmethod
+    def of(cls, options: ScoreOptions, class_names: Sequence[str], shape: tuple[int, int, int]) -> ReadRule:
+        """Return the rule of a run.
+
+        Args:
+            options: of the run.
+            class_names: of the model, in the order of its output.
+            shape: (height, width, channels) of the pixels that the model takes.
+        """
+        labels = LabelRule(class_names, options.label_source, options.label_offset)
+        return cls(labels, options.image_key, options.label_key, batch_images(shape))
