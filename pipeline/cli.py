@@ -69,8 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _score(arguments: Sequence[str], how: Manner) -> int:
     options = own(arguments)
 
-    from pipeline.prepare import is_first, prepare  # these import NumPy and Arrow, which --help does without
-    from pipeline.rerun import rerun
+    from pipeline.scoring.already_done import rerun
+    from pipeline.scoring.prepare import is_first, prepare  # these import NumPy and Arrow, which --help does without
 
     submitted: list[str] = []
     with contextlib.nullcontext() if how.quiet else progress():
@@ -114,7 +114,7 @@ def _conclude(record: Mapping[str, Any], run: Run, output: str, how: Manner) -> 
 
 def stop() -> None:
     """Let nothing that is under way wait any longer."""
-    from pipeline.children import children  # as `_score`
+    from pipeline.scoring.process_pool import children  # as `_score`
 
     storage.patience().end()
     children().kill()

@@ -6,11 +6,11 @@ nothing to score, and goes without the last two.
 
 from __future__ import annotations
 
-from pipeline.children import pin_outside
 from pipeline.concurrency import pools
 from pipeline.machine import without
 from pipeline.model.predict import acquire
 from pipeline.output.run import Run
+from pipeline.scoring.process_pool import pin_outside
 
 
 def head_start(run: Run) -> None:

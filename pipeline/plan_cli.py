@@ -17,22 +17,22 @@ from typing import TYPE_CHECKING
 from pipeline.cli import calm, stop
 from pipeline.errors import GoldenMismatchError, NoSpaceError, StoreDownError, TransientError, UsageError
 from pipeline.flags import HELP_ALL, add_manner, helped
-from pipeline.forecast import Costs, recommend
 from pipeline.formatting import at_most, reasons, size
 from pipeline.interrupt import Interruption, interruptible
 from pipeline.options import Precision, add_arguments
 from pipeline.outcome import Fact
 from pipeline.quiet import fail
+from pipeline.scoring.forecast import Costs, recommend
 from pipeline.scoring.planning import pin
 from pipeline.terminal import Screen, show_fact
 from pipeline.text import brief
 
 if TYPE_CHECKING:
-    from pipeline.canary import Canary
     from pipeline.model.predict import Model
     from pipeline.output.plan_file import PlanTotals
     from pipeline.output.run import Run
-    from pipeline.rehearsal import Rehearsal
+    from pipeline.scoring.canary import Canary
+    from pipeline.scoring.rehearsal import Rehearsal
     from pipeline.units import WorkUnit
 
 EXAMPLE = "example: nightscore plan --input photos/ --model model --output night"
@@ -81,7 +81,7 @@ class _Work:
 
 def _plan(arguments: Sequence[str]) -> int:
     from pipeline import job  # Apache Beam: a second of imports that --help does without
-    from pipeline.prepare import check
+    from pipeline.scoring.prepare import check
 
     run = check(job.parse(arguments).options)
     screen = Screen()
@@ -133,9 +133,9 @@ def _models(run: Run) -> tuple[dict[Precision, Model], str]:
 
 
 def _rehearse(work: _Work, model: Model, scratch: Run) -> Rehearsal:
-    from pipeline.canary import spread
     from pipeline.output import plan_file
-    from pipeline.rehearsal import rehearse
+    from pipeline.scoring.canary import spread
+    from pipeline.scoring.rehearsal import rehearse
     from pipeline.sources import sample
 
     shares = spread([unit for unit in plan_file.read_ids(scratch) if unit not in work.done])
@@ -153,7 +153,7 @@ def _typical(work: _Work, scratch: Run) -> WorkUnit:
 
 def _costs(rehearsal: Rehearsal, unit: WorkUnit, models: Mapping[Precision, Model], start: float, run: Run) -> Costs:
     from pipeline.concurrency import cores
-    from pipeline.rehearsal import decode_cost, predict_costs, read_cost, readers
+    from pipeline.scoring.rehearsal import decode_cost, predict_costs, read_cost, readers
 
     predict = predict_costs(list(models.values()), rehearsal.pixels)
     return Costs(

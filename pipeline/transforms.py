@@ -13,7 +13,6 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline.canary import send_canary, spread
 from pipeline.counters import Counters
 from pipeline.errors import VerdictError
 from pipeline.logs import failed_units
@@ -25,8 +24,9 @@ from pipeline.output.progress import tally
 from pipeline.output.receipts import Outcome, Receipt
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary
-from pipeline.score import score
+from pipeline.scoring.canary import send_canary, spread
 from pipeline.scoring.planning import pin
+from pipeline.scoring.score import score
 from pipeline.sources import sample
 
 GROUPS = "groups"

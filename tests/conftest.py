@@ -18,11 +18,11 @@ import pytest
 from gcs_emulator import emulator, emulator_server, gcs_bucket  # noqa: F401 - fixtures
 
 from model_training.datasets import RawImages, from_raw, raw_images
-from pipeline.children import children
 from pipeline.model.directory import read_spec
 from pipeline.options import ScoreOptions
 from pipeline.output.rows import read_part, row_schema
 from pipeline.output.run import Run
+from pipeline.scoring.process_pool import children
 from pipeline.storage import retry
 
 sys.path.insert(0, str(Path(__file__).parent / "poisoned"))  # for child processes, which get our path

@@ -28,7 +28,7 @@ from gcp_storage_emulator.handlers import buckets, objects
 from gcp_storage_emulator.server import HANDLERS, Request, Response
 from gcp_storage_emulator.storage import Storage, _FileStore
 
-from pipeline.children import children
+from pipeline.scoring.process_pool import children
 from pipeline.storage import gcs, gcs_client
 
 _numbers = itertools.count()

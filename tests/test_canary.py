@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline.canary import Canary, send_canary, spread
 from pipeline.output.run import Run
+from pipeline.scoring.canary import Canary, send_canary, spread
 from pipeline.scoring.planning import units_of
 from pipeline.sources import sample
 

@@ -19,14 +19,14 @@ import pytest
 from conftest import MakeRun, WriteImages
 from PIL import Image
 
-from pipeline import children as module
 from pipeline import sources, storage
 from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
-from pipeline.children import Child, children, preprocess_outside
 from pipeline.errors import TransientError
 from pipeline.model.preprocess import preprocess
 from pipeline.output.run import Run
+from pipeline.scoring import process_pool as module
 from pipeline.scoring.planning import read_rule, units_of
+from pipeline.scoring.process_pool import Child, children, preprocess_outside
 from pipeline.units import WorkUnit
 
 
@@ -182,7 +182,8 @@ def test_closing_leaves_no_process_and_no_open_file(run: Run) -> None:
 
 
 def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
-    script = "from pipeline.children import Child; import os; print(Child()._process.pid, flush=True); os._exit(0)"
+    script = "import os; from pipeline.scoring.process_pool import Child; "
+    script += "print(Child()._process.pid, flush=True); os._exit(0)"
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
     deadline = time.monotonic() + 20
     while _lives(int(done.stdout)):

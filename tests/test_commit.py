@@ -18,8 +18,8 @@ from pipeline.metrics.examples import OF_UNIT, listed
 from pipeline.output.commit import commit, committed, recall
 from pipeline.output.receipts import Aside, Receipt
 from pipeline.output.run import Run
-from pipeline.score import score
 from pipeline.scoring.planning import units_of
+from pipeline.scoring.score import score
 from pipeline.units import WorkUnit
 
 

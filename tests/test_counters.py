@@ -9,7 +9,7 @@ from conftest import WriteImages
 
 from pipeline import job
 from pipeline.counters import COUNTERS, DISTRIBUTIONS, NAMESPACE
-from pipeline.prepare import prepare
+from pipeline.scoring.prepare import prepare
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "counters.md"
 

@@ -264,7 +264,7 @@ def test_usage_error_of_a_worker_is_the_command_s(
 ) -> None:
     model = f"{gcs_bucket}/model/saved_model/saved_model.pb"
     asked = job.parse(flags)
-    from pipeline.prepare import prepare
+    from pipeline.scoring.prepare import prepare
 
     run = prepare(asked.options)
     storage.replace(model, b"broken")

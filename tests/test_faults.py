@@ -19,16 +19,16 @@ from gcs_emulator import Emulator
 from test_storage_local import nobody, open_folder  # noqa: F401 - the second is a fixture
 
 from pipeline import cli, job, storage
-from pipeline.children import children
 from pipeline.errors import NoSpaceError, StoreDownError, TransientError
 from pipeline.model.directory import read_spec
 from pipeline.output import plan_file
 from pipeline.output.commit import committed
 from pipeline.output.receipts import Receipt, Unfinished
 from pipeline.output.run import Run
-from pipeline.prepare import prepare
-from pipeline.score import score
 from pipeline.scoring import planning
+from pipeline.scoring.prepare import prepare
+from pipeline.scoring.process_pool import children
+from pipeline.scoring.score import score
 from pipeline.storage.base import StoredObject
 from pipeline.storage.gcs import GcsStore
 from pipeline.storage.local import LocalStore

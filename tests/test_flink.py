@@ -20,7 +20,7 @@ from pipeline.counters import COUNTERS, NAMESPACE
 from pipeline.output.commit import committed
 from pipeline.output.rows import read_part
 from pipeline.output.verify import verify
-from pipeline.prepare import prepare
+from pipeline.scoring.prepare import prepare
 
 pytestmark = pytest.mark.flink
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.forecast import ROW_COST, Costs, recommend
+from pipeline.scoring.forecast import ROW_COST, Costs, recommend
 
 COSTS = Costs(start=3.0, read=0.0, readers=1, decode=2e-3, decoders=2, predict={"float32": 1e-3}, cores=2)
 

@@ -18,16 +18,17 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import SCHEMA
 
-from pipeline import child, children, job, units
+from pipeline import job, units
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.errors import DamagedPartError, NewerFormatError, UsageError
-from pipeline.frames import CURSOR
 from pipeline.model.spec import InputSpec, ModelSpec, model_id
 from pipeline.options import PartFormat, ScoreOptions
 from pipeline.output.plan_file import read_index, read_span
 from pipeline.output.receipts import Receipt
 from pipeline.output.rows import PartWriter, read_part, row_schema
 from pipeline.output.run import Run
+from pipeline.scoring import process_main, process_pool
+from pipeline.scoring.process_messages import CURSOR
 from pipeline.storage import formats
 from pipeline.units import WorkUnit, unit_id
 
@@ -325,11 +326,11 @@ class TestCrossing:
         def refuse(*_: object) -> EncodedBatch:
             raise self.ERROR
 
-        monkeypatch.setattr(child, "_read", refuse)
+        monkeypatch.setattr(process_main, "_read", refuse)
         run = Run("run", OPTIONS, ModelSpec(RULE, ["a"], "f00"))
         with mmap.mmap(-1, CURSOR.size) as cursor:
-            answer, _ = child._Decoder(cursor).answer({"run": run.to_record(), "skipped": {}}, bytearray())
-        with children.children().one() as process:
+            answer, _ = process_main._Decoder(cursor).answer({"run": run.to_record(), "skipped": {}}, bytearray())
+        with process_pool.children().one() as process:
             monkeypatch.setattr(process, "_ask", lambda *_: (answer, bytearray()))
             with pytest.raises(NewerFormatError) as caught:
                 process.preprocess(EncodedBatch(ImageColumns.of([]), []), run, {})

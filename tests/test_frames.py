@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.frames import GoneError, receive, send
+from pipeline.scoring.process_messages import GoneError, receive, send
 
 Ends = tuple[IO[bytes], IO[bytes]]
 

@@ -13,8 +13,8 @@ from pipeline.errors import UsageError
 from pipeline.headstart import head_start
 from pipeline.output import plan_file
 from pipeline.output.run import Run
-from pipeline.prepare import is_first, prepare
 from pipeline.scoring.planning import pin
+from pipeline.scoring.prepare import is_first, prepare
 
 
 @pytest.fixture

@@ -28,16 +28,16 @@ from model_training.datasets import RawImages
 from model_training.export import make_spec
 from pipeline import cli, job, storage, terminal
 from pipeline.batches import Failure
-from pipeline.canary import Canary
 from pipeline.errors import UsageError
 from pipeline.metrics.accuracy import Metrics
 from pipeline.model.directory import SPEC, read_spec
 from pipeline.output.receipts import Aside, Receipt
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary, figures
-from pipeline.prepare import prepare
 from pipeline.quiet import complain
 from pipeline.report.page import report
+from pipeline.scoring.canary import Canary
+from pipeline.scoring.prepare import prepare
 from pipeline.storage import key_of, location_of
 
 ROOT = Path(__file__).parent.parent

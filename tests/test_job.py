@@ -14,7 +14,7 @@ from pipeline import cli, job
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.model import predict
 from pipeline.model.directory import EXPECTED, GOLDEN, read_golden
-from pipeline.prepare import prepare
+from pipeline.scoring.prepare import prepare
 
 BEAMS = {"runner", "labels", "project", "region", "job_name", "temp_location", "setup_file", "streaming"}
 NEEDED = ("--input", "a", "--model", "m", "--output", "o")

@@ -13,7 +13,7 @@ from pipeline.logs import FailedUnits
 from pipeline.metrics.accuracy import Metrics
 from pipeline.model import predict
 from pipeline.output.receipts import Aside, Receipt
-from pipeline.prepare import prepare
+from pipeline.scoring.prepare import prepare
 
 
 @pytest.fixture(autouse=True)

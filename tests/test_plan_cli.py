@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from conftest import WriteImages
 
-from pipeline import cli, machine, plan_cli, rehearsal
+from pipeline import cli, machine, plan_cli
 from pipeline.machine import CPUINFO, has_bfloat16
+from pipeline.scoring import rehearsal
 
 Captured = pytest.CaptureFixture[str]
 

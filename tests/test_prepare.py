@@ -13,7 +13,7 @@ from pipeline.errors import UsageError
 from pipeline.options import ScoreOptions
 from pipeline.output.records import start
 from pipeline.output.run import Run
-from pipeline.prepare import check
+from pipeline.scoring.prepare import check
 
 IMAGES = 20
 

@@ -16,8 +16,8 @@ from pipeline.output.receipts import Receipt
 from pipeline.output.records import start
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary
-from pipeline.score import score
 from pipeline.scoring.planning import pin
+from pipeline.scoring.score import score
 
 
 @pytest.fixture

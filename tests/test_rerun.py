@@ -15,9 +15,9 @@ from conftest import MakeRun, WriteImages, rows_of
 from pipeline import cli, job, storage
 from pipeline.errors import TransientError
 from pipeline.output.records import start
-from pipeline.prepare import prepare
-from pipeline.rerun import rerun
 from pipeline.scoring import planning
+from pipeline.scoring.already_done import rerun
+from pipeline.scoring.prepare import prepare
 
 RESULTS = ("summary.json", "table.txt")
 
@@ -144,7 +144,7 @@ def test_images_that_failed_and_storage_that_fails_are_the_pipelines(
     def fail(*_: object) -> None:
         raise TransientError("HTTP 503")
 
-    monkeypatch.setattr("pipeline.rerun.recall", fail)
+    monkeypatch.setattr("pipeline.scoring.already_done.recall", fail)
     assert night.rerun() is None
 
 

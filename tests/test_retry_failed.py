@@ -15,12 +15,12 @@ import pytest
 from conftest import WriteImages, rows_of
 
 from pipeline import job
-from pipeline.children import children
 from pipeline.output import plan_file
 from pipeline.output.run import Run
 from pipeline.output.verify import verify
-from pipeline.prepare import prepare
 from pipeline.scoring import planning
+from pipeline.scoring.prepare import prepare
+from pipeline.scoring.process_pool import children
 
 IMAGES, FAILS = 130, 20
 

@@ -14,8 +14,8 @@ from pipeline.output.commit import committed
 from pipeline.output.progress import tally
 from pipeline.output.receipts import Receipt, Unfinished
 from pipeline.output.run import Run
-from pipeline.score import score
 from pipeline.scoring import planning
+from pipeline.scoring.score import score
 from pipeline.units import WorkUnit
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.batches import Failure, ImageColumns, PixelBatch, PredictionBatch
 from pipeline.metrics.examples import FAILURE_EXAMPLES, OF_UNIT, examples_of
 from pipeline.output.rows import to_table
-from pipeline.shortlist import Shortlist
+from pipeline.scoring.pictures import Shortlist
 
 CLASSES = ["a", "b", "c"]
 

@@ -20,8 +20,8 @@ from pipeline.output.records import start
 from pipeline.output.remote_progress import Follower
 from pipeline.output.run import Run
 from pipeline.output.status import status
-from pipeline.score import Receipt, score
 from pipeline.scoring.planning import pin
+from pipeline.scoring.score import Receipt, score
 
 STEP = 10.0
 """Seconds between two receipts."""

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import job
-from pipeline.children import children
 from pipeline.concurrency import cores
 from pipeline.metrics.timing import POINTS, STEPS, Spent, shares
-from pipeline.prepare import prepare
+from pipeline.scoring.prepare import prepare
+from pipeline.scoring.process_pool import children
 
 spents = st.builds(
     Spent.of,

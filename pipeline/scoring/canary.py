@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from pipeline import sources
 from pipeline.batches import Failure, ImageColumns
-from pipeline.children import preprocess_outside
 from pipeline.errors import TransientError
 from pipeline.model.predict import acquire, predict
 from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule
+from pipeline.scoring.process_pool import preprocess_outside
 from pipeline.text import brief
 from pipeline.units import WorkUnit
 

@@ -17,7 +17,6 @@ import pyarrow as pa
 
 from pipeline import sources, storage
 from pipeline.batches import EncodedBatch, PixelBatch, PredictionBatch
-from pipeline.children import preprocess_outside
 from pipeline.concurrency import ahead, cores, pools
 from pipeline.errors import DamagedPartError, StoreDownError, TransientError
 from pipeline.metrics.timing import Spent
@@ -27,8 +26,9 @@ from pipeline.output.progress import tally
 from pipeline.output.receipts import Aside, Outcome, Receipt, Unfinished
 from pipeline.output.rows import PartWriter, PatchWriter, failed_rows, read_part, row_schema, to_table
 from pipeline.output.run import Run
+from pipeline.scoring.pictures import Shortlist
 from pipeline.scoring.planning import read_rule
-from pipeline.shortlist import Shortlist
+from pipeline.scoring.process_pool import preprocess_outside
 from pipeline.sources import Piece
 from pipeline.units import WorkUnit
 

@@ -1,4 +1,4 @@
-"""The process that reads and preprocesses: asked by `pipeline.children` over its standard streams, in frames.
+"""The program of a local process: it reads and preprocesses what `pipeline.scoring.process_pool` asks it for.
 
 It does what `sources.read` and `preprocess` do, for as long as it is asked. Which image it is at it notes where its
 parent can read it when it is dead, and an alarm ends it where one takes too long.
@@ -22,10 +22,10 @@ import numpy as np
 from pipeline import sources, storage
 from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
 from pipeline.errors import NightscoreError
-from pipeline.frames import CURSOR, GoneError, receive, send
 from pipeline.model.preprocess import preprocess
 from pipeline.output.run import Run
 from pipeline.scoring.planning import pin, read_rule
+from pipeline.scoring.process_messages import CURSOR, GoneError, receive, send
 from pipeline.units import WorkUnit
 
 

@@ -13,14 +13,14 @@ import numpy as np
 
 from pipeline import sources
 from pipeline.batches import EncodedBatch, Failure, ImageColumns
-from pipeline.canary import CANARY_IMAGES, Canary
-from pipeline.children import preprocess_outside
 from pipeline.concurrency import cores
 from pipeline.errors import TransientError
 from pipeline.model.engines.tensorflow import Pixels
 from pipeline.model.predict import MODEL_BATCH, Model, predict
 from pipeline.output.run import Run
+from pipeline.scoring.canary import CANARY_IMAGES, Canary
 from pipeline.scoring.planning import read_rule
+from pipeline.scoring.process_pool import preprocess_outside
 from pipeline.sources import images
 from pipeline.units import WorkUnit
 

@@ -26,15 +26,15 @@ import numpy as np
 from pipeline import errors, storage
 from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
 from pipeline.errors import TransientError
-from pipeline.frames import CURSOR, GoneError, receive, send
 from pipeline.output.run import Run
+from pipeline.scoring.process_messages import CURSOR, GoneError, receive, send
 from pipeline.units import WorkUnit
 
 DEATHS = 2
 """An image with which so many children died is a failed row: the first may have been killed for another's memory."""
 
 PIPE_BYTES = 1 << 20
-_MODULE = "pipeline.child"
+_MODULE = "pipeline.scoring.process_main"
 
 
 class _DeadError(Exception):
