@@ -82,7 +82,9 @@ def _score(arguments: Sequence[str], how: Manner) -> int:
         record = None if run is None else rerun(run)
         if run is None or record is None:
             with without("pandas"):
-                from pipeline import job  # Apache Beam: a second of imports that a run with nothing to do goes without
+                from pipeline.beam import (
+                    job,  # Apache Beam: a second of imports that a run with nothing to do goes without
+                )
 
             asked = job.parse(arguments)
             run = run or prepare(asked.options)
@@ -131,7 +133,7 @@ def calm() -> Iterator[None]:
     tensorflow.import_context = stderr_silenced
     tame_streams("%(levelname)s %(name)s: %(message)s")
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what a step raises reaches us
-    logging.getLogger("pipeline.logs").setLevel(logging.ERROR)  # for workers elsewhere: here progress says it
+    logging.getLogger("pipeline.beam.log").setLevel(logging.ERROR)  # for workers elsewhere: here progress says it
     sys.setswitchinterval(SWITCH_SECONDS)
     yield
 

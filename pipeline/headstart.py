@@ -23,7 +23,7 @@ def head_start(run: Run) -> None:
     pinned = pools().read.submit(pin_outside, run)
     try:
         with without("pandas"):
-            from pipeline import job  # noqa: F401 - Apache Beam, which a run with nothing to do goes without
+            from pipeline.beam import job  # noqa: F401 - Apache Beam, which a run with nothing to do goes without
 
         acquire(run.model, run.spec, run.options.precision)
     finally:

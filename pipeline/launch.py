@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parameters = list(sys.argv[1:] if argv is None else argv)
     with cli.calm(), without("pandas"):
-        from pipeline import job  # Apache Beam, which knows its own flags
+        from pipeline.beam import job  # Apache Beam, which knows its own flags
 
     known = job.flags()
     for name, has_value, _ in (parameter.partition("=") for parameter in parameters):

@@ -80,7 +80,7 @@ class _Work:
 
 
 def _plan(arguments: Sequence[str]) -> int:
-    from pipeline import job  # Apache Beam: a second of imports that --help does without
+    from pipeline.beam import job  # Apache Beam: a second of imports that --help does without
     from pipeline.scoring.prepare import check
 
     run = check(job.parse(arguments).options)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from conftest import WriteImages
 
-from pipeline import job
-from pipeline.counters import COUNTERS, DISTRIBUTIONS, NAMESPACE
+from pipeline.beam import job
+from pipeline.beam.counters import COUNTERS, DISTRIBUTIONS, NAMESPACE
 from pipeline.scoring.prepare import prepare
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "counters.md"

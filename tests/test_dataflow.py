@@ -19,7 +19,8 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from conftest import WriteImages
 from dataflow_api import Dataflow, dataflow  # noqa: F401 - a fixture
 
-from pipeline import cli, job, storage
+from pipeline import cli, storage
+from pipeline.beam import job
 from pipeline.errors import UsageError
 from pipeline.output import remote_progress
 
@@ -159,7 +160,7 @@ def test_package_that_is_staged_installs_and_runs_in_a_clean_environment(
     libraries = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))}
     subprocess.run(install, check=True, cwd=tmp_path, env={**os.environ, **libraries})
     program = (
-        "import nightscore, model_training.cli, pipeline.transforms, pipeline.report.page, pipeline; "
+        "import nightscore, model_training.cli, pipeline.beam.transforms, pipeline.report.page, pipeline; "
         "from pipeline.report.page import report; print(pipeline.__file__)"
     )
     done = subprocess.run(

@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 import pytest
 
 import nightscore as command_line
-from pipeline import cli, flags, job, template
+from pipeline import cli, flags
+from pipeline.beam import flex_template, job
 from pipeline.flags import Manner
 from pipeline.options import ScoreOptions
 
@@ -65,7 +66,9 @@ def test_help_of_all_shows_every_option(command: str) -> None:
 def test_manner_is_no_part_of_the_job() -> None:
     assert flags.manner([*JOB, "--json", "--quiet"]) == (Manner(quiet=True, json=True), JOB)
     assert flags.manner(JOB) == (Manner(), JOB)
-    names = {option.name for option in fields(ScoreOptions)} | {p["name"] for p in template.metadata()["parameters"]}
+    names = {option.name for option in fields(ScoreOptions)} | {
+        p["name"] for p in flex_template.metadata()["parameters"]
+    }
     assert not {"json", "quiet", "help_all"} & names
     assert not {"--json", "--quiet"} & job.flags().keys(), "Beam has none of that name either"
     assert {"--json", "--quiet", "--help_all"} <= cli._parser()._option_string_actions.keys()

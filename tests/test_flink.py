@@ -15,8 +15,9 @@ from engine_processes import Flink, flink  # noqa: F401 - a fixture
 from gcs_emulator import Emulator
 
 from model_training.datasets import RawImages, raw_images
-from pipeline import cli, job, storage
-from pipeline.counters import COUNTERS, NAMESPACE
+from pipeline import cli, storage
+from pipeline.beam import job
+from pipeline.beam.counters import COUNTERS, NAMESPACE
 from pipeline.output.commit import committed
 from pipeline.output.rows import read_part
 from pipeline.output.verify import verify

@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import SCHEMA
 
-from pipeline import job, units
+from pipeline import units
 from pipeline.batches import EncodedBatch, ImageColumns
+from pipeline.beam import job
 from pipeline.errors import DamagedPartError, NewerFormatError, UsageError
 from pipeline.model.spec import InputSpec, ModelSpec, model_id
 from pipeline.options import PartFormat, ScoreOptions

@@ -26,8 +26,9 @@ from rich.console import Console
 
 from model_training.datasets import RawImages
 from model_training.export import make_spec
-from pipeline import cli, job, storage, terminal
+from pipeline import cli, storage, terminal
 from pipeline.batches import Failure
+from pipeline.beam import job
 from pipeline.errors import UsageError
 from pipeline.metrics.accuracy import Metrics
 from pipeline.model.directory import SPEC, read_spec

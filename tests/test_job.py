@@ -10,7 +10,8 @@ import pytest
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from conftest import WriteImages
 
-from pipeline import cli, job
+from pipeline import cli
+from pipeline.beam import job
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.model import predict
 from pipeline.model.directory import EXPECTED, GOLDEN, read_golden

@@ -14,7 +14,8 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from conftest import WriteImages, rows_of
 from dataflow_api import Dataflow, dataflow  # noqa: F401 - a fixture
 
-from pipeline import job, launch, storage
+from pipeline import launch, storage
+from pipeline.beam import job
 from pipeline.errors import UsageError
 from pipeline.options import ScoreOptions
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import cli, job, logs, machine
-from pipeline.logs import FailedUnits
+from pipeline import cli, machine
+from pipeline.beam import job, log
+from pipeline.beam.log import FailedUnits
 from pipeline.metrics.accuracy import Metrics
 from pipeline.model import predict
 from pipeline.output.receipts import Aside, Receipt
@@ -19,7 +20,7 @@ from pipeline.scoring.prepare import prepare
 @pytest.fixture(autouse=True)
 def elsewhere(caplog: pytest.LogCaptureFixture) -> None:
     """As on a worker: the command line turns these lines off."""
-    caplog.set_level(logging.INFO, "pipeline.logs")
+    caplog.set_level(logging.INFO, "pipeline.beam.log")
 
 
 def receipt(failed: int = 2, kept: int = 0, key: str = "a.png", message: str = "gone") -> Receipt:
@@ -85,7 +86,7 @@ def test_nothing_is_logged_per_image_and_a_line_per_unit_at_most(
     for i in range(10):
         (archive / "3" / f"broken-{i}.png").write_bytes(b"no image")
     run = make_run(archive)
-    logs.failed_units.cache_clear()
+    log.failed_units.cache_clear()
     flags = ["--input", str(archive), "--model", run.model, "--output", run.output]
     asked = job.parse(flags)
     job.run_job(asked, prepare(asked.options))
@@ -106,4 +107,4 @@ def test_command_line_shows_progress_instead(
     assert cli.main([*flags, "--max_failed_fraction", "1"]) == 0
     assert capfd.readouterr().err == ""
     with cli.calm():
-        assert not logging.getLogger("pipeline.logs").isEnabledFor(logging.WARNING)
+        assert not logging.getLogger("pipeline.beam.log").isEnabledFor(logging.WARNING)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from conftest import MakeRun, WriteImages, rows_of
 
-from pipeline import cli, job, storage
+from pipeline import cli, storage
+from pipeline.beam import job
 from pipeline.errors import TransientError
 from pipeline.output.records import start
 from pipeline.scoring import planning

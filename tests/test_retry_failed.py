@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import WriteImages, rows_of
 
-from pipeline import job
+from pipeline.beam import job
 from pipeline.output import plan_file
 from pipeline.output.run import Run
 from pipeline.output.verify import verify

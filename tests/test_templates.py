@@ -20,7 +20,8 @@ import yaml
 from google.cloud import dataflow_v1beta3 as api
 from google.protobuf.json_format import ParseDict
 
-from pipeline import job, launch, template
+from pipeline import launch
+from pipeline.beam import flex_template, job
 from pipeline.options import ScoreOptions
 
 ROOT = Path(__file__).parent.parent
@@ -57,7 +58,7 @@ def variables(name: str) -> dict[str, str]:
 
 
 def test_metadata_is_made_from_the_options() -> None:
-    assert template.metadata() == METADATA, "run: python -m pipeline.template > templates/metadata.json"
+    assert flex_template.metadata() == METADATA, "run: python -m pipeline.beam.flex_template > templates/metadata.json"
     assert list(PARAMETERS) == [option.name for option in fields(ScoreOptions) if option.name != "no_wait"]
 
 

@@ -11,7 +11,7 @@ from conftest import WriteImages
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import job
+from pipeline.beam import job
 from pipeline.concurrency import cores
 from pipeline.metrics.timing import POINTS, STEPS, Spent, shares
 from pipeline.scoring.prepare import prepare

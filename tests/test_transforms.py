@@ -7,13 +7,13 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 from conftest import MakeRun, WriteImages
 
+from pipeline.beam.transforms import GROUPS, STOPPED, PlanUnits, ScoreUnits, Summarize, build
 from pipeline.metrics.accuracy import Metrics
 from pipeline.output import plan_file
 from pipeline.output.receipts import Aside, Receipt, Unfinished
 from pipeline.output.records import start
 from pipeline.output.summary import Summary
 from pipeline.scoring.planning import pin
-from pipeline.transforms import GROUPS, STOPPED, PlanUnits, ScoreUnits, Summarize, build
 
 
 def receipt(unit: str) -> Receipt:

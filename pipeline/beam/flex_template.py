@@ -1,6 +1,6 @@
 """What Dataflow shows and checks of the Flex Template: its metadata.json, made from the options.
 
-    python -m pipeline.template > templates/metadata.json
+    python -m pipeline.beam.flex_template > templates/metadata.json
 
 The fields are those of `TemplateMetadata` and `ParameterMetadata`, the types those of `ParameterType`, as published in
 https://cloud.google.com/dataflow/docs/guides/templates/configuring-flex-templates and

@@ -19,7 +19,9 @@ from apache_beam.options.pipeline_options import PipelineOptions, PortableOption
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
-from pipeline import dataflow, errors, storage
+from pipeline import errors, storage
+from pipeline.beam import dataflow
+from pipeline.beam.transforms import build
 from pipeline.errors import JobFailedError, NightscoreError, UsageError
 from pipeline.flags import LOCAL_RUNNERS, refuse, renamed
 from pipeline.machine import require_precision
@@ -28,7 +30,6 @@ from pipeline.options import ScoreOptions, add_arguments, from_arguments
 from pipeline.output.finish import go_to_work
 from pipeline.output.remote_progress import followed
 from pipeline.output.run import Run
-from pipeline.transforms import build
 
 LOCAL_GROUP_UNITS = 32
 """One process scores all there is: at the end of each group it waits for the last unit's images with nothing ahead."""

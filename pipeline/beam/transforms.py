@@ -13,9 +13,9 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline.counters import Counters
+from pipeline.beam.counters import Counters
+from pipeline.beam.log import failed_units
 from pipeline.errors import VerdictError
-from pipeline.logs import failed_units
 from pipeline.output import plan_file
 from pipeline.output.commit import committed
 from pipeline.output.finish import finish
