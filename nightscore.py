@@ -11,11 +11,11 @@ from typing import NoReturn
 
 COMMANDS = {
     "train": ("model_training.cli", "train a CNN and write a model directory"),
-    "plan": ("pipeline.plan_cli", "say what a score would do and how long it would take; writes nothing"),
-    "score": ("pipeline.cli", "score an archive of images with a model"),
-    "status": ("pipeline.status_cli", "say how a night stands, while it is under way or long after"),
-    "verify": ("pipeline.verify_cli", "check an OUTPUT: every image accounted for, every part as written"),
-    "report": ("pipeline.report_cli", "write an OUTPUT's summary and report anew, from its receipts"),
+    "plan": ("pipeline.cli.plan", "say what a score would do and how long it would take; writes nothing"),
+    "score": ("pipeline.cli.score", "score an archive of images with a model"),
+    "status": ("pipeline.cli.status", "say how a night stands, while it is under way or long after"),
+    "verify": ("pipeline.cli.verify", "check an OUTPUT: every image accounted for, every part as written"),
+    "report": ("pipeline.cli.report", "write an OUTPUT's summary and report anew, from its receipts"),
     "demo": ("model_training.demo", "train, build an archive with broken images, score it twice"),
 }
 

@@ -16,8 +16,9 @@ from typing import NoReturn
 from model_training.datasets import DATASETS, Dataset, load
 from model_training.publish import check_output, undisturbed
 from pipeline import storage
+from pipeline.cli.console import complain
+from pipeline.cli.quiet import silence_pillow, stderr_silenced, tame_streams
 from pipeline.errors import NightscoreError, UsageError
-from pipeline.quiet import complain, silence_pillow, stderr_silenced, tame_streams
 from pipeline.text import brief, plain, shell_path
 
 DESCRIPTION = """\

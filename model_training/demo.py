@@ -14,8 +14,9 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from model_training.datasets import RawImages, raw_images
+from pipeline.cli.console import complain
+from pipeline.cli.quiet import stderr_silenced
 from pipeline.errors import UsageError
-from pipeline.quiet import complain, stderr_silenced
 from pipeline.text import shell_command, shell_path
 
 MARKER = ".nightscore-demo"

@@ -2,10 +2,10 @@
 
 import sys
 
-from pipeline import cli, status_cli, verify_cli
+from pipeline.cli import score, status, verify
 
-COMMANDS = {"score": cli.main, "status": status_cli.main, "verify": verify_cli.main}
+COMMANDS = {"score": score.main, "status": status.main, "verify": verify.main}
 
 if __name__ == "__main__":
     first, *rest = sys.argv[1:] or [""]
-    sys.exit(COMMANDS[first](rest) if first in COMMANDS else cli.main(sys.argv[1:]))
+    sys.exit(COMMANDS[first](rest) if first in COMMANDS else score.main(sys.argv[1:]))

@@ -9,9 +9,13 @@ import argparse
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NoReturn, get_args
 
 from pipeline.errors import UsageError
+
+LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner")
+"""All of them mean Beam's FnApiRunner in this process: no download, no socket."""
+
 
 LabelSource = Literal["auto", "from_directory", "none"]
 PartFormat = Literal["parquet", "jsonl"]
@@ -128,3 +132,40 @@ def from_arguments(arguments: Mapping[str, Any]) -> ScoreOptions:
     """Return the options held by parsed arguments; names that are not options are passed over."""
     values = {spec.name: arguments[spec.name] for spec in fields(ScoreOptions) if spec.name in arguments}
     return ScoreOptions(**{**values, "input": tuple(values.get("input") or ())})
+
+
+def rename_labels(argv: Sequence[str]) -> list[str]:
+    """Return the arguments with `--labels auto` as `--label_source auto`; `--labels key=value` is Beam's.
+
+    >>> rename_labels(["--labels", "none", "--labels", "team=vision"])
+    ['--label_source=none', '--labels', 'team=vision']
+
+    Raises:
+        UsageError: it is neither.
+    """
+    return [flag for pair in _pairs(argv) for flag in _rename(pair)]
+
+
+def _pairs(argv: Sequence[str]) -> list[list[str]]:
+    """Return the arguments with `--labels X` kept together."""
+    pairs: list[list[str]] = []
+    for argument in argv:
+        if pairs and pairs[-1] == ["--labels"]:
+            pairs[-1].append(argument)
+        else:
+            pairs.append([argument])
+    return pairs
+
+
+def _rename(pair: list[str]) -> list[str]:
+    text = "=".join(pair)
+    value = text.partition("=")[2]
+    is_ours = text.startswith("--labels=") and ("=" not in value and not value.startswith("{"))
+    if is_ours and value not in LABEL_SOURCES:
+        raise UsageError(f"--labels {value!r} is unknown: choose from {', '.join(LABEL_SOURCES)}")
+    return [f"--label_source={value}"] if is_ours else pair
+
+
+def refuse(message: str) -> NoReturn:
+    """Raise what argparse finds wrong."""
+    raise UsageError(f"{message}; see 'nightscore score --help'")

@@ -2,6 +2,6 @@
 
 import sys
 
-from pipeline.launch import main
+from pipeline.cli.launch import main
 
 sys.exit(main())

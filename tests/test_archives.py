@@ -22,7 +22,7 @@ from conftest import rows_of
 from test_mnist import mnist_folder
 
 from model_training.datasets import RawImages, raw_images
-from pipeline import cli
+from pipeline.cli import score
 from pipeline.errors import UsageError
 
 Make = Callable[[Path, Path, RawImages], Path]
@@ -139,7 +139,7 @@ def number_in(key: str, make: Make) -> int:
 
 
 def predictions(model: str, source: Path, output: Path, make: Make | None = None) -> dict[int, tuple[Any, ...]]:
-    assert cli.main(["--input", str(source), "--model", model, "--output", str(output), "--unit_images", "500"]) == 0
+    assert score.main(["--input", str(source), "--model", model, "--output", str(output), "--unit_images", "500"]) == 0
     rows = rows_of(output)
     found = {
         int(Path(row["key"]).stem) if make is None else number_in(row["key"], make): (
@@ -187,7 +187,7 @@ def test_sources_of_all_kinds_make_one_run_with_a_slice_for_each(
 ) -> None:
     sources = [make(folder, folder.parent, few) for make in (python_zip, csv_manifest, idx, tfrecord, webdataset_tar)]
     flags = [flag for source in sources for flag in ("--input", str(source))]
-    assert cli.main([*flags, "--model", tiny_model, "--output", str(tmp_path / "night")]) == 0
+    assert score.main([*flags, "--model", tiny_model, "--output", str(tmp_path / "night")]) == 0
     summary = json.loads((tmp_path / "night" / "summary.json").read_text())
     assert summary["images"] == 600 * len(sources)
     assert [part["input"] for part in summary["inputs"]] == [str(source) for source in sources]

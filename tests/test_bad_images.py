@@ -18,8 +18,8 @@ from bad_images import KINDS, Failed, Ok, suffix_of
 from conftest import rows_of
 from PIL import ImageFile
 
-from pipeline import cli
 from pipeline.batches import EncodedBatch, Failure, ImageColumns
+from pipeline.cli import score
 from pipeline.model.preprocess import preprocess
 from pipeline.model.spec import InputSpec
 
@@ -142,7 +142,7 @@ def test_every_kind_is_one_row_in_every_container_and_nothing_else_is_said(
     flags = [str(flag) for path in inputs for flag in ("--input", path)]
     options = ["--model", tiny_model, "--output", str(tmp_path / "night"), "--max_failed_fraction", "1"]
     capfd.readouterr()
-    assert cli.main([*flags, *options, "--no_canary", "--unit_images", "50"]) == 0
+    assert score.main([*flags, *options, "--no_canary", "--unit_images", "50"]) == 0
     assert capfd.readouterr().err == ""
     assert [str(warning.message) for warning in recwarn] == []
     assert [record.getMessage() for record in caplog.records] == []

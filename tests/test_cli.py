@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import WriteImages
 
-from pipeline import cli
+from pipeline.cli import score as cli
 
 COMMAND = [sys.executable, "-m", "nightscore", "score"]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import cli, machine, plan_cli
+from pipeline import machine
+from pipeline.cli import plan, score
 from pipeline.errors import UsageError
 from pipeline.machine import require_precision
 
@@ -36,7 +37,7 @@ def test_system_without_cpuinfo_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_
         require_precision("bfloat16")
 
 
-@pytest.mark.parametrize("command", [cli, plan_cli])
+@pytest.mark.parametrize("command", [score, plan])
 def test_job_is_refused_before_anything_is_touched(
     make_run: MakeRun,
     write_images: WriteImages,

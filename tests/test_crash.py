@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from conftest import WriteImages, rows_of
 
-from pipeline import cli
+from pipeline.cli import score as cli
 from pipeline.model.directory import read_golden
 
 ROOT = Path(__file__).parent.parent

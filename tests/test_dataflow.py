@@ -19,8 +19,9 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from conftest import WriteImages
 from dataflow_api import Dataflow, dataflow  # noqa: F401 - a fixture
 
-from pipeline import cli, storage
+from pipeline import storage
 from pipeline.beam import job
+from pipeline.cli import score
 from pipeline.errors import UsageError
 from pipeline.output import remote_progress
 
@@ -84,7 +85,7 @@ def test_job_is_submitted_watched_and_ends_with_its_verdict(
     looks = []
     look = remote_progress.Follower.look
     monkeypatch.setattr(remote_progress.Follower, "look", lambda follower: looks.append(look(follower)) or looks[-1])
-    assert cli.main(flags) == 0
+    assert score.main(flags) == 0
     assert looks[0].total is None
     assert [count.done for count in looks] == sorted(count.done for count in looks)
     assert (looks[-1].total, looks[-1].scored, looks[-1].kept) == (40, 40, 0)
@@ -106,7 +107,7 @@ def test_program_that_submits_a_job_is_told_which(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     dataflow.works = False
-    assert cli.main([*flags, "--no_wait", "--json"]) == 0
+    assert score.main([*flags, "--no_wait", "--json"]) == 0
     shown = capsys.readouterr()
     (name,) = dataflow.jobs
     said = json.loads(shown.out)
@@ -123,7 +124,7 @@ def test_what_is_submitted_holds_all_options_and_nothing_of_this_machine(
     tiny_model: str,
 ) -> None:
     dataflow.works = False
-    assert cli.main([*flags, "--no_wait", "--top_k=3", "--job_name=nightly"]) == 0
+    assert score.main([*flags, "--no_wait", "--top_k=3", "--job_name=nightly"]) == 0
     (submitted,) = dataflow.jobs.values()
     assert submitted.request["name"] == "nightly"
     options = submitted.environment["sdkPipelineOptions"]["options"]
@@ -148,7 +149,7 @@ def test_package_that_is_staged_installs_and_runs_in_a_clean_environment(
 ) -> None:
     dataflow.works = False
     own = [flag for flag in flags if not flag.startswith("--sdk_container_image")]
-    assert cli.main([*own, "--no_wait", f"--setup_file={ROOT / 'setup.py'}"]) == 0
+    assert score.main([*own, "--no_wait", f"--setup_file={ROOT / 'setup.py'}"]) == 0
     (submitted,) = dataflow.jobs.values()
     assert "nightscore" not in json.dumps(submitted.environment["workerPools"][0]["sdkHarnessContainerImages"])
     staged = [o.location for o in storage.list_objects(f"{gcs_bucket}/tmp/") if o.location.endswith(".tar.gz")]
@@ -181,7 +182,7 @@ def test_package_that_is_staged_installs_and_runs_in_a_clean_environment(
 def test_gpu_is_for_the_workers_that_score(dataflow: Dataflow, flags: list[str], gcs_bucket: str) -> None:  # noqa: F811
     dataflow.works = False
     hint = "type:nvidia-l4;count:1;install-nvidia-driver"
-    assert cli.main([*flags, "--no_wait", f"--accelerator={hint}"]) == 0
+    assert score.main([*flags, "--no_wait", f"--accelerator={hint}"]) == 0
     (staged,) = [o.location for o in storage.list_objects(f"{gcs_bucket}/tmp/") if o.location.endswith("pipeline.pb")]
     components = beam_runner_api_pb2.Pipeline.FromString(storage.read(staged)).components
     hinted = {name for name, e in components.environments.items() if hint.encode() in e.resource_hints.values()}
@@ -200,11 +201,11 @@ def test_bad_verdict_is_the_exit_code_of_who_waits_and_fails_the_job_of_who_does
     storage.create(f"{gcs_bucket}/photos/3/broken.png", b"broken")
     storage.create(f"{gcs_bucket}/photos/3/00000.png", storage.read(f"{gcs_bucket}/photos/0/00000.png"))
     for flag, code in (("--max_failed_fraction=0", 3), ("--min_accuracy=1", 4)):
-        assert cli.main([*flags, "--max_failed_fraction=1", flag]) == code
+        assert score.main([*flags, "--max_failed_fraction=1", flag]) == code
         *_, waited_for = dataflow.jobs.values()
         assert waited_for.state == "JOB_STATE_DONE"
         said = capsys.readouterr().err
-        assert cli.main([*flags, "--max_failed_fraction=1", flag, "--no_wait"]) == 0
+        assert score.main([*flags, "--max_failed_fraction=1", flag, "--no_wait"]) == 0
         *_, last = dataflow.jobs.values()
         while last.state not in ("JOB_STATE_FAILED", "JOB_STATE_DONE"):
             time.sleep(0.1)
@@ -227,7 +228,7 @@ def test_job_that_is_cancelled_elsewhere_ends_the_command(
         dataflow.ask(next(iter(dataflow.jobs)), "JOB_STATE_CANCELLED")
 
     threading.Thread(target=cancel).start()
-    assert cli.main(flags) == 3
+    assert score.main(flags) == 3
     said = capsys.readouterr().err
     assert said.startswith("nightscore score: the job has ended as CANCELLED")
     assert "run the same command to go on" in said
@@ -249,7 +250,7 @@ def test_job_that_fails_says_why_in_one_line(
         submitted.state = "JOB_STATE_FAILED"
 
     threading.Thread(target=fail).start()
-    assert cli.main(flags) == 3
+    assert score.main(flags) == 3
     said = capsys.readouterr().err
     assert said.startswith(
         "nightscore score: the job has ended as FAILED: Workflow failed. Causes: the zone has no machines; what is"
@@ -279,7 +280,7 @@ def test_what_the_service_refuses_is_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     dataflow.refuses = (403, "Current user cannot act as service account")
-    assert cli.main(flags) == 2
+    assert score.main(flags) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "Dataflow does not take the job: " in said
@@ -300,7 +301,7 @@ def test_who_stops_waiting_is_told_that_the_job_goes_on(
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
-    assert cli.main(flags) == 130
+    assert score.main(flags) == 130
     (name,) = dataflow.jobs
     assert capsys.readouterr().err == (
         "nightscore score: interrupted; the job goes on; to end it: "

@@ -18,7 +18,7 @@ import pytest
 from conftest import SCHEMA, rows_of
 
 from model_training.datasets import RawImages
-from pipeline import cli
+from pipeline.cli import score as cli
 from pipeline.metrics.accuracy import FIXED_POINT
 from pipeline.metrics.examples import OF_UNIT
 

@@ -16,7 +16,7 @@ from conftest import SCHEMA, WriteImages, rows_of
 from PIL import Image
 
 from model_training.datasets import RawImages
-from pipeline import cli
+from pipeline.cli import score as cli
 from pipeline.output.rows import read_part
 from pipeline.output.verify import verify
 
@@ -89,7 +89,7 @@ def test_second_run_keeps_every_byte_and_never_imports_tensorflow(
     kept = ("predictions", "receipts", "summary.json", "table.txt")
     before = {p: p.read_bytes() for name in kept for p in (night / name, *(night / name).glob("*")) if p.is_file()}
     program = (
-        "import sys; from pipeline.cli import main; code = main(sys.argv[1:]); "
+        "import sys; from pipeline.cli.score import main; code = main(sys.argv[1:]); "
         "print('tensorflow' in sys.modules); sys.exit(code)"
     )
     again = subprocess.run(

@@ -19,8 +19,8 @@ from model_training.datasets import RawImages, from_raw
 from model_training.evaluation import load_score
 from model_training.publish import check_output, staged, undisturbed
 from model_training.training import Recipe
-from pipeline import cli as score_cli
 from pipeline import storage
+from pipeline.cli import score as score_cli
 from pipeline.errors import NightscoreError, UsageError
 from pipeline.model.directory import check_model, read_golden, read_spec
 from pipeline.model.preprocess import decode

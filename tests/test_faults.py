@@ -18,8 +18,9 @@ from conftest import MakeRun, WriteImages, rows_of
 from gcs_emulator import Emulator
 from test_storage_local import nobody, open_folder  # noqa: F401 - the second is a fixture
 
-from pipeline import cli, storage
+from pipeline import storage
 from pipeline.beam import job
+from pipeline.cli import score as cli
 from pipeline.errors import NoSpaceError, StoreDownError, TransientError
 from pipeline.model.directory import read_spec
 from pipeline.output import plan_file

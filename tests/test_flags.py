@@ -9,9 +9,9 @@ from dataclasses import dataclass, fields
 import pytest
 
 import nightscore as command_line
-from pipeline import cli, flags
 from pipeline.beam import flex_template, job
-from pipeline.flags import Manner
+from pipeline.cli import flags, score
+from pipeline.cli.flags import Manner
 from pipeline.options import ScoreOptions
 
 COMMANDS = ("train", "plan", "score", "status", "verify", "report", "demo")
@@ -71,7 +71,7 @@ def test_manner_is_no_part_of_the_job() -> None:
     }
     assert not {"json", "quiet", "help_all"} & names
     assert not {"--json", "--quiet"} & job.flags().keys(), "Beam has none of that name either"
-    assert {"--json", "--quiet", "--help_all"} <= cli._parser()._option_string_actions.keys()
+    assert {"--json", "--quiet", "--help_all"} <= score._parser()._option_string_actions.keys()
 
 
 @pytest.mark.parametrize(

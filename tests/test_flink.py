@@ -15,9 +15,10 @@ from engine_processes import Flink, flink  # noqa: F401 - a fixture
 from gcs_emulator import Emulator
 
 from model_training.datasets import RawImages, raw_images
-from pipeline import cli, storage
+from pipeline import storage
 from pipeline.beam import job
 from pipeline.beam.counters import COUNTERS, NAMESPACE
+from pipeline.cli import score
 from pipeline.output.commit import committed
 from pipeline.output.rows import read_part
 from pipeline.output.verify import verify
@@ -76,7 +77,7 @@ def test_rows_are_those_of_the_local_runner_with_and_without_a_task_manager_that
     flink: Flink,  # noqa: F811
     bucket: str,
 ) -> None:
-    assert cli.main(flags(bucket, "here")) == 0
+    assert score.main(flags(bucket, "here")) == 0
     expected = rows(f"{bucket}/here")
     count_on_calm_night(flink, bucket)
     assert_same(rows(f"{bucket}/calm"), expected)

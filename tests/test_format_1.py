@@ -22,7 +22,8 @@ from conftest import SCHEMA
 from test_formats import OLD, old, sealed
 
 import nightscore
-from pipeline import cli, storage
+from pipeline import storage
+from pipeline.cli import score as cli
 from pipeline.model.directory import check_model, read_spec
 from pipeline.options import PartFormat
 from pipeline.output import plan_file

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import cli
+from pipeline.api import head_start
+from pipeline.cli import score
 from pipeline.errors import UsageError
-from pipeline.headstart import head_start
 from pipeline.output import plan_file
 from pipeline.output.run import Run
 from pipeline.scoring.planning import pin
@@ -51,6 +51,6 @@ def test_a_model_that_cannot_be_loaded_is_told_before_anything_is_scored(
     shutil.copytree(tiny_model, model)
     (model / "golden" / "expected.npz").write_bytes(b"no")
     words = ["--input", str(write_images(20)), "--model", str(model), "--output", str(tmp_path / "night")]
-    assert cli.main(words) == 2
+    assert score.main(words) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith(f"nightscore score: model '{model}' is damaged: golden/")

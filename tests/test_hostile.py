@@ -26,16 +26,17 @@ from rich.console import Console
 
 from model_training.datasets import RawImages
 from model_training.export import make_spec
-from pipeline import cli, storage, terminal
+from pipeline import storage
 from pipeline.batches import Failure
 from pipeline.beam import job
+from pipeline.cli import score, terminal
+from pipeline.cli.console import complain
 from pipeline.errors import UsageError
 from pipeline.metrics.accuracy import Metrics
 from pipeline.model.directory import SPEC, read_spec
 from pipeline.output.receipts import Aside, Receipt
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary, figures
-from pipeline.quiet import complain
 from pipeline.report.page import report
 from pipeline.scoring.canary import Canary
 from pipeline.scoring.prepare import prepare
@@ -262,7 +263,7 @@ def test_results_are_parseable_and_hold_no_other_file(night: Night) -> None:
 def test_jsonl_rows_are_a_line_each(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(night.folder / "cwd")
     output = str(night.folder / "jsonl")
-    assert cli.main([*night.arguments, "--output", output, "--format", "jsonl"]) == 0
+    assert score.main([*night.arguments, "--output", output, "--format", "jsonl"]) == 0
     assert {row["key"] for row in rows_of(output)} == set(night.expected)
 
 
@@ -330,7 +331,7 @@ def test_output_holds_no_control_character_on_a_terminal(night: Night) -> None:
 
 
 def test_output_in_a_locale_without_the_letters_is_escaped() -> None:
-    program = "from pipeline.quiet import tame_streams; tame_streams('%(message)s'); print('ü…日本')"
+    program = "from pipeline.cli.quiet import tame_streams; tame_streams('%(message)s'); print('ü…日本')"
     done = subprocess.run(
         [sys.executable, "-c", program], env=_environment(PYTHONIOENCODING="ascii"), capture_output=True, check=False
     )
@@ -413,7 +414,7 @@ def test_hostile_output_is_a_folder_like_others(night: Night, tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     output = "<b> $(touch pwned) ; *[1]? ü/=1+1"
     archive = str(night.folder / "archive" / "plain")
-    assert cli.main(["--input", archive, "--model", night.arguments[-5], "--output", output]) == 0
+    assert score.main(["--input", archive, "--model", night.arguments[-5], "--output", output]) == 0
     assert len(rows_of(tmp_path / output)) == len(ON_DISK)
     assert os.listdir(tmp_path) == ["<b> $(touch pwned) ; *[1]? ü"]
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from pipeline.interrupt import SIGNALS, Interruption, interruptible
+from pipeline.cli.interrupt import SIGNALS, Interruption, interruptible
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -26,7 +26,7 @@ def test_first_signal_interrupts_the_main_thread_and_cuts_waiting_short(number: 
 def test_second_signal_ends_the_process() -> None:
     program = """
 import signal
-from pipeline.interrupt import interruptible
+from pipeline.cli.interrupt import interruptible
 with interruptible(lambda: None):
     try:
         signal.raise_signal(signal.SIGTERM)

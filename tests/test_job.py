@@ -10,8 +10,8 @@ import pytest
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from conftest import WriteImages
 
-from pipeline import cli
 from pipeline.beam import job
+from pipeline.cli import score
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.model import predict
 from pipeline.model.directory import EXPECTED, GOLDEN, read_golden
@@ -145,7 +145,7 @@ def scored(archive: Path, tiny_model: str, tmp_path: Path) -> tuple[Path, Path]:
 def test_run_with_nothing_to_do_does_not_read_the_model(archive: Path, scored: tuple[Path, Path]) -> None:
     model, night = scored
     shutil.rmtree(model / "saved_model")
-    assert cli.main(["--input", str(archive), "--model", str(model), "--output", str(night)]) == 0
+    assert score.main(["--input", str(archive), "--model", str(model), "--output", str(night)]) == 0
     record = json.loads((night / "run.json").read_text())
     assert (record["verdict"]["exit_code"], record["kept"], record["scored"]) == (0, 20, 0)
 
@@ -159,7 +159,7 @@ def test_damaged_model_is_refused_before_a_later_run_scores(
     (archive / "5" / "more.png").write_bytes((archive / "0" / "00000.png").read_bytes())
     before = {path: path.read_bytes() for path in night.rglob("*") if path.is_file()}
     arguments = ["--input", str(archive), "--model", str(model), "--output", str(night), *flags]
-    assert cli.main(arguments) == 2
+    assert score.main(arguments) == 2
     err = capsys.readouterr().err
     assert "is damaged: saved_model/ and its input rule have the id" in err
     assert err.count("\n") == 1
@@ -194,7 +194,7 @@ def test_engine_that_does_not_take_the_job_is_one_line(
     archive: Path, tiny_model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], said: str
 ) -> None:
     places = ["--input", str(archive), "--model", tiny_model, "--output", str(tmp_path / "night")]
-    assert cli.main([*places, *flags]) == 2
+    assert score.main([*places, *flags]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"nightscore score: {said}")
     assert error.count("\n") == 1

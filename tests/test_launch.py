@@ -14,8 +14,9 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from conftest import WriteImages, rows_of
 from dataflow_api import Dataflow, dataflow  # noqa: F401 - a fixture
 
-from pipeline import launch, storage
+from pipeline import storage
 from pipeline.beam import job
+from pipeline.cli import launch
 from pipeline.errors import UsageError
 from pipeline.options import ScoreOptions
 

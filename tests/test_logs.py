@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import cli, machine
+from pipeline import machine
 from pipeline.beam import job, log
 from pipeline.beam.log import FailedUnits
+from pipeline.cli import score
+from pipeline.cli.command import calm
 from pipeline.metrics.accuracy import Metrics
 from pipeline.model import predict
 from pipeline.output.receipts import Aside, Receipt
@@ -104,7 +106,7 @@ def test_command_line_shows_progress_instead(
     archive = write_images(30)
     (archive / "3" / "broken.png").write_bytes(b"no image")
     flags = ["--input", str(archive), "--model", tiny_model, "--output", str(tmp_path / "night")]
-    assert cli.main([*flags, "--max_failed_fraction", "1"]) == 0
+    assert score.main([*flags, "--max_failed_fraction", "1"]) == 0
     assert capfd.readouterr().err == ""
-    with cli.calm():
+    with calm():
         assert not logging.getLogger("pipeline.beam.log").isEnabledFor(logging.WARNING)

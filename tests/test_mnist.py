@@ -19,7 +19,7 @@ from PIL import Image
 
 from model_training import cli as train
 from model_training.datasets import RawImages, raw_images
-from pipeline import cli as score
+from pipeline.cli import score
 from pipeline.errors import UsageError
 from pipeline.machine import CPUINFO, has_bfloat16
 

@@ -11,9 +11,9 @@ import pytest
 from conftest import MakeRun
 from rich.console import Console
 
-from pipeline import terminal
+from pipeline.cli import terminal
+from pipeline.cli.facts import facts, told
 from pipeline.metrics.accuracy import Metrics
-from pipeline.outcome import facts, told
 from pipeline.output.receipts import Aside, Receipt
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary, figures

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import WriteImages
 
-from pipeline import cli, machine, plan_cli
+from pipeline import machine
+from pipeline.cli import plan, score
 from pipeline.machine import CPUINFO, has_bfloat16
 from pipeline.scoring import rehearsal
 
@@ -46,7 +47,7 @@ def test_it_says_what_a_score_would_do_and_writes_nothing(
     archive = write_images(100)
     (archive / "notes.txt").write_text("x")
     before = contents(tmp_path)
-    assert plan_cli.main(flags(archive, tiny_model, tmp_path / "night", "--unit_images", 30)) == 0
+    assert plan.main(flags(archive, tiny_model, tmp_path / "night", "--unit_images", 30)) == 0
     shown = capsys.readouterr()
     assert shown.err == ""
     assert contents(tmp_path) == before
@@ -70,7 +71,7 @@ def test_both_precisions_are_measured_whichever_is_asked_for(
 ) -> None:
     for precision in ("float32", "bfloat16"):
         arguments = flags(write_images(20), tiny_model, tmp_path / "night", "--precision", precision)
-        assert plan_cli.main(arguments) == 0
+        assert plan.main(arguments) == 0
         found = facts(capfd.readouterr().out)
         pattern = r"[\d,]+ images/s in the model, \d+ of 20 images scored again in float32"
         assert re.fullmatch(pattern, found["bfloat16"][0])
@@ -85,7 +86,7 @@ def test_cpu_without_bfloat16_is_told_so_and_float32_is_recommended(
     from pipeline.model import predict
 
     predict._loaded.cache_clear()
-    assert plan_cli.main(flags(write_images(20), tiny_model, tmp_path / "night")) == 0
+    assert plan.main(flags(write_images(20), tiny_model, tmp_path / "night")) == 0
     found = facts(capfd.readouterr().out)
     assert "AVX512_BF16" in found["bfloat16"][0]
     assert found["recommended"] == ["--precision float32"]
@@ -97,17 +98,17 @@ def test_what_is_committed_is_not_counted_again_and_a_finished_archive_has_nothi
 ) -> None:
     night, archive = tmp_path / "night", write_images(100)
     arguments = flags(archive, tiny_model, night, "--unit_images", 20)
-    assert cli.main(arguments) == 0
+    assert score.main(arguments) == 0
     before = contents(night)
     capfd.readouterr()
-    assert plan_cli.main(arguments) == 0
+    assert plan.main(arguments) == 0
     assert contents(night) == before
     found = facts(capfd.readouterr().out)
     units = found["images"][0].split("; ")[1].split()[0]
     assert found["committed"] == [f"100 images in {units} of {units} units; nothing is left to score"]
     assert "canary" not in found
     (archive / "0" / "another.png").write_bytes((archive / "0" / "00000.png").read_bytes())
-    assert plan_cli.main(arguments) == 0
+    assert plan.main(arguments) == 0
     assert contents(night) == before
     found = facts(capfd.readouterr().out)
     done = int(found["committed"][0].split()[0])
@@ -121,7 +122,7 @@ def test_failures_are_told_by_reason_with_examples_fit_to_be_shown(
     archive = write_images(20)
     (archive / "0" / "\x1b[31mred[bold].png").write_bytes(b"<html>")
     (archive / "0" / "empty.png").write_bytes(b"")
-    assert plan_cli.main(flags(archive, tiny_model, tmp_path / "night")) == 0
+    assert plan.main(flags(archive, tiny_model, tmp_path / "night")) == 0
     found = facts(capfd.readouterr().out)
     assert found["canary"] == ["22 images, 2 failed (2 INVALID_ARGUMENT in preprocess)"]
     assert len(found["example"]) == 2
@@ -134,11 +135,11 @@ def test_archive_of_garbage_alarms_unless_told_not_to(tiny_model: str, tmp_path:
     for i in range(10):
         (archive / f"{i}.png").write_bytes(b"no")
     arguments = flags(archive, tiny_model, tmp_path / "night")
-    assert plan_cli.main(arguments) == 3
+    assert plan.main(arguments) == 3
     said, errors = capfd.readouterr()
     assert facts(said)["canary"] == ["10 images, 10 failed (10 INVALID_ARGUMENT in preprocess)"]
     assert errors.startswith("nightscore plan: canary: 10 of 10 images failed")
-    assert plan_cli.main([*arguments, "--no_canary"]) == 0
+    assert plan.main([*arguments, "--no_canary"]) == 0
     assert not (tmp_path / "night").exists()
 
 
@@ -153,7 +154,7 @@ def test_archive_of_garbage_alarms_unless_told_not_to(tiny_model: str, tmp_path:
 def test_bad_usage_is_one_line_and_touches_nothing(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured, more: list[str], said: str
 ) -> None:
-    assert plan_cli.main(flags(write_images(1), tiny_model, tmp_path / "night", *more)) == 2
+    assert plan.main(flags(write_images(1), tiny_model, tmp_path / "night", *more)) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("nightscore plan: ")
     assert said in line
@@ -167,5 +168,5 @@ def test_nothing_is_left_in_the_temporary_folder(
 
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
-    assert plan_cli.main(flags(write_images(5), tiny_model, tmp_path / "night")) == 0
+    assert plan.main(flags(write_images(5), tiny_model, tmp_path / "night")) == 0
     assert os.listdir(tmp_path / "scratch") == []

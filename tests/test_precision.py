@@ -13,7 +13,7 @@ from conftest import WriteImages, rows_of
 from PIL import Image
 
 from model_training.datasets import RawImages
-from pipeline import cli
+from pipeline.cli import score as cli
 from pipeline.machine import CPUINFO, has_bfloat16
 from pipeline.model.engines.tensorflow import Function
 from pipeline.output.verify import verify

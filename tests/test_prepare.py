@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import cli
+from pipeline.cli import score
 from pipeline.errors import UsageError
 from pipeline.options import ScoreOptions
 from pipeline.output.records import start
@@ -47,10 +47,10 @@ def test_trial_into_the_output_of_all_images_is_one_line_and_changes_nothing(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--input", *run.options.input, "--model", run.options.model, "--output", run.output, "--unit_images", "4"]
-    assert cli.main(flags) == 0
+    assert score.main(flags) == 0
     before = {path: path.read_bytes() for path in Path(run.output).rglob("*") if path.is_file()}
     capsys.readouterr()
-    assert cli.main([*flags, "--limit", "10"]) == 2
+    assert score.main([*flags, "--limit", "10"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
         f"nightscore score: --output {run.output!r} holds results of 20 images; a run with --limit 10 would replace "

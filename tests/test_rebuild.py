@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import report_cli
+from pipeline.cli import report
 from pipeline.output import plan_file
 from pipeline.output.finish import finish
 from pipeline.output.receipts import Receipt
@@ -48,7 +48,7 @@ def test_files_of_a_whole_run_come_out_the_same_without_archive_and_model(
     for name in names:
         (output / name).unlink()
     shutil.rmtree(run.options.input[0])
-    assert report_cli.main([run.output]) == 0
+    assert report.main([run.output]) == 0
     assert {name: (output / name).read_bytes() for name in names} == before
     assert capsys.readouterr().out.splitlines() == [f"{run.output}/{name}" for name in names]
 
@@ -57,7 +57,7 @@ def test_moved_output_gives_a_report_where_it_is_asked_for(run: Run, tmp_path: P
     finish(begun(run), run)
     moved, here = tmp_path / "moved", tmp_path / "here it is"
     shutil.move(run.output, moved)
-    assert report_cli.main([str(moved), "--to", str(here)]) == 0
+    assert report.main([str(moved), "--to", str(here)]) == 0
     assert (here / "summary.json").read_bytes() == (moved / "summary.json").read_bytes()
     assert not Path(run.output).exists()
 
@@ -66,12 +66,12 @@ def test_run_that_is_not_done_is_told_as_far_as_it_has_come(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     begun(run, 2)
-    assert report_cli.main([run.output]) == 3
+    assert report.main([run.output]) == 3
     (line,) = capsys.readouterr().err.splitlines()
     units = len(plan_file.read_ids(run))
     assert f"{units - 2} of {units} units in {run.output!r} are not done" in line
     assert "--to FOLDER" in line
-    assert report_cli.main([run.output, "--to", str(tmp_path / "so far")]) == 0
+    assert report.main([run.output, "--to", str(tmp_path / "so far")]) == 0
     summary = json.loads((tmp_path / "so far" / "summary.json").read_text())
     receipts = [Receipt.from_json(path.read_bytes()) for path in Path(run.output, "receipts").iterdir()]
     assert summary["images"] == sum(receipt.rows for receipt in receipts) > 0
@@ -85,7 +85,7 @@ def test_receipt_that_is_lost_or_damaged_is_not_passed_over(run: Run, capsys: py
     first.unlink()
     second.write_bytes(second.read_bytes()[:-9])
     before = Path(run.output, "summary.json").read_bytes()
-    assert report_cli.main([run.output]) == 3
+    assert report.main([run.output]) == 3
     assert capsys.readouterr().err.startswith("nightscore report: 2 of ")
     assert Path(run.output, "summary.json").read_bytes() == before
 
@@ -100,7 +100,7 @@ def test_receipt_that_is_lost_or_damaged_is_not_passed_over(run: Run, capsys: py
     ],
 )
 def test_bad_usage_is_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert report_cli.main(arguments) == 2
+    assert report.main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
 
@@ -108,6 +108,6 @@ def test_bad_usage_is_one_line(arguments: list[str], said: str, capsys: pytest.C
 def test_plan_that_is_gone_is_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     finish(begun(run), run)
     Path(run.plan).unlink()
-    assert report_cli.main([run.output]) == 2
+    assert report.main([run.output]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"the plan of run {run.id}" in line

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from conftest import MakeRun, WriteImages, rows_of
 
-from pipeline import cli, storage
+from pipeline import storage
 from pipeline.beam import job
+from pipeline.cli import score as cli
 from pipeline.errors import TransientError
 from pipeline.output.records import start
 from pipeline.scoring import planning

@@ -15,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from parsed_page import ParsedPage
 
-from pipeline import cli, report_cli, status_cli, storage, verify_cli
+from pipeline import storage
+from pipeline.cli import report as report_cli
+from pipeline.cli import score, status, verify
 from pipeline.report.page import report
 from pipeline.text import shell_command, shell_path, shell_word
 
@@ -72,18 +74,18 @@ def test_printed_commands_work_as_they_are(
 ) -> None:
     night = tmp_path / name
     flags = ["--input", str(write_images(10, "archive%41")), "--model", tiny_model, "--output", str(night)]
-    assert cli.main(flags) == 0
+    assert score.main(flags) == 0
     facts = {line[:12].strip(): line[13:] for line in capfd.readouterr().out.splitlines()}
     assert read_by_bash(facts["report"]) == [os.fsencode(night / "report.html")]
     assert read_by_bash(facts["predictions"]) == [os.fsencode(night / "predictions")]
-    assert status_cli.main([str(night)]) == 0
+    assert status.main([str(night)]) == 0
     assert capfd.readouterr().out.splitlines()[-1][13:] == facts["next"]
     assert run_by_bash(facts["next"], tmp_path) == 0
     page = ParsedPage((night / "report.html").read_text())
     assert facts["next"] in page.texts["next"]
     record = json.loads((night / "run.json").read_text())
     assert record["options"]["output"] == storage.key_of(str(night))
-    assert cli.main([*flags, "--json"]) == 0
+    assert score.main([*flags, "--json"]) == 0
     told = json.loads(capfd.readouterr().out)
     assert (told["output"], told["report"]) == (str(night), str(night / "report.html"))
 
@@ -102,7 +104,9 @@ def test_page_repeats_the_places_and_not_their_keys() -> None:
 def test_commands_that_look_at_an_output_name_it_as_a_shell_does(
     tiny_model: str, write_images: WriteImages, tmp_path: Path, capfd: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert cli.main(["--input", str(write_images(4)), "--model", tiny_model, "--output", str(tmp_path / "night")]) == 0
+    assert (
+        score.main(["--input", str(write_images(4)), "--model", tiny_model, "--output", str(tmp_path / "night")]) == 0
+    )
     monkeypatch.chdir(tmp_path)
     last = "night"
     for name in map(os.fsdecode, NAMES):
@@ -114,17 +118,17 @@ def test_commands_that_look_at_an_output_name_it_as_a_shell_does(
 def check_look_commands(output: str, capfd: Captured) -> None:
     """An OUTPUT is named in their lines as a shell reads it, and to a program as it is."""
     capfd.readouterr()
-    assert status_cli.main([output]) == 0
+    assert status.main([output]) == 0
     assert read_by_bash(capfd.readouterr().out.splitlines()[-1][13:]) == [b"nightscore", b"verify", os.fsencode(output)]
     assert report_cli.main([output]) == 0
     written = [read_by_bash(line) for line in capfd.readouterr().out.splitlines()]
     assert [os.path.isfile(path) for (path,) in written] == [True, True]
     Path(output, "table.txt").unlink(missing_ok=True)
-    assert verify_cli.main([output]) == 3
+    assert verify.main([output]) == 3
     *findings, end = capfd.readouterr().out.splitlines()
     assert end.startswith(f"{shell_word(output)}: ")
     table = shell_word(os.path.abspath(os.path.join(output, "table.txt")))
     assert any(f"{table}: " in line for line in findings)
-    for main in (status_cli.main, verify_cli.main, report_cli.main):
+    for main in (status.main, verify.main, report_cli.main):
         main([output, "--json"])
         assert json.loads(capfd.readouterr().out)["output"] == output

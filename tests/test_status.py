@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import cli, storage
+from pipeline import storage
+from pipeline.cli import score as cli
 from pipeline.errors import UsageError
 from pipeline.output import plan_file
 from pipeline.output.records import start

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import WriteImages
 
-from pipeline import cli, look_cli, status_cli, storage
+from pipeline import storage
+from pipeline.cli import command, score, status
 from pipeline.storage.local import LocalStore
 
 Captured = pytest.CaptureFixture[str]
@@ -25,14 +26,14 @@ def night(write_images: WriteImages, tiny_model: str, tmp_path: Path, capsys: Ca
     archive = write_images(40)
     (archive / "3" / "\x1b[2J[red].png").write_bytes(b"no image")
     flags = ["--input", str(archive), "--model", tiny_model, "--output", str(tmp_path / "night"), "--unit_images", "8"]
-    assert cli.main([*flags, "--max_failed_fraction", "1"]) == 0
-    assert cli.main([*flags, "--max_failed_fraction", "0"]) == 3
+    assert score.main([*flags, "--max_failed_fraction", "1"]) == 0
+    assert score.main([*flags, "--max_failed_fraction", "0"]) == 3
     capsys.readouterr()
     return str(tmp_path / "night")
 
 
 def test_it_prints_facts_and_the_nights_before(night: str, capsys: Captured) -> None:
-    assert status_cli.main([night]) == 0
+    assert status.main([night]) == 0
     shown = capsys.readouterr()
     assert shown.err == ""
     lines = shown.out.splitlines()
@@ -50,7 +51,7 @@ def test_it_prints_facts_and_the_nights_before(night: str, capsys: Captured) -> 
 
 
 def test_it_answers_a_program_with_one_line(night: str, capsys: Captured) -> None:
-    assert status_cli.main([night, "--json"]) == 0
+    assert status.main([night, "--json"]) == 0
     shown = capsys.readouterr()
     assert (shown.out.count("\n"), shown.err) == (1, "")
     found = json.loads(shown.out)
@@ -64,31 +65,31 @@ def test_units_that_are_unfinished_are_counted_and_the_next_run_does_them(
 ) -> None:
     output = tmp_path / "night"
     flags = ["--input", str(write_images(40)), "--model", tiny_model, "--output", str(output), "--unit_images", "8"]
-    assert cli.main(flags) == 0
+    assert score.main(flags) == 0
     (unit, *others) = sorted((output / "receipts").iterdir())
     part = output / "predictions" / f"part-{unit.stem}.parquet"
     unit.unlink()
     part.unlink()
     part.symlink_to(part)  # a loop: neither there nor creatable
-    assert cli.main([*flags, "--retry_deadline", "0.05"]) == 3
+    assert score.main([*flags, "--retry_deadline", "0.05"]) == 3
     capsys.readouterr()
-    assert status_cli.main([str(output)]) == 0
+    assert status.main([str(output)]) == 0
     shown = capsys.readouterr().out
     assert "\nstate        ended, 1 unit unfinished; exit code 3\n" in shown
     assert f"{len(others)} of {len(others) + 1} units\n" in shown
     assert "\nreason       1 unit is unfinished (" in shown
     assert shown.endswith("next         run the same nightscore score command again: what is committed stays\n")
     part.unlink()
-    assert cli.main(flags) == 0
+    assert score.main(flags) == 0
 
 
 @pytest.mark.parametrize("arguments", [["/no/such/night"], [], ["a", "b"], ["s3://bucket/night"], ["--what", "x"]])
 def test_bad_usage_is_one_line_and_exit_code_2(arguments: list[str], capsys: Captured) -> None:
-    assert status_cli.main(arguments) == 2
+    assert status.main(arguments) == 2
     shown = capsys.readouterr()
     assert (shown.out, shown.err.count("\n")) == ("", 1)
     assert shown.err.startswith("nightscore status: ")
-    assert status_cli.main(["/no/such/night", "--json"]) == 2
+    assert status.main(["/no/such/night", "--json"]) == 2
     answer = json.loads(capsys.readouterr().out)
     assert answer["exit_code"] == 2
     assert "is not the OUTPUT of a run" in answer["error"]
@@ -98,9 +99,9 @@ def test_storage_that_fails_is_exit_code_3(night: str, capsys: Captured, monkeyp
     def fail(*_: object) -> None:
         raise storage.local.TransientError("Input/output error")  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(look_cli, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(command, "WAIT_SECONDS", 0.05)
     monkeypatch.setattr(LocalStore, "list", fail)
-    assert status_cli.main([night]) == 3
+    assert status.main([night]) == 3
     assert "storage fails: Input/output error; run it again" in capsys.readouterr().err
 
 
@@ -126,18 +127,18 @@ def test_run_that_was_killed_is_told_and_its_rerun_finishes(
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert status_cli.main([str(output)]) == 0
+    assert status.main([str(output)]) == 0
     assert "\nstate        under way: last receipt " in capsys.readouterr().out
     late = time.time() + 3 * 3600
     monkeypatch.setattr(time, "time", lambda: late)
-    assert status_cli.main([str(output)]) == 0
+    assert status.main([str(output)]) == 0
     shown = capsys.readouterr().out
     assert "\nstate        under way or interrupted: last receipt 3 h" in shown
     assert "next         if its process or job is gone, run the same nightscore score command again" in shown
     monkeypatch.undo()
-    assert cli.main(flags) == 0
+    assert score.main(flags) == 0
     capsys.readouterr()
-    assert status_cli.main([str(output), "--json"]) == 0
+    assert status.main([str(output), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["state"], found["done"]) == ("finished", 700)
     assert 0 < found["kept"] < 700

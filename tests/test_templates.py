@@ -20,8 +20,8 @@ import yaml
 from google.cloud import dataflow_v1beta3 as api
 from google.protobuf.json_format import ParseDict
 
-from pipeline import launch
 from pipeline.beam import flex_template, job
+from pipeline.cli import launch
 from pipeline.options import ScoreOptions
 
 ROOT = Path(__file__).parent.parent

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline import terminal
+from pipeline.cli import terminal
 from pipeline.output.progress import Meter, tally
 
 WATCHED = """

@@ -12,9 +12,10 @@ from conftest import WriteImages
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import cli, storage
+from pipeline import storage
+from pipeline.cli import score
+from pipeline.cli.quiet import LogFormatter
 from pipeline.errors import NightscoreError, TransientError, UsageError
-from pipeline.quiet import LogFormatter
 from pipeline.storage.gcs import GcsStore
 from pipeline.text import LONGEST_LINE, address, brief, line, plain, redacted
 
@@ -95,7 +96,7 @@ def test_signed_addresses_in_options_are_refused_without_their_secret(
 ) -> None:
     arguments = {"--input": str(write_images(2)), "--model": tiny_model, "--output": str(tmp_path / "o"), option: url}
     before = list(tmp_path.glob("**/*"))
-    assert cli.main([word for pair in arguments.items() for word in pair]) == 2
+    assert score.main([word for pair in arguments.items() for word in pair]) == 2
     shown = capsys.readouterr()
     assert "is neither gs://bucket/name nor a path on disk" in shown.err
     assert SECRET not in shown.out + shown.err
@@ -133,7 +134,7 @@ def test_errors_of_the_cloud_are_told_without_signed_urls(
 
 def test_logs_and_crashes_are_shown_without_secrets_and_control_characters(tmp_path: Path) -> None:
     program = (
-        "import logging, sys; from pipeline.quiet import tame_streams; tame_streams('%(levelname)s %(message)s');"
+        "import logging, sys; from pipeline.cli.quiet import tame_streams; tame_streams('%(levelname)s %(message)s');"
         "logging.getLogger('urllib3').warning('Retrying: /o?upload_id=%s \\x1b[2J', sys.argv[1]);"
         "logging.getLogger('google.auth').debug('Authorization: Bearer %s', sys.argv[1]);"
         "raise KeyError('https://h/?x=' + sys.argv[1] + '\\x1b[2J')"

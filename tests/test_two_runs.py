@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import WriteImages, rows_of
 
-from pipeline import cli
+from pipeline.cli import score
 
 
 class Night:
@@ -64,7 +64,7 @@ def test_two_runs_with_the_same_plan_at_once_both_end_well(night: Night, write_i
     records = [json.loads(path.read_text()) for path in night.runs()]
     assert [record["images"] for record in records] == [100, 100]
     summary = (night.output / "summary.json").read_bytes()
-    assert cli.main(night.flags(archive)) == 0
+    assert score.main(night.flags(archive)) == 0
     assert json.loads((night.output / "run.json").read_text())["kept"] == 100
     assert (night.output / "summary.json").read_bytes() == summary
 
@@ -80,5 +80,5 @@ def test_two_runs_with_different_plans_at_once_are_noticed_and_not_mixed(
     assert sorted(row["key"] for row in rows_of(night.output)) in tables
     verdicts = [json.loads(path.read_text())["verdict"] for path in night.runs()]
     assert any("has started into" in reason and "rerun" in reason for v in verdicts for reason in v["reasons"])
-    assert cli.main(night.flags(many)) == 0
+    assert score.main(night.flags(many)) == 0
     assert night.is_exactly(many)

@@ -20,7 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from model_training.datasets import RawImages
-from pipeline import cli, look_cli, report_cli, storage, verify_cli
+from pipeline import storage
+from pipeline.cli import command as look_cli
+from pipeline.cli import report
+from pipeline.cli import score as cli
+from pipeline.cli import verify as verify_cli
 from pipeline.errors import UsageError
 from pipeline.model.directory import SAVED_MODEL, SPEC, read_spec
 from pipeline.model.spec import model_id
@@ -368,7 +372,7 @@ def test_result_of_the_last_complete_run_is_verified_and_reported_while_a_later_
     found = verify(night.output)
     assert (found.run, found.images) == (ended.id, IMAGES + 1)
     before = night.files()
-    assert report_cli.main([night.output]) == 0
+    assert report.main([night.output]) == 0
     assert night.files() == before
     record = json.loads(storage.read(later.record))
     storage.replace(later.record, json.dumps({**record, "verdict": {"exit_code": 3, "reasons": []}}).encode())

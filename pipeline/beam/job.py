@@ -23,10 +23,9 @@ from pipeline import errors, storage
 from pipeline.beam import dataflow
 from pipeline.beam.transforms import build
 from pipeline.errors import JobFailedError, NightscoreError, UsageError
-from pipeline.flags import LOCAL_RUNNERS, refuse, renamed
 from pipeline.machine import require_precision
 from pipeline.model.directory import check_model, local_copy
-from pipeline.options import ScoreOptions, add_arguments, from_arguments
+from pipeline.options import LOCAL_RUNNERS, ScoreOptions, add_arguments, from_arguments, refuse, rename_labels
 from pipeline.output.finish import go_to_work
 from pipeline.output.remote_progress import followed
 from pipeline.output.run import Run
@@ -85,7 +84,7 @@ def parse(argv: Sequence[str]) -> Job:
         UsageError: a flag is unknown, a value is missing or out of range, or it is to run in this process in a
             precision that this machine's CPU lacks; elsewhere whoever loads the model finds out.
     """
-    flags = renamed(argv)
+    flags = rename_labels(argv)
     parser = _parser()
     parser.error = refuse  # type: ignore[method-assign]
     values, unknown = parser.parse_known_args(flags)

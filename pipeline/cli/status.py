@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from pipeline.cli.command import LookCommand
+from pipeline.cli.console import answer
+from pipeline.cli.facts import Fact, example
+from pipeline.cli.terminal import Screen, show_facts, show_table
 from pipeline.formatting import REASONS, at_most, counted, rate
-from pipeline.look_cli import LookCommand
-from pipeline.outcome import Fact, example
-from pipeline.quiet import answer
-from pipeline.terminal import Screen, show_facts, show_table
 from pipeline.text import shell_path
 
 if TYPE_CHECKING:

@@ -11,10 +11,11 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
-from pipeline import cli
+from pipeline.cli import score
+from pipeline.cli.command import calm
+from pipeline.cli.console import complain
 from pipeline.errors import UsageError
 from pipeline.machine import without
-from pipeline.quiet import complain
 
 IMAGE = "NIGHTSCORE_IMAGE"
 """Environment variable: the image that this process runs in. Workers get the same, unless another one is named."""
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     the template's metadata lacks, so it is one that the service has added since.
     """
     parameters = list(sys.argv[1:] if argv is None else argv)
-    with cli.calm(), without("pandas"):
+    with calm(), without("pandas"):
         from pipeline.beam import job  # Apache Beam, which knows its own flags
 
     known = job.flags()
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     image = os.environ.get(IMAGE)
     if image and not any(flag.startswith("--sdk_container_image=") for flag in flags):
         flags.append(f"--sdk_container_image={image}")
-    return cli.main([*flags, "--no_wait"])
+    return score.main([*flags, "--no_wait"])
 
 
 def as_flags(parameters: Sequence[str], known: Mapping[str, bool]) -> Iterator[str]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from pipeline.look_cli import LookCommand
-from pipeline.quiet import answer
+from pipeline.cli.command import LookCommand
+from pipeline.cli.console import answer
 from pipeline.text import shell_word
 
 DESCRIPTION = """\

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.look_cli import LookCommand
-from pipeline.quiet import answer
+from pipeline.cli.command import LookCommand
+from pipeline.cli.console import answer
 from pipeline.text import shell_path, shell_word
 
 if TYPE_CHECKING:

@@ -14,17 +14,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.cli import calm, stop
+from pipeline.cli.command import calm, stop
+from pipeline.cli.console import fail
+from pipeline.cli.facts import Fact
+from pipeline.cli.flags import HELP_ALL, add_manner, helped
+from pipeline.cli.interrupt import Interruption, interruptible
+from pipeline.cli.terminal import Screen, show_fact
 from pipeline.errors import GoldenMismatchError, NoSpaceError, StoreDownError, TransientError, UsageError
-from pipeline.flags import HELP_ALL, add_manner, helped
 from pipeline.formatting import at_most, reasons, size
-from pipeline.interrupt import Interruption, interruptible
 from pipeline.options import Precision, add_arguments
-from pipeline.outcome import Fact
-from pipeline.quiet import fail
 from pipeline.scoring.forecast import Costs, recommend
 from pipeline.scoring.planning import pin
-from pipeline.terminal import Screen, show_fact
 from pipeline.text import brief
 
 if TYPE_CHECKING:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import logging
-import os
 import sys
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline import storage
+from pipeline.cli.command import calm, stop
+from pipeline.cli.console import answer, complain, fail
+from pipeline.cli.facts import told
+from pipeline.cli.flags import HELP_ALL, JSON, QUIET, Manner, add_manner, helped, manner, own
+from pipeline.cli.interrupt import Interruption, interruptible
+from pipeline.cli.terminal import Screen, progress, show_result
 from pipeline.errors import (
     GoldenMismatchError,
     JobFailedError,
@@ -25,21 +28,14 @@ from pipeline.errors import (
     TransientError,
     UsageError,
 )
-from pipeline.flags import HELP_ALL, JSON, QUIET, Manner, add_manner, helped, manner, own
-from pipeline.interrupt import Interruption, interruptible
 from pipeline.machine import without
 from pipeline.options import add_arguments
-from pipeline.outcome import told
-from pipeline.quiet import answer, complain, fail, silence_pillow, stderr_silenced, tame_streams
-from pipeline.terminal import Screen, progress, show_result
 from pipeline.text import plain
 
 if TYPE_CHECKING:
     from pipeline.output.run import Run
 
 GO_ON = "what is committed stays, run the same command to go on"
-SWITCH_SECONDS = 0.0005
-"""For which a thread may keep the interpreter: those that predict need it often and for a moment."""
 
 EXAMPLE = "example: nightscore score --input photos/ --model model --output night"
 
@@ -76,7 +72,7 @@ def _score(arguments: Sequence[str], how: Manner) -> int:
     with contextlib.nullcontext() if how.quiet else progress():
         run = None if options is None else prepare(options)
         if run is not None and is_first(run):
-            from pipeline.headstart import head_start  # TensorFlow and Beam, which a later run may go without
+            from pipeline.api import head_start  # TensorFlow and Beam, which a later run may go without
 
             head_start(run)
         record = None if run is None else rerun(run)
@@ -112,30 +108,6 @@ def _conclude(record: Mapping[str, Any], run: Run, output: str, how: Manner) -> 
         show_result(Screen(), record, figures, output)
     for reason in record["verdict"]["reasons"]:
         complain(f"nightscore score: {reason}")
-
-
-def stop() -> None:
-    """Let nothing that is under way wait any longer."""
-    from pipeline.scoring.process_pool import children  # as `_score`
-
-    storage.patience().end()
-    children().kill()
-
-
-@contextlib.contextmanager
-def calm() -> Iterator[None]:
-    """Keep Beam's and TensorFlow's chatter off the terminal."""
-    from pipeline.model.engines import tensorflow
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    silence_pillow()
-    warnings.filterwarnings("ignore", category=FutureWarning, module="google")  # that Python 3.10 grows old
-    tensorflow.import_context = stderr_silenced
-    tame_streams("%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what a step raises reaches us
-    logging.getLogger("pipeline.beam.log").setLevel(logging.ERROR)  # for workers elsewhere: here progress says it
-    sys.setswitchinterval(SWITCH_SECONDS)
-    yield
 
 
 def _parser() -> argparse.ArgumentParser:

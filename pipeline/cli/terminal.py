@@ -14,8 +14,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.cli.facts import Fact, facts
 from pipeline.formatting import at_most, rate, reasons
-from pipeline.outcome import Fact, facts
 from pipeline.output.progress import Count, Meter, tally
 from pipeline.text import plain
 
@@ -125,7 +125,7 @@ def _failed(count: Count) -> str:
 
 
 def show_result(console: Console, record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: str) -> None:
-    """Print what a run came to, and where its results are; see `pipeline.outcome.facts`."""
+    """Print what a run came to, and where its results are; see `pipeline.cli.facts.facts`."""
     show_facts(console, facts(record, figures, output))
 
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
-from pipeline.errors import UsageError
 from pipeline.machine import require_precision
-from pipeline.options import LABEL_SOURCES, ScoreOptions, add_arguments, from_arguments
-
-LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner")
-"""All of them mean Beam's FnApiRunner in this process: no download, no socket."""
+from pipeline.options import (
+    LOCAL_RUNNERS,
+    ScoreOptions,
+    add_arguments,
+    from_arguments,
+    refuse,
+    rename_labels,
+)
 
 NEEDED = (
     "input", "model", "output", "label_source", "format", "top_k", "precision", "max_failed_fraction", "min_accuracy",
@@ -87,46 +89,9 @@ def own(argv: Sequence[str]) -> ScoreOptions | None:
     parser.error = refuse  # type: ignore[method-assign]
     add_arguments(parser)
     parser.add_argument("--runner")
-    values, others = parser.parse_known_args(renamed(argv))
+    values, others = parser.parse_known_args(rename_labels(argv))
     if others or values.runner not in LOCAL_RUNNERS:
         return None
     options = from_arguments(vars(values))
     require_precision(options.precision)
     return options
-
-
-def renamed(argv: Sequence[str]) -> list[str]:
-    """Return the arguments with `--labels auto` as `--label_source auto`; `--labels key=value` is Beam's.
-
-    >>> renamed(["--labels", "none", "--labels", "team=vision"])
-    ['--label_source=none', '--labels', 'team=vision']
-
-    Raises:
-        UsageError: it is neither.
-    """
-    return [flag for pair in _pairs(argv) for flag in _renamed(pair)]
-
-
-def _pairs(argv: Sequence[str]) -> list[list[str]]:
-    """Return the arguments with `--labels X` kept together."""
-    pairs: list[list[str]] = []
-    for argument in argv:
-        if pairs and pairs[-1] == ["--labels"]:
-            pairs[-1].append(argument)
-        else:
-            pairs.append([argument])
-    return pairs
-
-
-def _renamed(pair: list[str]) -> list[str]:
-    text = "=".join(pair)
-    value = text.partition("=")[2]
-    is_ours = text.startswith("--labels=") and ("=" not in value and not value.startswith("{"))
-    if is_ours and value not in LABEL_SOURCES:
-        raise UsageError(f"--labels {value!r} is unknown: choose from {', '.join(LABEL_SOURCES)}")
-    return [f"--label_source={value}"] if is_ours else pair
-
-
-def refuse(message: str) -> NoReturn:
-    """Raise what argparse finds wrong."""
-    raise UsageError(f"{message}; see 'nightscore score --help'")

@@ -6,14 +6,29 @@ Must not know what they look for.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
 from pipeline import storage
-from pipeline.errors import NoSpaceError, TransientError, UnfinishedError, UsageError
-from pipeline.flags import JSON
-from pipeline.quiet import fail, tame_streams
+from pipeline.cli.console import fail
+from pipeline.cli.flags import JSON
+from pipeline.cli.quiet import silence_pillow, stderr_silenced, tame_streams
+from pipeline.errors import (
+    NoSpaceError,
+    TransientError,
+    UnfinishedError,
+    UsageError,
+)
+
+SWITCH_SECONDS = 0.0005
+"""For which a thread may keep the interpreter: those that predict need it often and for a moment."""
+
 
 WAIT_SECONDS = 30.0
 """How long storage that fails is asked again: somebody is looking on."""
@@ -75,3 +90,27 @@ class LookCommand:
             parser.add_argument(flag, metavar=name, help=text)
         parser.add_argument(JSON, action="store_true", help="one line of JSON on stdout instead of text")
         return parser
+
+
+def stop() -> None:
+    """Let nothing that is under way wait any longer."""
+    from pipeline.scoring.process_pool import children  # as `_score`
+
+    storage.patience().end()
+    children().kill()
+
+
+@contextlib.contextmanager
+def calm() -> Iterator[None]:
+    """Keep Beam's and TensorFlow's chatter off the terminal."""
+    from pipeline.model.engines import tensorflow
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    silence_pillow()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="google")  # that Python 3.10 grows old
+    tensorflow.import_context = stderr_silenced
+    tame_streams("%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what a step raises reaches us
+    logging.getLogger("pipeline.beam.log").setLevel(logging.ERROR)  # for workers elsewhere: here progress says it
+    sys.setswitchinterval(SWITCH_SECONDS)
+    yield
