@@ -25,7 +25,7 @@ from pipeline.output.run import Run
 from pipeline.scoring.process_pool import children
 from pipeline.storage import retry
 
-sys.path.insert(0, str(Path(__file__).parent / "poisoned"))  # for child processes, which get our path
+sys.path.insert(0, str(Path(__file__).parent / "tools" / "poisoned"))  # for child processes, which get our path
 os.environ["IMPATIENT"] = "8"
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell has started us in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a test interrupts would ignore it as well
@@ -47,7 +47,7 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Children that are started now decode as tests/poisoned says; the environment is for them."""
+    """Children that are started now decode as tests/tools/poisoned says; the environment is for them."""
     children().close()
     yield monkeypatch
     children().close()
@@ -85,14 +85,14 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits:
 
 LONGEST = (
     "crash",
-    "sources_tar",
+    "tar_archive",
     "readme",
     "verify",
     "dataflow",
     "retry_failed",
     "two_runs",
     "predict",
-    "cli",
+    "score_command",
     "memory",
 )
 """Files of tests that take long: they come first, so that no process of the tests is left with one at the end."""
