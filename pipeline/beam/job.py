@@ -24,11 +24,10 @@ from pipeline.beam import dataflow
 from pipeline.beam.transforms import build
 from pipeline.errors import JobFailedError, NightscoreError, UsageError
 from pipeline.machine import require_precision
-from pipeline.model.directory import check_model, local_copy
 from pipeline.options import LOCAL_RUNNERS, ScoreOptions, add_arguments, from_arguments, refuse, rename_labels
-from pipeline.output.finish import go_to_work
 from pipeline.output.remote_progress import followed
 from pipeline.output.run import Run
+from pipeline.scoring.prepare import begin_work
 
 LOCAL_GROUP_UNITS = 32
 """One process scores all there is: at the end of each group it waits for the last unit's images with nothing ahead."""
@@ -132,8 +131,7 @@ def start(job: Job, run: Run) -> PipelineResult:
         with dataflow.refusals() if job.is_on_dataflow else contextlib.nullcontext():
             pipeline = beam.Pipeline(runner=runner, options=job.beam)
             build(pipeline, run, group_units, enforce)
-            check_model(local_copy(run.model), run.spec, name=run.model)  # what is refused leaves run.json alone
-            go_to_work(run)
+            begin_work(run)
             return pipeline.run()
     except (RuntimeError, ValueError, NightscoreError) as error:
         original = _original(error)

@@ -24,10 +24,9 @@ from pipeline.output.progress import tally
 from pipeline.output.receipts import Outcome, Receipt
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary
-from pipeline.scoring.canary import send_canary, spread
+from pipeline.scoring.canary import send_canary
 from pipeline.scoring.planning import pin
 from pipeline.scoring.score import score
-from pipeline.sources import sample
 
 GROUPS = "groups"
 STOPPED = "stopped"
@@ -47,9 +46,7 @@ class _Plan(beam.DoFn):
         self._counters.planned(totals)
         tally().start(totals.total)
         if not run.options.no_canary:
-            done = committed(run)
-            shares = spread([unit for unit in plan_file.read_ids(run) if unit not in done])
-            canary = send_canary((sample(u, shares[u.id]) for u in plan_file.read_units(run, shares)), run)
+            canary = send_canary(run, committed(run))
             if canary.alarming:
                 yield TaggedOutput(STOPPED, Summary(stopped=canary.reason()))
                 return

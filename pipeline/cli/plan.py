@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.cli.command import calm, stop
@@ -19,21 +18,16 @@ from pipeline.cli.console import fail
 from pipeline.cli.facts import Fact
 from pipeline.cli.flags import HELP_ALL, add_manner, helped
 from pipeline.cli.interrupt import Interruption, interruptible
-from pipeline.cli.terminal import Screen, show_fact
+from pipeline.cli.terminal import Screen, show_facts
 from pipeline.errors import GoldenMismatchError, NoSpaceError, StoreDownError, TransientError, UsageError
 from pipeline.formatting import at_most, reasons, size
 from pipeline.options import Precision, add_arguments
-from pipeline.scoring.forecast import Costs, recommend
-from pipeline.scoring.planning import pin
 from pipeline.text import brief
 
 if TYPE_CHECKING:
     from pipeline.model.predict import Model
-    from pipeline.output.plan_file import PlanTotals
-    from pipeline.output.run import Run
     from pipeline.scoring.canary import Canary
-    from pipeline.scoring.rehearsal import Rehearsal
-    from pipeline.units import WorkUnit
+    from pipeline.scoring.forecast import Costs, Rehearsal, Work
 
 EXAMPLE = "example: nightscore plan --input photos/ --model model --output night"
 EXAMPLES = 3
@@ -59,115 +53,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail("plan", "interrupted; nothing was changed", interruption.exit_code)
 
 
-@dataclass(frozen=True)
-class _Work:
-    """What there is to do.
-
-    Attributes:
-        totals: of the plan.
-        done: units that are committed.
-        done_images: images in those.
-    """
-
-    totals: PlanTotals
-    done: frozenset[str]
-    done_images: int
-
-    @property
-    def left(self) -> int:
-        """Images to score, as far as known."""
-        return self.totals.images - self.done_images
-
-
 def _plan(arguments: Sequence[str]) -> int:
     from pipeline.beam import job  # Apache Beam: a second of imports that --help does without
+    from pipeline.scoring.forecast import Work, load_models, measure_costs, rehearse
     from pipeline.scoring.prepare import check
 
     run = check(job.parse(arguments).options)
     screen = Screen()
     with tempfile.TemporaryDirectory(prefix="nightscore-plan-") as folder:
         scratch = run.at(folder)  # where everything goes that a run would write into OUTPUT
-        work = _work(scratch, run)
-        for name, text in _overview(work):
-            show_fact(screen, name, text)
+        work = Work.of(scratch, run)
+        show_facts(screen, _overview(work))
         if len(work.done) == work.totals.units:
             return 0
         started = time.monotonic()
-        models, absent = _models(run)
+        models, absent = load_models(run)
         start = time.monotonic() - started
-        rehearsal = _rehearse(work, models[run.options.precision], scratch)
-        unit = _typical(work, scratch)
-    for name, text in _canary(rehearsal.canary):
-        show_fact(screen, name, text)
-    if rehearsal.canary.alarming and not run.options.no_canary:
-        return fail("plan", rehearsal.canary.reason(), 3)
-    if not rehearsal.encoded:
-        return 0
-    costs = _costs(rehearsal, unit, models, start, run)
-    for name, text in (*_speeds(costs, rehearsal, models, absent), *_forecast(costs, work)):
-        show_fact(screen, name, text)
+        rehearsal = rehearse(scratch, work.done)
+        show_facts(screen, _canary(rehearsal.canary))
+        if rehearsal.canary.alarming and not run.options.no_canary:
+            return fail("plan", rehearsal.canary.reason(), 3)
+        if not rehearsal.encoded:
+            return 0
+        costs = measure_costs(rehearsal, work, models, start, scratch)
+    show_facts(screen, (*_speeds(costs, rehearsal, models, absent), *_forecast(costs, work)))
     return 0
 
 
-def _work(scratch: Run, run: Run) -> _Work:
-    """Plan into another place than OUTPUT, and see what OUTPUT holds of it."""
-    from pipeline.output import plan_file
-    from pipeline.output.commit import committed
-
-    totals = pin(scratch)
-    done = frozenset(committed(run).intersection(plan_file.read_ids(scratch)))
-    return _Work(totals, done, sum(unit.images or 0 for unit in plan_file.read_units(scratch, done)))
-
-
-def _models(run: Run) -> tuple[dict[Precision, Model], str]:
-    """Return the model in the precisions that can be had, and why one of them cannot."""
-    from pipeline.model.predict import acquire
-
-    models = {run.options.precision: acquire(run.model, run.spec, run.options.precision)}
-    try:
-        for precision in ("float32", "bfloat16"):
-            models[precision] = acquire(run.model, run.spec, precision)
-    except (UsageError, GoldenMismatchError) as error:
-        return models, str(error)
-    return models, ""
-
-
-def _rehearse(work: _Work, model: Model, scratch: Run) -> Rehearsal:
-    from pipeline.output import plan_file
-    from pipeline.scoring.canary import spread
-    from pipeline.scoring.rehearsal import rehearse
-    from pipeline.sources import sample
-
-    shares = spread([unit for unit in plan_file.read_ids(scratch) if unit not in work.done])
-    units = (sample(unit, shares[unit.id]) for unit in plan_file.read_units(scratch, shares))
-    return rehearse(units, model, scratch)
-
-
-def _typical(work: _Work, scratch: Run) -> WorkUnit:
-    """Return a unit from the middle of those that are not committed."""
-    from pipeline.output import plan_file
-
-    left = [unit for unit in plan_file.read_ids(scratch) if unit not in work.done]
-    return next(plan_file.read_units(scratch, {left[len(left) // 2]}))
-
-
-def _costs(rehearsal: Rehearsal, unit: WorkUnit, models: Mapping[Precision, Model], start: float, run: Run) -> Costs:
-    from pipeline.concurrency import cores
-    from pipeline.scoring.rehearsal import decode_cost, predict_costs, read_cost, readers
-
-    predict = predict_costs(list(models.values()), rehearsal.pixels)
-    return Costs(
-        start=start,
-        read=read_cost(unit, run),
-        readers=readers(unit),
-        decode=decode_cost(rehearsal.encoded, run),
-        decoders=cores(),
-        predict=dict(zip(models, predict, strict=True)),
-        cores=cores(),
-    )
-
-
-def _overview(work: _Work) -> Iterator[Fact]:
+def _overview(work: Work) -> Iterator[Fact]:
     totals = work.totals
     unknown = f", and those in {totals.open_units:,} units that only reading counts" if totals.open_units else ""
     yield "images", f"{totals.images:,}{unknown}; {totals.units:,} units, {size(totals.bytes)}"
@@ -197,7 +110,9 @@ def _speeds(costs: Costs, rehearsal: Rehearsal, models: Mapping[Precision, Model
     yield "bfloat16", f"{1 / costs.predict['bfloat16']:,.0f} images/s in the model, {again}"
 
 
-def _forecast(costs: Costs, work: _Work) -> Iterator[Fact]:
+def _forecast(costs: Costs, work: Work) -> Iterator[Fact]:
+    from pipeline.scoring.forecast import recommend  # as in `_plan`
+
     yield "recommended", recommend(costs)
     ranges = []
     for precision in sorted(costs.predict, reverse=True):  # float32 first

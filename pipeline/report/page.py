@@ -17,7 +17,7 @@ from pipeline.report.confusion import Confusion, confusion
 from pipeline.report.gallery import gallery
 from pipeline.report.highlights import is_below, look_first
 from pipeline.report.html import render
-from pipeline.storage import location_of
+from pipeline.storage.locations import location_of
 from pipeline.text import shell_command, shell_word
 
 SHOWN_CLASSES = 1_000

@@ -13,6 +13,7 @@ from pipeline import storage
 from pipeline.errors import NoSpaceError, TransientError, UsageError
 from pipeline.model.directory import check_model, local_copy, read_spec
 from pipeline.options import ScoreOptions
+from pipeline.output.finish import go_to_work
 from pipeline.output.records import records, start
 from pipeline.output.run import Run
 from pipeline.sources.inputs import require_input
@@ -69,6 +70,19 @@ def _check_formats(records: Sequence[str]) -> None:
     for location in records:
         with contextlib.suppress(FileNotFoundError, ValueError):
             check_format(json.loads(storage.read(location)), "record", location)
+
+
+def begin_work(run: Run) -> None:
+    """Check the model, then let run.json say that this run is under way.
+
+    Called once, before the first image is scored, by whoever starts the pipeline. A model that is refused leaves
+    run.json as it is.
+
+    Raises:
+        UsageError: the model is damaged.
+    """
+    check_model(local_copy(run.model), run.spec, name=run.model)
+    go_to_work(run)
 
 
 def is_first(run: Run) -> bool:

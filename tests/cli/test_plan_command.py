@@ -12,7 +12,7 @@ from conftest import WriteImages
 from pipeline import machine
 from pipeline.cli import plan, score
 from pipeline.machine import CPUINFO, has_bfloat16
-from pipeline.scoring import rehearsal
+from pipeline.scoring import forecast
 
 Captured = pytest.CaptureFixture[str]
 
@@ -20,7 +20,7 @@ Captured = pytest.CaptureFixture[str]
 @pytest.fixture(autouse=True)
 def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DECODE_SECONDS", "PREDICT_SECONDS"):
-        monkeypatch.setattr(rehearsal, name, 0.01)
+        monkeypatch.setattr(forecast, name, 0.01)
 
 
 def flags(archive: Path, model: str, night: Path, *more: object) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,14 +12,16 @@ from conftest import MakeRun, WriteImages
 
 from pipeline.output.run import Run
 from pipeline.scoring.canary import Canary, send_canary, spread
-from pipeline.scoring.planning import units_of
-from pipeline.sources import sample
+from pipeline.scoring.planning import pin, units_of
+
+SERIAL = itertools.count()
 
 
 def canary_of(run: Run) -> Canary:
-    """As the pipeline sends it."""
-    units = {unit.id: unit for unit in units_of(run, Counter())}
-    return send_canary((sample(units[unit], n) for unit, n in spread(list(units)).items()), run)
+    """As the pipeline sends it, with a plan of its own."""
+    run = replace(run, id=f"{run.id}-{next(SERIAL)}")
+    pin(run)
+    return send_canary(run, frozenset())
 
 
 @pytest.mark.parametrize("unit_images", [1, 30, 1000])
@@ -34,7 +38,9 @@ def test_canary_writes_nothing_and_is_content_with_good_images(make_run: MakeRun
     run = make_run(write_images(100))
     canary = canary_of(run)
     assert (canary.images, list(canary.failures), canary.alarming) == (64, [], False)
-    assert not [path for path in Path(run.output).rglob("*") if path.is_file()]
+    assert {path.parent.name for path in Path(run.output).rglob("*") if path.is_file()} == {"plan"}, (
+        "which the canary reads"
+    )
 
 
 def test_half_broken_is_borne_and_one_more_is_not(make_run: MakeRun, write_images: WriteImages) -> None:
@@ -59,6 +65,15 @@ def test_wrong_key_alarms_with_the_keys_that_are_there(make_run: MakeRun, write_
     assert "--image_key" in reason
 
 
-def test_no_units_no_canary(make_run: MakeRun) -> None:
+def test_what_is_committed_is_not_tried(make_run: MakeRun, write_images: WriteImages) -> None:
+    run = make_run(write_images(40), unit_images=10)
+    pin(run)
+    units = list(units_of(run, Counter()))
+    assert send_canary(run, {unit.id for unit in units[1:]}).images == units[0].images
+    assert send_canary(run, {unit.id for unit in units}).images == 0
+
+
+def test_no_units_no_canary(make_run: MakeRun, tmp_path: Path) -> None:
     assert spread([]) == {}
-    assert not send_canary([], make_run("x")).alarming
+    (tmp_path / "empty").mkdir()
+    assert not canary_of(make_run(tmp_path / "empty")).alarming
