@@ -18,16 +18,17 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import IO, Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import IO
 
 import numpy as np
 
-from pipeline import errors, storage
-from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
+from pipeline import storage
+from pipeline.batches import EncodedBatch, Failure, PixelBatch
 from pipeline.errors import TransientError
 from pipeline.output.run import Run
-from pipeline.scoring.process_messages import CURSOR, GoneError, receive, send
+from pipeline.scoring.process_messages import CURSOR, Answer, GoneError, Request, receive, send
 from pipeline.units import WorkUnit
 
 DEATHS = 2
@@ -78,49 +79,63 @@ class Child:
                 start_new_session=True,  # Ctrl-C is for us; it would look as if an image had killed it
             )
 
-    def preprocess(self, piece: WorkUnit | EncodedBatch, run: Run, skipped: dict[int, Failure]) -> PixelBatch:
-        """Return a piece's pixels; images that are skipped fail as is said."""
-        asked: dict[str, Any] = {"skipped": {i: [why.stage, why.code, why.message] for i, why in skipped.items()}}
+    def preprocess(self, piece: WorkUnit | EncodedBatch, run: Run, skipped: Mapping[int, Failure]) -> PixelBatch:
+        """Return the pixels of a piece.
+
+        Args:
+            piece: a unit, which the process reads; or images that are read already.
+            run: the run whose input rule and options hold.
+            skipped: index of an image -> why the process must not decode it.
+        """
         if isinstance(piece, WorkUnit):
-            said, pixels = self._ask({**asked, "unit": vars(piece)}, [], run)
+            answer, pixels = self._ask(Request("pixels", unit=piece, failures=skipped), (), run)
         else:
-            asked["skipped"] |= {i: [why.stage, why.code, why.message] for i, why in piece.images.failures.items()}
-            said, pixels = self._ask({**asked, "sizes": [len(data) for data in piece.encoded]}, piece.encoded, run)
-        if "error" in said:
-            raise getattr(errors, said["error"])(said["text"])
-        failures = {int(i): Failure(*why) for i, why in said["failures"].items()}
-        images = piece.images.failed(failures) if isinstance(piece, EncodedBatch) else _columns(said, failures)
+            sizes = [len(data) for data in piece.encoded]
+            failures = {**skipped, **piece.images.failures}
+            answer, pixels = self._ask(Request("pixels", sizes=sizes, failures=failures), piece.encoded, run)
+        if answer.error is not None:
+            raise answer.error
+        images = piece.images if isinstance(piece, EncodedBatch) else answer.images
+        assert images is not None
+        assert answer.body == "pixels"
         shape = (len(images), *run.spec.input.shape)
-        return PixelBatch(images, np.frombuffer(pixels, np.uint8).reshape(shape), said["seconds"])
+        array = np.frombuffer(pixels, np.uint8).reshape(shape)
+        return PixelBatch(images.failed(answer.failures), array, answer.seconds)
 
     def pin(self, run: Run) -> None:
-        """Pin a run's plan, if that can be done."""
-        self._ask({"pin": True}, [], run)
+        """Pin the run's plan; if storage or the inputs do not allow it, do nothing."""
+        self._ask(Request("pin"), (), run)
 
-    def _ask(self, asked: dict[str, Any], body: Sequence[bytes], run: Run) -> tuple[dict[str, Any], bytearray]:
+    def _ask(self, request: Request, body: Sequence[bytes], run: Run) -> tuple[Answer, bytearray]:
+        """Send a request and wait for its answer.
+
+        Raises:
+            _DeadError: the process has ended, or ends before it has answered.
+            RuntimeError: the process met a bug.
+        """
         try:
-            said, answer = self._answer(asked, body, run)
+            answer, answer_body = self._exchange(request, body, run)
         except GoneError:
             raise _DeadError(CURSOR.unpack(self._cursor[:])[0], self._process.wait()) from None
-        if "bug" in said:
-            raise RuntimeError(f"a child process failed:\n{said['bug']}")
-        return said, answer
+        if answer.bug:
+            raise RuntimeError(f"a local process failed:\n{answer.bug}")
+        return answer, answer_body
 
-    def _answer(self, asked: dict[str, Any], body: Sequence[bytes], run: Run) -> tuple[dict[str, Any], bytearray]:
+    def _exchange(self, request: Request, body: Sequence[bytes], run: Run) -> tuple[Answer, bytearray]:
         requests, answers = self._streams()
         if self.is_busy:
             self._await_start(answers)
         if self._run is not run and self._run != run:
-            asked = {**asked, "run": run.to_record()}
+            request = replace(request, run=run)
         self._run, self.is_busy = run, True
-        send(requests, asked, body)
-        answer = receive(answers)
+        send(requests, request, body)
+        answer = receive(answers, Answer)
         self.is_busy = False
         return answer
 
     def _await_start(self, answers: IO[bytes]) -> None:
         try:
-            receive(answers)
+            receive(answers, Answer)
         except GoneError:
             if storage.patience().is_ended:
                 raise
@@ -143,11 +158,6 @@ class Child:
         for stream in self._streams():
             stream.close()
         self._cursor.close()
-
-
-def _columns(said: dict[str, Any], failures: dict[int, Failure]) -> ImageColumns:
-    labels, labelled = np.array(said["labels"], np.int32), np.array(said["labelled"], np.bool_)
-    return ImageColumns(said["keys"], labels, labelled, said["label_names"], failures)
 
 
 class Children:

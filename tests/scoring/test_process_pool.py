@@ -146,7 +146,7 @@ def test_storage_that_fails_there_is_said_here_and_the_child_goes_on(
 
 def test_a_bug_there_is_raised_here_with_its_trace(run: Run) -> None:
     unit = WorkUnit("", "no such source", ("/x",), (1,), (1,), 1)
-    with pytest.raises(RuntimeError, match=r"a child process failed:\nTraceback(.|\n)*KeyError: 'no such source'"):
+    with pytest.raises(RuntimeError, match=r"a local process failed:\nTraceback(.|\n)*KeyError: 'no such source'"):
         preprocess_outside(unit, run)
 
 
