@@ -22,7 +22,7 @@ from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.machine import require_precision
 from pipeline.model.directory import SAVED_MODEL, check_model, local_copy, read_golden
 from pipeline.model.engines import tensorflow
-from pipeline.model.engines.tensorflow import Function, Pixels, Scores
+from pipeline.model.engines.tensorflow import Pixels, ScoreFunction, Scores
 from pipeline.model.preprocess import preprocess
 from pipeline.model.spec import ModelSpec
 from pipeline.options import Precision
@@ -100,8 +100,8 @@ class Model:
         folder = local_copy(model)
         check_model(folder, spec, name=model)
         try:
-            self._exact = Function(join(folder, SAVED_MODEL), "float32")
-            self._coarse = Function(join(folder, SAVED_MODEL), precision) if precision != "float32" else None
+            self._exact = ScoreFunction(join(folder, SAVED_MODEL), "float32")
+            self._coarse = ScoreFunction(join(folder, SAVED_MODEL), precision) if precision != "float32" else None
         except ValueError as error:
             raise UsageError(f"model {model!r} cannot be loaded: {error}; train or copy it again") from error
         self._batch = call_images(spec.input.shape)
@@ -121,7 +121,7 @@ class Model:
         scores[again] = self._scores(pixels[again], self._exact)
         return Scored(scores, len(doubtful))
 
-    def _scores(self, pixels: Pixels, function: Function) -> Scores:
+    def _scores(self, pixels: Pixels, function: ScoreFunction) -> Scores:
         size = self._batch
         calls = [function(pixels[i : i + size]) for i in range(0, len(pixels), size)]
         return np.concatenate(calls) if calls else np.zeros((0, len(self.spec.class_names)), np.float32)
@@ -164,7 +164,7 @@ class Model:
             raise UsageError(
                 f"the model in {folder!r} does not give one score for each of its class names; train it again"
             )
-        functions: dict[Precision, Function | None] = {"float32": self._exact, "bfloat16": self._coarse}
+        functions: dict[Precision, ScoreFunction | None] = {"float32": self._exact, "bfloat16": self._coarse}
         for precision, function in functions.items():
             if function is None:
                 continue

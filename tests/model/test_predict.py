@@ -18,7 +18,7 @@ from pipeline.batches import Failure, ImageColumns, PixelBatch
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.machine import CPUINFO, has_bfloat16
 from pipeline.model.directory import EXPECTED, GOLDEN, SPEC, read_golden, read_spec
-from pipeline.model.engines.tensorflow import Function
+from pipeline.model.engines.tensorflow import ScoreFunction
 from pipeline.model.predict import Model, _is_sure, acquire, predict
 from pipeline.model.spec import InputSpec
 from pipeline.sources.labels import LabelRule
@@ -202,7 +202,7 @@ needs_bfloat16 = pytest.mark.skipif(not has_bfloat16(Path(CPUINFO).read_text()),
 @functools.cache
 def near_ties(model: str) -> np.ndarray[Any, Any]:
     """Pairs of digits laid over each other, of which float32 cannot tell well which is above."""
-    exact = Function(f"{model}/saved_model", "float32")
+    exact = ScoreFunction(f"{model}/saved_model", "float32")
     golden = read_golden(model).pixels.astype(np.float64)
     random = np.random.default_rng(1)
     pairs = random.integers(0, len(golden), (20_000, 2))
@@ -217,7 +217,7 @@ def test_every_class_in_bfloat16_is_that_of_float32_although_bfloat16_alone_gets
     pixels = near_ties(tiny_model)
     spec = read_spec(tiny_model)
     exact = acquire(tiny_model, spec).score(pixels)
-    alone = Function(f"{tiny_model}/saved_model", "bfloat16")(pixels)
+    alone = ScoreFunction(f"{tiny_model}/saved_model", "bfloat16")(pixels)
     assert (alone.argmax(1) != exact.scores.argmax(1)).any(), "these images do not show it"
     found = acquire(tiny_model, spec, "bfloat16").score(pixels)
     np.testing.assert_array_equal(found.scores.argmax(1), exact.scores.argmax(1))
@@ -229,7 +229,7 @@ def test_every_class_in_bfloat16_is_that_of_float32_although_bfloat16_alone_gets
 @needs_bfloat16
 def test_only_images_with_a_small_margin_are_scored_again(tiny_model: str) -> None:
     close, clear = near_ties(tiny_model)[:1], read_golden(tiny_model).pixels[:1]
-    alone = Function(f"{tiny_model}/saved_model", "bfloat16")
+    alone = ScoreFunction(f"{tiny_model}/saved_model", "bfloat16")
     best = np.sort(alone(clear), axis=1)[0]
     assert best[-1] - best[-2] > 0.2, "this image does not show it"
     model, exact = (acquire(tiny_model, read_spec(tiny_model), p) for p in ("bfloat16", "float32"))
@@ -250,7 +250,7 @@ def test_either_precision_is_the_same_whatever_the_other_does_beside_it(tiny_mod
     pixels = near_ties(tiny_model)[:64]
     eager = tf.saved_model.load(f"{tiny_model}/saved_model").signatures["serving_default"]
     (plain,) = (scores.numpy() for scores in eager(tf.constant(pixels)).values())
-    coarse, exact = (Function(f"{tiny_model}/saved_model", p) for p in ("bfloat16", "float32"))
+    coarse, exact = (ScoreFunction(f"{tiny_model}/saved_model", p) for p in ("bfloat16", "float32"))
     expected = coarse(pixels)
     assert 1e-4 < np.abs(expected - plain).max() < 5e-2
     wrong = []

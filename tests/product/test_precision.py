@@ -15,7 +15,7 @@ from PIL import Image
 from model_training.datasets import RawImages
 from pipeline.cli import score as cli
 from pipeline.machine import CPUINFO, has_bfloat16
-from pipeline.model.engines.tensorflow import Function
+from pipeline.model.engines.tensorflow import ScoreFunction
 from pipeline.output.verify import verify
 
 pytestmark = pytest.mark.skipif(not has_bfloat16(Path(CPUINFO).read_text()), reason="no such CPU")
@@ -58,7 +58,7 @@ def test_classes_are_those_of_float32_and_the_rescored_are_counted(
         in (tmp_path / "bfloat16" / "report.html").read_text()
     )
     pixels = np.stack([np.asarray(Image.open(r["key"]).resize((28, 28), Image.Resampling.BILINEAR)) for r in exact])
-    alone = Function(f"{tiny_model}/saved_model", "bfloat16")(pixels[..., None])
+    alone = ScoreFunction(f"{tiny_model}/saved_model", "bfloat16")(pixels[..., None])
     best = np.sort(alone, axis=1)
     assert record["rescored"] == (best[:, -1] - best[:, -2] < 0.1).sum()
 

@@ -30,7 +30,7 @@ import_context: Callable[[], contextlib.AbstractContextManager[None]] = contextl
 """Around the import of TensorFlow; a command line that wants no banners sets its own."""
 
 
-class Function:
+class ScoreFunction:
     """A SavedModel's signature "serving_default": uint8 [n, height, width, channels] -> float32 [n, classes].
 
     Any number of threads may call it at once. It raises what the model raises, see `errors`.
