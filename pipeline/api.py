@@ -10,17 +10,17 @@ from pipeline.concurrency import pools
 from pipeline.machine import without
 from pipeline.model.predict import acquire
 from pipeline.output.run import Run
-from pipeline.scoring.process_pool import pin_outside
+from pipeline.scoring.process_pool import pin_in_process
 
 
 def head_start(run: Run) -> None:
-    """Load Beam and the model while the run's plan is pinned in a child process.
+    """Load Beam and the model while the run's plan is pinned in a local process.
 
     Raises:
         UsageError: the model cannot be loaded.
         GoldenMismatchError: this machine does not reproduce the model's golden images.
     """
-    pinned = pools().read.submit(pin_outside, run)
+    pinned = pools().read.submit(pin_in_process, run)
     try:
         with without("pandas"):
             from pipeline.beam import job  # noqa: F401 - Apache Beam, which a run with nothing to do goes without

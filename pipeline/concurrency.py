@@ -1,6 +1,6 @@
-"""Working ahead with bounded memory: one generator, and the thread pools that belong to the process.
+"""A generator works ahead with bounded memory, and this process's thread pools do the work.
 
-Must not know what is worked on.
+Must not know what the work is.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ R = TypeVar("R")
 
 
 def ahead(fn: Callable[[T], R], items: Iterable[T], n: int, pool: Executor) -> Generator[R, None, None]:
-    """Map `fn` over `items` in order, with at most `n` + 1 of them under way in `pool`.
+    """Yield `fn(item)` for each of `items`, in order, while `pool` computes at most `n` + 1 results at a time.
 
-    Leaving the generator, also by an exception, cancels what waits, awaits what runs, and closes `items` if that
-    is a generator: nothing outlives it. Items are pulled in the caller's thread.
+    When the caller leaves the generator, also by an exception, it cancels the calls that wait, awaits those that run,
+    and closes `items` if that is a generator: nothing outlives it. It takes items in the caller's thread.
 
     >>> with ThreadPoolExecutor(2) as pool:
     ...     list(ahead(lambda x: x * x, range(5), 2, pool))
@@ -47,14 +47,15 @@ def ahead(fn: Callable[[T], R], items: Iterable[T], n: int, pool: Executor) -> G
 
 @dataclass(frozen=True)
 class Pools:
-    """The process's threads, one pool for each step of `score`.
+    """The thread pools of this process, one for each step of `score`.
 
     Attributes:
-        read: waits for storage; many threads, nearly idle.
-        decode: one thread per core, each waiting for a process that reads and decodes.
-        fetch: the same where reading is waiting for a network: two per core, so that one decodes meanwhile.
-        predict: one thread per core, each running a single-threaded TensorFlow call.
-        commit: writes the last units' parts and receipts.
+        read: 32 threads that wait for storage.
+        decode: one thread per core; each waits for a local process that reads and decodes.
+        fetch: two threads per core, used instead of `decode` if the images come over a network: one process of the
+            two decodes while the other waits.
+        predict: one thread per core; each runs a single-threaded call of the model.
+        commit: one thread that writes parts and receipts.
     """
 
     read: Executor
@@ -65,13 +66,13 @@ class Pools:
 
 
 def cores() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.cache
 def pools() -> Pools:
-    """Return the process's pools, made at first need."""
+    """Return this process's thread pools, made at first need."""
     return Pools(
         read=ThreadPoolExecutor(32, "read"),
         decode=ThreadPoolExecutor(cores(), "decode"),

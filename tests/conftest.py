@@ -22,7 +22,7 @@ from pipeline.model.directory import read_spec
 from pipeline.options import ScoreOptions
 from pipeline.output.rows import read_part, row_schema
 from pipeline.output.run import Run
-from pipeline.scoring.process_pool import children
+from pipeline.scoring.process_pool import processes
 from pipeline.storage import retry
 
 sys.path.insert(0, str(Path(__file__).parent / "tools" / "poisoned"))  # for child processes, which get our path
@@ -47,10 +47,10 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Children that are started now decode as tests/tools/poisoned says; the environment is for them."""
-    children().close()
+    """Let local processes that start now decode as tests/tools/poisoned says; the environment is for them."""
+    processes().close()
     yield monkeypatch
-    children().close()
+    processes().close()
 
 
 @pytest.fixture(scope="session")

@@ -94,10 +94,10 @@ class LookCommand:
 
 def stop() -> None:
     """Let nothing that is under way wait any longer."""
-    from pipeline.scoring.process_pool import children  # as `_score`
+    from pipeline.scoring.process_pool import processes  # as `_score`
 
     storage.patience().end()
-    children().kill()
+    processes().kill()
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _score(arguments: Sequence[str], how: Manner) -> int:
     options = own(arguments)
 
-    from pipeline.scoring.already_done import rerun
+    from pipeline.scoring.already_done import finish_if_done
     from pipeline.scoring.prepare import is_first, prepare  # these import NumPy and Arrow, which --help does without
 
     submitted: list[str] = []
@@ -75,7 +75,7 @@ def _score(arguments: Sequence[str], how: Manner) -> int:
             from pipeline.api import head_start  # TensorFlow and Beam, which a later run may go without
 
             head_start(run)
-        record = None if run is None else rerun(run)
+        record = None if run is None else finish_if_done(run)
         if run is None or record is None:
             with without("pandas"):
                 from pipeline.beam import (

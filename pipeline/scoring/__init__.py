@@ -1,1 +1,1 @@
-"""One run, without Beam: prepared, planned, tried, scored."""
+"""This package makes one scoring run, without Beam: it prepares, plans, tries and scores."""

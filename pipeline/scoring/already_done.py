@@ -1,6 +1,7 @@
-"""A run for which nothing is left to score: its result straight from what is there, by the pipeline's own steps.
+"""A run with nothing left to score is finished from the receipts that are there, without an engine.
 
-Needs no engine, so that the rerun of a large archive on one machine takes as long as listing it. Knows no Beam.
+The steps are the same as those of the Beam job. So a second run over a large archive takes one machine as long as
+listing it. Knows no Beam.
 """
 
 from __future__ import annotations
@@ -20,24 +21,25 @@ from pipeline.output.summary import Summary
 from pipeline.scoring.planning import pin
 
 
-def rerun(run: Run) -> dict[str, Any] | None:
-    """Pin the run's plan; where every unit of it is done, finish the run and return its record, else None.
+def finish_if_done(run: Run) -> dict[str, Any] | None:
+    """Pin the run's plan; if every unit of it is committed, finish the run.
 
-    After None the pipeline is to be run: it finds the plan pinned.
+    Returns:
+        The run's record; or None, if there are units to score: the Beam job is next, and finds the plan pinned.
     """
     storage.patience().deadline = run.options.retry_deadline
     tally().start(pin(run).total)
     if run.options.retry_failed:
         return None
     try:
-        summary = _kept(run)
+        summary = _summarize_if_done(run)
     except TransientError:
-        return None  # the pipeline tries again, and says of which units
+        return None  # the Beam job tries again, and names the units
     return None if summary is None else finish(summary, run)
 
 
-def _kept(run: Run) -> Summary | None:
-    """Return the summary of all planned units, None if there is one without its receipt and part."""
+def _summarize_if_done(run: Run) -> Summary | None:
+    """Return the summary of all planned units; None if one of them has no receipt or no part."""
     units = plan_file.read_index(run).units
     if not committed(run).issuperset(unit.id for unit in units):
         return None

@@ -1,7 +1,7 @@
-"""A few images first: 64, spread over the plan, through the real path and into nothing.
+"""The canary scores 64 images, spread over the plan, before all others, and throws their predictions away.
 
-Tells a wrong model, a wrong key or an archive of garbage from a night's work, before the night. The forecast looks at
-the same images. Writes nothing.
+If more than half of them fail, the model, a key or the archive is wrong, and the night is better not begun. The
+forecast uses the same images. Writes nothing.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from pipeline.model.predict import acquire, predict
 from pipeline.output.plan_file import read_ids, read_units
 from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule
-from pipeline.scoring.process_pool import preprocess_outside
+from pipeline.scoring.process_pool import preprocess_in_process
 from pipeline.text import brief
 from pipeline.units import WorkUnit
 
 CANARY_IMAGES = 64
-"""Images that are tried before all others."""
+"""Number of images that are tried before all others."""
 
 
 @dataclass(frozen=True)
 class Canary:
-    """What became of the canary.
+    """The result of trying a few images.
 
     Attributes:
-        images: tried.
-        failures: of those, as (key, why).
+        images: number of images that were tried.
+        failures: (key, why) of each of these that failed.
     """
 
     images: int
@@ -41,11 +41,11 @@ class Canary:
 
     @property
     def alarming(self) -> bool:
-        """Whether more than half failed."""
+        """Whether more than half of the images failed."""
         return 2 * len(self.failures) > self.images
 
     def reason(self) -> str:
-        """Return one line: how many failed, the most frequent reasons, an example of each."""
+        """Return one line: how many images failed, the most frequent reasons, and an example of each."""
         counts = Counter((failure.stage, failure.code) for _, failure in self.failures)
         examples = {(failure.stage, failure.code): (key, failure.message) for key, failure in reversed(self.failures)}
         reasons = "; ".join(
@@ -57,20 +57,20 @@ class Canary:
             "check --input and --model, or score all the same with --no_canary"
         )
 
-    def and_those(self, images: ImageColumns) -> Canary:
-        """Return the same with the images of one more batch."""
-        failed = [(images.keys[i], failure) for i, failure in sorted(images.failures.items())]
-        return Canary(self.images + len(images), [*self.failures, *failed])
+    def with_images(self, images: ImageColumns) -> Canary:
+        """Return the result over the images of one more batch, too."""
+        failures = [(images.keys[i], failure) for i, failure in sorted(images.failures.items())]
+        return Canary(self.images + len(images), [*self.failures, *failures])
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A batch of images that went through the real path.
+class Trial:
+    """A batch of images that was read, preprocessed and scored like any other.
 
     Attributes:
         encoded: the images as they are stored.
         pixels: the images as the model took them.
-        images: who they are, and which have failed at last.
+        images: their keys and labels, and which of them have failed by the end.
     """
 
     encoded: EncodedBatch
@@ -79,30 +79,30 @@ class Tried:
 
 
 def send_canary(run: Run, done: Container[str]) -> Canary:
-    """Try a few images of the pinned plan, and say how many fail.
+    """Try a few images of the pinned plan, and return how many fail.
 
     Args:
-        run: whose plan it is.
-        done: ids of units that are committed, and so not tried.
+        run: the run that has pinned the plan.
+        done: ids of the units that are committed; none of their images is tried.
     """
     canary = Canary(0, ())
-    for tried in try_images(run, done):
-        canary = canary.and_those(tried.images)
+    for trial in try_images(run, done):
+        canary = canary.with_images(trial.images)
     return canary
 
 
-def try_images(run: Run, done: Container[str]) -> Iterator[Tried]:
-    """Read, decode and predict the images of the canary; what storage does not give for now is left out."""
+def try_images(run: Run, done: Container[str]) -> Iterator[Trial]:
+    """Yield the batches of the canary's images; a unit is left out if storage fails for now."""
     shares = spread([unit for unit in read_ids(run) if unit not in done])
     for unit in read_units(run, shares):
         for batch in read_sample(unit, shares[unit.id], run):
-            pixels = preprocess_outside(batch, run)
+            pixels = preprocess_in_process(batch, run)
             model = acquire(run.model, run.spec, run.options.precision)
-            yield Tried(batch, pixels, predict(pixels, model, run.top_k).images)
+            yield Trial(batch, pixels, predict(pixels, model, run.top_k).images)
 
 
 def read_sample(unit: WorkUnit, images: int, run: Run) -> list[EncodedBatch]:
-    """Return at most so many images of a unit; none if storage fails for now."""
+    """Return at most `images` images of a unit, in batches; none if storage fails for now."""
     sample = sources.sample(unit, images)
     with contextlib.suppress(TransientError), closing(sources.read(sample, read_rule(run))) as batches:
         return list(batches)
@@ -110,7 +110,7 @@ def read_sample(unit: WorkUnit, images: int, run: Run) -> list[EncodedBatch]:
 
 
 def spread(ids: Sequence[str], n: int = CANARY_IMAGES) -> dict[str, int]:
-    """Return how many images of which units make a sample of n: evenly spread units, equal shares.
+    """Return a sample of n images as unit -> number of its images: evenly spread units, equal shares.
 
     >>> spread(["a", "b", "c", "d"], 2), spread(["a", "b"], 5)
     ({'a': 1, 'c': 1}, {'a': 3, 'b': 2})

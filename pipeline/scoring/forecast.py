@@ -1,4 +1,7 @@
-"""What an image costs on this machine, and how long the night will take with that. Writes nothing into OUTPUT."""
+"""The forecast measures what an image costs on this machine, and tells how long the night will take.
+
+Writes nothing into OUTPUT.
+"""
 
 from __future__ import annotations
 
@@ -21,39 +24,41 @@ from pipeline.output.plan_file import PlanTotals
 from pipeline.output.run import Run
 from pipeline.scoring.canary import CANARY_IMAGES, Canary, read_sample, try_images
 from pipeline.scoring.planning import pin
-from pipeline.scoring.process_pool import preprocess_outside
+from pipeline.scoring.process_pool import preprocess_in_process
 from pipeline.sources import images
 from pipeline.units import WorkUnit
 
 WORTH_IT = 1.1
-"""bfloat16 is recommended if the model is so many times as fast with it: less is within what measuring is off by."""
+"""Factor by which the model must be faster in bfloat16 for it to be recommended: less may be an error of measuring."""
 
 ROW_COST = 3e-5
-"""Seconds of one core for all else that happens to an image, its row above all; measured 3e-5 to 4e-5 on two cores."""
+"""Seconds that one core needs for the rest of the work on an image, above all its row; measured 3e-5 to 4e-5."""
 
 KEPT_BYTES = 64 << 20
-"""Bytes of encoded images that are kept to measure the decoder with."""
+"""Bytes of encoded images that stay in memory to measure the decoder with."""
 
 DECODE_SECONDS = 0.3
+"""Seconds for which decoding is measured."""
+
 PREDICT_SECONDS = 0.5
-"""Seconds for which decoding and predicting are measured."""
+"""Seconds for which predicting is measured, in each round."""
 
 ROUNDS = 3
-"""Times that each precision is measured, in turn; the best counts, as others may use this machine as well."""
+"""Number of times that each precision is measured, in turn; the best counts, as other programs may run here, too."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What an image costs on this machine, in seconds.
+    """The seconds that an image costs on this machine, by step.
 
     Attributes:
-        start: before the first image: importing, loading the model.
-        read: for which storage is waited, by each of those who read at once.
-        readers: who read at once.
-        decode: of one decoder.
-        decoders: at work at once.
-        predict: precision -> of all cores together at work on nothing else; float32 is always there.
-        cores: of this machine.
+        start: seconds before the first image: importing, and loading the model.
+        read: seconds that one reader waits for storage, an image.
+        readers: number of readers that work at the same time.
+        decode: seconds that one decoder takes, an image.
+        decoders: number of decoders that work at the same time.
+        predict: precision -> seconds that all cores together take, an image; float32 is always there.
+        cores: number of cores of this machine.
     """
 
     start: float
@@ -65,10 +70,10 @@ class Costs:
     cores: int
 
     def seconds(self, images: int, precision: Precision) -> tuple[float, float]:
-        """Return the shortest and the longest time for so many images.
+        """Return the shortest and the longest time for a number of images, in seconds.
 
-        The shortest, if every step goes on beside the others and no core is ever idle; the longest, if the steps
-        wait for each other.
+        The shortest holds if all steps run side by side and no core is ever idle; the longest, if each step waits for
+        the one before.
         """
         read, decode, predict = self.read / self.readers, self.decode / self.decoders, self.predict[precision]
         best = max(read, decode, predict + (self.decode + ROW_COST) / self.cores)
@@ -76,13 +81,13 @@ class Costs:
 
     @property
     def gain(self) -> float:
-        """How many times as fast the model is in bfloat16; 0 where it cannot be had."""
+        """Speed of the model in bfloat16, divided by that in float32; 0 if this machine has no bfloat16."""
         coarse = self.predict.get("bfloat16")
         return self.predict["float32"] / coarse if coarse else 0.0
 
 
 def recommend(costs: Costs) -> str:
-    """Return one line: which precision, and why."""
+    """Return one line: which precision to use, and why."""
     if not costs.gain:
         return "--precision float32"
     if costs.gain < WORTH_IT:
@@ -92,12 +97,12 @@ def recommend(costs: Costs) -> str:
 
 @dataclass(frozen=True)
 class Work:
-    """What there is to do.
+    """The units of a plan, and those of them that are committed.
 
     Attributes:
-        totals: of the plan.
+        totals: the totals of the plan.
         done: ids of the units that are committed.
-        done_images: images in those.
+        done_images: number of images in these.
     """
 
     totals: PlanTotals
@@ -106,25 +111,30 @@ class Work:
 
     @classmethod
     def of(cls, scratch: Run, run: Run) -> Work:
-        """Plan into another place than OUTPUT, and see what OUTPUT holds of it."""
+        """Pin the plan of `scratch`, and look up which of its units are committed in the OUTPUT of `run`.
+
+        Args:
+            scratch: the run with another OUTPUT, into which the plan is written.
+            run: the run with its own OUTPUT, into which nothing is written.
+        """
         totals = pin(scratch)
         done = frozenset(committed(run).intersection(plan_file.read_ids(scratch)))
         return cls(totals, done, sum(unit.images or 0 for unit in plan_file.read_units(scratch, done)))
 
     @property
     def left(self) -> int:
-        """Images to score, as far as known."""
+        """Number of images to score, as far as it is known before reading."""
         return self.totals.images - self.done_images
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What became of the images of the canary, and what they leave to measure with.
+    """The result of the canary, and its images to measure with.
 
     Attributes:
-        canary: how many were tried, and which failed.
-        pixels: uint8 [n, height, width, channels], of those that were decoded.
-        encoded: some of those, as they are stored.
+        canary: how many images were tried, and which failed.
+        pixels: uint8 [n, height, width, channels], the images that could be decoded.
+        encoded: the files of the first of these, KEPT_BYTES in all.
     """
 
     canary: Canary
@@ -133,23 +143,23 @@ class Rehearsal:
 
 
 def rehearse(run: Run, done: frozenset[str]) -> Rehearsal:
-    """Try the images of the canary, and keep those that can be decoded."""
-    canary, kept = Canary(0, ()), 0
+    """Try the images of the canary, and return those that can be decoded to measure with."""
+    canary, kept_bytes = Canary(0, ()), 0
     pixels = [np.zeros((0, *run.spec.input.shape), np.uint8)]
     encoded: list[bytes] = []
-    for tried in try_images(run, done):
-        canary = canary.and_those(tried.images)
-        good = np.flatnonzero(tried.pixels.images.ok)
-        pixels.append(tried.pixels.pixels[good])
+    for trial in try_images(run, done):
+        canary = canary.with_images(trial.images)
+        good = np.flatnonzero(trial.pixels.images.ok)
+        pixels.append(trial.pixels.pixels[good])
         for i in good.tolist():
-            kept += len(tried.encoded.encoded[i])
-            if kept <= KEPT_BYTES or not encoded:
-                encoded.append(tried.encoded.encoded[i])
+            kept_bytes += len(trial.encoded.encoded[i])
+            if kept_bytes <= KEPT_BYTES or not encoded:
+                encoded.append(trial.encoded.encoded[i])
     return Rehearsal(canary, np.concatenate(pixels), encoded)
 
 
 def load_models(run: Run) -> tuple[dict[Precision, Model], str]:
-    """Return the model in the precisions that can be had, and why one of them cannot; "" where all can."""
+    """Return the model in each precision that this machine has, and why it lacks one; "" if it has all."""
     models = {run.options.precision: acquire(run.model, run.spec, run.options.precision)}
     try:
         for precision in ("float32", "bfloat16"):
@@ -162,16 +172,16 @@ def load_models(run: Run) -> tuple[dict[Precision, Model], str]:
 def measure_costs(
     rehearsal: Rehearsal, work: Work, models: Mapping[Precision, Model], start: float, scratch: Run
 ) -> Costs:
-    """Measure what an image costs here.
+    """Measure what an image costs on this machine.
 
     Args:
         rehearsal: images to measure with, at least one.
-        work: what there is to do.
-        models: precision -> the model in it.
+        work: the units to score, at least one.
+        models: precision -> the model, loaded in it.
         start: seconds that loading these took.
-        scratch: the run, at the place of its plan.
+        scratch: the run with the OUTPUT that holds the plan.
     """
-    unit = _typical(work, scratch)
+    unit = _middle_unit(work, scratch)
     predict = predict_costs(list(models.values()), rehearsal.pixels)
     return Costs(
         start=start,
@@ -184,32 +194,32 @@ def measure_costs(
     )
 
 
-def _typical(work: Work, scratch: Run) -> WorkUnit:
+def _middle_unit(work: Work, scratch: Run) -> WorkUnit:
     """Return a unit from the middle of those that are not committed."""
-    left = [unit for unit in plan_file.read_ids(scratch) if unit not in work.done]
-    return next(plan_file.read_units(scratch, {left[len(left) // 2]}))
+    ids = [unit for unit in plan_file.read_ids(scratch) if unit not in work.done]
+    return next(plan_file.read_units(scratch, {ids[len(ids) // 2]}))
 
 
 def read_cost(unit: WorkUnit, run: Run) -> float:
-    """Return the seconds that one reader takes for an image of a unit, many of which it reads one after the other."""
+    """Return the seconds that one reader takes for an image of a unit, if it reads many one after the other."""
     started = time.monotonic()
     n = sum(len(batch.images) for batch in read_sample(unit, CANARY_IMAGES, run))
     return (time.monotonic() - started) / max(1, n)
 
 
 def count_readers(unit: WorkUnit) -> int:
-    """Return how many processes read a unit: each of those that decode, or the one that holds a container open."""
+    """Return how many readers work at the same time: one a core for image files, a single one for a container."""
     return cores() if unit.source == images.NAME else 1
 
 
 def decode_cost(encoded: Sequence[bytes], run: Run) -> float:
-    """Return the seconds that one decoder takes for an image of these."""
-    together = EncodedBatch(ImageColumns.of([str(i) for i in range(len(encoded))]), encoded)
-    return _repeat([lambda: preprocess_outside(together, run)], DECODE_SECONDS) / len(encoded)
+    """Return the seconds that one decoder takes for one of these images, on average."""
+    batch = EncodedBatch(ImageColumns.of([str(i) for i in range(len(encoded))]), encoded)
+    return _repeat([lambda: preprocess_in_process(batch, run)], DECODE_SECONDS) / len(encoded)
 
 
 def predict_costs(models: Sequence[Model], pixels: Pixels) -> list[float]:
-    """Return for each model the seconds that an image takes with all cores at work."""
+    """Return for each model the seconds that an image takes while all cores predict."""
     batch = np.resize(pixels, (MODEL_BATCH, *pixels.shape[1:]))  # these images over and over
     best = [float("inf")] * len(models)
     for _ in range(ROUNDS):
@@ -224,9 +234,9 @@ def _call(model: Model, batch: Pixels) -> Callable[[], object]:
 
 
 def _repeat(calls: Sequence[Callable[[], object]], seconds: float) -> float:
-    """Make calls side by side, each again and again for so many seconds, and return how long each took a time."""
+    """Repeat calls side by side, for at least so many seconds each; return the seconds that one call takes."""
 
-    def again(call: Callable[[], object]) -> int:
+    def repeat(call: Callable[[], object]) -> int:
         times = 0
         while not times or time.monotonic() < end:
             call()
@@ -237,5 +247,5 @@ def _repeat(calls: Sequence[Callable[[], object]], seconds: float) -> float:
         list(pool.map(lambda call: call(), calls))  # the first time is not like the others
         started = time.monotonic()
         end = started + seconds
-        times = sum(pool.map(again, calls))
+        times = sum(pool.map(repeat, calls))
         return (time.monotonic() - started) * len(calls) / times

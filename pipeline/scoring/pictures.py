@@ -1,6 +1,7 @@
-"""Which images of a unit need a picture: told while it is scored, batch by batch, before its rows are whole.
+"""While a unit is scored, this module chooses the images that the report may show, and makes their thumbnails.
 
-Must not know how a picture is made into a file, or who shows it.
+It chooses batch by batch, before all rows of the unit are there. Must not know how a thumbnail becomes a file, or who
+shows it.
 """
 
 from __future__ import annotations
@@ -17,36 +18,40 @@ from pipeline.model.thumbnails import thumbnail
 
 
 class Shortlist:
-    """The images of a unit that are in one of its lists so far; safe in many threads.
+    """The images of one unit that its lists of examples hold so far. Safe in many threads.
 
-    What leaves the lists never comes back, so that in the end every image in them has its picture, and only few others
-    were made.
+    An image that has left the lists never returns to them. So at the end of the unit every image in them has its
+    picture, and only few other pictures were made.
     """
 
     def __init__(self) -> None:
-        """Start without any."""
+        """Start without images."""
         self._examples: list[Example] = []
         self._lock = threading.Lock()
 
     def pictures(self, pixels: PixelBatch, batch: PredictionBatch) -> dict[int, bytes]:
-        """Return pictures of those images of a batch that may need one: index in the batch -> PNG or JPEG file.
+        """Return the pictures of a batch that a report may show: index in the batch -> PNG or JPEG file.
 
         Args:
-            pixels: of the images, as the model took them.
-            batch: what it said of them.
+            pixels: the batch as the model takes it.
+            batch: the model's predictions of the same images.
         """
-        chosen = {*self._listed(list(_candidates(batch))), *_unscored(batch)}
+        chosen = {*self._add(list(_candidates(batch))), *_model_failures(batch)}
         return {i: thumbnail(pixels.pixels[i]) for i in sorted(chosen)}
 
-    def _listed(self, candidates: list[Example]) -> list[int]:
+    def _add(self, candidates: list[Example]) -> list[int]:
+        """Add candidates to the lists; return the indices of those that stay in them."""
         with self._lock:
             self._examples = in_any_list([*self._examples, *candidates], OF_UNIT)
-            kept = set(map(id, self._examples))
-        return [example["row"] for example in candidates if id(example) in kept]
+            ids = set(map(id, self._examples))
+        return [example["row"] for example in candidates if id(example) in ids]
 
 
 def _candidates(batch: PredictionBatch) -> Iterator[Example]:
-    """Yield what may be in a list: all mistakes, and the least certain images; as `examples_of`, from columns."""
+    """Yield the images of a batch that a list may hold: all mistakes, and the least certain ones.
+
+    The same rule as that of `examples_of`, from columns instead of rows.
+    """
     images, winners, scores = batch.images, batch.top_labels[:, 0], batch.top_scores[:, 0]
     known = ~np.isnan(batch.label_scores)
     ok = np.flatnonzero(images.ok)
@@ -63,9 +68,11 @@ def _candidates(batch: PredictionBatch) -> Iterator[Example]:
         }
 
 
-def _unscored(batch: PredictionBatch) -> list[int]:
-    """Return images that the model could not score: a few for each code."""
+def _model_failures(batch: PredictionBatch) -> list[int]:
+    """Return the indices of images that the model could not score: a few for each code."""
     failures: list[dict[str, Any]] = [
-        {"row": i, "stage": why.stage, "code": why.code} for i, why in sorted(batch.images.failures.items())
+        {"row": i, "stage": failure.stage, "code": failure.code}
+        for i, failure in sorted(batch.images.failures.items())
+        if failure.stage == "predict"
     ]
-    return [found["row"] for found in first_of_each(found for found in failures if found["stage"] == "predict")]
+    return [failure["row"] for failure in first_of_each(failures)]

@@ -1,4 +1,4 @@
-"""The plan of a run: made from its inputs, and pinned."""
+"""This module makes the plan of a run from its inputs, and pins it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pipeline.units import WorkUnit
 
 
 def read_rule(run: Run) -> ReadRule:
-    """Return how a run reads its work units."""
+    """Return the rule by which a run reads its work units."""
     return ReadRule.of(run.options, run.spec.class_names, run.spec.input.shape)
 
 
 def units_of(run: Run, skipped: Counter[str]) -> Iterator[WorkUnit]:
-    """Yield the work units of a run's inputs, and count by reason what is no image."""
+    """Yield the work units of a run's inputs, and count in `skipped`, by reason, the objects that are no images."""
     return plan_units(run.inputs, run.options, run.spec.model_id, skipped)
 
 
 def pin(run: Run) -> PlanTotals:
-    """Make the run's plan and write it, unless it is there; return the totals of the one that is there."""
+    """Write the run's plan, unless it is there already; return the totals of the plan that is there."""
     with contextlib.suppress(FileNotFoundError):
         return read_totals(run)
     skipped: Counter[str] = Counter()

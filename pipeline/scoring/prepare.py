@@ -1,4 +1,4 @@
-"""Before a run: is all there that it needs? Cheap, and says in one line what is not. Knows no Beam."""
+"""Before a run, this module checks that inputs, model and OUTPUT allow it, cheaply. Knows no Beam."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from pipeline.sources.inputs import require_input
 from pipeline.storage.formats import check_format
 
 CHECK_SECONDS = 30.0
-"""How long storage that fails is tried again before anything has started and somebody is looking on."""
+"""Seconds for which failing storage is tried again before the run has started: a person is waiting at the terminal."""
 
 _UNNAMABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff]")
 
 
 def prepare(options: ScoreOptions) -> Run:
-    """Check inputs, model and OUTPUT, cheaply, and return the run; only its record is written.
+    """Check inputs, model and OUTPUT, write the run's record, and return the run.
 
     Raises:
         UsageError: something is missing, damaged or forbidden.
@@ -40,10 +40,10 @@ def prepare(options: ScoreOptions) -> Run:
 
 
 def check(options: ScoreOptions) -> Run:
-    """Return the run that options describe, if inputs, model and OUTPUT allow it; nothing is written.
+    """Return the run that options describe, if inputs, model and OUTPUT allow it; write nothing.
 
-    A damaged model is found here by the first run into an OUTPUT, which will need it. Later runs may have nothing to
-    score, and do not read it for that: `job.start` checks it, and so does whoever loads it.
+    The first run into an OUTPUT reads the whole model here, and finds damage: it will need the model. A later run may
+    have nothing to score, so it does not; loading the model checks it in any case.
 
     Raises:
         UsageError: something is missing, damaged or forbidden.
@@ -86,12 +86,12 @@ def begin_work(run: Run) -> None:
 
 
 def is_first(run: Run) -> bool:
-    """Return whether no other run into its OUTPUT was started before."""
-    return all(found.location == run.record for found in storage.list_objects(run.folder("runs")))
+    """Return whether this is the first run into its OUTPUT."""
+    return all(item.location == run.record for item in storage.list_objects(run.folder("runs")))
 
 
 def _check_output(run: Run) -> bool:
-    """Check that OUTPUT can be named, is a folder and of no other model; return whether it has seen a run."""
+    """Check that OUTPUT can be named, is a folder and of no other model; return whether it has a run's record."""
     if _UNNAMABLE.search(run.output):
         raise UsageError(
             f"--output {run.options.output!r} is not UTF-8 or has a line break or another control character in it, and "

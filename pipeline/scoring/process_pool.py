@@ -1,8 +1,8 @@
-"""Reading and preprocessing in child processes, so that no image can take the run with it, hold it up, or slow it.
+"""Local processes read and preprocess images, so that no image can end the run, hold it up, or slow it down.
 
-Each child has an interpreter of its own, and so a lock of its own: reading and decoding go on while this process's
-threads predict. One that dies, or is ended by its alarm, costs one image, which becomes a row. There are as many as
-were ever asked at once; they end with this process.
+Each process has an interpreter of its own, and so a lock of its own: it reads and decodes while the threads of this
+process predict. If a process dies, or its alarm ends it, one image fails and becomes a row. There are as many processes
+as threads have ever asked at the same time; they end with this process. Must not know who needs the pixels.
 """
 
 from __future__ import annotations
@@ -32,18 +32,23 @@ from pipeline.scoring.process_messages import CURSOR, Answer, GoneError, Request
 from pipeline.units import WorkUnit
 
 DEATHS = 2
-"""An image with which so many children died is a failed row: the first may have been killed for another's memory."""
+"""Number of processes that must die of an image before it is a failed row.
+
+One death proves nothing: the system may have killed the process because others had taken the memory.
+"""
 
 PIPE_BYTES = 1 << 20
+"""Bytes that the pipe to or from a process holds, so that a batch of small images passes without waiting."""
+
 _MODULE = "pipeline.scoring.process_main"
 
 
 class _DeadError(Exception):
-    """A child is gone.
+    """A local process has ended before it answered.
 
     Attributes:
-        image: that it was at; -1 where it was at none.
-        code: it ended with, as `subprocess.Popen.returncode`.
+        image: index of the image that it was decoding; -1: it was decoding none.
+        code: its exit code, as `subprocess.Popen.returncode`.
     """
 
     def __init__(self, image: int, code: int) -> None:
@@ -51,17 +56,17 @@ class _DeadError(Exception):
         self.image, self.code = image, code
 
 
-class Child:
-    """One process that reads and preprocesses.
+class LocalProcess:
+    """One process that reads and preprocesses images.
 
     Attributes:
-        is_busy: whether it was asked and has not answered.
+        is_busy: whether it has a request and has not answered it.
     """
 
     def __init__(self) -> None:
-        """Start it; it gets ready while others go on."""
+        """Start the process; it imports its modules while others work."""
         self._run: Run | None = None
-        self.is_busy = True  # until it says that it is ready
+        self.is_busy = True  # until its first answer, which says that it is ready
         with tempfile.TemporaryFile() as file:
             file.write(CURSOR.pack(-1))
             file.flush()
@@ -148,11 +153,11 @@ class Child:
         return self._process.stdin, self._process.stdout
 
     def kill(self) -> None:
-        """End it, whatever it is at; who waits for its answer learns that it is dead."""
+        """End the process, whatever it does; a thread that waits for its answer learns that it is dead."""
         self._process.kill()
 
     def close(self) -> None:
-        """End it and let go of all it holds."""
+        """End the process and free its pipes and memory."""
         self.kill()
         self._process.wait()
         for stream in self._streams():
@@ -160,73 +165,83 @@ class Child:
         self._cursor.close()
 
 
-class Children:
-    """This process's children: idle ones wait to be asked."""
+class ProcessPool:
+    """The local processes of this process: idle ones wait for the next request. Safe in many threads."""
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start without processes."""
         self._lock = threading.Lock()
-        self._all: set[Child] = set()
-        self._idle: list[Child] = []
+        self._all: set[LocalProcess] = set()
+        self._idle: list[LocalProcess] = []
 
     @contextlib.contextmanager
-    def one(self) -> Iterator[Child]:
-        """Return a child that nobody else asks meanwhile; one that is left before it has answered is ended."""
+    def borrow(self) -> Iterator[LocalProcess]:
+        """Yield a process that no other thread uses meanwhile: an idle one, or a new one.
+
+        If the caller leaves before the process has answered, the process is ended.
+        """
         with self._lock:
-            child = self._idle.pop() if self._idle else None
-        if child is None:
-            child = Child()
+            process = self._idle.pop() if self._idle else None
+        if process is None:
+            process = LocalProcess()
             with self._lock:
-                self._all.add(child)
+                self._all.add(process)
         try:
-            yield child
+            yield process
         finally:
             with self._lock:
-                (self._all.discard if child.is_busy else self._idle.append)(child)
-            if child.is_busy:
-                child.close()
+                (self._all.discard if process.is_busy else self._idle.append)(process)
+            if process.is_busy:
+                process.close()
 
     def kill(self) -> None:
-        """End all of them: who waits for one learns that it is dead."""
-        for child in list(self._all):  # without the lock: this may be a signal's handler
-            child.kill()
+        """End all processes; threads that wait for one learn that it is dead."""
+        for process in list(self._all):  # without the lock: this may run in a signal's handler
+            process.kill()
 
     def close(self) -> None:
-        """End those that nobody asks."""
+        """End the idle processes."""
         with self._lock:
             idle, self._idle = self._idle, []
             self._all.difference_update(idle)
-        for child in idle:
-            child.close()
+        for process in idle:
+            process.close()
 
 
 @functools.cache
-def children() -> Children:
-    """Return the process's children."""
-    family = Children()
-    atexit.register(family.close)
-    return family
+def processes() -> ProcessPool:
+    """Return this process's pool of local processes, made at first need."""
+    pool = ProcessPool()
+    atexit.register(pool.close)
+    return pool
 
 
-def pin_outside(run: Run) -> None:
-    """Pin a run's plan in a child, if that can be done; whoever needs it pins it, and finds it there if it could."""
-    with contextlib.suppress(_DeadError), children().one() as child:
-        child.pin(run)
+def pin_in_process(run: Run) -> None:
+    """Pin a run's plan in a local process.
+
+    If storage, the inputs or the process fail, this returns all the same: whoever needs the plan next pins it, and then
+    meets the error.
+    """
+    with contextlib.suppress(_DeadError), processes().borrow() as process:
+        process.pin(run)
 
 
-def preprocess_outside(piece: WorkUnit | EncodedBatch, run: Run) -> PixelBatch:
-    """Read a piece, if it is not yet read, and preprocess it, in a child.
+def preprocess_in_process(piece: WorkUnit | EncodedBatch, run: Run) -> PixelBatch:
+    """Preprocess a piece in a local process, which reads it first if it is a unit.
+
+    An image that ends DEATHS processes, or takes longer than --image_timeout, is marked as failed; the other images of
+    the piece are then preprocessed without it.
 
     Raises:
-        TransientError: storage fails for now.
-        RuntimeError: children do not start, or die of no image: a bug.
+        TransientError: storage fails for now, or this process is being interrupted.
+        RuntimeError: processes do not start, or die while they decode no image: a bug.
     """
     skipped: dict[int, Failure] = {}
     deaths: Counter[int] = Counter()
     while True:
         try:
-            with children().one() as child:
-                return child.preprocess(piece, run, skipped)
+            with processes().borrow() as process:
+                return process.preprocess(piece, run, skipped)
         except _DeadError as death:
             if storage.patience().is_ended:
                 raise TransientError("interrupted") from None
@@ -235,20 +250,21 @@ def preprocess_outside(piece: WorkUnit | EncodedBatch, run: Run) -> PixelBatch:
             if deaths[death.image] < DEATHS and not is_late:
                 continue
             if death.image < 0:
-                raise RuntimeError(f"children die while they read ({_how(death.code)})") from None
+                raise RuntimeError(f"local processes die while they read ({_cause(death.code)})") from None
             skipped[death.image] = _failure(death.code, run)
 
 
 def _failure(code: int, run: Run) -> Failure:
-    """Return what is said of the image of which a child died."""
+    """Return the failure of the image that was being decoded when a process ended with this exit code."""
     if code == -signal.SIGALRM:
         text = f"not decoded within --image_timeout {run.options.image_timeout:g} seconds"
         return Failure("preprocess", "DEADLINE_EXCEEDED", text)
     if code == -signal.SIGKILL:
         text = "the decoder was killed, as for want of memory (SIGKILL)"
         return Failure("preprocess", "RESOURCE_EXHAUSTED", text)
-    return Failure("preprocess", "INTERNAL", f"the decoder died of this image ({_how(code)})")
+    return Failure("preprocess", "INTERNAL", f"the decoder died of this image ({_cause(code)})")
 
 
-def _how(code: int) -> str:
+def _cause(code: int) -> str:
+    """Return the signal or the exit code that ended a process, in words."""
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -1,8 +1,8 @@
-"""The pull generator that scores work units: read, preprocess, predict, commit.
+"""The generator `score` takes work units and yields their receipts: it reads, preprocesses, predicts and commits.
 
-It is what a script calls, where a debugger starts, and what the DoFn runs. Pieces of at most a batch, not units, are
-looked ahead: child processes read and decode the next ones while Python threads predict and one thread commits the
-last unit. Knows no Beam.
+A script calls it, a debugger starts in it, and Beam's DoFn runs it. It works ahead by pieces of at most a batch, not by
+units: local processes read and decode the next pieces, while threads predict and one thread commits the unit before.
+Knows no Beam.
 """
 
 from __future__ import annotations
@@ -28,32 +28,40 @@ from pipeline.output.rows import PartWriter, PatchWriter, failed_rows, read_part
 from pipeline.output.run import Run
 from pipeline.scoring.pictures import Shortlist
 from pipeline.scoring.planning import read_rule
-from pipeline.scoring.process_pool import preprocess_outside
+from pipeline.scoring.process_pool import preprocess_in_process
 from pipeline.sources import Piece
 from pipeline.units import WorkUnit
 
 PATCHES_AHEAD = 1
+"""Number of parts that are read ahead, if only their failed rows are scored again."""
+
 PIECES_AHEAD = 2
-"""For each processor: one being decoded, and one waiting to be predicted; twice as many where reading is waiting."""
+"""Number of pieces for each processor: one is being decoded, one waits for the model.
+
+Twice as many if reading waits for a network.
+"""
 
 PREDICTIONS_AHEAD = 4
+"""Number of batches that are predicted ahead of the part that is being written."""
+
 COMMITS_AHEAD = 1
+"""Number of units that are committed while later ones are scored."""
 
 
 class _End:
-    """After a unit's last batch."""
+    """The mark that follows the last batch of a unit."""
 
 
 @dataclass
 class _Task:
-    """A unit to be scored, or some rows of it.
+    """A unit to score, or the failed rows of a unit to score again.
 
     Attributes:
-        unit: as planned.
-        redo: whether only the rows that failed are scored, again.
-        part: where that is so, the part that is there.
-        error: why it cannot be finished, as soon as that is known.
-        shortlist: which of its images have a picture.
+        unit: the unit, as planned.
+        redo: whether only the failed rows are scored, again.
+        part: the part that is there; None, if all rows are scored.
+        error: why the unit cannot be finished; None as long as no storage has failed.
+        shortlist: the images of the unit that get a picture.
     """
 
     unit: WorkUnit
@@ -63,8 +71,8 @@ class _Task:
     shortlist: Shortlist = field(default_factory=Shortlist)
 
 
-class _Open:
-    """A task whose rows are being collected."""
+class _OpenTask:
+    """A task whose rows are being written into a part."""
 
     def __init__(self, task: _Task, run: Run) -> None:
         self.task = task
@@ -94,10 +102,10 @@ _Step = tuple[_Task, Piece | PixelBatch | PredictionBatch | _End]
 
 
 def score(units: Iterable[WorkUnit], run: Run) -> Iterator[Receipt | Unfinished]:
-    """Yield one receipt a unit: the one that is there, or that of scoring it now.
+    """Yield one receipt for each unit: the one that is there already, or else the one of scoring the unit now.
 
-    Calling it again, here or anywhere, is safe at any time: parts and receipts are created once. The model is
-    acquired when the first unit needs it. Leaving the generator ends all that is under way.
+    It is safe to call it again at any time, also on another machine: parts and receipts are created once. The model is
+    loaded when the first unit needs it. Leaving the generator ends all work that is under way.
 
     Raises:
         GoldenMismatchError: this machine does not reproduce the model's golden images.
@@ -106,19 +114,20 @@ def score(units: Iterable[WorkUnit], run: Run) -> Iterator[Receipt | Unfinished]
     """
     storage.patience().deadline = run.options.retry_deadline
     todo: list[_Task] = []
-    with closing(ahead(lambda unit: _recall(unit, run), units, RECALLS_AHEAD, pools().read)) as recalled:
-        for found in recalled:
-            if isinstance(found, _Task):
-                todo.append(found)
+    with closing(ahead(lambda unit: _recall(unit, run), units, RECALLS_AHEAD, pools().read)) as outcomes:
+        for outcome in outcomes:
+            if isinstance(outcome, _Task):
+                todo.append(outcome)
                 continue
-            if isinstance(found, Receipt):
-                tally().add(kept=found.rows)
-            yield found
+            if isinstance(outcome, Receipt):
+                tally().add(kept=outcome.rows)
+            yield outcome
     if todo:
         yield from _score_new(todo, run)
 
 
 def _recall(unit: WorkUnit, run: Run) -> Receipt | Unfinished | _Task:
+    """Return the receipt of a unit that is committed, or the task to score it."""
     try:
         receipt = recall(unit, run)
         if receipt is None:
@@ -140,26 +149,26 @@ def _score_new(tasks: Sequence[_Task], run: Run) -> Iterator[Receipt | Unfinishe
     decoders, waiting = (pool.fetch, 2 * PIECES_AHEAD) if is_far else (pool.decode, PIECES_AHEAD)
     pixels = ahead(lambda step: _preprocess(step, run), _pieces(ready, run), waiting * cores(), decoders)
     predictions = ahead(lambda step: _predict(step, run), pixels, PREDICTIONS_AHEAD, pool.predict)
-    ended = _collect(predictions, run)
-    with closing(ahead(lambda unit: _commit(unit, run), ended, COMMITS_AHEAD, pool.commit)) as outcomes:
-        yield from _timed(outcomes)
+    open_tasks = _collect(predictions, run)
+    with closing(ahead(lambda task: _commit(task, run), open_tasks, COMMITS_AHEAD, pool.commit)) as outcomes:
+        yield from _add_capacity(outcomes)
 
 
-def _timed(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
-    """Note with each receipt the time that has passed since the one before, without waiting for the model."""
+def _add_capacity(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+    """Add to each receipt the time since the receipt before, without the time of loading the model."""
     last = time.monotonic()
     for outcome in outcomes:
         if isinstance(outcome, Receipt):
             now = time.monotonic()
-            passed = Spent(capacity=round(1e6 * (now - last) * cores()) - outcome.spent.steps.get("load", 0))
-            yield replace(outcome, spent=outcome.spent.merge(passed))
+            capacity = round(1e6 * (now - last) * cores()) - outcome.spent.steps.get("load", 0)
+            yield replace(outcome, spent=outcome.spent.merge(Spent(capacity=capacity)))
             last = now
         else:
             yield outcome
 
 
 def _with_part(task: _Task, run: Run) -> _Task:
-    """Read the part of which some rows are scored again."""
+    """Read the part of a unit, if only its failed rows are scored again."""
     if task.redo:
         try:
             location, schema = run.part(task.unit.id), row_schema(run.spec.task, run.options)
@@ -195,7 +204,7 @@ def _preprocess(step: _Step, run: Run) -> _Step:
     if not isinstance(piece, WorkUnit | EncodedBatch) or task.error is not None:
         return step
     try:
-        return task, preprocess_outside(piece, run)
+        return task, preprocess_in_process(piece, run)
     except TransientError as error:
         task.error = error
         return step
@@ -205,26 +214,26 @@ def _predict(step: _Step, run: Run) -> _Step:
     task, batch = step
     if not isinstance(batch, PixelBatch):
         return step
-    asked = time.monotonic()
+    before_load = time.monotonic()
     model = acquire(run.model, run.spec, run.options.precision)
     started = time.monotonic()
-    predicted = predict(batch, model, run.top_k)
-    pictures = task.shortlist.pictures(batch, predicted)
-    seconds = {**batch.seconds, "load": started - asked, "predict": time.monotonic() - started}
-    return task, replace(predicted, thumbnails=pictures, seconds=seconds)
+    predictions = predict(batch, model, run.top_k)
+    pictures = task.shortlist.pictures(batch, predictions)
+    seconds = {**batch.seconds, "load": started - before_load, "predict": time.monotonic() - started}
+    return task, replace(predictions, thumbnails=pictures, seconds=seconds)
 
 
-def _collect(steps: Generator[_Step, None, None], run: Run) -> Iterator[_Open]:
-    """Gather each task's batches into its part."""
-    current: _Open | None = None
+def _collect(steps: Generator[_Step, None, None], run: Run) -> Iterator[_OpenTask]:
+    """Write the batches of each task into its part; yield the task when its last batch is written."""
+    current: _OpenTask | None = None
     with closing(steps):
         for task, batch in steps:
             if isinstance(batch, PredictionBatch):
-                current = current or _Open(task, run)
+                current = current or _OpenTask(task, run)
                 current.add(batch, run)
                 tally().add(scored=len(batch.images), failures=_by_reason(batch))
             elif isinstance(batch, _End):
-                yield current or _Open(task, run)
+                yield current or _OpenTask(task, run)
                 current = None
 
 
@@ -232,29 +241,29 @@ def _by_reason(batch: PredictionBatch) -> Counter[tuple[str, str]]:
     return Counter((why.stage, why.code) for why in batch.images.failures.values())
 
 
-def _commit(ended: _Open, run: Run) -> Receipt | Unfinished:
-    task = ended.task
+def _commit(open_task: _OpenTask, run: Run) -> Receipt | Unfinished:
+    task = open_task.task
     started = time.monotonic()
     try:
         if task.error is None:
             if task.part is not None:
                 withdraw(task.unit, run)
-            receipt = commit(task.unit, ended.writer.close(), run, ended.aside())
-            kept = receipt.rows - ended.writer.rows
+            receipt = commit(task.unit, open_task.writer.close(), run, open_task.aside())
+            kept = receipt.rows - open_task.writer.rows
             tally().add(kept=kept)
-            seconds = {**ended.seconds, "commit": time.monotonic() - started}
-            spent = Spent.of(seconds, time.time(), ended.writer.rows)
-            return replace(receipt, kept=kept, rescored=ended.rescored, spent=spent)
-    except TransientError as failed:
-        task.error = failed
+            seconds = {**open_task.seconds, "commit": time.monotonic() - started}
+            spent = Spent.of(seconds, time.time(), open_task.writer.rows)
+            return replace(receipt, kept=kept, rescored=open_task.rescored, spent=spent)
+    except TransientError as error:
+        task.error = error
     return _unfinished(task.unit, task.error, run)
 
 
 def _unfinished(unit: WorkUnit, error: TransientError, run: Run) -> Unfinished:
-    """Return what becomes of a unit that storage fails for; where a store answers nobody, it is all that is left.
+    """Return the unfinished unit for which storage failed.
 
     Raises:
-        StoreDownError: of the archive or of OUTPUT.
+        StoreDownError: the store of the archive, or of OUTPUT, answers no request at all.
     """
     for location in (unit.locations[0], run.output):
         if not storage.answers(location):

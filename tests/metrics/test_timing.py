@@ -15,7 +15,7 @@ from pipeline.beam import job
 from pipeline.concurrency import cores
 from pipeline.metrics.timing import POINTS, STEPS, Spent, shares
 from pipeline.scoring.prepare import prepare
-from pipeline.scoring.process_pool import children
+from pipeline.scoring.process_pool import processes
 
 spents = st.builds(
     Spent.of,
@@ -70,7 +70,7 @@ def test_run_whose_decoder_is_slow_says_so(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, poisoned: pytest.MonkeyPatch
 ) -> None:
     poisoned.setenv("DECODE_SECONDS", "0.02")
-    children().close()
+    processes().close()
     flags = ["--input", str(write_images(500)), "--model", tiny_model, "--output", str(tmp_path / "night")]
     asked = job.parse([*flags, "--unit_images", "50", "--no_canary"])
     job.run_job(asked, prepare(asked.options))

@@ -29,7 +29,7 @@ from pipeline.output.receipts import Receipt, Unfinished
 from pipeline.output.run import Run
 from pipeline.scoring import planning
 from pipeline.scoring.prepare import prepare
-from pipeline.scoring.process_pool import children
+from pipeline.scoring.process_pool import processes
 from pipeline.scoring.score import score
 from pipeline.storage.base import StoredObject
 from pipeline.storage.gcs import GcsStore
@@ -141,7 +141,7 @@ def test_run_on_a_disk_that_fails_now_and_then_is_complete_and_the_same(
     disk = FaultyDisk(SOME, 7)
     poisoned.setattr(storage, "_local", lambda: PatientStore(disk))
     poisoned.setenv("READ_FAILS", "10")
-    children().close()
+    processes().close()
     record, _ = night_of(tiny_model, tmp_path / "night", archive, unit_images=16)
     poisoned.undo()
     assert disk.failed >= 5

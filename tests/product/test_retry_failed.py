@@ -20,7 +20,7 @@ from pipeline.output.run import Run
 from pipeline.output.verify import verify
 from pipeline.scoring import planning
 from pipeline.scoring.prepare import prepare
-from pipeline.scoring.process_pool import children
+from pipeline.scoring.process_pool import processes
 
 IMAGES, FAILS = 130, 20
 
@@ -80,10 +80,10 @@ def test_images_that_failed_for_a_reason_that_is_gone_are_mended(
     flags = ("--format", form)
     score(archive, tiny_model, tmp_path / "calm", *flags)
     poisoned.setenv("DECODE_FAILS", str(FAILS))
-    children().close()
+    processes().close()
     first = score(archive, tiny_model, tmp_path / "night", *flags)
     poisoned.delenv("DECODE_FAILS")
-    children().close()
+    processes().close()
     assert first["failed"] == doomed
     plain = score(archive, tiny_model, tmp_path / "night", *flags)
     assert (plain["failed"], plain["scored"]) == (doomed, 0)

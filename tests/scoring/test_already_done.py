@@ -1,4 +1,4 @@
-"""A run with nothing left to score: the pipeline's result, without the pipeline."""
+"""A run with nothing left to score ends with the Beam job's result, without the job."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.cli import score as cli
 from pipeline.errors import TransientError
 from pipeline.output.records import start
 from pipeline.scoring import planning
-from pipeline.scoring.already_done import rerun
+from pipeline.scoring.already_done import finish_if_done
 from pipeline.scoring.prepare import prepare
 
 RESULTS = ("summary.json", "table.txt")
@@ -43,9 +43,9 @@ class Night:
         asked = job.parse(self.flags)
         return job.run_job(asked, prepare(asked.options))
 
-    def rerun(self, *more: str) -> dict[str, Any] | None:
-        """Return what `rerun` does in a process that has prepared the run."""
-        return rerun(prepare(job.parse([*self.flags, *more]).options))
+    def finish_if_done(self, *more: str) -> dict[str, Any] | None:
+        """Prepare the next run, and finish it if nothing is left to score."""
+        return finish_if_done(prepare(job.parse([*self.flags, *more]).options))
 
     def results(self) -> list[bytes]:
         return [(self.output / name).read_bytes() for name in RESULTS]
@@ -78,7 +78,7 @@ def test_record_and_results_are_those_of_the_pipeline(night: Night) -> None:
     night.score()
     by_pipeline = night.score_by_pipeline()
     expected = night.results()
-    record = night.rerun()
+    record = night.finish_if_done()
     assert record is not None
     assert record == json.loads((night.output / "run.json").read_text())
     changing = {"run", "started", "ended", "seconds", "images_per_second", "previous", "drift"}
@@ -130,7 +130,7 @@ def test_what_is_damaged_is_healed(night: Night, damage: str) -> None:
         (night.output / "receipts" / f"{part.stem.removeprefix('part-')}.json").unlink()
     else:
         part.write_bytes(data[:-9] + bytes(9))
-    assert night.rerun() is None
+    assert night.finish_if_done() is None
     record = night.score()
     assert (record["images"], record["complete"]) == (40, True)
     assert night.results() == before
@@ -141,20 +141,20 @@ def test_images_that_failed_and_storage_that_fails_are_the_pipelines(
     night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     night.score()
-    assert night.rerun("--retry_failed") is None
+    assert night.finish_if_done("--retry_failed") is None
 
     def fail(*_: object) -> None:
         raise TransientError("HTTP 503")
 
     monkeypatch.setattr("pipeline.scoring.already_done.recall", fail)
-    assert night.rerun() is None
+    assert night.finish_if_done() is None
 
 
 def test_plan_without_a_unit_ends_as_by_the_pipeline(make_run: MakeRun, tmp_path: Path) -> None:
     (tmp_path / "a.tfrecord").write_bytes(b"")
     run = make_run(tmp_path / "a.tfrecord")
     start(run)
-    record = rerun(run)
+    record = finish_if_done(run)
     assert record is not None
     assert (record["verdict"]["exit_code"], record["complete"]) == (3, False)
     assert not os.path.exists(storage.join(run.output, "table.txt"))

@@ -1,4 +1,4 @@
-"""A few images first."""
+"""The canary tries a few images first."""
 
 from __future__ import annotations
 

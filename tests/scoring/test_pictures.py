@@ -1,4 +1,4 @@
-"""Which images of a unit get a picture while it is scored."""
+"""While a unit is scored, the images that the report may show get a picture."""
 
 from __future__ import annotations
 

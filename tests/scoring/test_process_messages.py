@@ -40,7 +40,9 @@ runs = st.builds(
         output=st.just("/o"),
         max_pixels=st.integers(1, 1 << 40),
     ),
-    st.builds(ModelSpec, st.builds(InputSpec, st.integers(1, 99), st.just(2), st.just("rgb")), st.builds(lambda: ["a", "b"])),
+    st.builds(
+        ModelSpec, st.builds(InputSpec, st.integers(1, 99), st.just(2), st.just("rgb")), st.builds(lambda: ["a", "b"])
+    ),
 )
 units = st.builds(
     lambda locations, numbers, index: WorkUnit(

@@ -1,4 +1,4 @@
-"""Reading and decoding in children: the same pixels, and a row for the image that kills or holds up its decoder."""
+"""Local processes give the same pixels, and an image that kills or holds up its decoder is a failed row."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pipeline.model.preprocess import preprocess
 from pipeline.output.run import Run
 from pipeline.scoring import process_pool as module
 from pipeline.scoring.planning import read_rule, units_of
-from pipeline.scoring.process_pool import Child, children, preprocess_outside
+from pipeline.scoring.process_pool import LocalProcess, preprocess_in_process, processes
 from pipeline.units import WorkUnit
 
 
@@ -46,17 +46,17 @@ def run(make_run: MakeRun, write_images: WriteImages) -> Run:
 
 
 def alive() -> set[int]:
-    """Process numbers of this process's children."""
-    return {child._process.pid for child in children()._all}
+    """Return the numbers of this process's local processes."""
+    return {process._process.pid for process in processes()._all}
 
 
 def test_what_is_read_here_has_the_pixels_and_failures_that_preprocess_gives(run: Run) -> None:
     images = batch(png(10), b"broken", png(30, size=(700, 900)), b"", png(50, size=(5, 4)))
     images = EncodedBatch(images.images.failed({4: Failure("read", "NOT_FOUND", "gone")}), images.encoded)
-    expected, found = preprocess(images, run.spec.input), preprocess_outside(images, run)
-    assert np.array_equal(found.pixels, expected.pixels)
-    assert found.images.failures == expected.images.failures
-    assert sorted(found.images.failures) == [1, 3, 4]
+    expected, actual = preprocess(images, run.spec.input), preprocess_in_process(images, run)
+    assert np.array_equal(actual.pixels, expected.pixels)
+    assert actual.images.failures == expected.images.failures
+    assert sorted(actual.images.failures) == [1, 3, 4]
 
 
 def test_what_is_read_there_is_what_reading_here_gives(run: Run) -> None:
@@ -65,18 +65,18 @@ def test_what_is_read_there_is_what_reading_here_gives(run: Run) -> None:
     Path(unit.locations[5]).write_bytes(b"broken")
     os.utime(unit.locations[5], ns=(unit.versions[5],) * 2)
     (here,) = sources.read(unit, read_rule(run))
-    expected, found = preprocess(here, run.spec.input), preprocess_outside(unit, run)
-    assert np.array_equal(found.pixels, expected.pixels)
-    assert found.images.keys == expected.images.keys
-    assert found.images.label_names == expected.images.label_names
-    assert np.array_equal(found.images.labels, expected.images.labels)
-    assert np.array_equal(found.images.labelled, expected.images.labelled)
-    assert {i: f.code for i, f in found.images.failures.items()} == {3: "NOT_FOUND", 5: "INVALID_ARGUMENT"}
-    assert found.images.failures == expected.images.failures
+    expected, actual = preprocess(here, run.spec.input), preprocess_in_process(unit, run)
+    assert np.array_equal(actual.pixels, expected.pixels)
+    assert actual.images.keys == expected.images.keys
+    assert actual.images.label_names == expected.images.label_names
+    assert np.array_equal(actual.images.labels, expected.images.labels)
+    assert np.array_equal(actual.images.labelled, expected.images.labelled)
+    assert {i: f.code for i, f in actual.images.failures.items()} == {3: "NOT_FOUND", 5: "INVALID_ARGUMENT"}
+    assert actual.images.failures == expected.images.failures
 
 
-def test_seconds_are_told_by_step(run: Run) -> None:
-    seconds = preprocess_outside(batch(png(1, size=(2000, 2000))), run).seconds
+def test_seconds_are_noted_by_step(run: Run) -> None:
+    seconds = preprocess_in_process(batch(png(1, size=(2000, 2000))), run).seconds
     assert set(seconds) == {"read", "decode"}
     assert 0 <= seconds["read"] < seconds["decode"]
 
@@ -84,106 +84,106 @@ def test_seconds_are_told_by_step(run: Run) -> None:
 def test_options_of_another_run_hold_for_it_alone(run: Run, make_run: MakeRun) -> None:
     strict = make_run("x", max_pixels=100)
     for chosen, codes in ((run, {}), (strict, {0: "RESOURCE_EXHAUSTED"}), (run, {})):
-        found = preprocess_outside(batch(png(10, size=(20, 20)), png(10)), chosen)
-        assert {i: f.code for i, f in found.images.failures.items()} == codes
+        actual = preprocess_in_process(batch(png(10, size=(20, 20)), png(10)), chosen)
+        assert {i: f.code for i, f in actual.images.failures.items()} == codes
 
 
 @pytest.mark.usefixtures("poisoned")
-def test_images_that_kill_or_hold_up_a_child_are_failed_rows_and_the_others_are_decoded(make_run: MakeRun) -> None:
+def test_images_that_kill_or_hold_up_a_process_are_failed_rows_and_the_others_are_decoded(make_run: MakeRun) -> None:
     images = batch(png(1), png(2, b"ABORT"), png(3), png(4, b"SLEEP"), png(5, b"KILLED"), png(6))
-    found = preprocess_outside(images, make_run("x", image_timeout=1.5))
-    assert {i: (f.code, f.message) for i, f in found.images.failures.items()} == {
+    actual = preprocess_in_process(images, make_run("x", image_timeout=1.5))
+    assert {i: (f.code, f.message) for i, f in actual.images.failures.items()} == {
         1: ("INTERNAL", "the decoder died of this image (SIGABRT)"),
         3: ("DEADLINE_EXCEEDED", "not decoded within --image_timeout 1.5 seconds"),
         4: ("RESOURCE_EXHAUSTED", "the decoder was killed, as for want of memory (SIGKILL)"),
     }
-    assert [bool(pixels.any()) for pixels in found.pixels] == [True, False, True, False, False, True]
+    assert [bool(pixels.any()) for pixels in actual.pixels] == [True, False, True, False, False, True]
 
 
-def test_child_that_is_killed_once_costs_no_image(run: Run) -> None:
+def test_process_that_is_killed_once_costs_no_image(run: Run) -> None:
     """The kernel may kill it for the memory that others took."""
-    preprocess_outside(batch(png(1)), run)
-    for child in children()._idle:
-        child.kill()
-        child._process.wait()
-    assert not preprocess_outside(batch(png(2), png(3)), run).images.failures
+    preprocess_in_process(batch(png(1)), run)
+    for process in processes()._idle:
+        process.kill()
+        process._process.wait()
+    assert not preprocess_in_process(batch(png(2), png(3)), run).images.failures
 
 
-def test_threads_that_ask_at_once_have_a_child_each_and_children_are_used_again(run: Run) -> None:
-    children().close()
+def test_threads_that_ask_at_once_have_a_process_each_and_processes_are_used_again(run: Run) -> None:
+    processes().close()
     with ThreadPoolExecutor(3) as pool:
         barrier = threading.Barrier(3)
 
         def ask(level: int) -> PixelBatch:
             barrier.wait()
-            return preprocess_outside(batch(*[png(level, size=(300, 300))] * 20), run)
+            return preprocess_in_process(batch(*[png(level, size=(300, 300))] * 20), run)
 
         for _ in range(2):
-            found = list(pool.map(ask, (1, 50, 99)))
-            assert all(not one.images.failures for one in found)
+            actual = list(pool.map(ask, (1, 50, 99)))
+            assert all(not one.images.failures for one in actual)
             assert 1 <= len(alive()) <= 3
     before = alive()
-    preprocess_outside(batch(png(1)), run)
+    preprocess_in_process(batch(png(1)), run)
     assert alive() == before
 
 
-def test_storage_that_fails_there_is_said_here_and_the_child_goes_on(
+def test_error_of_storage_there_is_raised_here_and_the_process_goes_on(
     make_run: MakeRun, write_images: WriteImages
 ) -> None:
     run = make_run(write_images(40), retry_deadline=0.1)
-    children().close()
+    processes().close()
     (unit,) = units_of(run, Counter())
-    assert not preprocess_outside(unit, run).images.failures
+    assert not preprocess_in_process(unit, run).images.failures
     (pid,) = alive()
     limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))  # it has more open than that
     with pytest.raises(TransientError, match="Too many open files"):
-        preprocess_outside(unit, run)
+        preprocess_in_process(unit, run)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
-    assert not preprocess_outside(unit, run).images.failures
+    assert not preprocess_in_process(unit, run).images.failures
     assert alive() == {pid}
 
 
 def test_a_bug_there_is_raised_here_with_its_trace(run: Run) -> None:
     unit = WorkUnit("", "no such source", ("/x",), (1,), (1,), 1)
     with pytest.raises(RuntimeError, match=r"a local process failed:\nTraceback(.|\n)*KeyError: 'no such source'"):
-        preprocess_outside(unit, run)
+        preprocess_in_process(unit, run)
 
 
-def test_a_child_that_does_not_start_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    children().close()
+def test_process_that_does_not_start_is_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    processes().close()
     monkeypatch.setattr(module, "_MODULE", "pipeline.no_such_module")
     with pytest.raises(RuntimeError, match="no_such_module does not start: it ends with 1"):
-        preprocess_outside(batch(png(1)), run)
-    assert not children()._all
+        preprocess_in_process(batch(png(1)), run)
+    assert not processes()._all
 
 
 @pytest.mark.usefixtures("poisoned")
-def test_who_waits_for_a_child_is_told_when_all_is_to_end(make_run: MakeRun) -> None:
+def test_thread_that_waits_for_a_process_ends_when_all_is_to_end(make_run: MakeRun) -> None:
     run = make_run("x", image_timeout=600)
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(preprocess_outside, batch(png(1, b"SLEEP")), run)
-        while not alive() or not any(c._cursor[0] == 0 for c in children()._all):
+        waiting = pool.submit(preprocess_in_process, batch(png(1, b"SLEEP")), run)
+        while not alive() or not any(process._cursor[0] == 0 for process in processes()._all):
             time.sleep(0.01)
         storage.patience().end()
-        children().kill()
+        processes().kill()
         with pytest.raises(TransientError, match="interrupted"):
             waiting.result(10)
 
 
 def test_closing_leaves_no_process_and_no_open_file(run: Run) -> None:
-    children().close()
+    processes().close()
     before = set(os.listdir("/proc/self/fd"))
-    preprocess_outside(batch(png(1), b"broken"), run)
-    children().close()
+    preprocess_in_process(batch(png(1), b"broken"), run)
+    processes().close()
     assert set(os.listdir("/proc/self/fd")) <= before
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
 
-def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
-    script = "import os; from pipeline.scoring.process_pool import Child; "
-    script += "print(Child()._process.pid, flush=True); os._exit(0)"
+def test_process_ends_with_its_parent(tmp_path: Path) -> None:
+    script = "import os; from pipeline.scoring.process_pool import LocalProcess; "
+    script += "print(LocalProcess()._process.pid, flush=True); os._exit(0)"
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
     deadline = time.monotonic() + 20
     while _lives(int(done.stdout)):
@@ -197,9 +197,9 @@ def _lives(pid: int) -> bool:
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def test_an_interrupt_for_this_process_is_not_one_for_its_children(run: Run) -> None:
-    preprocess_outside(batch(png(1)), run)
+def test_an_interrupt_for_this_process_is_not_one_for_its_local_processes(run: Run) -> None:
+    preprocess_in_process(batch(png(1)), run)
     (pid, *_) = alive()
     assert os.getpgid(pid) != os.getpgid(0)
     assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL  # the alarm is theirs
-    assert isinstance(next(iter(children()._all)), Child)
+    assert isinstance(next(iter(processes()._all)), LocalProcess)

@@ -28,7 +28,7 @@ from gcp_storage_emulator.handlers import buckets, objects
 from gcp_storage_emulator.server import HANDLERS, Request, Response
 from gcp_storage_emulator.storage import Storage, _FileStore
 
-from pipeline.scoring.process_pool import children
+from pipeline.scoring.process_pool import processes
 from pipeline.storage import gcs, gcs_client
 
 _numbers = itertools.count()
@@ -297,10 +297,10 @@ def emulator(emulator_server: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setenv(gcs_client.EMULATOR, emulator_server.url)
     monkeypatch.setattr(gcs, "FIRST_WAIT", 0.01)
     gcs_client.disconnect()
-    children().close()  # what is started from now on finds the emulator
+    processes().close()  # what is started from now on finds the emulator
     yield emulator_server
     gcs_client.disconnect()
-    children().close()
+    processes().close()
 
 
 @pytest.fixture
