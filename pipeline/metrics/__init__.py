@@ -1,1 +1,1 @@
-"""Sums over rows that merge, and what is computed from them."""
+"""This package sums rows into figures that merge, and computes from them what a person reads."""

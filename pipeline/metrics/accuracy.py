@@ -1,7 +1,7 @@
-"""Accuracy as an algebra: empty, measured from rows, merged, computed.
+"""`Metrics` are sums over rows, from which accuracy and its companions are computed.
 
-Every sum is an integer, so that `merge` is exact, associative and commutative; ratios appear in `compute` only.
-Must not know where rows are stored.
+They form an algebra: empty, measured from rows, merged, computed. Every sum is an integer, so that `merge` is exact,
+associative and commutative; ratios appear in `compute` only. Must not know where rows are stored.
 """
 
 from __future__ import annotations
@@ -18,41 +18,45 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 FIXED_POINT = 1 << 20
-"""Sums of log losses and confidences are integers in units of 1 / FIXED_POINT."""
+"""Number of steps between 0 and 1 in sums of log losses and confidences, which are integers."""
 
 EPSILON = 1e-7
 """Smallest probability in a log loss, as in Keras (`keras.config.epsilon`)."""
 
 CALIBRATION_BINS = 15
+"""Number of bins of the winner's probability in the reliability diagram."""
+
 HISTOGRAM_BINS = 20
+"""Number of bins of the winner's probability in the histogram."""
+
 LARGEST_MATRIX = 1_000
-"""The confusion matrix is written out for at most so many classes."""
+"""Number of classes up to which the confusion matrix is written out."""
 
 Z95 = 1.959963984540054
-"""97.5 % quantile of the normal distribution."""
+"""97.5 % quantile of the normal distribution, in standard deviations."""
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Integer sums over rows.
+    """Integer sums over prediction rows.
 
     An image counts as labelled if it was scored and its label is a class of the model.
 
     Attributes:
-        images: rows.
-        scored: rows with a prediction.
-        failures: (stage, code) -> rows without one.
-        labelled: scored rows whose label is a class of the model.
-        unknown_labels: rows with a label that is not a class of the model.
-        correct: labelled rows whose predicted class is the label.
-        top_k_correct: labelled rows whose label is among the row's top k.
-        log_loss: sum of -ln(probability of the label), fixed point.
-        confusion: (label, predicted) -> labelled rows.
-        unlabelled: predicted class -> scored rows that are not labelled.
-        confidence: bin of the winner's probability, of HISTOGRAM_BINS -> scored rows.
-        calibration_images: bin of the winner's probability, of CALIBRATION_BINS -> labelled rows.
-        calibration_correct: the same -> those that are correct.
-        calibration_confidence: the same -> sum of the winner's probability, fixed point.
+        images: number of rows.
+        scored: number of rows with a prediction.
+        failures: (stage, code) -> number of rows without a prediction.
+        labelled: number of scored rows whose label is a class of the model.
+        unknown_labels: number of rows whose label is no class of the model.
+        correct: number of labelled rows whose predicted class is the label.
+        top_k_correct: number of labelled rows whose label is among the row's top k.
+        log_loss: sum of -ln(probability of the label), in units of 1 / FIXED_POINT.
+        confusion: (label, predicted) -> number of labelled rows.
+        unlabelled: predicted class -> number of scored rows that are not labelled.
+        confidence: bin of the winner's probability, one of HISTOGRAM_BINS -> number of scored rows.
+        calibration_images: bin of the winner's probability, one of CALIBRATION_BINS -> number of labelled rows.
+        calibration_correct: the same bin -> number of labelled rows that are correct.
+        calibration_confidence: the same bin -> sum of the winner's probability, in units of 1 / FIXED_POINT.
 
     >>> Metrics(images=2, scored=2).merge(Metrics(images=1, failures={("read", "NOT_FOUND"): 1})).images
     3
@@ -75,7 +79,7 @@ class Metrics:
 
     @property
     def failed(self) -> int:
-        """Rows without a prediction."""
+        """Number of rows without a prediction."""
         return self.images - self.scored
 
     def merge(self, other: Metrics) -> Metrics:
@@ -83,41 +87,41 @@ class Metrics:
         return Metrics(**{f.name: _add(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
 
     def to_json(self) -> dict[str, Any]:
-        """Return numbers and sorted lists of [*key, count]."""
-        return {f.name: _listed(getattr(self, f.name)) for f in fields(self)}
+        """Return the sums as JSON values: numbers, and sorted lists of [*key, count]."""
+        return {f.name: _to_list(getattr(self, f.name)) for f in fields(self)}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Metrics:
         """Return the metrics that `to_json` wrote."""
-        return cls(**{name: _mapped(value) for name, value in content.items()})
+        return cls(**{name: _to_mapping(value) for name, value in content.items()})
 
 
 def measure(rows: pa.Table) -> Metrics:
     """Return the metrics of prediction rows (`pipeline.output.rows.row_schema`)."""
     scored_mask = pc.equal(rows["status"], "ok")
     scored, failed = rows.filter(scored_mask), rows.filter(pc.invert(scored_mask))
-    known = pc.is_valid(scored["label_score"])
-    labelled, unlabelled = scored.filter(known), scored.filter(pc.invert(known))
+    labelled_mask = pc.is_valid(scored["label_score"])
+    labelled, unlabelled = scored.filter(labelled_mask), scored.filter(pc.invert(labelled_mask))
     label, predicted = _integers(labelled["label"]), _integers(labelled["predicted"])
     confidence = _floats(labelled["score"])
-    right = label == predicted
+    correct = label == predicted
     bins = _bins(confidence, CALIBRATION_BINS)
-    named = pc.and_(pc.is_valid(rows["label"]), pc.is_valid(rows["label_name"]))
-    any_label = pc.or_(pc.is_valid(rows["label"]), pc.is_valid(rows["label_name"]))
+    has_both = pc.and_(pc.is_valid(rows["label"]), pc.is_valid(rows["label_name"]))
+    has_any = pc.or_(pc.is_valid(rows["label"]), pc.is_valid(rows["label_name"]))
     return Metrics(
         images=len(rows),
         scored=len(scored),
         failures=dict(Counter(zip(failed["error_stage"].to_pylist(), failed["error_code"].to_pylist(), strict=True))),
         labelled=len(labelled),
-        unknown_labels=int(pc.sum(pc.and_not(any_label, named)).as_py() or 0),
-        correct=int(right.sum()),
+        unknown_labels=int(pc.sum(pc.and_not(has_any, has_both)).as_py() or 0),
+        correct=int(correct.sum()),
         top_k_correct=_top_k_correct(labelled["top_k"], label),
         log_loss=int(_fixed(-np.log(np.clip(_floats(labelled["label_score"]), EPSILON, 1.0))).sum()),
         confusion=dict(Counter(zip(label.tolist(), predicted.tolist(), strict=True))),
         unlabelled=dict(Counter(unlabelled["predicted"].to_pylist())),
         confidence=dict(Counter(_bins(_floats(scored["score"]), HISTOGRAM_BINS).tolist())),
         calibration_images=dict(Counter(bins.tolist())),
-        calibration_correct=dict(Counter(bins[right].tolist())),
+        calibration_correct=dict(Counter(bins[correct].tolist())),
         calibration_confidence=_sums(bins, _fixed(confidence)),
     )
 
@@ -137,7 +141,13 @@ def wilson(successes: int, n: int) -> tuple[float, float] | None:
 
 
 def compute(metrics: Metrics, class_names: Sequence[str], top_k: int) -> dict[str, Any]:
-    """Return the figures a person reads, as JSON values; a ratio without images is None."""
+    """Return the figures that a person reads, as JSON values; a ratio without images is None.
+
+    Args:
+        metrics: the sums over all rows.
+        class_names: names of the model's classes, in the order of its output.
+        top_k: number of classes that a row lists.
+    """
     n = metrics.labelled
     interval = wilson(metrics.correct, n)
     return {
@@ -190,7 +200,7 @@ def _per_class(metrics: Metrics, class_names: Sequence[str]) -> list[dict[str, A
 
 
 def _matrix(metrics: Metrics, classes: int) -> list[list[int]] | None:
-    """Rows are labels, columns are predictions, as in scikit-learn."""
+    """Return label x predicted class -> images, as in scikit-learn; None without labels or with too many classes."""
     if not metrics.labelled or classes > LARGEST_MATRIX:
         return None
     matrix = np.zeros((classes, classes), np.int64)
@@ -214,7 +224,7 @@ def _calibration(metrics: Metrics) -> list[dict[str, Any]]:
 
 
 def _calibration_error(metrics: Metrics) -> float | None:
-    """ECE with equal-width bins (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017)."""
+    """Return the ECE with bins of equal width (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017)."""
     gaps = sum(
         abs(metrics.calibration_correct.get(i, 0) * FIXED_POINT - metrics.calibration_confidence.get(i, 0))
         for i in metrics.calibration_images
@@ -225,8 +235,8 @@ def _calibration_error(metrics: Metrics) -> float | None:
 def _top_k_correct(top_k: pa.ChunkedArray, label: npt.NDArray[np.int64]) -> int:
     lists = top_k.combine_chunks()
     parents = np.asarray(pc.list_parent_indices(lists), np.int64)
-    listed = np.asarray(pc.list_flatten(lists).field("label"), np.int64)
-    return int((listed == label[parents]).sum())
+    candidates = np.asarray(pc.list_flatten(lists).field("label"), np.int64)
+    return int((candidates == label[parents]).sum())
 
 
 def _ratio(part: int, whole: int) -> float | None:
@@ -259,13 +269,15 @@ def _add(a: Any, b: Any) -> Any:
     return {key: a.get(key, 0) + b.get(key, 0) for key in a.keys() | b.keys()}
 
 
-def _listed(value: Any) -> Any:
+def _to_list(value: Any) -> Any:
+    """Return a number as it is, a mapping as a sorted list of [*key, count]."""
     if isinstance(value, int):
         return value
     return [[*(key if isinstance(key, tuple) else (key,)), count] for key, count in sorted(value.items())]
 
 
-def _mapped(value: Any) -> Any:
+def _to_mapping(value: Any) -> Any:
+    """Return what `_to_list` was given."""
     if isinstance(value, int):
         return value
     return {tuple(row[:-1]) if len(row) > 2 else row[0]: row[-1] for row in value}

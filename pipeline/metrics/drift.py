@@ -1,6 +1,6 @@
-"""This night beside the model's training and beside the night before: the same images, as far as figures tell?
+"""This module compares a night with the model's training and with the night before: are the images still the same?
 
-Must not know how a record is written.
+It compares how classes and scores are distributed. Must not know how a record is written.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import Any
 from pipeline.metrics.accuracy import HISTOGRAM_BINS, Metrics, wilson
 
 LARGE_DRIFT = 0.25
-"""A population stability index that is usually read as a large change."""
-
+"""Population stability index, in nats, above which a change is usually called large."""
 
 LARGEST_NOISE = 0.05
-"""An index is None where so few images alone would make it as large as this."""
+"""Population stability index, in nats, that chance alone may cause; if chance may cause more, there is no index."""
 
 MOST_CHANGED = 10
+"""Number of classes that are named because their share has changed most."""
 
 
 def night_of(metrics: Metrics, class_names: Sequence[str]) -> dict[str, Any]:
-    """Return what a record keeps of a night, so that others can be compared with it, as JSON values.
+    """Return the figures of a night with which later nights are compared, as JSON values.
 
-    `predicted` is class -> images, `confidence_histogram` images by bin of the winner's probability.
+    `predicted` is class -> images; `confidence_histogram` has the images of each bin of the winner's probability.
     """
     predicted = dict.fromkeys(range(len(class_names)), 0)
     for (_, guess), count in metrics.confusion.items():
@@ -41,10 +41,16 @@ def night_of(metrics: Metrics, class_names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def compared(
+def compare(
     night: Mapping[str, Any], training: Mapping[str, Any] | None, before: Mapping[str, Any] | None
 ) -> list[dict[str, Any]]:
-    """Return how far a night is from the model's training, and from the night before, as JSON values."""
+    """Return how far a night is from the model's training and from the night before, as JSON values.
+
+    Args:
+        night: figures of the night, as `night_of` returns them.
+        training: figures of the model's training, as a record has them; None: the model has none.
+        before: record of the night before; None: there was none.
+    """
     references: dict[str, tuple[Any, Any]] = {}
     if training is not None:
         references["training"] = training["images_per_class"], training["confidence_histogram"]
@@ -91,9 +97,10 @@ def _by_bin(histogram: Sequence[int]) -> dict[str, int]:
 
 
 def _most_changed(counts: Mapping[str, int], reference: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return the classes whose share has changed most, those first."""
     n, m = sum(counts.values()), sum(reference.values())
     if not n or not m:
         return []
     shares = [(name, counts.get(name, 0) / n, reference.get(name, 0) / m) for name in counts.keys() | reference.keys()]
-    shares.sort(key=lambda found: (-abs(found[1] - found[2]), found[0]))
+    shares.sort(key=lambda row: (-abs(row[1] - row[2]), row[0]))
     return [{"class": name, "share": p, "reference_share": q} for name, p, q in shares[:MOST_CHANGED] if p != q]

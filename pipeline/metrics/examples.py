@@ -1,7 +1,8 @@
-"""Which images of many a person should look at: short lists, of a part and then of the whole archive.
+"""This module chooses the images that a person should look at: mistakes, doubtful labels, uncertain images.
 
-Each list is the first of all by a rule, so that the lists of two sets of images can be told from those of either; what
-is in any of them is kept once. Must not know where rows are stored.
+It makes short lists, first of a part and then of the whole archive. Each list has the first images by a rule, so that
+the lists of two sets of images together follow from the lists of each; an image in several lists is stored once. Must
+not know where rows are stored.
 """
 
 from __future__ import annotations
@@ -16,21 +17,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 Example = Mapping[str, Any]
-"""A scored row's COLUMNS, and `row`, its number in the part, for as long as that is of use."""
+"""An image that a person should look at: the COLUMNS of its row, and `row`, its number in the part.
+
+The summary, in which many parts meet, goes without `row`.
+"""
 
 COLUMNS = ("key", "label", "label_name", "label_score", "predicted", "predicted_name", "score")
+"""Names of the columns of a row that an example has."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long the lists are.
+    """The greatest number of images in each list.
 
     Attributes:
-        mistakes: most confident ones.
-        confused: most confident ones of the cells of the confusion matrix, of all cells together.
-        cell: of one cell.
-        doubtful: mistakes whose label has the lowest probability: labels that look wrong.
-        uncertain: images whose winner has the lowest probability.
+        mistakes: the mistakes of which the model is most confident.
+        confused: the same, from all cells of the confusion matrix together.
+        cell: the images that `confused` takes from one cell.
+        doubtful: the mistakes whose label has the lowest probability: labels that look wrong.
+        uncertain: the images whose winner has the lowest probability.
     """
 
     mistakes: int
@@ -41,18 +46,22 @@ class Limits:
 
 
 OF_UNIT = Limits(mistakes=16, confused=24, cell=4, doubtful=8, uncertain=8)
-OF_ARCHIVE = Limits(mistakes=24, confused=240, cell=4, doubtful=24, uncertain=24)
-"""Exact as far as a unit's lists go; behind that, a unit may have left out what others show."""
+"""Limits of the lists of one unit, which its receipt keeps."""
 
+OF_ARCHIVE = Limits(mistakes=24, confused=240, cell=4, doubtful=24, uncertain=24)
+"""Limits of the lists of the whole archive.
+
+A list is exact up to the length of a unit's list; behind that, a unit may have left out an image that belongs there.
+"""
 
 FAILURE_EXAMPLES = 3
-"""Failed images that are named, for each stage and code."""
+"""Number of failed images that are named, for each stage and code."""
 
 T = TypeVar("T", bound=Mapping[str, Any])
 
 
 def examples_of(rows: pa.Table) -> list[dict[str, Any]]:
-    """Return the images of a part that are in one of its lists, by row."""
+    """Return the images of a part that one of its lists holds, in the order of their rows."""
     numbered = rows.append_column("row", pa.array(range(len(rows)), pa.int64()))
     scored = numbered.filter(pc.equal(rows["status"], "ok"))
     wrong = scored.filter(
@@ -62,37 +71,36 @@ def examples_of(rows: pa.Table) -> list[dict[str, Any]]:
     if len(scored):  # of an empty table Arrow cannot select
         first = pc.select_k_unstable(scored, OF_UNIT.uncertain, [("score", "ascending"), ("key", "ascending")])
         least = scored.take(first)
-    columns = sorted(
-        (*COLUMNS, "row")
-    )  # as in a receipt's file: new and kept receipts give the same summary, to the byte
-    found = {row["row"]: row for table in (wrong, least) for row in table.select(columns).to_pylist()}
-    return [found[row] for row in sorted(example["row"] for example in in_any_list(found.values(), OF_UNIT))]
+    # sorted as in a receipt's file, so that new and kept receipts give the same summary, to the byte
+    columns = sorted((*COLUMNS, "row"))
+    candidates = {row["row"]: row for table in (wrong, least) for row in table.select(columns).to_pylist()}
+    return [candidates[row] for row in sorted(example["row"] for example in in_any_list(candidates.values(), OF_UNIT))]
 
 
 def failures_of(rows: pa.Table) -> list[dict[str, Any]]:
-    """Return the first images of a part that failed, of each stage and code, by row."""
+    """Return the first failed images of a part, for each stage and code, in the order of their rows."""
     numbered = rows.append_column("row", pa.array(range(len(rows)), pa.int64()))
     failed = numbered.filter(pc.equal(rows["status"], "failed"))
     columns = ["error_code", "key", "error_message", "row", "error_stage"]
-    named = (
+    failures = (
         {name.removeprefix("error_"): value for name, value in row.items()}
         for row in failed.select(columns).to_pylist()
     )
-    return list(first_of_each(named))
+    return list(first_of_each(failures))
 
 
 def first_of_each(failures: Iterable[T]) -> Iterator[T]:
     """Yield the first few failures of each stage and code."""
-    seen: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for failure in failures:
         reason = (failure["stage"], failure["code"])
-        seen[reason] += 1
-        if seen[reason] <= FAILURE_EXAMPLES:
+        counts[reason] += 1
+        if counts[reason] <= FAILURE_EXAMPLES:
             yield failure
 
 
-def listed(examples: Iterable[Example], limits: Limits) -> dict[str, list[Example]]:
-    """Return the lists of a set of images, by name; ties go by key."""
+def lists_of(examples: Iterable[Example], limits: Limits) -> dict[str, list[Example]]:
+    """Return name of the list -> its images, the first ones first; of equal images the first by key."""
     every = list(examples)
     wrong = [e for e in every if e["label_score"] is not None and e["label"] != e["predicted"]]
     wrong.sort(key=_by_confidence)
@@ -105,12 +113,12 @@ def listed(examples: Iterable[Example], limits: Limits) -> dict[str, list[Exampl
 
 
 def in_any_list(examples: Iterable[Example], limits: Limits) -> list[Example]:
-    """Return those of a set of images that are in one of its lists, each once."""
-    return list({id(example): example for of in listed(examples, limits).values() for example in of}.values())
+    """Return the images that one of the lists holds, each once."""
+    return list({id(example): example for one in lists_of(examples, limits).values() for example in one}.values())
 
 
-def merged(one: Sequence[Example], other: Sequence[Example]) -> list[Example]:
-    """Return those of two sets of images that are in a list of both together; associative and commutative."""
+def merge(one: Sequence[Example], other: Sequence[Example]) -> list[Example]:
+    """Return the images of two sets that a list of both sets together holds; associative and commutative."""
     every = [*one, *other]
     if len(every) <= OF_ARCHIVE.uncertain:
         return sorted(every, key=_by_confidence)
@@ -118,17 +126,17 @@ def merged(one: Sequence[Example], other: Sequence[Example]) -> list[Example]:
 
 
 def _spread(wrong: Iterable[Example], limits: Limits) -> list[Example]:
-    """Return the first mistakes, of each cell of the confusion matrix not more than so many."""
-    taken: Counter[tuple[int, int]] = Counter()
-    found = []
+    """Return the first mistakes, at most `limits.cell` from each cell of the confusion matrix."""
+    counts: Counter[tuple[int, int]] = Counter()
+    examples: list[Example] = []
     for example in wrong:
         cell = example["label"], example["predicted"]
-        taken[cell] += 1
-        if taken[cell] <= limits.cell:
-            found.append(example)
-        if len(found) == limits.confused:
+        counts[cell] += 1
+        if counts[cell] <= limits.cell:
+            examples.append(example)
+        if len(examples) == limits.confused:
             break
-    return found
+    return examples
 
 
 def _by_confidence(example: Example) -> tuple[float, str]:

@@ -1,4 +1,4 @@
-"""An archive in slices, by input and by folder: the few figures by which its parts are compared.
+"""This module sums rows by input and by folder, so that the parts of an archive can be compared.
 
 Every sum is an integer. Must not know where rows are stored.
 """
@@ -18,14 +18,14 @@ import pyarrow.compute as pc
 from pipeline.metrics.accuracy import Metrics, wilson
 
 FOLDERS = 200
-"""Folders that are told apart, at most."""
+"""Number of folders that have sums of their own, at most."""
 
 _IN_FOLDER = r"(?s)^(.*)(?:#[0-9]+|[/!][^/!]*)$"
 _NAMES = re.compile(r"[^/!]*[/!]?")
 
 
 class Counts(NamedTuple):
-    """Sums over rows, as in `Metrics`."""
+    """Sums over rows: those fields of `Metrics` by which parts of an archive are compared."""
 
     images: int = 0
     scored: int = 0
@@ -35,15 +35,15 @@ class Counts(NamedTuple):
 
     @classmethod
     def of(cls, metrics: Metrics) -> Counts:
-        """Return those of all rows together."""
+        """Return the sums that metrics hold."""
         return cls(*(getattr(metrics, name) for name in cls._fields))
 
-    def and_those(self, other: Counts) -> Counts:
+    def merge(self, other: Counts) -> Counts:
         """Return the sums over both."""
         return Counts(*(a + b for a, b in zip(self, other, strict=True)))
 
     def figures(self) -> dict[str, Any]:
-        """Return the figures a person reads, as JSON values."""
+        """Return the figures that a person reads, as JSON values."""
         interval = wilson(self.correct, self.labelled)
         return {
             "images": self.images,
@@ -58,14 +58,15 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True)
 class Folders:
-    """Sums by folder; where there are too many, those deeper than some depth count with the one above them.
+    """Sums by folder.
 
-    How deep is decided by all folders together: the deepest at which there are not too many. So `merge` is associative
-    and commutative, with `Folders()` as identity.
+    If there are more than FOLDERS, the folders below a depth count with the folder above them. The depth follows from
+    all folders together: it is the deepest at which there are not too many. So `merge` is associative and commutative,
+    with `Folders()` as identity.
 
     Attributes:
-        slices: folder -> sums over the images in it, and over those below it that are deeper than `depth`.
-        depth: names from the root of a file system or a bucket; None where nothing was too deep.
+        slices: folder -> sums over its images; a folder at `depth` includes all folders below it.
+        depth: number of names from the root of a file system or a bucket; None: all folders have sums of their own.
     """
 
     slices: Mapping[str, Counts] = field(default_factory=dict)
@@ -73,36 +74,38 @@ class Folders:
 
     @classmethod
     def of(cls, rows: pa.Table) -> Folders:
-        """Return those of prediction rows (`pipeline.output.rows.row_schema`)."""
+        """Return the sums by folder of prediction rows (`pipeline.output.rows.row_schema`)."""
         coded = folders_of(rows["key"]).dictionary_encode()
         numbers = np.asarray(coded.indices, np.int64)
         sums = [
             np.bincount(numbers, column, len(coded.dictionary)).astype(np.int64).tolist() for column in _columns(rows)
         ]
         counts = (Counts(*column) for column in zip(*sums, strict=True))
-        return cls(dict(zip(coded.dictionary.to_pylist(), counts, strict=True)))._shallow()
+        return cls(dict(zip(coded.dictionary.to_pylist(), counts, strict=True)))._cut_to_fit()
 
     def merge(self, other: Folders) -> Folders:
         """Return the sums over both."""
         depths = [depth for depth in (self.depth, other.depth) if depth is not None]
         slices = dict(self.slices)
         for folder, counts in other.slices.items():
-            slices[folder] = slices[folder].and_those(counts) if folder in slices else counts
+            slices[folder] = slices[folder].merge(counts) if folder in slices else counts
         both = Folders(slices)
-        return (both._to(min(depths)) if depths else both)._shallow()
+        return (both._cut_at(min(depths)) if depths else both)._cut_to_fit()
 
-    def _shallow(self) -> Folders:
-        found, depth = self, self.depth
-        while len(found.slices) > FOLDERS:
-            depth = max(map(_depth, found.slices)) - 1 if depth is None else depth - 1
-            found = self._to(depth)
-        return found
+    def _cut_to_fit(self) -> Folders:
+        """Return the same sums, cut at the deepest depth at which there are not too many folders."""
+        folders, depth = self, self.depth
+        while len(folders.slices) > FOLDERS:
+            depth = max(map(_depth, folders.slices)) - 1 if depth is None else depth - 1
+            folders = self._cut_at(depth)
+        return folders
 
-    def _to(self, depth: int) -> Folders:
+    def _cut_at(self, depth: int) -> Folders:
+        """Return the same sums; deeper folders count with the one above them at that depth."""
         slices: dict[str, Counts] = {}
         for folder, counts in self.slices.items():
             above = _above(folder, depth)
-            slices[above] = slices[above].and_those(counts) if above in slices else counts
+            slices[above] = slices[above].merge(counts) if above in slices else counts
         return Folders(slices, depth)
 
     def to_json(self) -> dict[str, Any]:
@@ -111,17 +114,17 @@ class Folders:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Folders:
-        """Return what `to_json` wrote."""
+        """Return the sums that `to_json` wrote."""
         return cls({folder: Counts(*sums) for folder, *sums in content["slices"]}, content["depth"])
 
     def figures(self) -> dict[str, Any]:
-        """Return the figures a person reads, as JSON values."""
+        """Return the figures that a person reads, as JSON values."""
         slices = [{"folder": folder, **counts.figures()} for folder, counts in sorted(self.slices.items())]
         return {"depth": self.depth, "slices": slices}
 
 
 def folders_of(keys: pa.ChunkedArray) -> pa.Array:
-    """Return where images lie: their folder, their folder in an archive, or the file of records that holds them.
+    """Return the folder of each image: on disk, in an archive, or else the TFRecord file that holds it.
 
     >>> keys = ["gs://b/x/y.png", "/a/b.tar!c/d.png", "/a/b.tar!d.png", "/a/b.tfrecord#7"]
     >>> folders_of(pa.chunked_array([keys])).to_pylist()
@@ -131,7 +134,7 @@ def folders_of(keys: pa.ChunkedArray) -> pa.Array:
 
 
 def _columns(rows: pa.Table) -> list[npt.NDArray[np.int8]]:
-    """Return for each row what it adds to each of `Counts`, as 0 and 1."""
+    """Return for each field of `Counts` a column with what each row adds to it, 0 or 1."""
     labelled = pc.is_valid(rows["label_score"])
     has_both = pc.and_(pc.is_valid(rows["label"]), pc.is_valid(rows["label_name"]))
     has_any = pc.or_(pc.is_valid(rows["label"]), pc.is_valid(rows["label_name"]))
@@ -155,7 +158,7 @@ def _above(folder: str, depth: int) -> str:
 
 
 def _names(folder: str) -> list[str]:
-    """Return a folder in pieces, each with what separates it from the next.
+    """Return the names in a folder's path, each with the separator that follows it.
 
     >>> _names("gs://b/x"), _names("/a/b.tar!c")
     (['gs:/', '/', 'b/', 'x'], ['/', 'a/', 'b.tar!', 'c'])

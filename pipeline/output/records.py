@@ -13,7 +13,7 @@ from pipeline import storage
 from pipeline.concurrency import cores
 from pipeline.errors import UsageError
 from pipeline.machine import versions
-from pipeline.metrics.drift import compared, night_of
+from pipeline.metrics.drift import compare, night_of
 from pipeline.metrics.timing import shares
 from pipeline.output.findings import AGAIN, Finding
 from pipeline.output.plan_file import PlanTotals
@@ -171,7 +171,7 @@ def beside_others(summary: Summary, run: Run, started: dict[str, Any]) -> dict[s
     """Return what a record says of the night beside the model's training and the night before."""
     night = night_of(summary.metrics, run.spec.class_names)
     before = night_before(run)
-    drift = compared(night, started["training"], before)
+    drift = compare(night, started["training"], before)
     return {"night": night, "previous": previous_of(before), "drift": drift}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.metrics.accuracy import Metrics, compute
-from pipeline.metrics.examples import OF_ARCHIVE, Example, first_of_each, listed, merged
+from pipeline.metrics.examples import OF_ARCHIVE, Example, first_of_each, lists_of, merge
 from pipeline.metrics.slices import Counts, Folders
 from pipeline.metrics.timing import Spent
 from pipeline.output.receipts import Receipt, Unfinished
@@ -79,7 +79,7 @@ class Summary:
 
     def merge(self, other: Summary) -> Summary:
         """Return the summary of both."""
-        examples = merged(self.examples, other.examples)
+        examples = merge(self.examples, other.examples)
         failures = list(first_of_each(sorted([*self.failures, *other.failures], key=_by_reason)))
         thumbnails = {**self.thumbnails, **other.thumbnails}
         shown = [one["key"] for one in (*examples, *failures) if one["key"] in thumbnails]
@@ -90,7 +90,7 @@ class Summary:
             rescored=self.rescored + other.rescored,
             metrics=self.metrics.merge(other.metrics),
             inputs={
-                number: self.inputs.get(number, Counts()).and_those(other.inputs.get(number, Counts()))
+                number: self.inputs.get(number, Counts()).merge(other.inputs.get(number, Counts()))
                 for number in self.inputs.keys() | other.inputs.keys()
             },
             folders=self.folders.merge(other.folders),
@@ -127,7 +127,7 @@ def figures(summary: Summary, run: Run) -> dict[str, Any]:
             for number, pattern in enumerate(run.inputs)
         ],
         "folders": summary.folders.figures(),
-        **{name: list(map(dict, examples)) for name, examples in listed(summary.examples, OF_ARCHIVE).items()},
+        **{name: list(map(dict, examples)) for name, examples in lists_of(summary.examples, OF_ARCHIVE).items()},
         "failure_examples": [dict(failure) for failure in summary.failures],
     }
 

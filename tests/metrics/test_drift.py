@@ -9,7 +9,7 @@ import pytest
 from conftest import MakeRun
 
 from pipeline.metrics.accuracy import HISTOGRAM_BINS, Metrics
-from pipeline.metrics.drift import compared, night_of, psi
+from pipeline.metrics.drift import compare, night_of, psi
 from pipeline.output.records import night_before, previous_of, training_of
 
 NIGHT = {"accuracy": 0.5, "accuracy_interval_95": [0.4, 0.6], "predicted": {"a": 900, "b": 100}}
@@ -59,7 +59,7 @@ def test_night_is_compared_with_the_training_and_with_the_night_before() -> None
     training = training_of(facts)
     assert training is not None
     assert "epochs" not in training
-    against_training, against_before = compared(NIGHT, training, {"night": NIGHT})
+    against_training, against_before = compare(NIGHT, training, {"night": NIGHT})
     assert against_training["against"] == "training"
     assert against_training["classes"]["psi"] > 0.25
     assert against_training["classes"]["most_changed"] == [
@@ -75,8 +75,8 @@ def test_night_is_compared_with_the_training_and_with_the_night_before() -> None
 
 def test_model_that_tells_nothing_of_its_training_is_compared_with_nothing() -> None:
     assert training_of({}) is None
-    assert compared(NIGHT, None, None) == []
-    assert compared(NIGHT, training_of({"dataset": "x"}), None) == []
+    assert compare(NIGHT, None, None) == []
+    assert compare(NIGHT, training_of({"dataset": "x"}), None) == []
 
 
 def test_night_before_is_the_last_complete_run_that_can_be_read(make_run: MakeRun) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.metrics import examples
-from pipeline.metrics.examples import COLUMNS, OF_UNIT, Example, Limits, examples_of, listed, merged
+from pipeline.metrics.examples import COLUMNS, OF_UNIT, Example, Limits, examples_of, lists_of, merge
 
 FEW = Limits(mistakes=3, confused=4, cell=2, doubtful=2, uncertain=2)
 
@@ -41,10 +41,10 @@ def test_lists_of_the_whole_can_be_told_from_those_of_any_parts(every: list[Exam
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(examples, "OF_ARCHIVE", FEW)
         a, b, c = ([e for e, n in zip(every, where, strict=False) if n == part] for part in range(3))
-        whole = listed(every, FEW)
-        assert listed(merged(merged(a, b), c), FEW) == whole
-        assert merged(a, merged(b, c)) == merged(merged(c, a), b)
-        assert merged(merged(a, b), []) == merged(a, b)
+        whole = lists_of(every, FEW)
+        assert lists_of(merge(merge(a, b), c), FEW) == whole
+        assert merge(a, merge(b, c)) == merge(merge(c, a), b)
+        assert merge(merge(a, b), []) == merge(a, b)
 
 
 @pytest.mark.usefixtures("short")
@@ -58,7 +58,7 @@ def test_each_list_has_its_rule() -> None:
         example("no label", None, 0, 0.2, None),
         example("doubtful", 2, 0, 0.5, 0.0),
     ]
-    names = {name: [e["key"] for e in found] for name, found in listed(every, FEW).items()}
+    names = {name: [e["key"] for e in found] for name, found in lists_of(every, FEW).items()}
     assert names == {
         "most_confident_mistakes": ["surer", "sure", "third of its cell"],
         "confused": ["surer", "sure", "other cell", "doubtful"],
@@ -79,7 +79,7 @@ def test_part_gives_the_rows_that_its_lists_name_by_their_numbers() -> None:
     assert [e["row"] for e in found] == sorted(e["row"] for e in found)
     assert all(e["key"] == f"{e['row']:04d}" for e in found if e["row"] < 1_000)
     assert found[-1]["key"] == "plain"
-    lists = listed(found, OF_UNIT)
+    lists = lists_of(found, OF_UNIT)
     assert {name: len(rows) for name, rows in lists.items()} == {
         "most_confident_mistakes": OF_UNIT.mistakes,
         "confused": 2 * OF_UNIT.cell,

@@ -14,7 +14,7 @@ from conftest import MakeRun, WriteImages
 
 from pipeline import storage
 from pipeline.errors import DamagedPartError
-from pipeline.metrics.examples import OF_UNIT, listed
+from pipeline.metrics.examples import OF_UNIT, lists_of
 from pipeline.output.commit import commit, committed, recall
 from pipeline.output.receipts import Aside, Receipt
 from pipeline.output.run import Run
@@ -201,7 +201,7 @@ def test_receipt_names_images_to_look_at_and_an_example_of_every_failure(
     receipt = done(unit, run)
     wrong = receipt.metrics.labelled - receipt.metrics.correct
     assert wrong > 200
-    lists = listed(receipt.examples, OF_UNIT)
+    lists = lists_of(receipt.examples, OF_UNIT)
     lengths = {"most_confident_mistakes": 16, "confused": 24, "doubtful_labels": 8, "least_certain": 8}
     assert {name: len(examples) for name, examples in lists.items()} == lengths
     assert receipt.aside.thumbnails
