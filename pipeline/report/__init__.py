@@ -1,1 +1,1 @@
-"""Figures to report.html; also used by the report of a training."""
+"""This package draws figures as report.html; the report of a training uses it, too."""

@@ -1,7 +1,8 @@
-"""Numbers to SVG: pure functions that return markup for a page.
+"""This module draws numbers as charts: pure functions that return SVG for a page.
 
-Colors are the page's: text is `currentColor`, shapes have a class each (`one`, `two`, `grid`, `ideal`, ...) that its
-style sheet knows, so that a chart is right by day, by night and in print. Must not know what a page says around it.
+The page's style sheet colors them: text is `currentColor`, and each shape has a class (`one`, `two`, `grid`, `ideal`,
+...), so that a chart can be read on a light page, on a dark one and in print. Must not know what the page says about
+it.
 """
 
 from __future__ import annotations
@@ -17,22 +18,28 @@ from pipeline.formatting import percent
 from pipeline.text import brief, plain
 
 WIDTH, HEIGHT = 460, 260
-"""Of a chart in its own units; a page shows it as wide as there is room."""
+"""Size of a chart in its own units; a page shows it as wide as there is room."""
 
 FEWEST = 4
-"""Points of a course."""
+"""Number of points without which a course is not drawn."""
 
 LONGEST_SHOWN = 60
-"""Characters of a name."""
+"""Number of characters of a name that a chart shows."""
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 12, 40
+"""Widths of the margins around the area of a chart, in the chart's units."""
+
 _LEAST = -4
-"""The shares of a histogram start at 10 ** _LEAST: one of 10,000."""
+"""Power of ten at which the shares of a histogram start: one image of 10,000."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """The area of a chart: what x and y run from and to.
+    """The area of a chart.
+
+    Attributes:
+        across: the values at its left and right edge.
+        up: the values at its lower and upper edge.
 
     >>> frame = Frame((0, 1), (0, 1))
     >>> round(frame.x(0)), round(frame.x(1)), round(frame.y(0)), round(frame.y(1))
@@ -43,22 +50,22 @@ class Frame:
     up: tuple[float, float]
 
     def x(self, value: float) -> float:
-        """Return where a value stands from the left."""
+        """Return the distance of a value from the left, in the chart's units."""
         low, high = self.across
         return _LEFT + (value - low) / ((high - low) or 1) * (WIDTH - _LEFT - _RIGHT)
 
     def y(self, value: float) -> float:
-        """Return where a value stands from the top."""
+        """Return the distance of a value from the top, in the chart's units."""
         low, high = self.up
         return HEIGHT - _BOTTOM - (value - low) / ((high - low) or 1) * (HEIGHT - _TOP - _BOTTOM)
 
     def points(self, values: Sequence[tuple[float, float]]) -> str:
-        """Return points as SVG writes them."""
+        """Return points in the notation of SVG."""
         return " ".join(f"{self.x(a):.1f},{self.y(b):.1f}" for a, b in values)
 
 
 def reliability(bins: Sequence[Mapping[str, Any]]) -> Markup:
-    """Return the reliability diagram: how often the network is right, by how sure it is.
+    """Return the reliability diagram: how often the model is right, by how sure it is.
 
     Args:
         bins: {from, to, images, accuracy, confidence}, as in summary.json.
@@ -79,11 +86,11 @@ def reliability(bins: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 def histogram(counts: Sequence[int], reference: Sequence[int] | None = None) -> Markup:
-    """Return the shares of images by score, on a logarithmic scale, beside those of a reference if there is one.
+    """Return the histogram of scores: the share of images in each bin, on a logarithmic scale.
 
     Args:
-        counts: images in bins of equal width over [0, 1].
-        reference: the same of other images, drawn as a line.
+        counts: number of images in each bin; the bins are of equal width over [0, 1].
+        reference: the same for other images, drawn as a line; None: there are no others.
     """
     frame = Frame((0, 1), (_LEAST, 0))
     ticks = [(v / 4, percent(v / 4, 0)) for v in range(5)]
@@ -103,7 +110,7 @@ def histogram(counts: Sequence[int], reference: Sequence[int] | None = None) -> 
 
 
 def course(points: Sequence[tuple[float, float]]) -> Markup | None:
-    """Return the images per second over the time of a run; None of fewer points than tell a course.
+    """Return the chart of images per second over the time of a run; None if it has fewer than FEWEST points.
 
     Args:
         points: (seconds since 1970, images per second).
@@ -125,14 +132,14 @@ def course(points: Sequence[tuple[float, float]]) -> Markup | None:
 
 
 def curves(name: str, series: Mapping[str, Sequence[float]], are_shares: bool = False) -> Markup:
-    """Return lines over epochs, which count from 1.
+    """Return the chart of one or two lines over epochs, which count from 1.
 
     Args:
-        name: of what is measured.
-        series: name -> a value an epoch; two at most, and of one length.
-        are_shares: the values are shares, written in percent.
+        name: name of what is measured.
+        series: name of a line -> one value for each epoch; at most two lines of the same length.
+        are_shares: True: the values are shares, and the axis is in percent; False: they are plain numbers.
     """
-    name, series = _shown(name), {_shown(title): line for title, line in series.items()}
+    name, series = _short_name(name), {_short_name(title): line for title, line in series.items()}
     values = [v for line in series.values() for v in line if math.isfinite(v)] or [0.0]
     low, high = min(values), max(values)
     margin = 0.06 * ((high - low) or abs(high) or 1)
@@ -147,14 +154,14 @@ def curves(name: str, series: Mapping[str, Sequence[float]], are_shares: bool = 
         points = [(i, v) for i, v in enumerate(line, 1) if math.isfinite(v)]
         body += _line(frame, points, f"line {kind}")
         for i, v in points if epochs <= 60 else ():
-            shown = percent(v) if are_shares else f"{v:.4f}"
+            text = percent(v) if are_shares else f"{v:.4f}"
             place = (frame.x(i), frame.y(v))
             dot = '<circle class="dot {}" cx="{:.1f}" cy="{:.1f}" r="3"><title>{}, epoch {}: {}</title></circle>'
-            body += Markup(dot).format(kind, *place, title, i, shown)
+            body += Markup(dot).format(kind, *place, title, i, text)
     return _chart(name, "By epoch: " + ", ".join(series) + ".", body)
 
 
-def _shown(name: str) -> str:
+def _short_name(name: str) -> str:
     return brief(plain(name), LONGEST_SHOWN)
 
 
@@ -167,7 +174,7 @@ def _chart(title: str, description: str, body: Markup) -> Markup:
 def _axes(
     frame: Frame, across: Sequence[tuple[float, str]], up: Sequence[tuple[float, str]], below: str, beside: str
 ) -> Markup:
-    """Return grid, ticks and what the axes are of."""
+    """Return the grid, the ticks and the names of the axes."""
     parts = []
     for value, text in up:
         y = frame.y(value)
@@ -178,8 +185,8 @@ def _axes(
         parts.append(Markup('<text class="middle" x="{:.1f}" y="{}">{}</text>').format(x, HEIGHT - _BOTTOM + 16, text))
     middle = (_LEFT + WIDTH - _RIGHT) / 2
     parts.append(Markup('<text class="middle" x="{}" y="{}">{}</text>').format(middle, HEIGHT - 5, below))
-    turned = '<text class="middle" transform="translate(11 {}) rotate(-90)">{}</text>'
-    parts.append(Markup(turned).format((_TOP + HEIGHT - _BOTTOM) / 2, beside))
+    title = '<text class="middle" transform="translate(11 {}) rotate(-90)">{}</text>'
+    parts.append(Markup(title).format((_TOP + HEIGHT - _BOTTOM) / 2, beside))
     return Markup("").join(parts)
 
 
@@ -202,15 +209,15 @@ def _log(share: float) -> float:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Return round numbers between two: some four.
+    """Return about five round numbers between two.
 
     >>> _ticks(0, 100), _ticks(1, 5)
     ([0, 20, 40, 60, 80, 100], [1, 2, 3, 4, 5])
     """
     step = _round_step((high - low) / 5) if high > low else 1.0
     first = math.ceil(low / step - 1e-9)
-    found = [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
-    return [int(v) if v == int(v) else v for v in found]
+    ticks = [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+    return [int(v) if v == int(v) else v for v in ticks]
 
 
 def _round_step(least: float) -> float:
@@ -219,13 +226,13 @@ def _round_step(least: float) -> float:
 
 
 def _above(value: float) -> float:
-    """Return a round number that is no less."""
+    """Return a round number that is at least the value."""
     step = _round_step((value or 1) / 4)
     return math.ceil((value or 1) / step) * step
 
 
 def _short(value: float) -> str:
-    """Return a number in few characters.
+    """Return a number as text of few characters.
 
     >>> _short(25000), _short(1500000), _short(12)
     ('25k', '1.5M', '12')

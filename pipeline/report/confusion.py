@@ -1,6 +1,6 @@
-"""A confusion matrix as a page shows it: of so many classes as one can read, and the pairs that are confused most.
+"""This module chooses what a page shows of a confusion matrix: as many classes as a person can read, and pairs.
 
-Pure functions of counts. Must not know how they are drawn.
+Pairs are two classes that the model confuses. Pure functions of counts. Must not know how they are drawn.
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ from typing import Any
 import numpy as np
 
 SHOWN_CLASSES = 30
-"""A matrix of more classes is shown for the most confused ones."""
+"""Number of classes in the matrix; if there are more, the most confused ones are shown."""
 
 SHOWN_PAIRS = 200
+"""Number of pairs that are shown, those with the most images first."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Images of one class that were taken for another.
+    """The images of one class that were taken for another.
 
     Attributes:
         label: number of their own class.
         predicted: number of the class they were taken for.
-        images: how many; None where nobody counted.
-        share: of all labelled images of their class.
-        examples: some of them, as in summary.json.
+        images: number of these images; None: there is no matrix, so nobody counted.
+        share: share of these among the labelled images of their class; None as above.
+        examples: some of these images, as in summary.json.
     """
 
     label: int
@@ -37,21 +38,21 @@ class Pair:
 
     @property
     def anchor(self) -> str:
-        """Where the page shows it."""
+        """Name of the place on the page that shows this pair."""
         return f"pair-{self.label}-{self.predicted}"
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """What is shown.
+    """The part of a confusion matrix that a page shows.
 
     Attributes:
-        classes: numbers of the classes of the matrix, rising; none where there is no matrix.
-        rows: for each of them the images by predicted class, as many.
-        shares: the same as shares of all images of the class, those of classes not shown included.
-        pairs: the most confused ones, most images first.
-        mistakes: images of all pairs; None where nobody counted.
-        all_pairs: how many pairs there are, shown or not; None where nobody counted.
+        classes: numbers of the classes in the matrix, rising; empty: there is no matrix.
+        rows: for each of these classes, the number of images by predicted class, for the same classes.
+        shares: the same, divided by all images of the class, also those taken for a class that is not shown.
+        pairs: the pairs with the most images, those first.
+        mistakes: number of images of all pairs; None: there is no matrix, so nobody counted.
+        all_pairs: number of pairs, shown or not; None as above.
     """
 
     classes: list[int]
@@ -62,13 +63,13 @@ class Confusion:
     all_pairs: int | None
 
     @property
-    def linked(self) -> frozenset[tuple[int, int]]:
-        """The cells that have a pair to go to."""
+    def links(self) -> frozenset[tuple[int, int]]:
+        """The cells, (label, predicted), that link to a pair on the page."""
         return frozenset((pair.label, pair.predicted) for pair in self.pairs)
 
     @property
     def largest_share(self) -> float:
-        """Of a pair that is shown."""
+        """Greatest share of the pairs that are shown; 1 if no share is greater than 0."""
         return max((pair.share or 0.0 for pair in self.pairs), default=0.0) or 1.0
 
 
@@ -78,44 +79,45 @@ def confusion(
     """Return what a page shows of a confusion matrix.
 
     Args:
-        matrix: [label][predicted] -> images; None where it was too large to be kept.
-        examples: mistakes, the most telling first; {label, predicted, ...}.
-        names: of the classes; only how many there are counts here.
+        matrix: [label][predicted] -> images; None: it was too large to be written out.
+        examples: mistakes, those first that say most; {label, predicted, ...}.
+        names: names of all classes; only their number matters here.
     """
     by_cell: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
     for example in examples:
         by_cell.setdefault((example["label"], example["predicted"]), []).append(example)
     if matrix is None:
-        pairs = [Pair(*cell, None, None, found) for cell, found in by_cell.items()]
+        pairs = [Pair(*cell, None, None, mistakes) for cell, mistakes in by_cell.items()]
         return Confusion([], [], [], pairs[:SHOWN_PAIRS], None, None)
     counts = np.asarray(matrix, np.int64).reshape(len(names), len(names))
     totals = np.maximum(counts.sum(axis=1), 1)
-    cells = _confused(counts)
+    cells = _off_diagonal(counts)
     pairs = [
         Pair(a, b, int(counts[a, b]), float(counts[a, b] / totals[a]), by_cell.get((a, b), []))
         for a, b in cells[:SHOWN_PAIRS]
     ]
-    classes = _most_confused(cells, len(names))
+    classes = _matrix_classes(cells, len(names))
     shown = counts[np.ix_(classes, classes)]
     shares = shown / totals[classes][:, None]
-    mistakes = int(counts.sum() - counts.trace())
-    return Confusion(classes, shown.tolist(), shares.tolist(), pairs, mistakes, len(cells))
+    off_diagonal = int(counts.sum() - counts.trace())
+    return Confusion(classes, shown.tolist(), shares.tolist(), pairs, off_diagonal, len(cells))
 
 
-def _confused(counts: Any) -> list[tuple[int, int]]:
+def _off_diagonal(counts: Any) -> list[tuple[int, int]]:
     """Return the cells beside the diagonal that hold images, most images first."""
-    found = np.argwhere(counts)
-    found = found[found[:, 0] != found[:, 1]]
-    order = np.lexsort((found[:, 1], found[:, 0], -counts[found[:, 0], found[:, 1]]))
-    return [(a, b) for a, b in found[order].tolist()]
+    cells = np.argwhere(counts)
+    cells = cells[cells[:, 0] != cells[:, 1]]
+    order = np.lexsort((cells[:, 1], cells[:, 0], -counts[cells[:, 0], cells[:, 1]]))
+    return [(a, b) for a, b in cells[order].tolist()]
 
 
-def _most_confused(cells: Iterable[tuple[int, int]], classes: int) -> list[int]:
+def _matrix_classes(cells: Iterable[tuple[int, int]], classes: int) -> list[int]:
+    """Return the numbers of the classes that the matrix shows: all, or the most confused ones."""
     if classes <= SHOWN_CLASSES:
         return list(range(classes))
-    found: dict[int, None] = {}
+    chosen: set[int] = set()
     for cell in cells:
-        if len(found.keys() | set(cell)) > SHOWN_CLASSES:
+        if len(chosen | set(cell)) > SHOWN_CLASSES:
             break
-        found.update(dict.fromkeys(cell))
-    return sorted(found)
+        chosen.update(cell)
+    return sorted(chosen)

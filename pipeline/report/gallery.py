@@ -1,6 +1,6 @@
-"""The pictures of a page: each is embedded once, however many lists show it, and all together stay small.
+"""The gallery holds the pictures of a page: each is embedded once, and all together stay small.
 
-Must not know what they illustrate.
+Several lists of the page may show the same picture. Must not know what the pictures illustrate.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 JPEG = b"\xff\xd8"
-
+"""First bytes of a JPEG file."""
 
 PICTURE_BYTES = 600_000
-"""All pictures of a page together, as it embeds them."""
+"""Bytes of all pictures of a page together, as data: URIs."""
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """What is embedded.
+    """The pictures that a page embeds.
 
     Attributes:
-        names: key -> name of its style class.
-        addresses: name of a style class -> data: URI.
+        names: key of an image -> name of the style class that draws its picture.
+        addresses: name of a style class -> data: URI of its picture.
     """
 
     names: dict[str, str]
@@ -32,11 +32,11 @@ class Gallery:
 
 
 def gallery(keys: Iterable[str], pictures: Mapping[str, bytes]) -> Gallery:
-    """Return the pictures that there is room for.
+    """Return the pictures of a page, as many as PICTURE_BYTES allows.
 
     Args:
-        keys: of the images that a page shows, those first whose pictures tell most; repeated as may be.
-        pictures: key -> PNG or JPEG file; not for all.
+        keys: keys of the images that the page shows, the most important first; a key may come more than once.
+        pictures: key -> PNG or JPEG file; an image may have none.
     """
     names: dict[str, str] = {}
     addresses: dict[str, str] = {}

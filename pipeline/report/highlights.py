@@ -1,7 +1,7 @@
-"""What a person should look at first: computed from the figures, so that nobody has to hunt for it.
+"""This module lists what a person should look at first, so that nobody has to search the report for it.
 
-Each rule is a function that yields what stands out; their order is the order of the page. Must not know how the page
-looks, only the names of its sections.
+Each rule is a function of the figures that yields what stands out; the order of the rules is the order on the page.
+Must not know how the page looks, only the names of its sections.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from pipeline.metrics.drift import LARGE_DRIFT
 from pipeline.text import brief, plain
 
 MANY_FAILED = 0.001
-"""A reason for which at least this share of all images failed stands out."""
+"""Share of all images that must have failed for one reason, so that the reason stands out."""
 
 BADLY_CALIBRATED = 0.05
+"""Expected calibration error above which the scores stand out."""
+
 FAR_LOWER = 0.05
-"""A class stands out whose recall is surely lower than the accuracy by this."""
+"""Difference by which the recall of a class must surely be lower than the accuracy, so that the class stands out."""
 
 DOUBTED, SURE = 0.01, 0.99
-"""A label looks wrong that the model gives less than the one, where it gives another class more than the other."""
+"""Probabilities by which a label looks wrong: the label has less than DOUBTED, another class more than SURE."""
 
 LONGEST_SHOWN = 60
-"""Characters of a name."""
+"""Number of characters of a name that a line shows."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Pointer:
     """One thing to look at.
 
     Attributes:
-        text: what stands out, a sentence without its full stop.
-        section: of the page that shows it.
+        text: what stands out, as a sentence without its full stop.
+        section: name of the page's section that shows it.
     """
 
     text: str
@@ -46,22 +48,33 @@ Figures = Mapping[str, Any]
 
 
 def look_first(figures: Figures, record: Figures) -> list[Pointer]:
-    """Return what stands out, the gravest first; nothing if nothing does.
+    """Return what stands out, the gravest first; an empty list if nothing does.
 
     Args:
         figures: the content of summary.json.
         record: the content of run.json.
     """
-    rules = (_nothing, _unfinished, _failures, _fallen, _classes, _slices, _drift, _calibration, _unknown, _doubtful)
+    rules = (
+        _no_images,
+        _unfinished_units,
+        _failures,
+        _lower_accuracy,
+        _classes,
+        _slices,
+        _drift,
+        _calibration,
+        _unknown_labels,
+        _doubtful_labels,
+    )
     return [pointer for rule in rules for pointer in rule(figures, record)]
 
 
-def _nothing(figures: Figures, _: Figures) -> Iterator[Pointer]:
+def _no_images(figures: Figures, _: Figures) -> Iterator[Pointer]:
     if not figures["images"]:
         yield Pointer("There is no image: see which inputs were asked for, and what was left out", "ran")
 
 
-def _unfinished(_: Figures, record: Figures) -> Iterator[Pointer]:
+def _unfinished_units(_: Figures, record: Figures) -> Iterator[Pointer]:
     units = record["unfinished_units"]
     if units:
         verb = "is" if units == 1 else "are"
@@ -77,8 +90,8 @@ def _failures(figures: Figures, _: Figures) -> Iterator[Pointer]:
             yield Pointer(text + why(failure["stage"], failure["code"]), "failures")
 
 
-def _fallen(figures: Figures, record: Figures) -> Iterator[Pointer]:
-    """Yield that the accuracy is surely lower than it was on other images."""
+def _lower_accuracy(figures: Figures, record: Figures) -> Iterator[Pointer]:
+    """Yield a pointer if the accuracy is surely lower than in training or in the run before."""
     now, training, previous = figures["accuracy_interval_95"], record["training"], record["previous"]
     for then, name in (
         (training and training["test_accuracy_interval_95"], "on the test images of its training"),
@@ -90,11 +103,11 @@ def _fallen(figures: Figures, record: Figures) -> Iterator[Pointer]:
 
 def _classes(figures: Figures, _: Figures) -> Iterator[Pointer]:
     overall = figures["accuracy"]
-    low = [c for c in figures["per_class"] if c["support"] and _most(c) < overall - FAR_LOWER]
+    low = [c for c in figures["per_class"] if c["support"] and _upper_recall(c) < overall - FAR_LOWER]
     low.sort(key=lambda c: c["recall"])
     if low:
         worst = low[0]
-        text = f"Of class {_quoted(worst['class'])} only {percent(worst['recall'])} are recognized"
+        text = f"Of class {_quote(worst['class'])} only {percent(worst['recall'])} are recognized"
         text += f", of all {percent(overall)}"
         yield Pointer(text + _and_more(len(low) - 1, "class", "classes"), "classes")
 
@@ -108,14 +121,19 @@ def _slices(figures: Figures, _: Figures) -> Iterator[Pointer]:
     for kind, slices in (("input", inputs), ("folder", folders)):
         below = [(name, s["accuracy"]) for name, s in slices if is_below(s, interval)]
         if below:
-            name, accuracy = min(below, key=_second)
-            text = f"In {kind} {_quoted(name)} the accuracy is only {percent(accuracy)}"
+            name, accuracy = min(below, key=_accuracy)
+            text = f"In {kind} {_quote(name)} the accuracy is only {percent(accuracy)}"
             text += f", of all {percent(figures['accuracy'])}"
             yield Pointer(text + _and_more(len(below) - 1, kind, f"{kind}s"), f"{kind}s")
 
 
 def is_below(part: Figures, interval: Sequence[float] | None) -> bool:
-    """Return whether the accuracy of a part is surely lower: its interval ends below that of all."""
+    """Return whether the accuracy of a part is surely lower: its interval ends before that of all images begins.
+
+    Args:
+        part: figures of the part.
+        interval: 95 % interval of the accuracy over all images; None: no image has a label.
+    """
     own = part["accuracy_interval_95"]
     return own is not None and interval is not None and bool(own[1] < interval[0])
 
@@ -138,14 +156,14 @@ def _calibration(figures: Figures, _: Figures) -> Iterator[Pointer]:
         yield Pointer(f"The scores are {side}: they miss the accuracy by {percent(error)} on average", "scores")
 
 
-def _unknown(figures: Figures, _: Figures) -> Iterator[Pointer]:
+def _unknown_labels(figures: Figures, _: Figures) -> Iterator[Pointer]:
     n = figures["unknown_labels"]
     if n:
         verb = "has a label that is no class" if n == 1 else "have labels that are no classes"
         yield Pointer(f"{counted(n, 'image')} {verb} of the model", "classes")
 
 
-def _doubtful(figures: Figures, _: Figures) -> Iterator[Pointer]:
+def _doubtful_labels(figures: Figures, _: Figures) -> Iterator[Pointer]:
     sure = [e for e in figures["doubtful_labels"] if e["label_score"] < DOUBTED and e["score"] > SURE]
     if sure:
         n = f"At least {count(len(sure))}" if len(sure) == len(figures["doubtful_labels"]) > 1 else count(len(sure))
@@ -153,7 +171,7 @@ def _doubtful(figures: Figures, _: Figures) -> Iterator[Pointer]:
         yield Pointer(f"{n} {noun} wrong: the model is more than {percent(SURE, 0)} sure of another class", "doubtful")
 
 
-def _most(figures: Figures) -> float:
+def _upper_recall(figures: Figures) -> float:
     """Return the upper end of the 95 % interval of a class's recall."""
     interval = wilson(round(figures["recall"] * figures["support"]), figures["support"])
     return interval[1] if interval else 1.0
@@ -163,11 +181,11 @@ def _by_images(failure: Figures) -> int:
     return -int(failure["images"])
 
 
-def _second(pair: tuple[str, float]) -> float:
+def _accuracy(pair: tuple[str, float]) -> float:
     return pair[1]
 
 
-def _quoted(name: str) -> str:
+def _quote(name: str) -> str:
     return f"“{brief(plain(name), LONGEST_SHOWN)}”"
 
 

@@ -1,7 +1,7 @@
-"""The summary as a page for a person: report.html, one file, no network.
+"""This module makes report.html from the figures of a run: one file, which needs no network.
 
-Turns the figures into what the templates in `pages/` draw, and keeps the page small whatever the archive holds: lists
-are cut, and pictures are embedded once each, the most telling first, up to a limit.
+It prepares what the templates in `pages/` draw. The page stays small, whatever the archive holds: lists are cut, and
+each picture is embedded once, the most important ones first, up to a limit.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from pipeline.storage.locations import location_of
 from pipeline.text import shell_command, shell_word
 
 SHOWN_CLASSES = 1_000
-"""Rows of the table of classes; of more classes, those with the most images."""
+"""Number of rows of the table of classes; if there are more classes, those with the most images have a row."""
 
 FEW_CLASSES = 30
-"""Of no more classes, those without images have a row as well."""
+"""Number of classes up to which classes without images have a row as well."""
 
 SHOWN_INPUTS = 200
-"""Rows of the table of inputs."""
+"""Number of rows of the table of inputs."""
 
 SHOWN_REASONS = 20
-"""Reasons of failures with their examples."""
+"""Number of reasons for failures that are shown with their examples."""
 
 SHOWN_VALUES = 10
-"""Of an option that has many."""
+"""Number of values that are shown of an option that has many."""
 
 LONGEST_COMMAND = 8_000
-"""Characters; a longer one is not written out."""
+"""Number of characters of the command that made the run; a longer command is not shown."""
 
 LEAST_REACH = 0.02
-"""The drawings of intervals of accuracy span at least so much."""
+"""Difference of accuracy that a drawing of intervals spans at least."""
 
 
 def report(figures: Mapping[str, Any], record: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
@@ -48,10 +48,10 @@ def report(figures: Mapping[str, Any], record: Mapping[str, Any], pictures: Mapp
     Args:
         figures: the content of summary.json.
         record: the content of run.json.
-        pictures: key -> PNG or JPEG file of at most 64 x 64 pixels, for images that the figures name; not for all.
+        pictures: key -> PNG or JPEG file of at most 64 x 64 pixels; an image that the figures name may have none.
     """
     names = [c["class"] for c in figures["per_class"]]
-    found = confusion(figures["confusion_matrix"], figures["confused"], names) if figures["labelled"] else None
+    matrix = confusion(figures["confusion_matrix"], figures["confused"], names) if figures["labelled"] else None
     classes, slices = _classes(figures, record), _slices(figures)
     return render(
         "report.html.j2",
@@ -60,17 +60,17 @@ def report(figures: Mapping[str, Any], record: Mapping[str, Any], pictures: Mapp
         first=look_first(figures, record),
         sections=list(_sections(figures, record, slices)),
         names=names,
-        confusion=found,
+        confusion=matrix,
         classes=classes,
         largest=_largest_share(classes, figures["scored"]),
         slices=slices,
-        gallery=gallery(_by_priority(figures, found), pictures),
+        gallery=gallery(_by_priority(figures, matrix), pictures),
         reliability=charts.reliability(figures["calibration"]),
         histogram=charts.histogram(figures["confidence_histogram"], _reference(record)),
         course=charts.course(record["time"]["course"]) if record["time"] else None,
         command=_command(record["options"]),
         output=shell_word(location_of(record["options"]["output"])),
-        failures=sorted(figures["failures"], key=_failed, reverse=True),
+        failures=sorted(figures["failures"], key=_failure_images, reverse=True),
         shown_classes=SHOWN_CLASSES,
         shown_inputs=SHOWN_INPUTS,
         shown_reasons=SHOWN_REASONS,
@@ -102,50 +102,50 @@ def _sections(
             yield name, title
 
 
-def _by_priority(figures: Mapping[str, Any], found: Confusion | None) -> Iterator[str]:
-    """Yield the keys that the page shows, those first whose pictures tell most."""
+def _by_priority(figures: Mapping[str, Any], matrix: Confusion | None) -> Iterator[str]:
+    """Yield the keys of the images that the page shows, those first whose pictures are most important."""
     for name in ("most_confident_mistakes", "doubtful_labels"):
         yield from (example["key"] for example in figures[name])
     for i in range(4):  # one picture for every pair before there is a second one for any
-        yield from (pair.examples[i]["key"] for pair in (found.pairs if found else ()) if i < len(pair.examples))
+        yield from (pair.examples[i]["key"] for pair in (matrix.pairs if matrix else ()) if i < len(pair.examples))
     for name in ("least_certain", "failure_examples"):
         yield from (example["key"] for example in figures[name])
 
 
 def _classes(figures: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the rows of the table of classes: those that have images, and of a few classes all."""
+    """Return the rows of the table of classes: the classes with images, or all if they are few."""
     training = record["training"] and record["training"]["images_per_class"]
-    learned = sum(training.values()) if training else 0
+    trained_images = sum(training.values()) if training else 0
     rows = [
         {
             **c,
             "all": c["predicted"] + c["unlabelled"],
-            "trained": training.get(c["class"], 0) / learned if training and learned else None,
+            "trained": training.get(c["class"], 0) / trained_images if training and trained_images else None,
         }
         for c in figures["per_class"]
         if len(figures["per_class"]) <= FEW_CLASSES or c["support"] or c["predicted"] or c["unlabelled"]
     ]
     if len(rows) > SHOWN_CLASSES:
-        rows.sort(key=_images, reverse=True)
+        rows.sort(key=_row_images, reverse=True)
     return rows
 
 
 def _largest_share(classes: Sequence[Mapping[str, Any]], scored: int) -> float:
-    """Return the share, here or in training, of the class that has most: 1 where none has any."""
+    """Return the greatest share of a class, in this run or in training; 1 if no class has images."""
     shares = [share for c in classes for share in (c["all"] / max(1, scored), c["trained"] or 0.0)]
     return max(shares, default=0.0) or 1.0
 
 
-def _images(row: Mapping[str, Any]) -> int:
+def _row_images(row: Mapping[str, Any]) -> int:
     return int(row["support"] + row["all"])
 
 
-def _failed(failure: Mapping[str, Any]) -> int:
+def _failure_images(failure: Mapping[str, Any]) -> int:
     return int(failure["images"])
 
 
 def _slices(figures: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the tables of parts of the archive, "inputs" and "folders"; one part is no table."""
+    """Return the tables "inputs" and "folders"; a table with a single row is left out."""
     tables = {}
     folders = figures["folders"]
     for kind, parts, depth in (("input", figures["inputs"], None), ("folder", folders["slices"], folders["depth"])):
@@ -167,7 +167,7 @@ def _reference(record: Mapping[str, Any]) -> Sequence[int] | None:
 
 
 def _command(options: Mapping[str, Any]) -> str | None:
-    """Return the command that scored this, to be given again; None where it names too much to be written out."""
+    """Return the command that made this run; None if it is longer than LONGEST_COMMAND."""
     words = ["nightscore", "score"]
     for pattern in options["input"]:
         words += ["--input", location_of(pattern)]

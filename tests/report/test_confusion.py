@@ -32,7 +32,7 @@ def test_pairs_are_the_cells_beside_the_diagonal_the_fullest_first() -> None:
         (1, 2, 1, 0.1),
     ]
     assert found.all_pairs == 3
-    assert found.linked == {(1, 0), (0, 1), (1, 2)}
+    assert found.links == {(1, 0), (0, 1), (1, 2)}
     assert found.largest_share == 0.3
 
 
