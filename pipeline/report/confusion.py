@@ -1,6 +1,7 @@
 """This module chooses what a page shows of a confusion matrix: as many classes as a person can read, and pairs.
 
-Pairs are two classes that the model confuses. Pure functions of counts. Must not know how they are drawn.
+A pair is a class and another one for which the model takes its images. Pure functions of counts. Must not know how they
+are drawn.
 """
 
 from __future__ import annotations
@@ -97,10 +98,10 @@ def confusion(
         for a, b in cells[:SHOWN_PAIRS]
     ]
     classes = _matrix_classes(cells, len(names))
-    shown = counts[np.ix_(classes, classes)]
-    shares = shown / totals[classes][:, None]
+    part = counts[np.ix_(classes, classes)]
+    shares = part / totals[classes][:, None]
     off_diagonal = int(counts.sum() - counts.trace())
-    return Confusion(classes, shown.tolist(), shares.tolist(), pairs, off_diagonal, len(cells))
+    return Confusion(classes, part.tolist(), shares.tolist(), pairs, off_diagonal, len(cells))
 
 
 def _off_diagonal(counts: Any) -> list[tuple[int, int]]:

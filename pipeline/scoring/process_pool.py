@@ -2,7 +2,7 @@
 
 Each process has an interpreter of its own, and so a lock of its own: it reads and decodes while the threads of this
 process predict. If a process dies, or its alarm ends it, one image fails and becomes a row. There are as many processes
-as threads have ever asked at the same time; they end with this process. Must not know who needs the pixels.
+as threads have ever needed one at the same time; they end with this process. Must not know who needs the pixels.
 """
 
 from __future__ import annotations

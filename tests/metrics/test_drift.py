@@ -35,9 +35,9 @@ def test_night_counts_what_was_predicted_with_and_without_labels() -> None:
 
 @pytest.mark.parametrize(("shift", "low", "high"), [(0, 0.0, 0.001), (60, 0.01, 0.1), (200, 0.1, 0.25), (300, 0.25, 2)])
 def test_index_grows_with_the_shift(shift: int, low: float, high: float) -> None:
-    found = psi({"a": 500 + shift, "b": 500 - shift}, {"a": 5_000, "b": 5_000})
-    assert found is not None
-    assert low <= found < high
+    index = psi({"a": 500 + shift, "b": 500 - shift}, {"a": 5_000, "b": 5_000})
+    assert index is not None
+    assert low <= index < high
 
 
 def test_index_is_symmetric_and_takes_a_class_that_one_of_them_lacks() -> None:

@@ -58,7 +58,7 @@ def test_each_list_has_its_rule() -> None:
         example("no label", None, 0, 0.2, None),
         example("doubtful", 2, 0, 0.5, 0.0),
     ]
-    names = {name: [e["key"] for e in found] for name, found in lists_of(every, FEW).items()}
+    names = {name: [e["key"] for e in images] for name, images in lists_of(every, FEW).items()}
     assert names == {
         "most_confident_mistakes": ["surer", "sure", "third of its cell"],
         "confused": ["surer", "sure", "other cell", "doubtful"],
@@ -75,11 +75,11 @@ def table(rows: list[dict[str, Any]]) -> pa.Table:
 def test_part_gives_the_rows_that_its_lists_name_by_their_numbers() -> None:
     rows = [example(f"{i:04d}", i % 3, 0, 0.5 + i / 5_000, 0.4 - i / 5_000) for i in range(1_000)]
     failed = {**dict.fromkeys(COLUMNS), "key": "x", "label": 1, "label_name": "1", "status": "failed"}
-    found = examples_of(table([*rows, failed, example("plain", None, 1, 0.1, None)]))
-    assert [e["row"] for e in found] == sorted(e["row"] for e in found)
-    assert all(e["key"] == f"{e['row']:04d}" for e in found if e["row"] < 1_000)
-    assert found[-1]["key"] == "plain"
-    lists = lists_of(found, OF_UNIT)
+    images = examples_of(table([*rows, failed, example("plain", None, 1, 0.1, None)]))
+    assert [e["row"] for e in images] == sorted(e["row"] for e in images)
+    assert all(e["key"] == f"{e['row']:04d}" for e in images if e["row"] < 1_000)
+    assert images[-1]["key"] == "plain"
+    lists = lists_of(images, OF_UNIT)
     assert {name: len(rows) for name, rows in lists.items()} == {
         "most_confident_mistakes": OF_UNIT.mistakes,
         "confused": 2 * OF_UNIT.cell,
@@ -87,7 +87,7 @@ def test_part_gives_the_rows_that_its_lists_name_by_their_numbers() -> None:
         "least_certain": OF_UNIT.uncertain,
     }
     assert lists["most_confident_mistakes"][0]["key"] == "0998"
-    assert len(found) == len({e["row"] for e in found}) <= sum(map(len, lists.values()))
+    assert len(images) == len({e["row"] for e in images}) <= sum(map(len, lists.values()))
 
 
 def test_part_of_failed_rows_or_of_none_gives_nothing() -> None:

@@ -19,8 +19,8 @@ NAMES = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/".join)
 
 @st.composite
 def archives(draw: Any) -> Folders:
-    found = draw(st.dictionaries(NAMES.map("/{}".format), st.integers(1, 9), max_size=5))
-    return Folders({folder: Counts(n, n, n, 0, n // 2) for folder, n in found.items()}).merge(Folders())
+    images = draw(st.dictionaries(NAMES.map("/{}".format), st.integers(1, 9), max_size=5))
+    return Folders({folder: Counts(n, n, n, 0, n // 2) for folder, n in images.items()}).merge(Folders())
 
 
 @given(archives(), archives(), archives())
@@ -93,8 +93,8 @@ def test_rows_are_counted_where_they_lie() -> None:
 
 
 def test_sums_survive_their_json() -> None:
-    found = Folders({"/a": Counts(3, 2, 1, 0, 1), "/b": Counts(1)}, depth=2)
-    assert Folders.from_json(found.to_json()) == found
+    folders = Folders({"/a": Counts(3, 2, 1, 0, 1), "/b": Counts(1)}, depth=2)
+    assert Folders.from_json(folders.to_json()) == folders
 
 
 def test_figures_have_an_interval_where_there_are_labels() -> None:

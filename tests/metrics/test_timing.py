@@ -54,11 +54,11 @@ def test_a_long_night_has_a_course_of_few_points_and_loses_no_image() -> None:
 @pytest.mark.parametrize("step", STEPS)
 def test_what_takes_most_of_what_it_could_decides(step: str) -> None:
     seconds = {**dict.fromkeys(STEPS, 1.0), step: 90.0 if step != "commit" else 45.0}
-    found = shares(Spent.of(seconds, 0, 10).merge(Spent(capacity=100_000_000)), 55, 2)
-    assert found["decides"] == step
-    assert found["shares"][step] == 0.9
-    assert found["shares"]["waiting"] == pytest.approx(1 - found["shares"]["predict"])
-    assert found["seconds"][step] == seconds[step]
+    figures = shares(Spent.of(seconds, 0, 10).merge(Spent(capacity=100_000_000)), 55, 2)
+    assert figures["decides"] == step
+    assert figures["shares"][step] == 0.9
+    assert figures["shares"]["waiting"] == pytest.approx(1 - figures["shares"]["predict"])
+    assert figures["seconds"][step] == seconds[step]
 
 
 def test_a_run_of_a_moment_is_decided_by_its_start() -> None:
@@ -72,12 +72,12 @@ def test_run_whose_decoder_is_slow_says_so(
     poisoned.setenv("DECODE_SECONDS", "0.02")
     processes().close()
     flags = ["--input", str(write_images(500)), "--model", tiny_model, "--output", str(tmp_path / "night")]
-    asked = job.parse([*flags, "--unit_images", "50", "--no_canary"])
-    job.run_job(asked, prepare(asked.options))
+    job_options = job.parse([*flags, "--unit_images", "50", "--no_canary"])
+    job.run_job(job_options, prepare(job_options.options))
     time: dict[str, Any] = json.loads((tmp_path / "night" / "run.json").read_text())["time"]
     assert time["decides"] == "decode"
     assert 500 * 0.02 <= time["seconds"]["decode"] < 2 * 500 * 0.02
     assert sum(rate for _, rate in time["course"]) == pytest.approx(500)
-    again = job.run_job(asked, prepare(asked.options))
+    again = job.run_job(job_options, prepare(job_options.options))
     assert again["time"] is None
     assert cores() >= 1

@@ -6,15 +6,15 @@ from pipeline.report.gallery import PICTURE_BYTES, data_uri, gallery
 
 
 def test_picture_is_embedded_once_however_often_it_is_named() -> None:
-    found = gallery(["b", "a", "b"], {"a": b"1", "b": b"2"})
-    assert found.names == {"b": "p0", "a": "p1"}
-    assert found.addresses == {"p0": data_uri(b"2"), "p1": data_uri(b"1")}
+    result = gallery(["b", "a", "b"], {"a": b"1", "b": b"2"})
+    assert result.names == {"b": "p0", "a": "p1"}
+    assert result.addresses == {"p0": data_uri(b"2"), "p1": data_uri(b"1")}
 
 
 def test_same_picture_under_two_names_is_embedded_once() -> None:
-    found = gallery("abc", {"a": b"1", "b": b"1", "c": b"2"})
-    assert found.names == {"a": "p0", "b": "p0", "c": "p1"}
-    assert len(found.addresses) == 2
+    result = gallery("abc", {"a": b"1", "b": b"1", "c": b"2"})
+    assert result.names == {"a": "p0", "b": "p0", "c": "p1"}
+    assert len(result.addresses) == 2
 
 
 def test_image_without_a_picture_has_no_name() -> None:
@@ -24,6 +24,6 @@ def test_image_without_a_picture_has_no_name() -> None:
 def test_there_is_room_for_so_many_the_first_ones() -> None:
     third = PICTURE_BYTES * 3 // 4 // 3 - 100
     pictures = {key: key.encode() * third for key in "abcd"} | {"small": b"s"}
-    found = gallery(["a", "b", "c", "d", "small", "a"], pictures)
-    assert set(found.names) == {"a", "b", "c", "small"}
-    assert sum(map(len, found.addresses.values())) <= PICTURE_BYTES
+    result = gallery(["a", "b", "c", "d", "small", "a"], pictures)
+    assert set(result.names) == {"a", "b", "c", "small"}
+    assert sum(map(len, result.addresses.values())) <= PICTURE_BYTES

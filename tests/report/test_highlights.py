@@ -19,25 +19,25 @@ def calm() -> Night:
     return calm
 
 
-def told(some: Night) -> list[tuple[str, str]]:
+def pointers(some: Night) -> list[tuple[str, str]]:
     return [(pointer.section, pointer.text) for pointer in look_first(some.figures, some.record)]
 
 
 def test_calm_night_has_nothing_to_look_at(calm: Night) -> None:
-    assert told(calm) == []
+    assert pointers(calm) == []
 
 
 def test_nothing_at_all_is_said() -> None:
-    assert [section for section, _ in told(empty_night())] == ["ran"]
+    assert [section for section, _ in pointers(empty_night())] == ["ran"]
 
 
 @pytest.mark.parametrize(("units", "text"), [(1, "1 work unit is unfinished"), (1_200, "1,200 work units are")])
 def test_unfinished_units_come_first(calm: Night, units: int, text: str) -> None:
     calm.record["unfinished_units"] = units
     calm.figures["unknown_labels"] = 2
-    assert told(calm)[0][0] == "next"
-    assert told(calm)[0][1].startswith(text)
-    assert len(told(calm)) == 2
+    assert pointers(calm)[0][0] == "next"
+    assert pointers(calm)[0][1].startswith(text)
+    assert len(pointers(calm)) == 2
 
 
 def test_reasons_of_many_failures_are_told_the_most_frequent_first(calm: Night) -> None:
@@ -46,7 +46,7 @@ def test_reasons_of_many_failures_are_told_the_most_frequent_first(calm: Night) 
         {"stage": "read", "code": "NOT_FOUND", "images": 10},
         {"stage": "preprocess", "code": "INVALID_ARGUMENT", "images": 300},
     ]
-    assert told(calm) == [
+    assert pointers(calm) == [
         ("failures", "300 images (3.00\xa0%) are not decodable (broken, cut short, or no image at all)"),
         ("failures", "10 images (0.10\xa0%) are not found"),
     ]
@@ -55,67 +55,69 @@ def test_reasons_of_many_failures_are_told_the_most_frequent_first(calm: Night) 
 def test_class_that_is_surely_much_worse_is_named(calm: Night) -> None:
     calm.figures["per_class"][7] |= {"recall": 0.80, "support": 1_000}
     overall = percent(calm.figures["accuracy"])
-    assert told(calm) == [("classes", f"Of class “class 7” only 80.00\xa0% are recognized, of all {overall}")]
+    assert pointers(calm) == [("classes", f"Of class “class 7” only 80.00\xa0% are recognized, of all {overall}")]
     calm.figures["per_class"][3] |= {"recall": 0.70, "support": 1_000}
-    assert told(calm)[0][1].startswith("Of class “class 3” only 70.00\xa0% are recognized")
-    assert told(calm)[0][1].endswith("; 1 more class like it")
+    assert pointers(calm)[0][1].startswith("Of class “class 3” only 70.00\xa0% are recognized")
+    assert pointers(calm)[0][1].endswith("; 1 more class like it")
 
 
 def test_class_of_few_images_is_not_accused(calm: Night) -> None:
     calm.figures["per_class"][7] |= {"recall": 0.80, "support": 5}
-    assert told(calm) == []
+    assert pointers(calm) == []
 
 
-@pytest.mark.parametrize(("high", "is_told"), [(0.97, True), (0.9795, False)])
-def test_slice_whose_interval_lies_below_that_of_all_is_named(calm: Night, high: float, is_told: bool) -> None:
+@pytest.mark.parametrize(("high", "stands_out"), [(0.97, True), (0.9795, False)])
+def test_slice_whose_interval_lies_below_that_of_all_is_named(calm: Night, high: float, stands_out: bool) -> None:
     low, _ = calm.figures["accuracy_interval_95"]
     assert 0.97 < low < 0.9795
     worse: dict[str, Any] = {"accuracy": 0.95, "accuracy_interval_95": [0.9, high]}
     calm.figures["folders"]["slices"][2] |= worse
     calm.figures["inputs"].append({**calm.figures["inputs"][0], "input": "/other", **worse})
-    assert [section for section, _ in told(calm)] == (["inputs", "folders"] if is_told else [])
-    if is_told:
-        assert told(calm)[0][1].startswith("In input “/other” the accuracy is only 95.00\xa0%")
-        assert told(calm)[1][1].startswith("In folder “/archive/2” the accuracy is only 95.00\xa0%")
+    assert [section for section, _ in pointers(calm)] == (["inputs", "folders"] if stands_out else [])
+    if stands_out:
+        assert pointers(calm)[0][1].startswith("In input “/other” the accuracy is only 95.00\xa0%")
+        assert pointers(calm)[1][1].startswith("In folder “/archive/2” the accuracy is only 95.00\xa0%")
 
 
-@pytest.mark.parametrize(("psi", "is_told"), [(0.26, True), (0.25, False), (None, False)])
+@pytest.mark.parametrize(("psi", "stands_out"), [(0.26, True), (0.25, False), (None, False)])
 @pytest.mark.parametrize("against", [0, 1])
 @pytest.mark.parametrize("what", ["classes", "confidence"])
-def test_large_drift_is_told(calm: Night, psi: float | None, is_told: bool, against: int, what: str) -> None:
+def test_large_drift_stands_out(calm: Night, psi: float | None, stands_out: bool, against: int, what: str) -> None:
     calm.record["drift"][against][what]["psi"] = psi
-    assert [section for section, _ in told(calm)] == ["drift"] * is_told
-    if is_told:
-        assert ("training data", "run before")[against] in told(calm)[0][1]
+    assert [section for section, _ in pointers(calm)] == ["drift"] * stands_out
+    if stands_out:
+        assert ("training data", "run before")[against] in pointers(calm)[0][1]
 
 
-@pytest.mark.parametrize(("then", "is_told"), [([0.99, 0.995], True), ([0.97, 0.99], False), (None, False)])
+@pytest.mark.parametrize(("then", "stands_out"), [([0.99, 0.995], True), ([0.97, 0.99], False), (None, False)])
 @pytest.mark.parametrize("name", ["training", "previous"])
-def test_accuracy_that_has_fallen_is_told(calm: Night, name: str, then: list[float] | None, is_told: bool) -> None:
+def test_accuracy_that_has_fallen_stands_out(
+    calm: Night, name: str, then: list[float] | None, stands_out: bool
+) -> None:
     interval = {"training": "test_accuracy_interval_95", "previous": "accuracy_interval_95"}[name]
     calm.record[name][interval] = then
-    assert [section for section, _ in told(calm)] == ["drift"] * is_told
+    assert [section for section, _ in pointers(calm)] == ["drift"] * stands_out
 
 
 def test_nothing_to_compare_with_is_no_reason_to_speak(calm: Night) -> None:
     calm.record |= {"training": None, "previous": None, "drift": []}
-    assert told(calm) == []
+    assert pointers(calm) == []
 
 
-@pytest.mark.parametrize(("error", "is_told"), [(0.051, True), (0.05, False), (None, False)])
-def test_bad_calibration_is_told_with_its_side(calm: Night, error: float | None, is_told: bool) -> None:
+@pytest.mark.parametrize(("error", "stands_out"), [(0.051, True), (0.05, False), (None, False)])
+def test_bad_calibration_is_told_with_its_side(calm: Night, error: float | None, stands_out: bool) -> None:
     calm.figures["expected_calibration_error"] = error
     calm.figures["calibration"] = [{"images": 10, "confidence": 0.9, "accuracy": 0.5}]
-    assert [section for section, _ in told(calm)] == ["scores"] * is_told
-    if is_told:
-        assert told(calm)[0][1] == "The scores are too high: they miss the accuracy by 5.10\xa0% on average"
+    assert [section for section, _ in pointers(calm)] == ["scores"] * stands_out
+    if stands_out:
+        assert pointers(calm)[0][1] == "The scores are too high: they miss the accuracy by 5.10\xa0% on average"
         calm.figures["calibration"] = [{"images": 10, "confidence": 0.5, "accuracy": 0.9}]
-        assert told(calm)[0][1].startswith("The scores are too low")
+        assert pointers(calm)[0][1].startswith("The scores are too low")
 
 
 def test_unknown_labels_are_told(calm: Night) -> None:
     calm.figures["unknown_labels"] = 1
-    assert told(calm) == [("classes", "1 image has a label that is no class of the model")]
+    assert pointers(calm) == [("classes", "1 image has a label that is no class of the model")]
 
 
 @pytest.mark.parametrize(
@@ -125,15 +127,15 @@ def test_unknown_labels_are_told(calm: Night) -> None:
 def test_labels_that_look_wrong_are_counted(calm: Night, label_score: float, score: float, text: str | None) -> None:
     sure = {"label_score": label_score, "score": score}
     calm.figures["doubtful_labels"] = [sure, sure, {"label_score": 0.3, "score": 0.6}]
-    assert [section for section, _ in told(calm)] == ["doubtful"] * bool(text)
+    assert [section for section, _ in pointers(calm)] == ["doubtful"] * bool(text)
     if text:
-        assert told(calm)[0][1].startswith(text)
+        assert pointers(calm)[0][1].startswith(text)
         calm.figures["doubtful_labels"] = [sure] * 24
-        assert told(calm)[0][1].startswith("At least 24 labels look wrong")
+        assert pointers(calm)[0][1].startswith("At least 24 labels look wrong")
 
 
 def test_hostile_name_is_cut_and_harmless(calm: Night) -> None:
     calm.figures["per_class"][7] |= {"recall": 0.5, "support": 1_000, "class": "\x1b[2J" + "n" * 10_000}
-    ((_, text),) = told(calm)
+    ((_, text),) = pointers(calm)
     assert len(text) < 200
     assert r"\x1b[2J" in text

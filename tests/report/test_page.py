@@ -101,8 +101,8 @@ def test_nothing_stands_out_is_said() -> None:
 def test_matrix_holds_every_class_and_its_cells_lead_to_their_pairs(page: ParsedPage) -> None:
     rows = page.table("Rows: label")
     figures = night(failures=FAILURES).figures
-    shown = [[0 if cell == "·" else int(cell.replace(",", "")) for cell in row[1:]] for row in rows[1:]]
-    assert shown == figures["confusion_matrix"]
+    matrix = [[0 if cell == "·" else int(cell.replace(",", "")) for cell in row[1:]] for row in rows[1:]]
+    assert matrix == figures["confusion_matrix"]
     cells = sum(bool(n) for a, row in enumerate(figures["confusion_matrix"]) for b, n in enumerate(row) if a != b)
     assert sum(link.startswith("#pair-") for link in page.links) == cells
 
@@ -112,10 +112,12 @@ def test_pair_opens_to_its_examples() -> None:
     example = some.figures["confused"][0]
     source = report(*some.arguments)
     a, b = example["label"], example["predicted"]
-    (found,) = re.findall(rf'<details><summary>[^<]*</summary><div id="pair-{a}-{b}">.*?</details>', source, re.DOTALL)
-    assert f"class {a} taken for class {b}" in found
-    assert found.count('class="pic p') == 4
-    assert example["key"] in ParsedPage(found).text.replace(" ", "")
+    (details,) = re.findall(
+        rf'<details><summary>[^<]*</summary><div id="pair-{a}-{b}">.*?</details>', source, re.DOTALL
+    )
+    assert f"class {a} taken for class {b}" in details
+    assert details.count('class="pic p') == 4
+    assert example["key"] in ParsedPage(details).text.replace(" ", "")
 
 
 def test_of_many_classes_the_most_confused_are_shown() -> None:
@@ -138,9 +140,9 @@ def test_of_too_many_classes_those_with_the_most_images_are_shown() -> None:
     some = night([f"class {c}" for c in range(1_001)], 20_000)
     some.figures["per_class"][7] |= {"support": 1, "predicted": 0}
     some.figures["per_class"][1_000] |= {"support": 9_999}
-    shown = [row[0] for row in parsed(some).table("classes with the most images of 1,001")[1:]]
-    assert shown[0] == "class 1000"
-    assert "class 7" not in shown
+    names = [row[0] for row in parsed(some).table("classes with the most images of 1,001")[1:]]
+    assert names[0] == "class 1000"
+    assert "class 7" not in names
 
 
 def test_classes_have_their_figures(page: ParsedPage) -> None:
@@ -252,7 +254,8 @@ def test_same_figures_same_page() -> None:
 
 def test_script_and_style_are_files_of_the_package() -> None:
     pages = Path(__file__).parents[2] / "pipeline" / "report" / "pages"
-    assert all(found.suffix == ".j2" for found in pages.iterdir()), "setup.py packs *.j2 only"
+    assert all(path.suffix == ".j2" for path in pages.iterdir()), "setup.py packs *.j2 only"
+    assert '"pipeline.report": ["pages/*.j2"]' in (pages.parents[2] / "setup.py").read_text()
 
 
 def test_class_that_was_never_predicted_has_a_row_among_few_and_is_counted_among_many() -> None:

@@ -40,8 +40,8 @@ class Night:
 
     def score_by_pipeline(self) -> dict[str, Any]:
         """Score by the pipeline, whatever there is to do."""
-        asked = job.parse(self.flags)
-        return job.run_job(asked, prepare(asked.options))
+        job_options = job.parse(self.flags)
+        return job.run_job(job_options, prepare(job_options.options))
 
     def finish_if_done(self, *more: str) -> dict[str, Any] | None:
         """Prepare the next run, and finish it if nothing is left to score."""

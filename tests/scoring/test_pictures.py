@@ -44,16 +44,16 @@ def test_whatever_a_receipt_lists_has_a_picture_in_whatever_order_its_batches_co
     order = list(range(len(batches)))
     random.shuffle(order)
     shortlist, starts = Shortlist(), [0, *itertools.accumulate(sizes)]
-    made = {starts[b] + i for b in order for i in shortlist.pictures(*batches[b])}
-    assert {example["row"] for example in examples_of(rows)} <= made
+    numbers = {starts[b] + i for b in order for i in shortlist.pictures(*batches[b])}
+    assert {example["row"] for example in examples_of(rows)} <= numbers
 
 
 def test_few_pictures_are_made_of_many_images() -> None:
     shortlist = Shortlist()
-    made = [len(shortlist.pictures(*scored(seed, 256, 6))) for seed in range(40)]
+    counts = [len(shortlist.pictures(*scored(seed, 256, 6))) for seed in range(40)]
     longest = OF_UNIT.mistakes + OF_UNIT.cell * 6 + OF_UNIT.doubtful + OF_UNIT.uncertain
-    assert 0 < made[0] <= longest
-    assert sum(made[20:]) < longest
+    assert 0 < counts[0] <= longest
+    assert sum(counts[20:]) < longest
 
 
 def test_image_that_the_model_cannot_score_has_a_picture_one_without_pixels_has_none() -> None:
@@ -62,8 +62,8 @@ def test_image_that_the_model_cannot_score_has_a_picture_one_without_pixels_has_
     broken = {7: Failure("preprocess", "INVALID_ARGUMENT", "cut short")}
     images = batch.images.failed({**why, **broken})
     batch = PredictionBatch(images, batch.top_labels, batch.top_scores, np.full(12, np.nan, np.float32))
-    made = Shortlist().pictures(pixels, batch)
-    assert set(why) & set(made) == set(list(why)[:FAILURE_EXAMPLES])
-    assert 7 not in made
-    assert len(made) == FAILURE_EXAMPLES + min(7, OF_UNIT.uncertain)
-    assert all(picture.startswith(b"\x89PNG") for picture in made.values())
+    pictures = Shortlist().pictures(pixels, batch)
+    assert set(why) & set(pictures) == set(list(why)[:FAILURE_EXAMPLES])
+    assert 7 not in pictures
+    assert len(pictures) == FAILURE_EXAMPLES + min(7, OF_UNIT.uncertain)
+    assert all(picture.startswith(b"\x89PNG") for picture in pictures.values())
