@@ -27,7 +27,7 @@ from pipeline.output import plan_file
 from pipeline.output.commit import committed
 from pipeline.output.receipts import Receipt, Unfinished
 from pipeline.output.run import Run
-from pipeline.scoring import planning
+from pipeline.scoring import already_done, planning
 from pipeline.scoring.prepare import prepare
 from pipeline.scoring.process_pool import processes
 from pipeline.scoring.score import score
@@ -224,7 +224,7 @@ def test_bucket_that_answers_nobody_is_one_line_and_exit_code_3(
         emulator.fail("", times=FOR_EVER)
         return totals
 
-    monkeypatch.setattr(planning, "pin", pin_then_fail)
+    monkeypatch.setattr(already_done, "pin", pin_then_fail)
     flags = ["--model", tiny_model, "--output", str(tmp_path / "night"), "--retry_deadline", "0.2", "--no_canary"]
     assert cli.main(["--input", f"{gcs_bucket}/archive", *flags]) == 3
     (line,) = capfd.readouterr().err.splitlines()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import WriteImages, rows_of
 
-from pipeline.beam import job
+from pipeline.beam import job, transforms
 from pipeline.output import plan_file
 from pipeline.output.run import Run
 from pipeline.output.verify import verify
@@ -145,7 +145,7 @@ def test_image_that_is_replaced_while_it_is_read_is_a_failed_row_that_the_next_r
         return totals
 
     with monkeypatch.context() as patch:
-        patch.setattr(planning, "pin", pin_then_replace)
+        patch.setattr(transforms, "pin", pin_then_replace)
         assert score(archive, tiny_model, tmp_path / "night")["failed"] == 1
     failed = [(row["key"], row["error_code"]) for row in rows_of(tmp_path / "night") if row["status"] == "failed"]
     assert failed == [(str(replaced), "FAILED_PRECONDITION")]
