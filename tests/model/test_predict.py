@@ -143,14 +143,14 @@ def exhausted_above_32(monkeypatch: pytest.MonkeyPatch) -> None:
     """Raise what TensorFlow raises when memory is short, without its ten seconds of waiting."""
     import tensorflow as tf
 
-    call = Function.__call__
+    call = ScoreFunction.__call__
 
-    def called(function: Function, pixels: Any) -> Any:
+    def called(function: ScoreFunction, pixels: Any) -> Any:
         if len(pixels) > 32:
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
         return call(function, pixels)
 
-    monkeypatch.setattr(Function, "__call__", called)
+    monkeypatch.setattr(ScoreFunction, "__call__", called)
 
 
 @pytest.mark.parametrize("is_real", [False, pytest.param(True, marks=pytest.mark.heavy)])

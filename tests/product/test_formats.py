@@ -19,7 +19,7 @@ import pytest
 from conftest import SCHEMA
 
 from pipeline import units
-from pipeline.batches import EncodedBatch, ImageColumns
+from pipeline.batches import EncodedBatch
 from pipeline.beam import job
 from pipeline.errors import DamagedPartError, NewerFormatError, UsageError
 from pipeline.model.spec import InputSpec, ModelSpec, model_id
@@ -28,12 +28,12 @@ from pipeline.output.plan_file import read_index, read_span
 from pipeline.output.receipts import Receipt
 from pipeline.output.rows import PartWriter, read_part, row_schema
 from pipeline.output.run import Run
-from pipeline.scoring import process_main, process_pool
-from pipeline.scoring.process_messages import CURSOR
+from pipeline.scoring import process_main
+from pipeline.scoring.process_messages import CURSOR, Answer, Request
 from pipeline.storage import formats
 from pipeline.units import WorkUnit, unit_id
 
-OLD = Path(__file__).parent / "fixtures" / "7c95bb3"
+OLD = Path(__file__).parents[1] / "fixtures" / "7c95bb3"
 OPTIONS = ScoreOptions(input=("in",), model="model", output="out")
 UNIT = WorkUnit("", "images", ("/a",), (5,), (70,), images=1)
 RULE = InputSpec(28, 28, "grayscale")
@@ -323,18 +323,13 @@ class TestCrossing:
         raised = job._original(RuntimeError(told))
         assert (type(raised), str(raised)) == (NewerFormatError, str(self.ERROR))
 
-    def test_from_a_child_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_from_a_local_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_: object) -> EncodedBatch:
             raise self.ERROR
 
         monkeypatch.setattr(process_main, "_read", refuse)
         run = Run("run", OPTIONS, ModelSpec(RULE, ["a"], "f00"))
         with mmap.mmap(-1, CURSOR.size) as cursor:
-            answer, _ = process_main._Decoder(cursor).answer({"run": run.to_record(), "skipped": {}}, bytearray())
-        with process_pool.children().one() as process:
-            monkeypatch.setattr(process, "_ask", lambda *_: (answer, bytearray()))
-            with pytest.raises(NewerFormatError) as caught:
-                process.preprocess(EncodedBatch(ImageColumns.of([]), []), run, {})
-            monkeypatch.undo()
-            process.is_busy = True  # it was never asked: end it
-        assert str(caught.value) == str(self.ERROR)
+            answer, _ = process_main._Worker(cursor).answer(Request("pixels", run), bytearray())
+        crossed = Answer.from_json(json.loads(json.dumps(answer.to_json())))
+        assert (type(crossed.error), str(crossed.error)) == (NewerFormatError, str(self.ERROR))
