@@ -153,7 +153,7 @@ class EncodedBatch:
         )
         return cls(columns, [data for batch in batches for data in batch.encoded])
 
-    def picked(self, chosen: Sequence[int]) -> EncodedBatch:
+    def pick(self, chosen: Sequence[int]) -> EncodedBatch:
         """Return some of the images, by index, in the order given."""
         images, rows = self.images, np.asarray(chosen, np.intp)
         columns = ImageColumns(

@@ -1,7 +1,7 @@
 """Where encoded images come from, one file a kind of source.
 
 Each source cuts what it finds into work units from names and headers alone (`cut`, `index`), reads a unit as
-encoded batches (`read`), and makes smaller units of one (`sample`, `shortened`). Must not know what pixels are.
+encoded batches (`read`), and makes smaller units of one (`sample`, `first_images`). Must not know what pixels are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Protocol
 from pipeline.batches import BATCH_IMAGES, EncodedBatch
 from pipeline.errors import ChangedError
 from pipeline.sources import idx, images, tar_archive, tfrecord, zip_archive
-from pipeline.sources.container import container_unit, entered
+from pipeline.sources.container import container_unit, split_at_places
 from pipeline.sources.idx import is_labels_name
 from pipeline.sources.limits import GZIP
 from pipeline.sources.names import IMAGE_SUFFIXES, is_junk_name, suffix
@@ -28,6 +28,7 @@ from pipeline.units import WorkUnit
 __all__ = [
     "KNOWN",
     "Piece",
+    "first_images",
     "head_of",
     "index",
     "is_junk_name",
@@ -38,7 +39,6 @@ __all__ = [
     "pieces",
     "read",
     "sample",
-    "shortened",
     "some_pieces",
 ]
 
@@ -62,8 +62,8 @@ class Source(Protocol):
     def sample(self, unit: WorkUnit, n: int) -> WorkUnit:
         """See `sample`."""
 
-    def shortened(self, unit: WorkUnit, n: int) -> WorkUnit:
-        """See `shortened`."""
+    def first_images(self, unit: WorkUnit, n: int) -> WorkUnit:
+        """See `first_images`."""
 
 
 class Container(Source, Protocol):
@@ -133,7 +133,7 @@ def pieces(unit: WorkUnit, rule: ReadRule) -> Iterator[Piece]:
     if unit.source == images.NAME:
         yield from images.pieces(unit, rule)
     elif unit.source == tfrecord.NAME and unit.images and rule.batch_images == BATCH_IMAGES:
-        yield from entered(unit)
+        yield from split_at_places(unit)
     else:
         with closing(read(unit, rule)) as batches:
             yield from batches
@@ -142,7 +142,7 @@ def pieces(unit: WorkUnit, rule: ReadRule) -> Iterator[Piece]:
 def some_pieces(unit: WorkUnit, rows: Sequence[int], rule: ReadRule) -> Iterator[Piece]:
     """Yield those of a unit's images that have these numbers, sorted; of a container the others are read as well."""
     if unit.source == images.NAME:
-        yield from images.pieces(images.picked(unit, rows), rule)
+        yield from images.pieces(images.pick(unit, rows), rule)
         return
     first = 0
     with closing(read(unit, rule)) as batches:
@@ -150,7 +150,7 @@ def some_pieces(unit: WorkUnit, rows: Sequence[int], rule: ReadRule) -> Iterator
             chosen = [row - first for row in rows if first <= row < first + len(batch.encoded)]
             first += len(batch.encoded)
             if chosen:
-                yield batch.picked(chosen)
+                yield batch.pick(chosen)
 
 
 def sample(unit: WorkUnit, n: int) -> WorkUnit:
@@ -158,9 +158,9 @@ def sample(unit: WorkUnit, n: int) -> WorkUnit:
     return _SOURCES[unit.source].sample(unit, n)
 
 
-def shortened(unit: WorkUnit, n: int) -> WorkUnit:
+def first_images(unit: WorkUnit, n: int) -> WorkUnit:
     """Return a unit of its first n images, or of all it has if those are fewer."""
-    return _SOURCES[unit.source].shortened(unit, n)
+    return _SOURCES[unit.source].first_images(unit, n)
 
 
 def kind_by_name(name: str) -> str | None:

@@ -19,10 +19,10 @@ from pipeline.units import UNIT_BYTES, WorkUnit
 PLACES = "places"
 
 
-class Names:
+class UniqueNames:
     """Makes the names of a container's members distinct: the second x.png is x.png#2.
 
-    >>> names = Names()
+    >>> names = UniqueNames()
     >>> [names.unique(name) for name in ("x", "x", "x#2", "x")]
     ['x', 'x#2', 'x#2#2', 'x#3']
     """
@@ -65,7 +65,7 @@ def container_unit(source: str, found: StoredObject) -> WorkUnit:
 
 
 @dataclass
-class Piece:
+class Extent:
     """Neighbors that no cut parts: one record, or one sample of several files.
 
     Attributes:
@@ -79,30 +79,30 @@ class Piece:
     images: int = 1
 
 
-def cut_container(whole: WorkUnit, pieces: Iterable[Piece], unit_images: int) -> Iterator[WorkUnit]:
-    """Cut a container between pieces into units of bounded images and bytes; no unit is without an image.
+def cut_container(whole: WorkUnit, extents: Iterable[Extent], unit_images: int) -> Iterator[WorkUnit]:
+    """Cut a container between extents into units of bounded images and bytes; no unit is without an image.
 
-    Bytes between pieces go to the unit before; those before the first piece to nobody. Each unit notes the places
+    Bytes between extents go to the unit before; those before the first extent to nobody. Each unit notes the places
     where it may be entered, about a batch apart, as [byte, images before it].
     """
     first = count = start = stop = 0
     places: list[tuple[int, int]] = []
-    for piece in pieces:
-        if count and (count + piece.images > unit_images or piece.stop - start > UNIT_BYTES):
+    for extent in extents:
+        if count and (count + extent.images > unit_images or extent.stop - start > UNIT_BYTES):
             yield replace(whole, images=count, first=first, span=(start, stop), index={PLACES: places})
             first, count, places = first + count, 0, []
         if count == 0:
-            start = piece.start
+            start = extent.start
         byte, images = places[-1] if places else (start, 0)
-        if count + piece.images - images > BATCH_IMAGES or piece.stop - byte > BATCH_BYTES:
-            places.append((piece.start, count))
-        count += piece.images
-        stop = piece.stop
+        if count + extent.images - images > BATCH_IMAGES or extent.stop - byte > BATCH_BYTES:
+            places.append((extent.start, count))
+        count += extent.images
+        stop = extent.stop
     if count:
         yield replace(whole, images=count, first=first, span=(start, stop), index={PLACES: places})
 
 
-def entered(unit: WorkUnit) -> Iterator[WorkUnit]:
+def split_at_places(unit: WorkUnit) -> Iterator[WorkUnit]:
     """Yield a unit's images in order, as units that begin where it may be entered."""
     places = [(byte, before) for byte, before in unit.index.get(PLACES, ()) if before < (unit.images or 0)]
     bounds = [(unit.span[0], 0), *places, (unit.span[1], unit.images or 0)]
@@ -117,7 +117,7 @@ def open_unit(unit: WorkUnit, start: int = 0, stop: int | None = None) -> Stored
     return StoredFile(store_of(found.location), found, start, stop)
 
 
-def batched(images: Iterable[Image], rule: ReadRule) -> Generator[EncodedBatch, None, None]:
+def make_batches(images: Iterable[Image], rule: ReadRule) -> Generator[EncodedBatch, None, None]:
     """Gather images into batches; at least one, be it empty."""
     most = rule.batch_images
     waiting: list[Image] = []
@@ -143,7 +143,7 @@ def _batch(images: list[Image], rule: ReadRule) -> EncodedBatch:
     return EncodedBatch(columns, [b"" if isinstance(i.encoded, Failure) else i.encoded for i in images])
 
 
-def guarded(unit: WorkUnit, images: Iterator[Image], rest: str) -> Iterator[Image]:
+def fail_the_rest(unit: WorkUnit, images: Iterator[Image], rest: str) -> Iterator[Image]:
     """Yield images; a container that is gone, forbidden or replaced fails all that are still due.
 
     Args:

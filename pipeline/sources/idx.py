@@ -23,7 +23,15 @@ from itertools import islice, repeat
 from typing import Any, NamedTuple
 
 from pipeline.batches import EncodedBatch, Failure
-from pipeline.sources.container import Image, Piece, batched, container_unit, cut_container, guarded, open_unit
+from pipeline.sources.container import (
+    Extent,
+    Image,
+    container_unit,
+    cut_container,
+    fail_the_rest,
+    make_batches,
+    open_unit,
+)
 from pipeline.sources.labels import folder_of
 from pipeline.sources.limits import BLOCK, DEFLATED, GZIP, LONGEST, too_large
 from pipeline.sources.read_rule import ReadRule
@@ -96,14 +104,14 @@ def index(found: StoredObject, unit_images: int, skipped: Counter[str]) -> Itera
         if shape.rows:
             yield replace(whole, images=shape.rows)
         return
-    yield from cut_container(whole, _pieces(shape, found.size), unit_images)
+    yield from cut_container(whole, _extents(shape, found.size), unit_images)
 
 
-def _pieces(shape: _Shape, size: int) -> Iterator[Piece]:
+def _extents(shape: _Shape, size: int) -> Iterator[Extent]:
     for number in range(shape.rows):
         start = _HEADER.size + number * shape.pixels
         stop = start + shape.pixels if number < shape.images else size
-        yield Piece(min(start, size), min(stop, size))
+        yield Extent(min(start, size), min(stop, size))
 
 
 def _with_labels(unit: WorkUnit) -> WorkUnit:
@@ -150,7 +158,7 @@ def _shape(file: Any, size: int) -> _Shape | None:
 
 def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
     """Yield the unit's images in order, as PGM files."""
-    return batched(islice(guarded(unit, _images(unit), "#"), unit.images), rule)
+    return make_batches(islice(fail_the_rest(unit, _images(unit), "#"), unit.images), rule)
 
 
 def _images(unit: WorkUnit) -> Iterator[Image]:
@@ -209,9 +217,9 @@ def _labels(unit: WorkUnit, n: int) -> bytes:
     return labels[unit.first : unit.first + n]
 
 
-def shortened(unit: WorkUnit, n: int) -> WorkUnit:
+def first_images(unit: WorkUnit, n: int) -> WorkUnit:
     """Return a unit of its first n images."""
     return replace(unit, images=min(n, 1 if unit.images is None else unit.images))
 
 
-sample = shortened
+sample = first_images

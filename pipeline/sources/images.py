@@ -94,10 +94,10 @@ def pieces(unit: WorkUnit, rule: ReadRule) -> Iterator[WorkUnit]:
     start = size = 0
     for i, more in enumerate(unit.sizes):
         if i > start and (i - start == most or size + more > BATCH_BYTES):
-            yield picked(unit, range(start, i))
+            yield pick(unit, range(start, i))
             start, size = i, 0
         size += more
-    yield picked(unit, range(start, len(unit.sizes)))
+    yield pick(unit, range(start, len(unit.sizes)))
 
 
 def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
@@ -134,18 +134,18 @@ def _fetch(store: Store, location: str, size: int, version: int) -> bytes | Fail
         return Failure("read", "FAILED_PRECONDITION", str(error))
 
 
-def shortened(unit: WorkUnit, n: int) -> WorkUnit:
+def first_images(unit: WorkUnit, n: int) -> WorkUnit:
     """Return a unit of its first n files."""
-    return picked(unit, range(min(n, len(unit.locations))))
+    return pick(unit, range(min(n, len(unit.locations))))
 
 
 def sample(unit: WorkUnit, n: int) -> WorkUnit:
     """Return a unit of at most n of its files, evenly spread."""
     total = len(unit.locations)
-    return picked(unit, [i * total // n for i in range(n)] if n < total else range(total))
+    return pick(unit, [i * total // n for i in range(n)] if n < total else range(total))
 
 
-def picked(unit: WorkUnit, chosen: Sequence[int]) -> WorkUnit:
+def pick(unit: WorkUnit, chosen: Sequence[int]) -> WorkUnit:
     """Return a unit of some of its files, by their number."""
     return replace(
         unit,

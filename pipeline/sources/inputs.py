@@ -98,7 +98,7 @@ def plan_units(
     for unit in _cut(patterns, options.unit_images, skipped):
         if left is not None:
             if unit.images is None or unit.images > left:
-                unit = sources.shortened(unit, left)
+                unit = sources.first_images(unit, left)
             left -= unit.images or 0
         yield replace(unit, id=unit_id(unit, model_id, options))
         if left == 0:

@@ -19,7 +19,16 @@ from dataclasses import replace
 from itertools import islice
 
 from pipeline.batches import EncodedBatch, Failure
-from pipeline.sources.container import Image, Names, Piece, batched, container_unit, cut_container, guarded, open_unit
+from pipeline.sources.container import (
+    Extent,
+    Image,
+    UniqueNames,
+    container_unit,
+    cut_container,
+    fail_the_rest,
+    make_batches,
+    open_unit,
+)
 from pipeline.sources.labels import as_label, folder_of
 from pipeline.sources.names import is_sidecar_name
 from pipeline.sources.read_rule import ReadRule
@@ -27,7 +36,7 @@ from pipeline.sources.tar_entries import HEAD, Entry, entries, is_compressed_tar
 from pipeline.storage import StoredObject, key_of
 from pipeline.units import UNIT_BYTES, WorkUnit
 
-__all__ = ["NAME", "SAMPLE_FILES", "SUFFIXES", "index", "is_tar", "read", "sample", "shortened"]
+__all__ = ["NAME", "SAMPLE_FILES", "SUFFIXES", "first_images", "index", "is_tar", "read", "sample"]
 
 NAME = "tar"
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -45,10 +54,10 @@ def index(found: StoredObject, unit_images: int, skipped: Counter[str]) -> Itera
     if is_compressed_tar(head):
         yield whole
         return
-    names = Names()
+    names = UniqueNames()
     renamed: dict[int, str] = {}
 
-    def pieces() -> Iterator[Piece]:
+    def extents() -> Iterator[Extent]:
         number = 0
         for sample in _samples(entries(whole, load=False, skipped=skipped)):
             rows = [entry for entry in sample if entry.is_row]
@@ -57,9 +66,9 @@ def index(found: StoredObject, unit_images: int, skipped: Counter[str]) -> Itera
                     renamed[number] = unique
             number += bool(rows)
             if rows:
-                yield Piece(sample[0].start, sample[-1].stop, len(rows))
+                yield Extent(sample[0].start, sample[-1].stop, len(rows))
 
-    for unit in cut_container(whole, pieces() if head else (), unit_images):
+    for unit in cut_container(whole, extents() if head else (), unit_images):
         last = unit.first + (unit.images or 0)
         mine = {number: name for number, name in renamed.items() if unit.first <= number < last}
         yield replace(unit, index={"number": tuple(mine), "name": tuple(mine.values())}) if mine else unit
@@ -67,13 +76,13 @@ def index(found: StoredObject, unit_images: int, skipped: Counter[str]) -> Itera
 
 def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
     """Yield the unit's images in order, at most `unit.images` of them where that is known."""
-    return batched(islice(guarded(unit, _images(unit), "!#"), unit.images), rule)
+    return make_batches(islice(fail_the_rest(unit, _images(unit), "!#"), unit.images), rule)
 
 
 def _images(unit: WorkUnit) -> Iterator[Image]:
     archive = key_of(unit.locations[0])
     renamed = dict(zip(unit.index.get("number", ()), unit.index.get("name", ()), strict=True))
-    names = Names() if unit.first == 0 else None  # where nothing stands before, no plan is needed to tell names apart
+    names = UniqueNames() if unit.first == 0 else None  # with nothing before it, no plan is needed to tell names apart
     number = unit.first
     for sample in _samples(entries(unit, load=True)):
         label = _label(sample) if any(entry.is_row for entry in sample) else None
@@ -120,11 +129,11 @@ def _label_in(entry: Entry) -> int | str | None:
     return None
 
 
-def shortened(unit: WorkUnit, n: int) -> WorkUnit:
+def first_images(unit: WorkUnit, n: int) -> WorkUnit:
     """Return a unit of its first n images, or of as many as it has; a compressed one is read to count them."""
     if unit.images is not None:
         return replace(unit, images=min(n, unit.images))
-    return replace(unit, images=sum(1 for _ in islice(guarded(unit, _images(unit), "!#"), n)))
+    return replace(unit, images=sum(1 for _ in islice(fail_the_rest(unit, _images(unit), "!#"), n)))
 
 
 def sample(unit: WorkUnit, n: int) -> WorkUnit:

@@ -22,7 +22,15 @@ from typing import Any
 import google_crc32c
 
 from pipeline.batches import EncodedBatch, Failure
-from pipeline.sources.container import Image, Piece, batched, container_unit, cut_container, guarded, open_unit
+from pipeline.sources.container import (
+    Extent,
+    Image,
+    container_unit,
+    cut_container,
+    fail_the_rest,
+    make_batches,
+    open_unit,
+)
 from pipeline.sources.inflate import BombError, Inflated
 from pipeline.sources.labels import as_label, folder_of
 from pipeline.sources.limits import BLOCK, GZIP, too_large
@@ -89,7 +97,7 @@ def index(found: StoredObject, unit_images: int, skipped: Counter[str]) -> Itera
         yield from cut_container(whole, _frames(whole), unit_images)
 
 
-def _frames(whole: WorkUnit) -> Iterator[Piece]:
+def _frames(whole: WorkUnit) -> Iterator[Extent]:
     """Yield every record; the last is what follows a broken frame, to the end of the file."""
     size = whole.sizes[0]
     file = open_unit(whole)
@@ -98,15 +106,15 @@ def _frames(whole: WorkUnit) -> Iterator[Piece]:
         file.seek(position)
         length = _length(file.read(_HEADER.size))
         if length is None or position + length + _FRAME > size:
-            yield Piece(position, size)
+            yield Extent(position, size)
             return
-        yield Piece(position, position + length + _FRAME)
+        yield Extent(position, position + length + _FRAME)
         position += length + _FRAME
 
 
 def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
     """Yield the unit's records in order, at most `unit.images` of them where that is known."""
-    return batched(islice(guarded(unit, _images(unit, rule), "#"), unit.images), rule)
+    return make_batches(islice(fail_the_rest(unit, _images(unit, rule), "#"), unit.images), rule)
 
 
 def _images(unit: WorkUnit, rule: ReadRule) -> Iterator[Image]:
@@ -204,7 +212,7 @@ def _checked(data: bytes, number: int, offset: int) -> bytes | Failure:
     return Failure("read", "DATA_LOSS", f"checksum of record {number} at byte {offset} is wrong")
 
 
-def shortened(unit: WorkUnit, n: int) -> WorkUnit:
+def first_images(unit: WorkUnit, n: int) -> WorkUnit:
     """Return a unit of its first n records, or of as many as it has; a compressed one is read to count them."""
     if unit.images is not None:
         return replace(unit, images=min(n, unit.images))

@@ -19,7 +19,16 @@ from itertools import islice, zip_longest
 from typing import IO, Any
 
 from pipeline.batches import EncodedBatch, Failure
-from pipeline.sources.container import Image, Names, Piece, batched, container_unit, cut_container, guarded, open_unit
+from pipeline.sources.container import (
+    Extent,
+    Image,
+    UniqueNames,
+    container_unit,
+    cut_container,
+    fail_the_rest,
+    make_batches,
+    open_unit,
+)
 from pipeline.sources.labels import folder_of
 from pipeline.sources.limits import BLOCK, LONGEST, MEMBERS, too_large
 from pipeline.sources.names import is_image_name, is_junk_name
@@ -63,8 +72,8 @@ def index(found: StoredObject, unit_images: int, skipped: Counter[str]) -> Itera
         yield replace(whole, images=1, index=columns)
         return
     ends = zip(columns["offset"], columns["packed"], strict=True)
-    pieces = (Piece(offset, offset + _HEADER.size + packed) for offset, packed in ends)
-    for unit in cut_container(whole, pieces, unit_images):
+    extents = (Extent(offset, offset + _HEADER.size + packed) for offset, packed in ends)
+    for unit in cut_container(whole, extents, unit_images):
         mine = slice(unit.first, unit.first + (unit.images or 0))
         yield replace(unit, index={name: column[mine] for name, column in columns.items()})
 
@@ -98,7 +107,7 @@ def _columns(whole: WorkUnit, skipped: Counter[str]) -> dict[str, tuple[Any, ...
         return {"damage": ("DATA_LOSS", str(error) or "no directory")}
     except _TooManyError as error:
         return {"damage": ("RESOURCE_EXHAUSTED", str(error))}
-    names = Names()
+    names = UniqueNames()
     rows = []
     for member, follower in zip_longest(members, members[1:]):
         name = _name(member)
@@ -165,7 +174,7 @@ def _row(name: str, folder: str, member: zipfile.ZipInfo, overlaps: bool) -> tup
 
 def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
     """Yield the unit's members in order."""
-    return batched(islice(guarded(unit, _images(unit), "!#"), unit.images), rule)
+    return make_batches(islice(fail_the_rest(unit, _images(unit), "!#"), unit.images), rule)
 
 
 def _images(unit: WorkUnit) -> Iterator[Image]:
@@ -216,7 +225,7 @@ def _content(file: IO[bytes], offset: int, packed: int, size: int, crc: int, met
     return data
 
 
-def shortened(unit: WorkUnit, n: int) -> WorkUnit:
+def first_images(unit: WorkUnit, n: int) -> WorkUnit:
     """Return a unit of its first n members."""
     return _picked(unit, range(min(n, unit.images or 1)))
 

@@ -1,4 +1,4 @@
-"""What containers have in common: distinct names, cuts between pieces, batches, and what a lost container costs."""
+"""What containers have in common: distinct names, cuts between extents, batches, and what a lost container costs."""
 
 from __future__ import annotations
 
@@ -11,34 +11,43 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, Failure, batch_images
+from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, Failure
 from pipeline.errors import ChangedError, TransientError
-from pipeline.sources.container import Image, Names, Piece, batched, container_unit, cut_container, entered, guarded
+from pipeline.sources.container import (
+    Extent,
+    Image,
+    UniqueNames,
+    container_unit,
+    cut_container,
+    fail_the_rest,
+    make_batches,
+    split_at_places,
+)
 from pipeline.sources.labels import LabelRule
 from pipeline.sources.read_rule import ReadRule
 from pipeline.storage import StoredObject
 from pipeline.units import UNIT_BYTES
 
-RULE = ReadRule(LabelRule(("cat", "dog")), batch_images=batch_images((8, 8, 1)))
+RULE = ReadRule(LabelRule(("cat", "dog")))
 WHOLE = container_unit("tar", StoredObject("/a/x.tar", 10 * UNIT_BYTES, 7))
 
 
-class TestNames:
+class TestUniqueNames:
     @given(st.lists(st.sampled_from(["x", "y", "x#2", "x#3", "x#2#2", "y#2", ""]), max_size=30))
     def test_are_distinct_stable_and_begin_as_they_were(self, names: list[str]) -> None:
-        taken = Names()
+        taken = UniqueNames()
         unique = [taken.unique(name) for name in names]
         assert len(set(unique)) == len(unique)
         assert all(new.startswith(old) for new, old in zip(unique, names, strict=True))
-        again = Names()
+        again = UniqueNames()
         assert [again.unique(name) for name in names[:7]] == unique[:7]
 
     def test_the_first_keeps_its_name_and_the_others_count(self) -> None:
-        names = Names()
+        names = UniqueNames()
         assert [names.unique(name) for name in ("x", "x", "x#2", "x", "x#2")] == ["x", "x#2", "x#2#2", "x#3", "x#2#3"]
 
     def test_many_of_one_name_take_no_longer_than_many(self) -> None:
-        names, started = Names(), time.monotonic()
+        names, started = UniqueNames(), time.monotonic()
         assert [names.unique("x") for _ in range(100_000)][-1] == "x#100000"
         assert time.monotonic() - started < 3
 
@@ -54,17 +63,17 @@ PIECES = st.lists(
 @settings(deadline=None)
 def test_a_cut_is_between_pieces_and_keeps_its_bounds(layout: list[tuple[int, int]], unit_images: int) -> None:
     ends = list(itertools.accumulate((size for _, size in layout), initial=100))
-    pieces = [Piece(start, end, n) for (n, _), (start, end) in zip(layout, itertools.pairwise(ends), strict=True)]
-    units = list(cut_container(WHOLE, iter(pieces), unit_images))
+    extents = [Extent(start, end, n) for (n, _), (start, end) in zip(layout, itertools.pairwise(ends), strict=True)]
+    units = list(cut_container(WHOLE, iter(extents), unit_images))
     firsts = [unit.first for unit in units]
     assert firsts == list(itertools.accumulate((unit.images or 0 for unit in units), initial=0))[:-1]
-    assert sum(unit.images or 0 for unit in units) == sum(piece.images for piece in pieces)
+    assert sum(unit.images or 0 for unit in units) == sum(piece.images for piece in extents)
     assert all(unit.images for unit in units)
-    starts, stops = [piece.start for piece in pieces], [piece.stop for piece in pieces]
+    starts, stops = [piece.start for piece in extents], [piece.stop for piece in extents]
     for unit in units:
         assert unit.span[0] in starts
         assert unit.span[1] in stops
-        inside = [p for p in pieces if unit.span[0] <= p.start and p.stop <= unit.span[1] and p.images]
+        inside = [p for p in extents if unit.span[0] <= p.start and p.stop <= unit.span[1] and p.images]
         assert (unit.images or 0) <= unit_images or len(inside) == 1 or 0 in (p.stop - p.start for p in inside)
         assert unit.bytes <= UNIT_BYTES or len([p for p in inside if p.stop > p.start]) == 1
     for before, after in itertools.pairwise(units):
@@ -87,7 +96,7 @@ def images(sizes: list[int]) -> Iterator[Image]:
     ],
 )
 def test_batches_keep_order_and_bounds(sizes: list[int], expected: list[int]) -> None:
-    batches = list(batched(images(sizes), RULE))
+    batches = list(make_batches(images(sizes), RULE))
     assert [len(batch.images) for batch in batches] == expected
     assert [key for batch in batches for key in batch.images.keys] == [f"k{i}" for i in range(len(sizes))]
     assert sum(len(batch.images.failures) for batch in batches) == sizes.count(-1)
@@ -110,7 +119,7 @@ def test_what_is_lost_on_the_way_fails_in_as_many_rows_as_are_due(
         yield from images([1] * read)
         raise error
 
-    found = list(guarded(replace(WHOLE, images=planned, first=40), broken(), "!#"))
+    found = list(fail_the_rest(replace(WHOLE, images=planned, first=40), broken(), "!#"))
     assert len(found) == rows
     failed = [image for image in found if isinstance(image.encoded, Failure)]
     assert [image.encoded.code for image in failed if isinstance(image.encoded, Failure)] == [code] * (rows - read)
@@ -124,7 +133,7 @@ def test_what_may_pass_and_bugs_are_no_rows(error: Exception) -> None:
         raise error
 
     with pytest.raises(type(error)):
-        list(guarded(WHOLE, broken(), "#"))
+        list(fail_the_rest(WHOLE, broken(), "#"))
 
 
 @given(
@@ -136,10 +145,10 @@ def test_a_unit_that_is_entered_where_it_may_be_gives_all_its_images_once_and_in
     images: list[int], unit_images: int, limit: int
 ) -> None:
     whole = container_unit("tfrecord", StoredObject("/a", 10 * len(images), 1))
-    pieces = [Piece(10 * i, 10 * i + 10, n) for i, n in enumerate(images)]
-    for unit in cut_container(whole, pieces, unit_images):
+    extents = [Extent(10 * i, 10 * i + 10, n) for i, n in enumerate(images)]
+    for unit in cut_container(whole, extents, unit_images):
         for wanted in (unit, replace(unit, images=min(limit, unit.images or 0))):
-            entries = list(entered(wanted))
+            entries = list(split_at_places(wanted))
             assert [entry.first for entry in entries] == [
                 unit.first + sum(entry.images or 0 for entry in entries[:i]) for i in range(len(entries))
             ]

@@ -125,7 +125,7 @@ def test_entered_anywhere_gives_the_rows_of_reading_from_the_start(
             assert [unit.images for unit in units] == [min(unit_images, n - i) for i in range(0, n, unit_images)]
         for unit in units:
             assert rows_of(path, [unit]) == expected[unit.first : unit.first + (unit.images or 0)]
-            assert rows_of(path, [idx.shortened(unit, 2)]) == expected[unit.first :][: min(2, unit.images or 0)]
+            assert rows_of(path, [idx.first_images(unit, 2)]) == expected[unit.first :][: min(2, unit.images or 0)]
 
 
 class TestLabels:
@@ -343,7 +343,7 @@ class TestDamage:
         path.unlink()
         (unit,) = sources.index("idx", found, 5, Counter())
         assert [row[2] for row in rows_of(path, [unit])] == ["NOT_FOUND"]
-        assert [row[2] for row in rows_of(path, [idx.shortened(unit, 3)])] == ["NOT_FOUND"]
+        assert [row[2] for row in rows_of(path, [idx.first_images(unit, 3)])] == ["NOT_FOUND"]
 
 
 class CountingStore(LocalStore):

@@ -265,7 +265,7 @@ class TestPicking:
 
     @pytest.mark.parametrize(("n", "kept"), [(1, 1), (3, 3), (10, 10), (11, 10)])
     def test_shortened_is_the_first_n_files(self, n: int, kept: int) -> None:
-        short = images.shortened(self.unit(10), n)
+        short = images.first_images(self.unit(10), n)
         assert (short.images, short.locations) == (kept, self.unit(10).locations[:kept])
         assert short.sizes == tuple(range(1, kept + 1))
         assert short.versions == self.unit(10).versions[:kept]

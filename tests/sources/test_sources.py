@@ -127,8 +127,8 @@ def test_reading_gives_all_images_in_order(unit: WorkUnit) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 5, 12, 40])
-def test_shortened_is_the_first_n_or_all_if_those_are_fewer(unit: WorkUnit, n: int) -> None:
-    short = sources.shortened(unit, n)
+def test_first_images_are_the_first_n_or_all_if_those_are_fewer(unit: WorkUnit, n: int) -> None:
+    short = sources.first_images(unit, n)
     assert contents(short) == list(range(min(n, 12)))
     assert short.images == min(n, 12)
 

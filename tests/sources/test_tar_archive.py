@@ -251,8 +251,8 @@ class TestNames:
             assert rows_in(path, unit_images) == whole
         (unit,) = units_of(path)
         for n in range(1, 10):
-            assert rows_of(path, [sources.shortened(unit, n)]) == whole[:n]
-        assert rows_of(path, [sources.shortened(sources.sample(unit, 6), 6)]) == whole[:6]
+            assert rows_of(path, [sources.first_images(unit, n)]) == whole[:n]
+        assert rows_of(path, [sources.first_images(sources.sample(unit, 6), 6)]) == whole[:6]
 
     @pytest.mark.parametrize("name", ["BZh91AY.png", "\x1f\udc8b\x08.png", "\udcfd7zXZ.png"])
     def test_that_start_like_a_compressed_file_mislead_nobody(self, tmp_path: Path, name: str) -> None:

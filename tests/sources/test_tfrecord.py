@@ -240,7 +240,7 @@ class TestUnits:
     @pytest.mark.parametrize("compression", ["", "GZIP"])
     def test_can_be_shortened(self, tmp_path: Path, compression: str, n: int) -> None:
         (unit,) = units_of(write(tmp_path / "x", [image(i) for i in range(5)], compression))
-        short = tfrecord.shortened(unit, n)
+        short = tfrecord.first_images(unit, n)
         assert short.images == min(n, 5)
         assert rows_of([short]) == rows_of([unit])[:n]
 

@@ -225,7 +225,7 @@ class TestPythonZip:
             assert rows_in(path, unit_images) == whole
         (unit,) = units_of(path)
         for n in range(1, 9):
-            assert rows_of(path, [sources.shortened(unit, n)]) == whole[:n]
+            assert rows_of(path, [sources.first_images(unit, n)]) == whole[:n]
             assert set(rows_of(path, [sources.sample(unit, n)])) <= set(whole)
 
     def test_one_name_ten_thousand_times_over_takes_no_longer_than_many(self, tmp_path: Path) -> None:
@@ -474,7 +474,7 @@ class TestDamage:
         (found,) = storage.list_objects(str(path))
         path.unlink() if change == "remove" else os.utime(path, ns=(1, 1))
         (unit,) = sources.index("zip", found, 5, Counter())
-        for same in (unit, sources.sample(unit, 3), sources.shortened(unit, 3)):
+        for same in (unit, sources.sample(unit, 3), sources.first_images(unit, 3)):
             assert [row[4] for row in rows_of(path, [same])] == [code]
 
     def test_an_archive_that_could_be_read_only_later_is_read_whole(self, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def check_source(target: str, rng: random.Random, folder: Path) -> Counter[str]:
     for unit in units:
         more, bad = check_unit(unit, run)
         keys, failed = keys + more, failed + bad
-        assert len(check_unit(sources.shortened(unit, 2), run)[0]) <= 2
+        assert len(check_unit(sources.first_images(unit, 2), run)[0]) <= 2
         assert len(rows_of(sources.sample(unit, 2), run)[0]) <= 2
     assert len(set(keys)) == len(keys)
     assert keys or skipped or named.suffix in COMPRESSED  # in those, what is no image is not counted
