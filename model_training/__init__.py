@@ -1,1 +1,1 @@
-"""Train the CNN that `pipeline` scores with: dataset -> network -> training -> export -> report."""
+"""Train the CNN that `pipeline` scores with: dataset -> network -> training -> export -> report. Start at build.py."""

@@ -12,9 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.metrics.accuracy import EPSILON, wilson
-
-BATCH_IMAGES = 128
-"""As scoring batches, so that scoring the test images again gives the same accuracy."""
+from pipeline.model.predict import call_images
 
 Score = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
@@ -90,12 +88,14 @@ def load_score(saved_model: str) -> Score:
 
 
 def evaluate(score: Score, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Evaluation:
-    """Score labelled images in batches of 128.
+    """Score labelled images in batches of the size that scoring uses, so that both get the same accuracy.
 
     Args:
         score: from `load_score`.
         images: uint8 [n, height, width, channels], n at least 1.
         labels: int64 [n].
     """
-    batches = [score(images[start : start + BATCH_IMAGES]) for start in range(0, len(images), BATCH_IMAGES)]
+    height, width, channels = images.shape[1:]
+    size = call_images((height, width, channels))
+    batches = [score(images[start : start + size]) for start in range(0, len(images), size)]
     return Evaluation(labels, np.concatenate(batches))

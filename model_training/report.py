@@ -1,4 +1,4 @@
-"""What a training run leaves for people: one page, its figures, and the numbers behind them.
+"""What a training run leaves for people: one page, its plots, and the numbers behind them.
 
 Must not know where the files are written.
 """
@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from model_training.datasets import Dataset
 from model_training.evaluation import Evaluation
-from model_training.figures import draw_confusion, draw_curves, draw_samples, errors, samples
+from model_training.plots import draw_confusion, draw_curves, draw_samples, errors, samples
 from model_training.training import History, Trained
 from pipeline.metrics.accuracy import HISTOGRAM_BINS
 from pipeline.model.directory import Golden
@@ -55,13 +55,13 @@ class TrainingRun:
 
 def report_files(run: TrainingRun) -> dict[str, bytes]:
     """Return the contents of training/, by name."""
-    figures = {
+    plots = {
         "curves.png": draw_curves(run.trained.history),
         "confusion_matrix.png": draw_confusion(run.evaluation.confusion, run.dataset.class_names),
         "sample_predictions.png": draw_samples(run.dataset.test_images, run.evaluation, run.dataset.class_names),
     }
     history = json.dumps(run.trained.history.to_json(), indent=2) + "\n"
-    return {**figures, "history.json": history.encode(), "report.html": _page(run).encode()}
+    return {**plots, "history.json": history.encode(), "report.html": _page(run).encode()}
 
 
 def training_facts(dataset: Dataset, trained: Trained, evaluation: Evaluation) -> dict[str, Any]:

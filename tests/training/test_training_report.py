@@ -117,7 +117,7 @@ def test_every_test_image_that_is_shown_has_its_picture(page: ParsedPage, run: T
     assert page.source.count('class="pic p') >= len(keys) + len(run.golden.pixels)
 
 
-def test_figures_and_history_are_files_too(folder: Path, run: TrainingRun) -> None:
+def test_plots_and_history_are_files_too(folder: Path, run: TrainingRun) -> None:
     training = folder / "model" / "training"
     for name in ("curves", "confusion_matrix", "sample_predictions"):
         with Image.open(training / f"{name}.png") as image:
