@@ -21,7 +21,7 @@ from pipeline.batches import Code, EncodedBatch, Failure, ImageColumns, PixelBat
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.machine import require_precision
 from pipeline.model.directory import SAVED_MODEL, check_model, local_copy, read_golden
-from pipeline.model.engines import tensorflow
+from pipeline.model.engines import tensorflow as engine
 from pipeline.model.engines.tensorflow import Pixels, ScoreFunction, Scores
 from pipeline.model.preprocess import preprocess
 from pipeline.model.spec import ModelSpec
@@ -134,7 +134,7 @@ class Model:
         size = min(self._batch, len(pixels))
         try:
             return self.score(pixels)
-        except tensorflow.errors() as error:
+        except engine.errors() as error:
             failure = _failure(error)
         if len(pixels) == 1:
             return Scored(np.zeros((1, len(self.spec.class_names)), np.float32), 0, {0: failure})
@@ -155,7 +155,7 @@ class Model:
         golden = read_golden(folder)
         columns = ImageColumns.of([f"golden {i}" for i in range(len(golden.encoded))])
         batch = preprocess(EncodedBatch(columns, golden.encoded), self.spec.input)
-        machine = f"{platform.node()} ({platform.machine()}, TensorFlow {tensorflow.version()})"
+        machine = f"{platform.node()} ({platform.machine()}, TensorFlow {engine.version()})"
         if batch.images.failures or not np.array_equal(batch.pixels, golden.pixels):
             raise GoldenMismatchError(f"{machine} decodes the model's golden images to other pixels than training did")
         if golden.scores.shape[1] != len(self.spec.class_names) or (
