@@ -160,7 +160,7 @@ def make_run(tiny_model: str, tmp_path: Path) -> MakeRun:
         chosen = ScoreOptions(
             input=tuple(map(str, inputs)), model=tiny_model, output=str(output or tmp_path / "night"), **options
         )
-        return Run(name, chosen, read_spec(tiny_model))
+        return Run.of(name, chosen, read_spec(tiny_model))
 
     return make
 

@@ -18,32 +18,36 @@ from pipeline.storage.formats import check_format, check_names, numbered
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the scoring job.
+    """One run of the scoring job. `Run.of` makes one.
 
     Attributes:
         id: its name; sorts by time of its start.
-        options: as given.
-        spec: of the model.
+        options: as a person typed them; messages show them.
+        spec: what the model's model_spec.json says.
+        inputs: locations or globs of the inputs, each once.
+        model: location of the model directory.
+        output: location of OUTPUT.
+
+    The three locations are absolute. They are found once, where the command is typed: a worker elsewhere has another
+    working folder and another home.
     """
 
     id: str
     options: ScoreOptions
     spec: ModelSpec
+    inputs: tuple[str, ...]
+    model: str
+    output: str
 
-    @property
-    def inputs(self) -> list[str]:
-        """Locations or globs of the inputs, each once."""
-        return list(dict.fromkeys(storage.absolute(pattern) for pattern in self.options.input))
+    @classmethod
+    def of(cls, id: str, options: ScoreOptions, spec: ModelSpec) -> Run:  # noqa: A002 - the field's name
+        """Return the run that options describe; relative paths in them begin in the working folder.
 
-    @property
-    def model(self) -> str:
-        """Location of the model directory."""
-        return storage.absolute(self.options.model)
-
-    @property
-    def output(self) -> str:
-        """Location of OUTPUT."""
-        return storage.absolute(self.options.output)
+        Raises:
+            UsageError: a location is an address of a store that is not served here.
+        """
+        inputs = tuple(dict.fromkeys(map(storage.absolute, options.input)))
+        return cls(id, options, spec, inputs, storage.absolute(options.model), storage.absolute(options.output))
 
     @property
     def top_k(self) -> int:
@@ -78,7 +82,7 @@ class Run:
 
     def at(self, output: str) -> Run:
         """Return the same run with its OUTPUT elsewhere: moved, copied, or seen from another machine."""
-        return replace(self, options=replace(self.options, output=output))
+        return replace(self, options=replace(self.options, output=output), output=storage.absolute(output))
 
     def to_record(self) -> dict[str, Any]:
         """Return what tells the run without its inputs and its model at hand, as JSON values.
@@ -120,7 +124,7 @@ class Run:
             options = from_arguments(record["options"])
             places: dict[str, Any] = {name: storage.location_of(getattr(options, name)) for name in ("model", "output")}
             places["input"] = tuple(map(storage.location_of, options.input))
-            return cls(record["run"], replace(options, **places), spec)
+            return cls.of(record["run"], replace(options, **places), spec)
         except NewerFormatError:
             raise
         except (KeyError, TypeError, AttributeError, UsageError) as error:

@@ -53,7 +53,7 @@ def check(options: ScoreOptions) -> Run:
     for pattern in options.input:
         require_input(pattern)
     name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    run = Run(name, options, spec)
+    run = Run.of(name, options, spec)
     if _check_output(run):
         _check_limit(run)
     else:

@@ -252,7 +252,7 @@ def test_last_step_done_again_returns_what_was_said_then(run: Run, other: Run) -
 def test_plans_of_earlier_runs_are_removed_once_they_have_ended_or_died(run: Run, other: Run) -> None:
     assert not finish(scored(run).merge(Summary.of(Unfinished("a" * 32, 3, "HTTP 503"))), run)["complete"]
     for name, age in {"run-0": 8, "run-00": 1}.items():
-        early = Run(name, run.options, run.spec)
+        early = Run.of(name, run.options, run.spec)
         start(early)
         pin(early)
         record = json.loads(Path(early.record).read_text())

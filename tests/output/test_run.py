@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import MakeRun
 
+from pipeline.errors import UsageError
 from pipeline.model.spec import ModelSpec
 from pipeline.output.run import Run
 
 
 def known(run: Run) -> Run:
     """The run with its places as locations, without what its spec says to people only."""
-    places = {"input": tuple(run.inputs), "model": run.model, "output": run.output}
+    places = {"input": run.inputs, "model": run.model, "output": run.output}
     spec = ModelSpec(run.spec.input, run.spec.class_names, run.spec.model_id)
     return replace(run, options=replace(run.options, **places), spec=spec)
 
@@ -26,6 +29,36 @@ def test_run_is_known_by_its_record_wherever_its_files_lie(make_run: MakeRun, pl
     assert again == known(run)
     assert again.inputs == run.inputs
     assert again.part("a" * 32) == run.part("a" * 32)
+
+
+def test_places_of_a_run_are_those_of_the_folder_it_was_made_in(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On an engine elsewhere the working folder is another, and so is the home."""
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HOME", str(here))
+    run = make_run("photos", "~/more/*.png", "./photos", output="night")
+    run = Run.of(run.id, replace(run.options, model="model"), run.spec)
+    record, sent = run.to_record(), pickle.dumps(run)
+    expected = ((f"{here}/photos", f"{here}/more/*.png"), f"{here}/model", f"{here}/night")
+
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("HOME", str(elsewhere))
+    received = pickle.loads(sent)
+    assert received == run
+    for again in (run, received, replace(received, id="run-0"), Run.from_record(record)):
+        assert (again.inputs, again.model, again.output) == expected
+        assert again.to_record() == {**record, "run": again.id}
+    assert received.receipt("a") == f"{here}/night/receipts/a.json"
+    assert received.options.output == "night"
+
+
+def test_run_is_not_made_where_a_place_is_served_by_no_store(make_run: MakeRun) -> None:
+    with pytest.raises(UsageError, match="'s3://bucket/photos' is neither gs://bucket/name nor a path on disk"):
+        make_run("s3://bucket/photos")
 
 
 def test_options_that_an_older_record_lacks_are_at_their_defaults(make_run: MakeRun) -> None:

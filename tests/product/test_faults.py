@@ -268,7 +268,7 @@ def test_full_disk_is_one_line_leaves_no_half_part_and_can_be_resumed(
     record = json.loads((night / "run.json").read_text())
     images = {
         unit.id: unit.images or 0
-        for unit in units_of(Run(record["run"], job.parse(flags).options, read_spec(tiny_model)))
+        for unit in units_of(Run.of(record["run"], job.parse(flags).options, read_spec(tiny_model)))
     }
     assert record["kept"] == sum(images[unit] for unit in done)
     night_of(tiny_model, tmp_path / "calm", archive, unit_images=20)

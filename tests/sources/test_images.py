@@ -29,7 +29,7 @@ from pipeline.sources.limits import LONGEST
 from pipeline.storage import StoredObject
 from pipeline.units import UNIT_BYTES, WorkUnit
 
-RUN = Run(
+RUN = Run.of(
     "run-1",
     ScoreOptions(input=("in",), model="model", output="out"),
     ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "f00"),

@@ -33,7 +33,7 @@ Label = int | str | None
 
 
 def run(*inputs: Path, **options: Any) -> Run:
-    return Run("run-1", ScoreOptions(input=tuple(map(str, inputs)), model="model", output="out", **options), SPEC)
+    return Run.of("run-1", ScoreOptions(input=tuple(map(str, inputs)), model="model", output="out", **options), SPEC)
 
 
 def listed(path: Path | str) -> list[tuple[str, Label]]:

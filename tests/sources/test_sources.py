@@ -17,7 +17,7 @@ from pipeline.scoring.planning import read_rule
 from pipeline.sources import images, tfrecord
 from pipeline.units import WorkUnit
 
-RUN = Run(
+RUN = Run.of(
     "run-1",
     ScoreOptions(input=("in",), model="model", output="out"),
     ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "f00"),

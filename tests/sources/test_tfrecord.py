@@ -32,7 +32,7 @@ Row = tuple[str, bytes, int | None, str | None, Code | None]
 
 
 def run(**options: Any) -> Run:
-    return Run("run-1", ScoreOptions(input=("in",), model="model", output="out", **options), SPEC)
+    return Run.of("run-1", ScoreOptions(input=("in",), model="model", output="out", **options), SPEC)
 
 
 def encoded(**features: Any) -> bytes:

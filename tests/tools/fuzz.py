@@ -91,7 +91,7 @@ def check_source(target: str, rng: random.Random, folder: Path) -> Counter[str]:
         unit_images=unit_images, limit=limit,
         label_source=rng.choice(("auto", "auto", "from_directory", "none")),
     )  # fmt: skip
-    run = Run("run-1", options, rng.choice(SPECS))
+    run = Run.of("run-1", options, rng.choice(SPECS))
     skipped: Counter[str] = Counter()
     try:
         units = list(units_of(run, skipped))

@@ -240,7 +240,7 @@ class World:
         self.weather, self.disk.failing = weather, weather.failing
         waiting = []
         for units in plans:
-            waiting.append(Night(self, Run(f"night-{len(self.nights) + 1:03d}", OPTIONS, SPEC), units))
+            waiting.append(Night(self, Run.of(f"night-{len(self.nights) + 1:03d}", OPTIONS, SPEC), units))
             self.nights.append(waiting[-1])
         self.random.shuffle(waiting)
         nights: list[Night] = []
