@@ -13,7 +13,6 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -23,14 +22,16 @@ from PIL import Image
 
 from model_training.network import LARGEST_SIDE, SMALLEST_SIDE
 from pipeline import storage
-from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch, Failure, ImageColumns
+from pipeline.batches import Code, EncodedBatch, Failure
 from pipeline.errors import UsageError
 from pipeline.model.pillow import open_image
 from pipeline.model.preprocess import preprocess, to_mode
 from pipeline.model.spec import ColorMode, InputSpec
 from pipeline.model.thumbnails import png
+from pipeline.sources import images
 from pipeline.sources.labels import folder_of
 from pipeline.sources.names import is_image_name
+from pipeline.sources.read_rule import ReadRule
 from pipeline.storage import StoredObject
 from pipeline.text import brief
 
@@ -44,6 +45,12 @@ LARGEST_EXAMPLE = 512
 _ORIENTATION = 0x0112
 _GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"}
 _COLOR = InputSpec(1, 1, "rgb")
+
+_CHANGED: Mapping[Code, str] = {
+    "NOT_FOUND": "removed while the data set was read",
+    "FAILED_PRECONDITION": "modified while the data set was read",
+}
+"""Why an image cannot be read, by its code, where the words for a planned run do not fit."""
 
 _log = logging.getLogger(__name__)
 
@@ -152,32 +159,9 @@ def _listing(root: str) -> tuple[list[StoredObject], list[StoredObject], dict[st
 
 
 def _read(files: Sequence[StoredObject]) -> Iterator[EncodedBatch]:
-    store = storage.store_of(files[0].location)
-
-    def fetch(file: StoredObject) -> bytes | Failure:
-        try:
-            return store.read(file.location)
-        except FileNotFoundError:
-            return Failure("read", "NOT_FOUND", "removed while the data set was read")
-        except PermissionError as error:
-            return Failure("read", "PERMISSION_DENIED", error.strerror or str(error))
-
-    with ThreadPoolExecutor(store.parallel_reads) as pool:
-        for piece in _pieces(files):
-            fetched = list(pool.map(fetch, piece))
-            failures = {i: found for i, found in enumerate(fetched) if isinstance(found, Failure)}
-            columns = ImageColumns.of([storage.key_of(file.location) for file in piece]).failed(failures)
-            yield EncodedBatch(columns, [found if isinstance(found, bytes) else b"" for found in fetched])
-
-
-def _pieces(files: Sequence[StoredObject]) -> Iterator[Sequence[StoredObject]]:
-    start = size = 0
-    for i, file in enumerate(files):
-        if i > start and (i - start == BATCH_IMAGES or size + file.size > BATCH_BYTES):
-            yield files[start:i]
-            start, size = i, 0
-        size += file.size
-    yield files[start:]
+    """Yield the files in order, as scoring reads them; labels are the caller's."""
+    for unit in images.cut(((file, None) for file in files), unit_images=len(files)):
+        yield from images.read(unit, ReadRule())
 
 
 def _decode(
@@ -194,9 +178,14 @@ def _decode(
         more = int(ok.sum())
         pixels[filled : filled + more] = made.pixels[ok]
         used[start : start + len(ok)] = ok
-        left_out.update({made.images.keys[i]: failure.message for i, failure in made.images.failures.items()})
+        left_out.update({made.images.keys[i]: _reason(failure) for i, failure in made.images.failures.items()})
         start, filled = start + len(ok), filled + more
     return pixels[:filled], used, left_out
+
+
+def _reason(failure: Failure) -> str:
+    """Return why an image is left out; here nobody has planned what changed since it was listed."""
+    return _CHANGED.get(failure.code, failure.message) if failure.stage == "read" else failure.message
 
 
 def _input_spec(files: Sequence[StoredObject], image_size: int | None, color_mode: ColorMode | None) -> InputSpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -257,6 +258,25 @@ def test_what_cannot_be_used_is_left_out_and_named(write_folder: WriteFolder, ca
     assert warning.startswith("left out 4 of 34 images: ")
     assert "loose.png: lies in no class folder; " in warning
     assert warning.endswith("; and 1 more")
+
+
+def test_images_that_change_while_the_data_set_is_read_are_left_out(
+    write_folder: WriteFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between looking at their sizes and decoding them, which is when memory is checked."""
+    folder = write_folder(pictures())
+
+    def change(*_: object) -> None:
+        (folder / "cat" / "001.png").unlink()
+        os.utime(folder / "dog" / "002.png", ns=(1, 1))
+
+    monkeypatch.setattr("model_training.folder.check_memory", change)
+    dataset = load(str(folder))
+    assert {Path(key).name: why for key, why in dataset.left_out.items()} == {
+        "001.png": "removed while the data set was read",
+        "002.png": "modified while the data set was read",
+    }
+    assert len(dataset.train_labels) + len(dataset.test_labels) == 28
 
 
 BLACK = png(np.zeros((12, 12), np.uint8))
