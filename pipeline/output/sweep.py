@@ -49,7 +49,9 @@ LOOK_SECONDS = 5.0
 """Seconds after a look at the records in which a removal may begin. The look was answered before they count."""
 
 _RESULT = re.compile(r"/(?:predictions/part-([0-9a-f]{32})\.(?:parquet|jsonl)|receipts/([0-9a-f]{32})\.json)")
-_TEMPORARY = re.compile(r"/(?:predictions/|receipts/|plan/|runs/)?\.[^/]+\.\d+-\d+-\d+\.tmp")
+_FOLDERS = ("", "/predictions", "/receipts", "/plan", "/runs")
+"""Folders in which a run writes files; the first is OUTPUT itself."""
+
 _RECORD = re.compile(r"/runs/([^/]+)\.json")
 _PLAN = re.compile(r"/plan/([^/]+)\.jsonl\.gz")
 
@@ -198,7 +200,8 @@ def _is_leftover(found: StoredObject, run: Run, units: Container[str]) -> bool:
     relative = found.location[len(run.output) :]
     match = _RESULT.fullmatch(relative)
     is_result = match is not None and (match[1] or match[2]) not in units
-    return is_result or _TEMPORARY.fullmatch(relative) is not None
+    folder, _, name = relative.rpartition("/")
+    return is_result or (folder in _FOLDERS and storage.is_temporary(name))
 
 
 def _is_plan_of_the_past(found: StoredObject, claim: Claim) -> bool:

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Iterator
 
 from pipeline.storage.base import Store, StoredObject
-from pipeline.storage.local import LocalStore
+from pipeline.storage.local import LocalStore, is_temporary
 from pipeline.storage.locations import GCS, absolute, fixed_prefix, join, key_of, location_of
 from pipeline.storage.retry import PatientStore, patience
 from pipeline.storage.stored_file import StoredFile
@@ -26,6 +26,7 @@ __all__ = [
     "create",
     "delete",
     "fixed_prefix",
+    "is_temporary",
     "join",
     "key_of",
     "list_objects",

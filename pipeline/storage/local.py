@@ -6,6 +6,7 @@ import contextlib
 import errno
 import itertools
 import os
+import re
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -16,10 +17,10 @@ from pipeline.storage.globs import Glob
 from pipeline.storage.locations import fixed_prefix
 
 TEMPORARY = ".tmp"
-"""How the names of unfinished files end."""
+"""Last suffix of a temporary file's name."""
 
 WRITES = 5
-"""How often a file is written whose temporary file is removed by somebody else."""
+"""Times that a file is written if somebody else removes its temporary file each time."""
 
 EVERYTHING = Glob("**")
 
@@ -29,6 +30,16 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP}
 _NO_FOLDER_SYNC = {errno.EACCES, errno.EINVAL, errno.EOPNOTSUPP}
 _serial = itertools.count()
+_TEMPORARY_NAME = re.compile(rf"\.[^/]+\.\d+-\d+-\d+{re.escape(TEMPORARY)}")
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether a file's name, without its folder, is one that `LocalStore` gives to a file it is still writing.
+
+    >>> is_temporary(".part-0.parquet.7-140-0.tmp"), is_temporary("part-0.parquet"), is_temporary("notes.tmp")
+    (True, False, False)
+    """
+    return _TEMPORARY_NAME.fullmatch(name) is not None
 
 
 class LocalStore:

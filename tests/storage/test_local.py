@@ -245,6 +245,7 @@ class TestWriting:
         times, name = iter(range(3)), getattr(os, call)
 
         def clear_away(temporary: str, location: str) -> None:
+            assert storage.is_temporary(os.path.basename(temporary))
             if next(times, None) is not None:
                 os.unlink(temporary)
             name(temporary, location)
