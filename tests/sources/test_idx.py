@@ -325,16 +325,6 @@ class TestDamage:
         (tmp_path / PLAIN).write_bytes(content)
         assert codes_in(tmp_path / PLAIN) == ["DATA_LOSS"]
 
-    @pytest.mark.parametrize(("change", "code"), [("touch", "FAILED_PRECONDITION"), ("remove", "NOT_FOUND")])
-    @pytest.mark.parametrize("name", [PLAIN, PACKED])
-    def test_a_file_changed_since_the_plan_fails_in_all_its_rows(
-        self, tmp_path: Path, name: str, change: str, code: Code
-    ) -> None:
-        path = write(tmp_path / name, images_file(pixels_of(5)))
-        units = units_of(path, 2)
-        path.unlink() if change == "remove" else os.utime(path, ns=(1, 1))
-        assert [row[2] for row in rows_of(path, units)] == [code] * 5
-
     def test_a_file_that_could_be_read_only_later_is_read_whole(self, tmp_path: Path) -> None:
         path = write(tmp_path / PLAIN, images_file(pixels_of(5)))
         (found,) = storage.list_objects(str(path))

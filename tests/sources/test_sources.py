@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import gzip
-from collections import Counter
+import io
+import os
+import struct
+import tarfile
+import zipfile
 from pathlib import Path
 
 import google_crc32c
 import pytest
+from archive_rows import RULE, rows_of, units_of
 
 from pipeline import sources, storage
-from pipeline.model.spec import InputSpec, ModelSpec
-from pipeline.options import ScoreOptions
-from pipeline.output.run import Run
-from pipeline.scoring.planning import read_rule
-from pipeline.sources import images, tfrecord
+from pipeline.batches import Code
+from pipeline.sources import images
 from pipeline.units import WorkUnit
-
-RUN = Run.of(
-    "run-1",
-    ScoreOptions(input=("in",), model="model", output="out"),
-    ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "f00"),
-)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +96,34 @@ def test_first_bytes_tell_a_source_or_none(head: bytes, kind: str | None) -> Non
     assert sources.kind_by_magic(head) == kind
 
 
-@pytest.fixture(params=["images", "tfrecord", "tfrecord.gz"])
+CONTAINERS = ["tfrecord", "tfrecord.gz", "tar", "tar.gz", "zip", "idx3-ubyte", "idx3-ubyte.gz"]
+
+
+def write_container(path: Path) -> str:
+    """Write twelve images, each its number in two digits, into a container of the kind that its name says."""
+    numbers = [b"%02d" % i for i in range(12)]
+    _, kind, *compressed = path.name.split(".")
+    buffer = io.BytesIO()
+    if kind == "tar":
+        with tarfile.open(fileobj=buffer, mode="w") as tar:
+            for number in numbers:
+                member = tarfile.TarInfo(f"{number.decode()}.png")
+                member.size = len(number)
+                tar.addfile(member, io.BytesIO(number))
+    elif kind == "zip":
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for number in numbers:
+                archive.writestr(f"{number.decode()}.png", number)
+    elif kind == "idx3-ubyte":
+        buffer.write(struct.pack(">IIII", 0x803, len(numbers), 1, 2) + b"".join(numbers))
+    else:
+        feature = b"\n\x11\n\x0f\n\x05image\x12\x06\n\x04\n\x02"
+        buffer.write(b"".join(frame(feature + number) for number in numbers))
+    path.write_bytes(gzip.compress(buffer.getvalue()) if compressed else buffer.getvalue())
+    return {"idx3-ubyte": "idx"}.get(kind, kind)
+
+
+@pytest.fixture(params=["images", *CONTAINERS])
 def unit(request: pytest.FixtureRequest, tmp_path: Path) -> WorkUnit:
     """Twelve images in one unit, each as its number."""
     if request.param == "images":
@@ -108,18 +131,65 @@ def unit(request: pytest.FixtureRequest, tmp_path: Path) -> WorkUnit:
             (tmp_path / f"{i:02d}.png").write_bytes(b"%d" % i)
         (found,) = images.cut(((o, None) for o in storage.list_objects(str(tmp_path))), 2048)
         return found
-    compress = gzip.compress if request.param.endswith("gz") else bytes
-    records = b"".join(frame(b"\n\x11\n\x0f\n\x05image\x12\x06\n\x04\n\x02%02d" % i) for i in range(12))
-    (tmp_path / f"x.{request.param}").write_bytes(compress(records))
-    (stored,) = storage.list_objects(str(tmp_path))
-    (found,) = tfrecord.index(stored, 2048, Counter())
+    path = tmp_path / f"x-images.{request.param}"
+    (found,) = units_of(write_container(path), path)
     return found
 
 
 def contents(unit: WorkUnit) -> list[int]:
-    batches = list(sources.read(unit, read_rule(RUN)))
+    batches = list(sources.read(unit, RULE))
     assert not any(batch.images.failures for batch in batches)
-    return [int(data) for batch in batches for data in batch.encoded]
+    return [int(data.rpartition(b"\n")[2]) for batch in batches for data in batch.encoded]
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_a_container_cut_anywhere_has_the_rows_of_one_unit(kind: str, tmp_path: Path) -> None:
+    """Each unit is read alone; its rows are as many as it says, and their keys do not depend on the cut."""
+    path = tmp_path / f"x-images.{kind}"
+    source = write_container(path)
+    whole = rows_of(path, units_of(source, path))
+    assert [int(data.rpartition(b"\n")[2]) for _, data, *_ in whole] == list(range(12))
+    for unit_images in range(1, 14):
+        units = units_of(source, path, unit_images)
+        assert len(units) == (1 if kind.endswith("gz") else -(-12 // unit_images))
+        assert rows_of(path, units) == whole
+        for unit in units:
+            assert rows_of(path, [unit]) == whole[unit.first :][: unit.images]
+            assert rows_of(path, [sources.first_images(unit, 2)]) == whole[unit.first :][: min(2, unit.images or 2)]
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+@pytest.mark.parametrize(("change", "code"), [("touch", "FAILED_PRECONDITION"), ("remove", "NOT_FOUND")])
+def test_a_container_changed_since_the_plan_fails_in_all_its_rows(
+    kind: str, change: str, code: Code, tmp_path: Path
+) -> None:
+    path = tmp_path / f"x-images.{kind}"
+    units = units_of(write_container(path), path, 5)
+    path.unlink() if change == "remove" else os.utime(path, ns=(1, 1))
+    expected = 1 if units[0].images is None else 12
+    assert [row[4] for row in rows_of(path, units)] == [code] * expected
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "zip"])
+def test_names_that_lead_elsewhere_are_only_keys(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["../../evil.png", "/etc/evil.png", "a/../../b.png", "C:\\x.png", "!.png", "#.png", "~/x.png", "a\nb.png"]
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    path = tmp_path / f"x.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(zipfile.ZipInfo(name), name)
+    else:
+        with tarfile.open(path, "w:gz" if kind == "tar.gz" else "w") as tar:
+            for name in names:
+                member = tarfile.TarInfo(name)
+                member.size = len(name)
+                tar.addfile(member, io.BytesIO(name.encode()))
+    before = sorted(tmp_path.rglob("*"))
+    rows = rows_of(path, units_of(kind.partition(".")[0], path, 2))
+    assert [row[:2] for row in rows] == [(name, name.encode()) for name in names]
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_reading_gives_all_images_in_order(unit: WorkUnit) -> None:

@@ -19,53 +19,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import archive_rows
 import pytest
 import webdataset
+from archive_rows import RULE, Row, messages_of, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import sources, storage
 from pipeline.batches import Code
-from pipeline.model.spec import InputSpec, ModelSpec
-from pipeline.options import ScoreOptions
-from pipeline.output.run import Run
-from pipeline.scoring.planning import read_rule
 from pipeline.sources import container, tar_archive, tar_entries
 from pipeline.storage.local import LocalStore
 from pipeline.units import WorkUnit
-
-SPEC = ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "f00")
-RUN = Run.of("run-1", ScoreOptions(input=("in",), model="model", output="out"), SPEC)
-Row = tuple[str, bytes, int | None, str | None, Code | None]
-"""Key behind the archive's "!", image, label, its name, and why there is none."""
 
 LINKS = "links, folders and devices in archives"
 COMPRESSIONS = ["gz", "bz2", "xz"]
 
 
 def units_of(path: Path, unit_images: int = 2048, skipped: Counter[str] | None = None) -> list[WorkUnit]:
-    (found,) = storage.list_objects(str(path))
-    units = sources.index("tar", found, unit_images, Counter() if skipped is None else skipped)
-    return [WorkUnit.from_json(unit.to_json()) for unit in units]
-
-
-def rows_of(path: Path, units: Sequence[WorkUnit]) -> list[Row]:
-    """Return the rows of units; checks that each has as many as its plan says."""
-    rows: list[Row] = []
-    for unit in units:
-        start = len(rows)
-        for batch in sources.read(unit, read_rule(RUN)):
-            columns = batch.images
-            for i, key in enumerate(columns.keys):
-                failure = columns.failures.get(i)
-                assert failure is None or (failure.stage == "read" and not batch.encoded[i])
-                archive, _, name = key.partition("!")
-                assert archive == storage.key_of(str(path))
-                label = int(columns.labels[i]) if columns.labelled[i] else None
-                rows.append((name, batch.encoded[i], label, columns.label_names[i], failure.code if failure else None))
-        assert unit.images in (None, len(rows) - start)
-    assert len({row[0] for row in rows}) == len(rows)
-    return rows
+    return archive_rows.units_of("tar", path, unit_images, skipped)
 
 
 def rows_in(path: Path, unit_images: int = 2048) -> list[Row]:
@@ -73,10 +45,7 @@ def rows_in(path: Path, unit_images: int = 2048) -> list[Row]:
 
 
 def messages_in(path: Path) -> list[str]:
-    units = units_of(path)
-    return [
-        f.message for unit in units for b in tar_archive.read(unit, read_rule(RUN)) for f in b.images.failures.values()
-    ]
+    return messages_of(units_of(path))
 
 
 def good(**images: bytes) -> list[Row]:
@@ -226,16 +195,6 @@ class TestGnuTar:
 
 
 class TestNames:
-    def test_that_lead_elsewhere_are_only_keys(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        names = ["../../evil.png", "/etc/evil.png", "a/../../b.png", "C:\\x.png", "!.png", "#.png", "~/x.png"]
-        (tmp_path / "here").mkdir()
-        monkeypatch.chdir(tmp_path / "here")
-        path = tmp_path / "x.tar"
-        path.write_bytes(python_tar([(name, name.encode()) for name in names]))
-        before = sorted(tmp_path.rglob("*"))
-        assert [row[:2] for row in rows_in(path, 2)] == [(name, name.encode()) for name in names]
-        assert sorted(tmp_path.rglob("*")) == before
-
     @pytest.mark.parametrize("compression", ["", *COMPRESSIONS])
     def test_that_come_twice_are_distinct_and_the_same_in_every_cut(self, tmp_path: Path, compression: str) -> None:
         names = ["x", "x", "x#2", "x", "y", "x.png#3", "y", "x"]
@@ -617,7 +576,7 @@ class TestDamage:
         assert (tmp_path / "x.tar.gz").stat().st_size < 1 << 18
         (unit,) = units_of(tmp_path / "x.tar.gz")
         tracemalloc.start()
-        assert sum(len(batch.encoded) for batch in sources.read(unit, read_rule(RUN))) == 20_000
+        assert sum(len(batch.encoded) for batch in sources.read(unit, RULE)) == 20_000
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
         tracemalloc.stop()
 
@@ -646,7 +605,7 @@ class TestDamage:
         tracemalloc.start()
         labels = []
         for unit in units:
-            for batch in sources.read(unit, read_rule(RUN)):
+            for batch in sources.read(unit, RULE):
                 labels += batch.images.label_names
                 del batch
         assert tracemalloc.get_traced_memory()[1] < 80 << 20
@@ -725,18 +684,6 @@ class TestDamage:
             for at in range(512, min(len(data), 4_000), 4):
                 damaged_by(path, data, at, rng.choice([1, 2, 4, 8, 128]))
                 rows_in(path, 1)
-
-    @pytest.mark.parametrize(("change", "code"), [("touch", "FAILED_PRECONDITION"), ("remove", "NOT_FOUND")])
-    @pytest.mark.parametrize("compression", ["", "gz"])
-    def test_an_archive_changed_since_the_plan_fails_in_all_its_rows(
-        self, tmp_path: Path, compression: str, change: str, code: Code
-    ) -> None:
-        path = tmp_path / "x.tar"
-        path.write_bytes(python_tar(SMALL, compression=compression))
-        units = units_of(path, 2)
-        path.unlink() if change == "remove" else os.utime(path, ns=(1, 1))
-        rows = rows_of(path, units)
-        assert [row[4] for row in rows] == [code] * (1 if compression else 3)
 
 
 def header_of(member: tarfile.TarInfo, size: int) -> bytes:

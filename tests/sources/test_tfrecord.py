@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import random
-import time
 import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
@@ -397,15 +396,3 @@ class TestDamage:
             for i, row in enumerate(rows_of(units_of(path))):
                 assert row[4] in ("DATA_LOSS", None)
                 assert row[4] == "DATA_LOSS" or row == rows[i]
-
-    @pytest.mark.parametrize(("change", "code"), [("touch", "FAILED_PRECONDITION"), ("remove", "NOT_FOUND")])
-    @pytest.mark.parametrize("compression", ["", "GZIP"])
-    def test_a_file_changed_since_the_plan_fails_in_all_its_rows(
-        self, tmp_path: Path, compression: str, change: str, code: Code
-    ) -> None:
-        path = write(tmp_path / "x.tfrecord", [image(i) for i in range(5)], compression)
-        units = units_of(path, 2)
-        time.sleep(0.02)
-        path.unlink() if change == "remove" else path.touch()
-        for unit in units:
-            assert codes_of(rows_of([unit])) == [code] * (unit.images or 1)

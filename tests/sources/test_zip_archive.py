@@ -18,25 +18,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import archive_rows
 import pytest
+from archive_rows import Row, messages_of, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import sources, storage
 from pipeline.batches import Code
-from pipeline.model.spec import InputSpec, ModelSpec
-from pipeline.options import ScoreOptions
-from pipeline.output.run import Run
-from pipeline.scoring.planning import read_rule
 from pipeline.sources import container
 from pipeline.sources import zip_archive as zip_source
 from pipeline.storage.local import LocalStore
 from pipeline.units import WorkUnit
-
-SPEC = ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "f00")
-RUN = Run.of("run-1", ScoreOptions(input=("in",), model="model", output="out"), SPEC)
-Row = tuple[str, bytes, int | None, str | None, Code | None]
-"""Key behind the archive's "!", image, label, its name, and why there is none."""
 
 LINKS = "links, folders and devices in archives"
 LOST: Row = ("", b"", None, None, "DATA_LOSS")
@@ -44,28 +37,7 @@ needs_info_zip = pytest.mark.skipif(shutil.which("zip") is None, reason="Info-ZI
 
 
 def units_of(path: Path, unit_images: int = 2048, skipped: Counter[str] | None = None) -> list[WorkUnit]:
-    (found,) = storage.list_objects(str(path))
-    units = sources.index("zip", found, unit_images, Counter() if skipped is None else skipped)
-    return [WorkUnit.from_json(unit.to_json()) for unit in units]
-
-
-def rows_of(path: Path, units: Sequence[WorkUnit]) -> list[Row]:
-    """Return the rows of units; checks that each has as many as its plan says."""
-    rows: list[Row] = []
-    for unit in units:
-        start = len(rows)
-        for batch in sources.read(unit, read_rule(RUN)):
-            columns = batch.images
-            for i, key in enumerate(columns.keys):
-                failure = columns.failures.get(i)
-                assert failure is None or (failure.stage == "read" and not batch.encoded[i])
-                archive, _, name = key.partition("!")
-                assert archive == storage.key_of(str(path))
-                label = int(columns.labels[i]) if columns.labelled[i] else None
-                rows.append((name, batch.encoded[i], label, columns.label_names[i], failure.code if failure else None))
-        assert unit.images in (None, len(rows) - start)
-    assert len({row[0] for row in rows}) == len(rows)
-    return rows
+    return archive_rows.units_of("zip", path, unit_images, skipped)
 
 
 def rows_in(path: Path, unit_images: int = 2048) -> list[Row]:
@@ -73,8 +45,7 @@ def rows_in(path: Path, unit_images: int = 2048) -> list[Row]:
 
 
 def messages_in(path: Path) -> list[str]:
-    batches = [batch for unit in units_of(path) for batch in sources.read(unit, read_rule(RUN))]
-    return [failure.message for batch in batches for failure in batch.images.failures.values()]
+    return messages_of(units_of(path))
 
 
 def contents(rows: Sequence[Row]) -> dict[str, bytes]:
@@ -205,15 +176,6 @@ class TestPythonZip:
         path = python_zip(tmp_path / "x.zip", [("a.png", b"a"), ("b.png", b"b")], method)
         assert [row[4] for row in rows_in(path, 1)] == ["UNIMPLEMENTED"] * 2
         assert messages_in(path)[0] == f"compression method {method} is neither stored nor deflated; repack it"
-
-    def test_names_that_lead_elsewhere_are_only_keys(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        names = ["../../evil.png", "/etc/evil.png", "a/../../b.png", "C:\\x.png", "!.png", "#.png", "a\nb.png"]
-        (tmp_path / "here").mkdir()
-        monkeypatch.chdir(tmp_path / "here")
-        path = python_zip(tmp_path / "x.zip", [(name, name.encode()) for name in names])
-        before = sorted(tmp_path.rglob("*"))
-        assert contents(rows_in(path, 2)) == {name: name.encode() for name in names}
-        assert sorted(tmp_path.rglob("*")) == before
 
     def test_names_that_come_twice_are_distinct_and_the_same_in_every_cut(self, tmp_path: Path) -> None:
         names = ["x.png", "x.png", "x#2.png", "x.png", "y.png", "x.png#3/x.png", "y.png"]
@@ -456,15 +418,6 @@ class TestDamage:
             path.write_bytes(changed)
             assert sorted(row[4] or "" for row in rows_in(path, 1))[0] == "", (field, value)
             assert len(messages_in(path)) == 1, (field, value)
-
-    @pytest.mark.parametrize(("change", "code"), [("touch", "FAILED_PRECONDITION"), ("remove", "NOT_FOUND")])
-    def test_an_archive_changed_since_the_plan_fails_in_all_its_rows(
-        self, tmp_path: Path, change: str, code: Code
-    ) -> None:
-        path = python_zip(tmp_path / "x.zip", SMALL)
-        units = units_of(path, 2)
-        path.unlink() if change == "remove" else os.utime(path, ns=(1, 1))
-        assert [row[4] for row in rows_of(path, units)] == [code] * 3
 
     @pytest.mark.parametrize(("change", "code"), [("touch", "FAILED_PRECONDITION"), ("remove", "NOT_FOUND")])
     def test_an_archive_changed_before_it_could_be_planned_is_one_failed_row(
