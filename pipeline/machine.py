@@ -9,26 +9,26 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import machine
 from pipeline.concurrency import cores
 from pipeline.errors import UsageError
 from pipeline.options import Precision
 from pipeline.text import line
 
 CPUINFO = "/proc/cpuinfo"
+"""File that names the CPU's flags on Linux."""
 
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
-"""Without one of them bfloat16 is emulated, several times slower than float32."""
+"""CPU flags, of which a CPU has at least one if it computes in bfloat16. Others emulate it, slower than float32."""
 
 TELLING_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
-"""By these TensorFlow's kernels choose how to compute, and so how fast, and to which last bits."""
-
+"""CPU flags by which TensorFlow chooses how to compute. Speed and the last bits of scores depend on them."""
 
 LIBRARIES = ("nightscore", "apache-beam", "tensorflow", "numpy", "pillow", "simplejpeg", "pyarrow")
+"""Names of the packages whose versions a result may depend on."""
 
 
 def versions(libraries: Sequence[str] = LIBRARIES) -> dict[str, str]:
-    """Return what a result may depend on, name -> version, without importing it."""
+    """Return the versions that a result may depend on, name -> version, without importing the libraries."""
     from importlib import metadata  # with its parsers of e-mail and zip, which --help does without
 
     found = {"python": platform.python_version()}
@@ -39,17 +39,17 @@ def versions(libraries: Sequence[str] = LIBRARIES) -> dict[str, str]:
 
 
 def describe() -> str:
-    """Return one line: what this process runs on and with.
+    """Return one line about this process: its libraries, its machine and its CPU.
 
-    What scores depend on in their last bits, and speed in all of them.
+    Speed depends on these, and so do the last bits of scores.
     """
     found = [f"{name} {version}" for name, version in versions().items()]
-    flags = " ".join(machine.telling_flags()) or "none that matter"
+    flags = " ".join(telling_flags()) or "none that matter"
     return line(f"{', '.join(found)}; {platform.node()}, {platform.machine()}, {cores()} threads, CPU flags: {flags}")
 
 
 def telling_flags(cpuinfo: str | None = None) -> list[str]:
-    """Return which of TELLING_FLAGS this machine has, or that of a /proc/cpuinfo's text.
+    """Return which of TELLING_FLAGS a machine has: this one, or the one with the text of a /proc/cpuinfo.
 
     >>> telling_flags("flags : fpu avx2 avx512_bf16")
     ['avx2', 'avx512_bf16']
@@ -74,11 +74,11 @@ def require_precision(precision: Precision, cpuinfo: str | None = None) -> None:
     """Check that this machine computes fast in a precision.
 
     Args:
-        precision: that is asked for.
-        cpuinfo: the text of its /proc/cpuinfo, where that is not to be read here.
+        precision: in which the model is to compute.
+        cpuinfo: text of a /proc/cpuinfo; None reads this machine's.
 
     Raises:
-        UsageError: it does not, or does not tell.
+        UsageError: the machine computes slowly in it, or its CPU cannot be told.
     """
     if precision == "bfloat16" and not has_bfloat16(_cpuinfo() if cpuinfo is None else cpuinfo):
         raise UsageError(
@@ -97,7 +97,7 @@ def _cpuinfo() -> str:
 
 @contextlib.contextmanager
 def without(name: str) -> Iterator[None]:
-    """Let a module seem not to be installed, unless it is imported already; who imports it later finds it.
+    """Hide a module that is not imported yet, so that importing it fails within the context.
 
     TensorFlow imports Keras, for optimizers in SavedModels: 40 % of its import, and 120 MB. Apache Beam imports pandas
     where that is installed, for types of its data frames: a fifth of its import.

@@ -1,4 +1,4 @@
-"""The scoring job's options: the one definition, from which the command line and Beam's options are made.
+"""The options of a scoring job. The command line, Beam's options and the template are made from this one definition.
 
 Knows argparse, not Beam. Every module takes the whole frozen object, never a list of flags.
 """
@@ -14,15 +14,14 @@ from typing import Any, Literal, NoReturn, get_args
 from pipeline.errors import UsageError
 
 LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner")
-"""All of them mean Beam's FnApiRunner in this process: no download, no socket."""
-
+"""Names of Beam runners that all mean Beam's FnApiRunner in this process: no download, no socket."""
 
 LabelSource = Literal["auto", "from_directory", "none"]
 PartFormat = Literal["parquet", "jsonl"]
 Precision = Literal["float32", "bfloat16"]
 
 MAX_PIXELS = 89_478_485
-"""Larger images are refused before they are decoded: a quarter of a gigabyte as RGB, Pillow's own first limit."""
+"""Pixels of an image, at most, by default: a quarter of a gigabyte as RGB, Pillow's own first limit."""
 
 LABEL_SOURCES = get_args(LabelSource)
 PART_FORMATS = get_args(PartFormat)
@@ -42,7 +41,7 @@ def _flag(default: Any, text: str, **argparse_keywords: Any) -> Any:
 
 @dataclass(frozen=True)
 class ScoreOptions:
-    """What a person can say about a scoring job; each field is the flag of the same name.
+    """Options of a scoring job as a person typed them; each field is the flag of the same name.
 
     Raises:
         UsageError: a value is missing or out of range.
@@ -116,7 +115,7 @@ class ScoreOptions:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add every option to a parser as --name; none is required there, `ScoreOptions` checks."""
+    """Add every option to a parser as --name. The parser requires none of them: `ScoreOptions` checks them."""
     for spec in fields(ScoreOptions):
         keywords: Mapping[str, Any] = spec.metadata["argparse"]
         text = spec.metadata["help"]
@@ -129,7 +128,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def from_arguments(arguments: Mapping[str, Any]) -> ScoreOptions:
-    """Return the options held by parsed arguments; names that are not options are passed over."""
+    """Return the options among parsed arguments; names that are no options are ignored."""
     values = {spec.name: arguments[spec.name] for spec in fields(ScoreOptions) if spec.name in arguments}
     return ScoreOptions(**{**values, "input": tuple(values.get("input") or ())})
 
@@ -167,5 +166,5 @@ def _rename(pair: list[str]) -> list[str]:
 
 
 def refuse(message: str) -> NoReturn:
-    """Raise what argparse finds wrong."""
+    """Raise a UsageError with what argparse finds wrong."""
     raise UsageError(f"{message}; see 'nightscore score --help'")

@@ -1,7 +1,7 @@
-"""Text from elsewhere, made fit to be shown: no control characters, no secrets, not 10,000 characters of it.
+"""Foreign text made safe to show: without control characters, without secrets, and short.
 
-Names of files, classes and features are anybody's, and so are the messages of libraries. What is stored stays exact;
-what a person sees goes through here. Knows no terminal and no HTML: escaping for those is rich's and Jinja's.
+Anybody can choose the names of files, classes and features, and libraries choose their messages. Stored text stays
+exact; text that a person sees goes through here. Knows no terminal and no HTML: rich and Jinja escape for those.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import shlex
 from collections.abc import Iterable
 
 LONGEST_NAME = 160
+"""Characters of a name that are shown, at most."""
+
 LONGEST_LINE = 2_000
-"""Characters of a name, and of a line of error, that are shown."""
+"""Characters of an error's line that are shown, at most."""
 
 _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
-"""What moves the cursor, reorders its neighbors, shows nothing, or cannot be encoded."""
+"""Characters that move the cursor, reorder their neighbors, show nothing, or cannot be encoded."""
 
 _URL = re.compile(r"""(\bhttps?://)(?:[^\s/?#'"<>]*@)?([^\s?#'"<>]*)([?#][^\s'"<>]*)?""", re.IGNORECASE)
 _SECRETS = re.compile(
@@ -82,7 +84,7 @@ def shell_command(words: Iterable[str]) -> str:
 
 
 def brief(text: str, longest: int = LONGEST_NAME) -> str:
-    """Return text of at most so many characters, cut in its middle: a name's end tells as much as its start.
+    """Return text of at most `longest` characters, cut in its middle, as a name's end tells as much as its start.
 
     >>> brief("a" * 90 + ".png", 20)
     'aaaaaaaaaa…aaaaa.png'
@@ -94,7 +96,7 @@ def brief(text: str, longest: int = LONGEST_NAME) -> str:
 
 
 def address(url: str) -> str:
-    """Return a URL's scheme, host and path: what is behind them, or before "@", may be a secret.
+    """Return a URL's scheme, host and path. The rest, behind "?" or before "@", may be a secret.
 
     >>> address("https://ann:pw@host/a.png?X-Goog-Signature=0f"), address("s3://bucket/a.png")
     ('https://host/a.png', 's3://bucket/a.png')
@@ -121,5 +123,5 @@ def line(text: str) -> str:
 
 
 def lines(text: str) -> str:
-    """Return the same for text of several lines, such as a traceback."""
+    """Return an error's text of several lines, such as a traceback, as a person sees it."""
     return "\n".join(map(line, redacted(text).split("\n")))

@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.options import ScoreOptions
 
 UNIT_BYTES = 256 << 20
-"""A work unit holds at most so many encoded bytes, unless one image alone is larger."""
+"""Encoded bytes in a work unit, at most, unless one image alone is larger."""
 
 FIRST_OPTIONS = ("label_source", "format", "top_k", "max_pixels", "image_key", "label_key", "label_offset", "precision")
 """The options of format 1 that change a row: they always enter the identity of a unit."""
@@ -28,19 +28,59 @@ ROW_OPTIONS = (*FIRST_OPTIONS, *LATER_OPTIONS)
 
 @dataclass(frozen=True)
 class WorkUnit:
-    """One piece of the archive.
+    """One piece of the archive: planned, read, scored, committed, retried and verified as a whole.
+
+    A unit is either *image files* or *a stretch of one container*.
+
+    Image files: `source` is "images". `locations`, `sizes` and `versions` are columns with one entry an image, in the
+    order of the unit's rows. `images` is their length, `first` is 0 and `span` is (0, 0).
+
+    >>> files = WorkUnit("", "images", ("/a/1.png", "/a/2.png"), (700, 900), (11, 12), images=2)
+    >>> files.bytes
+    1600
+
+    A stretch of a container: `source` is "tfrecord", "tar", "zip" or "idx". The first entry of the columns is the
+    container; an IDX file may have a second one, the file of its labels. The unit reads the bytes `span` of the
+    container, and its first row is image number `first` of the container. `images` is None if only reading the unit to
+    its end tells how many there are, as in a compressed tar; `span` is then the whole container.
+
+    >>> stretch = WorkUnit("", "tar", ("/a/x.tar",), (9000,), (13,), images=3, first=5, span=(2560, 7168))
+    >>> stretch.bytes
+    4608
+
+    Planning gives a unit its id last. Whatever changes a row changes the id; the number of the input does not.
+
+    >>> from dataclasses import replace
+    >>> options = ScoreOptions(("/a",), "model", "night")
+    >>> def named(unit):
+    ...     return replace(unit, id=unit_id(unit, "c0ffee", options))
+    >>> named(files).id
+    '08b12709e0d4f6be3e71ddf57a637f22'
+    >>> named(files) == named(named(files)), named(files).id == named(replace(files, input=1)).id
+    (True, True)
+    >>> named(files).id == named(replace(files, versions=(11, 99))).id
+    False
+
+    A unit travels, and is pinned in the plan, as one line of JSON.
+
+    >>> WorkUnit.from_json(named(stretch).to_json()) == named(stretch)
+    True
 
     Attributes:
-        id: 32 hex digits, see `unit_id`.
-        source: name of the source that reads it ("images", "tfrecord").
-        locations: the objects it reads, in the order of its rows.
+        id: 32 hex digits, see `unit_id`; "" until the unit has one.
+        source: kind of the source that reads it.
+        locations: the objects it reads.
         sizes: their bytes.
-        versions: their mtime in ns, or GCS generation.
-        images: how many rows it gives; None where only reading it to its end can tell.
-        first: index in the container of its first image; 0 for image files.
-        span: bytes [start, stop) of the container that it reads; (0, 0) for image files.
-        index: what its source noted while planning, as columns by name: one entry an image, or as the source says.
-        input: which of the run's inputs it comes from; not part of its identity.
+        versions: their mtime in ns, or their GCS generation; reading another version fails.
+        images: number of its rows, None if that is not known.
+        first: number in the container of its first image, from 0.
+        span: bytes [start, stop) of the container.
+        index: what its source noted while planning, as columns by name. Image files may have "label"; of a container
+            only the module of its kind knows the columns.
+        input: number of the run's input that it comes from; not part of its identity.
+
+    Raises:
+        ValueError: the columns `locations`, `sizes` and `versions` are of different lengths.
     """
 
     id: str
@@ -61,7 +101,7 @@ class WorkUnit:
 
     @property
     def bytes(self) -> int:
-        """How many encoded bytes it reads."""
+        """Number of encoded bytes that it reads."""
         return self.span[1] - self.span[0] if self.span[1] else sum(self.sizes)
 
     def to_json(self) -> str:

@@ -26,7 +26,7 @@ _HEADER = struct.Struct(">IIBBBBB")
 _CRC = struct.Struct(">I")
 _BEGIN = _CHUNK.pack(_HEADER.size, b"IHDR")
 _FIRST = 33
-"""Where the chunk behind IHDR begins."""
+"""Byte at which the chunk behind IHDR begins."""
 
 _END = _CHUNK.pack(0, b"IEND") + _CRC.pack(zlib.crc32(b"IEND"))
 _MODES = {(8, 0): "L", (8, 2): "RGB"}
@@ -36,7 +36,7 @@ _HARMLESS = {b"pHYs": 9, b"tIME": 7, b"gAMA": 4, b"sRGB": 1, b"cHRM": 32}
 """Chunks that change no pixel, with their length in bytes."""
 
 _CORRUPT = ("remature end", "bad Huffman code", "bad arithmetic code", "instead of RST")
-"""What of libjpeg's warnings means that pixels are lost; see jerror.h there."""
+"""Parts of libjpeg's warnings that mean that pixels are lost; see jerror.h there."""
 
 
 class CorruptError(Exception):

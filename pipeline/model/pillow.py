@@ -1,4 +1,4 @@
-"""Images opened with Pillow, safely: known formats only, the first frame only, no tag that fills the memory."""
+"""Open images with Pillow, safely: known formats only, the first frame only, no tag that fills the memory."""
 
 from __future__ import annotations
 

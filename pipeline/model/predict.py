@@ -1,6 +1,7 @@
-"""Pixels to predictions: batched inference. Must not know how a SavedModel is run.
+"""From pixels to predictions: the loaded model, its golden images, and images on which it fails.
 
-The model is loaded once per process, at first need, and must reproduce its golden images before it scores.
+A process loads a model once, when it first needs it. The model must reproduce its golden images before it scores.
+Must not know how a SavedModel is run.
 """
 
 from __future__ import annotations
@@ -29,17 +30,27 @@ from pipeline.options import Precision
 from pipeline.storage import join
 
 MODEL_BATCH = 64
-"""Images in one call of the model, at most. Measured on two cores, CPU time of an image, with 64 as 1: in float32
-0.96 to 1.09 with 16 to 48, 1.2 with 128 and 256, whose layers no longer fit the cache; in bfloat16 1.0 with 48 to 128.
-Tails are not filled up: zeros cost what images cost (1.6 times as much for tails of all lengths)."""
+"""Images in one call of the model, at most.
+
+Measured on two cores, as CPU time of an image with 64 as 1: in float32 it is 0.96 to 1.09 with 16 to 48, and 1.2 with
+128 and 256, whose layers no longer fit the cache; in bfloat16 it is 1.0 with 48 to 128. Tails are not filled up, as
+zeros cost what images cost (1.6 times as much for tails of all lengths).
+"""
 
 LEAST_BATCH = 8
+"""Images in one call of the model, at least, however large they are, if a batch has so many."""
+
 CALL_BYTES = 3 << 19
-"""Of pixels in one call, beyond LEAST_BATCH images: the layers of a large image take a thousand times its pixels."""
+"""Bytes of pixels in one call of the model, at most, beyond LEAST_BATCH images.
+
+The layers of a large image take a thousand times the memory of its pixels.
+"""
 
 GOLDEN_TOLERANCE: Mapping[Precision, float] = {"float32": 1e-4, "bfloat16": 5e-2}
+"""Difference of a golden image's score from the score at training time, at most, by precision."""
+
 SURE_MARGIN = 2 * GOLDEN_TOLERANCE["bfloat16"]
-"""An image whose two best classes are closer in bfloat16 is scored again in float32.
+"""Difference of an image's two best scores in bfloat16 below which the image is scored again in float32.
 
 While no score is off by more than the tolerance, the best one cannot have lost, nor another have gained, more than half
 of it. Of 70,000 images of MNIST, with two models, the scores were off by 2.5e-2 at most; where the class changed, the
@@ -52,7 +63,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Scored:
-    """What the model says of n images.
+    """The model's scores for n images.
 
     Attributes:
         scores: float32 [n, classes]; zeros where it raised.
@@ -65,7 +76,7 @@ class Scored:
     failures: Mapping[int, Failure] = field(default_factory=dict)
 
     def then(self, other: Scored) -> Scored:
-        """Return what it says of these images and of others after them."""
+        """Return the scores of these images and of others after them."""
         later = {len(self.scores) + i: failure for i, failure in other.failures.items()}
         scores = np.concatenate([self.scores, other.scores])
         return Scored(scores, self.rescored + other.rescored, {**self.failures, **later})
@@ -127,9 +138,9 @@ class Model:
         return np.concatenate(calls) if calls else np.zeros((0, len(self.spec.class_names)), np.float32)
 
     def try_score(self, pixels: Pixels) -> Scored:
-        """Score, and find the images that make the model raise by bisection.
+        """Score images; find by bisection those that make the model raise.
 
-        Where memory did not suffice for all at once but does for fewer, calls stay that small.
+        If memory does not suffice for all at once but does for fewer, later calls stay that small.
         """
         size = min(self._batch, len(pixels))
         try:
@@ -195,7 +206,7 @@ def _loaded(model: str, spec_json: str, precision: Precision) -> Model:
 
 
 def acquire(model: str, spec: ModelSpec, precision: Precision = "float32") -> Model:
-    """Return the process's model at that location with that spec, loaded by whoever comes first."""
+    """Return this process's model at a location, with that spec; the first caller loads it."""
     with _loading:
         return _loaded(model, spec.to_json(), precision)
 

@@ -1,6 +1,6 @@
-"""Encoded images to the model's pixels: the only place that decodes and resizes, in training and in scoring.
+"""From encoded images to the model's pixels. Training and scoring both decode and resize here and nowhere else.
 
-What it does with what archives contain:
+Archives contain images of many kinds. This is what becomes of each:
 
     grey, 1-bit, palette, RGB      converted as `Image.convert` does
     16-bit grey                    scaled by 255 / 65535, rounded (Pillow's own conversion would clip)
@@ -13,7 +13,7 @@ What it does with what archives contain:
     any size                       resized with the model's filter, antialiased, aspect ratio not kept
 
 Pillow is the reference decoder and the only resizer; faster decoders with the same pixels stand in front of it, see
-`pipeline.model.fast_decoders`. Pillow appears here and in `pipeline.model.thumbnails` only.
+`pipeline.model.fast_decoders`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pipeline.model.spec import InputSpec
 from pipeline.options import MAX_PIXELS
 
 SMALL_PIXELS = 1 << 14
-"""Images of at most so many pixels are decoded together: of larger ones, it is the pixels that take the time."""
+"""Pixels of an image, at most, that is decoded together with others. Larger ones gain nothing by it."""
 
 _ORIENTATION = 0x0112
 _PLANES = 0x011C

@@ -1,4 +1,4 @@
-"""What model_spec.json says, and the model's id. Knows no files."""
+"""The content of model_spec.json, and the id of a model. Knows no files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from pipeline.storage.formats import NEWEST, Kind, check_names, check_number
 
 SCALING = "divided by 255 inside the graph"
+"""Text in model_spec.json that says where pixels are scaled; there is no other way."""
 
 
 FORMAT_VERSION = "format_version"
@@ -28,7 +29,7 @@ Task = Literal["classes"]
 
 
 LARGEST_SIDE = 1 << 14
-"""No model takes images with a longer side, in pixels."""
+"""Pixels of the longer side of a model's input, at most."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ FIRST_FIELDS = ("height", "width", "color_mode", "resize", "exif_orientation")
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What model_spec.json says.
+    """The content of model_spec.json.
 
     Attributes:
         input: the input rule.

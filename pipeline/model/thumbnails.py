@@ -9,9 +9,10 @@ import numpy.typing as npt
 from PIL import Image
 
 LARGEST = 64
-"""No side of a thumbnail is longer, in pixels."""
+"""Pixels of a thumbnail's longer side, at most."""
 
 QUALITY = 80
+"""Quality of a thumbnail's JPEG file, of 100."""
 
 
 def thumbnail(pixels: npt.NDArray[np.uint8]) -> bytes:

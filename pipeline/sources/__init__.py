@@ -1,7 +1,7 @@
-"""Where encoded images come from, one file a kind of source.
+"""Sources of encoded images: image files, and containers such as tar and TFRecord. Each kind has a module of its own.
 
-Each source cuts what it finds into work units from names and headers alone (`cut`, `index`), reads a unit as
-encoded batches (`read`), and makes smaller units of one (`sample`, `first_images`). Must not know what pixels are.
+The module of a kind cuts what is listed into work units, from names and headers alone (`cut`, `index`). It reads a unit
+as encoded batches (`read`) and makes a smaller unit from one (`sample`, `first_images`). Must not know what pixels are.
 """
 
 from __future__ import annotations
@@ -43,11 +43,13 @@ __all__ = [
 ]
 
 KNOWN = (*sorted(IMAGE_SUFFIXES), ".tfrecord", ".tar", ".zip", "idx3-ubyte", "the last three also with .gz")
+"""Names of files that hold images, as a message lists them."""
+
 HEAD = 512
-"""Bytes that tell what a file is."""
+"""Bytes at the start of a file that tell what it is."""
 
 Piece = WorkUnit | EncodedBatch
-"""At most a batch of images: still to be read, wherever that is best done, or read."""
+"""At most a batch of images: a small work unit that is still to be read, or the images themselves."""
 
 _IMAGE_ENDINGS = tuple(IMAGE_SUFFIXES)
 _SHARD = re.compile(r"-\d{5}-of-\d{5}(\.gz)?$")
@@ -92,8 +94,14 @@ _MAGIC = {
 def index(kind: str, found: StoredObject, unit_images: int, skipped: Counter[str]) -> Iterator[WorkUnit]:
     """Cut a container into units, which have no id yet, and count what in it is no image.
 
-    What its name promises is confirmed by its first bytes; where those are of another kind of container, it is one.
-    A container that cannot be read, or has changed since it was listed, is one unit: reading it tells.
+    The first bytes of the container decide of which kind it is, if they are those of a container at all.
+    A container that cannot be read, or that has changed since it was listed, becomes one unit; its rows say why.
+
+    Args:
+        kind: what its name promises: "tfrecord", "tar", "zip" or "idx".
+        found: the container, as listed.
+        unit_images: images in a unit, at most.
+        skipped: counts by reason what is no image.
     """
     if found.size == 0:
         skipped["empty containers"] += 1
@@ -116,7 +124,7 @@ def _confirmed(kind: str, head: bytes) -> str:
 
 
 def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
-    """Yield a unit's images in order; what cannot be read is a failed image.
+    """Yield a unit's images in order. An image that cannot be read is there as a failed one.
 
     Raises:
         TransientError: the store fails for now.
@@ -125,7 +133,10 @@ def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
 
 
 def pieces(unit: WorkUnit, rule: ReadRule) -> Iterator[Piece]:
-    """Yield a unit's images in order, in pieces; only where a unit cannot be entered in the middle is it read here.
+    """Yield a unit's images in order, in pieces of at most a batch.
+
+    A piece is a smaller unit, which somebody else can read. If a unit cannot be read from the middle, it is read here,
+    and its pieces are batches.
 
     Raises:
         TransientError: the store fails for now.
@@ -140,7 +151,15 @@ def pieces(unit: WorkUnit, rule: ReadRule) -> Iterator[Piece]:
 
 
 def some_pieces(unit: WorkUnit, rows: Sequence[int], rule: ReadRule) -> Iterator[Piece]:
-    """Yield those of a unit's images that have these numbers, sorted; of a container the others are read as well."""
+    """Yield some of a unit's images, in order, in pieces of at most a batch.
+
+    A container is read whole to find them.
+
+    Args:
+        unit: that holds them.
+        rows: their numbers in the unit, sorted.
+        rule: how they are read.
+    """
     if unit.source == images.NAME:
         yield from images.pieces(images.pick(unit, rows), rule)
         return
@@ -154,17 +173,17 @@ def some_pieces(unit: WorkUnit, rows: Sequence[int], rule: ReadRule) -> Iterator
 
 
 def sample(unit: WorkUnit, n: int) -> WorkUnit:
-    """Return a unit of at most n of its images."""
+    """Return a unit of at most n images of a unit; which ones, its source decides."""
     return _SOURCES[unit.source].sample(unit, n)
 
 
 def first_images(unit: WorkUnit, n: int) -> WorkUnit:
-    """Return a unit of its first n images, or of all it has if those are fewer."""
+    """Return a unit of the first n images of a unit, or of all if it has fewer."""
     return _SOURCES[unit.source].first_images(unit, n)
 
 
 def kind_by_name(name: str) -> str | None:
-    """Return the source that the name of a file, which is no junk, promises; None where it promises none.
+    """Return the kind of source that a file's name promises, None if it promises none. The name is not junk.
 
     >>> kind_by_name("a/B.JPG"), kind_by_name("x.tfrecord-00000-of-00004"), kind_by_name("notes.txt")
     ('images', 'tfrecord', None)
@@ -187,12 +206,12 @@ def is_shard(name: str) -> bool:
 
 
 def head_of(found: StoredObject) -> bytes:
-    """Return an object's first bytes."""
+    """Return the first HEAD bytes of an object."""
     return store_of(found.location).read(found.location, 0, HEAD, found.version)
 
 
 def kind_by_magic(head: bytes) -> str | None:
-    """Return the source that can read a file whose first HEAD bytes these are, None if none can."""
+    """Return the kind of source that can read a file with these first HEAD bytes, None if none can."""
     if head.startswith(GZIP) and not tfrecord.is_plain(head):
         try:
             head = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(head, HEAD)

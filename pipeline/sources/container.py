@@ -1,6 +1,6 @@
-"""What all containers have in common: a row of images in one object, cut into units, read as batches.
+"""Containers of images, such as tar and TFRecord: cut them into work units, gather their images into batches.
 
-A source of this kind says where its images lie and what they are; must not know of other kinds.
+The module of a kind of container says where in it the images lie and what they are. Must not know any kind.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pipeline.storage import StoredFile, StoredObject, key_of, store_of
 from pipeline.units import UNIT_BYTES, WorkUnit
 
 PLACES = "places"
+"""Column of a unit's index that lists where in the container reading may begin, as [byte, images before it]."""
 
 
 class UniqueNames:
@@ -66,7 +67,7 @@ def container_unit(source: str, found: StoredObject) -> WorkUnit:
 
 @dataclass
 class Extent:
-    """Neighbors that no cut parts: one record, or one sample of several files.
+    """Bytes of a container that stay in one unit: a record, or a sample of several files.
 
     Attributes:
         start: first byte in the container.
@@ -80,10 +81,15 @@ class Extent:
 
 
 def cut_container(whole: WorkUnit, extents: Iterable[Extent], unit_images: int) -> Iterator[WorkUnit]:
-    """Cut a container between extents into units of bounded images and bytes; no unit is without an image.
+    """Cut a container between extents into units of bounded images and bytes. Each unit has at least one image.
 
-    Bytes between extents go to the unit before; those before the first extent to nobody. Each unit notes the places
-    where it may be entered, about a batch apart, as [byte, images before it].
+    Bytes between two extents belong to the unit before; bytes before the first extent belong to none. Each unit lists
+    the places where reading may begin, about a batch apart, in the column PLACES of its index.
+
+    Args:
+        whole: the container as one unit.
+        extents: in the order of their bytes.
+        unit_images: images in a unit, at most.
     """
     first = count = start = stop = 0
     places: list[tuple[int, int]] = []
@@ -103,7 +109,7 @@ def cut_container(whole: WorkUnit, extents: Iterable[Extent], unit_images: int) 
 
 
 def split_at_places(unit: WorkUnit) -> Iterator[WorkUnit]:
-    """Yield a unit's images in order, as units that begin where it may be entered."""
+    """Yield a unit's images in order, as smaller units; each begins at one of the unit's places."""
     places = [(byte, before) for byte, before in unit.index.get(PLACES, ()) if before < (unit.images or 0)]
     bounds = [(unit.span[0], 0), *places, (unit.span[1], unit.images or 0)]
     for (start, before), (stop, after) in pairwise(bounds):
@@ -112,13 +118,16 @@ def split_at_places(unit: WorkUnit) -> Iterator[WorkUnit]:
 
 
 def open_unit(unit: WorkUnit, start: int = 0, stop: int | None = None) -> StoredFile:
-    """Return the bytes [start, stop) of a unit's container as a file; that it is still the planned one is checked."""
+    """Return the bytes [start, stop) of a unit's container as a file.
+
+    Reading it raises a ChangedError if the container is not the planned one any more.
+    """
     found = StoredObject(unit.locations[0], unit.sizes[0], unit.versions[0])
     return StoredFile(store_of(found.location), found, start, stop)
 
 
 def make_batches(images: Iterable[Image], rule: ReadRule) -> Generator[EncodedBatch, None, None]:
-    """Gather images into batches; at least one, be it empty."""
+    """Gather images into batches. There is at least one batch, which may be empty."""
     most = rule.batch_images
     waiting: list[Image] = []
     size = 0
@@ -144,12 +153,12 @@ def _batch(images: list[Image], rule: ReadRule) -> EncodedBatch:
 
 
 def fail_the_rest(unit: WorkUnit, images: Iterator[Image], rest: str) -> Iterator[Image]:
-    """Yield images; a container that is gone, forbidden or replaced fails all that are still due.
+    """Yield images; if their container is gone, forbidden or replaced, yield a failed image for each that is missing.
 
     Args:
-        unit: whose images they are; where it does not tell how many, one failed row stands for the rest.
-        images: as read.
-        rest: key of the rows of images that cannot be named.
+        unit: that holds the images. If it does not say how many there are, one failed image stands for the rest.
+        images: as they are read.
+        rest: text between the container's key and an image's number, for keys of images that have no name.
     """
     done = 0
     try:

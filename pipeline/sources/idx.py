@@ -47,10 +47,10 @@ _MAGIC, _LABELS_MAGIC = 0x803, 0x801
 _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
 
 MISSING = 1 << 16
-"""Where more images than this are missing, they have one failed row: rather the header is damaged."""
+"""Number of missing images up to which each has a failed row. More have one together: the header is likely damaged."""
 
 MOST = 1 << 24
-"""A gzip file, and a file of labels, has no more."""
+"""Number of images in a gzip file, and of labels in a file, at most."""
 
 
 def is_idx_name(name: str) -> bool:
@@ -92,7 +92,7 @@ class _Shape(NamedTuple):
 
 
 def index(found: StoredObject, unit_images: int, skipped: Counter[str]) -> Iterator[WorkUnit]:
-    """Cut a file into units by its header; a gzip file, or one that is damaged, is one unit. They have no id yet."""
+    """Cut a file into units by its header; the units have no id yet. A gzip file or a damaged one is one unit."""
     whole = container_unit(NAME, found)
     file = _open(open_unit(whole))
     shape = _shape(file, found.size)

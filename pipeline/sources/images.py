@@ -1,4 +1,4 @@
-"""Image files, one an object: cut by content, read many at a time."""
+"""Image files: cut a listing of them into work units, and read them in batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.units import UNIT_BYTES, WorkUnit
 
 NAME = "images"
 MISSING = -1
-"""The version of a file that a manifest names and that was not there when it was planned."""
+"""Version of a file that a manifest names and that did not exist when the run was planned."""
 
 Listed = tuple[StoredObject, int | str | None]
 """A file, and its label as found: a number, a name, or None."""
@@ -101,7 +101,7 @@ def pieces(unit: WorkUnit, rule: ReadRule) -> Iterator[WorkUnit]:
 
 
 def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
-    """Yield the unit's files in order; many are read at once where each costs a round trip."""
+    """Yield the unit's files in order. If each read costs a round trip, many are under way at the same time."""
     store = store_of(unit.locations[0])
 
     for piece in pieces(unit, rule):
@@ -135,18 +135,23 @@ def _fetch(store: Store, location: str, size: int, version: int) -> bytes | Fail
 
 
 def first_images(unit: WorkUnit, n: int) -> WorkUnit:
-    """Return a unit of its first n files."""
+    """Return a unit of the first n files of a unit."""
     return pick(unit, range(min(n, len(unit.locations))))
 
 
 def sample(unit: WorkUnit, n: int) -> WorkUnit:
-    """Return a unit of at most n of its files, evenly spread."""
+    """Return a unit of at most n files of a unit, evenly spread."""
     total = len(unit.locations)
     return pick(unit, [i * total // n for i in range(n)] if n < total else range(total))
 
 
 def pick(unit: WorkUnit, chosen: Sequence[int]) -> WorkUnit:
-    """Return a unit of some of its files, by their number."""
+    """Return a unit of some files of a unit.
+
+    Args:
+        unit: that holds the files.
+        chosen: numbers of the files in the unit, in the order that they get.
+    """
     return replace(
         unit,
         images=len(chosen),

@@ -1,6 +1,6 @@
-"""Compressed streams, read no further than images would inflate, in memory that follows what is there.
+"""Compressed files, read from start to end: gzip, bzip2 and xz. One that inflates further than images is refused.
 
-Knows gzip, bzip2 and xz as files to read from start to end. Must not know what is in them.
+Memory grows with the bytes that are there, not with the size that a header claims. Must not know what the files hold.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def is_compressed(head: bytes) -> bool:
 
 
 class Inflated:
-    """What a compressed file holds, as a file to be read forward.
+    """The content of a compressed file, as a file that is read forward.
 
-    It is a bomb where one read, or all of it, gives more bytes than images do for those that are stored.
+    Reading raises a BombError if one read, or the whole, gives more bytes than images give for the bytes stored.
     """
 
     def __init__(self, stored: io.BufferedReader) -> None:

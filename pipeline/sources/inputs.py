@@ -1,4 +1,4 @@
-"""Inputs to work units: lists, cuts and names them.
+"""From a run's inputs to work units: list what the inputs name, cut it into units, give each unit its id.
 
 Reads names and headers, never pixels. Must not know how units are scored.
 """
@@ -60,10 +60,10 @@ def _kind_inside(found: StoredObject, is_named: bool, is_glob: bool, skipped: Co
 
 
 def require_input(pattern: str) -> None:
-    """Check that a pattern names at least one image or TFRecord.
+    """Check that a pattern names at least one image or container of images.
 
     Raises:
-        UsageError: it does not; says what is there instead.
+        UsageError: it does not; the text says what is there instead.
     """
     skipped: Counter[str] = Counter()
     kind, found = next(find(pattern, skipped), (None, None))
@@ -91,7 +91,7 @@ def plan_units(
     Args:
         patterns: locations or globs of the inputs, each once.
         options: how units are cut, and what else is in their identity.
-        model_id: likewise.
+        model_id: of the model that scores them; part of their identity.
         skipped: counts by reason what is found and is no image.
     """
     left = options.limit

@@ -1,4 +1,4 @@
-"""Which label an image has: its own, its folder's, or none. Must not know how it was read."""
+"""The label of an image: its own, its folder's, or none. Must not know how the image was read."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class LabelRule:
     def _found(
         self, own: Sequence[int | str | None], folders: Sequence[str], numbers: Mapping[str, int]
     ) -> Sequence[int | str | None]:
-        """Return what each label is: a number that counts from `offset`, a name, or None."""
+        """Return the label of each image: a number that counts from `offset`, a name, or None."""
         if self.source == "none":
             return [None] * len(own)
         if self.source == "from_directory":

@@ -30,6 +30,7 @@ SUFFIXES = frozenset({".csv", ".jsonl", ".ndjson", ".parquet", ".txt", ".lst"})
 FILE_COLUMNS = ("file_name", "uri")
 LABEL_COLUMN = "label"
 LOOKUPS_AHEAD = 64
+"""Number of files that are looked up at the same time."""
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+://"
 

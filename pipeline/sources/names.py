@@ -1,4 +1,4 @@
-"""What a file's name promises. Must not open anything."""
+"""Names of files, and what they promise: an image, a label, or junk. Must not open a file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 )
 SIDECAR_SUFFIXES = frozenset({".cls", ".json"})
+"""Suffixes of files that lie beside an image in an archive and may hold its label."""
+
 _JUNK = frozenset({"", ".DS_Store", "Thumbs.db", "desktop.ini"})
 
 

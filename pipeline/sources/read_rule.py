@@ -1,4 +1,4 @@
-"""What reading must know of a run: where labels come from, which features to look at, how large a batch is."""
+"""The rule by which a run reads: where labels come from, which features hold images, how large a batch is."""
 
 from __future__ import annotations
 

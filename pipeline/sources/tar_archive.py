@@ -41,11 +41,11 @@ __all__ = ["NAME", "SAMPLE_FILES", "SUFFIXES", "first_images", "index", "is_tar"
 NAME = "tar"
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 SAMPLE_FILES = 32
-"""A sample has at most so many files, or a unit's bytes; a longer row of one stem is several samples."""
+"""Files of a sample, at most; it also has at most a unit's bytes. More files of one stem are several samples."""
 
 
 def index(found: StoredObject, unit_images: int, skipped: Counter[str]) -> Iterator[WorkUnit]:
-    """Cut an archive into units between samples by its headers; the units have no id yet.
+    """Cut an archive between samples into units, by its headers; the units have no id yet.
 
     A compressed archive is one unit whose number of images is not known.
     """

@@ -22,14 +22,16 @@ from pipeline.sources.names import is_image_name, is_junk_name, is_sidecar_name
 from pipeline.units import WorkUnit
 
 LONGEST_LABEL = 1 << 20
-"""A label's file is not larger; a larger .json is not of one image."""
+"""Bytes of a label's file, at most. A larger .json is not about one image."""
 
 LONGEST_NAME = 1 << 20
+"""Bytes of a member's headers, at most. If there are more, the archive is damaged."""
+
 LONGEST_END = 1 << 20
-"""Bytes of a member's headers, and of zeros at the end; where there are more, the archive is damaged."""
+"""Bytes of zeros at the end, at most. If there are more, the archive is damaged."""
 
 HEAD = 512
-"""Bytes that tell what a file is, and of each header."""
+"""Bytes of a header, the first of which tells what the file is."""
 
 _BROKEN = (
     tarfile.TarError,
@@ -42,7 +44,7 @@ _BROKEN = (
     RecursionError,
     ValueError,
 )
-"""What tarfile and the decompressors raise for damaged archives."""
+"""Exceptions that tarfile and the decompressors raise for damaged archives."""
 
 
 def is_tar(head: bytes) -> bool:

@@ -39,24 +39,25 @@ from pipeline.units import WorkUnit
 NAME = "zip"
 SUFFIXES = (".zip",)
 COLUMNS = ("name", "folder", "offset", "packed", "size", "crc", "method", "flaw")
+"""Names of the columns that a unit's index has, one entry an image."""
 
 _HEADER = struct.Struct("<4s22xHH")
 """A local file header: signature, 22 bytes that the directory repeats, length of the name, length of the extra."""
 
 _UTF8 = 1 << 11
-"""The flag that says in what a name is encoded."""
+"""Flag of a member whose name is encoded in UTF-8."""
 
 _ENTRY = 46
 """Bytes of a member's entry in the directory, without its name, extra and comment."""
 
 _SIGNATURE = b"PK\1\2"
-"""How such an entry starts."""
+"""Bytes at the start of such an entry."""
 
 _ENCRYPTED, _OVERLAPS = 1, 2
-"""Why a member is not read, as its flaw says."""
+"""Numbers in the column "flaw" that say why a member is not read."""
 
 _UNIX = 3
-"""The system that made a member, as its directory says."""
+"""Number of the system that made a member, as the directory gives it, if that is Unix."""
 
 
 def is_zip(head: bytes) -> bool:

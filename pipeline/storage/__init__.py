@@ -1,8 +1,8 @@
-"""Bytes at rest, behind five verbs: list, read, create, replace, delete.
+"""Bytes on disk or in Google Cloud Storage, behind five verbs: list, read, create, replace, delete.
 
-Here each of them is tried again where a store fails for now (`patience`).
-A location is an absolute path or gs://bucket/name; `absolute` makes one from what a user types. Which store serves
-it is decided here and nowhere else.
+Each verb is tried again while a store fails for now (`patience`).
+A location is an absolute path or gs://bucket/name; `absolute` makes one from what a user types. This module alone
+decides which store serves a location.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _gcs() -> PatientStore:
 
 
 def store_of(location: str) -> PatientStore:
-    """Return the store that holds a location, asked again where it fails for now."""
+    """Return the store that holds a location. It tries again while the store fails for now."""
     return _gcs() if location.startswith(GCS) else _local()
 
 

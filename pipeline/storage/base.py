@@ -30,7 +30,7 @@ class Store(Protocol):
     """
 
     parallel_reads: int
-    """How many reads at once this store is made for: 1 for a disk, dozens where each costs a round trip."""
+    """Number of reads that this store serves well at once: 1 for a disk, dozens where each costs a round trip."""
 
     def list(self, pattern: str) -> Iterator[StoredObject]:
         """Yield the object, what lies under the folder, or what a glob matches; sorted by location.

@@ -36,10 +36,10 @@ from pipeline.text import redacted
 
 FIELDS = "items(name,size,generation,crc32c),nextPageToken"
 FIRST_WAIT = 1.0
-"""Seconds, at most, before the first new try; it doubles with each."""
+"""Seconds, at most, that the client library waits before its second try; the wait doubles with each try."""
 
 TIMEOUT = 60.0
-"""Seconds for which a server may say nothing at all."""
+"""Seconds that a server may stay silent before its connection counts as broken."""
 
 _BROKEN_CONNECTION = (
     AuthTransportError,

@@ -18,18 +18,20 @@ from pipeline.storage.gcs_media import Adapter, Media
 from pipeline.text import redacted
 
 EMULATOR = "STORAGE_EMULATOR_HOST"
+"""Environment variable that names an emulator to be used in place of Google Cloud Storage."""
+
 CONNECTIONS = 64
-"""Kept open at most, of all threads together."""
+"""Number of connections that this process keeps open at most, for all its threads together."""
 
 NO_CREDENTIALS = (
     "no Google credentials for gs://: run `gcloud auth application-default login`, "
     "or set GOOGLE_APPLICATION_CREDENTIALS to a key file"
 )
 NO_EXTRA_REQUESTS = "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"
-"""Keeps the client library from asking for each bucket's metadata in a thread of its own."""
+"""Environment variable that stops the client library from asking for each bucket's metadata in a thread of its own."""
 
 PRODUCT_NAME = "/sys/class/dmi/id/product_name"
-"""Says "Google Compute Engine" on Google's machines."""
+"""File that says "Google Compute Engine" on Google's machines."""
 
 _clients: dict[int, tuple[storage.Client, Media | None]] = {}
 _locks: dict[int, threading.Lock] = {}

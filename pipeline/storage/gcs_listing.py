@@ -19,10 +19,10 @@ from typing import NamedTuple
 from pipeline.storage.base import StoredObject
 
 PAGES = 16
-"""Of a range, at most, before the rest of it is cut."""
+"""Pages that are read of one range, at most, before the rest of the range is cut into more ranges."""
 
 RANGES = 8
-"""Read at once; as many pages of each are held."""
+"""Number of ranges that are read at the same time. Of each, as many pages wait in memory at most."""
 
 
 _WORD = re.compile("[0-9A-Za-z]*")
@@ -38,7 +38,7 @@ class Range(NamedTuple):
 
 Named = Sequence[tuple[str, StoredObject]]
 Read = Callable[[Range], tuple[Named, bool]]
-"""Returns the first objects of a range, by name, and whether they are all."""
+"""A function that returns the first objects of a range, by name, and whether these are all of them."""
 
 
 def cut(seen: Sequence[str], prefix: str, stop: str) -> list[Range]:

@@ -9,7 +9,7 @@ import re
 class Glob:
     """What a glob matches, name by name from the folder it starts in; the same for disk and cloud.
 
-    A place is the set of positions in the pattern that the way to a folder or file may have reached.
+    A place is the set of positions in the pattern that the path of a folder or file may have reached.
 
     >>> glob = Glob("**/2024-*/x.png")
     >>> [glob.matches(name) for name in ("2024-01/x.png", "a/b/2024-02/x.png", "2024-01/y.png", ".a/2024-01/x.png")]

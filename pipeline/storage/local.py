@@ -23,6 +23,7 @@ WRITES = 5
 """Times that a file is written if somebody else removes its temporary file each time."""
 
 EVERYTHING = Glob("**")
+"""Pattern that every file in a folder matches."""
 
 _MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR, errno.EINVAL}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -117,7 +118,7 @@ class LocalStore:
 
 
 def _meaning(error: OSError, location: str) -> Exception:
-    """Return what a failure of the disk means: nothing there, forbidden, full, or else (EIO, EMFILE) passing."""
+    """Return the exception for a failure of the disk: no such file, forbidden, full; any other (EIO) may pass."""
     text = error.strerror or str(error)
     if error.errno in _MISSING:
         return FileNotFoundError(error.errno, text, location)
@@ -141,9 +142,9 @@ _Found = tuple[str, os.stat_result | None, frozenset[int]]
 
 
 def _walk(paths: Iterable[_Found], glob: Glob) -> Iterator[StoredObject]:
-    """Yield what are files and match, and what does in the folders among the paths.
+    """Yield every file that matches a glob: those among the paths, and those in the folders among the paths.
 
-    Without recursion: each file would pass through a generator for each folder above it.
+    The walk is a loop and not a recursion, in which each file would pass through a generator for each folder above it.
     """
     under_way, parents = [iter(paths)], [(-1, -1)]
     while under_way:
@@ -162,7 +163,7 @@ def _walk(paths: Iterable[_Found], glob: Glob) -> Iterator[StoredObject]:
 
 
 def _inside(folder: str, glob: Glob, place: frozenset[int]) -> Iterator[_Found]:
-    """Yield what in a folder may match or hold a match, in the order of the locations: folder "a" sorts as "a/"."""
+    """Yield the files and folders in a folder that may match, in the order of locations: folder "a" sorts as "a/"."""
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name + "/" if _is_folder(entry) else entry.name for entry in entries)
@@ -247,7 +248,11 @@ def _open_temporary(folder: str, name: str) -> tuple[str, int]:
 
 
 def _sync_folder(location: str) -> None:
-    """Make a new name last; where a file system cannot, or we may not read the folder, it lasts when it lasts."""
+    """Write a folder's new name to the disk, so that a power cut does not lose it.
+
+    Some file systems cannot do this, and a folder that we may not read cannot be opened: then the name is written when
+    the system gets to it.
+    """
     try:
         fd = os.open(os.path.dirname(location), os.O_RDONLY)
         try:

@@ -10,7 +10,7 @@ from pipeline.errors import UsageError
 from pipeline.text import address
 
 GCS = "gs://"
-
+"""Scheme that a location in Google Cloud Storage starts with."""
 
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 

@@ -1,4 +1,4 @@
-"""How long a store that fails for now is asked again. Knows no store.
+"""Try a store again while it fails for now, for a limited time. Knows no store.
 
 The deadline counts from when a place began to fail, not from the request: the thousandth image under a prefix that
 is down does not wait for another quarter of an hour. A place is a folder, each folder above it, and the bucket; any
@@ -21,14 +21,19 @@ from pipeline.storage.base import Store, StoredObject
 T = TypeVar("T")
 
 DEADLINE = 900.0
-"""Seconds; what `--retry_deadline` is by default."""
+"""Seconds for which a failing place is tried again; the default of `--retry_deadline`."""
 
 FIRST_WAIT = 0.5
+"""Seconds, at most, before the second try. The limit doubles with each try."""
+
 LONGEST_WAIT = 30.0
-"""Seconds, at most, before the second try and before any later one; in between it doubles."""
+"""Seconds, at most, before any later try."""
 
 LEAST_TRIES = 3
-"""Also where a place has failed for longer than the deadline: one failure in ten is not a place that is down."""
+"""Number of tries that each request gets, even if its place has failed for longer than the deadline.
+
+A store that fails one request in ten is not down.
+"""
 
 
 class Patience:
@@ -37,7 +42,7 @@ class Patience:
     See https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ for why the jitter is full.
 
     Attributes:
-        deadline: seconds.
+        deadline: seconds for which a failing place is tried again.
     """
 
     def __init__(self, deadline: float = DEADLINE, clock: Callable[[], float] = time.monotonic) -> None:
@@ -88,12 +93,12 @@ class Patience:
             return
 
     def start(self, deadline: float) -> None:
-        """Be patient from now on, for so many seconds."""
+        """Try again from now on, for so many seconds after a place began to fail."""
         self.deadline = deadline
         self._ended.clear()
 
     def end(self) -> None:
-        """Wait no more, here and in any thread: somebody wants to stop."""
+        """Stop all waiting, in this thread and in others, because somebody wants to stop."""
         self._ended.set()
 
     @property
@@ -148,7 +153,10 @@ class PatientStore:
         patience().attempt(location, lambda: self._store.delete(location, version))
 
     def answers(self, location: str) -> bool:
-        """Return whether the store says anything at all, be it that something is not there; asked a few times."""
+        """Return whether the store answers any request, also if it answers that an object is not there.
+
+        It is tried LEAST_TRIES times.
+        """
         *_, root = _places(location)
         for _ in range(LEAST_TRIES):
             with contextlib.suppress(TransientError):
@@ -175,5 +183,5 @@ def _places(location: str) -> Iterator[str]:
 
 @functools.cache
 def patience() -> Patience:
-    """Return this process's patience."""
+    """Return this process's `Patience`, which all its threads share."""
     return Patience()

@@ -10,11 +10,13 @@ from typing import Any
 from pipeline.storage.base import Store, StoredObject
 
 HOP = 16 << 10
-"""Gaps longer than this are hopped over; shorter ones are cheaper to read through."""
+"""Bytes of a gap, at most, that is read through. A longer one is skipped."""
 
 WINDOW = 256 << 10
+"""Bytes that are fetched at once, at most, when many reads follow each other."""
+
 LEAST = 5 << 9
-"""Bytes fetched at once where many reads follow each other; and at first, and after a hop. In between it grows.
+"""Bytes that are fetched at first and after a skipped gap; from there the number grows to WINDOW.
 
 The headers of a tar member with a long name are up to five blocks of 512.
 """

@@ -25,9 +25,10 @@ Pixels = npt.NDArray[np.uint8]
 Scores = npt.NDArray[np.float32]
 
 IN_THE_CALLERS_THREAD = -1
+"""Number of TensorFlow's threads between operations that means: run in the thread that calls."""
 
 import_context: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
-"""Around the import of TensorFlow; a command line that wants no banners sets its own."""
+"""Context in which TensorFlow is imported. A command that wants no banners on its screen sets its own."""
 
 
 class ScoreFunction:
@@ -77,7 +78,7 @@ def _callable(session: Any, feed: Any, fetch: Any) -> Callable[[Pixels], list[Sc
 
 
 def _config(precision: Precision) -> Any:
-    """Return what a session is told: calls are single-threaded, the calling threads are many."""
+    """Return a session's configuration: one thread for each call, as many threads may call at once."""
     config = tensorflow().compat.v1.ConfigProto(
         intra_op_parallelism_threads=1, inter_op_parallelism_threads=IN_THE_CALLERS_THREAD, allow_soft_placement=True
     )
@@ -100,7 +101,7 @@ def tensorflow() -> Any:
 
 
 def errors() -> tuple[type[Exception], ...]:
-    """Return what a call of a function may raise."""
+    """Return the exceptions that a call of a ScoreFunction may raise."""
     return (tensorflow().errors.OpError, MemoryError)
 
 
