@@ -1,4 +1,4 @@
-"""What a network learns from: labelled pixels in two splits, with the rule by which the pixels were made.
+"""Data sets that a network learns from: labelled pixels in two splits, with the rule by which the pixels were made.
 
     mnist    60,000 + 10,000 handwritten digits, 28 x 28, from IDX files or the Keras cache
     digits   1,797 handwritten digits, 8 x 8, bundled with scikit-learn, enlarged to 28 x 28
@@ -33,7 +33,7 @@ DATASETS = ("mnist", "digits")
 """The names that are no folders."""
 
 EXAMPLES = 10
-"""How many encoded test images a data set hands out."""
+"""Number of encoded test images that a data set hands out."""
 
 DIGITS = tuple("0123456789")
 MNIST_INPUT = InputSpec(28, 28, "grayscale")

@@ -1,4 +1,4 @@
-"""What an exported network is worth: its scores, measured with the function that scoring calls.
+"""The evaluation of an exported network on labelled images, with the function that scoring calls.
 
 Knows TensorFlow's SavedModel; must not know how the network was trained.
 """
@@ -19,7 +19,7 @@ Score = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a network says of labelled images.
+    """Labelled images and the scores that a network gives them.
 
     Attributes:
         labels: int64 [n], the true classes.

@@ -36,11 +36,13 @@ from pipeline.storage import StoredObject
 from pipeline.text import brief
 
 TEST_SHARE = 0.2
+"""Share of the images that is kept for testing."""
+
 LARGEST_OWN_SIDE = 256
-"""Images with a longer side are not taken in their own size unless somebody says so."""
+"""Pixels of the longer side of images, at most, that are taken in their own size without --image_size."""
 
 LARGEST_EXAMPLE = 512
-"""No side of an example is longer, in pixels."""
+"""Pixels of an example's longer side, at most."""
 
 _ORIENTATION = 0x0112
 _GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"}
@@ -50,7 +52,7 @@ _CHANGED: Mapping[Code, str] = {
     "NOT_FOUND": "removed while the data set was read",
     "FAILED_PRECONDITION": "modified while the data set was read",
 }
-"""Why an image cannot be read, by its code, where the words for a planned run do not fit."""
+"""Reasons why an image cannot be read, by their code, in other words than for a planned run."""
 
 _log = logging.getLogger(__name__)
 

@@ -21,13 +21,13 @@ from model_training.evaluation import Evaluation
 from model_training.training import History
 
 SAMPLES = 10
-"""At most so many right and so many wrong predictions are shown."""
+"""Number of right predictions that are shown, at most, and of wrong ones."""
 
 LARGEST_COUNTED = 30
-"""The confusion matrix shows counts up to so many classes, and only colors beyond."""
+"""Number of classes up to which the confusion matrix shows counts; beyond, it shows colors only."""
 
 MOST_NAMES = 100
-"""At most so many class names fit along the confusion matrix."""
+"""Number of class names that fit along the confusion matrix, at most."""
 
 _DPI = 100
 _GOOD, _BAD = "#1f7a4d", "#b3261e"

@@ -1,4 +1,4 @@
-"""What a person sees while a network is trained. Must not know what is trained."""
+"""The progress that a person sees while a network is trained. Must not know what is trained."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from pipeline.errors import NightscoreError, UsageError
 from pipeline.model import directory
 
 _OWNED = {directory.SPEC, directory.SAVED_MODEL, directory.KERAS_MODEL, directory.GOLDEN, directory.TRAINING}
-"""What lies in a model directory; nothing else is ever removed."""
+"""Names in a model directory; nothing else is ever removed."""
 
 
 def check_output(output: str) -> str:

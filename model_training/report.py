@@ -1,4 +1,4 @@
-"""What a training run leaves for people: one page, its plots, and the numbers behind them.
+"""The report of a training run, for people: one page, its plots, and the numbers behind them.
 
 Must not know where the files are written.
 """
@@ -28,7 +28,7 @@ from pipeline.report.gallery import gallery
 from pipeline.report.html import render
 
 EXAMPLES = 4
-"""Of each pair of confused classes."""
+"""Number of images shown of each pair of confused classes, at most."""
 
 SHOWN_CLASSES = 1_000
 """Rows of the table of classes."""

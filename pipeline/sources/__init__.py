@@ -49,7 +49,7 @@ HEAD = 512
 """Bytes at the start of a file that tell what it is."""
 
 Piece = WorkUnit | EncodedBatch
-"""At most a batch of images: a small work unit that is still to be read, or the images themselves."""
+"""A piece of a unit, at most a batch of images: a small unit that is still to be read, or the images themselves."""
 
 _IMAGE_ENDINGS = tuple(IMAGE_SUFFIXES)
 _SHARD = re.compile(r"-\d{5}-of-\d{5}(\.gz)?$")

@@ -35,7 +35,7 @@ LOOKUPS_AHEAD = 64
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+://"
 
 _Row = tuple[str, object, object]
-"""Where in the manifest it stands, the name of its file, its label."""
+"""A row of a manifest: where it stands, the name of its file, its label."""
 
 
 def is_manifest_name(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a store is: five verbs over named, immutable pieces of bytes. Knows neither disk nor cloud."""
+"""The interface of a store: five verbs over named, immutable pieces of bytes. Knows neither disk nor cloud."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pattern with wildcards matches. Knows no store."""
+"""Patterns with wildcards, and the names that they match. Knows no store."""
 
 from __future__ import annotations
 

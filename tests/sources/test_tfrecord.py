@@ -237,7 +237,7 @@ class TestUnits:
 
     @pytest.mark.parametrize("n", [1, 4, 5, 9])
     @pytest.mark.parametrize("compression", ["", "GZIP"])
-    def test_can_be_shortened(self, tmp_path: Path, compression: str, n: int) -> None:
+    def test_can_be_cut_to_their_first_images(self, tmp_path: Path, compression: str, n: int) -> None:
         (unit,) = units_of(write(tmp_path / "x", [image(i) for i in range(5)], compression))
         short = tfrecord.first_images(unit, n)
         assert short.images == min(n, 5)
