@@ -78,7 +78,7 @@ def test_later_run_stops_the_sweep_at_the_next_group(run: Run, monkeypatch: pyte
     remove_in_time = sweep._remove_in_time
 
     def interfere(group: list[storage.StoredObject]) -> list[storage.StoredObject]:
-        start(Run("run-2", run.options, run.spec))
+        start(Run.of("run-2", run.options, run.spec))
         return remove_in_time(group)
 
     monkeypatch.setattr(sweep, "_remove_in_time", interfere)

@@ -84,7 +84,7 @@ class TestNumber:
 
     def test_a_later_version_writes_its_number_and_reads_it_and_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
         receipt, table = Receipt.from_json(old("receipts")[0]), old_table()
-        run = Run("run", OPTIONS, ModelSpec(RULE, ["a"], "f00"))
+        run = Run.of("run", OPTIONS, ModelSpec(RULE, ["a"], "f00"))
         for kind in formats.NEWEST:
             monkeypatch.setitem(formats.NEWEST, kind, 2)
         writer = PartWriter("parquet", SCHEMA)
@@ -328,7 +328,7 @@ class TestCrossing:
             raise self.ERROR
 
         monkeypatch.setattr(process_main, "_read", refuse)
-        run = Run("run", OPTIONS, ModelSpec(RULE, ["a"], "f00"))
+        run = Run.of("run", OPTIONS, ModelSpec(RULE, ["a"], "f00"))
         with mmap.mmap(-1, CURSOR.size) as cursor:
             answer, _ = process_main._Worker(cursor).answer(Request("pixels", run), bytearray())
         crossed = Answer.from_json(json.loads(json.dumps(answer.to_json())))

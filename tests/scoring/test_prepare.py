@@ -29,7 +29,7 @@ def options(run: Run, limit: int | None) -> ScoreOptions:
 
 def record_run(run: Run, name: str, limit: int | None, **content: object) -> None:
     """Write the record of a run that has ended."""
-    one = Run(name, options(run, limit), run.spec)
+    one = Run.of(name, options(run, limit), run.spec)
     start(one)
     record = json.loads(Path(one.record).read_text())
     Path(one.record).write_text(json.dumps({**record, **content}))
