@@ -25,7 +25,7 @@ def test_module_seems_absent_and_is_found_later() -> None:
 @pytest.mark.parametrize(
     ("statement", "unwanted"),
     [
-        ("from pipeline.imports import without\nwith without('pandas'):\n    import pipeline.beam.job", "pandas"),
+        ("from pipeline.machine import without\nwith without('pandas'):\n    import pipeline.beam.job", "pandas"),
         ("from pipeline.model.engines.tensorflow import tensorflow; tensorflow()", "keras"),
     ],
 )
