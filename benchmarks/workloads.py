@@ -12,7 +12,7 @@ from benchmarks.comparison import Comparison
 from benchmarks.models import make_model
 from benchmarks.precision import compare_bfloat16
 from benchmarks.setting import Archive, Setting
-from benchmarks.store_workload import compare_store
+from benchmarks.slow_store.workload import compare_store
 from benchmarks.throughput import compare
 from model_training.datasets import raw_images
 

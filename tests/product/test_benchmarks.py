@@ -20,7 +20,7 @@ from benchmarks.commands import PEERS, SCRIPTS
 from benchmarks.comparison import Comparison, in_turn, load_results
 from benchmarks.processes import BenchmarkError, Run, run
 from benchmarks.setting import Archive, Setting
-from benchmarks.store_workload import slow_store
+from benchmarks.slow_store.workload import slow_store
 from benchmarks.table import page, quoted, table
 from benchmarks.throughput import check, our_command, peer_command
 from benchmarks.workloads import DEFAULT, WORKLOADS

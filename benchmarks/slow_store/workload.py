@@ -21,7 +21,7 @@ from benchmarks.comparison import Comparison, in_turn
 from benchmarks.machine import machine
 from benchmarks.processes import BenchmarkError, Run
 from benchmarks.setting import Archive, Setting
-from benchmarks.store_server import BUCKET
+from benchmarks.slow_store.server import BUCKET
 from pipeline.storage.gcs_client import CONNECTIONS
 
 LATENCY = 0.03
@@ -64,7 +64,7 @@ def slow_store(folder: Path, work: Path) -> Iterator[SlowStore]:
     """Serve a folder as gs://archive until the body ends."""
     mirror, credentials = work / "store", work / "store-account.json"
     shutil.rmtree(mirror, ignore_errors=True)
-    words = [sys.executable, "-m", "benchmarks.store_server", "--folder", str(folder), "--mirror", str(mirror)]
+    words = [sys.executable, "-m", "benchmarks.slow_store.server", "--folder", str(folder), "--mirror", str(mirror)]
     words += ["--credentials", str(credentials), "--latency", str(LATENCY)]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         try:

@@ -1,6 +1,6 @@
 """A slow object store on loopback, in a process of its own: each request waits, as many as come wait side by side.
 
-    python -m benchmarks.store_server --folder FOLDER --mirror FOLDER --credentials FILE --latency 0.03
+    python -m benchmarks.slow_store.server --folder FOLDER --mirror FOLDER --credentials FILE --latency 0.03
 
 Serves the folder's files as gs://archive. Prints its port once it listens. GET /stats says what it was asked.
 """
@@ -14,7 +14,7 @@ import os
 import time
 from pathlib import Path
 
-from benchmarks.store import Answer, Request, Store
+from benchmarks.slow_store.store import Answer, Request, Store
 
 BUCKET = "archive"
 BACKLOG = 1024
