@@ -127,7 +127,7 @@ def _work(job: Job) -> None:
     job.process = subprocess.Popen(
         [sys.executable, str(WORKER), f"{staged}/pipeline.pb"],
         cwd="/",
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(WORKER.parent.parent), *sys.path])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(WORKER.parents[2]), *sys.path])},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
