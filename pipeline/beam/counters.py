@@ -1,6 +1,7 @@
-"""The job's Beam counters, by stable names: what an engine's console shows while it runs.
+"""The job's Beam counters, which an engine's console shows while the job runs. Their names are stable.
 
-They are for watching: an engine that repeats work counts it again. What is exact is in `run.json` and `summary.json`.
+They are for watching: if an engine repeats work, it counts it again. The exact figures are in `run.json` and
+`summary.json`. docs/counters.md says what each counts.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pipeline.output.plan_file import PlanTotals
 from pipeline.output.receipts import Receipt
 
 NAMESPACE = "nightscore"
+"""Namespace of all counters and distributions."""
+
 COUNTERS = (
     "planned_units",
     "planned_images",
@@ -28,26 +31,32 @@ COUNTERS = (
     "images_rescored",
     *(f"{step}_milliseconds" for step in STEPS),
 )
+"""Names of the counters, as they become series in a monitoring system."""
+
 DISTRIBUTIONS = ("unit_milliseconds", "unit_images")
+"""Names of the distributions, which have one value for each unit."""
 
 
 class Counters:
-    """All of them; to be touched in a bundle's thread only, or Beam does not know whose they are."""
+    """The counters and distributions of a step.
+
+    Touch them only in a bundle's thread: in any other, Beam does not know to which step they belong.
+    """
 
     def __init__(self) -> None:
-        """Make them; a copy that is pickled to another process counts there."""
+        """Make the counters; a copy that is pickled to another process counts there."""
         self._counters = {name: Beam.counter(NAMESPACE, name) for name in COUNTERS}
         self._distributions = {name: Beam.distribution(NAMESPACE, name) for name in DISTRIBUTIONS}
 
-    def planned(self, totals: PlanTotals) -> None:
-        """Count a plan that is pinned."""
+    def count_plan(self, totals: PlanTotals) -> None:
+        """Count the units, images and bytes of a pinned plan."""
         self._add("planned_units", totals.units)
         self._add("planned_images", totals.images)
         self._add("planned_bytes", totals.bytes)
         self._add("skipped_objects", sum(totals.skipped.values()))
 
-    def committed(self, receipt: Receipt) -> None:
-        """Count a unit that is done; of one that was done before, only that."""
+    def count_receipt(self, receipt: Receipt) -> None:
+        """Count a committed unit; if it was committed before, count only that it was kept."""
         self._add("images_kept", receipt.kept)
         if receipt.kept == receipt.rows:
             self._add("units_kept", 1)
@@ -62,8 +71,8 @@ class Counters:
         self._distributions["unit_milliseconds"].update(int(receipt.aside.seconds * 1000))
         self._distributions["unit_images"].update(receipt.rows)
 
-    def unfinished(self) -> None:
-        """Count a unit that could not be done."""
+    def count_unfinished(self) -> None:
+        """Count a unit that could not be finished."""
         self._add("units_unfinished", 1)
 
     def _add(self, name: str, n: int) -> None:

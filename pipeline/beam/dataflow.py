@@ -1,4 +1,4 @@
-"""What Google Cloud Dataflow needs of a job beside what Beam checks, and where a person sees it there."""
+"""A job on Google Cloud Dataflow: what it needs beyond Beam's own checks, and what a person reads about it."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ from pipeline.storage import GCS
 from pipeline.text import redacted
 
 RUNNERS = ("DataflowRunner", "TestDataflowRunner")
+"""Names of the runners that send a job to Dataflow."""
 
 PROCESSES = "use_multiple_sdk_containers"
-"""Experiment; with "no_" before it a worker has one Python process, whatever its number of processors."""
+"""Name of the experiment; with "no_" before it, a worker has one Python process for all its processors."""
 
 THREADS = 2
-"""Groups of units that a worker's process scores at once: one is at work while the other begins or ends."""
+"""Groups of units that a worker's process scores at once: one is scored while the other begins or ends."""
 
 
-def require(options: ScoreOptions, beam_options: PipelineOptions) -> None:
+def require_visible(options: ScoreOptions, beam_options: PipelineOptions) -> None:
     """Check that workers elsewhere will find the images, the model, OUTPUT and Nightscore itself.
 
     Raises:
-        UsageError: they will not.
+        UsageError: they will not find one of them.
     """
     cloud = beam_options.view_as(GoogleCloudOptions)
-    where = {"project": cloud.project, "temp_location": cloud.temp_location or cloud.staging_location}
-    missing = [f"--{name}" for name, value in where.items() if not value]
+    needed = {"project": cloud.project, "temp_location": cloud.temp_location or cloud.staging_location}
+    missing = [f"--{name}" for name, value in needed.items() if not value]
     if missing:
         raise UsageError(f"--runner DataflowRunner needs {' and '.join(missing)}; see docs/dataflow.md")
     places = {"input": options.input, "model": (options.model,), "output": (options.output,)}
@@ -50,8 +51,8 @@ def require(options: ScoreOptions, beam_options: PipelineOptions) -> None:
                     f"--{name} {location!r} is on this machine, where Dataflow's workers cannot see it: copy it to gs://"
                 )
     setup = beam_options.view_as(SetupOptions)
-    ways = (setup.setup_file, setup.extra_packages, setup.requirements_file)
-    if not (any(ways) or beam_options.view_as(WorkerOptions).sdk_container_image):
+    packages = (setup.setup_file, setup.extra_packages, setup.requirements_file)
+    if not (any(packages) or beam_options.view_as(WorkerOptions).sdk_container_image):
         raise UsageError(
             "Dataflow's workers lack Nightscore: give --sdk_container_image an image that has it (templates/Dockerfile "
             "makes one), or --setup_file the setup.py of a checkout"
@@ -59,31 +60,31 @@ def require(options: ScoreOptions, beam_options: PipelineOptions) -> None:
 
 
 def tune(beam_options: PipelineOptions) -> None:
-    """Set what suits this job, where nothing else is said: one process a worker, which uses all its processors.
+    """Give each worker one process that uses all its processors, unless the options say otherwise.
 
-    By default each processor would get a process, each with the model, and each with threads for all processors.
+    By default Dataflow starts a process for each processor, each with the model and with threads for all processors.
     """
     debug = beam_options.view_as(DebugOptions)
-    said = debug.experiments or []
-    if PROCESSES not in said and f"no_{PROCESSES}" not in said:
+    experiments = debug.experiments or []
+    if PROCESSES not in experiments and f"no_{PROCESSES}" not in experiments:
         debug.add_experiment(f"no_{PROCESSES}")
     if debug.number_of_worker_harness_threads is None:
         debug.number_of_worker_harness_threads = THREADS
 
 
-def detached(result: Any, beam_options: PipelineOptions) -> str:
-    """Return what a person is told who stops waiting for a job."""
+def describe_cancel(result: Any, beam_options: PipelineOptions) -> str:
+    """Return one line for a person who stops waiting: the job goes on, and this command ends it."""
     cloud = beam_options.view_as(GoogleCloudOptions)
-    where = f"--project {cloud.project} --region {cloud.region}"
-    return f"the job goes on; to end it: gcloud dataflow jobs cancel {result.job_id()} {where}"
+    place = f"--project {cloud.project} --region {cloud.region}"
+    return f"the job goes on; to end it: gcloud dataflow jobs cancel {result.job_id()} {place}"
 
 
 @contextlib.contextmanager
-def refusals() -> Iterator[None]:
-    """Turn what Beam and Google's API refuse when a job is submitted into one line.
+def explain_refusal() -> Iterator[None]:
+    """Turn an error of Beam or of Google's API, raised while a job is submitted, into one line.
 
     Raises:
-        UsageError: an option is missing or malformed, credentials are, or the service does not take the job.
+        UsageError: an option or the credentials are missing or malformed, or the service does not take the job.
     """
     try:
         yield
@@ -97,8 +98,8 @@ def refusals() -> Iterator[None]:
         raise UsageError(f"Dataflow does not take the job: {text}") from error
 
 
-def told(result: Any, beam_options: PipelineOptions) -> str:
-    """Return what a person is told of a job that is submitted: its id, and the address of its page in the console."""
+def describe_job(result: Any, beam_options: PipelineOptions) -> str:
+    """Return one line about a submitted job: its id, and the address of its page in the console."""
     cloud = beam_options.view_as(GoogleCloudOptions)
     if not result.has_job:
         return f"template written to {cloud.template_location}"

@@ -1,11 +1,11 @@
-"""What Dataflow shows and checks of the Flex Template: its metadata.json, made from the options.
+"""The Flex Template's metadata.json, made from the options: the parameters that Dataflow shows and checks.
 
     python -m pipeline.beam.flex_template > templates/metadata.json
 
 The fields are those of `TemplateMetadata` and `ParameterMetadata`, the types those of `ParameterType`, as published in
 https://cloud.google.com/dataflow/docs/guides/templates/configuring-flex-templates and
-https://cloud.google.com/dataflow/docs/reference/rest/v1b3/TemplateMetadata. Dataflow refuses a parameter that is not
-here, or does not match.
+https://cloud.google.com/dataflow/docs/reference/rest/v1b3/TemplateMetadata. Dataflow refuses a parameter that is not in
+it, or whose value does not match. This module imports no Beam.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from typing import Any
 from pipeline.options import ScoreOptions
 
 ALWAYS_ON = ("no_wait",)
-"""Options that are no parameters: the launch program sets them."""
+"""Options that the launch program sets, so that they are no parameters."""
 
 _TYPES = {"model": "GCS_READ_FOLDER", "output": "GCS_WRITE_FOLDER"}
+"""Parameter type by option's name, where it does not follow from the option's type."""
+
 _REGEXES = {
     "input": "^gs://(.|\n)+$",
     "model": "^gs://.+$",
@@ -27,7 +29,7 @@ _REGEXES = {
     int: "^(-?[0-9]+)?$",
     float: "^([0-9]*[.]?[0-9]+)?$",
 }
-"""By name or type: POSIX egrep's, which know no \\d. What may be left out may be empty, too."""
+"""Regular expression by option's name or type, in POSIX egrep's syntax, without \\d; optional values may be empty."""
 
 _HELP = {
     "input": "Image files, folders, globs, TFRecords, tars, zips, IDX files, or lists of files, in Cloud Storage. "
@@ -38,7 +40,7 @@ _HELP = {
     "max_failed_fraction": "The job fails if more of the images fail",
     "min_accuracy": "The job fails if the accuracy is lower",
 }
-"""Where the text of the flag is about a command line."""
+"""Help text by option's name, where the text of the flag is about a command line."""
 
 
 def metadata() -> dict[str, Any]:

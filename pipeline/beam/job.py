@@ -1,6 +1,6 @@
 """The scoring job: build the pipeline, run it, return the run's record.
 
-Owns Beam's view of the options and the choice of the runner. Must not print.
+This module makes Beam's options from ours and chooses the runner. It must not print.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ from pipeline.output.run import Run
 from pipeline.scoring.prepare import begin_work
 
 LOCAL_GROUP_UNITS = 32
-"""One process scores all there is: at the end of each group it waits for the last unit's images with nothing ahead."""
+"""Units in a group where one process scores all groups; at the end of each group it has nothing to look ahead to."""
 
 ANSWER_SECONDS = 10.0
-"""For which a job server may take to accept a connection."""
+"""Seconds that a job server may take to accept a connection."""
 
-DETACHED = "the job goes on where it runs"
+JOB_GOES_ON = "the job goes on where it runs"
+"""Line for a person who stops waiting for a job on another engine than Dataflow."""
 
 _RAISED = re.compile(r"pipeline\.errors\.(\w+): (.*?)(?: \[while running '[^']*'\])*$", re.MULTILINE)
 _STEP = re.compile(r"(?: \[while running '[^']*'\])+\s*$")
@@ -43,7 +44,7 @@ _INTERRUPTED = re.compile(r"KeyboardInterrupt(?: \[while running '[^']*'\])+\s*$
 
 
 class ScoringOptions(PipelineOptions):
-    """`ScoreOptions` as Beam sees them: made from the same fields."""
+    """`ScoreOptions` as a class of Beam's options, made from the same fields."""
 
     @classmethod
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
@@ -52,11 +53,11 @@ class ScoringOptions(PipelineOptions):
 
 @dataclass(frozen=True)
 class Job:
-    """What a command line asks for.
+    """The options of one command line.
 
     Attributes:
-        options: the job's own.
-        beam: all options, as a pipeline takes them.
+        options: Nightscore's own.
+        beam: all options, Nightscore's and Beam's, as a pipeline takes them.
     """
 
     options: ScoreOptions
@@ -64,12 +65,12 @@ class Job:
 
     @property
     def is_on_dataflow(self) -> bool:
-        """Whether Google Cloud Dataflow runs it."""
+        """Whether the job runs on Google Cloud Dataflow."""
         return self.beam.view_as(StandardOptions).runner in dataflow.RUNNERS
 
     @property
     def is_local(self) -> bool:
-        """Whether it runs in this process."""
+        """Whether the job runs in this process."""
         return self.beam.view_as(StandardOptions).runner in LOCAL_RUNNERS
 
 
@@ -80,8 +81,8 @@ def parse(argv: Sequence[str]) -> Job:
     Dataflow job).
 
     Raises:
-        UsageError: a flag is unknown, a value is missing or out of range, or it is to run in this process in a
-            precision that this machine's CPU lacks; elsewhere whoever loads the model finds out.
+        UsageError: a flag is unknown, a value is missing or out of range, or the job is to run in this process in a
+            precision that this machine's CPU lacks; on another engine the workers check their CPU.
     """
     flags = rename_labels(argv)
     parser = _parser()
@@ -96,13 +97,13 @@ def parse(argv: Sequence[str]) -> Job:
     if job.is_local:
         require_precision(options.precision)
     elif job.is_on_dataflow:
-        dataflow.require(options, beam_options)
+        dataflow.require_visible(options, beam_options)
         dataflow.tune(beam_options)
     return job
 
 
 def flags() -> dict[str, bool]:
-    """Return every flag, Nightscore's own and Beam's -> whether it takes a value."""
+    """Return all flags, Nightscore's own and Beam's, each with whether it takes a value."""
     return {flag: action.nargs != 0 for action in _parser()._actions for flag in action.option_strings}
 
 
@@ -114,12 +115,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def start(job: Job, run: Run) -> PipelineResult:
-    """Start the pipeline; in this process it has then ended, elsewhere it goes on by itself.
+    """Start the pipeline; a local one has ended on return, one on another engine goes on by itself.
 
     Raises:
-        KeyboardInterrupt: a person interrupted a local run; what was under way has ended.
+        KeyboardInterrupt: a person interrupted a local run; its work has ended.
         NightscoreError: a step raised one.
-        UsageError: an engine elsewhere does not take it.
+        UsageError: the engine does not take the job.
         RuntimeError: a step raised something else: a bug.
     """
     _require_job_server(job)
@@ -128,28 +129,28 @@ def start(job: Job, run: Run) -> PipelineResult:
     group_units = LOCAL_GROUP_UNITS if job.is_local else None
     enforce = run.options.no_wait and not job.is_local
     try:
-        with dataflow.refusals() if job.is_on_dataflow else contextlib.nullcontext():
+        with dataflow.explain_refusal() if job.is_on_dataflow else contextlib.nullcontext():
             pipeline = beam.Pipeline(runner=runner, options=job.beam)
             build(pipeline, run, group_units, enforce)
             begin_work(run)
             return pipeline.run()
     except (RuntimeError, ValueError, NightscoreError) as error:
-        original = _original(error)
+        original = _original_error(error)
         if original is error and not job.is_local:
             raise UsageError(f"the job does not start on its engine: {' '.join(str(error).split())}") from error
         raise original from error
 
 
 def _require_job_server(job: Job) -> None:
-    """Check that a job server that is named can be reached, for which Beam would wait for many minutes.
+    """Check that the job server of `--job_endpoint` accepts a connection: Beam would wait for it for many minutes.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: it does not.
     """
     endpoint = job.beam.view_as(PortableOptions).job_endpoint
     host, _, port = (endpoint or "").rpartition(":")
     if job.is_local or not port.isdecimal():
-        return  # there is none, or Beam starts it ("embed")
+        return  # no job server is needed, or Beam starts it ("embed")
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
     except OSError as error:
@@ -158,65 +159,69 @@ def _require_job_server(job: Job) -> None:
 
 
 def run_job(job: Job, run: Run, announce: Callable[[str], None] = lambda _: None) -> dict[str, Any] | None:
-    """Run the pipeline to its end and return the run's record; None where nobody is to wait for it.
+    """Run the pipeline to its end and return the run's record.
+
+    With `--no_wait`, or with a Dataflow template, nobody waits for a job on another engine, and the record is None.
 
     Args:
-        job: as `parse` returned it.
-        run: to be done.
-        announce: called with a line about a job elsewhere, as soon as it is submitted.
+        job: the job, as `parse` returned it.
+        run: the run to do, as `pipeline.scoring.prepare.prepare` returned it.
+        announce: called with a line about a Dataflow job, as soon as it is submitted.
 
     Raises:
-        KeyboardInterrupt: a person interrupted a local run, and what was under way has ended; or the wait for a job
-            elsewhere, which goes on: then its text says so.
-        JobFailedError: a job elsewhere has ended without a verdict.
+        KeyboardInterrupt: a person interrupted a local run, and its work has ended; or a person interrupted the wait
+            for a job on another engine, which goes on, and the text says so.
+        JobFailedError: a job on another engine has ended without a verdict.
         NightscoreError: a step raised one.
         RuntimeError: a step raised something else: a bug.
     """
     result = start(job, run)
-    is_job = True
+    is_submitted = True
     if job.is_on_dataflow:
-        is_job = result.has_job  # with --template_location it is none
-        announce(dataflow.told(result, job.beam))
+        is_submitted = result.has_job  # with --template_location a template is written and no job is submitted
+        announce(dataflow.describe_job(result, job.beam))
     if not job.is_local:
-        if run.options.no_wait or not is_job:
+        if run.options.no_wait or not is_submitted:
             return None
         try:
             with followed(run):
-                failure = _failure(result)
+                failure = _wait_for_failure(result)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(dataflow.detached(result, job.beam) if job.is_on_dataflow else DETACHED) from None
-        if failure is not None and _record(run)["verdict"] is None:
+            raise KeyboardInterrupt(
+                dataflow.describe_cancel(result, job.beam) if job.is_on_dataflow else JOB_GOES_ON
+            ) from None
+        if failure is not None and _read_record(run)["verdict"] is None:
             raise failure
-    return _record(run)
+    return _read_record(run)
 
 
-def _record(run: Run) -> dict[str, Any]:
+def _read_record(run: Run) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(storage.read(run.record))
     return record
 
 
-def _failure(result: PipelineResult) -> NightscoreError | None:
-    """Wait for a job elsewhere; return why it has failed."""
+def _wait_for_failure(result: PipelineResult) -> NightscoreError | None:
+    """Wait until a job on another engine ends; return why it failed, or None."""
     try:
         state = result.wait_until_finish()
     except Exception as error:  # noqa: BLE001 - each runner raises another kind
-        original = _original(error)
+        original = _original_error(error)
         if isinstance(original, NightscoreError):
             return original
-        said = [line for line in str(error).splitlines() if line.strip()]
-        return JobFailedError(f"the job has ended as {result.state}: {said[-1] if said else type(error).__name__}")
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        return JobFailedError(f"the job has ended as {result.state}: {lines[-1] if lines else type(error).__name__}")
     return None if state == PipelineState.DONE else JobFailedError(f"the job has ended as {state}")
 
 
-def _original(error: Exception) -> BaseException:
-    """Return the interrupt or the error of ours as it was raised, or the runner's own.
+def _original_error(error: Exception) -> BaseException:
+    """Return the error that a step raised, an interrupt or one of ours; otherwise the runner's own error.
 
-    A runner reports it as text, or raises it with the name of the step behind its text.
+    A runner reports a step's error as text, or raises it with the name of the step behind its text.
     """
     if isinstance(error, NightscoreError):
         return type(error)(_STEP.sub("", str(error)))
     if _INTERRUPTED.search(str(error)):
         return KeyboardInterrupt()
-    found = _RAISED.findall(str(error))
-    kind = getattr(errors, found[-1][0], None) if found else None
-    return kind(found[-1][1]) if kind is not None and issubclass(kind, NightscoreError) else error
+    raised = _RAISED.findall(str(error))
+    kind = getattr(errors, raised[-1][0], None) if raised else None
+    return kind(raised[-1][1]) if kind is not None and issubclass(kind, NightscoreError) else error

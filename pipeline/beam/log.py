@@ -1,6 +1,7 @@
-"""What a worker writes to its log while it scores: which units have failed images, now and then.
+"""The lines that a worker writes to its log while it scores: units with failed images, at most one line a second.
 
-Names and messages are anybody's: they go through `pipeline.text` here, as a worker's log has no formatter of ours.
+Keys and messages come from strangers. They go through `pipeline.text` here, because a worker's log has no formatter of
+ours.
 """
 
 from __future__ import annotations
@@ -15,49 +16,56 @@ from pipeline.formatting import reasons
 from pipeline.output.receipts import Receipt
 from pipeline.text import brief, line
 
-LEAST_SECONDS = 1.0
+LINE_SECONDS = 1.0
+"""Seconds between two lines about failed images, at least."""
+
 MOST_LINES = 50
-"""About failed images: at most one line in so long, and so many of a process."""
+"""Lines about failed images that a process writes, at most."""
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass
 class FailedUnits:
-    """Says which units have failed images; safe in many threads.
+    """Logs units with failed images; safe in many threads.
 
     Attributes:
-        lines: said so far.
-        unsaid: units that were passed over since the last line.
+        lines: number of lines that were logged.
+        skipped: number of units with failed images since the last line, which got none.
     """
 
     lines: int = 0
-    unsaid: int = 0
-    _last: float = -LEAST_SECONDS
+    skipped: int = 0
+    _last: float = -LINE_SECONDS
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, receipt: Receipt, now: float | None = None) -> None:
-        """Log a unit that was scored just now, if images of it failed and it is time for another line."""
+        """Log a unit, if images of it failed in this run and another line is due.
+
+        Args:
+            receipt: the unit's receipt.
+            now: seconds of a monotonic clock; None reads the clock.
+        """
         if not receipt.failures or receipt.kept == receipt.rows:
             return
         now = time.monotonic() if now is None else now
         with self._lock:
-            if self.lines >= MOST_LINES or now - self._last < LEAST_SECONDS:
-                self.unsaid += 1
+            if self.lines >= MOST_LINES or now - self._last < LINE_SECONDS:
+                self.skipped += 1
                 return
-            unsaid, self.unsaid = self.unsaid, 0
+            skipped, self.skipped = self.skipped, 0
             self._last = now
             self.lines += 1
             is_last = self.lines == MOST_LINES
-        _logger.warning("%s", line(_told(receipt, unsaid) + (_THE_LAST if is_last else "")))
+        _logger.warning("%s", line(_describe(receipt, skipped) + (_LAST_LINE_ENDS if is_last else "")))
 
 
-_THE_LAST = "; this process says no more of such units: `nightscore status` tells of all of them"
+_LAST_LINE_ENDS = "; this process says no more of such units: `nightscore status` tells of all of them"
 
 
-def _told(receipt: Receipt, unsaid: int) -> str:
+def _describe(receipt: Receipt, skipped: int) -> str:
     first = receipt.failures[0]
-    others = f" ({unsaid:,} units with failed images before it were passed over)" if unsaid else ""
+    others = f" ({skipped:,} units with failed images before it were passed over)" if skipped else ""
     return (
         f"unit {receipt.unit}: {receipt.metrics.failed:,} of {receipt.rows:,} images failed "
         f"({reasons(receipt.metrics.failures)}), such as {brief(first['key'])}: {brief(first['message'])}{others}"
@@ -66,5 +74,5 @@ def _told(receipt: Receipt, unsaid: int) -> str:
 
 @functools.cache
 def failed_units() -> FailedUnits:
-    """Return the process's."""
+    """Return this process's FailedUnits logger."""
     return FailedUnits()

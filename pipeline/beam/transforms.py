@@ -43,7 +43,7 @@ class _Plan(beam.DoFn):
     def process(self, _: object) -> Iterator[Span | TaggedOutput]:
         run = self._run
         totals = pin(run)
-        self._counters.planned(totals)
+        self._counters.count_plan(totals)
         tally().start(totals.total)
         if not run.options.no_canary:
             canary = send_canary(run, committed(run))
@@ -63,10 +63,10 @@ class _Score(beam.DoFn):
     def process(self, group: Span) -> Iterator[tuple[str, Outcome]]:
         for outcome in score(plan_file.read_span(self._run, group), self._run):
             if isinstance(outcome, Receipt):
-                self._counters.committed(outcome)
+                self._counters.count_receipt(outcome)
                 failed_units().note(outcome)
             else:
-                self._counters.unfinished()
+                self._counters.count_unfinished()
             yield outcome.unit, outcome
 
 
