@@ -8,14 +8,14 @@ setup(
     description="Score large image archives overnight: a CNN, an Apache Beam pipeline, one row for every image",
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
-    packages=find_packages(include=["pipeline", "pipeline.*", "model_training"]),
-    py_modules=["nightscore"],
+    packages=find_packages(include=["nightscore", "pipeline", "pipeline.*", "model_training"]),
     package_data={
+        "nightscore": ["py.typed"],
         "pipeline": ["py.typed"],
         "pipeline.report": ["pages/*.j2"],
         "model_training": ["pages/*.j2", "py.typed"],
     },
-    entry_points={"console_scripts": ["nightscore = nightscore:run"]},
+    entry_points={"console_scripts": ["nightscore = nightscore.__main__:run"]},
     install_requires=[
         "apache-beam[gcp]>=2.76",
         "google-cloud-storage>=3.0",

@@ -18,8 +18,8 @@ from benchmarks.throughput import our_command
 
 ONE_CORE = "one-core"
 ASKING = """\
-import sys, nightscore
-code = nightscore.main(sys.argv[1:])
+import sys, nightscore.__main__
+code = nightscore.__main__.main(sys.argv[1:])
 print("tensorflow" in sys.modules, flush=True)
 sys.exit(code)
 """

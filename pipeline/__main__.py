@@ -1,11 +1,22 @@
-"""`python -m pipeline`: as `nightscore score`, with or without the word, and as those that look at an OUTPUT."""
+"""`python -m pipeline`: the commands that score and that look at an OUTPUT; without a command's name it scores."""
 
+from __future__ import annotations
+
+import importlib
 import sys
+from collections.abc import Sequence
 
-from pipeline.cli import score, status, verify
+from nightscore.commands import COMMANDS
 
-COMMANDS = {"score": score.main, "status": status.main, "verify": verify.main}
+SCORING = {name: command.module for name, command in COMMANDS.items() if command.module.startswith("pipeline.")}
+"""Command -> its module, of those that need no training."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a command and return its exit code."""
+    name, arguments = (argv[0], argv[1:]) if argv and argv[0] in SCORING else ("score", argv)
+    return int(importlib.import_module(SCORING[name]).main(list(arguments)))
+
 
 if __name__ == "__main__":
-    first, *rest = sys.argv[1:] or [""]
-    sys.exit(COMMANDS[first](rest) if first in COMMANDS else score.main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

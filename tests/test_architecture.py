@@ -29,6 +29,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "api": "storage model output scoring beam",
         "cli": "api storage metrics model output scoring beam",
         "model_training": "storage sources model metrics report cli.console cli.quiet",
+        "nightscore": "api storage model output report beam cli model_training",
     }.items()
 }
 """Package -> what it may import, besides the words: a package, or one module of it."""
@@ -50,9 +51,12 @@ WITHOUT_BEAM = ("pipeline.beam.flex_template",)
 STARTED = "pipeline.scoring.process_main"
 """The program of a local process: `pipeline.scoring.process_pool` starts it by its name, and nothing imports it."""
 
+OURS = ("nightscore", "pipeline", "model_training")
+"""Folders with our packages."""
+
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for folder in ("pipeline", "model_training")
+    for folder in OURS
     for path in sorted((ROOT / folder).rglob("*.py"))
 }
 """Dotted name -> file, of every module."""
@@ -71,14 +75,14 @@ def imports_of(path: Path) -> Iterator[str]:
 
 
 def place_of(module: str) -> str:
-    """Return the row of the table for a module: a package, "api", "words", or "model_training".
+    """Return the row of the table for a module: a package, "api", "words", "model_training" or "nightscore".
 
     >>> place_of("pipeline.storage.gcs"), place_of("pipeline.errors"), place_of("model_training.build")
     ('storage', 'words', 'model_training')
     """
     top, _, rest = module.partition(".")
     name = rest.partition(".")[0]
-    if top == "model_training":
+    if top != "pipeline":
         return top
     return "words" if name in WORDS else name
 
@@ -112,7 +116,7 @@ def test_every_module_has_its_place() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_module_imports_only_what_the_table_allows(module: str) -> None:
-    ours = [name for name in imports_of(MODULES[module]) if name.partition(".")[0] in ("pipeline", "model_training")]
+    ours = [name for name in imports_of(MODULES[module]) if name.partition(".")[0] in OURS]
     assert [text for name in ours if (text := fault(module, name))] == []
 
 
@@ -149,9 +153,9 @@ def test_no_cycle_between_the_modules_of_a_package(package: str) -> None:
 
 
 def test_packages_import_nothing_at_their_top() -> None:
-    """The commands start fast because heavy modules are imported late."""
+    """The commands start fast because heavy modules are imported late; tests/test_nightscore.py tests nightscore's."""
     for module, path in MODULES.items():
-        if path.name == "__init__.py" and module not in ("pipeline.storage", "pipeline.sources"):
+        if path.name == "__init__.py" and module not in ("nightscore", "pipeline.storage", "pipeline.sources"):
             assert list(imports_of(path)) == [], f"{module} imports something: keep the __init__.py of a package empty"
 
 
@@ -193,7 +197,7 @@ def test_local_process_is_a_program_free_of_beam_and_tensorflow() -> None:
 )
 def test_help_is_there_without_the_heavy_imports(argv: list[str]) -> None:
     program = (
-        "import sys, nightscore; code = nightscore.main(sys.argv[1:]); "
+        "import sys, nightscore.__main__; code = nightscore.__main__.main(sys.argv[1:]); "
         "heavy = {'tensorflow', 'apache_beam', 'keras'} & set(sys.modules); "
         "assert not heavy, heavy; sys.exit(code)"
     )

@@ -64,7 +64,7 @@ def test_run_with_nothing_to_do_imports_neither_tensorflow_nor_beam(night: Night
     night.score()
     before = night.results()
     program = (
-        "import sys, nightscore; code = nightscore.main(sys.argv[1:]); "
+        "import sys, nightscore.__main__; code = nightscore.__main__.main(sys.argv[1:]); "
         "assert not {'tensorflow', 'apache_beam', 'keras'} & set(sys.modules); sys.exit(code)"
     )
     command = [sys.executable, "-c", program, "score", *night.flags, *more]

@@ -1,0 +1,1 @@
+"""Nightscore: score large image archives overnight."""
