@@ -1,28 +1,102 @@
-"""What the first run into an OUTPUT needs in any case, side by side: its plan, Beam, and the model.
+"""A scoring run from options to its record: what `nightscore score` does, without its flags and its screen.
 
-Planning is Python's work, and so is most of an import: in one process they would take turns. A later run may have
-nothing to score, and goes without the last two.
+Must not print, exit, or touch signals; whoever calls it decides what a person sees.
 """
 
 from __future__ import annotations
 
-from pipeline.concurrency import pools
-from pipeline.machine import without
-from pipeline.model.predict import acquire
+import contextlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from pipeline.machine import require_precision
+from pipeline.options import ScoreOptions, to_flags
 from pipeline.output.run import Run
-from pipeline.scoring.process_pool import pin_in_process
+from pipeline.scoring.already_done import finish_if_done
+from pipeline.scoring.prepare import is_first, prepare
+
+Record: TypeAlias = dict[str, Any]
+"""The content of run.json."""
+
+Imports = Callable[[], AbstractContextManager[None]]
+"""Makes a context in which Apache Beam is imported."""
 
 
-def head_start(run: Run) -> None:
+@dataclass(frozen=True)
+class Scored:
+    """What became of a run.
+
+    Attributes:
+        run: its id, its options, its model.
+        record: the content of its run.json; None if a job was submitted and nobody waits for it.
+    """
+
+    run: Run
+    record: Record | None
+
+
+def score(
+    options: ScoreOptions,
+    beam_arguments: Sequence[str] = (),
+    announce: Callable[[str], None] = lambda _: None,
+    while_importing: Imports = contextlib.nullcontext,
+) -> Scored:
+    """Score an archive and return the run's record; a bad verdict is in the record and raises nothing.
+
+    Without arguments for Beam the run is in this process. Then Beam and TensorFlow are imported only if there is
+    something to score.
+
+    Args:
+        options: of the job.
+        beam_arguments: Beam's own flags, such as "--runner=FlinkRunner".
+        announce: called with a line about a job on an engine elsewhere, as soon as it is submitted.
+        while_importing: makes the context in which Apache Beam is imported, as a command wants it.
+
+    Raises:
+        UsageError: an option, an input, the model, OUTPUT or a flag of Beam's is not as it should be.
+        GoldenMismatchError: this machine does not reproduce the model's golden images.
+        JobFailedError: a job elsewhere has ended without a verdict.
+        StoreDownError: a store answers no request.
+        NoSpaceError: a disk is full.
+        KeyboardInterrupt: a person interrupted the run; what is committed stays.
+    """
+    if beam_arguments:
+        with while_importing():
+            from pipeline.beam import job
+        asked = job.parse([*to_flags(options), *beam_arguments])
+        run = prepare(options)
+        return Scored(run, job.run_job(asked, run, announce))
+    require_precision(options.precision)
+    run = prepare(options)
+    if is_first(run):
+        head_start(run, while_importing)
+    record = finish_if_done(run)
+    if record is None:
+        with while_importing():
+            from pipeline.beam import job
+        record = job.run_job(job.parse(to_flags(options)), run)
+    return Scored(run, record)
+
+
+def head_start(run: Run, while_importing: Imports = contextlib.nullcontext) -> None:
     """Load Beam and the model while the run's plan is pinned in a local process.
+
+    The first run into an OUTPUT needs all three. Planning is Python's work, and so is most of an import: in one process
+    they would take turns.
 
     Raises:
         UsageError: the model cannot be loaded.
         GoldenMismatchError: this machine does not reproduce the model's golden images.
     """
+    from pipeline.concurrency import pools
+    from pipeline.model.predict import acquire  # these two, too, a run with nothing to do goes without
+    from pipeline.scoring.process_pool import pin_in_process
+
     pinned = pools().read.submit(pin_in_process, run)
     try:
-        with without("pandas"):
+        with while_importing():
             from pipeline.beam import job  # noqa: F401 - Apache Beam, which a run with nothing to do goes without
 
         acquire(run.model, run.spec, run.options.precision)

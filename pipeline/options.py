@@ -133,6 +133,24 @@ def from_arguments(arguments: Mapping[str, Any]) -> ScoreOptions:
     return ScoreOptions(**{**values, "input": tuple(values.get("input") or ())})
 
 
+def to_flags(options: ScoreOptions) -> list[str]:
+    """Return the flags from which a command line would make the same options; defaults are left out.
+
+    >>> to_flags(ScoreOptions(input=("a", "b"), model="m", output="o", no_canary=True, limit=9))
+    ['--input=a', '--input=b', '--model=m', '--output=o', '--limit=9', '--no_canary']
+    """
+    flags: list[str] = []
+    for spec in fields(ScoreOptions):
+        value = getattr(options, spec.name)
+        if spec.name == "input":
+            flags += [f"--input={pattern}" for pattern in value]
+        elif value is True:
+            flags.append(f"--{spec.name}")
+        elif value != spec.default:
+            flags.append(f"--{spec.name}={value}")
+    return flags
+
+
 def rename_labels(argv: Sequence[str]) -> list[str]:
     """Return the arguments with `--labels auto` as `--label_source auto`; `--labels key=value` is Beam's.
 

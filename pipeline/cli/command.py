@@ -1,6 +1,6 @@
-"""What commands have in common that look at an OUTPUT: their argument, their errors.
+"""What all commands share: errors to exit codes, quiet streams, and the commands that look at one OUTPUT.
 
-Must not know what they look for.
+Must not know what a command does.
 """
 
 from __future__ import annotations
@@ -11,38 +11,92 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
 from pipeline import storage
 from pipeline.cli.console import fail
 from pipeline.cli.flags import JSON
+from pipeline.cli.interrupt import Interruption, interruptible
 from pipeline.cli.quiet import silence_pillow, stderr_silenced, tame_streams
 from pipeline.errors import (
+    GoldenMismatchError,
+    JobFailedError,
     NoSpaceError,
+    StoreDownError,
     TransientError,
     UnfinishedError,
     UsageError,
+    VerdictError,
 )
 
-SWITCH_SECONDS = 0.0005
-"""For which a thread may keep the interpreter: those that predict need it often and for a moment."""
+EXIT_CODES: Mapping[type[Exception], tuple[int, str]] = {
+    UsageError: (2, "{error}"),
+    GoldenMismatchError: (2, "{error}"),
+    PermissionError: (2, "{error}"),
+    UnfinishedError: (3, "{error}"),
+    VerdictError: (3, "{error}"),
+    JobFailedError: (3, "{error}; {advice}"),
+    TransientError: (3, "storage fails: {error}; {advice}"),
+    StoreDownError: (3, "storage fails: {error}; {advice}"),
+    NoSpaceError: (3, "storage fails: {error}; {advice}"),
+}
+"""Error -> exit code of a command that it ends, and the line that is printed.
 
+An error that is not in here is a bug: its traceback is printed, and the exit code is 1.
+"""
+
+AGAIN = "run it again"
+"""What a person should do after an error that passes by itself."""
+
+SWITCH_SECONDS = 0.0005
+"""Seconds for which a thread may keep the interpreter: threads that predict need it often and for a moment."""
 
 WAIT_SECONDS = 30.0
-"""How long storage that fails is asked again: somebody is looking on."""
+"""Seconds for which storage that fails is asked again while somebody looks on."""
 
 Tell = Callable[[argparse.Namespace], int]
 """Takes the arguments (`output`, `json`, ...), prints what there is to be said, returns the exit code."""
 
 
+def to_exit_code(
+    command: str,
+    body: Callable[[], int],
+    *,
+    is_json: bool = False,
+    advice: str = AGAIN,
+    if_interrupted: str = "",
+    on_signal: Callable[[], None] | None = None,
+) -> int:
+    """Run a command and return its exit code; an error that is expected becomes one line.
+
+    Args:
+        command: its name.
+        body: runs it, and returns the exit code if no error ends it.
+        is_json: whether an error is also printed as JSON.
+        advice: what a person should do after an error that passes by itself.
+        if_interrupted: the same after Ctrl-C, unless the interrupt itself says more; default: `advice`.
+        on_signal: called when the first signal comes; None leaves signals to Python.
+    """
+    interruption = Interruption()
+    try:
+        with interruptible(on_signal, interruption) if on_signal else contextlib.nullcontext():
+            return body()
+    except KeyboardInterrupt as interrupt:
+        text = f"interrupted; {str(interrupt) or if_interrupted or advice}"
+        return fail(command, text, interruption.exit_code, is_json)
+    except tuple(EXIT_CODES) as error:
+        code, text = next(entry for kind, entry in EXIT_CODES.items() if isinstance(error, kind))
+        return fail(command, text.format(error=error, advice=advice), code, is_json)
+
+
 @dataclass(frozen=True)
-class LookCommand:
-    """A sub-command of one OUTPUT.
+class OutputCommand:
+    """A command that looks at one OUTPUT.
 
     Attributes:
-        name: of the sub-command.
+        name: of the command.
         description: what it does, behind an example.
         epilog: its exit codes.
         more: flags of its own, each taking a value: flag -> (its name, help).
@@ -54,22 +108,16 @@ class LookCommand:
     more: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def main(self, argv: Sequence[str] | None, tell: Tell) -> int:
-        """Run the command and return its exit code: 2 for bad usage or no OUTPUT, 3 where storage fails."""
-        is_json = False
+        """Run the command and return its exit code: 2 for bad usage or no OUTPUT, 3 if storage fails."""
+        arguments = list(sys.argv[1:] if argv is None else argv)
         tame_streams("%(levelname)s %(name)s: %(message)s")
-        try:
-            arguments = self._parser().parse_args(argv)
-            is_json = arguments.json
+
+        def body() -> int:
+            parsed = self._parser().parse_args(arguments)
             storage.patience().start(WAIT_SECONDS)
-            return tell(arguments)
-        except (UsageError, PermissionError) as error:
-            return fail(self.name, str(error), 2, is_json)
-        except UnfinishedError as error:
-            return fail(self.name, str(error), 3, is_json)
-        except (TransientError, NoSpaceError) as error:
-            return fail(self.name, f"storage fails: {error}; run it again", 3, is_json)
-        except KeyboardInterrupt:
-            return fail(self.name, "interrupted; run it again", 130, is_json)
+            return tell(parsed)
+
+        return to_exit_code(self.name, body, is_json=JSON in arguments)
 
     def _parser(self) -> argparse.ArgumentParser:
         parser = argparse.ArgumentParser(
@@ -94,15 +142,14 @@ class LookCommand:
 
 def stop() -> None:
     """Let nothing that is under way wait any longer."""
-    from pipeline.scoring.process_pool import processes  # as `_score`
+    from pipeline.scoring.process_pool import processes  # imports NumPy, which --help does without
 
     storage.patience().end()
     processes().kill()
 
 
-@contextlib.contextmanager
-def calm() -> Iterator[None]:
-    """Keep Beam's and TensorFlow's chatter off the terminal."""
+def calm() -> None:
+    """Keep Beam's and TensorFlow's chatter off the terminal, until this process ends."""
     from pipeline.model.engines import tensorflow
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -113,4 +160,3 @@ def calm() -> Iterator[None]:
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what a step raises reaches us
     logging.getLogger("pipeline.beam.log").setLevel(logging.ERROR)  # for workers elsewhere: here progress says it
     sys.setswitchinterval(SWITCH_SECONDS)
-    yield

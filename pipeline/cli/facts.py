@@ -67,7 +67,7 @@ def facts(record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: 
     yield "next", f"nightscore verify {shell_path(output)}"
 
 
-def told(record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: str) -> dict[str, Any]:
+def as_json(record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: str) -> dict[str, Any]:
     """Return the same as JSON values; what only a complete run has is null in another. Paths are as they are."""
     done = figures or {}
     time = record["time"] or {}
@@ -130,7 +130,7 @@ def _quality(figures: Mapping[str, Any]) -> Iterator[Fact]:
     low, high = figures["accuracy_interval_95"]
     interval = f"{figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})"
     yield "accuracy", f"{interval} of {figures['labelled']:,} labelled"
-    worst = _worst(figures["per_class"])
+    worst = worst_classes(figures["per_class"])
     if worst:
         yield "worst", ", ".join(f"recall {c['recall']:.4f} of {brief(c['class'], SHOWN_NAME)!r}" for c in worst)
     confused = _confused(figures)
@@ -138,16 +138,16 @@ def _quality(figures: Mapping[str, Any]) -> Iterator[Fact]:
         yield "confused", ", ".join(confused)
 
 
-def _worst(per_class: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def worst_classes(per_class: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the classes that are surely the worst: by the upper end of their recall's interval."""
     from pipeline.metrics.accuracy import wilson  # NumPy and Arrow, which --help does without
 
-    found = []
+    bounded = []
     for number, c in enumerate(per_class):
         bounds = wilson(round((c["recall"] or 0) * c["support"]), c["support"])
         if bounds is not None and c["recall"] < 1:
-            found.append((bounds[1], number, c))
-    return [c for _, _, c in sorted(found, key=lambda item: item[:2])[:CLASSES]]
+            bounded.append((bounds[1], number, c))
+    return [c for _, _, c in sorted(bounded, key=lambda item: item[:2])[:CLASSES]]
 
 
 def _confused(figures: Mapping[str, Any]) -> list[str]:

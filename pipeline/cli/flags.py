@@ -33,8 +33,8 @@ JSON = "--json"
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How a command speaks; no part of its job.
+class OutputMode:
+    """What a command prints; no part of its job.
 
     Attributes:
         quiet: nothing but errors.
@@ -45,17 +45,17 @@ class Manner:
     json: bool = False
 
 
-def manner(argv: Sequence[str]) -> tuple[Manner, list[str]]:
-    """Return how a command shall speak, and the other arguments.
+def split_output_mode(argv: Sequence[str]) -> tuple[OutputMode, list[str]]:
+    """Return what a command shall print, and the other arguments.
 
-    >>> manner(["--input", "photos", "--json"])
-    (Manner(quiet=False, json=True), ['--input', 'photos'])
+    >>> split_output_mode(["--input", "photos", "--json"])
+    (OutputMode(quiet=False, json=True), ['--input', 'photos'])
     """
     others = [argument for argument in argv if argument not in (QUIET, JSON)]
-    return Manner(QUIET in argv, JSON in argv), others
+    return OutputMode(QUIET in argv, JSON in argv), others
 
 
-def add_manner(parser: argparse.ArgumentParser, flags: Collection[str]) -> None:
+def add_output_mode(parser: argparse.ArgumentParser, flags: Collection[str]) -> None:
     """Add flags to a parser, so that its help shows them."""
     texts = {
         QUIET: "nothing but errors: no progress, no summary",
@@ -66,7 +66,7 @@ def add_manner(parser: argparse.ArgumentParser, flags: Collection[str]) -> None:
         parser.add_argument(flag, action="store_true", help=texts[flag])
 
 
-def helped(argv: Sequence[str], parser: argparse.ArgumentParser) -> str | None:
+def help_text(argv: Sequence[str], parser: argparse.ArgumentParser) -> str | None:
     """Return the help that arguments ask for, None if they ask for none: of all options, or of those one needs."""
     if HELP_ALL in argv:
         return parser.format_help()
@@ -79,8 +79,14 @@ def helped(argv: Sequence[str], parser: argparse.ArgumentParser) -> str | None:
     return parser.format_help()
 
 
-def own(argv: Sequence[str]) -> ScoreOptions | None:
-    """Return the options of a local job whose flags are all Nightscore's own; None where Beam is to be asked.
+def parse_own(argv: Sequence[str]) -> tuple[ScoreOptions | None, list[str]]:
+    """Return the options of a job, and the arguments that are not Nightscore's own.
+
+    Where there are such arguments, or an engine elsewhere is named, the options are None: only Beam knows whether its
+    own flags are right.
+
+    >>> parse_own(["--input", "a", "--model", "m", "--output", "o", "--region", "x", "--limit", "9"])
+    (None, ['--region', 'x'])
 
     Raises:
         UsageError: a value is missing or out of range.
@@ -90,8 +96,10 @@ def own(argv: Sequence[str]) -> ScoreOptions | None:
     add_arguments(parser)
     parser.add_argument("--runner")
     values, others = parser.parse_known_args(rename_labels(argv))
-    if others or values.runner not in LOCAL_RUNNERS:
-        return None
+    if values.runner not in LOCAL_RUNNERS:
+        others = [f"--runner={values.runner}", *others]
+    if others:
+        return None, others
     options = from_arguments(vars(values))
     require_precision(options.precision)
-    return options
+    return options, []

@@ -31,13 +31,13 @@ class Interruption:
 
 
 @contextlib.contextmanager
-def interruptible(on_first: Callable[[], None]) -> Iterator[Interruption]:
+def interruptible(on_first: Callable[[], None], interruption: Interruption) -> Iterator[None]:
     """Turn the first signal into a KeyboardInterrupt in the main thread; the second ends the process at once.
 
     Args:
         on_first: called in the signal's handler, to cut short what waits in other threads.
+        interruption: gets the first signal's number.
     """
-    interruption = Interruption()
 
     def stop(number: int, _: FrameType | None) -> NoReturn:
         if interruption.signal is not None:
@@ -47,11 +47,11 @@ def interruptible(on_first: Callable[[], None]) -> Iterator[Interruption]:
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        yield interruption  # only the main thread may set handlers, and gets the signals
+        yield  # only the main thread may set handlers, and gets the signals
         return
     before = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
-        yield interruption
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

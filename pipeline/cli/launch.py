@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.cli import score
-from pipeline.cli.command import calm
+from pipeline.cli.command import calm, to_exit_code
 from pipeline.cli.console import complain
 from pipeline.errors import UsageError
 from pipeline.machine import without
@@ -31,22 +31,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     the template's metadata lacks, so it is one that the service has added since.
     """
     parameters = list(sys.argv[1:] if argv is None else argv)
-    with calm(), without("pandas"):
+    calm()
+    with without("pandas"):
         from pipeline.beam import job  # Apache Beam, which knows its own flags
 
     known = job.flags()
     for name, has_value, _ in (parameter.partition("=") for parameter in parameters):
         if has_value and name not in known:
             complain(f"nightscore launch: {name} is unknown and passed over")
-    try:
+
+    def body() -> int:
         flags = list(as_flags(parameters, known))
-    except UsageError as error:
-        complain(f"nightscore launch: {error}")
-        return 2
-    image = os.environ.get(IMAGE)
-    if image and not any(flag.startswith("--sdk_container_image=") for flag in flags):
-        flags.append(f"--sdk_container_image={image}")
-    return score.main([*flags, "--no_wait"])
+        image = os.environ.get(IMAGE)
+        if image and not any(flag.startswith("--sdk_container_image=") for flag in flags):
+            flags.append(f"--sdk_container_image={image}")
+        return score.main([*flags, "--no_wait"])
+
+    return to_exit_code("launch", body)
 
 
 def as_flags(parameters: Sequence[str], known: Mapping[str, bool]) -> Iterator[str]:

@@ -13,13 +13,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.cli.command import calm, stop
+from pipeline.cli.command import calm, stop, to_exit_code
 from pipeline.cli.console import fail
 from pipeline.cli.facts import Fact
-from pipeline.cli.flags import HELP_ALL, add_manner, helped
-from pipeline.cli.interrupt import Interruption, interruptible
+from pipeline.cli.flags import HELP_ALL, add_output_mode, help_text
 from pipeline.cli.terminal import Screen, show_facts
-from pipeline.errors import GoldenMismatchError, NoSpaceError, StoreDownError, TransientError, UsageError
 from pipeline.formatting import at_most, reasons, size
 from pipeline.options import Precision, add_arguments
 from pipeline.text import brief
@@ -37,20 +35,16 @@ EXAMPLES = 3
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `nightscore plan` and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    text = helped(arguments, _parser())
+    text = help_text(arguments, _parser())
     if text is not None:
         print(text)
         return 0
-    interruption = Interruption()
-    try:
-        with calm(), interruptible(stop) as interruption:
-            return _plan(arguments)
-    except (UsageError, GoldenMismatchError) as error:
-        return fail("plan", str(error), 2)
-    except (TransientError, StoreDownError, NoSpaceError) as error:
-        return fail("plan", f"storage fails: {error}; run it again", 3)
-    except KeyboardInterrupt:
-        return fail("plan", "interrupted; nothing was changed", interruption.exit_code)
+
+    def body() -> int:
+        calm()
+        return _plan(arguments)
+
+    return to_exit_code("plan", body, if_interrupted="nothing was changed", on_signal=stop)
 
 
 def _plan(arguments: Sequence[str]) -> int:
@@ -132,5 +126,5 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_arguments(parser)
-    add_manner(parser, (HELP_ALL,))
+    add_output_mode(parser, (HELP_ALL,))
     return parser

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from pipeline.cli.command import LookCommand
+from pipeline.cli.command import OutputCommand
 from pipeline.cli.console import answer
 from pipeline.text import shell_word
 
@@ -25,7 +25,7 @@ EPILOG = "Exit codes: 0 written, 3 the run is not done, 2 bad usage or no OUTPUT
 
 TO = {"--to": ("FOLDER", "where to write them; default: OUTPUT itself")}
 
-COMMAND = LookCommand("report", DESCRIPTION, EPILOG, TO)
+COMMAND = OutputCommand("report", DESCRIPTION, EPILOG, TO)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,22 +14,22 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline import storage
-from pipeline.cli.command import calm, stop
-from pipeline.cli.console import answer, complain, fail
-from pipeline.cli.facts import told
-from pipeline.cli.flags import HELP_ALL, JSON, QUIET, Manner, add_manner, helped, manner, own
-from pipeline.cli.interrupt import Interruption, interruptible
-from pipeline.cli.terminal import Screen, progress, show_result
-from pipeline.errors import (
-    GoldenMismatchError,
-    JobFailedError,
-    NoSpaceError,
-    StoreDownError,
-    TransientError,
-    UsageError,
+from pipeline.cli.command import calm, stop, to_exit_code
+from pipeline.cli.console import answer, complain
+from pipeline.cli.facts import as_json
+from pipeline.cli.flags import (
+    HELP_ALL,
+    JSON,
+    QUIET,
+    OutputMode,
+    add_output_mode,
+    help_text,
+    parse_own,
+    split_output_mode,
 )
+from pipeline.cli.terminal import Screen, progress, show_result
 from pipeline.machine import without
-from pipeline.options import add_arguments
+from pipeline.options import ScoreOptions, add_arguments
 from pipeline.text import plain
 
 if TYPE_CHECKING:
@@ -43,68 +43,63 @@ EXAMPLE = "example: nightscore score --input photos/ --model model --output nigh
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `nightscore score` and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    text = helped(arguments, _parser())
+    text = help_text(arguments, _parser())
     if text is not None:
         print(text)
         return 0
-    how, arguments = manner(arguments)
-    interruption = Interruption()
-    try:
-        with calm(), interruptible(stop) as interruption:
-            return _score(arguments, how)
-    except (UsageError, GoldenMismatchError) as error:
-        return fail("score", str(error), 2, how.json)
-    except (TransientError, StoreDownError, NoSpaceError) as error:
-        return fail("score", f"storage fails: {error}; {GO_ON}", 3, how.json)
-    except JobFailedError as error:
-        return fail("score", f"{error}; {GO_ON}", 3, how.json)
-    except KeyboardInterrupt as interrupt:
-        return fail("score", f"interrupted; {str(interrupt) or GO_ON}", interruption.exit_code, how.json)
+    mode, arguments = split_output_mode(arguments)
+
+    def body() -> int:
+        calm()
+        return _score(arguments, mode)
+
+    return to_exit_code("score", body, is_json=mode.json, advice=GO_ON, on_signal=stop)
 
 
-def _score(arguments: Sequence[str], how: Manner) -> int:
-    options = own(arguments)
+def _score(arguments: Sequence[str], mode: OutputMode) -> int:
+    options, beam_arguments = _parse(arguments)
 
-    from pipeline.scoring.already_done import finish_if_done
-    from pipeline.scoring.prepare import is_first, prepare  # these import NumPy and Arrow, which --help does without
+    from pipeline import api  # NumPy and Arrow, which --help does without
 
-    submitted: list[str] = []
-    with contextlib.nullcontext() if how.quiet else progress():
-        run = None if options is None else prepare(options)
-        if run is not None and is_first(run):
-            from pipeline.api import head_start  # TensorFlow and Beam, which a later run may go without
-
-            head_start(run)
-        record = None if run is None else finish_if_done(run)
-        if run is None or record is None:
-            with without("pandas"):
-                from pipeline.beam import (
-                    job,  # Apache Beam: a second of imports that a run with nothing to do goes without
-                )
-
-            asked = job.parse(arguments)
-            run = run or prepare(asked.options)
-            record = job.run_job(asked, run, submitted.append if how.json or how.quiet else _announce)
+    lines: list[str] = []
+    with contextlib.nullcontext() if mode.quiet else progress():
+        announce = lines.append if mode.json or mode.quiet else _announce
+        scored = api.score(options, beam_arguments, announce, _without_pandas)
+    run, record = scored.run, scored.record
     output = run.options.output.rstrip("/")
     if record is None:
-        if how.json:
-            answer({"exit_code": 0, "run": run.id, "output": output, "job": " ".join(submitted)})
+        if mode.json:
+            answer({"exit_code": 0, "run": run.id, "output": output, "job": " ".join(lines)})
         return 0
-    _conclude(record, run, output, how)
+    _conclude(record, run, output, mode)
     code: int = record["verdict"]["exit_code"]
     return code
+
+
+def _parse(arguments: Sequence[str]) -> tuple[ScoreOptions, Sequence[str]]:
+    """Return the options of the job and the arguments for Beam, which is imported only if there are any."""
+    options, beam_arguments = parse_own(arguments)
+    if options is None:
+        with _without_pandas():
+            from pipeline.beam import job
+        options = job.parse(arguments).options
+    return options, beam_arguments
+
+
+def _without_pandas() -> contextlib.AbstractContextManager[None]:
+    return without("pandas")
 
 
 def _announce(text: str) -> None:
     print(plain(text), flush=True)  # whole: an address of the console has a query
 
 
-def _conclude(record: Mapping[str, Any], run: Run, output: str, how: Manner) -> None:
+def _conclude(record: Mapping[str, Any], run: Run, output: str, mode: OutputMode) -> None:
     """Say what a run came to."""
     figures = json.loads(storage.read(run.result("summary.json"))) if record["complete"] else None
-    if how.json:
-        answer(told(record, figures, output))
-    elif not how.quiet and (figures or record["images"]):
+    if mode.json:
+        answer(as_json(record, figures, output))
+    elif not mode.quiet and (figures or record["images"]):
         show_result(Screen(), record, figures, output)
     for reason in record["verdict"]["reasons"]:
         complain(f"nightscore score: {reason}")
@@ -119,5 +114,5 @@ def _parser() -> argparse.ArgumentParser:
         "Exit codes: 0 good, 2 bad usage, 3 too many failed or unfinished, 4 accuracy too low.",
     )
     add_arguments(parser)
-    add_manner(parser, (QUIET, JSON, HELP_ALL))
+    add_output_mode(parser, (QUIET, JSON, HELP_ALL))
     return parser

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from pipeline.cli.command import LookCommand
+from pipeline.cli.command import OutputCommand
 from pipeline.cli.console import answer
 from pipeline.cli.facts import Fact, example
 from pipeline.cli.terminal import Screen, show_facts, show_table
@@ -33,7 +33,7 @@ EPILOG = "Exit codes: 0 it could be told, whatever it is; 2 bad usage or no OUTP
 
 NIGHTS = ("nights before", "images", "failed", "accuracy", "images/s", "exit")
 
-COMMAND = LookCommand("status", DESCRIPTION, EPILOG)
+COMMAND = OutputCommand("status", DESCRIPTION, EPILOG)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.cli.command import LookCommand
+from pipeline.cli.command import OutputCommand
 from pipeline.cli.console import answer
 from pipeline.text import shell_path, shell_word
 
@@ -32,7 +32,7 @@ so.
 EPILOG = "Exit codes: 0 all is as it should be, 3 something is not, 2 bad usage or no\nOUTPUT."
 
 
-COMMAND = LookCommand("verify", DESCRIPTION, EPILOG)
+COMMAND = OutputCommand("verify", DESCRIPTION, EPILOG)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -108,5 +108,5 @@ def test_command_line_shows_progress_instead(
     flags = ["--input", str(archive), "--model", tiny_model, "--output", str(tmp_path / "night")]
     assert score.main([*flags, "--max_failed_fraction", "1"]) == 0
     assert capfd.readouterr().err == ""
-    with calm():
-        assert not logging.getLogger("pipeline.beam.log").isEnabledFor(logging.WARNING)
+    calm()
+    assert not logging.getLogger("pipeline.beam.log").isEnabledFor(logging.WARNING)

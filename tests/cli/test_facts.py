@@ -12,7 +12,7 @@ from conftest import MakeRun
 from rich.console import Console
 
 from pipeline.cli import terminal
-from pipeline.cli.facts import facts, told
+from pipeline.cli.facts import as_json, facts
 from pipeline.metrics.accuracy import Metrics
 from pipeline.output.receipts import Aside, Receipt
 from pipeline.output.run import Run
@@ -161,14 +161,14 @@ def test_unfinished_run_says_how_to_go_on() -> None:
         "unfinished: 2 of 9 units",
         "next: the same command finishes them; nightscore status 'my night' tells more",
     ]
-    content = told(record, None, "my night")
+    content = as_json(record, None, "my night")
     assert (content["complete"], content["unfinished_units"], content["report"]) == (False, 2, None)
     assert content["accuracy"] is None
 
 
 def test_program_gets_the_same_as_one_object(make_run: MakeRun) -> None:
     metrics = Metrics(images=5, scored=4, failures={("read", "NOT_FOUND"): 1}, labelled=4, correct=3)
-    content = told(RECORD, figures(Summary.of(receipt(metrics)), make_run("x")), "night")
+    content = as_json(RECORD, figures(Summary.of(receipt(metrics)), make_run("x")), "night")
     assert json.loads(json.dumps(content)) == content
     assert content["failures"] == [{"stage": "read", "code": "NOT_FOUND", "images": 1}]
     assert (content["accuracy"], content["labelled"], content["decides"]) == (0.75, 4, "predict")

@@ -11,7 +11,7 @@ import pytest
 import nightscore as command_line
 from pipeline.beam import flex_template, job
 from pipeline.cli import flags, score
-from pipeline.cli.flags import Manner
+from pipeline.cli.flags import OutputMode
 from pipeline.options import ScoreOptions
 
 COMMANDS = ("train", "plan", "score", "status", "verify", "report", "demo")
@@ -63,9 +63,9 @@ def test_help_of_all_shows_every_option(command: str) -> None:
     assert "--help_all" in short
 
 
-def test_manner_is_no_part_of_the_job() -> None:
-    assert flags.manner([*JOB, "--json", "--quiet"]) == (Manner(quiet=True, json=True), JOB)
-    assert flags.manner(JOB) == (Manner(), JOB)
+def test_output_mode_is_no_part_of_the_job() -> None:
+    assert flags.split_output_mode([*JOB, "--json", "--quiet"]) == (OutputMode(quiet=True, json=True), JOB)
+    assert flags.split_output_mode(JOB) == (OutputMode(), JOB)
     names = {option.name for option in fields(ScoreOptions)} | {
         p["name"] for p in flex_template.metadata()["parameters"]
     }

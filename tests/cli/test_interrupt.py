@@ -16,7 +16,8 @@ from pipeline.cli.interrupt import SIGNALS, Interruption, interruptible
 def test_first_signal_interrupts_the_main_thread_and_cuts_waiting_short(number: signal.Signals) -> None:
     before = [signal.getsignal(one) for one in SIGNALS]
     told: list[str] = []
-    with pytest.raises(KeyboardInterrupt), interruptible(lambda: told.append("stop")) as interruption:
+    interruption = Interruption()
+    with pytest.raises(KeyboardInterrupt), interruptible(lambda: told.append("stop"), interruption):
         signal.raise_signal(number)
     assert told == ["stop"]
     assert (interruption.signal, interruption.exit_code) == (number, 128 + number)
@@ -26,8 +27,8 @@ def test_first_signal_interrupts_the_main_thread_and_cuts_waiting_short(number: 
 def test_second_signal_ends_the_process() -> None:
     program = """
 import signal
-from pipeline.cli.interrupt import interruptible
-with interruptible(lambda: None):
+from pipeline.cli.interrupt import Interruption, interruptible
+with interruptible(lambda: None, Interruption()):
     try:
         signal.raise_signal(signal.SIGTERM)
     except KeyboardInterrupt:
@@ -43,7 +44,7 @@ def test_other_threads_leave_signals_alone() -> None:
     seen = []
 
     def run() -> None:
-        with interruptible(lambda: None):
+        with interruptible(lambda: None, Interruption()):
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=run)

@@ -25,7 +25,7 @@ from pipeline.output.progress import Meter, tally
 
 WATCHED = """
 import sys, time
-from pipeline import terminal
+from pipeline.cli import terminal
 from pipeline.output.progress import tally
 terminal.REFRESH_SECONDS = 0.02
 tally().start(None if sys.argv[1] == "-" else int(sys.argv[1]))
