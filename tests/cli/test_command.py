@@ -56,8 +56,8 @@ def test_bug_is_not_hidden() -> None:
 
 @pytest.mark.parametrize(
     ("text", "if_interrupted", "shown"),
-    [("", "", "run it again"), ("", "nothing was changed", "nothing was changed"), ("the job goes on", "", "the job goes on")],
-)  # fmt: skip
+    [("", "", "run it again"), ("", "nothing was changed", "nothing was changed"), ("it goes on", "", "it goes on")],
+)
 def test_interrupt_is_told_with_what_it_means(text: str, if_interrupted: str, shown: str, capsys: Captured) -> None:
     def body() -> NoReturn:
         raise KeyboardInterrupt(text)
