@@ -13,9 +13,8 @@ import os
 from collections.abc import Sequence
 from typing import NoReturn
 
-from model_training.datasets import DATASETS, Dataset, load
+from model_training.datasets import Dataset, check_apart, load
 from model_training.publish import check_output, undisturbed
-from pipeline import storage
 from pipeline.cli.console import complain
 from pipeline.cli.quiet import silence_pillow, stderr_silenced, tame_streams
 from pipeline.errors import NightscoreError, UsageError
@@ -91,7 +90,7 @@ def _integer(text: str, lowest: int, highest: int) -> int:
 def _train(arguments: argparse.Namespace) -> int:
     silence_pillow()  # an image that is left out is named
     location = check_output(arguments.output)
-    _check_apart(arguments.dataset, location)
+    check_apart(arguments.dataset, location)
     if arguments.dataset == "mnist" and arguments.data_dir is None:
         _start_tensorflow()  # Keras may have to download it
     dataset = load(arguments.dataset, arguments.data_dir, arguments.image_size, arguments.color_mode)
@@ -100,21 +99,12 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_apart(dataset: str, location: str) -> None:
-    if dataset in DATASETS:
-        return
-    images = storage.absolute(dataset)
-    images = images if images.startswith(storage.GCS) else os.path.realpath(images)
-    if f"{location}/".startswith(f"{images}/") or f"{images}/".startswith(f"{location}/"):
-        raise UsageError(f"--output {location!r} and --dataset {images!r} lie in one another: give folders apart")
-
-
 def _start_tensorflow() -> None:
+    from model_training.training import start_tensorflow
+
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with undisturbed(), stderr_silenced():  # an import broken off would show the banners after all
-        import tensorflow as tf
-
-        tf.config.list_logical_devices()
+        start_tensorflow()
 
 
 def _build(dataset: Dataset, arguments: argparse.Namespace, location: str) -> None:

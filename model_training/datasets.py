@@ -124,6 +124,24 @@ def load(
     return _from_folder(name, image_size, color_mode)
 
 
+def check_apart(name: str, output: str) -> None:
+    """Check that a data set and the place of the new model do not lie in one another.
+
+    Args:
+        name: as `load` takes it.
+        output: location of the new model, as `check_output` returns it.
+
+    Raises:
+        UsageError: they do: a model that is replaced would take images with it, or become some.
+    """
+    if name in DATASETS:
+        return
+    images = storage.absolute(name)
+    images = images if images.startswith(storage.GCS) else os.path.realpath(images)
+    if f"{output}/".startswith(f"{images}/") or f"{images}/".startswith(f"{output}/"):
+        raise UsageError(f"--output {output!r} and --dataset {images!r} lie in one another: give folders apart")
+
+
 def raw_images(name: str, data_dir: str | None = None) -> RawImages:
     """Return the pictures of "mnist" or "digits".
 

@@ -59,6 +59,11 @@ class TrainingProgress:
         return f"epoch {epoch + 1}/{self._epochs}"
 
 
+def progress_on_stderr(images: int, batch_size: int, epochs: int) -> TrainingProgress:
+    """Return what shows on stderr how a network learns from so many images."""
+    return TrainingProgress(Console(stderr=True), steps_per_epoch(images, batch_size), epochs)
+
+
 def steps_per_epoch(images: int, batch_size: int) -> int:
     """Return how many batches so many images make."""
     return math.ceil(images / batch_size)

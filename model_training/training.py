@@ -131,6 +131,13 @@ def train(dataset: Dataset, recipe: Recipe, progress: Any = None) -> Trained:
     return Trained(network, recipe, _history(fitted.history, seconds), learned, len(order) - learned)
 
 
+def start_tensorflow() -> None:
+    """Import TensorFlow and look for devices: both write banners to stderr, which whoever calls may keep back."""
+    import tensorflow as tf
+
+    tf.config.list_logical_devices()
+
+
 def learning_images(images: int, recipe: Recipe) -> int:
     """Return how many of the training images are learned from; the others validate.
 
