@@ -1,1 +1,83 @@
-"""Nightscore: score large image archives overnight."""
+"""Nightscore for Python programs: train a CNN, score an archive of images, and look at what came out.
+
+    >>> import nightscore
+    >>> night = nightscore.score(input="photos", model="model", output="night")  # doctest: +SKIP
+    >>> night.exit_code, night.summary["accuracy"]  # doctest: +SKIP
+    (0, 0.9777)
+
+Each name is imported at its first use: `import nightscore` alone imports neither NumPy, Arrow, TensorFlow nor Beam.
+No function ends the process, handles signals or prints, unless `progress=True` asks for it. What can go wrong is an
+exception of one tree, see `NightscoreError`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nightscore.night import Night, Verdict, open_night
+    from nightscore.scoring import score
+    from nightscore.training import train
+    from pipeline.beam.transforms import PlanUnits, ScoreUnits, Summarize
+    from pipeline.errors import (
+        ChangedError,
+        DamagedPartError,
+        GoldenMismatchError,
+        JobFailedError,
+        NightscoreError,
+        NoSpaceError,
+        StoreDownError,
+        TransientError,
+        UnfinishedError,
+        UsageError,
+        VerdictError,
+    )
+
+__all__ = [
+    "ChangedError",
+    "DamagedPartError",
+    "GoldenMismatchError",
+    "JobFailedError",
+    "Night",
+    "NightscoreError",
+    "NoSpaceError",
+    "PlanUnits",
+    "ScoreUnits",
+    "StoreDownError",
+    "Summarize",
+    "TransientError",
+    "UnfinishedError",
+    "UsageError",
+    "Verdict",
+    "VerdictError",
+    "open_night",
+    "score",
+    "train",
+]
+
+_MODULES = {
+    "Night": "nightscore.night",
+    "PlanUnits": "pipeline.beam.transforms",
+    "ScoreUnits": "pipeline.beam.transforms",
+    "Summarize": "pipeline.beam.transforms",
+    "Verdict": "nightscore.night",
+    "open_night": "nightscore.night",
+    "score": "nightscore.scoring",
+    "train": "nightscore.training",
+}
+"""Name -> the module that defines it; all others are errors."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULES.get(name, "pipeline.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names, imported or not."""
+    return sorted({*globals(), *__all__})

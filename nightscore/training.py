@@ -1,0 +1,141 @@
+"""`nightscore.train`: a data set in, a model directory out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nightscore.night import expected_errors
+from nightscore.quiet import root_logger_kept, tensorflow_starts_quietly
+from pipeline import storage
+from pipeline.errors import NightscoreError, UsageError
+from pipeline.model.spec import ColorMode
+
+if TYPE_CHECKING:
+    from model_training.datasets import Dataset
+    from model_training.training import Recipe
+
+_one_at_a_time = threading.Lock()
+"""Held by the training that is under way in this process: its seed is the process's."""
+
+
+@dataclass(frozen=True)
+class TrainedModel(os.PathLike[str]):
+    """A model directory, and how good its network is. It can be given as `model` to `score`.
+
+    Attributes:
+        directory: location of the model directory, absolute or gs://.
+        accuracy: on the test images, which the network has not seen.
+        accuracy_interval_95: of the accuracy.
+    """
+
+    directory: str
+    accuracy: float
+    accuracy_interval_95: tuple[float, float]
+
+    @property
+    def report(self) -> str:
+        """Location of the training report."""
+        return storage.join(self.directory, "training", "report.html")
+
+    def __fspath__(self) -> str:
+        """Return the location of the model directory."""
+        return self.directory
+
+
+def train(
+    dataset: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    epochs: int = 5,
+    batch_size: int = 32,
+    seed: int = 0,
+    image_size: int | None = None,
+    color_mode: ColorMode | None = None,
+    progress: bool = False,
+) -> TrainedModel:
+    """Train a CNN and write a model directory; a model that is there is replaced when the new one is whole.
+
+    Args:
+        dataset: "mnist", "digits", or a folder of class folders, on disk or gs://.
+        output: folder for the model, on disk or gs://.
+        data_dir: for mnist, the folder with its four IDX files; default: Keras' cache.
+        epochs: times every image is seen.
+        batch_size: images in a step.
+        seed: of weights and order, from 0.
+        image_size: side in pixels that a folder's images are resized to.
+        color_mode: "grayscale" or "rgb"; default: grayscale if all images of a folder are grey.
+        progress: whether to show progress on stderr.
+
+    Raises:
+        UsageError: the data set cannot be had, or no model can be written to `output`; nothing was touched.
+        NightscoreError: the model could not be written.
+    """
+    from model_training.datasets import check_apart, load
+    from model_training.publish import check_output
+    from model_training.training import Recipe
+
+    for name, value, lowest in (("epochs", epochs, 1), ("batch_size", batch_size, 1), ("seed", seed, 0)):
+        if value < lowest:
+            raise UsageError(f"{name} {value} is too small: give a number of at least {lowest}")
+    name = os.fspath(dataset)
+    with expected_errors(), _disk_errors(), _one_at_a_time, _seeds_kept(), root_logger_kept():
+        location = check_output(os.fspath(output))
+        check_apart(name, location)
+        if name == "mnist" and data_dir is None:
+            _start_tensorflow()  # Keras may have to download it
+        learned = load(name, None if data_dir is None else os.fspath(data_dir), image_size, color_mode)
+        _start_tensorflow()
+        return _build(learned, Recipe(epochs, batch_size, seed), location, progress)
+
+
+def _build(dataset: Dataset, recipe: Recipe, location: str, progress: bool) -> TrainedModel:
+    from model_training.build import build
+
+    if not progress:
+        run = build(dataset, recipe, location)
+    else:
+        from model_training.progress import progress_on_stderr
+        from model_training.training import learning_images
+
+        images = learning_images(len(dataset.train_labels), recipe)
+        with contextlib.closing(progress_on_stderr(images, recipe.batch_size, recipe.epochs)) as shown:
+            run = build(dataset, recipe, location, shown.callback)
+    return TrainedModel(location, run.evaluation.accuracy, run.evaluation.interval)
+
+
+def _start_tensorflow() -> None:
+    from model_training.training import start_tensorflow
+
+    with tensorflow_starts_quietly():
+        start_tensorflow()
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Turn what a disk refuses, such as a full one, into an error of our tree."""
+    try:
+        yield
+    except PermissionError:
+        raise
+    except OSError as error:
+        raise NightscoreError(f"the model cannot be written: {error}") from error
+
+
+@contextlib.contextmanager
+def _seeds_kept() -> Iterator[None]:
+    """Give Python's and NumPy's random numbers back as they were: Keras seeds both."""
+    import numpy as np
+
+    ours, numpys = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(ours)
+        np.random.set_state(numpys)
