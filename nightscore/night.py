@@ -105,7 +105,7 @@ class Night:
         Raises:
             UnfinishedError: images have no row yet.
         """
-        return storage.key_of(self._result("report.html"))
+        return self._result("report.html")
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the rows in record batches, a few parts at a time, so that no OUTPUT is too large.

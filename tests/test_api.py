@@ -1,4 +1,4 @@
-"""What a first run needs, at once."""
+"""A run from options to its record, and what a first run needs, at once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline.api import head_start
-from pipeline.cli import score
+from pipeline.api import Scored, head_start, score
 from pipeline.errors import UsageError
 from pipeline.output import plan_file
 from pipeline.output.run import Run
@@ -20,6 +19,27 @@ from pipeline.scoring.prepare import is_first, prepare
 @pytest.fixture
 def run(make_run: MakeRun, write_images: WriteImages) -> Run:
     return prepare(make_run(write_images(60), unit_images=8).options)
+
+
+def test_score_returns_the_run_and_its_record_by_either_way(make_run: MakeRun, write_images: WriteImages) -> None:
+    options = make_run(write_images(30), unit_images=8).options
+    first = score(options)
+    again = score(options)
+    by_beam = score(options, ["--direct_num_workers=1"])
+    assert [type(scored) for scored in (first, again, by_beam)] == [Scored] * 3
+    records = [scored.record for scored in (first, again, by_beam)]
+    assert [record and (record["scored"], record["kept"]) for record in records] == [(30, 0), (0, 30), (0, 30)]
+    assert records[0] is not None
+    assert records[0]["run"] == first.run.id
+
+
+def test_flag_that_beam_does_not_know_is_refused_before_anything_is_written(
+    make_run: MakeRun, write_images: WriteImages
+) -> None:
+    options = make_run(write_images(3)).options
+    with pytest.raises(UsageError, match="unknown argument '--nonsense'"):
+        score(options, ["--nonsense"])
+    assert not Path(options.output).exists()
 
 
 def test_the_plan_is_pinned_as_this_process_would(run: Run) -> None:

@@ -10,7 +10,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.errors import UsageError
-from pipeline.options import ScoreOptions, add_arguments, from_arguments
+from pipeline.options import ScoreOptions, add_arguments, from_arguments, to_flags
 
 GIVEN: dict[str, Any] = {"input": ("photos",), "model": "model", "output": "night"}
 COMMAND = ["--input", "photos", "--model", "model", "--output", "night"]
@@ -24,6 +24,22 @@ def parse(*arguments: str) -> ScoreOptions:
 
 def test_a_command_line_with_what_must_be_given_has_the_defaults_of_the_definition() -> None:
     assert parse(*COMMAND) == ScoreOptions(**GIVEN)
+
+
+OTHERS: dict[str, Any] = {
+    "input": ("a", "--b=c d"), "label_source": "none", "format": "jsonl", "top_k": 3, "precision": "bfloat16",
+    "max_failed_fraction": 1e-9, "min_accuracy": 0, "unit_images": 7, "limit": 9, "max_pixels": 10,
+    "image_timeout": 1.5,
+    "retry_deadline": 2.5, "retry_failed": True, "no_canary": True, "no_wait": True, "accelerator": "type:a;count:1",
+    "image_key": "an image", "label_key": "", "label_offset": -1, "model": "-m", "output": "gs://b/night",
+}  # fmt: skip
+"""Every option, otherwise than by default."""
+
+
+def test_options_come_back_from_their_flags() -> None:
+    assert OTHERS.keys() == {field.name for field in fields(ScoreOptions)}
+    for options in (ScoreOptions(**GIVEN), ScoreOptions(**OTHERS)):
+        assert parse(*to_flags(options)) == options
 
 
 def test_every_option_is_a_flag_of_its_name_with_a_help_text() -> None:
