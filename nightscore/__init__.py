@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from nightscore.night import Night, Verdict, open_night
     from nightscore.scoring import score
     from nightscore.training import train
-    from pipeline.beam.transforms import PlanUnits, ScoreUnits, Summarize
+    from pipeline.beam.transforms import Finish, PlanUnits, ScoreUnits, Summarize
     from pipeline.errors import (
         ChangedError,
         DamagedPartError,
         GoldenMismatchError,
         JobFailedError,
+        NewerFormatError,
         NightscoreError,
         NoSpaceError,
         StoreDownError,
@@ -33,36 +34,50 @@ if TYPE_CHECKING:
         UsageError,
         VerdictError,
     )
+    from pipeline.options import ScoreOptions
+    from pipeline.output.receipts import Receipt, Unfinished
+    from pipeline.scoring.prepare import prepare
 
 __all__ = [
     "ChangedError",
     "DamagedPartError",
+    "Finish",
     "GoldenMismatchError",
     "JobFailedError",
+    "NewerFormatError",
     "Night",
     "NightscoreError",
     "NoSpaceError",
     "PlanUnits",
+    "Receipt",
+    "ScoreOptions",
     "ScoreUnits",
     "StoreDownError",
     "Summarize",
     "TransientError",
+    "Unfinished",
     "UnfinishedError",
     "UsageError",
     "Verdict",
     "VerdictError",
     "open_night",
+    "prepare",
     "score",
     "train",
 ]
 
 _MODULES = {
+    "Finish": "pipeline.beam.transforms",
     "Night": "nightscore.night",
     "PlanUnits": "pipeline.beam.transforms",
+    "Receipt": "pipeline.output.receipts",
+    "ScoreOptions": "pipeline.options",
     "ScoreUnits": "pipeline.beam.transforms",
     "Summarize": "pipeline.beam.transforms",
+    "Unfinished": "pipeline.output.receipts",
     "Verdict": "nightscore.night",
     "open_night": "nightscore.night",
+    "prepare": "pipeline.scoring.prepare",
     "score": "nightscore.scoring",
     "train": "nightscore.training",
 }

@@ -121,9 +121,12 @@ class Night:
         """
         from pipeline.output.rows import read_part
 
+        schema = self._schema()
+
         def read(unit: str) -> pa.Table:
+            location = self._run.part(unit)
             try:
-                return read_part(storage.read(self._run.part(unit)), self._run.options.format)
+                return read_part(storage.read(location), self._run.options.format, schema, location)
             except FileNotFoundError as error:
                 text = f"rows of run {self._run.id} in {self.output!r} are gone: another run has replaced them"
                 raise ChangedError(f"{text}; open the night again") from error
@@ -141,9 +144,8 @@ class Night:
         """
         import pyarrow as pa
 
-        from pipeline.output.rows import SCHEMA
-
-        schema = pa.schema([SCHEMA.field(name) for name in self._columns(columns)])
+        whole = self._schema()
+        schema = pa.schema([whole.field(name) for name in self._columns(columns)])
         return pa.Table.from_batches(self.batches(columns), schema)
 
     def to_pandas(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -195,13 +197,17 @@ class Night:
         done = committed(self._run)
         return [unit for unit in planned if unit in done]
 
-    def _columns(self, names: Sequence[str] | None) -> Sequence[str]:
-        from pipeline.output.rows import SCHEMA
+    def _schema(self) -> pa.Schema:
+        from pipeline.output.rows import row_schema
 
+        return row_schema(self._run.spec.task, self._run.options)
+
+    def _columns(self, names: Sequence[str] | None) -> Sequence[str]:
+        known = self._schema().names
         for name in names or ():
-            if name not in SCHEMA.names:
-                raise UsageError(f"there is no column {name!r}: choose from {', '.join(SCHEMA.names)}")
-        return SCHEMA.names if names is None else names
+            if name not in known:
+                raise UsageError(f"there is no column {name!r}: choose from {', '.join(known)}")
+        return known if names is None else names
 
     def __repr__(self) -> str:
         """Return one line: where it is and how it stands."""

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from gcs_emulator import emulator, emulator_server, gcs_bucket  # noqa: F401 - fixtures
+from permissions import open_folder  # noqa: F401 - a fixture
 
 from model_training.datasets import RawImages, from_raw, raw_images
 from pipeline.model.directory import read_spec

@@ -9,6 +9,7 @@ import pytest
 from conftest import MakeRun, WriteImages
 
 from pipeline.api import Scored, head_start, score
+from pipeline.cli import score as command
 from pipeline.errors import UsageError
 from pipeline.output import plan_file
 from pipeline.output.run import Run
@@ -71,6 +72,6 @@ def test_a_model_that_cannot_be_loaded_is_told_before_anything_is_scored(
     shutil.copytree(tiny_model, model)
     (model / "golden" / "expected.npz").write_bytes(b"no")
     words = ["--input", str(write_images(20)), "--model", str(model), "--output", str(tmp_path / "night")]
-    assert score.main(words) == 2
+    assert command.main(words) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith(f"nightscore score: model '{model}' is damaged: golden/")

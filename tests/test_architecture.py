@@ -29,7 +29,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "api": "storage model output scoring beam",
         "cli": "api storage metrics model output scoring beam",
         "model_training": "storage sources model metrics report cli.console cli.quiet",
-        "nightscore": "api storage model output report beam cli model_training",
+        "nightscore": "api storage model output report scoring beam cli model_training",
     }.items()
 }
 """Package -> what it may import, besides the words: a package, or one module of it."""

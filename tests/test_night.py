@@ -8,14 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import MakeRun, WriteImages, rows_of
+from conftest import SCHEMA, MakeRun, WriteImages, rows_of
 from parsed_page import ParsedPage
 
 import nightscore
 from model_training.datasets import RawImages
 from nightscore import Night, UnfinishedError, UsageError, Verdict
 from pipeline import storage
-from pipeline.output.rows import SCHEMA
 from pipeline.scoring.prepare import prepare
 
 HOSTILE = 'a"<script>&'

@@ -217,10 +217,12 @@ def read_part(data: bytes, form: PartFormat, schema: pa.Schema, location: str = 
     try:
         table = _read_parquet(data, location) if form == "parquet" else _read_lines(data, schema, location)
         names = table.schema.names
+        fits = names == schema.names and table.schema.types == schema.types
+        if not fits:
+            _check_columns(table.schema, location)
     except (pa.ArrowException, ValueError, KeyError, TypeError, OSError, OverflowError, RecursionError) as error:
         raise DamagedPartError(f"not a {form} file of predictions: {error}") from error
-    if names != schema.names or table.schema.types != schema.types:
-        _check_columns(table.schema, location)
+    if not fits:
         raise DamagedPartError(f"columns {names}, expected {schema.names}")
     return table
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 import pytest
 
-import nightscore as command_line
+from nightscore import __main__ as command_line
 from pipeline.beam import flex_template, job
 from pipeline.cli import flags, score
 from pipeline.cli.flags import OutputMode

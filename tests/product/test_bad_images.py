@@ -70,7 +70,7 @@ def test_kinds_are_made_the_same_every_time() -> None:
 def test_the_corpus_is_decoded_in_bounded_memory(tmp_path: Path) -> None:
     program = (
         "import resource, sys; from pathlib import Path; from pipeline.model.preprocess import preprocess; "
-        "from pipeline.batches import EncodedBatch, ImageColumns; from pipeline.model.directory import InputSpec\n"
+        "from pipeline.batches import EncodedBatch, ImageColumns; from pipeline.model.spec import InputSpec\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "for path in sorted(Path(sys.argv[1]).iterdir()):\n"
         "    preprocess(EncodedBatch(ImageColumns.of(['x']), [path.read_bytes()]), InputSpec(8, 8, 'rgb'))\n"

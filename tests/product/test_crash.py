@@ -21,7 +21,7 @@ from pipeline.cli import score as cli
 from pipeline.model.directory import read_golden
 
 ROOT = Path(__file__).parents[2]
-POISONED = ROOT / "tests" / "poisoned"
+POISONED = ROOT / "tests" / "tools" / "poisoned"
 UNIT_IMAGES = 50
 UNITS_UNDER_WAY = 14
 """As many batches, here units, as `score` has between reading and the receipt at most."""
@@ -37,7 +37,7 @@ Score = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def score(tiny_model: str, tmp_path: Path) -> Score:
-    """Start `nightscore score` with the decoder of tests/poisoned."""
+    """Start `nightscore score` with the decoder of tests/tools/poisoned."""
 
     def start(archive: Path, output: str, *flags: str, **environment: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "nightscore", "score", "--input", str(archive), "--model", tiny_model]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from conftest import MakeRun, WriteImages, rows_of
 from gcs_emulator import Emulator
-from permissions import nobody, open_folder  # noqa: F401 - the second is a fixture
+from permissions import nobody
 
 from pipeline import storage
 from pipeline.beam import job
@@ -276,7 +276,7 @@ def test_full_disk_is_one_line_leaves_no_half_part_and_can_be_resumed(
 
 
 def test_output_that_must_not_be_written_is_refused_before_the_work(
-    open_folder: Path,  # noqa: F811
+    open_folder: Path,
     write_images: WriteImages,
     tiny_model: str,
     capfd: pytest.CaptureFixture[str],

@@ -21,7 +21,7 @@ import pytest
 from conftest import SCHEMA
 from test_formats import OLD, old, sealed
 
-import nightscore
+from nightscore.__main__ import main
 from pipeline import storage
 from pipeline.cli import score as cli
 from pipeline.model.directory import check_model, read_spec
@@ -132,7 +132,7 @@ class TestOldNight:
         assert len(kept) == 14
         for name in (*kept, "summary.json", "table.txt"):
             assert after[name] == before[name], name
-        assert nightscore.main(["verify", str(place / form)]) == 0
+        assert main(["verify", str(place / form)]) == 0
 
     def test_a_unit_that_is_gone_is_scored_with_the_old_model(self, place: Path) -> None:
         unit = old_units("parquet")[1]
@@ -146,7 +146,7 @@ class TestOldNight:
     @pytest.mark.parametrize("command", ["verify", "status", "report"])
     def test_is_understood_anywhere(self, tmp_path: Path, form: str, command: str) -> None:
         shutil.copytree(OLD / form, tmp_path / "night")
-        assert nightscore.main([command, str(tmp_path / "night")]) == 0
+        assert main([command, str(tmp_path / "night")]) == 0
         assert files(tmp_path / "night")["summary.json"] == (OLD / form / "summary.json").read_bytes()
 
 
@@ -272,7 +272,7 @@ class TestNewer:
             shutil.copytree(OLD / "parquet", night)
             spoil(night)
             before = files(night)
-            assert nightscore.main([command, str(night)]) == 2, spoil
+            assert main([command, str(night)]) == 2, spoil
             assert one_line(capsys.readouterr().err).startswith(f"nightscore {command}: "), spoil
             assert files(night) == before
 

@@ -31,7 +31,7 @@ failures = st.dictionaries(
 )
 surrogates = st.text(st.characters())  # names of files that are not UTF-8
 runs = st.builds(
-    Run,
+    Run.of,
     st.text(),
     st.builds(
         ScoreOptions,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from permissions import nobody, open_folder  # noqa: F401 - the second is a fixture
+from permissions import nobody
 
 from model_training.publish import check_output, staged
 from pipeline import storage
@@ -172,7 +172,7 @@ def test_failed_upload_leaves_no_spec(gcs_bucket: str, emulator: object) -> None
 # --- places that cannot be
 
 
-def test_place_without_permission_is_refused(open_folder: Path) -> None:  # noqa: F811
+def test_place_without_permission_is_refused(open_folder: Path) -> None:
     (open_folder / "mine").mkdir(mode=0o700)
     (open_folder / "model").mkdir(mode=0o700)
     with nobody():
