@@ -152,6 +152,11 @@ class LocalProcess:
         assert self._process.stdout is not None
         return self._process.stdin, self._process.stdout
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
     def kill(self) -> None:
         """End the process, whatever it does; a thread that waits for its answer learns that it is dead."""
         self._process.kill()
@@ -180,8 +185,7 @@ class ProcessPool:
 
         If the caller leaves before the process has answered, the process is ended.
         """
-        with self._lock:
-            process = self._idle.pop() if self._idle else None
+        process = self._take_idle()
         if process is None:
             process = LocalProcess()
             with self._lock:
@@ -193,6 +197,17 @@ class ProcessPool:
                 (self._all.discard if process.is_busy else self._idle.append)(process)
             if process.is_busy:
                 process.close()
+
+    def _take_idle(self) -> LocalProcess | None:
+        """Return an idle process that lives, None if there is none; free those that were killed meanwhile."""
+        while True:
+            with self._lock:
+                process = self._idle.pop() if self._idle else None
+            if process is None or process.is_alive:
+                return process
+            with self._lock:
+                self._all.discard(process)
+            process.close()
 
     def kill(self) -> None:
         """End all processes; threads that wait for one learn that it is dead."""

@@ -203,3 +203,16 @@ def test_an_interrupt_for_this_process_is_not_one_for_its_local_processes(run: R
     assert os.getpgid(pid) != os.getpgid(0)
     assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL  # the alarm is theirs
     assert isinstance(next(iter(processes()._all)), LocalProcess)
+
+
+def test_processes_that_are_killed_while_they_are_idle_are_replaced(run: Run) -> None:
+    """Where memory runs out, the system ends local processes first, whatever they do."""
+    with processes().borrow() as one, processes().borrow() as two:
+        for process in (one, two):
+            process.preprocess(batch(png(1)), run, {})
+    processes().kill()
+    for process in (one, two):
+        process._process.wait(20)
+    assert not preprocess_in_process(batch(png(1)), run).images.failures
+    assert one._process.pid not in alive()
+    assert two._process.pid not in alive()
