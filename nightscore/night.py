@@ -20,6 +20,7 @@ from pipeline.output.commit import committed
 from pipeline.output.plan_file import read_ids
 from pipeline.output.records import last_record
 from pipeline.output.run import Run
+from pipeline.text import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -213,7 +214,7 @@ class Night:
         """Return one line: where it is and how it stands."""
         images = f"{self.record['images']:,} images, " if "images" in self.record else ""
         how = "not ended" if self.exit_code is None else f"exit code {self.exit_code}"
-        return f"<Night {storage.key_of(self.output)!r}: {images}{how}>"
+        return f"<Night {plain(self.output)!r}: {images}{how}>"
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: verdict, figures, the worst classes with pictures, and a link to the report."""

@@ -41,7 +41,7 @@ def page(run: Run, record: Mapping[str, Any], figures: Mapping[str, Any] | None,
         units: that are done, in the plan's order.
     """
     facts = _progress(run) if figures is None else _facts(figures, record)
-    rows = [("output", storage.key_of(run.output)), *facts]
+    rows = [("output", run.output), *facts]
     body = f"<p><b>{_text(_verdict(record))}</b></p>{_table([(name, _text(value)) for name, value in rows])}"
     if figures is not None:
         body += _classes(figures, run, units)
@@ -122,7 +122,7 @@ def _table(rows: Iterable[Sequence[str]]) -> str:
 
 def _link(location: str) -> str:
     """Return a link to the report on disk; of a report in a bucket only its name, as no browser opens that."""
-    name = _text(storage.key_of(location))
+    name = _text(location)
     if location.startswith(storage.GCS):
         return f"report: {name}"
     address = "file://" + quote(location, safe="/", errors="surrogateescape")

@@ -29,7 +29,7 @@ def night(tiny_model: str, digits: RawImages, tmp_path_factory: pytest.TempPathF
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(digits.encoded((i + 1) if i % 10 == 0 else i))  # some lie in another class's folder
     (folder / HOSTILE / "0" / "broken.png").write_bytes(b"no image")
-    output = folder / "<b>night</b>"
+    output = folder / "<b>night%41<b>"
     return nightscore.score([folder / HOSTILE], tiny_model, output, unit_images=32, max_failed_fraction=0.5)
 
 
@@ -81,6 +81,7 @@ def test_notebook_shows_verdict_figures_classes_and_report(night: Night) -> None
     assert "<b>night" not in text
     page = ParsedPage(text)
     assert "All good" in page.text
+    assert f"{night.output}/report.html" in page.text
     assert "151 in " in page.text
     assert f"{night.summary['accuracy']:.4f} (95 % interval" in page.text
     assert "Worst classes" in page.text
