@@ -18,6 +18,7 @@ from model_training.datasets import Dataset
 from model_training.evaluation import Evaluation
 from model_training.plots import draw_confusion, draw_curves, draw_samples, errors, samples
 from model_training.training import History, Trained
+from pipeline.documents import CellExample
 from pipeline.metrics.accuracy import HISTOGRAM_BINS
 from pipeline.model.directory import Golden
 from pipeline.model.spec import ModelSpec
@@ -134,8 +135,17 @@ def _page(run: TrainingRun) -> str:
     )
 
 
-def _example(run: TrainingRun, i: int) -> dict[str, Any]:
-    """Return what the page says of a test image, in the form that a scoring run's summary has."""
+class NamedImage(CellExample):
+    """A test image as the page names it, in the form that a scoring run's summary has; `number` is its place."""
+
+    number: int
+    label_name: str
+    predicted_name: str
+    score: float
+
+
+def _example(run: TrainingRun, i: int) -> NamedImage:
+    """Return what the page says of a test image."""
     label, predicted = int(run.evaluation.labels[i]), int(run.evaluation.predicted[i])
     return {
         "number": i,
@@ -148,9 +158,9 @@ def _example(run: TrainingRun, i: int) -> dict[str, Any]:
     }
 
 
-def _few_of_each(confused: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def _few_of_each(confused: Iterable[NamedImage]) -> list[NamedImage]:
     """Return the first of each pair of classes, in their order."""
-    shown: Counter[tuple[int, int]] = Counter()
+    shown: Counter[tuple[int | None, int]] = Counter()
     few = []
     for example in confused:
         cell = (example["label"], example["predicted"])

@@ -10,15 +10,16 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 from nightscore.quiet import be_impatient
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
+from pipeline.documents import Figures, Record
 from pipeline.errors import ChangedError, UnfinishedError, UsageError
+from pipeline.output import records
 from pipeline.output.commit import committed
 from pipeline.output.plan_file import read_ids
-from pipeline.output.records import last_record
 from pipeline.output.run import Run
 from pipeline.text import plain
 
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
 
     from pipeline.output.status import Status
     from pipeline.output.verify import Verification
-
-Record: TypeAlias = dict[str, Any]
-"""The content of run.json."""
-
-Figures: TypeAlias = dict[str, Any]
-"""The content of summary.json."""
 
 PARTS_AHEAD = 4
 """Parts that are in memory at once while rows are read."""
@@ -212,7 +207,7 @@ class Night:
 
     def __repr__(self) -> str:
         """Return one line: where it is and how it stands."""
-        images = f"{self.record['images']:,} images, " if "images" in self.record else ""
+        images = f"{self.record['images']:,} images, " if records.has_ended(self.record) else ""
         how = "not ended" if self.exit_code is None else f"exit code {self.exit_code}"
         return f"<Night {plain(self.output)!r}: {images}{how}>"
 
@@ -234,7 +229,7 @@ def open_night(output: str | os.PathLike[str]) -> Night:
     be_impatient()
     with expected_errors():
         location = storage.absolute(os.fspath(output))
-        record, _ = last_record(location)
+        record = records.last(location).record
         return night_of(Run.from_record(record).at(location), record)
 
 
@@ -242,8 +237,8 @@ def night_of(run: Run, record: Record | None) -> Night:
     """Return a run's night; a record that is None is read."""
     if record is None:
         with expected_errors():
-            record = json.loads(storage.read(run.record))
-    return Night(run.output, record or {}, run)
+            record = records.read(run.record)
+    return Night(run.output, record, run)
 
 
 @contextlib.contextmanager

@@ -100,7 +100,7 @@ def _mistakes(classes: set[str], run: Run, units: Sequence[str]) -> dict[str, li
         for receipt in found:
             for one in receipt.examples:
                 pictures = shown.get(one["label_name"] or "")
-                picture = receipt.aside.thumbnails.get(one["row"])
+                picture = receipt.extras.thumbnails.get(one["row"])
                 is_wrong = one["label"] != one["predicted"]
                 if pictures is not None and picture is not None and is_wrong and len(pictures) < PICTURES:
                     pictures.append((picture, f"{one['key']}: taken for {one['predicted_name']}, {one['score']:.2f}"))

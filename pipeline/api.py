@@ -9,16 +9,13 @@ import contextlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
+from pipeline.documents import EndedRecord
 from pipeline.machine import require_precision
 from pipeline.options import ScoreOptions, to_flags
 from pipeline.output.run import Run
 from pipeline.scoring.already_done import finish_if_done
 from pipeline.scoring.prepare import is_first, prepare
-
-Record: TypeAlias = dict[str, Any]
-"""The content of run.json."""
 
 Imports = Callable[[], AbstractContextManager[None]]
 """Makes a context in which Apache Beam is imported."""
@@ -34,7 +31,7 @@ class Scored:
     """
 
     run: Run
-    record: Record | None
+    record: EndedRecord | None
 
 
 def score(

@@ -68,7 +68,7 @@ class Counters:
             self._add(f"images_failed_{stage}", images)
         for step in STEPS:
             self._add(f"{step}_milliseconds", receipt.spent.steps.get(step, 0) // 1000)
-        self._distributions["unit_milliseconds"].update(int(receipt.aside.seconds * 1000))
+        self._distributions["unit_milliseconds"].update(int(receipt.extras.seconds * 1000))
         self._distributions["unit_images"].update(receipt.rows)
 
     def count_unfinished(self) -> None:

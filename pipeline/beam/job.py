@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import re
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, SetupOptions, StandardOptions
@@ -22,9 +20,11 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from pipeline import errors, storage
 from pipeline.beam import dataflow
 from pipeline.beam.transforms import build
+from pipeline.documents import EndedRecord
 from pipeline.errors import JobFailedError, NightscoreError, UsageError
 from pipeline.machine import require_precision
 from pipeline.options import LOCAL_RUNNERS, ScoreOptions, add_arguments, from_arguments, refuse, rename_labels
+from pipeline.output import records
 from pipeline.output.remote_progress import followed
 from pipeline.output.run import Run
 from pipeline.scoring.prepare import begin_work
@@ -158,7 +158,7 @@ def _require_job_server(job: Job) -> None:
         raise UsageError(text) from error
 
 
-def run_job(job: Job, run: Run, announce: Callable[[str], None] = lambda _: None) -> dict[str, Any] | None:
+def run_job(job: Job, run: Run, announce: Callable[[str], None] = lambda _: None) -> EndedRecord | None:
     """Run the pipeline to its end and return the run's record.
 
     With `--no_wait`, or with a Dataflow template, nobody waits for a job on another engine, and the record is None.
@@ -190,14 +190,9 @@ def run_job(job: Job, run: Run, announce: Callable[[str], None] = lambda _: None
             raise KeyboardInterrupt(
                 dataflow.describe_cancel(result, job.beam) if job.is_on_dataflow else JOB_GOES_ON
             ) from None
-        if failure is not None and _read_record(run)["verdict"] is None:
+        if failure is not None and not records.has_ended(records.read(run.record)):
             raise failure
-    return _read_record(run)
-
-
-def _read_record(run: Run) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(storage.read(run.record))
-    return record
+    return records.read_ended(run)
 
 
 def _wait_for_failure(result: PipelineResult) -> NightscoreError | None:

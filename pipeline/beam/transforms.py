@@ -21,7 +21,6 @@ cross one. Annotations are types here, not strings: Beam reads them and checks e
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin
@@ -32,6 +31,7 @@ from apache_beam.utils.timestamp import Duration
 from pipeline import storage
 from pipeline.beam.counters import Counters
 from pipeline.beam.log import failed_units
+from pipeline.documents import EndedRecord
 from pipeline.errors import VerdictError
 from pipeline.output import plan_file
 from pipeline.output.commit import committed
@@ -238,7 +238,7 @@ class Finish(beam.PTransform):
 
     run: Run
 
-    def expand(self, summary: beam.PCollection[Summary]) -> beam.PCollection[dict[str, Any]]:
+    def expand(self, summary: beam.PCollection[Summary]) -> beam.PCollection[EndedRecord]:
         """Wait for every unit: this is the last step.
 
         Raises:
@@ -256,19 +256,19 @@ class Finish(beam.PTransform):
 class Enforce(beam.PTransform):
     """Fail the job with one line if the verdict of a run's record is bad."""
 
-    def expand(self, record: beam.PCollection[dict[str, Any]]) -> beam.PCollection[None]:
+    def expand(self, record: beam.PCollection[EndedRecord]) -> beam.PCollection[None]:
         """Stay behind a shuffle: if this step is tried again, `Finish` is not."""
         return record | "Finished" >> beam.Reshuffle() | "Verdict" >> beam.Map(_enforce)
 
 
-def _enforce(record: dict[str, Any]) -> None:
+def _enforce(record: EndedRecord) -> None:
     if record["verdict"]["exit_code"]:
         raise VerdictError("; ".join(record["verdict"]["reasons"]))
 
 
 def build(
     pipeline: beam.Pipeline, run: Run, group_units: int | None = None, enforce: bool = False
-) -> beam.PCollection[dict[str, Any]]:
+) -> beam.PCollection[EndedRecord]:
     """Add the scoring job to a pipeline; return the collection that holds the run's record.
 
     Args:

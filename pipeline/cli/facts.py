@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pipeline.documents import (
+    Drift,
+    EndedRecord,
+    FailureExample,
+    FailureText,
+    Figures,
+    InputSlice,
+    PerClass,
+)
 from pipeline.formatting import REASONS, duration, rate, reasons
 from pipeline.metrics.drift import LARGE_DRIFT
 from pipeline.text import brief, shell_path
@@ -24,12 +33,7 @@ SHOWN_LINE = 146
 """Characters of a class's name, of a key, and of a text that may take two lines of a screen."""
 
 
-RECORDED = (
-    "complete", "images", "scored", "kept", "failed", "unfinished_units", "seconds", "images_per_second"
-)  # fmt: skip
-
-
-def facts(record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: str) -> Iterator[Fact]:
+def facts(record: EndedRecord, figures: Figures | None, output: str) -> Iterator[Fact]:
     """Yield what matters of a run.
 
     Args:
@@ -67,36 +71,42 @@ def facts(record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: 
     yield "next", f"nightscore verify {shell_path(output)}"
 
 
-def as_json(record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: str) -> dict[str, Any]:
+def as_json(record: EndedRecord, figures: Figures | None, output: str) -> dict[str, Any]:
     """Return the same as JSON values; what only a complete run has is null in another. Paths are as they are."""
-    done = figures or {}
-    time = record["time"] or {}
+    time = record["time"]
     return {
         "exit_code": record["verdict"]["exit_code"],
         "reasons": record["verdict"]["reasons"],
         "run": record["run"],
         "output": output,
-        **{name: record[name] for name in RECORDED},
-        "decides": time.get("decides"),
-        "failures": done.get("failures"),
-        "accuracy": done.get("accuracy"),
-        "accuracy_interval_95": done.get("accuracy_interval_95"),
-        "labelled": done.get("labelled"),
+        "complete": record["complete"],
+        "images": record["images"],
+        "scored": record["scored"],
+        "kept": record["kept"],
+        "failed": record["failed"],
+        "unfinished_units": record["unfinished_units"],
+        "seconds": record["seconds"],
+        "images_per_second": record["images_per_second"],
+        "decides": time and time["decides"],
+        "failures": figures and figures["failures"],
+        "accuracy": figures and figures["accuracy"],
+        "accuracy_interval_95": figures and figures["accuracy_interval_95"],
+        "labelled": figures and figures["labelled"],
         "report": f"{output}/report.html" if figures else None,
     }
 
 
-def example(failure: Mapping[str, Any], indent: str = "") -> str:
+def example(failure: FailureText, indent: str = "") -> str:
     """Return a failed image and why, on two lines of a screen at most."""
     key = indent + brief(failure["key"], SHOWN_KEY)
     return f"{key}: {brief(failure['message'], SHOWN_LINE - len(key) - 2)}"
 
 
-def _of_planned(record: Mapping[str, Any]) -> str:
+def _of_planned(record: EndedRecord) -> str:
     return f"{record['images']:,} of {record['plan']['images']:,}"
 
 
-def _work(record: Mapping[str, Any], images: str) -> Iterator[Fact]:
+def _work(record: EndedRecord, images: str) -> Iterator[Fact]:
     kept = f", {record['kept']:,} kept from earlier runs" if record["kept"] else ""
     how_fast = f", {rate(record['images_per_second'])} with start-up" if record["scored"] else ""
     yield "images", f"{images} in {duration(record['seconds'])}{how_fast}{kept}"
@@ -106,7 +116,7 @@ def _work(record: Mapping[str, Any], images: str) -> Iterator[Fact]:
         yield "decides", record["time"]["advice"]
 
 
-def _failed(figures: Mapping[str, Any]) -> Iterator[Fact]:
+def _failed(figures: Figures) -> Iterator[Fact]:
     counted = {(failure["stage"], failure["code"]): failure["images"] for failure in figures["failures"]}
     yield "failed", f"{figures['failed']:,}" + (f" ({reasons(counted)})" if counted else "")
     for failure in _of_different_reasons(figures["failure_examples"]):
@@ -115,7 +125,7 @@ def _failed(figures: Mapping[str, Any]) -> Iterator[Fact]:
         yield "again", "the same command with --retry_failed scores those that failed again"
 
 
-def _of_different_reasons(examples: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _of_different_reasons(examples: Sequence[FailureExample]) -> list[FailureExample]:
     """Return the first few examples, of as many reasons as there are."""
     seen: Counter[tuple[str, str]] = Counter()
     turns = []
@@ -126,8 +136,8 @@ def _of_different_reasons(examples: Sequence[Mapping[str, Any]]) -> list[Mapping
     return [example for _, _, example in sorted(turns, key=lambda turn: turn[:2])[:EXAMPLES]]
 
 
-def _quality(figures: Mapping[str, Any]) -> Iterator[Fact]:
-    low, high = figures["accuracy_interval_95"]
+def _quality(figures: Figures) -> Iterator[Fact]:
+    low, high = figures["accuracy_interval_95"] or (0.0, 1.0)
     interval = f"{figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})"
     yield "accuracy", f"{interval} of {figures['labelled']:,} labelled"
     worst = worst_classes(figures["per_class"])
@@ -138,19 +148,19 @@ def _quality(figures: Mapping[str, Any]) -> Iterator[Fact]:
         yield "confused", ", ".join(confused)
 
 
-def worst_classes(per_class: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def worst_classes(per_class: Sequence[PerClass]) -> list[PerClass]:
     """Return the classes that are surely the worst: by the upper end of their recall's interval."""
     from pipeline.metrics.accuracy import wilson  # NumPy and Arrow, which --help does without
 
     bounded = []
     for number, c in enumerate(per_class):
         bounds = wilson(round((c["recall"] or 0) * c["support"]), c["support"])
-        if bounds is not None and c["recall"] < 1:
+        if bounds is not None and (c["recall"] or 0) < 1:
             bounded.append((bounds[1], number, c))
     return [c for _, _, c in sorted(bounded, key=lambda item: item[:2])[:CLASSES]]
 
 
-def _confused(figures: Mapping[str, Any]) -> list[str]:
+def _confused(figures: Figures) -> list[str]:
     """Return the most frequent confusions, if the figures have a matrix."""
     names = [brief(c["class"], SHOWN_NAME) for c in figures["per_class"]]
     cells = [
@@ -163,17 +173,16 @@ def _confused(figures: Mapping[str, Any]) -> list[str]:
     return [f"{n:,} of {names[label]!r} as {names[guess]!r}" for n, label, guess in most]
 
 
-def _drift(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _drift(found: Sequence[Drift]) -> Iterator[str]:
     """Yield in what this night is not at all like others, by the population stability index."""
     whose = {"training": "in training", "previous": "the night before"}
     for reference in found:
-        for what, name in (("classes", "classes"), ("confidence", "scores")):
-            index = reference[what]["psi"]
+        for index, name in ((reference["classes"]["psi"], "classes"), (reference["confidence"]["psi"], "scores")):
             if index is not None and index > LARGE_DRIFT:
                 yield f"{name} unlike those {whose[reference['against']]} (PSI {index:.2f})"
 
 
-def _inputs(inputs: Sequence[Mapping[str, Any]]) -> Iterator[Fact]:
+def _inputs(inputs: Sequence[InputSlice]) -> Iterator[Fact]:
     if len(inputs) < 2:
         return
     for part in inputs[:INPUTS]:

@@ -10,8 +10,8 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pipeline import storage
 from pipeline.cli.command import calm, stop, to_exit_code
@@ -28,6 +28,7 @@ from pipeline.cli.flags import (
     split_output_mode,
 )
 from pipeline.cli.terminal import Screen, progress, show_result
+from pipeline.documents import EndedRecord, Figures
 from pipeline.machine import without
 from pipeline.options import ScoreOptions, add_arguments
 from pipeline.text import plain
@@ -72,8 +73,7 @@ def _score(arguments: Sequence[str], mode: OutputMode) -> int:
             answer({"exit_code": 0, "run": run.id, "output": output, "job": " ".join(lines)})
         return 0
     _conclude(record, run, output, mode)
-    code: int = record["verdict"]["exit_code"]
-    return code
+    return record["verdict"]["exit_code"]
 
 
 def _parse(arguments: Sequence[str]) -> tuple[ScoreOptions, Sequence[str]]:
@@ -94,9 +94,9 @@ def _announce(text: str) -> None:
     print(plain(text), flush=True)  # whole: an address of the console has a query
 
 
-def _conclude(record: Mapping[str, Any], run: Run, output: str, mode: OutputMode) -> None:
+def _conclude(record: EndedRecord, run: Run, output: str, mode: OutputMode) -> None:
     """Say what a run came to."""
-    figures = json.loads(storage.read(run.result("summary.json"))) if record["complete"] else None
+    figures: Figures | None = json.loads(storage.read(run.result("summary.json"))) if record["complete"] else None
     if mode.json:
         answer(as_json(record, figures, output))
     elif not mode.quiet and (figures or record["images"]):

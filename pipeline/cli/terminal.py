@@ -6,8 +6,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.facts import Fact, facts
+from pipeline.documents import EndedRecord, Figures
 from pipeline.formatting import at_most, rate, reasons
 from pipeline.output.progress import Count, Meter, tally
 from pipeline.text import plain
@@ -124,7 +124,7 @@ def _failed(count: Count) -> str:
     return f"{count.failed:,} failed: {reasons(count.failures)}" if count.failed else ""
 
 
-def show_result(console: Console, record: Mapping[str, Any], figures: Mapping[str, Any] | None, output: str) -> None:
+def show_result(console: Console, record: EndedRecord, figures: Figures | None, output: str) -> None:
     """Print what a run came to, and where its results are; see `pipeline.cli.facts.facts`."""
     show_facts(console, facts(record, figures, output))
 

@@ -17,6 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.documents import CalibrationBin, Computed, PerClass
+
 FIXED_POINT = 1 << 20
 """Number of steps between 0 and 1 in sums of log losses and confidences, which are integers."""
 
@@ -140,8 +142,8 @@ def wilson(successes: int, n: int) -> tuple[float, float] | None:
     return max(0.0, (center - reach) / (1 + Z95**2 / n)), min(1.0, (center + reach) / (1 + Z95**2 / n))
 
 
-def compute(metrics: Metrics, class_names: Sequence[str], top_k: int) -> dict[str, Any]:
-    """Return the figures that a person reads, as JSON values; a ratio without images is None.
+def compute(metrics: Metrics, class_names: Sequence[str], top_k: int) -> Computed:
+    """Return the figures that a person reads; a ratio without images is None.
 
     Args:
         metrics: the sums over all rows.
@@ -176,13 +178,13 @@ def compute(metrics: Metrics, class_names: Sequence[str], top_k: int) -> dict[st
     }
 
 
-def _per_class(metrics: Metrics, class_names: Sequence[str]) -> list[dict[str, Any]]:
+def _per_class(metrics: Metrics, class_names: Sequence[str]) -> list[PerClass]:
     support: Counter[int] = Counter()
     predicted: Counter[int] = Counter()
     for (label, guess), count in metrics.confusion.items():
         support[label] += count
         predicted[guess] += count
-    figures = []
+    figures: list[PerClass] = []
     for c, name in enumerate(class_names):
         hits = metrics.confusion.get((c, c), 0)
         figures.append(
@@ -210,7 +212,7 @@ def _matrix(metrics: Metrics, classes: int) -> list[list[int]] | None:
     return rows
 
 
-def _calibration(metrics: Metrics) -> list[dict[str, Any]]:
+def _calibration(metrics: Metrics) -> list[CalibrationBin]:
     return [
         {
             "from": i / CALIBRATION_BINS,

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Literal
 
+from pipeline.documents import ClassChange, Drift, NightFigures, Training
 from pipeline.metrics.accuracy import HISTOGRAM_BINS, Metrics, wilson
 
 LARGE_DRIFT = 0.25
@@ -21,8 +22,8 @@ MOST_CHANGED = 10
 """Number of classes that are named because their share has changed most."""
 
 
-def night_of(metrics: Metrics, class_names: Sequence[str]) -> dict[str, Any]:
-    """Return the figures of a night with which later nights are compared, as JSON values.
+def night_of(metrics: Metrics, class_names: Sequence[str]) -> NightFigures:
+    """Return the figures of a night with which later nights are compared.
 
     `predicted` is class -> images; `confidence_histogram` has the images of each bin of the winner's probability.
     """
@@ -41,21 +42,19 @@ def night_of(metrics: Metrics, class_names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def compare(
-    night: Mapping[str, Any], training: Mapping[str, Any] | None, before: Mapping[str, Any] | None
-) -> list[dict[str, Any]]:
-    """Return how far a night is from the model's training and from the night before, as JSON values.
+def compare(night: NightFigures, training: Training | None, before: NightFigures | None) -> list[Drift]:
+    """Return how far a night is from the model's training and from the night before.
 
     Args:
         night: figures of the night, as `night_of` returns them.
         training: figures of the model's training, as a record has them; None: the model has none.
-        before: record of the night before; None: there was none.
+        before: figures of the night before; None: there was none.
     """
-    references: dict[str, tuple[Any, Any]] = {}
+    references: dict[Literal["training", "previous"], tuple[Mapping[str, int] | None, Sequence[int] | None]] = {}
     if training is not None:
         references["training"] = training["images_per_class"], training["confidence_histogram"]
     if before is not None:
-        references["previous"] = before["night"]["predicted"], before["night"]["confidence_histogram"]
+        references["previous"] = before["predicted"], before["confidence_histogram"]
     return [
         {
             "against": name,
@@ -96,7 +95,7 @@ def _by_bin(histogram: Sequence[int]) -> dict[str, int]:
     return {f"{i:02d}": n for i, n in enumerate(histogram)}
 
 
-def _most_changed(counts: Mapping[str, int], reference: Mapping[str, int]) -> list[dict[str, Any]]:
+def _most_changed(counts: Mapping[str, int], reference: Mapping[str, int]) -> list[ClassChange]:
     """Return the classes whose share has changed most, those first."""
     n, m = sum(counts.values()), sum(reference.values())
     if not n or not m:

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Example = Mapping[str, Any]
-"""An image that a person should look at: the COLUMNS of its row, and `row`, its number in the part.
-
-The summary, in which many parts meet, goes without `row`.
-"""
+from pipeline.documents import Candidate, ExampleRow, FailureReason, FailureRow
 
 COLUMNS = ("key", "label", "label_name", "label_score", "predicted", "predicted_name", "score")
 """Names of the columns of a row that an example has."""
@@ -57,10 +53,11 @@ A list is exact up to the length of a unit's list; behind that, a unit may have 
 FAILURE_EXAMPLES = 3
 """Number of failed images that are named, for each stage and code."""
 
-T = TypeVar("T", bound=Mapping[str, Any])
+F = TypeVar("F", bound=FailureReason)
+E = TypeVar("E", bound=Candidate)
 
 
-def examples_of(rows: pa.Table) -> list[dict[str, Any]]:
+def examples_of(rows: pa.Table) -> list[ExampleRow]:
     """Return the images of a part that one of its lists holds, in the order of their rows."""
     numbered = rows.append_column("row", pa.array(range(len(rows)), pa.int64()))
     scored = numbered.filter(pc.equal(rows["status"], "ok"))
@@ -77,19 +74,17 @@ def examples_of(rows: pa.Table) -> list[dict[str, Any]]:
     return [candidates[row] for row in sorted(example["row"] for example in in_any_list(candidates.values(), OF_UNIT))]
 
 
-def failures_of(rows: pa.Table) -> list[dict[str, Any]]:
+def failures_of(rows: pa.Table) -> list[FailureRow]:
     """Return the first failed images of a part, for each stage and code, in the order of their rows."""
     numbered = rows.append_column("row", pa.array(range(len(rows)), pa.int64()))
     failed = numbered.filter(pc.equal(rows["status"], "failed"))
     columns = ["error_code", "key", "error_message", "row", "error_stage"]
-    failures = (
-        {name.removeprefix("error_"): value for name, value in row.items()}
-        for row in failed.select(columns).to_pylist()
-    )
+    table = failed.select(columns).rename_columns([name.removeprefix("error_") for name in columns])
+    failures: list[FailureRow] = table.to_pylist()
     return list(first_of_each(failures))
 
 
-def first_of_each(failures: Iterable[T]) -> Iterator[T]:
+def first_of_each(failures: Iterable[F]) -> Iterator[F]:
     """Yield the first few failures of each stage and code."""
     counts: Counter[tuple[str, str]] = Counter()
     for failure in failures:
@@ -99,7 +94,7 @@ def first_of_each(failures: Iterable[T]) -> Iterator[T]:
             yield failure
 
 
-def lists_of(examples: Iterable[Example], limits: Limits) -> dict[str, list[Example]]:
+def lists_of(examples: Iterable[E], limits: Limits) -> dict[str, list[E]]:
     """Return name of the list -> its images, the first ones first; of equal images the first by key."""
     every = list(examples)
     wrong = [e for e in every if e["label_score"] is not None and e["label"] != e["predicted"]]
@@ -112,12 +107,12 @@ def lists_of(examples: Iterable[Example], limits: Limits) -> dict[str, list[Exam
     }
 
 
-def in_any_list(examples: Iterable[Example], limits: Limits) -> list[Example]:
+def in_any_list(examples: Iterable[E], limits: Limits) -> list[E]:
     """Return the images that one of the lists holds, each once."""
     return list({id(example): example for one in lists_of(examples, limits).values() for example in one}.values())
 
 
-def merge(one: Sequence[Example], other: Sequence[Example]) -> list[Example]:
+def merge(one: Sequence[E], other: Sequence[E]) -> list[E]:
     """Return the images of two sets that a list of both sets together holds; associative and commutative."""
     every = [*one, *other]
     if len(every) <= OF_ARCHIVE.uncertain:
@@ -125,10 +120,10 @@ def merge(one: Sequence[Example], other: Sequence[Example]) -> list[Example]:
     return sorted(in_any_list(every, OF_ARCHIVE), key=_by_confidence)
 
 
-def _spread(wrong: Iterable[Example], limits: Limits) -> list[Example]:
+def _spread(wrong: Iterable[E], limits: Limits) -> list[E]:
     """Return the first mistakes, at most `limits.cell` from each cell of the confusion matrix."""
-    counts: Counter[tuple[int, int]] = Counter()
-    examples: list[Example] = []
+    counts: Counter[tuple[int | None, int]] = Counter()
+    examples: list[E] = []
     for example in wrong:
         cell = example["label"], example["predicted"]
         counts[cell] += 1
@@ -139,13 +134,13 @@ def _spread(wrong: Iterable[Example], limits: Limits) -> list[Example]:
     return examples
 
 
-def _by_confidence(example: Example) -> tuple[float, str]:
+def _by_confidence(example: Candidate) -> tuple[float, str]:
     return -example["score"], example["key"]
 
 
-def _by_label(example: Example) -> tuple[float, str]:
-    return example["label_score"], example["key"]
+def _by_label(example: Candidate) -> tuple[float, str]:
+    return example["label_score"] or 0.0, example["key"]
 
 
-def _by_doubt(example: Example) -> tuple[float, str]:
+def _by_doubt(example: Candidate) -> tuple[float, str]:
     return example["score"], example["key"]

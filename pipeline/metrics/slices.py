@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.documents import FolderSlice, FolderSlices, Slice
 from pipeline.metrics.accuracy import Metrics, wilson
 
 FOLDERS = 200
@@ -42,8 +43,8 @@ class Counts(NamedTuple):
         """Return the sums over both."""
         return Counts(*(a + b for a, b in zip(self, other, strict=True)))
 
-    def figures(self) -> dict[str, Any]:
-        """Return the figures that a person reads, as JSON values."""
+    def figures(self) -> Slice:
+        """Return the figures that a person reads."""
         interval = wilson(self.correct, self.labelled)
         return {
             "images": self.images,
@@ -117,9 +118,11 @@ class Folders:
         """Return the sums that `to_json` wrote."""
         return cls({folder: Counts(*sums) for folder, *sums in content["slices"]}, content["depth"])
 
-    def figures(self) -> dict[str, Any]:
-        """Return the figures that a person reads, as JSON values."""
-        slices = [{"folder": folder, **counts.figures()} for folder, counts in sorted(self.slices.items())]
+    def figures(self) -> FolderSlices:
+        """Return the figures that a person reads."""
+        slices: list[FolderSlice] = [
+            {"folder": folder, **counts.figures()} for folder, counts in sorted(self.slices.items())
+        ]
         return {"depth": self.depth, "slices": slices}
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from pipeline.documents import TimeShares
 
 POINTS = 100
 """Number of points in the course of a run, at most."""
@@ -79,7 +80,7 @@ def _widen(course: Mapping[int, int], by: int) -> Counter[int]:
     return total
 
 
-def shares(spent: Spent, seconds: float, processors: int) -> dict[str, Any]:
+def shares(spent: Spent, seconds: float, processors: int) -> TimeShares:
     """Return the time of a run by step, as run.json has it.
 
     Args:

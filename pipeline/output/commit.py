@@ -21,7 +21,7 @@ import google_crc32c
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import ChangedError, DamagedPartError, TransientError
-from pipeline.output.receipts import Aside, Receipt, receipt_of
+from pipeline.output.receipts import Extras, Receipt, receipt_of
 from pipeline.output.rows import check_part
 from pipeline.output.run import Run
 from pipeline.storage import StoredObject
@@ -42,10 +42,10 @@ _UNIT = re.compile(r"[0-9a-f]{32}")
 
 def committed(run: Run) -> set[str]:
     """Return the ids of all units that have a receipt and a part in OUTPUT, by fresh listings."""
-    return _listed(run, "receipts", run.receipt) & _listed(run, "predictions", run.part)
+    return _list_units(run, "receipts", run.receipt) & _list_units(run, "predictions", run.part)
 
 
-def _listed(run: Run, folder: str, location_of: Callable[[str], str]) -> set[str]:
+def _list_units(run: Run, folder: str, location_of: Callable[[str], str]) -> set[str]:
     found = [stored.location for stored in storage.list_objects(run.folder(folder))]
     units = {match[0]: location for location in found if (match := _UNIT.search(location, len(run.result(folder))))}
     return {unit for unit, location in units.items() if location == location_of(unit)}
@@ -63,15 +63,15 @@ def recall(unit: WorkUnit, run: Run) -> Receipt | None:
         receipt = _read_receipt(unit, run)
         _check(receipt, unit, run)
     except (FileNotFoundError, ChangedError):
-        adopted = _adopt(unit, run, Aside())
+        adopted = _adopt(unit, run, Extras())
         return replace(adopted, kept=adopted.rows, input=unit.input) if adopted else None
     except DamagedPartError:
-        discard(unit, run)
+        discard_unless_fit(unit, run)
         return None
     return replace(receipt, kept=receipt.rows, input=unit.input)
 
 
-def commit(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
+def commit(unit: WorkUnit, part: bytes, run: Run, extras: Extras) -> Receipt:
     """Store the unit's part and receipt, or adopt those of whoever was first; return what is stored.
 
     Raises:
@@ -79,16 +79,16 @@ def commit(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
         NewerFormatError: what is there is of a newer format; it stays.
         TransientError: other runs remove what is stored as soon as it is.
     """
-    receipt = receipt_of(unit, part, run, aside)
+    receipt = receipt_of(unit, part, run, extras)
     for _ in range(ATTEMPTS):
-        discard(unit, run)  # no part comes to lie beside a receipt that somebody may be about to remove
-        stored = _store(receipt, unit, run) if storage.create(run.part(unit.id), part) else _adopt(unit, run, aside)
+        discard_unless_fit(unit, run)  # no part comes to lie beside a receipt that somebody may be about to remove
+        stored = _store(receipt, unit, run) if storage.create(run.part(unit.id), part) else _adopt(unit, run, extras)
         if stored is not None:
             return replace(stored, input=unit.input)
     raise TransientError(f"part of unit {unit.id} is removed by another run into {run.output}")
 
 
-def discard(unit: WorkUnit, run: Run) -> None:
+def discard_unless_fit(unit: WorkUnit, run: Run) -> None:
     """Remove a unit's part and its receipt, in this order, unless they fit; a receipt alone goes, a part alone not.
 
     Raises:
@@ -132,16 +132,16 @@ def _fits(receipt: StoredObject, part: StoredObject | None, unit: WorkUnit, run:
 def withdraw(unit: WorkUnit, run: Run) -> None:
     """Remove a unit's part and its receipt although they fit: it is to be scored anew."""
     storage.delete(run.part(unit.id))
-    discard(unit, run)
+    discard_unless_fit(unit, run)
 
 
-def _adopt(unit: WorkUnit, run: Run, aside: Aside) -> Receipt | None:
+def _adopt(unit: WorkUnit, run: Run, extras: Extras) -> Receipt | None:
     """Return the receipt of the part that is there; None where it is missing, or damaged and therefore removed."""
     part = storage.stat(run.part(unit.id))
     if part is None:
         return None
     try:
-        receipt = receipt_of(unit, storage.read(part.location, version=part.version), run, aside)
+        receipt = receipt_of(unit, storage.read(part.location, version=part.version), run, extras)
     except (FileNotFoundError, ChangedError):
         return None
     except DamagedPartError:
@@ -160,7 +160,7 @@ def _store(receipt: Receipt, unit: WorkUnit, run: Run) -> Receipt | None:
     except (FileNotFoundError, ChangedError):
         return None
     except DamagedPartError:
-        discard(unit, run)
+        discard_unless_fit(unit, run)
         return None
     return there
 

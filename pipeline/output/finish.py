@@ -10,21 +10,21 @@ table.txt stay those of the last complete run. A run that has nothing to score r
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import asdict
+from datetime import datetime
+from typing import cast
 
 from pipeline import storage
+from pipeline.concurrency import cores
+from pipeline.documents import Comparison, EndedRecord, Plan, Previous, StartedRun, Training
+from pipeline.metrics.drift import compare, night_of
+from pipeline.metrics.timing import shares
+from pipeline.output import records
 from pipeline.output.commit import committed
-from pipeline.output.plan_file import read_index
-from pipeline.output.records import (
-    as_bytes,
-    beside_others,
-    ended_record,
-    record_of,
-)
+from pipeline.output.plan_file import PlanTotals, read_index
 from pipeline.output.run import Run
-from pipeline.output.summary import Summary, figures
+from pipeline.output.summary import Summary, figures, verdict
 from pipeline.output.sweep import Claim, sweep
 from pipeline.report.page import report
 
@@ -34,49 +34,115 @@ def go_to_work(run: Run) -> None:
 
     Called once, before the first image is scored, by whoever starts the pipeline.
     """
-    record: dict[str, Any] = json.loads(storage.read(run.record))
+    record = records.read(run.record)
     claim = Claim(run, frozenset(), record["started"])
     if claim.is_last and claim.is_open:
-        storage.replace(run.result("run.json"), as_bytes(record))
+        storage.replace(run.result("run.json"), records.as_bytes(record))
 
 
-def finish(summary: Summary, run: Run) -> dict[str, Any]:
+def finish(summary: Summary, run: Run) -> EndedRecord:
     """Write the results of a run and return its record, the content of run.json.
 
     With a unit unfinished, lost or never heard of, or after a canary's alarm, only the record is written. Where a
     later run with other units is there, not even run.json: the results are that run's. Nor is run.json written where
     it tells of a later run under way. Done a second time, it returns the record of the first.
     """
-    started: dict[str, Any] = json.loads(storage.read(run.record))
-    if started["verdict"] is not None:
+    started = records.read(run.record)
+    if records.has_ended(started):
         return started
     try:
         index = read_index(run)
     except FileNotFoundError:
-        return ended_record(run)
+        return records.read_ended(run)
     planned, totals = list(dict.fromkeys(unit.id for unit in index.units)), index.totals
     claim = Claim(run, frozenset(planned), started["started"])
-    started |= beside_others(summary, run, started)
-    record = record_of(summary, run, started, totals, len(planned), _lost(summary, claim))
+    comparison = compare_with_others(summary, run, started["training"])
+    record = record_of(summary, run, started, comparison, totals, len(planned), _lost(summary, claim))
     if record["complete"]:
         _publish(summary, claim, record, planned)
         sweep(claim)
-        record = record_of(summary, run, started, totals, len(planned), _lost(summary, claim), record["ended"])
+        lost, ended = _lost(summary, claim), record["ended"]
+        record = record_of(summary, run, started, comparison, totals, len(planned), lost, ended)
     if not claim.is_open:
-        return ended_record(run)
-    storage.replace(run.record, as_bytes(record))
-    if claim.may_replace(_last_told(run)):
-        storage.replace(run.result("run.json"), as_bytes(record))
+        return records.read_ended(run)
+    storage.replace(run.record, records.as_bytes(record))
+    if claim.may_replace(records.read_if_sound(run.result("run.json"))):
+        storage.replace(run.result("run.json"), records.as_bytes(record))
     return record
 
 
-def _last_told(run: Run) -> dict[str, Any] | None:
-    """Return the content of run.json; None where there is none, or it is damaged."""
-    try:
-        content = json.loads(storage.read(run.result("run.json")))
-    except (FileNotFoundError, ValueError):
+def compare_with_others(summary: Summary, run: Run, training: Training | None) -> Comparison:
+    """Return the night beside the model's training and the night before.
+
+    Raises:
+        NewerFormatError: a record of an earlier run is of a newer format.
+    """
+    night = night_of(summary.metrics, run.spec.class_names)
+    before = records.night_before(run)
+    drift = compare(night, training, before["night"] if before else None)
+    return {"night": night, "previous": previous_of(before), "drift": drift}
+
+
+def previous_of(before: EndedRecord | None) -> Previous | None:
+    """Return what a record keeps of the night before."""
+    if before is None:
         return None
-    return content if isinstance(content, dict) else None
+    return {
+        "run": before["run"],
+        "ended": before["ended"],
+        "images": before["images"],
+        "failed": before["failed"],
+        "images_per_second": before["images_per_second"],
+        "accuracy": before["night"]["accuracy"],
+        "accuracy_interval_95": before["night"]["accuracy_interval_95"],
+    }
+
+
+def record_of(
+    summary: Summary,
+    run: Run,
+    started: StartedRun,
+    comparison: Comparison,
+    totals: PlanTotals,
+    units: int,
+    lost: str = "",
+    ended: str | None = None,
+) -> EndedRecord:
+    """Return the record of a run that ends as its summary says.
+
+    Args:
+        summary: the summary of all units that ended.
+        run: the run.
+        started: what `records.start` wrote.
+        comparison: the night beside others.
+        totals: what the run's plan adds up to.
+        units: number of units in the plan, each counted once.
+        lost: what is missing although it was committed, as one line; "": nothing is.
+        ended: time of the run's end, ISO 8601; None: now.
+    """
+    code, reasons = verdict(summary, run, None if summary.stopped else totals.total, lost)
+    ended = ended or records.now()
+    seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started["started"])).total_seconds()
+    scored = summary.metrics.images - summary.kept
+    return {
+        **started,
+        "verdict": {"exit_code": code, "reasons": reasons},
+        "complete": 0 < summary.units == units and not summary.unfinished and not lost,
+        **comparison,
+        "ended": ended,
+        "seconds": seconds,
+        "images": summary.metrics.images,
+        "scored": scored,
+        "rescored": summary.rescored,
+        "kept": summary.kept,
+        "units_scored": summary.units - summary.kept_units,
+        "units_kept": summary.kept_units,
+        "images_per_second": round(scored / seconds, 1) if seconds > 0 else None,
+        "time": shares(summary.spent, seconds, cores()) if scored and summary.spent.steps else None,
+        "failed": summary.metrics.failed,
+        "unfinished_units": summary.unfinished,
+        "plan": cast(Plan, asdict(totals)),
+    }
 
 
 def _lost(summary: Summary, claim: Claim) -> str:
@@ -94,7 +160,7 @@ def _lost(summary: Summary, claim: Claim) -> str:
     return ""
 
 
-def _publish(summary: Summary, claim: Claim, record: dict[str, Any], planned: Sequence[str]) -> None:
+def _publish(summary: Summary, claim: Claim, record: EndedRecord, planned: Sequence[str]) -> None:
     """Write what belongs to the last run only; stop as soon as that is another."""
     run = claim.run
     results = {
@@ -107,7 +173,8 @@ def _publish(summary: Summary, claim: Claim, record: dict[str, Any], planned: Se
         storage.replace(run.result(name), data)
 
 
-def pages(summary: Summary, run: Run, record: dict[str, Any]) -> dict[str, bytes]:
+def pages(summary: Summary, run: Run, record: EndedRecord) -> dict[str, bytes]:
     """Return the contents of summary.json and report.html, by name."""
     content = figures(summary, run)
-    return {"summary.json": as_bytes(content), "report.html": report(content, record, summary.thumbnails).encode()}
+    page = report(content, record, summary.thumbnails)
+    return {"summary.json": records.as_bytes(content), "report.html": page.encode()}

@@ -12,11 +12,11 @@ from dataclasses import replace
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import DamagedPartError, UnfinishedError, UsageError
+from pipeline.output import records
 from pipeline.output.commit import READS_AHEAD
-from pipeline.output.finish import pages
+from pipeline.output.finish import compare_with_others, pages, record_of
 from pipeline.output.plan_file import Index, read_index
 from pipeline.output.receipts import Receipt, Unfinished
-from pipeline.output.records import beside_others, last_record, record_of, run_under_way
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary
 from pipeline.units import WorkUnit
@@ -36,7 +36,7 @@ def rebuild(output: str, to: str | None = None) -> list[str]:
         UnfinishedError: receipts are missing, and the files would be written where those of a whole run belong.
     """
     output = storage.absolute(output)
-    record = (run_under_way(output) if to is not None else None) or last_record(output)[0]
+    record = (records.under_way(output) if to is not None else None) or records.last(output).record
     run = Run.from_record(record).at(output)
     try:
         index = read_index(run)
@@ -50,9 +50,9 @@ def rebuild(output: str, to: str | None = None) -> list[str]:
             f"{summary.unfinished:,} of {len(index.units):,} units in {output!r} are not done: score again to finish "
             "them, or give --to FOLDER for a report of the others"
         )
-    if summary.unfinished or not record.get("complete"):
-        started = {**record, **beside_others(summary, run, {"training": None, **record})}
-        record = record_of(summary, run, started, index.totals, len(index.units))
+    if summary.unfinished or not records.has_ended(record) or not record["complete"]:
+        comparison = compare_with_others(summary, run, record.get("training"))
+        record = record_of(summary, run, record, comparison, index.totals, len(index.units))
     place = output if to is None else storage.absolute(to)
     written = pages(summary, run, record)
     for name, data in written.items():

@@ -1,4 +1,4 @@
-"""What became of a unit: a receipt, or why it is unfinished. Knows no storage."""
+"""A unit that was scored has a receipt, or it is `Unfinished`. This module knows no storage."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import google_crc32c
 
+from pipeline.documents import ExampleRow, FailureRow
 from pipeline.errors import DamagedPartError
 from pipeline.metrics.accuracy import Metrics, measure
 from pipeline.metrics.examples import COLUMNS, examples_of, failures_of
@@ -23,59 +24,87 @@ from pipeline.units import WorkUnit
 
 
 @dataclass(frozen=True)
-class Aside:
-    """What a receipt carries that its part does not tell.
+class Extras:
+    """What a receipt carries beside the facts that follow from its part. No result depends on it.
 
     Attributes:
-        seconds: from the unit's first batch to its last.
-        thumbnails: row -> PNG or JPEG file, of some of the images that the receipt names.
+        seconds: seconds from the unit's first batch to its last.
+        thumbnails: row -> PNG or JPEG file of an image that the receipt names; such an image may have none.
     """
 
     seconds: float = 0.0
     thumbnails: Mapping[int, bytes] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the seconds, and the pictures in base64."""
+        """Return the seconds, and the thumbnails in base64."""
         pictures = {str(row): base64.b64encode(png).decode("ascii") for row, png in sorted(self.thumbnails.items())}
         return {"seconds": round(self.seconds, 3), "thumbnails": pictures}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Aside:
+    def from_json(cls, content: Mapping[str, Any]) -> Extras:
         """Return what `to_json` wrote."""
         pictures = {int(row): base64.b64decode(text) for row, text in content["thumbnails"].items()}
         return cls(content["seconds"], pictures)
 
-    def only(self, rows: Iterable[int]) -> Aside:
-        """Return the same with the pictures of some rows only."""
-        return Aside(self.seconds, {row: self.thumbnails[row] for row in rows if row in self.thumbnails})
+    def only(self, rows: Iterable[int]) -> Extras:
+        """Return the same with the thumbnails of some rows only."""
+        return Extras(self.seconds, {row: self.thumbnails[row] for row in rows if row in self.thumbnails})
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """That a unit is done, and what came out.
+    """A receipt says that a unit is done, and sums up its part.
+
+    The receipt lies beside the part, in a file of its own, and each is created once. The two together are the commit:
+    a unit with a part and no receipt is not done, nor is one with a receipt and no part.
+
+    A receipt has three kinds of fields:
+
+    - Facts: `unit`, `rows`, `crc32c`, `metrics`, `folders`, `examples` and `failures` follow from the part's bytes
+      alone. Two receipts are equal if these are.
+    - `extras`, which only the process that scored the unit knows. They are stored and not compared.
+    - What this run did: `kept`, `rescored`, `input` and `spent`. They are neither stored nor compared. A receipt that
+      is read from its file has them at their defaults.
+
+    What excludes what: `rows` is `metrics.images`. An image is in `examples` if it has a prediction, in `failures` if
+    it has none, so in one of them at most. `kept` is 0 or `rows`, except where failed images were scored again: then
+    it is the number of the other rows. Rows that are kept cost no time, so a receipt that is kept whole has no
+    `spent`.
 
     Attributes:
-        unit: its id.
-        rows: in its part.
-        crc32c: of its part's bytes.
+        unit: id of the unit.
+        rows: number of rows in its part.
+        crc32c: CRC-32C of its part's bytes.
         metrics: sums over its rows.
         examples: images that a person should look at, see `pipeline.metrics.examples`.
-        failures: examples: {row, key, stage, code, message}.
-        aside: what is not a function of the part, and not compared: seconds, and pictures by row.
-        folders: sums by folder.
-        kept: rows that were there before; not stored.
-        rescored: images that were scored again in float32 just now; not stored.
-        input: which of the run's inputs its unit comes from; not stored.
-        spent: on its rows by this process; not stored.
+        failures: the first failed images of each stage and code.
+        extras: what the part does not tell.
+        folders: sums over its rows by folder.
+        kept: number of rows that were there before this run.
+        rescored: number of images that this run scored a second time, in float32.
+        input: number of the run's input that the unit comes from, from 0.
+        spent: time that this process spent on its rows.
+
+    A receipt is written as JSON whose last field is a checksum, and read again; what is not as it was written is
+    refused:
+
+    >>> metrics = Metrics(images=2, scored=2)
+    >>> receipt = Receipt("f" * 32, 2, 0xC0FFEE, metrics, [], [], Extras(seconds=1.5), kept=2)
+    >>> data = receipt.to_json()
+    >>> Receipt.from_json(data) == receipt, Receipt.from_json(data).kept
+    (True, 0)
+    >>> Receipt.from_json(data.replace(b"1.5", b"1.6"))
+    Traceback (most recent call last):
+    pipeline.errors.DamagedPartError: not a receipt, or not as it was written: its checksum is not that of its text
     """
 
     unit: str
     rows: int
     crc32c: int
     metrics: Metrics
-    examples: list[dict[str, Any]]
-    failures: list[dict[str, Any]]
-    aside: Aside = field(compare=False)
+    examples: list[ExampleRow]
+    failures: list[FailureRow]
+    extras: Extras = field(compare=False)
     folders: Folders = field(default_factory=Folders)
     kept: int = field(default=0, compare=False)
     rescored: int = field(default=0, compare=False)
@@ -84,11 +113,10 @@ class Receipt:
 
     def to_json(self) -> bytes:
         """Return the contents of the receipt's file; its last field is a checksum of all before it."""
-        sums = {name: getattr(self, name).to_json() for name in ("metrics", "folders", "aside")}
-        content = {**self.__dict__, **sums, **numbered("receipt")}
-        for name in _NOT_STORED:
-            del content[name]
-        return _sealed(json.dumps(content, sort_keys=True).encode("ascii").removesuffix(b"}"))
+        sums = {name: getattr(self, field).to_json() for name, field in _SUMS.items()}
+        facts = {name: getattr(self, name) for name in _FACTS}
+        content = {**facts, **sums, **numbered("receipt")}
+        return _seal(json.dumps(content, sort_keys=True).encode("ascii").removesuffix(b"}"))
 
     @classmethod
     def from_json(cls, data: bytes, location: str = "") -> Receipt:
@@ -102,45 +130,44 @@ class Receipt:
             NewerFormatError: its format is newer, or it is whole and has an unknown field.
             DamagedPartError: it holds none, or one in which a bit has changed.
         """
-        is_whole = data == _sealed(data[: -len(_sealed(b""))])
+        is_whole = data == _seal(data[: -len(_seal(b""))])
         try:
-            content = json.loads(data) if is_whole else _unsealed(data)
+            content = json.loads(data) if is_whole else _open(data)
             check_format(content, "receipt", location)
             if not is_whole:
                 raise DamagedPartError("not a receipt, or not as it was written: its checksum is not that of its text")
             _check_fields(content, location)
-            content = {name: value for name, value in content.items() if name not in ("checksum", FIELD)}
-            kinds: dict[str, Any] = {"metrics": Metrics, "folders": Folders, "aside": Aside}
-            return cls(**{**content, **{name: kind.from_json(content[name]) for name, kind in kinds.items()}})
+            return cls(
+                **{name: content[name] for name in _FACTS},
+                metrics=Metrics.from_json(content["metrics"]),
+                folders=Folders.from_json(content["folders"]),
+                extras=Extras.from_json(content["aside"]),
+            )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DamagedPartError(f"not a receipt: {error}") from error
 
 
-_NOT_STORED = ("kept", "rescored", "input", "spent")
+_FACTS = ("unit", "rows", "crc32c", "examples", "failures")
+"""Names of the fields that a file holds as they are."""
 
+_SUMS = {"metrics": "metrics", "folders": "folders", "aside": "extras"}
+"""Name in the file -> name of the field, of those that have a form of their own there."""
 
-_FIELDS = frozenset(spec.name for spec in fields(Receipt)) - set(_NOT_STORED) | {"checksum", FIELD}
-
+_FIELDS = frozenset((*_FACTS, *_SUMS, "checksum", FIELD))
+"""Names of all fields of a file."""
 
 _METRICS = frozenset(spec.name for spec in fields(Metrics))
-
-
 _EXAMPLE = frozenset((*COLUMNS, "row"))
-
-
 _FAILURE = frozenset(("row", "key", "stage", "code", "message"))
-
-
 _FOLDERS = frozenset(spec.name for spec in fields(Folders))
-
-
 _SLICE = ("folder", *Counts._fields)
+"""Names within these: of the sums, of an example, of a failure, of the folders and of one folder."""
 
 
 def _check_fields(content: Any, location: str) -> None:
     """Raise NewerFormatError if a whole receipt has more than this version knows.
 
-    A field of `aside` may be unknown: no result depends on it.
+    A field of "aside" may be unknown: no result depends on it.
     """
     check_names(content, _FIELDS, "receipt", location)
     for name, known in (("metrics", _METRICS), ("folders", _FOLDERS)):
@@ -152,19 +179,19 @@ def _check_fields(content: Any, location: str) -> None:
         check_names(dict.fromkeys(f"slices[{i}]" for i in range(len(_SLICE), len(sums))), (), "receipt", location)
 
 
-def _unsealed(data: bytes) -> Any:
-    """Return what JSON a damaged receipt holds, None if none."""
+def _open(data: bytes) -> Any:
+    """Return the JSON value that a damaged receipt holds; None if it holds none."""
     with contextlib.suppress(ValueError, RecursionError):
         return json.loads(data)
     return None
 
 
-def _sealed(text: bytes) -> bytes:
+def _seal(text: bytes) -> bytes:
     """Return a JSON object that lacks its closing brace, closed with a checksum of itself."""
     return text + b', "checksum": "%08x"}\n' % google_crc32c.value(text)
 
 
-def receipt_of(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
+def receipt_of(unit: WorkUnit, part: bytes, run: Run, extras: Extras) -> Receipt:
     """Return the receipt that a part's bytes deserve.
 
     Raises:
@@ -183,19 +210,19 @@ def receipt_of(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
         metrics=measure(rows),
         examples=examples,
         failures=failures,
-        aside=aside.only(example["row"] for example in (*examples, *failures)),
+        extras=extras.only(example["row"] for example in (*examples, *failures)),
         folders=Folders.of(rows),
     )
 
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A unit without a part and a receipt, because storage failed for longer than it was waited for.
+    """A unit without a receipt, because storage failed for longer than the run waits.
 
     Attributes:
-        unit: its id.
-        images: rows it would have, None where unknown.
-        error: what failed, one line.
+        unit: id of the unit.
+        images: number of rows that its part would have; None: only reading tells.
+        error: what failed, as one line.
     """
 
     unit: str
@@ -204,4 +231,4 @@ class Unfinished:
 
 
 Outcome = Receipt | Unfinished
-"""What becomes of a unit that is scored."""
+"""The two ends of a unit that is scored."""

@@ -1,265 +1,312 @@
-"""Which run an OUTPUT is of: run.json, and the records in runs/ beside it. Reads records only, changes nothing."""
+"""The records of runs: run.json, and runs/<run>.json for each run into OUTPUT.
+
+A run has a record from its start on. This module alone lists and reads records, and writes the first one of a run. It
+finds what is odd about them; `pipeline.output.verify` words it. A record of a newer format is refused wherever it is
+read. A damaged one is passed over, except where it alone tells which run OUTPUT is of.
+"""
 
 from __future__ import annotations
 
+import enum
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple, TypeGuard, cast
 
 from pipeline import storage
-from pipeline.concurrency import cores
+from pipeline.concurrency import ahead, pools
+from pipeline.documents import EndedRecord, Figures, OpenRecord, Record, Training
 from pipeline.errors import UsageError
 from pipeline.machine import versions
-from pipeline.metrics.drift import compare, night_of
-from pipeline.metrics.timing import shares
-from pipeline.output.findings import AGAIN, Finding
-from pipeline.output.plan_file import PlanTotals
 from pipeline.output.run import Run
-from pipeline.output.summary import Summary, verdict
 from pipeline.storage.formats import check_format
 
-_RECORD = re.compile(r"/runs/([^/.][^/]*)\.json$")
+READS_AHEAD = 31
+"""Number of records that are read while earlier ones are looked at."""
+
+_RECORD = re.compile(r"/runs/([^/.][^/]*)\.json")
 
 
-def last_record(output: str) -> tuple[dict[str, Any], list[Finding]]:
-    """Return the record of the run whose result is in OUTPUT, and what is wrong with the records.
+class Oddity(enum.Enum):
+    """What can be odd about the records of an OUTPUT."""
 
-    That is the run that run.json tells of. Where that has not ended, it is the last complete run, whose summary, report
-    and table are still there. Where there is no run.json, it is the newest run in runs/.
+    LAST_MISSING = "there is no run.json"
+    LAST_DAMAGED = "run.json cannot be read"
+    LAST_UNLIKE_ITS_RECORD = "run.json tells of a run that has not ended, and does not repeat its record in runs/"
+    LAST_OUTDATED = "run.json tells of a run, but a later one ended after it"
+    RECORD_MISSING = "run.json tells of a run that has no record in runs/"
+    RECORD_UNLIKE_LAST = "the record in runs/ is not what run.json repeats"
+    NEWEST_DAMAGED = "the newest record in runs/ cannot be read"
+    NOT_ENDED = "a run is under way, or has died"
+    INCOMPLETE = "the run has ended, but not with all its units"
 
-    Raises:
-        NewerFormatError: one is of a newer format.
-        UsageError: there is none, or none that can be read.
+
+class Odd(NamedTuple):
+    """One thing that is odd about a record.
+
+    Attributes:
+        oddity: what is odd.
+        location: location of the record.
+        detail: the error of a damaged record; the location of the other record, if there is one; else "".
     """
-    last = storage.join(output, "run.json")
-    history = _history(output)
-    try:
-        record = _record_at(last)
-    except FileNotFoundError as error:
-        found = Finding("record_missing", last, f"the last run did not write it to its end; {AGAIN}")
-        if not history:
-            text = f"{output!r} is not the OUTPUT of a run: it has neither run.json nor runs/; check its name"
-            raise UsageError(text) from error
-    except ValueError as error:
-        found = Finding("record_damaged", last, f"{error}; {AGAIN}")
-    else:
-        if record.get("verdict") is None:
-            complete = next((older for older in records(output) if older.get("complete")), record)
-            return complete, [_under_way(record, output, history)]
-        return record, list(_verify_record(record, output, history))
-    newest = history[-1] if history else last
-    try:
-        record = _record_at(newest)
-    except (FileNotFoundError, ValueError) as error:
-        raise UsageError(f"{newest!r} does not say what was run: {error}; remove it, and {AGAIN}") from error
-    return record, [_not_ended(newest)] if record.get("verdict") is None else [found]
+
+    oddity: Oddity
+    location: str
+    detail: str = ""
 
 
-def run_under_way(output: str) -> dict[str, Any] | None:
-    """Return the record of the newest run if that has not ended, be it under way or interrupted; else None."""
-    history = _history(output)
-    try:
-        record = _record_at(history[-1]) if history else {"verdict": "none"}
-    except (ValueError, FileNotFoundError):
+@dataclass(frozen=True)
+class Last:
+    """The run whose result is in OUTPUT.
+
+    Attributes:
+        record: the record of that run.
+        odd: what is odd about the records; empty if nothing is.
+    """
+
+    record: Record
+    odd: list[Odd]
+
+
+def start(run: Run) -> None:
+    """Write what is known of a run before it starts, into its own record only."""
+    record: OpenRecord = {
+        **run.to_record(),
+        "started": now(),
+        "versions": versions(),
+        "training": training_of(run.spec.training),
+        "verdict": None,
+        "complete": False,
+    }
+    storage.replace(run.record, as_bytes(record))
+
+
+def training_of(facts: Mapping[str, Any]) -> Training | None:
+    """Return what a record keeps of `ModelSpec.training`; None if the model directory tells nothing of it."""
+    if not facts:
         return None
-    return record if record.get("verdict") is None else None
+    return {
+        "dataset": facts.get("dataset"),
+        "test_accuracy": facts.get("test_accuracy"),
+        "test_accuracy_interval_95": facts.get("test_accuracy_interval_95"),
+        "images_per_class": facts.get("images_per_class"),
+        "confidence_histogram": facts.get("confidence_histogram"),
+    }
 
 
-def records(output: str) -> Iterator[dict[str, Any]]:
-    """Yield the records in runs/ that can be read, the newest first; each is read when its turn comes."""
-    for location in reversed(_history(output)):
-        try:
-            yield _record_at(location)
-        except (ValueError, FileNotFoundError):
-            continue  # `verify` tells of the newest, and an older one tells nothing that is needed
+def now() -> str:
+    """Return the time as records have it: ISO 8601, UTC, in milliseconds."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _history(output: str) -> list[str]:
-    """Return the locations of the records in runs/, the oldest first."""
-    listed = storage.list_objects(storage.join(output, "runs", ""))
-    return [found.location for found in listed if _RECORD.search(found.location)]
+def as_bytes(content: Record | Figures) -> bytes:
+    """Return the bytes of a JSON file that a person may read."""
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace") + b"\n"  # a name's bytes that are not UTF-8, as JSON's \udcff
 
 
-def _record_at(location: str) -> dict[str, Any]:
-    """Return the record in a file.
+def location_in(output: str, name: str) -> str:
+    """Return where the record of a run lies, by the run's id."""
+    return storage.join(output, "runs", f"{name}.json")
+
+
+def names(output: str) -> list[str]:
+    """Return the ids of all runs that have a record in OUTPUT, the oldest first."""
+    folder = storage.join(output, "runs", "")
+    matches = (_RECORD.fullmatch(stored.location, len(output)) for stored in storage.list_objects(folder))
+    return sorted(match[1] for match in matches if match)
+
+
+def read(location: str) -> Record:
+    """Return the record in a file; it tells its run and its model, and may lack other fields if it is damaged.
 
     Raises:
         FileNotFoundError: there is no such file.
         NewerFormatError: its format is newer.
         ValueError: it holds no record.
     """
-    record: dict[str, Any] = json.loads(storage.read(location))
+    content = json.loads(storage.read(location))
+    check_format(content, "record", location)
+    for name in ("run", "model"):
+        if not isinstance(content, dict) or not isinstance(content.get(name), str):
+            raise ValueError(f"it does not tell which run it is of: it has no {name!r}")
+    return cast(Record, content)
+
+
+def read_whole(location: str) -> Record:
+    """Return the record in a file that also tells the run's options and the model's input rule.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        NewerFormatError: its format is newer.
+        ValueError: it holds no such record.
+    """
+    record = read(location)
     Run.from_record(record, location)
     return record
 
 
-def _verify_record(record: Mapping[str, Any], output: str, history: Sequence[str]) -> Iterator[Finding]:
-    """Yield what is wrong with run.json by what runs/ says."""
-    run = Run.from_record(record).at(output)
-    if run.record not in history:
-        yield Finding("record_missing", run.record, f"run.json is of this run; {AGAIN} to have a record")
-    elif (twin := parsed(storage.read(run.record))) != record:
-        check_format(twin, "record", run.record)
-        yield Finding("record_damaged", run.record, f"it is not what run.json repeats; remove it, and {AGAIN}")
-    if not record.get("complete"):
-        reasons = [*(record.get("verdict") or {}).get("reasons", []), f"it did not end with all its units; {AGAIN}"]
-        yield Finding("run_unfinished", run.result("run.json"), reasons[0])
-    newest = history[-1] if history else run.record
-    if newest > run.record:
-        try:
-            later = _record_at(newest)
-        except ValueError as error:
-            yield Finding("record_damaged", newest, f"{error}; remove it, and {AGAIN}")
-            return
-        if later.get("verdict") is None:
-            yield _not_ended(newest)
-        elif str(later.get("ended")) > str(record.get("ended")):
-            text = f"it is of run {run.id}, but {newest!r} ended later; {AGAIN}"
-            yield Finding("record_damaged", run.result("run.json"), text)
+def read_if_sound(location: str) -> Record | None:
+    """Return the record in a file; None if there is none, or it is damaged.
 
-
-def _under_way(record: Mapping[str, Any], output: str, history: Sequence[str]) -> Finding:
-    """Return what is to be said where run.json tells of a run that has not ended."""
-    run = Run.from_record(record).at(output)
-    if run.record in history and parsed(storage.read(run.record)) == record:
-        return _not_ended(run.record)
-    return Finding("record_damaged", run.result("run.json"), f"it does not repeat {run.record!r}; {AGAIN}")
-
-
-def _not_ended(location: str) -> Finding:
-    text = f"this run has not ended: it is still under way, or was interrupted; wait for it, or {AGAIN}"
-    return Finding("run_unfinished", location, text)
-
-
-def parsed(data: bytes) -> Any:
-    """Return what JSON holds, None if it is none."""
+    Raises:
+        NewerFormatError: its format is newer.
+    """
     try:
-        return json.loads(data)
-    except ValueError:
+        return read(location)
+    except (FileNotFoundError, ValueError):
         return None
 
 
-def start(run: Run) -> None:
-    """Write what is known of a run before it starts, into its own record only."""
-    content = {
-        **run.to_record(),
-        "started": _now(),
-        "versions": versions(),
-        "training": training_of(run.spec.training),
-        "verdict": None,
-        "complete": False,
-    }
-    storage.replace(run.record, as_bytes(content))
+def has_ended(record: Record) -> TypeGuard[EndedRecord]:
+    """Return whether a record tells how its run ended; if not, the run is under way, or has died."""
+    return record.get("verdict") is not None
 
 
-def ended_record(run: Run) -> dict[str, Any]:
-    """Return the record of a run whose last step was done meanwhile; a later run may have removed its plan since.
+def newest_first(output: str) -> Iterator[Record]:
+    """Yield the records in runs/ that can be read, the newest first; each is read when its turn comes."""
+    for name in reversed(names(output)):
+        try:
+            yield read_whole(location_in(output, name))
+        except (ValueError, FileNotFoundError):
+            continue  # `verify` tells of the newest, and an older one tells nothing that is needed
+
+
+def latest(output: str, count: int) -> list[Record]:
+    """Return the records of the last runs, by the time of their start, the last one last; none that is damaged.
+
+    Args:
+        output: where the runs wrote.
+        count: number of records to read, many at once.
+    """
+
+    def read_one(name: str) -> Record | None:
+        try:
+            return read_whole(location_in(output, name))
+        except ValueError:
+            return None
+
+    with closing(ahead(read_one, names(output)[-count:], READS_AHEAD, pools().read)) as records:
+        sound = [record for record in records if record is not None]
+    return sorted(sound, key=lambda record: (str(record.get("started") or ""), record["run"]))
+
+
+def later_than(run: Run) -> Iterator[Record]:
+    """Yield the records of runs that started after this one, the oldest first; none that is damaged."""
+    for name in names(run.output):
+        if name > run.id and (record := read_own(replace(run, id=name))) is not None:
+            yield record
+
+
+def read_own(run: Run) -> Record | None:
+    """Return the record of a run; None if there is none, or it is damaged, that of another run, or without a start.
+
+    Raises:
+        NewerFormatError: its format is newer.
+    """
+    record = read_if_sound(run.record)
+    return record if record is not None and record["run"] == run.id and record.get("started") else None
+
+
+def read_ended(run: Run) -> EndedRecord:
+    """Return the record of a run that has ended; a later run may have removed its plan since.
 
     Raises:
         FileNotFoundError: it has not ended, and its plan should be there.
     """
-    record: dict[str, Any] = json.loads(storage.read(run.record))
-    if record["verdict"] is None:
+    record = read(run.record)
+    if not has_ended(record):
         raise FileNotFoundError(run.plan)
     return record
 
 
-def beside_others(summary: Summary, run: Run, started: dict[str, Any]) -> dict[str, Any]:
-    """Return what a record says of the night beside the model's training and the night before."""
-    night = night_of(summary.metrics, run.spec.class_names)
-    before = night_before(run)
-    drift = compare(night, started["training"], before)
-    return {"night": night, "previous": previous_of(before), "drift": drift}
-
-
-def record_of(
-    summary: Summary,
-    run: Run,
-    started: dict[str, Any],
-    totals: PlanTotals,
-    units: int,
-    lost: str = "",
-    ended: str | None = None,
-) -> dict[str, Any]:
-    """Return the record of a run as it stands, the content of run.json.
-
-    Args:
-        summary: of all units that ended.
-        run: whose record it is.
-        started: what `start` wrote.
-        totals: of its plan.
-        units: in it.
-        lost: what is missing although it was committed.
-        ended: when it did, as its pages say; None is now.
-    """
-    code, reasons = verdict(summary, run, None if summary.stopped else totals.total, lost)
-    ended = ended or _now()
-    seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started["started"])).total_seconds()
-    scored = summary.metrics.images - summary.kept
-    return {
-        **started,
-        "ended": ended,
-        "seconds": seconds,
-        "images": summary.metrics.images,
-        "scored": scored,
-        "rescored": summary.rescored,
-        "kept": summary.kept,
-        "units_scored": summary.units - summary.kept_units,
-        "units_kept": summary.kept_units,
-        "images_per_second": round(scored / seconds, 1) if seconds > 0 else None,
-        "time": shares(summary.spent, seconds, cores()) if scored and summary.spent.steps else None,
-        "failed": summary.metrics.failed,
-        "unfinished_units": summary.unfinished,
-        "plan": asdict(totals),
-        "verdict": {"exit_code": code, "reasons": reasons},
-        "complete": 0 < summary.units == units and not summary.unfinished and not lost,
-    }
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-
-
-def as_bytes(content: dict[str, Any]) -> bytes:
-    """Return the contents of a JSON file that a person may read."""
-    text = json.dumps(content, indent=2, ensure_ascii=False)
-    return text.encode("utf-8", "backslashreplace") + b"\n"  # a name's bytes that are not UTF-8, as JSON's \udcff
-
-
-def training_of(facts: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what a record keeps of the model's training: of `ModelSpec.training`, if there is any."""
-    names = ("dataset", "test_accuracy", "test_accuracy_interval_95", "images_per_class", "confidence_histogram")
-    return {name: facts.get(name) for name in names} if facts else None
-
-
-def night_before(run: Run) -> dict[str, Any] | None:
+def night_before(run: Run) -> EndedRecord | None:
     """Return the record of the last complete run before this one into the same OUTPUT; None if there is none.
 
     Raises:
         NewerFormatError: one in between is of a newer format.
     """
-    earlier = []
-    for found in storage.list_objects(run.folder("runs")):
-        match = _RECORD.fullmatch(found.location, len(run.output))
-        if match and match[1] < run.id:
-            earlier.append(found.location)
-    for location in reversed(earlier):
-        try:
-            record: dict[str, Any] = json.loads(storage.read(location))
-            check_format(record, "record", location)
-            if record["complete"] and record["night"]:
-                return record
-        except (ValueError, KeyError, TypeError, FileNotFoundError):
-            continue  # one that did not end, or is damaged: the one before that
+    for name in reversed([name for name in names(run.output) if name < run.id]):
+        record = read_if_sound(location_in(run.output, name))
+        if record is not None and has_ended(record) and record["complete"] and record.get("night"):
+            return record
     return None
 
 
-def previous_of(before: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return what a record keeps of the night before."""
-    if before is None:
+def under_way(output: str) -> Record | None:
+    """Return the record of the newest run if that has not ended, be it under way or dead; else None."""
+    runs = names(output)
+    try:
+        record = read_whole(location_in(output, runs[-1])) if runs else None
+    except (ValueError, FileNotFoundError):
         return None
-    night = {name: before["night"][name] for name in ("accuracy", "accuracy_interval_95")}
-    return {**{name: before[name] for name in ("run", "ended", "images", "failed", "images_per_second")}, **night}
+    return record if record is not None and not has_ended(record) else None
+
+
+def last(output: str) -> Last:
+    """Return the record of the run whose result is in OUTPUT, and what is odd about the records.
+
+    That is the run that run.json tells of. If that run has not ended, it is the last complete run, whose summary,
+    report and table are still there. If there is no run.json, it is the newest run in runs/.
+
+    Raises:
+        NewerFormatError: one is of a newer format.
+        UsageError: there is no record, or none that can be read.
+    """
+    location = storage.join(output, "run.json")
+    runs = names(output)
+    try:
+        record = read_whole(location)
+    except FileNotFoundError as error:
+        odd = Odd(Oddity.LAST_MISSING, location)
+        if not runs:
+            text = f"{output!r} is not the OUTPUT of a run: it has neither run.json nor runs/; check its name"
+            raise UsageError(text) from error
+    except ValueError as error:
+        odd = Odd(Oddity.LAST_DAMAGED, location, str(error))
+    else:
+        if has_ended(record):
+            return Last(record, list(_find_odd(record, output, runs)))
+        complete = next((older for older in newest_first(output) if older.get("complete")), record)
+        return Last(complete, [_find_odd_of_open(record, output, runs)])
+    newest = location_in(output, runs[-1]) if runs else location
+    try:
+        record = read_whole(newest)
+    except (FileNotFoundError, ValueError) as error:
+        text = f"{newest!r} does not say what was run: {error}; remove it, and run the same 'nightscore score' again"
+        raise UsageError(text) from error
+    return Last(record, [odd if has_ended(record) else Odd(Oddity.NOT_ENDED, newest)])
+
+
+def _find_odd(record: EndedRecord, output: str, runs: list[str]) -> Iterator[Odd]:
+    """Yield what is odd about run.json by what runs/ says."""
+    location, own = storage.join(output, "run.json"), location_in(output, record["run"])
+    if record["run"] not in runs:
+        yield Odd(Oddity.RECORD_MISSING, own)
+    elif read_if_sound(own) != record:
+        yield Odd(Oddity.RECORD_UNLIKE_LAST, own)
+    if not record.get("complete"):
+        yield Odd(Oddity.INCOMPLETE, location)
+    if not runs or runs[-1] <= record["run"]:
+        return
+    newest = location_in(output, runs[-1])
+    try:
+        later = read_whole(newest)
+    except ValueError as error:
+        yield Odd(Oddity.NEWEST_DAMAGED, newest, str(error))
+        return
+    if not has_ended(later):
+        yield Odd(Oddity.NOT_ENDED, newest)
+    elif str(later.get("ended")) > str(record.get("ended")):
+        yield Odd(Oddity.LAST_OUTDATED, location, newest)
+
+
+def _find_odd_of_open(record: Record, output: str, runs: list[str]) -> Odd:
+    """Return what is odd if run.json tells of a run that has not ended."""
+    own = location_in(output, record["run"])
+    if record["run"] in runs and read_if_sound(own) == record:
+        return Odd(Oddity.NOT_ENDED, own)
+    return Odd(Oddity.LAST_UNLIKE_ITS_RECORD, storage.join(output, "run.json"), own)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, cast
 
 from pipeline import storage
+from pipeline.documents import Numbered, RecordedInputRule, RecordedOptions, RecordedRun
 from pipeline.errors import NewerFormatError, UsageError
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions, from_arguments
@@ -84,8 +85,8 @@ class Run:
         """Return the same run with its OUTPUT elsewhere: moved, copied, or seen from another machine."""
         return replace(self, options=replace(self.options, output=output), output=storage.absolute(output))
 
-    def to_record(self) -> dict[str, Any]:
-        """Return what tells the run without its inputs and its model at hand, as JSON values.
+    def to_record(self) -> RecordedRun:
+        """Return what tells the run without its inputs and its model at hand.
 
         Locations are absolute, and written as `storage.key_of` does, so that any of them is UTF-8.
         """
@@ -94,17 +95,18 @@ class Run:
             "model": storage.key_of(self.model),
             "output": storage.key_of(self.output),
         }
-        rule = {"input": self.spec.input.to_json(), "class_names": list(self.spec.class_names)}
+        options = cast(RecordedOptions, {**asdict(self.options), **places})
+        rule = cast(RecordedInputRule, self.spec.input.to_json())
         return {
-            **numbered("record"),
+            **cast(Numbered, numbered("record")),
             "run": self.id,
             "model": self.spec.model_id,
-            "options": {**asdict(self.options), **places},
-            "model_spec": rule,
+            "options": options,
+            "model_spec": {"input": rule, "class_names": list(self.spec.class_names)},
         }
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any], location: str = "") -> Run:
+    def from_record(cls, record: Mapping[str, Any] | RecordedRun, location: str = "") -> Run:
         """Return the run whose `to_record` is in a record; the spec lacks what is for people only.
 
         Options and fields of the input rule that an older record lacks are at their defaults.

@@ -11,17 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pipeline import storage
-from pipeline.concurrency import ahead, pools
+from pipeline.documents import FailureExample, FailureSummary, FailureText, Record
 from pipeline.metrics.accuracy import Metrics, wilson
 from pipeline.metrics.examples import first_of_each
-from pipeline.output.commit import READS_AHEAD, committed, receipts
+from pipeline.output import records
+from pipeline.output.commit import committed, receipts
 from pipeline.output.plan_file import Index, read_index
 from pipeline.output.progress import Count, Meter
 from pipeline.output.receipts import Receipt
-from pipeline.output.records import last_record, parsed
 from pipeline.output.run import Run
 
 State = Literal["running", "running_or_interrupted", "finished", "unfinished"]
@@ -66,16 +66,19 @@ class Night:
     exit_code: int | None = None
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Night:
+    def of(cls, record: Record) -> Night:
         """Return what a record tells."""
+        started = str(record.get("started") or "")
+        if not records.has_ended(record):
+            return cls(record["run"], started)
         return cls(
             run=record["run"],
-            started=str(record.get("started") or ""),
+            started=started,
             images=record.get("images"),
             failed=record.get("failed"),
-            accuracy=(record.get("night") or {}).get("accuracy"),
+            accuracy=record["night"]["accuracy"] if record.get("night") else None,
             images_per_second=record.get("images_per_second") if record.get("scored") else None,
-            exit_code=(record.get("verdict") or {}).get("exit_code"),
+            exit_code=record["verdict"]["exit_code"],
         )
 
 
@@ -117,7 +120,7 @@ class Status:
     done: int
     kept: int
     failed: int
-    failures: Sequence[Mapping[str, Any]]
+    failures: Sequence[FailureSummary]
     labelled: int
     accuracy: float | None
     accuracy_interval_95: Sequence[float] | None
@@ -137,19 +140,20 @@ def status(output: str, now: float) -> Status:
         TransientError: storage fails for now.
     """
     output = storage.absolute(output)
-    *before, record = _records(output) or [last_record(output)[0]]
+    *before, record = records.latest(output, 1 + NIGHTS) or [records.last(output).record]
     run = Run.from_record(record).at(output)
     work = _Work.of(run, record, _index(run))
-    verdict = record.get("verdict") or {}
-    course = _Course(work, now) if not verdict else None
-    total = work.images if work.images is not None or not record.get("complete") else record["images"]
-    rate = course.rate() if course else record.get("images_per_second") or None
+    ended = record if records.has_ended(record) else None
+    course = _Course(work, now) if ended is None else None
+    is_complete = ended is not None and ended["complete"]
+    total = ended["images"] if work.images is None and ended is not None and is_complete else work.images
+    rate = course.rate() if course else (ended and ended.get("images_per_second")) or None
     return Status(
         run=run.id,
-        state=course.state() if course else "finished" if record.get("complete") else "unfinished",
+        state=course.state() if course else "finished" if is_complete else "unfinished",
         started=str(record.get("started") or ""),
-        run_exit_code=verdict.get("exit_code"),
-        reasons=verdict.get("reasons", ()),
+        run_exit_code=ended["verdict"]["exit_code"] if ended else None,
+        reasons=ended["verdict"]["reasons"] if ended else (),
         units=work.units,
         units_done=len(work.receipts),
         images=total,
@@ -166,22 +170,6 @@ def status(output: str, now: float) -> Status:
         has_receipt=any(not work.is_kept(receipt) for receipt in work.receipts),
         nights=[Night.of(night) for night in before],
     )
-
-
-def _records(output: str) -> list[dict[str, Any]]:
-    """Return the last records of runs, the last one last; none that is damaged."""
-    found = [o.location for o in storage.list_objects(storage.join(output, "runs", "")) if o.location.endswith(".json")]
-
-    def read(location: str) -> dict[str, Any] | None:
-        record = parsed(storage.read(location))
-        with contextlib.suppress(ValueError):
-            Run.from_record(record, location)
-            return dict(record)
-        return None
-
-    with closing(ahead(read, found[-1 - NIGHTS :], READS_AHEAD, pools().read)) as records:
-        read_well = [record for record in records if record is not None]
-    return sorted(read_well, key=lambda record: (str(record.get("started") or ""), record["run"]))
 
 
 def _index(run: Run) -> Index | None:
@@ -212,7 +200,7 @@ class _Work:
     started: float
 
     @classmethod
-    def of(cls, run: Run, record: Mapping[str, Any], index: Index | None) -> _Work:
+    def of(cls, run: Run, record: Record, index: Index | None) -> _Work:
         """Read the receipts of what is planned."""
         planned = {unit.id for unit in index.units} if index else set()
         written = {run.receipt(unit): unit for unit in committed(run) & planned}
@@ -280,9 +268,9 @@ class _Course:
         return meter.rate(Count(scored=scored), self._now) or None
 
 
-def _failures(work: _Work) -> list[dict[str, Any]]:
+def _failures(work: _Work) -> list[FailureSummary]:
     """Return what failed by reason, with the first examples by key."""
-    examples: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+    examples: dict[tuple[str, str], list[FailureText]] = defaultdict(list)
     for failure in first_of_each(sorted(_examples(work.receipts), key=lambda failure: failure["key"])):
         reason = (failure["stage"], failure["code"])
         examples[reason].append({"key": failure["key"], "message": failure["message"]})
@@ -292,6 +280,6 @@ def _failures(work: _Work) -> list[dict[str, Any]]:
     ]
 
 
-def _examples(found: Iterable[Receipt]) -> Iterator[Mapping[str, Any]]:
+def _examples(found: Iterable[Receipt]) -> Iterator[FailureExample]:
     for receipt in found:
         yield from receipt.failures

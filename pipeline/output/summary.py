@@ -5,10 +5,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
+from pipeline.documents import Example, ExampleRow, FailureExample, FailureRow, Figures
 from pipeline.metrics.accuracy import Metrics, compute
-from pipeline.metrics.examples import OF_ARCHIVE, Example, first_of_each, lists_of, merge
+from pipeline.metrics.examples import OF_ARCHIVE, first_of_each, lists_of, merge
 from pipeline.metrics.slices import Counts, Folders
 from pipeline.metrics.timing import Spent
 from pipeline.output.receipts import Receipt, Unfinished
@@ -48,7 +49,7 @@ class Summary:
     inputs: Mapping[int, Counts] = field(default_factory=dict)
     folders: Folders = field(default_factory=Folders)
     examples: Sequence[Example] = ()
-    failures: Sequence[Mapping[str, Any]] = ()
+    failures: Sequence[FailureExample] = ()
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
     unfinished: int = 0
     unfinished_examples: Sequence[tuple[str, str]] = ()
@@ -62,7 +63,7 @@ class Summary:
         if isinstance(outcome, Unfinished):
             example = (outcome.unit, outcome.error)
             return cls(unfinished=1, unfinished_examples=(example,), unfinished_images=outcome.images or 0)
-        pictures, shown = outcome.aside.thumbnails, (*outcome.examples, *outcome.failures)
+        pictures, shown = outcome.extras.thumbnails, (*outcome.examples, *outcome.failures)
         return cls(
             units=1,
             kept=outcome.kept,
@@ -71,8 +72,8 @@ class Summary:
             metrics=outcome.metrics,
             inputs={outcome.input: Counts.of(outcome.metrics)},
             folders=outcome.folders,
-            examples=[_without_row(example) for example in outcome.examples],
-            failures=[_without_row(failure) for failure in outcome.failures],
+            examples=[cast(Example, _without_row(example)) for example in outcome.examples],
+            failures=[cast(FailureExample, _without_row(failure)) for failure in outcome.failures],
             spent=outcome.spent,
             thumbnails={one["key"]: pictures[one["row"]] for one in shown if one["row"] in pictures},
         )
@@ -107,16 +108,18 @@ class Summary:
         )
 
 
-def _by_reason(failure: Mapping[str, Any]) -> tuple[str, str, str]:
+def _by_reason(failure: FailureExample) -> tuple[str, str, str]:
     return failure["stage"], failure["code"], failure["key"]
 
 
-def _without_row(one: Mapping[str, Any]) -> dict[str, Any]:
+def _without_row(one: ExampleRow | FailureRow) -> dict[str, object]:
+    """Return what a summary, in which many parts meet, keeps of an image; the fields stay in their order."""
     return {name: value for name, value in one.items() if name != "row"}
 
 
-def figures(summary: Summary, run: Run) -> dict[str, Any]:
+def figures(summary: Summary, run: Run) -> Figures:
     """Return the content of summary.json: a pure function of the receipts."""
+    lists = lists_of(summary.examples, OF_ARCHIVE)
     return {
         "model": run.spec.model_id,
         "precision": run.options.precision,
@@ -127,8 +130,11 @@ def figures(summary: Summary, run: Run) -> dict[str, Any]:
             for number, pattern in enumerate(run.inputs)
         ],
         "folders": summary.folders.figures(),
-        **{name: list(map(dict, examples)) for name, examples in lists_of(summary.examples, OF_ARCHIVE).items()},
-        "failure_examples": [dict(failure) for failure in summary.failures],
+        "most_confident_mistakes": lists["most_confident_mistakes"],
+        "confused": lists["confused"],
+        "doubtful_labels": lists["doubtful_labels"],
+        "least_certain": lists["least_certain"],
+        "failure_examples": list(summary.failures),
     }
 
 

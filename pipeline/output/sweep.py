@@ -17,7 +17,6 @@ Must not know what a verdict is.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import re
 import time
@@ -26,18 +25,18 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
+from pipeline.documents import Record
 from pipeline.errors import ChangedError, DamagedPartError, NewerFormatError
 from pipeline.options import PartFormat
+from pipeline.output import records
 from pipeline.output.plan_file import read_ids, read_totals
 from pipeline.output.receipts import Receipt
 from pipeline.output.rows import check_part
 from pipeline.output.run import Run
 from pipeline.storage import StoredObject
-from pipeline.storage.formats import check_format
 
 LONGEST_RUN = timedelta(days=7)
 """A run that has not ended after so long has died."""
@@ -52,7 +51,6 @@ _RESULT = re.compile(r"/(?:predictions/part-([0-9a-f]{32})\.(?:parquet|jsonl)|re
 _FOLDERS = ("", "/predictions", "/receipts", "/plan", "/runs")
 """Folders in which a run writes files; the first is OUTPUT itself."""
 
-_RECORD = re.compile(r"/runs/([^/]+)\.json")
 _PLAN = re.compile(r"/plan/([^/]+)\.jsonl\.gz")
 
 _logger = logging.getLogger(__name__)
@@ -75,8 +73,8 @@ class Claim:
     @property
     def is_open(self) -> bool:
         """Whether the run has not ended yet: its last step may be done twice, and the second be late."""
-        record = _record(self.run)
-        return record is not None and record.get("verdict") is None
+        record = records.read_own(self.run)
+        return record is not None and not records.has_ended(record)
 
     @property
     def is_last(self) -> bool:
@@ -86,17 +84,17 @@ class Claim:
     def superseded_by(self) -> str:
         """Return the id of a later run with other units, which has a result or will have one; "" if there is none."""
         for record in self._later():
-            is_open = record.get("verdict") is None
+            is_open = not records.has_ended(record)
             if (is_open or record.get("complete")) and self._wants_others(record["run"]):
-                return str(record["run"])
+                return record["run"]
         return ""
 
-    def may_replace(self, last: dict[str, Any] | None) -> bool:
+    def may_replace(self, last: Record | None) -> bool:
         """Return whether this run's record may replace `last`, the content of run.json.
 
         It may not where the result is that of a later run, or where a later run that has not ended is told of.
         """
-        if last is not None and last.get("verdict") is None and str(last.get("run")) > self.run.id:
+        if last is not None and not records.has_ended(last) and last["run"] > self.run.id:
             return False
         return not self.superseded_by()
 
@@ -106,13 +104,11 @@ class Claim:
         except FileNotFoundError:
             return False  # not planned yet: it will find this run's results, and its own are still to come
 
-    def _later(self) -> Iterator[dict[str, Any]]:
-        for found in storage.list_objects(self.run.folder("runs")):
-            match = _RECORD.fullmatch(found.location[len(self.run.output) :])
-            if match and match[1] > self.run.id:
-                record = _record(replace(self.run, id=match[1]))
-                if record is not None and not (record.get("ended") and record["ended"] <= self.started):
-                    yield record
+    def _later(self) -> Iterator[Record]:
+        """Yield the records of later runs, unless they were over before this one began."""
+        for record in records.later_than(self.run):
+            if not (records.has_ended(record) and record.get("ended", "~") <= self.started):
+                yield record
 
 
 def sweep(claim: Claim) -> None:
@@ -209,23 +205,9 @@ def _is_plan_of_the_past(found: StoredObject, claim: Claim) -> bool:
     match = _PLAN.fullmatch(found.location[len(claim.run.output) :])
     if match is None or match[1] >= claim.run.id:
         return False
-    record = _record(replace(claim.run, id=match[1]))
-    return record is not None and (record.get("verdict") is not None or _is_dead(record, claim))
+    record = records.read_own(replace(claim.run, id=match[1]))
+    return record is not None and (records.has_ended(record) or _is_dead(record, claim))
 
 
-def _is_dead(record: dict[str, Any], claim: Claim) -> bool:
+def _is_dead(record: Record, claim: Claim) -> bool:
     return datetime.fromisoformat(claim.started) - datetime.fromisoformat(record["started"]) > LONGEST_RUN
-
-
-def _record(run: Run) -> dict[str, Any] | None:
-    """Return the record of a run; None if it is damaged or gone.
-
-    Raises:
-        NewerFormatError: its format is newer.
-    """
-    try:
-        record = json.loads(storage.read(run.record))
-        check_format(record, "record", run.record)
-        return record if record["run"] == run.id and record["started"] else None
-    except (ValueError, KeyError, TypeError, FileNotFoundError):
-        return None

@@ -9,16 +9,17 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import google_crc32c
 
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import DamagedPartError
-from pipeline.output.findings import AGAIN, Finding
+from pipeline.output import records
 from pipeline.output.plan_file import PlanTotals, read_totals, read_units
-from pipeline.output.receipts import Aside, Receipt, receipt_of
-from pipeline.output.records import last_record, parsed
+from pipeline.output.receipts import Extras, Receipt, receipt_of
+from pipeline.output.records import Last, Oddity
 from pipeline.output.rows import check_part
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary, figures
@@ -27,6 +28,63 @@ from pipeline.units import WorkUnit
 
 UNITS_AHEAD = 16
 """Units whose parts are in memory at once: enough to wait for many reads of a bucket together."""
+
+AGAIN = "run the same 'nightscore score' again"
+
+Kind = Literal[
+    "run_unfinished",  # it has not ended, or not with all its units
+    "record_missing",  # run.json, or what it repeats of runs/
+    "record_damaged",
+    "plan_missing",
+    "plan_damaged",
+    "unit_missing",  # neither receipt nor part
+    "receipt_missing",  # but the part is there
+    "receipt_damaged",  # not as it was written
+    "receipt_foreign",  # of another unit
+    "receipt_wrong",  # as it was written, but not what its part gives
+    "part_missing",
+    "part_damaged",  # not the bytes that its receipt was written for
+    "part_wrong",  # unreadable, or of more or fewer rows than the unit has images
+    "rows_unaccounted",
+    "table_missing",
+    "table_wrong",
+    "summary_missing",
+    "summary_wrong",
+    "report_missing",
+    "leftover",  # a part, receipt or temporary file that is no part of the result
+]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Attributes:
+        kind: what is wrong, by a name that stays.
+        location: of the file that it is wrong with.
+        text: one line: what was found, and what to do.
+    """
+
+    kind: Kind
+    location: str
+    text: str
+
+
+_RECORD_FINDINGS: Mapping[Oddity, tuple[Kind, str]] = {
+    Oddity.LAST_MISSING: ("record_missing", f"the last run did not write it to its end; {AGAIN}"),
+    Oddity.LAST_DAMAGED: ("record_damaged", f"{{detail}}; {AGAIN}"),
+    Oddity.LAST_UNLIKE_ITS_RECORD: ("record_damaged", f"it does not repeat {{detail!r}}; {AGAIN}"),
+    Oddity.LAST_OUTDATED: ("record_damaged", f"it is of run {{run}}, but {{detail!r}} ended later; {AGAIN}"),
+    Oddity.RECORD_MISSING: ("record_missing", f"run.json is of this run; {AGAIN} to have a record"),
+    Oddity.RECORD_UNLIKE_LAST: ("record_damaged", f"it is not what run.json repeats; remove it, and {AGAIN}"),
+    Oddity.NEWEST_DAMAGED: ("record_damaged", f"{{detail}}; remove it, and {AGAIN}"),
+    Oddity.NOT_ENDED: (
+        "run_unfinished",
+        f"this run has not ended: it is still under way, or was interrupted; wait for it, or {AGAIN}",
+    ),
+    Oddity.INCOMPLETE: ("run_unfinished", f"it did not end with all its units; {AGAIN}"),
+}
+"""What is said of each oddity of the records."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +112,12 @@ def verify(output: str) -> Verification:
         UsageError: it is no OUTPUT, or nothing tells which run it is of.
     """
     output = storage.absolute(output)
-    record, findings = last_record(output)
-    recorded = Run.from_record(record)
+    last = records.last(output)
+    findings = list(_verify_records(last))
+    recorded = Run.from_record(last.record)
     run = recorded.at(output)
     try:
-        units, totals = _pinned(run)
+        units, totals = _read_plan(run)
     except FileNotFoundError:
         findings.append(Finding("plan_missing", run.plan, f"what was planned is unknown; {AGAIN} to plan anew"))
         return Verification(run.id, 0, 0, findings)
@@ -67,9 +126,9 @@ def verify(output: str) -> Verification:
         return Verification(run.id, 0, 0, findings)
     summary, found = _verify_units(units, run)
     findings += found
-    if record.get("complete"):
+    if records.has_ended(last.record) and last.record["complete"]:
         findings += _verify_results(summary, recorded, run, list(units))
-        planned = record.get("images") if totals.total is None else totals.total
+        planned = last.record["images"] if totals.total is None else totals.total
         if not found and summary.metrics.images != planned:
             text = f"{planned} images were planned but {summary.metrics.images} have a row; {AGAIN}, and report a bug"
             findings.append(Finding("rows_unaccounted", run.plan, text))
@@ -78,7 +137,18 @@ def verify(output: str) -> Verification:
     return Verification(run.id, len(units), summary.metrics.images, findings)
 
 
-def _pinned(run: Run) -> tuple[dict[str, WorkUnit], PlanTotals]:
+def _verify_records(last: Last) -> Iterator[Finding]:
+    """Yield what is to be said of the records of OUTPUT."""
+    for oddity, location, detail in last.odd:
+        kind, text = _RECORD_FINDINGS[oddity]
+        if oddity is Oddity.INCOMPLETE and records.has_ended(last.record) and last.record["verdict"]["reasons"]:
+            text = last.record["verdict"]["reasons"][0]
+        else:
+            text = text.format(run=last.record["run"], detail=detail)
+        yield Finding(kind, location, text)
+
+
+def _read_plan(run: Run) -> tuple[dict[str, WorkUnit], PlanTotals]:
     """Return the pinned plan, the units by their ids and without what they read, and its totals.
 
     Raises:
@@ -129,7 +199,7 @@ def _verify_unit(unit: WorkUnit, run: Run) -> tuple[Receipt | None, list[Finding
         text = f"its checksum is {crc:08x}, its receipt says {receipt.crc32c:08x}; {AGAIN} to score {_images(unit)}"
         return receipt, [Finding("part_damaged", location, text)]
     try:
-        measured = replace(receipt_of(unit, part, run, Aside()), input=unit.input)
+        measured = replace(receipt_of(unit, part, run, Extras()), input=unit.input)
     except DamagedPartError as error:
         return None, [*findings, Finding("part_wrong", location, f"{error}; remove it, and {AGAIN}")]
     if receipt is not None and measured != receipt:
@@ -176,12 +246,20 @@ def _verify_results(summary: Summary, recorded: Run, run: Run, planned: Sequence
         yield Finding("table_missing", table, f"nothing says which parts are the result; {AGAIN}")
     try:
         stored = storage.read(result)
-        if summary.units == len(planned) and parsed(stored) != parsed(json.dumps(figures(summary, run)).encode()):
+        if summary.units == len(planned) and _parse(stored) != json.loads(json.dumps(figures(summary, run))):
             yield Finding("summary_wrong", result, f"its figures are not those of the receipts; {AGAIN}")
     except FileNotFoundError:
         yield Finding("summary_missing", result, f"the figures are not there; {AGAIN}")
     if storage.stat(report) is None:
         yield Finding("report_missing", report, f"the page is not there; {AGAIN}")
+
+
+def _parse(data: bytes) -> Any:
+    """Return the JSON value in a file; None if it holds none."""
+    try:
+        return json.loads(data)
+    except ValueError:
+        return None
 
 
 def _verify_nothing_else(run: Run, planned: Mapping[str, WorkUnit]) -> Iterator[Finding]:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
+from pipeline.documents import CalibrationBin
 from pipeline.formatting import percent
 from pipeline.text import brief, plain
 
@@ -64,11 +64,11 @@ class Frame:
         return " ".join(f"{self.x(a):.1f},{self.y(b):.1f}" for a, b in values)
 
 
-def reliability(bins: Sequence[Mapping[str, Any]]) -> Markup:
+def reliability(bins: Sequence[CalibrationBin]) -> Markup:
     """Return the reliability diagram: how often the model is right, by how sure it is.
 
     Args:
-        bins: {from, to, images, accuracy, confidence}, as in summary.json.
+        bins: the bins of the winner's probability, as in summary.json.
     """
     frame = Frame((0, 1), (0, 1))
     most = max((b["images"] for b in bins), default=0)
@@ -76,11 +76,12 @@ def reliability(bins: Sequence[Mapping[str, Any]]) -> Markup:
     body = _axes(frame, ticks, ticks, "score of the predicted class", "of these right")
     body += _line(frame, [(0, 0), (1, 1)], "ideal")
     for b in (b for b in bins if b["images"]):
-        text = f"score {percent(b['confidence'])}: {percent(b['accuracy'])} of {b['images']:,} images right"
+        accuracy, confidence = b["accuracy"] or 0.0, b["confidence"] or 0.0
+        text = f"score {percent(confidence)}: {percent(accuracy)} of {b['images']:,} images right"
         strong = 0.45 + 0.55 * math.sqrt(b["images"] / most)
-        body += _bar(frame, (b["from"], b["to"]), 0, b["accuracy"], "one", text, strong)
-        middle, half = frame.x(b["confidence"]), 5
-        y = frame.y(b["confidence"])
+        body += _bar(frame, (b["from"], b["to"]), 0, accuracy, "one", text, strong)
+        middle, half = frame.x(confidence), 5
+        y = frame.y(confidence)
         body += Markup('<path class="mark" d="M{:.1f} {:.1f}h{}"/>').format(middle - half, y, 2 * half)
     return _chart("Reliability diagram", "Bars: share of right predictions; dashed: perfectly calibrated.", body)
 
@@ -109,7 +110,7 @@ def histogram(counts: Sequence[int], reference: Sequence[int] | None = None) -> 
     return _chart("Images by score", "Bars: share of the images, on a logarithmic scale.", body)
 
 
-def course(points: Sequence[tuple[float, float]]) -> Markup | None:
+def course(points: Sequence[Sequence[float]]) -> Markup | None:
     """Return the chart of images per second over the time of a run; None if it has fewer than FEWEST points.
 
     Args:

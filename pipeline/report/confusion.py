@@ -6,11 +6,14 @@ are drawn.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Generic, TypeVar
 
 import numpy as np
+import numpy.typing as npt
+
+from pipeline.documents import CellExample
 
 SHOWN_CLASSES = 30
 """Number of classes in the matrix; if there are more, the most confused ones are shown."""
@@ -19,8 +22,11 @@ SHOWN_PAIRS = 200
 """Number of pairs that are shown, those with the most images first."""
 
 
+E = TypeVar("E", bound=CellExample)
+
+
 @dataclass(frozen=True)
-class Pair:
+class Pair(Generic[E]):
     """The images of one class that were taken for another.
 
     Attributes:
@@ -35,7 +41,7 @@ class Pair:
     predicted: int
     images: int | None
     share: float | None
-    examples: list[Mapping[str, Any]] = field(default_factory=list)
+    examples: list[E] = field(default_factory=list)
 
     @property
     def anchor(self) -> str:
@@ -44,7 +50,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Confusion:
+class Confusion(Generic[E]):
     """The part of a confusion matrix that a page shows.
 
     Attributes:
@@ -59,7 +65,7 @@ class Confusion:
     classes: list[int]
     rows: list[list[int]]
     shares: list[list[float]]
-    pairs: list[Pair]
+    pairs: list[Pair[E]]
     mistakes: int | None
     all_pairs: int | None
 
@@ -74,19 +80,18 @@ class Confusion:
         return max((pair.share or 0.0 for pair in self.pairs), default=0.0) or 1.0
 
 
-def confusion(
-    matrix: Sequence[Sequence[int]] | None, examples: Iterable[Mapping[str, Any]], names: Sequence[str]
-) -> Confusion:
+def confusion(matrix: Sequence[Sequence[int]] | None, examples: Iterable[E], names: Sequence[str]) -> Confusion[E]:
     """Return what a page shows of a confusion matrix.
 
     Args:
         matrix: [label][predicted] -> images; None: it was too large to be written out.
-        examples: mistakes, those first that say most; {label, predicted, ...}.
+        examples: mistakes, those first that say most.
         names: names of all classes; only their number matters here.
     """
-    by_cell: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
+    by_cell: dict[tuple[int, int], list[E]] = {}
     for example in examples:
-        by_cell.setdefault((example["label"], example["predicted"]), []).append(example)
+        if example["label"] is not None:
+            by_cell.setdefault((example["label"], example["predicted"]), []).append(example)
     if matrix is None:
         pairs = [Pair(*cell, None, None, mistakes) for cell, mistakes in by_cell.items()]
         return Confusion([], [], [], pairs[:SHOWN_PAIRS], None, None)
@@ -104,7 +109,7 @@ def confusion(
     return Confusion(classes, part.tolist(), shares.tolist(), pairs, off_diagonal, len(cells))
 
 
-def _off_diagonal(counts: Any) -> list[tuple[int, int]]:
+def _off_diagonal(counts: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
     """Return the cells beside the diagonal that hold images, most images first."""
     cells = np.argwhere(counts)
     cells = cells[cells[:, 0] != cells[:, 1]]

@@ -6,10 +6,10 @@ Must not know how the page looks, only the names of its sections.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from pipeline.documents import EndedRecord, FailureCount, Figures, PerClass, Slice
 from pipeline.formatting import between, count, counted, percent, why
 from pipeline.metrics.accuracy import wilson
 from pipeline.metrics.drift import LARGE_DRIFT
@@ -44,10 +44,7 @@ class Pointer:
     section: str
 
 
-Figures = Mapping[str, Any]
-
-
-def look_first(figures: Figures, record: Figures) -> list[Pointer]:
+def look_first(figures: Figures, record: EndedRecord) -> list[Pointer]:
     """Return what stands out, the gravest first; an empty list if nothing does.
 
     Args:
@@ -69,19 +66,19 @@ def look_first(figures: Figures, record: Figures) -> list[Pointer]:
     return [pointer for rule in rules for pointer in rule(figures, record)]
 
 
-def _no_images(figures: Figures, _: Figures) -> Iterator[Pointer]:
+def _no_images(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
     if not figures["images"]:
         yield Pointer("There is no image: see which inputs were asked for, and what was left out", "ran")
 
 
-def _unfinished_units(_: Figures, record: Figures) -> Iterator[Pointer]:
+def _unfinished_units(_: Figures, record: EndedRecord) -> Iterator[Pointer]:
     units = record["unfinished_units"]
     if units:
         verb = "is" if units == 1 else "are"
         yield Pointer(f"{counted(units, 'work unit')} {verb} unfinished: the same command finishes them", "next")
 
 
-def _failures(figures: Figures, _: Figures) -> Iterator[Pointer]:
+def _failures(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
     for failure in sorted(figures["failures"], key=_by_images):
         n = failure["images"]
         if n >= MANY_FAILED * figures["images"]:
@@ -90,7 +87,7 @@ def _failures(figures: Figures, _: Figures) -> Iterator[Pointer]:
             yield Pointer(text + why(failure["stage"], failure["code"]), "failures")
 
 
-def _lower_accuracy(figures: Figures, record: Figures) -> Iterator[Pointer]:
+def _lower_accuracy(figures: Figures, record: EndedRecord) -> Iterator[Pointer]:
     """Yield a pointer if the accuracy is surely lower than in training or in the run before."""
     now, training, previous = figures["accuracy_interval_95"], record["training"], record["previous"]
     for then, name in (
@@ -101,10 +98,12 @@ def _lower_accuracy(figures: Figures, record: Figures) -> Iterator[Pointer]:
             yield Pointer(f"The accuracy is lower than {name}: {between(now)}, it was {between(then)}", "drift")
 
 
-def _classes(figures: Figures, _: Figures) -> Iterator[Pointer]:
+def _classes(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
     overall = figures["accuracy"]
+    if overall is None:
+        return
     low = [c for c in figures["per_class"] if c["support"] and _upper_recall(c) < overall - FAR_LOWER]
-    low.sort(key=lambda c: c["recall"])
+    low.sort(key=lambda c: c["recall"] or 0.0)
     if low:
         worst = low[0]
         text = f"Of class {_quote(worst['class'])} only {percent(worst['recall'])} are recognized"
@@ -112,14 +111,14 @@ def _classes(figures: Figures, _: Figures) -> Iterator[Pointer]:
         yield Pointer(text + _and_more(len(low) - 1, "class", "classes"), "classes")
 
 
-def _slices(figures: Figures, _: Figures) -> Iterator[Pointer]:
+def _slices(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
     interval = figures["accuracy_interval_95"]
     if interval is None:
         return
     inputs = [(s["input"], s) for s in figures["inputs"]]
     folders = [(s["folder"], s) for s in figures["folders"]["slices"]]
     for kind, slices in (("input", inputs), ("folder", folders)):
-        below = [(name, s["accuracy"]) for name, s in slices if is_below(s, interval)]
+        below = [(name, s["accuracy"] or 0.0) for name, s in slices if is_below(s, interval)]
         if below:
             name, accuracy = min(below, key=_accuracy)
             text = f"In {kind} {_quote(name)} the accuracy is only {percent(accuracy)}"
@@ -127,7 +126,7 @@ def _slices(figures: Figures, _: Figures) -> Iterator[Pointer]:
             yield Pointer(text + _and_more(len(below) - 1, kind, f"{kind}s"), f"{kind}s")
 
 
-def is_below(part: Figures, interval: Sequence[float] | None) -> bool:
+def is_below(part: Slice, interval: Sequence[float] | None) -> bool:
     """Return whether the accuracy of a part is surely lower: its interval ends before that of all images begins.
 
     Args:
@@ -138,47 +137,49 @@ def is_below(part: Figures, interval: Sequence[float] | None) -> bool:
     return own is not None and interval is not None and bool(own[1] < interval[0])
 
 
-def _drift(_: Figures, record: Figures) -> Iterator[Pointer]:
+def _drift(_: Figures, record: EndedRecord) -> Iterator[Pointer]:
     for drift in record["drift"]:
         other = "the training data" if drift["against"] == "training" else "the run before"
-        for what, words in (("classes", "classes are distributed"), ("confidence", "scores are distributed")):
-            psi = drift[what]["psi"]
+        for psi, words in (
+            (drift["classes"]["psi"], "classes are distributed"),
+            (drift["confidence"]["psi"], "scores are distributed"),
+        ):
             if psi is not None and psi > LARGE_DRIFT:
                 yield Pointer(f"The {words} otherwise than in {other} (stability index {psi:.2f})", "drift")
 
 
-def _calibration(figures: Figures, _: Figures) -> Iterator[Pointer]:
+def _calibration(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
     error = figures["expected_calibration_error"]
     if error is not None and error > BADLY_CALIBRATED:
         bins = [b for b in figures["calibration"] if b["images"]]
-        gap = sum(b["images"] * (b["confidence"] - b["accuracy"]) for b in bins)
+        gap = sum(b["images"] * ((b["confidence"] or 0.0) - (b["accuracy"] or 0.0)) for b in bins)
         side = "too high" if gap > 0 else "too low"
         yield Pointer(f"The scores are {side}: they miss the accuracy by {percent(error)} on average", "scores")
 
 
-def _unknown_labels(figures: Figures, _: Figures) -> Iterator[Pointer]:
+def _unknown_labels(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
     n = figures["unknown_labels"]
     if n:
         verb = "has a label that is no class" if n == 1 else "have labels that are no classes"
         yield Pointer(f"{counted(n, 'image')} {verb} of the model", "classes")
 
 
-def _doubtful_labels(figures: Figures, _: Figures) -> Iterator[Pointer]:
-    sure = [e for e in figures["doubtful_labels"] if e["label_score"] < DOUBTED and e["score"] > SURE]
+def _doubtful_labels(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
+    sure = [e for e in figures["doubtful_labels"] if (e["label_score"] or 0.0) < DOUBTED and e["score"] > SURE]
     if sure:
         n = f"At least {count(len(sure))}" if len(sure) == len(figures["doubtful_labels"]) > 1 else count(len(sure))
         noun = "label looks" if len(sure) == 1 else "labels look"
         yield Pointer(f"{n} {noun} wrong: the model is more than {percent(SURE, 0)} sure of another class", "doubtful")
 
 
-def _upper_recall(figures: Figures) -> float:
+def _upper_recall(figures: PerClass) -> float:
     """Return the upper end of the 95 % interval of a class's recall."""
-    interval = wilson(round(figures["recall"] * figures["support"]), figures["support"])
+    interval = wilson(round((figures["recall"] or 0.0) * figures["support"]), figures["support"])
     return interval[1] if interval else 1.0
 
 
-def _by_images(failure: Figures) -> int:
-    return -int(failure["images"])
+def _by_images(failure: FailureCount) -> int:
+    return -failure["images"]
 
 
 def _accuracy(pair: tuple[str, float]) -> float:

@@ -9,8 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import TypedDict
 
+from pipeline.documents import (
+    EndedRecord,
+    Example,
+    FailureCount,
+    Figures,
+    PerClass,
+    RecordedOptions,
+    Slice,
+)
 from pipeline.options import ScoreOptions
 from pipeline.report import charts
 from pipeline.report.confusion import Confusion, confusion
@@ -42,7 +51,37 @@ LEAST_REACH = 0.02
 """Difference of accuracy that a drawing of intervals spans at least."""
 
 
-def report(figures: Mapping[str, Any], record: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
+class ClassRow(PerClass):
+    """A row of the table of classes: all images of the class, and its share of the training images."""
+
+    all: int
+    trained: float | None
+
+
+class SliceRow(Slice):
+    """A row of the table of inputs or of folders."""
+
+    name: str
+    is_below: bool
+
+
+class SliceTable(TypedDict):
+    """The table of inputs or of folders.
+
+    Attributes:
+        kind: "input" or "folder".
+        rows: the rows of the table.
+        low: accuracy at the left edge of the drawn intervals.
+        depth: depth at which folders were cut; None: they were not.
+    """
+
+    kind: str
+    rows: list[SliceRow]
+    low: float
+    depth: int | None
+
+
+def report(figures: Figures, record: EndedRecord, pictures: Mapping[str, bytes]) -> str:
     """Return report.html.
 
     Args:
@@ -78,9 +117,7 @@ def report(figures: Mapping[str, Any], record: Mapping[str, Any], pictures: Mapp
     )
 
 
-def _sections(
-    figures: Mapping[str, Any], record: Mapping[str, Any], slices: Mapping[str, Any]
-) -> Iterator[tuple[str, str]]:
+def _sections(figures: Figures, record: EndedRecord, slices: Mapping[str, SliceTable]) -> Iterator[tuple[str, str]]:
     """Yield the name and the title of each section that has something to say; `pages/report_<name>` draws it."""
     labelled = bool(figures["labelled"])
     for name, title, is_there in (
@@ -102,21 +139,21 @@ def _sections(
             yield name, title
 
 
-def _by_priority(figures: Mapping[str, Any], matrix: Confusion | None) -> Iterator[str]:
+def _by_priority(figures: Figures, matrix: Confusion[Example] | None) -> Iterator[str]:
     """Yield the keys of the images that the page shows, those first whose pictures are most important."""
-    for name in ("most_confident_mistakes", "doubtful_labels"):
-        yield from (example["key"] for example in figures[name])
+    for examples in (figures["most_confident_mistakes"], figures["doubtful_labels"]):
+        yield from (example["key"] for example in examples)
     for i in range(4):  # one picture for every pair before there is a second one for any
         yield from (pair.examples[i]["key"] for pair in (matrix.pairs if matrix else ()) if i < len(pair.examples))
-    for name in ("least_certain", "failure_examples"):
-        yield from (example["key"] for example in figures[name])
+    yield from (example["key"] for example in figures["least_certain"])
+    yield from (example["key"] for example in figures["failure_examples"])
 
 
-def _classes(figures: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _classes(figures: Figures, record: EndedRecord) -> list[ClassRow]:
     """Return the rows of the table of classes: the classes with images, or all if they are few."""
     training = record["training"] and record["training"]["images_per_class"]
     trained_images = sum(training.values()) if training else 0
-    rows = [
+    rows: list[ClassRow] = [
         {
             **c,
             "all": c["predicted"] + c["unlabelled"],
@@ -130,43 +167,46 @@ def _classes(figures: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict
     return rows
 
 
-def _largest_share(classes: Sequence[Mapping[str, Any]], scored: int) -> float:
+def _largest_share(classes: Sequence[ClassRow], scored: int) -> float:
     """Return the greatest share of a class, in this run or in training; 1 if no class has images."""
     shares = [share for c in classes for share in (c["all"] / max(1, scored), c["trained"] or 0.0)]
     return max(shares, default=0.0) or 1.0
 
 
-def _row_images(row: Mapping[str, Any]) -> int:
-    return int(row["support"] + row["all"])
+def _row_images(row: ClassRow) -> int:
+    return row["support"] + row["all"]
 
 
-def _failure_images(failure: Mapping[str, Any]) -> int:
-    return int(failure["images"])
+def _failure_images(failure: FailureCount) -> int:
+    return failure["images"]
 
 
-def _slices(figures: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _slices(figures: Figures) -> dict[str, SliceTable]:
     """Return the tables "inputs" and "folders"; a table with a single row is left out."""
-    tables = {}
+    tables: dict[str, SliceTable] = {}
     folders = figures["folders"]
-    for kind, parts, depth in (("input", figures["inputs"], None), ("folder", folders["slices"], folders["depth"])):
+    for kind, parts, depth in (
+        ("input", [(part["input"], part) for part in figures["inputs"]], None),
+        ("folder", [(part["folder"], part) for part in folders["slices"]], folders["depth"]),
+    ):
         if len(parts) > 1:
-            intervals = [p["accuracy_interval_95"] for p in parts if p["accuracy_interval_95"]]
+            intervals = [p["accuracy_interval_95"] for _, p in parts if p["accuracy_interval_95"]]
             low = math.floor(100 * min([1 - LEAST_REACH, *(interval[0] for interval in intervals)])) / 100
-            rows = [{**part, "name": part[kind], "is_below": _below(part, figures)} for part in parts]
+            rows = [_slice_row(name, part, figures) for name, part in parts]
             tables[f"{kind}s"] = {"kind": kind, "rows": rows, "low": low, "depth": depth}
     return tables
 
 
-def _below(part: Mapping[str, Any], figures: Mapping[str, Any]) -> bool:
-    return is_below(part, figures["accuracy_interval_95"])
+def _slice_row(name: str, part: Slice, figures: Figures) -> SliceRow:
+    return {**part, "name": name, "is_below": is_below(part, figures["accuracy_interval_95"])}
 
 
-def _reference(record: Mapping[str, Any]) -> Sequence[int] | None:
+def _reference(record: EndedRecord) -> Sequence[int] | None:
     training = record["training"]
     return training["confidence_histogram"] if training else None
 
 
-def _command(options: Mapping[str, Any]) -> str | None:
+def _command(options: RecordedOptions) -> str | None:
     """Return the command that made this run; None if it is longer than LONGEST_COMMAND."""
     words = ["nightscore", "score"]
     for pattern in options["input"]:
@@ -174,7 +214,7 @@ def _command(options: Mapping[str, Any]) -> str | None:
     for option in fields(ScoreOptions):
         value = options.get(option.name, option.default)
         if option.name not in ("input", "retry_failed") and value != option.default:
-            text = location_of(value) if option.name in ("model", "output") else str(value)
+            text = location_of(str(value)) if option.name in ("model", "output") else str(value)
             words += [f"--{option.name}"] if value is True else [f"--{option.name}", text]
     command = shell_command(words)
     return command if len(command) <= LONGEST_COMMAND else None

@@ -7,10 +7,10 @@ listing it. Knows no Beam.
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Any
 
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
+from pipeline.documents import EndedRecord
 from pipeline.errors import TransientError
 from pipeline.output import plan_file
 from pipeline.output.commit import RECALLS_AHEAD, committed, recall
@@ -21,7 +21,7 @@ from pipeline.output.summary import Summary
 from pipeline.scoring.planning import pin
 
 
-def finish_if_done(run: Run) -> dict[str, Any] | None:
+def finish_if_done(run: Run) -> EndedRecord | None:
     """Pin the run's plan; if every unit of it is committed, finish the run.
 
     Returns:

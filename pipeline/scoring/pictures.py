@@ -8,13 +8,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from pipeline.batches import PixelBatch, PredictionBatch
-from pipeline.metrics.examples import OF_UNIT, Example, first_of_each, in_any_list
+from pipeline.documents import Candidate, FailureReason
+from pipeline.metrics.examples import OF_UNIT, first_of_each, in_any_list
 from pipeline.model.thumbnails import thumbnail
+
+
+class _Image(Candidate):
+    """An image that a list may hold, and its row: its index in the batch."""
+
+    row: int
+
+
+class _Failure(FailureReason):
+    """An image that the model could not score, and its index in the batch."""
+
+    row: int
 
 
 class Shortlist:
@@ -26,7 +38,7 @@ class Shortlist:
 
     def __init__(self) -> None:
         """Start without images."""
-        self._examples: list[Example] = []
+        self._examples: list[_Image] = []
         self._lock = threading.Lock()
 
     def pictures(self, pixels: PixelBatch, batch: PredictionBatch) -> dict[int, bytes]:
@@ -39,7 +51,7 @@ class Shortlist:
         chosen = {*self._add(list(_candidates(batch))), *_model_failures(batch)}
         return {i: thumbnail(pixels.pixels[i]) for i in sorted(chosen)}
 
-    def _add(self, candidates: list[Example]) -> list[int]:
+    def _add(self, candidates: list[_Image]) -> list[int]:
         """Add candidates to the lists; return the indices of those that stay in them."""
         with self._lock:
             self._examples = in_any_list([*self._examples, *candidates], OF_UNIT)
@@ -47,7 +59,7 @@ class Shortlist:
         return [example["row"] for example in candidates if id(example) in ids]
 
 
-def _candidates(batch: PredictionBatch) -> Iterator[Example]:
+def _candidates(batch: PredictionBatch) -> Iterator[_Image]:
     """Yield the images of a batch that a list may hold: all mistakes, and the least certain ones.
 
     The same rule as that of `examples_of`, from columns instead of rows.
@@ -70,7 +82,7 @@ def _candidates(batch: PredictionBatch) -> Iterator[Example]:
 
 def _model_failures(batch: PredictionBatch) -> list[int]:
     """Return the indices of images that the model could not score: a few for each code."""
-    failures: list[dict[str, Any]] = [
+    failures: list[_Failure] = [
         {"row": i, "stage": failure.stage, "code": failure.code}
         for i, failure in sorted(batch.images.failures.items())
         if failure.stage == "predict"

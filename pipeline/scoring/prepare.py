@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
 import secrets
-from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from pipeline import storage
 from pipeline.errors import NoSpaceError, TransientError, UsageError
 from pipeline.model.directory import check_model, local_copy, read_spec
 from pipeline.options import ScoreOptions
+from pipeline.output import records
 from pipeline.output.finish import go_to_work
-from pipeline.output.records import records, start
 from pipeline.output.run import Run
 from pipeline.sources.inputs import require_input
-from pipeline.storage.formats import check_format
 
 CHECK_SECONDS = 30.0
 """Seconds for which failing storage is tried again before the run has started: a person is waiting at the terminal."""
@@ -33,7 +29,7 @@ def prepare(options: ScoreOptions) -> Run:
     """
     run = check(options)
     try:
-        start(run)
+        records.start(run)
     except (OSError, TransientError, NoSpaceError) as error:
         raise UsageError(f"--output {options.output!r} cannot be written: {error}; choose another") from error
     return run
@@ -61,17 +57,6 @@ def check(options: ScoreOptions) -> Run:
     return run
 
 
-def _check_formats(records: Sequence[str]) -> None:
-    """Check that no newer version wrote the last records; what is damaged there is passed over.
-
-    Raises:
-        NewerFormatError: one did.
-    """
-    for location in records:
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            check_format(json.loads(storage.read(location)), "record", location)
-
-
 def begin_work(run: Run) -> None:
     """Check the model, then let run.json say that this run is under way.
 
@@ -87,7 +72,7 @@ def begin_work(run: Run) -> None:
 
 def is_first(run: Run) -> bool:
     """Return whether this is the first run into its OUTPUT."""
-    return all(item.location == run.record for item in storage.list_objects(run.folder("runs")))
+    return not set(records.names(run.output)) - {run.id}
 
 
 def _check_output(run: Run) -> bool:
@@ -100,17 +85,16 @@ def _check_output(run: Run) -> bool:
     first = next(iter(storage.list_objects(run.output)), None)
     if first is not None and first.location == run.output:
         raise UsageError(f"--output {run.options.output!r} is a file; give a folder")
-    records = [found for found in storage.list_objects(run.folder("runs")) if found.location.endswith(".json")]
-    if not records:
+    runs = records.names(run.output)
+    if not runs:
         return False
-    _check_formats([run.result("run.json"), records[-1].location])
-    record = records[0]
+    oldest, newest = (records.location_in(run.output, name) for name in (runs[0], runs[-1]))
+    for location in (run.result("run.json"), newest):
+        records.read_if_sound(location)  # one of a newer format is refused; `verify` tells of damaged ones
     try:
-        content = json.loads(storage.read(record.location))
-        check_format(content, "record", record.location)
-        model = content["model"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{record.location!r} is damaged ({error}); remove it or choose another --output") from error
+        model = records.read(oldest)["model"]
+    except ValueError as error:
+        raise UsageError(f"{oldest!r} is damaged ({error}); remove it or choose another --output") from error
     if model != run.spec.model_id:
         raise UsageError(
             f"--output {run.options.output!r} holds results of model {model[:12]}, but --model {run.options.model!r} "
@@ -127,9 +111,9 @@ def _check_limit(run: Run) -> None:
     limit = run.options.limit
     if limit is None:
         return
-    for record in records(run.output):
+    for record in records.newest_first(run.output):
         earlier = Run.from_record(record).options.limit
-        images = record.get("images")
+        images = record.get("images") if records.has_ended(record) else None
         if (earlier is None or earlier > limit) and _has_more(run, images, limit):
             held = f"{images:,} images" if images is not None else f"run {record['run']}, which is not finished"
             raise UsageError(

@@ -23,7 +23,7 @@ from pipeline.metrics.timing import Spent
 from pipeline.model.predict import acquire, predict
 from pipeline.output.commit import RECALLS_AHEAD, commit, recall, withdraw
 from pipeline.output.progress import tally
-from pipeline.output.receipts import Aside, Outcome, Receipt, Unfinished
+from pipeline.output.receipts import Extras, Outcome, Receipt, Unfinished
 from pipeline.output.rows import PartWriter, PatchWriter, failed_rows, read_part, row_schema, to_table
 from pipeline.output.run import Run
 from pipeline.scoring.pictures import Shortlist
@@ -93,8 +93,8 @@ class _OpenTask:
         self.writer.add(to_table(batch, run.spec.class_names, self._schema))
         self.rescored += batch.rescored
 
-    def aside(self) -> Aside:
-        return Aside(time.monotonic() - self._started, self._thumbnails)
+    def extras(self) -> Extras:
+        return Extras(time.monotonic() - self._started, self._thumbnails)
 
 
 _Step = tuple[_Task, Piece | PixelBatch | PredictionBatch | _End]
@@ -248,7 +248,7 @@ def _commit(open_task: _OpenTask, run: Run) -> Receipt | Unfinished:
         if task.error is None:
             if task.part is not None:
                 withdraw(task.unit, run)
-            receipt = commit(task.unit, open_task.writer.close(), run, open_task.aside())
+            receipt = commit(task.unit, open_task.writer.close(), run, open_task.extras())
             kept = receipt.rows - open_task.writer.rows
             tally().add(kept=kept)
             seconds = {**open_task.seconds, "commit": time.monotonic() - started}

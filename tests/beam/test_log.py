@@ -15,7 +15,7 @@ from pipeline.cli import score
 from pipeline.cli.command import calm
 from pipeline.metrics.accuracy import Metrics
 from pipeline.model import predict
-from pipeline.output.receipts import Aside, Receipt
+from pipeline.output.receipts import Extras, Receipt
 from pipeline.scoring.prepare import prepare
 
 
@@ -28,7 +28,7 @@ def elsewhere(caplog: pytest.LogCaptureFixture) -> None:
 def receipt(failed: int = 2, kept: int = 0, key: str = "a.png", message: str = "gone") -> Receipt:
     metrics = Metrics(images=9, scored=9 - failed, failures={("read", "NOT_FOUND"): failed} if failed else {})
     failures = [{"row": 0, "key": key, "stage": "read", "code": "NOT_FOUND", "message": message}] if failed else []
-    return Receipt("u" * 32, 9, 0, metrics, [], failures, Aside(), kept=kept)
+    return Receipt("u" * 32, 9, 0, metrics, [], failures, Extras(), kept=kept)
 
 
 def test_unit_with_failed_images_is_one_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,13 +11,13 @@ from conftest import MakeRun, WriteImages
 from pipeline.beam.transforms import PlanUnits, ScoreUnits, Stopped, Summarize, build
 from pipeline.metrics.accuracy import Metrics
 from pipeline.output import plan_file
-from pipeline.output.receipts import Aside, Receipt, Unfinished
+from pipeline.output.receipts import Extras, Receipt, Unfinished
 from pipeline.output.records import start
 from pipeline.scoring.planning import pin
 
 
 def receipt(unit: str) -> Receipt:
-    return Receipt(unit, 2, 0, Metrics(images=2, scored=2), [], [], Aside())
+    return Receipt(unit, 2, 0, Metrics(images=2, scored=2), [], [], Extras())
 
 
 def test_unit_that_is_sent_again_is_counted_once_and_a_receipt_beats_an_unfinished() -> None:

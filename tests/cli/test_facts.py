@@ -14,7 +14,7 @@ from rich.console import Console
 from pipeline.cli import terminal
 from pipeline.cli.facts import as_json, facts
 from pipeline.metrics.accuracy import Metrics
-from pipeline.output.receipts import Aside, Receipt
+from pipeline.output.receipts import Extras, Receipt
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary, figures
 
@@ -29,7 +29,7 @@ REASONS = [("read", "NOT_FOUND"), ("read", "DATA_LOSS"), ("preprocess", "INVALID
 
 
 def receipt(metrics: Metrics, failures: list[dict[str, Any]] | None = None, **more: Any) -> Receipt:
-    return Receipt("u", metrics.images, 0, metrics, [], failures or [], Aside(), **more)
+    return Receipt("u", metrics.images, 0, metrics, [], failures or [], Extras(), **more)
 
 
 def said(run: Run, *receipts: Receipt, record: dict[str, Any] = RECORD) -> list[str]:

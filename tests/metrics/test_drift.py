@@ -10,7 +10,8 @@ from conftest import MakeRun
 
 from pipeline.metrics.accuracy import HISTOGRAM_BINS, Metrics
 from pipeline.metrics.drift import compare, night_of, psi
-from pipeline.output.records import night_before, previous_of, training_of
+from pipeline.output.finish import previous_of
+from pipeline.output.records import night_before, training_of
 
 NIGHT = {"accuracy": 0.5, "accuracy_interval_95": [0.4, 0.6], "predicted": {"a": 900, "b": 100}}
 NIGHT |= {"confidence_histogram": [0] * 19 + [1_000], "labelled": 10}
@@ -59,7 +60,7 @@ def test_night_is_compared_with_the_training_and_with_the_night_before() -> None
     training = training_of(facts)
     assert training is not None
     assert "epochs" not in training
-    against_training, against_before = compare(NIGHT, training, {"night": NIGHT})
+    against_training, against_before = compare(NIGHT, training, NIGHT)
     assert against_training["against"] == "training"
     assert against_training["classes"]["psi"] > 0.25
     assert against_training["classes"]["most_changed"] == [
@@ -83,7 +84,17 @@ def test_night_before_is_the_last_complete_run_that_can_be_read(make_run: MakeRu
     run = make_run("x", name="run-5")
     runs = Path(run.output, "runs")
     runs.mkdir(parents=True)
-    whole = {"run": "run-2", "complete": True, "night": NIGHT, "ended": "e", "images": 9, "failed": 1}
+    whole = {
+        "run": "run-2",
+        "model": "m",
+        "started": "s",
+        "verdict": {"exit_code": 0, "reasons": []},
+        "complete": True,
+        "night": NIGHT,
+        "ended": "e",
+        "images": 9,
+        "failed": 1,
+    }
     whole["images_per_second"] = 3.5
     (runs / "run-1.json").write_text(json.dumps({**whole, "run": "run-1"}))
     (runs / "run-2.json").write_text(json.dumps(whole))

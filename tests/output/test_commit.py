@@ -16,7 +16,7 @@ from pipeline import storage
 from pipeline.errors import DamagedPartError
 from pipeline.metrics.examples import OF_UNIT, lists_of
 from pipeline.output.commit import commit, committed, recall
-from pipeline.output.receipts import Aside, Receipt
+from pipeline.output.receipts import Extras, Receipt
 from pipeline.output.run import Run
 from pipeline.scoring.planning import units_of
 from pipeline.scoring.score import score
@@ -51,8 +51,8 @@ def test_receipt_survives_its_file(unit: WorkUnit, run: Run) -> None:
     assert again == receipt
     assert again is not None
     assert again.kept
-    assert again.aside.thumbnails == receipt.aside.thumbnails
-    assert again.aside.seconds == pytest.approx(receipt.aside.seconds, abs=1e-3)
+    assert again.extras.thumbnails == receipt.extras.thumbnails
+    assert again.extras.seconds == pytest.approx(receipt.extras.seconds, abs=1e-3)
     assert committed(run) == {unit.id}
 
 
@@ -69,7 +69,7 @@ def test_second_commit_adopts_the_first_ones_part(unit: WorkUnit, run: Run) -> N
     pq.write_table(late, f"{run.output}/late.parquet")
     data = Path(run.output, "late.parquet").read_bytes()
     Path(run.output, "late.parquet").unlink()
-    assert commit(unit, data, run, Aside(1.0)) == receipt
+    assert commit(unit, data, run, Extras(1.0)) == receipt
     assert files(run) == before
 
 
@@ -183,7 +183,7 @@ def test_commit_refuses_rows_that_are_not_the_units(unit: WorkUnit, run: Run) ->
     done(unit, run)
     part = Path(run.part(unit.id)).read_bytes()
     with pytest.raises(DamagedPartError, match="21 images but its part has 20 rows"):
-        commit(replace(unit, id="f" * 32, images=21), part, run, Aside())
+        commit(replace(unit, id="f" * 32, images=21), part, run, Extras())
 
 
 def test_receipt_names_images_to_look_at_and_an_example_of_every_failure(
@@ -204,8 +204,8 @@ def test_receipt_names_images_to_look_at_and_an_example_of_every_failure(
     lists = lists_of(receipt.examples, OF_UNIT)
     lengths = {"most_confident_mistakes": 16, "confused": 24, "doubtful_labels": 8, "least_certain": 8}
     assert {name: len(examples) for name, examples in lists.items()} == lengths
-    assert receipt.aside.thumbnails
-    assert set(receipt.aside.thumbnails) == {example["row"] for example in receipt.examples}
-    assert all(png.startswith(b"\x89PNG") for png in receipt.aside.thumbnails.values())
+    assert receipt.extras.thumbnails
+    assert set(receipt.extras.thumbnails) == {example["row"] for example in receipt.examples}
+    assert all(png.startswith(b"\x89PNG") for png in receipt.extras.thumbnails.values())
     assert [(f["stage"], f["code"]) for f in receipt.failures] == [("preprocess", "INVALID_ARGUMENT")] * 3
     assert {folder.rpartition("/")[2] for folder in receipt.folders.slices} == set("0123456789")

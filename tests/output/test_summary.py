@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.metrics.accuracy import Metrics
 from pipeline.metrics.examples import OF_ARCHIVE
-from pipeline.output.receipts import Aside, Receipt, Unfinished
+from pipeline.output.receipts import Extras, Receipt, Unfinished
 from pipeline.output.summary import Summary, figures, verdict
 
 CODES = st.sampled_from([("read", "NOT_FOUND"), ("preprocess", "INVALID_ARGUMENT")])
@@ -30,7 +30,7 @@ def summaries(draw: Any) -> Summary:
         for key, (stage, code) in draw(st.lists(st.tuples(st.text("xyz", max_size=3), CODES), max_size=5))
     ]
     pictures = {i: key.encode() for i, key in enumerate(keys)}
-    return Summary.of(Receipt("u", 3, 0, Metrics(images=3, scored=3), examples, failures, Aside(1.0, pictures)))
+    return Summary.of(Receipt("u", 3, 0, Metrics(images=3, scored=3), examples, failures, Extras(1.0, pictures)))
 
 
 def mistake(key: str, score: float, row: int) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def test_images_to_look_at_stay_with_their_pictures(make_run: MakeRun) -> None:
     summary = Summary()
     for i in range(50):
         receipt = Receipt(
-            f"{i}", 1, 0, Metrics(images=1), [mistake(f"k{i:02d}", i / 50, 7)], [], Aside(0.0, {7: b"png"})
+            f"{i}", 1, 0, Metrics(images=1), [mistake(f"k{i:02d}", i / 50, 7)], [], Extras(0.0, {7: b"png"})
         )
         summary = summary.merge(Summary.of(receipt))
     content = figures(summary, make_run("x"))
@@ -77,18 +77,18 @@ def test_figures_are_a_function_of_receipts_alone(make_run: MakeRun) -> None:
         Metrics(images=2, scored=2, labelled=2, correct=1, confusion={(1, 1): 1, (1, 2): 1}),
         [],
         [],
-        Aside(3.0),
+        Extras(3.0),
     )
-    slow = Receipt("u", 2, 0, receipt.metrics, [], [], Aside(9.0), kept=True, rescored=1)
+    slow = Receipt("u", 2, 0, receipt.metrics, [], [], Extras(9.0), kept=True, rescored=1)
     run = make_run("x")
     assert figures(Summary.of(receipt), run) == figures(Summary.of(slow), run)
     assert figures(Summary.of(receipt), run)["accuracy"] == 0.5
 
 
 def test_figures_have_a_slice_for_each_input_in_the_order_given(make_run: MakeRun) -> None:
-    first = Receipt("u", 2, 0, Metrics(images=2, scored=2, labelled=2, correct=1), [], [], Aside(), input=1)
-    second = Receipt("v", 3, 0, Metrics(images=3, scored=2, labelled=1, correct=1), [], [], Aside(), input=1)
-    other = Receipt("w", 5, 0, Metrics(images=5, scored=5), [], [], Aside(), input=0)
+    first = Receipt("u", 2, 0, Metrics(images=2, scored=2, labelled=2, correct=1), [], [], Extras(), input=1)
+    second = Receipt("v", 3, 0, Metrics(images=3, scored=2, labelled=1, correct=1), [], [], Extras(), input=1)
+    other = Receipt("w", 5, 0, Metrics(images=5, scored=5), [], [], Extras(), input=0)
     summary = Summary.of(first).merge(Summary.of(other)).merge(Summary.of(second))
     slices = figures(summary, make_run("/b", "/a", "/b", "/c"))["inputs"]
     shown = [(part["input"], part["images"], part["failed"], part["accuracy"]) for part in slices]

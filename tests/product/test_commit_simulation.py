@@ -21,7 +21,7 @@ from simulated_nights import PLANS, Protocol, Weather, World
 from pipeline import storage
 from pipeline.errors import DamagedPartError
 from pipeline.output import commit, finish, receipts, records, sweep
-from pipeline.output.receipts import Aside, Receipt
+from pipeline.output.receipts import Extras, Receipt
 from pipeline.output.run import Run
 from pipeline.output.sweep import Claim
 from pipeline.scoring import planning
@@ -53,7 +53,7 @@ def simulate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulate]:
     monkeypatch.setattr(finish, "figures", lambda summary, _: worlds[-1].figures(summary))
     monkeypatch.setattr(finish, "report", lambda *_: "a page")
     monkeypatch.setattr(records, "versions", dict)
-    monkeypatch.setattr(records, "_now", lambda: (midnight + timedelta(seconds=next(seconds))).isoformat())
+    monkeypatch.setattr(records, "now", lambda: (midnight + timedelta(seconds=next(seconds))).isoformat())
     monkeypatch.setattr(time, "sleep", lambda _: None)
 
     def play(seed: int, protocol: Protocol | None = None) -> World:
@@ -105,11 +105,11 @@ def remembered(receipt_of: Callable[..., Receipt]) -> Callable[..., Receipt]:
     """Return the same pure function, which computes each receipt, or finds each damage, once."""
     known: dict[tuple[str, bytes], Receipt | DamagedPartError] = {}
 
-    def receipt(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
+    def receipt(unit: WorkUnit, part: bytes, run: Run, extras: Extras) -> Receipt:
         key = unit.id, part
         if key not in known:
             try:
-                known[key] = receipt_of(unit, part, run, aside)
+                known[key] = receipt_of(unit, part, run, extras)
             except DamagedPartError as error:
                 known[key] = error
         found = known[key]
@@ -152,16 +152,16 @@ def test_a_seed_tells_the_whole_story(simulate: Simulate) -> None:
     assert [first[part] for part in parts] == [second[part] for part in parts]
 
 
-def overwrite(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
-    receipt = receipts.receipt_of(unit, part, run, aside)
+def overwrite(unit: WorkUnit, part: bytes, run: Run, extras: Extras) -> Receipt:
+    receipt = receipts.receipt_of(unit, part, run, extras)
     storage.replace(run.part(unit.id), part)
     storage.replace(run.receipt(unit.id), receipt.to_json())
     return receipt
 
 
-def trust_own_bytes(unit: WorkUnit, part: bytes, run: Run, aside: Aside) -> Receipt:
+def trust_own_bytes(unit: WorkUnit, part: bytes, run: Run, extras: Extras) -> Receipt:
     """Take the receipt from what was to be stored, not from what is."""
-    receipt = receipts.receipt_of(unit, part, run, aside)
+    receipt = receipts.receipt_of(unit, part, run, extras)
     storage.create(run.part(unit.id), part)
     storage.create(run.receipt(unit.id), receipt.to_json())
     return receipt
@@ -198,7 +198,7 @@ def receipt_first(unit: WorkUnit, run: Run) -> None:
     ("owner", "name", "broken"),
     [
         (SimulatedDisk, "delete", whatever_is_there),
-        (commit, "discard", receipt_first),
+        (commit, "discard_unless_fit", receipt_first),
         (commit, "_check", lambda *_: None),
         (Claim, "superseded_by", lambda _: ""),
     ],

@@ -34,7 +34,7 @@ from pipeline.cli.console import complain
 from pipeline.errors import UsageError
 from pipeline.metrics.accuracy import Metrics
 from pipeline.model.directory import SPEC, read_spec
-from pipeline.output.receipts import Aside, Receipt
+from pipeline.output.receipts import Extras, Receipt
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary, figures
 from pipeline.report.page import report
@@ -374,7 +374,7 @@ def test_whoever_is_named_is_named_harmlessly(name: str, make_run: MakeRun, caps
     metrics = Metrics(
         images=3, scored=2, failures={("read", "DATA_LOSS"): 1}, labelled=1, confusion={(0, 1): 1}, unlabelled={0: 1}
     )  # fmt: skip
-    summary = Summary.of(Receipt("u", 3, 0, metrics, [mistake], [failed], Aside(0, {0: b"PNG"})))
+    summary = Summary.of(Receipt("u", 3, 0, metrics, [mistake], [failed], Extras(0, {0: b"PNG"})))
     content = figures(summary, run)
     record = record_of(content, [name, "5"]) | {
         "options": {"input": [name], "model": name, "output": name, "image_key": name},

@@ -30,7 +30,7 @@ from pipeline.errors import DamagedPartError, TransientError
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.output import commit, finish, receipts
-from pipeline.output.receipts import Aside, Receipt, Unfinished
+from pipeline.output.receipts import Extras, Receipt, Unfinished
 from pipeline.output.records import start
 from pipeline.output.rows import PartWriter
 from pipeline.output.run import Run
@@ -102,7 +102,7 @@ class Protocol:
     """What an attempt does to a unit; the real one by default."""
 
     recall: Callable[[WorkUnit, Run], Receipt | None] = commit.recall
-    commit: Callable[[WorkUnit, bytes, Run, Aside], Receipt] = commit.commit
+    commit: Callable[[WorkUnit, bytes, Run, Extras], Receipt] = commit.commit
 
 
 @dataclass
@@ -181,7 +181,7 @@ class Night:
             receipt = self.world.protocol.recall(unit, self.run)
             if receipt is None:
                 part = scored(unit, self.world.random.randrange(VARIANTS))
-                receipt = self.world.protocol.commit(unit, part, self.run, Aside())
+                receipt = self.world.protocol.commit(unit, part, self.run, Extras())
         except TransientError as error:
             return Unfinished(unit.id, unit.images, str(error))
         self.world.note_report(unit)
@@ -364,7 +364,7 @@ class World:
         if part is None or receipt is None or not is_true(unit, part):
             return False
         try:
-            return Receipt.from_json(receipt) == receipts.receipt_of(unit, part, self.nights[0].run, Aside())
+            return Receipt.from_json(receipt) == receipts.receipt_of(unit, part, self.nights[0].run, Extras())
         except DamagedPartError:
             return False
 

@@ -1,0 +1,363 @@
+"""The types of the two documents that people build on: summary.json (`Figures`) and run.json (`Record`).
+
+docs/schema.md describes every field: its type, its unit, and when it is null or absent. Every package may import this
+module, because one package writes a part of a document, another one reads it. So mypy checks each field from who
+computes it to who shows it. Must not know who does either.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+# ----------------------------------------------------------------------------------------------- images that are named
+
+
+class FailureReason(TypedDict):
+    """Why an image has no prediction: the step that refused it, and a code."""
+
+    stage: str
+    code: str
+
+
+class FailureText(TypedDict):
+    """A failed image and one line about it."""
+
+    key: str
+    message: str
+
+
+class FailureExample(FailureReason, FailureText):
+    """A failed image that is named as an example."""
+
+
+class FailureRow(FailureExample):
+    """The same in a receipt: with the number of its row in the part."""
+
+    row: int
+
+
+class CellExample(TypedDict):
+    """An image of one cell of the confusion matrix: the numbers of its class and of the predicted one."""
+
+    key: str
+    label: int | None
+    predicted: int
+
+
+class Candidate(CellExample):
+    """What decides whether an image is an example that a person should look at."""
+
+    label_score: float | None
+    score: float
+
+
+class Example(Candidate):
+    """An image that a person should look at: columns of its row."""
+
+    label_name: str | None
+    predicted_name: str
+
+
+class ExampleRow(Example):
+    """The same in a receipt: with the number of its row in the part."""
+
+    row: int
+
+
+# -------------------------------------------------------------------------------------------------------- summary.json
+
+
+class FailureCount(FailureReason):
+    """How many images failed for one reason."""
+
+    images: int
+
+
+class FailureSummary(FailureCount):
+    """The same, with the first of these images."""
+
+    examples: list[FailureText]
+
+
+PerClass = TypedDict(
+    "PerClass",
+    {
+        "class": str,
+        "support": int,
+        "predicted": int,
+        "precision": float | None,
+        "recall": float | None,
+        "f1": float | None,
+        "unlabelled": int,
+    },
+)
+"""The figures of one class."""
+
+CalibrationBin = TypedDict(
+    "CalibrationBin",
+    {"from": float, "to": float, "images": int, "accuracy": float | None, "confidence": float | None},
+)
+"""The labelled images whose winner's probability lies in one bin."""
+
+
+class Slice(TypedDict):
+    """The figures of a part of the archive."""
+
+    images: int
+    scored: int
+    failed: int
+    labelled: int
+    unknown_labels: int
+    accuracy: float | None
+    accuracy_interval_95: list[float] | None
+
+
+class InputSlice(Slice):
+    """The figures of one input."""
+
+    input: str
+
+
+class FolderSlice(Slice):
+    """The figures of one folder."""
+
+    folder: str
+
+
+class FolderSlices(TypedDict):
+    """The figures by folder, and the depth at which folders were cut."""
+
+    depth: int | None
+    slices: list[FolderSlice]
+
+
+class Computed(TypedDict):
+    """The figures that follow from sums over all rows alone."""
+
+    images: int
+    scored: int
+    failed: int
+    failures: list[FailureCount]
+    labelled: int
+    unlabelled: int
+    unknown_labels: int
+    accuracy: float | None
+    accuracy_interval_95: list[float] | None
+    top_k: int
+    top_k_accuracy: float | None
+    log_loss: float | None
+    expected_calibration_error: float | None
+    per_class: list[PerClass]
+    confusion_matrix: list[list[int]] | None
+    calibration: list[CalibrationBin]
+    confidence_histogram: list[int]
+    unlabelled_predicted: dict[str, int]
+
+
+class Figures(Computed):
+    """summary.json: the figures of a result, a pure function of its receipts."""
+
+    model: str
+    precision: str
+    units: int
+    inputs: list[InputSlice]
+    folders: FolderSlices
+    most_confident_mistakes: list[Example]
+    confused: list[Example]
+    doubtful_labels: list[Example]
+    least_certain: list[Example]
+    failure_examples: list[FailureExample]
+
+
+# ------------------------------------------------------------------------------------------------------------ run.json
+
+
+class Numbered(TypedDict, total=False):
+    """The format number of a file; a file without one has number 1."""
+
+    format: int
+
+
+class RecordedOptions(TypedDict, total=False):
+    """The options of a run, see `pipeline.options.ScoreOptions`; an older record lacks later ones."""
+
+    input: list[str]
+    model: str
+    output: str
+    label_source: str
+    format: str
+    top_k: int
+    precision: str
+    max_failed_fraction: float
+    min_accuracy: float | None
+    unit_images: int
+    limit: int | None
+    max_pixels: int
+    image_timeout: float
+    retry_deadline: float
+    retry_failed: bool
+    no_canary: bool
+    no_wait: bool
+    accelerator: str | None
+    image_key: str | None
+    label_key: str | None
+    label_offset: int
+
+
+class RecordedInputRule(TypedDict):
+    """How the model wants its images, see `pipeline.model.spec.InputSpec`."""
+
+    height: int
+    width: int
+    color_mode: str
+    resize: str
+    exif_orientation: bool
+
+
+class RecordedSpec(TypedDict):
+    """What a record repeats of the model directory."""
+
+    input: RecordedInputRule
+    class_names: list[str]
+
+
+class RecordedRun(Numbered):
+    """What tells a run without its inputs and its model at hand."""
+
+    run: str
+    model: str
+    options: RecordedOptions
+    model_spec: RecordedSpec
+
+
+class Training(TypedDict):
+    """What a record keeps of the model's training, as far as the model directory tells it."""
+
+    dataset: str | None
+    test_accuracy: float | None
+    test_accuracy_interval_95: list[float] | None
+    images_per_class: dict[str, int] | None
+    confidence_histogram: list[int] | None
+
+
+class StartedRun(RecordedRun):
+    """What is known of a run when it starts."""
+
+    started: str
+    versions: dict[str, str]
+    training: Training | None
+
+
+class Verdict(TypedDict):
+    """Whether a run's result is good enough, and why not."""
+
+    exit_code: int
+    reasons: list[str]
+
+
+class NightFigures(TypedDict):
+    """The figures of a run with which later runs are compared."""
+
+    labelled: int
+    accuracy: float | None
+    accuracy_interval_95: list[float] | None
+    predicted: dict[str, int]
+    confidence_histogram: list[int]
+
+
+class Previous(TypedDict):
+    """What a record keeps of the last complete run before it."""
+
+    run: str
+    ended: str
+    images: int
+    failed: int
+    images_per_second: float | None
+    accuracy: float | None
+    accuracy_interval_95: list[float] | None
+
+
+ClassChange = TypedDict("ClassChange", {"class": str, "share": float, "reference_share": float})
+"""A class whose share has changed."""
+
+
+class ConfidenceDrift(TypedDict):
+    """How far scores are from those of a reference."""
+
+    psi: float | None
+
+
+class ClassDrift(TypedDict):
+    """How far predicted classes are from those of a reference."""
+
+    psi: float | None
+    most_changed: list[ClassChange]
+
+
+class Drift(TypedDict):
+    """How far a run is from one reference: the training, or the run before."""
+
+    against: Literal["training", "previous"]
+    classes: ClassDrift
+    confidence: ConfidenceDrift
+
+
+class Comparison(TypedDict):
+    """A run beside the model's training and the run before."""
+
+    night: NightFigures
+    previous: Previous | None
+    drift: list[Drift]
+
+
+class TimeShares(TypedDict):
+    """The time of a run by step."""
+
+    seconds: dict[str, float]
+    shares: dict[str, float]
+    decides: str
+    advice: str
+    course: list[list[float]]
+
+
+class Plan(TypedDict):
+    """What a run's plan adds up to, see `pipeline.output.plan_file.PlanTotals`."""
+
+    run: str
+    model: str
+    units: int
+    images: int
+    open_units: int
+    bytes: int
+    skipped: dict[str, int]
+
+
+class OpenRecord(StartedRun):
+    """run.json of a run that has not ended: it is under way, or it has died."""
+
+    verdict: None
+    complete: bool
+
+
+class EndedRecord(StartedRun, Comparison):
+    """run.json of a run that has ended."""
+
+    verdict: Verdict
+    complete: bool
+    ended: str
+    seconds: float
+    images: int
+    scored: int
+    rescored: int
+    kept: int
+    units_scored: int
+    units_kept: int
+    images_per_second: float | None
+    time: TimeShares | None
+    failed: int
+    unfinished_units: int
+    plan: Plan
+
+
+Record = OpenRecord | EndedRecord
+"""run.json, and runs/<run>.json."""
