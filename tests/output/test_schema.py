@@ -1,0 +1,174 @@
+"""docs/schema.md says what the types say, field by field, and so do the documents of a real run."""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from conftest import MakeRun, WriteImages
+
+from pipeline import documents
+from pipeline.documents import EndedRecord, Figures, OpenRecord, RecordedInputRule, RecordedOptions
+from pipeline.model.spec import InputSpec
+from pipeline.options import ScoreOptions
+from pipeline.output import plan_file, records
+from pipeline.output.finish import finish
+from pipeline.output.rows import row_schema
+from pipeline.output.summary import Summary
+from pipeline.scoring.planning import pin
+from pipeline.scoring.score import score
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "schema.md"
+
+SECTIONS: Mapping[str, Any] = {
+    "summary.json": Figures,
+    "Failures by reason": documents.FailureCount,
+    "Class": documents.PerClass,
+    "Calibration bin": documents.CalibrationBin,
+    "Input": documents.InputSlice,
+    "Folders": documents.FolderSlices,
+    "Folder": documents.FolderSlice,
+    "Example": documents.Example,
+    "Failed image": documents.FailureExample,
+    "run.json": EndedRecord,
+    "Options": RecordedOptions,
+    "Model": documents.RecordedSpec,
+    "Input rule": RecordedInputRule,
+    "Training": documents.Training,
+    "Verdict": documents.Verdict,
+    "Night": documents.NightFigures,
+    "Previous run": documents.Previous,
+    "Drift": documents.Drift,
+    "Drift of classes": documents.ClassDrift,
+    "Changed class": documents.ClassChange,
+    "Drift of scores": documents.ConfidenceDrift,
+    "Time": documents.TimeShares,
+    "Plan": documents.Plan,
+}
+"""Heading of the page -> the type whose fields its table lists."""
+
+NAMES = {int: "integer", float: "number", str: "string", bool: "true or false", type(None): "null"}
+
+
+def type_text(hint: Any) -> str:
+    """Return what the page says of a type."""
+    if hint in NAMES:
+        return NAMES[hint]
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(map(type_text, arguments))
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in arguments)
+    if origin is list:
+        return f"array of {type_text(arguments[0])}"
+    if origin is dict:
+        return f"object of {type_text(arguments[1])}"
+    (title,) = (title for title, kind in SECTIONS.items() if kind is hint)
+    return f"[{title}](#{title.lower().replace(' ', '-').replace('.', '')})"
+
+
+def tables() -> dict[str, list[list[str]]]:
+    """Return heading -> the rows of the table below it, without its head."""
+    rows: dict[str, list[list[str]]] = {}
+    for section in re.split(r"^#+ ", PAGE.read_text(), flags=re.MULTILINE)[1:]:
+        title, *lines = section.splitlines()
+        rows[title] = [line.strip("| ").split(" | ") for line in lines if line.startswith("| `")]
+    return rows
+
+
+def types_within(kind: Any) -> Iterator[Any]:
+    """Yield a TypedDict and all that its fields hold."""
+    if typing.is_typeddict(kind):
+        yield kind
+        for hint in typing.get_type_hints(kind).values():
+            yield from types_within(hint)
+    for argument in typing.get_args(kind):
+        yield from types_within(argument)
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_table_of_a_type_has_its_fields_and_their_types(title: str) -> None:
+    hints = typing.get_type_hints(SECTIONS[title])
+    said = {name.strip("`"): kind for name, kind, _ in tables()[title]}
+    assert said == {name: type_text(hint) for name, hint in hints.items()}
+
+
+def test_every_type_of_the_documents_has_a_section() -> None:
+    held = [kind for document in (Figures, EndedRecord, OpenRecord) for kind in types_within(document)]
+    assert [kind for kind in held if kind not in (*SECTIONS.values(), OpenRecord)] == []
+
+
+def test_fields_of_a_run_under_way_come_first() -> None:
+    under_way = typing.get_type_hints(OpenRecord)
+    names = [name.strip("`") for name, *_ in tables()["run.json"]]
+    assert set(names[: len(under_way)]) == set(under_way)
+
+
+def test_options_and_the_input_rule_are_those_that_are_written() -> None:
+    assert [option.name for option in fields(ScoreOptions)] == list(typing.get_type_hints(RecordedOptions))
+    assert {field.name for field in fields(InputSpec)} == set(typing.get_type_hints(RecordedInputRule))
+
+
+def test_columns_of_rows_are_those_of_the_page() -> None:
+    options = ScoreOptions(input=("a",), model="m", output="o")
+    columns = [
+        [f"`{column.name}`", f"`{column.type}`", "yes" if column.nullable else "no"]
+        for column in row_schema("classes", options)
+    ]
+    assert [row[:3] for row in tables()["Rows"]] == columns
+
+
+def assert_known(content: Any, kind: Any, where: str) -> None:
+    """Check that a JSON value has no field that its type lacks, and is of that type."""
+    arguments = typing.get_args(kind)
+    if typing.is_typeddict(kind):
+        hints = typing.get_type_hints(kind)
+        assert content.keys() <= hints.keys(), where
+        assert kind.__required_keys__ <= content.keys(), where
+        for name, value in content.items():
+            assert_known(value, hints[name], f"{where}.{name}")
+    elif typing.get_origin(kind) is list:
+        for i, value in enumerate(content):
+            assert_known(value, arguments[0], f"{where}[{i}]")
+    elif typing.get_origin(kind) is dict:
+        for name, value in content.items():
+            assert_known(value, arguments[1], f"{where}[{name!r}]")
+    elif typing.get_origin(kind) in (typing.Union, types.UnionType):
+        if content is not None or type(None) not in arguments:
+            (other,) = (argument for argument in arguments if argument is not type(None))
+            assert_known(content, other, where)
+    elif typing.get_origin(kind) is Literal:
+        assert content in arguments, where
+    else:
+        assert isinstance(content, (int, float) if kind is float else kind), where
+
+
+def test_documents_of_a_real_run_are_of_their_types(make_run: MakeRun, write_images: WriteImages) -> None:
+    run = make_run(write_images(40), unit_images=10)
+    Path(run.options.input[0], "0", "broken.png").write_bytes(b"no image")
+    for name in ("run-1", "run-2"):
+        run = make_run(*run.options.input, unit_images=10, name=name)
+        records.start(run)
+        assert_known(json.loads(Path(run.record).read_text()), OpenRecord, "a run under way")
+        pin(run)
+        summary = Summary()
+        for outcome in score(list(plan_file.read_units(run)), run):
+            summary = summary.merge(Summary.of(outcome))
+        finish(summary, run)
+    assert_known(json.loads(Path(run.output, "run.json").read_text()), EndedRecord, "run.json")
+    assert_known(json.loads(Path(run.output, "summary.json").read_text()), Figures, "summary.json")
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_documents_of_an_earlier_version_are_too(form: str) -> None:
+    folder = ROOT / "tests" / "fixtures" / "7c95bb3" / form
+    assert_known(json.loads((folder / "run.json").read_text()), EndedRecord, "run.json")
+    assert_known(json.loads((folder / "summary.json").read_text()), Figures, "summary.json")
