@@ -18,8 +18,8 @@ from model_training.datasets import Dataset
 from model_training.evaluation import Evaluation
 from model_training.plots import draw_confusion, draw_curves, draw_samples, errors, samples
 from model_training.training import History, Trained
-from pipeline.documents import CellExample
 from pipeline.metrics.accuracy import HISTOGRAM_BINS
+from pipeline.metrics.figures import CellExample
 from pipeline.model.directory import Golden
 from pipeline.model.spec import ModelSpec
 from pipeline.model.thumbnails import thumbnail

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from nightscore.quiet import be_impatient
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
-from pipeline.documents import Figures, Record
 from pipeline.errors import ChangedError, UnfinishedError, UsageError
+from pipeline.metrics.figures import Figures
+from pipeline.metrics.record import Record
 from pipeline.output import records
 from pipeline.output.commit import committed
 from pipeline.output.plan_file import read_ids

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from pipeline.documents import EndedRecord
 from pipeline.machine import require_precision
+from pipeline.metrics.record import EndedRecord
 from pipeline.options import ScoreOptions, to_flags
 from pipeline.output.run import Run
 from pipeline.scoring.already_done import finish_if_done

@@ -12,9 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-WORDS = frozenset(
-    {"errors", "options", "units", "batches", "documents", "text", "formatting", "concurrency", "machine"}
-)
+WORDS = frozenset({"errors", "options", "units", "batches", "text", "formatting", "concurrency", "machine"})
 """Modules at the top of pipeline/ that every package may import; they import nothing but each other."""
 
 MAY_IMPORT: Mapping[str, frozenset[str]] = {
@@ -28,10 +26,10 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "output": "storage metrics report model.spec",
         "scoring": "storage metrics sources model output",
         "beam": "storage metrics output scoring",
-        "api": "storage model output scoring beam",
+        "api": "storage metrics model output scoring beam",
         "cli": "api storage metrics model output scoring beam",
         "model_training": "storage sources model metrics report cli.console cli.quiet",
-        "nightscore": "api storage model output report scoring beam cli model_training",
+        "nightscore": "api storage metrics model output report scoring beam cli model_training",
     }.items()
 }
 """Package -> what it may import, besides the words: a package, or one module of it."""

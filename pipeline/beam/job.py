@@ -20,9 +20,9 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from pipeline import errors, storage
 from pipeline.beam import dataflow
 from pipeline.beam.transforms import build
-from pipeline.documents import EndedRecord
 from pipeline.errors import JobFailedError, NightscoreError, UsageError
 from pipeline.machine import require_precision
+from pipeline.metrics.record import EndedRecord
 from pipeline.options import LOCAL_RUNNERS, ScoreOptions, add_arguments, from_arguments, refuse, rename_labels
 from pipeline.output import records
 from pipeline.output.remote_progress import followed

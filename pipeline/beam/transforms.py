@@ -31,8 +31,8 @@ from apache_beam.utils.timestamp import Duration
 from pipeline import storage
 from pipeline.beam.counters import Counters
 from pipeline.beam.log import failed_units
-from pipeline.documents import EndedRecord
 from pipeline.errors import VerdictError
+from pipeline.metrics.record import EndedRecord
 from pipeline.output import plan_file
 from pipeline.output.commit import committed
 from pipeline.output.finish import finish

@@ -6,17 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipeline.documents import (
-    Drift,
-    EndedRecord,
-    FailureExample,
-    FailureText,
-    Figures,
-    InputSlice,
-    PerClass,
-)
 from pipeline.formatting import REASONS, duration, rate, reasons
 from pipeline.metrics.drift import LARGE_DRIFT
+from pipeline.metrics.figures import FailureExample, FailureText, Figures, InputSlice, PerClass
+from pipeline.metrics.record import Drift, EndedRecord
 from pipeline.text import brief, shell_path
 
 Fact = tuple[str, str]

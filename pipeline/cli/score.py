@@ -28,8 +28,9 @@ from pipeline.cli.flags import (
     split_output_mode,
 )
 from pipeline.cli.terminal import Screen, progress, show_result
-from pipeline.documents import EndedRecord, Figures
 from pipeline.machine import without
+from pipeline.metrics.figures import Figures
+from pipeline.metrics.record import EndedRecord
 from pipeline.options import ScoreOptions, add_arguments
 from pipeline.text import plain
 

@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.facts import Fact, facts
-from pipeline.documents import EndedRecord, Figures
 from pipeline.formatting import at_most, rate, reasons
+from pipeline.metrics.figures import Figures
+from pipeline.metrics.record import EndedRecord
 from pipeline.output.progress import Count, Meter, tally
 from pipeline.text import plain
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.documents import CalibrationBin, Computed, PerClass
+from pipeline.metrics.figures import CalibrationBin, Computed, PerClass
 
 FIXED_POINT = 1 << 20
 """Number of steps between 0 and 1 in sums of log losses and confidences, which are integers."""

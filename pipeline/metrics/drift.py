@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from pipeline.documents import ClassChange, Drift, NightFigures, Training
 from pipeline.metrics.accuracy import HISTOGRAM_BINS, Metrics, wilson
+from pipeline.metrics.record import ClassChange, Drift, NightFigures, Training
 
 LARGE_DRIFT = 0.25
 """Population stability index, in nats, above which a change is usually called large."""

@@ -16,7 +16,7 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.documents import Candidate, ExampleRow, FailureReason, FailureRow
+from pipeline.metrics.figures import Candidate, ExampleRow, FailureReason, FailureRow
 
 COLUMNS = ("key", "label", "label_name", "label_score", "predicted", "predicted_name", "score")
 """Names of the columns of a row that an example has."""

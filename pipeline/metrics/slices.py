@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.documents import FolderSlice, FolderSlices, Slice
 from pipeline.metrics.accuracy import Metrics, wilson
+from pipeline.metrics.figures import FolderSlice, FolderSlices, Slice
 
 FOLDERS = 200
 """Number of folders that have sums of their own, at most."""

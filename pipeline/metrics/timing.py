@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pipeline.documents import TimeShares
+from pipeline.metrics.record import TimeShares
 
 POINTS = 100
 """Number of points in the course of a run, at most."""

@@ -17,8 +17,8 @@ from typing import cast
 
 from pipeline import storage
 from pipeline.concurrency import cores
-from pipeline.documents import Comparison, EndedRecord, Plan, Previous, StartedRun, Training
 from pipeline.metrics.drift import compare, night_of
+from pipeline.metrics.record import Comparison, EndedRecord, Plan, Previous, StartedRun, Training
 from pipeline.metrics.timing import shares
 from pipeline.output import records
 from pipeline.output.commit import committed

@@ -11,10 +11,10 @@ from typing import Any
 
 import google_crc32c
 
-from pipeline.documents import ExampleRow, FailureRow
 from pipeline.errors import DamagedPartError
 from pipeline.metrics.accuracy import Metrics, measure
 from pipeline.metrics.examples import COLUMNS, examples_of, failures_of
+from pipeline.metrics.figures import ExampleRow, FailureRow
 from pipeline.metrics.slices import Counts, Folders
 from pipeline.metrics.timing import Spent
 from pipeline.output.rows import read_part, row_schema

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple, TypeGuard, cast
 
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
-from pipeline.documents import EndedRecord, Figures, OpenRecord, Record, Training
 from pipeline.errors import UsageError
 from pipeline.machine import versions
+from pipeline.metrics.figures import Figures
+from pipeline.metrics.record import EndedRecord, OpenRecord, Record, Training
 from pipeline.output.run import Run
 from pipeline.storage.formats import check_format
 

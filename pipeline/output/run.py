@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, cast
 
 from pipeline import storage
-from pipeline.documents import Numbered, RecordedInputRule, RecordedOptions, RecordedRun
 from pipeline.errors import NewerFormatError, UsageError
+from pipeline.metrics.record import Numbered, RecordedInputRule, RecordedOptions, RecordedRun
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions, from_arguments
 from pipeline.storage.formats import check_format, check_names, numbered

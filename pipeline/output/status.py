@@ -14,9 +14,10 @@ from datetime import datetime
 from typing import Literal
 
 from pipeline import storage
-from pipeline.documents import FailureExample, FailureSummary, FailureText, Record
 from pipeline.metrics.accuracy import Metrics, wilson
 from pipeline.metrics.examples import first_of_each
+from pipeline.metrics.figures import FailureExample, FailureSummary, FailureText
+from pipeline.metrics.record import Record
 from pipeline.output import records
 from pipeline.output.commit import committed, receipts
 from pipeline.output.plan_file import Index, read_index

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from pipeline.documents import Example, ExampleRow, FailureExample, FailureRow, Figures
 from pipeline.metrics.accuracy import Metrics, compute
 from pipeline.metrics.examples import OF_ARCHIVE, first_of_each, lists_of, merge
+from pipeline.metrics.figures import Example, ExampleRow, FailureExample, FailureRow, Figures
 from pipeline.metrics.slices import Counts, Folders
 from pipeline.metrics.timing import Spent
 from pipeline.output.receipts import Receipt, Unfinished

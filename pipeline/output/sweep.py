@@ -28,8 +28,8 @@ from datetime import datetime, timedelta
 
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
-from pipeline.documents import Record
 from pipeline.errors import ChangedError, DamagedPartError, NewerFormatError
+from pipeline.metrics.record import Record
 from pipeline.options import PartFormat
 from pipeline.output import records
 from pipeline.output.plan_file import read_ids, read_totals

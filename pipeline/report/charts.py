@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from pipeline.documents import CalibrationBin
 from pipeline.formatting import percent
+from pipeline.metrics.figures import CalibrationBin
 from pipeline.text import brief, plain
 
 WIDTH, HEIGHT = 460, 260

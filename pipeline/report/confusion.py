@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.documents import CellExample
+from pipeline.metrics.figures import CellExample
 
 SHOWN_CLASSES = 30
 """Number of classes in the matrix; if there are more, the most confused ones are shown."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeline.documents import EndedRecord, FailureCount, Figures, PerClass, Slice
 from pipeline.formatting import between, count, counted, percent, why
 from pipeline.metrics.accuracy import wilson
 from pipeline.metrics.drift import LARGE_DRIFT
+from pipeline.metrics.figures import FailureCount, Figures, PerClass, Slice
+from pipeline.metrics.record import EndedRecord
 from pipeline.text import brief, plain
 
 MANY_FAILED = 0.001

@@ -11,15 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import TypedDict
 
-from pipeline.documents import (
-    EndedRecord,
-    Example,
-    FailureCount,
-    Figures,
-    PerClass,
-    RecordedOptions,
-    Slice,
-)
+from pipeline.metrics.figures import Example, FailureCount, Figures, PerClass, Slice
+from pipeline.metrics.record import EndedRecord, RecordedOptions
 from pipeline.options import ScoreOptions
 from pipeline.report import charts
 from pipeline.report.confusion import Confusion, confusion

@@ -10,8 +10,8 @@ from contextlib import closing
 
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
-from pipeline.documents import EndedRecord
 from pipeline.errors import TransientError
+from pipeline.metrics.record import EndedRecord
 from pipeline.output import plan_file
 from pipeline.output.commit import RECALLS_AHEAD, committed, recall
 from pipeline.output.finish import finish

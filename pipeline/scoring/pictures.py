@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipeline.batches import PixelBatch, PredictionBatch
-from pipeline.documents import Candidate, FailureReason
 from pipeline.metrics.examples import OF_UNIT, first_of_each, in_any_list
+from pipeline.metrics.figures import Candidate, FailureReason
 from pipeline.model.thumbnails import thumbnail
 
 

@@ -11,9 +11,9 @@ from conftest import SCHEMA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.documents import Example
 from pipeline.metrics import examples
 from pipeline.metrics.examples import COLUMNS, OF_UNIT, Limits, examples_of, lists_of, merge
+from pipeline.metrics.figures import Example
 
 FEW = Limits(mistakes=3, confused=4, cell=2, doubtful=2, uncertain=2)
 

@@ -14,8 +14,19 @@ from typing import Any, Literal
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline import documents
-from pipeline.documents import EndedRecord, Figures, OpenRecord, RecordedInputRule, RecordedOptions
+from pipeline.metrics import record
+from pipeline.metrics.figures import (
+    CalibrationBin,
+    Example,
+    FailureCount,
+    FailureExample,
+    Figures,
+    FolderSlice,
+    FolderSlices,
+    InputSlice,
+    PerClass,
+)
+from pipeline.metrics.record import EndedRecord, OpenRecord, RecordedInputRule, RecordedOptions
 from pipeline.model.spec import InputSpec
 from pipeline.options import ScoreOptions
 from pipeline.output import plan_file, records
@@ -30,28 +41,28 @@ PAGE = ROOT / "docs" / "schema.md"
 
 SECTIONS: Mapping[str, Any] = {
     "summary.json": Figures,
-    "Failures by reason": documents.FailureCount,
-    "Class": documents.PerClass,
-    "Calibration bin": documents.CalibrationBin,
-    "Input": documents.InputSlice,
-    "Folders": documents.FolderSlices,
-    "Folder": documents.FolderSlice,
-    "Example": documents.Example,
-    "Failed image": documents.FailureExample,
+    "Failures by reason": FailureCount,
+    "Class": PerClass,
+    "Calibration bin": CalibrationBin,
+    "Input": InputSlice,
+    "Folders": FolderSlices,
+    "Folder": FolderSlice,
+    "Example": Example,
+    "Failed image": FailureExample,
     "run.json": EndedRecord,
     "Options": RecordedOptions,
-    "Model": documents.RecordedSpec,
+    "Model": record.RecordedSpec,
     "Input rule": RecordedInputRule,
-    "Training": documents.Training,
-    "Verdict": documents.Verdict,
-    "Night": documents.NightFigures,
-    "Previous run": documents.Previous,
-    "Drift": documents.Drift,
-    "Drift of classes": documents.ClassDrift,
-    "Changed class": documents.ClassChange,
-    "Drift of scores": documents.ConfidenceDrift,
-    "Time": documents.TimeShares,
-    "Plan": documents.Plan,
+    "Training": record.Training,
+    "Verdict": record.Verdict,
+    "Night": record.NightFigures,
+    "Previous run": record.Previous,
+    "Drift": record.Drift,
+    "Drift of classes": record.ClassDrift,
+    "Changed class": record.ClassChange,
+    "Drift of scores": record.ConfidenceDrift,
+    "Time": record.TimeShares,
+    "Plan": record.Plan,
 }
 """Heading of the page -> the type whose fields its table lists."""
 

@@ -320,7 +320,7 @@ class TestCrossing:
 
     def test_from_a_runner_that_tells_it_as_text(self) -> None:
         told = f"Traceback ...\npipeline.errors.NewerFormatError: {self.ERROR} [while running 'ScoreUnits/Score']"
-        raised = job._original(RuntimeError(told))
+        raised = job._original_error(RuntimeError(told))
         assert (type(raised), str(raised)) == (NewerFormatError, str(self.ERROR))
 
     def test_from_a_local_process(self, monkeypatch: pytest.MonkeyPatch) -> None:

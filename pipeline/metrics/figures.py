@@ -1,0 +1,164 @@
+"""The type of summary.json (`Figures`), and of the examples in it and in receipts.
+
+docs/schema.md describes every field: its type, its unit, and when it is null or absent. One package computes a figure,
+another one shows it, and mypy checks each field from the one to the other: so the type lies here, below both.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class FailureReason(TypedDict):
+    """Why an image has no prediction: the step that refused it, and a code."""
+
+    stage: str
+    code: str
+
+
+class FailureText(TypedDict):
+    """A failed image and one line about it."""
+
+    key: str
+    message: str
+
+
+class FailureExample(FailureReason, FailureText):
+    """A failed image that is named as an example."""
+
+
+class FailureRow(FailureExample):
+    """The same in a receipt: with the number of its row in the part."""
+
+    row: int
+
+
+class CellExample(TypedDict):
+    """An image of one cell of the confusion matrix: the numbers of its class and of the predicted one."""
+
+    key: str
+    label: int | None
+    predicted: int
+
+
+class Candidate(CellExample):
+    """What decides whether an image is an example that a person should look at."""
+
+    label_score: float | None
+    score: float
+
+
+class Example(Candidate):
+    """An image that a person should look at: columns of its row."""
+
+    label_name: str | None
+    predicted_name: str
+
+
+class ExampleRow(Example):
+    """The same in a receipt: with the number of its row in the part."""
+
+    row: int
+
+
+class FailureCount(FailureReason):
+    """How many images failed for one reason."""
+
+    images: int
+
+
+class FailureSummary(FailureCount):
+    """The same, with the first of these images."""
+
+    examples: list[FailureText]
+
+
+PerClass = TypedDict(
+    "PerClass",
+    {
+        "class": str,
+        "support": int,
+        "predicted": int,
+        "precision": float | None,
+        "recall": float | None,
+        "f1": float | None,
+        "unlabelled": int,
+    },
+)
+"""The figures of one class."""
+
+
+CalibrationBin = TypedDict(
+    "CalibrationBin",
+    {"from": float, "to": float, "images": int, "accuracy": float | None, "confidence": float | None},
+)
+"""The labelled images whose winner's probability lies in one bin."""
+
+
+class Slice(TypedDict):
+    """The figures of a part of the archive."""
+
+    images: int
+    scored: int
+    failed: int
+    labelled: int
+    unknown_labels: int
+    accuracy: float | None
+    accuracy_interval_95: list[float] | None
+
+
+class InputSlice(Slice):
+    """The figures of one input."""
+
+    input: str
+
+
+class FolderSlice(Slice):
+    """The figures of one folder."""
+
+    folder: str
+
+
+class FolderSlices(TypedDict):
+    """The figures by folder, and the depth at which folders were cut."""
+
+    depth: int | None
+    slices: list[FolderSlice]
+
+
+class Computed(TypedDict):
+    """The figures that follow from sums over all rows alone."""
+
+    images: int
+    scored: int
+    failed: int
+    failures: list[FailureCount]
+    labelled: int
+    unlabelled: int
+    unknown_labels: int
+    accuracy: float | None
+    accuracy_interval_95: list[float] | None
+    top_k: int
+    top_k_accuracy: float | None
+    log_loss: float | None
+    expected_calibration_error: float | None
+    per_class: list[PerClass]
+    confusion_matrix: list[list[int]] | None
+    calibration: list[CalibrationBin]
+    confidence_histogram: list[int]
+    unlabelled_predicted: dict[str, int]
+
+
+class Figures(Computed):
+    """summary.json: the figures of a result, a pure function of its receipts."""
+
+    model: str
+    precision: str
+    units: int
+    inputs: list[InputSlice]
+    folders: FolderSlices
+    most_confident_mistakes: list[Example]
+    confused: list[Example]
+    doubtful_labels: list[Example]
+    least_certain: list[Example]
+    failure_examples: list[FailureExample]
