@@ -56,13 +56,16 @@ class Counters:
         self._add("skipped_objects", sum(totals.skipped.values()))
 
     def count_receipt(self, receipt: Receipt) -> None:
-        """Count a committed unit; if it was committed before, count only that it was kept."""
+        """Count a committed unit; if all of it was committed before, count only that it was kept.
+
+        Of a unit whose failed images were scored again, the other rows were kept, and all of these have a prediction.
+        """
         self._add("images_kept", receipt.kept)
         if receipt.kept == receipt.rows:
             self._add("units_kept", 1)
             return
         self._add("units_committed", 1)
-        self._add("images_scored", receipt.metrics.scored)
+        self._add("images_scored", receipt.metrics.scored - receipt.kept)
         self._add("images_rescored", receipt.rescored)
         for (stage, _), images in receipt.metrics.failures.items():
             self._add(f"images_failed_{stage}", images)

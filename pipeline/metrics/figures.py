@@ -8,6 +8,38 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+FIRST_FIGURES = (
+    "model",
+    "precision",
+    "units",
+    "images",
+    "scored",
+    "failed",
+    "failures",
+    "labelled",
+    "unlabelled",
+    "unknown_labels",
+    "accuracy",
+    "accuracy_interval_95",
+    "top_k",
+    "top_k_accuracy",
+    "log_loss",
+    "expected_calibration_error",
+    "per_class",
+    "confusion_matrix",
+    "calibration",
+    "confidence_histogram",
+    "unlabelled_predicted",
+    "inputs",
+    "folders",
+    "most_confident_mistakes",
+    "confused",
+    "doubtful_labels",
+    "least_certain",
+    "failure_examples",
+)
+"""Names of the figures that summary.json has had from the first version on: only later ones may be absent."""
+
 
 class FailureReason(TypedDict):
     """Why an image has no prediction: the step that refused it, and a code."""

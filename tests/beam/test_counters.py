@@ -55,3 +55,15 @@ def test_counters_tell_what_was_planned_scored_failed_and_kept(
     assert counters["predict_milliseconds"] > 0
     again = counted([*flags, "--max_failed_fraction=1"])
     assert (again["units_kept"], again["images_kept"], again.get("images_scored", 0)) == (units, 41, 0)
+
+
+def test_failed_images_that_are_scored_again_are_counted_apart_from_those_that_are_kept(
+    write_images: WriteImages, tiny_model: str, tmp_path: Path
+) -> None:
+    archive = write_images(20)
+    (archive / "3" / "broken.png").write_bytes(b"broken")
+    flags = ["--input", str(archive), "--model", tiny_model, "--output", str(tmp_path / "night")]
+    counted([*flags, "--max_failed_fraction=1"])
+    again = counted([*flags, "--max_failed_fraction=1", "--retry_failed"])
+    done = again["images_kept"] + again["images_scored"] + again["images_failed_preprocess"]
+    assert (again["images_kept"], again["images_scored"], done) == (20, 0, again["planned_images"])
