@@ -1,4 +1,4 @@
-"""`Metrics` are sums over rows, from which accuracy and its companions are computed.
+"""`Metrics` are sums over rows, from which accuracy, log loss, calibration and confusion are computed.
 
 They form an algebra: empty, measured from rows, merged, computed. Every sum is an integer, so that `merge` is exact,
 associative and commutative; ratios appear in `compute` only. Must not know where rows are stored.

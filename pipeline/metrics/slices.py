@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pipeline.metrics.accuracy import Metrics, wilson
 from pipeline.metrics.figures import FolderSlice, FolderSlices, Slice
 
-FOLDERS = 200
+MOST_FOLDERS = 200
 """Number of folders that have sums of their own, at most."""
 
 _IN_FOLDER = r"(?s)^(.*)(?:#[0-9]+|[/!][^/!]*)$"
@@ -61,9 +61,9 @@ class Counts(NamedTuple):
 class Folders:
     """Sums by folder.
 
-    If there are more than FOLDERS, the folders below a depth count with the folder above them. The depth follows from
-    all folders together: it is the deepest at which there are not too many. So `merge` is associative and commutative,
-    with `Folders()` as identity.
+    If there are more than MOST_FOLDERS, the folders below a depth count with the folder above them. The depth follows
+    from all folders together: it is the deepest at which there are not too many. So `merge` is associative and
+    commutative, with `Folders()` as identity.
 
     Attributes:
         slices: folder -> sums over its images; a folder at `depth` includes all folders below it.
@@ -96,7 +96,7 @@ class Folders:
     def _cut_to_fit(self) -> Folders:
         """Return the same sums, cut at the deepest depth at which there are not too many folders."""
         folders, depth = self, self.depth
-        while len(folders.slices) > FOLDERS:
+        while len(folders.slices) > MOST_FOLDERS:
             depth = max(map(_depth, folders.slices)) - 1 if depth is None else depth - 1
             folders = self._cut_at(depth)
         return folders

@@ -27,7 +27,7 @@ def archives(draw: Any) -> Folders:
 @settings(deadline=None)
 def test_merge_is_associative_and_commutative_with_an_identity(a: Folders, b: Folders, c: Folders) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(slices, "FOLDERS", 4)
+        patch.setattr(slices, "MOST_FOLDERS", 4)
         a, b, c = (one.merge(Folders()) for one in (a, b, c))
         assert a.merge(b).merge(c) == a.merge(b.merge(c))
         assert a.merge(b) == b.merge(a)
@@ -40,7 +40,7 @@ def test_merge_is_associative_and_commutative_with_an_identity(a: Folders, b: Fo
 
 
 def test_too_many_folders_count_with_those_above_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slices, "FOLDERS", 3)
+    monkeypatch.setattr(slices, "MOST_FOLDERS", 3)
     deep = Folders({f"/data/{x}/{i}": Counts(1) for x in "ab" for i in range(2)}).merge(Folders({"/data": Counts(5)}))
     assert deep == Folders({"/data": Counts(5), "/data/a": Counts(2), "/data/b": Counts(2)}, depth=3)
     assert deep.figures()["depth"] == 3
