@@ -25,7 +25,7 @@ from pipeline.machine import require_precision
 from pipeline.metrics.record import EndedRecord
 from pipeline.options import LOCAL_RUNNERS, ScoreOptions, add_arguments, from_arguments, refuse, rename_labels
 from pipeline.output import records
-from pipeline.output.remote_progress import followed
+from pipeline.output.remote_progress import follow
 from pipeline.output.run import Run
 from pipeline.scoring.prepare import begin_work
 
@@ -184,7 +184,7 @@ def run_job(job: Job, run: Run, announce: Callable[[str], None] = lambda _: None
         if run.options.no_wait or not is_submitted:
             return None
         try:
-            with followed(run):
+            with follow(run):
                 failure = _wait_for_failure(result)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(

@@ -1,4 +1,4 @@
-"""Nothing lost, nothing twice: a unit's part and its receipt, each created once.
+"""This module stores a unit's part and its receipt, each once, so that nothing is lost and nothing is there twice.
 
 A part that is there stays; who comes second adopts it. The receipt is computed from the part as stored, so that it
 can never contradict it, and the presence of both is the commit. Must not know how rows come about.
@@ -28,14 +28,13 @@ from pipeline.storage import StoredObject
 from pipeline.units import WorkUnit
 
 READS_AHEAD = 31
-
+"""Number of receipts that `receipts` reads at once."""
 
 RECALLS_AHEAD = 8
-"""Receipts that are read while earlier ones are looked at."""
+"""Number of receipts that are recalled while earlier ones are looked at."""
 
 ATTEMPTS = 5
-"""How often a commit is tried while others remove what it finds."""
-
+"""Number of times that a commit is tried while others remove what it finds."""
 
 _UNIT = re.compile(r"[0-9a-f]{32}")
 

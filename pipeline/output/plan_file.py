@@ -24,13 +24,16 @@ FAST = 1
 """Level of gzip: a fifth of the time of level 6 for a tenth more bytes."""
 
 GROUP_UNITS = 8
+"""Number of units that a worker gets at once, at most."""
+
 GROUPS = 1_000
+"""Number of groups below which groups are made smaller."""
 
 BLOCK = 1 << 18
-"""Bytes that are read at once, at first, for an index of unknown length, and of units one after the other."""
+"""Number of bytes that are read at once: of an index, whose length is unknown, and of units one after the other."""
 
 COLUMNS = ("id", "source", "images", "input")
-"""Of units, in the first line."""
+"""Names of the fields of units that the first line has."""
 
 _UNIT_FIELDS = frozenset(unit_field.name for unit_field in fields(WorkUnit))
 

@@ -1,4 +1,4 @@
-"""How far this process has come: a tally that `score` keeps and a progress bar reads. Decides nothing."""
+"""This module counts how far this process has come: `score` adds, a progress bar reads. Decides nothing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 WINDOW_SECONDS = 30.0
-"""The rate is that of so long, so that it follows a store that gets slower."""
+"""Seconds over which the rate is measured, so that it follows a store that gets slower."""
 
 WINDOW_STEPS = 5
-"""It is never that of fewer steps: receipts come in big ones, minutes apart."""
+"""Number of steps over which it is measured at least: receipts come in big steps, minutes apart."""
 
 LEAST_SECONDS = 1.0
+"""Seconds over which it is measured at least."""
 
 Reason = tuple[str, str]
 """Stage and code of a failed image."""
@@ -82,7 +83,7 @@ class Tally:
 
 @functools.cache
 def tally() -> Tally:
-    """Return the process's tally."""
+    """Return this process's tally."""
     return Tally()
 
 

@@ -1,4 +1,4 @@
-"""Summary and report once more, from receipts: without the images, the model, or the machine that scored them.
+"""This module writes summary and report anew from receipts: without the images, the model, or the machine that scored.
 
 Changes nothing but these two files. Knows no Beam.
 """
@@ -22,6 +22,7 @@ from pipeline.output.summary import Summary
 from pipeline.units import WorkUnit
 
 NOT_DONE = "not committed"
+"""Error of a unit that has no receipt."""
 
 
 def rebuild(output: str, to: str | None = None) -> list[str]:

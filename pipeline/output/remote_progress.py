@@ -1,4 +1,4 @@
-"""How far a run has come, told from its receipts: what anybody sees who can read OUTPUT, wherever the work is done.
+"""This module tells how far a run has come by its receipts, on any machine that can read OUTPUT.
 
 Must not change anything there.
 """
@@ -19,7 +19,7 @@ from pipeline.output.receipts import Receipt
 from pipeline.output.run import Run
 
 LOOK_SECONDS = 15.0
-"""Between two looks at the receipts: a listing, and a read of each new one."""
+"""Seconds between two looks at the receipts; a look is a listing, and a read of each new one."""
 
 
 _logger = logging.getLogger(__name__)
@@ -55,17 +55,17 @@ class Follower:
         with closing(receipts(self._run, new)) as found:
             for receipt in found:
                 self._read.add(receipt.unit)
-                self._count = self._count.then(self._told(receipt))
+                self._count = self._count.then(self._count_of(receipt))
         return self._count
 
-    def _told(self, receipt: Receipt) -> Count:
+    def _count_of(self, receipt: Receipt) -> Count:
         if receipt.unit in self._before:
             return Count(kept=receipt.rows)
         return Count(scored=receipt.rows, failures=receipt.metrics.failures)
 
 
 @contextlib.contextmanager
-def followed(run: Run) -> Iterator[None]:
+def follow(run: Run) -> Iterator[None]:
     """Keep this process's tally at what the run's receipts tell, until the body ends."""
     stop = threading.Event()
     follower = Follower(run)

@@ -22,7 +22,7 @@ from pipeline.options import PartFormat, ScoreOptions
 from pipeline.storage.formats import FIELD, check_names, check_number, numbered
 
 ROW_GROUP = 2048
-"""Rows are encoded in groups of so many, so that a part of any length is written in bounded memory."""
+"""Number of rows that are encoded at once, so that a part of any length is written in bounded memory."""
 
 TOP_K = pa.list_(
     pa.struct([pa.field("label", pa.int32()), pa.field("name", pa.string()), pa.field("score", pa.float32())])

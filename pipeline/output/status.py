@@ -1,4 +1,4 @@
-"""How a night stands: told from OUTPUT alone, while a run is under way or long after. Reads, changes nothing.
+"""This module tells from OUTPUT alone how a run stands, while it is under way or long after. Changes nothing.
 
 Needs neither inputs nor model, so that any machine can ask that can read OUTPUT. Knows no Beam and no terminal.
 """
@@ -29,16 +29,16 @@ State = Literal["running", "running_or_interrupted", "finished", "unfinished"]
 """`unfinished`: it has ended, and not all that was planned is done."""
 
 NIGHTS = 5
-"""Runs before this one that are told of."""
+"""Number of earlier runs that are shown."""
 
 SILENT_SECONDS = 60.0
 SILENT_STEPS = 10
 SILENT_START = 600.0
-"""A run may be dead that was silent for so long: at least a minute, and ten times as long as it used to be between two
-receipts; ten minutes where that is not known yet."""
+"""Seconds of silence after which a run may be dead: at least SILENT_SECONDS, and SILENT_STEPS times as long as it used
+to be between two receipts; SILENT_START while that is not known yet."""
 
 WINDOW_SECONDS = 300.0
-"""The rate is that of so long, or of a few receipts."""
+"""Seconds over which the rate is measured, or a few receipts if they take longer."""
 
 _CLOCKS = (1e9, 1e6)
 _YEAR_2010 = 1.26e9

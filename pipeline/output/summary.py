@@ -1,4 +1,4 @@
-"""Receipts to one summary: a mergeable state, and the figures computed from it. Knows no Beam and no storage."""
+"""This module merges receipts to one summary, and computes its figures and verdict. Knows no Beam and no storage."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pipeline.output.run import Run
 from pipeline.storage import key_of
 
 UNFINISHED_EXAMPLES = 10
+"""Number of unfinished units that a summary names, at most."""
 
 
 @dataclass(frozen=True)

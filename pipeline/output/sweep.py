@@ -1,4 +1,4 @@
-"""Whose OUTPUT it is when several runs write into it, and what in it belongs to nobody.
+"""Decide which of several runs owns OUTPUT, and remove what no run needs.
 
 Runs with the same units work on the same result: all of them end well. Of runs with different units the last one
 started has its way, and the others say so. Nobody is asked to wait, and nobody trusts that another is still alive:
@@ -39,10 +39,10 @@ from pipeline.output.run import Run
 from pipeline.storage import StoredObject
 
 LONGEST_RUN = timedelta(days=7)
-"""A run that has not ended after so long has died."""
+"""Time after which a run that has not ended counts as dead."""
 
 GROUP = 256
-"""Objects that are removed after one look at the records."""
+"""Number of objects that are removed after one look at the records."""
 
 LOOK_SECONDS = 5.0
 """Seconds after a look at the records in which a removal may begin. The look was answered before they count."""
@@ -118,7 +118,7 @@ def sweep(claim: Claim) -> None:
     Receipts go last, and only where no part is left: without its receipt a damaged part may look like a good one.
     What is of a newer format stays, and the log says so: the version that wrote it may need it.
     """
-    found = list(_doomed(claim))
+    found = list(_find_doomed(claim))
     receipts = {one.location: one for one in found if one.location.startswith(claim.run.result("receipts/"))}
     _remove((one for one in found if one.location not in receipts), claim)
     if not receipts:
@@ -130,7 +130,7 @@ def sweep(claim: Claim) -> None:
     _remove(receipts.values(), claim)
 
 
-def _doomed(claim: Claim) -> Iterator[StoredObject]:
+def _find_doomed(claim: Claim) -> Iterator[StoredObject]:
     """Yield what no run needs any more, from one listing of OUTPUT."""
     for found in storage.list_objects(claim.run.folder()):
         if _is_leftover(found, claim.run, claim.units) or _is_plan_of_the_past(found, claim):

@@ -1,4 +1,4 @@
-"""Every image accounted for, every part as its receipt says: what an OUTPUT promises, checked against what is there.
+"""This module checks an OUTPUT: is every image accounted for, and is every part as its receipt says?
 
 Needs neither inputs nor model: the run is known by its record. Reads every part, changes nothing. Knows no Beam.
 """
@@ -28,9 +28,10 @@ from pipeline.output.sweep import check_leftover, leftovers
 from pipeline.units import WorkUnit
 
 UNITS_AHEAD = 16
-"""Units whose parts are in memory at once: enough to wait for many reads of a bucket together."""
+"""Number of units whose parts are in memory at once: enough to wait for many reads of a bucket together."""
 
 AGAIN = "run the same 'nightscore score' again"
+"""What mends nearly everything that can be found."""
 
 Kind = Literal[
     "run_unfinished",  # it has not ended, or not with all its units
@@ -189,7 +190,7 @@ def _verify_unit(unit: WorkUnit, run: Run) -> tuple[Receipt | None, list[Finding
         part = storage.read(location)
     except FileNotFoundError:
         part = None
-    receipt, findings = _stated(unit, run, part is not None)
+    receipt, findings = _read_receipt(unit, run, part is not None)
     if part is None:
         if not findings or findings[0].kind != "unit_missing":
             findings.append(Finding("part_missing", location, f"{_images(unit)} have no row; {AGAIN} to score them"))
@@ -209,7 +210,7 @@ def _verify_unit(unit: WorkUnit, run: Run) -> tuple[Receipt | None, list[Finding
     return measured, findings
 
 
-def _stated(unit: WorkUnit, run: Run, has_part: bool) -> tuple[Receipt | None, list[Finding]]:
+def _read_receipt(unit: WorkUnit, run: Run, has_part: bool) -> tuple[Receipt | None, list[Finding]]:
     """Return the unit's receipt, if it is one, else what is wrong."""
     location = run.receipt(unit.id)
     try:
