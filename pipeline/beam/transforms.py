@@ -185,8 +185,8 @@ class Summarize(beam.PTransform):
     `Unfinished`. What is filtered out before is not counted.
 
     >>> from pipeline.metrics.accuracy import Metrics
-    >>> from pipeline.output.receipts import Aside
-    >>> receipt = Receipt("a", 2, 0, Metrics(images=2, scored=2), [], [], Aside())
+    >>> from pipeline.output.receipts import Extras
+    >>> receipt = Receipt("a", 2, 0, Metrics(images=2, scored=2), [], [], Extras())
     >>> with beam.Pipeline("FnApiRunner") as pipeline:
     ...     summary = pipeline | beam.Create([receipt, receipt, Unfinished("b", 5, "HTTP 503")]) | Summarize()
     ...     _ = summary | beam.Map(lambda summary: print(summary.units, summary.unfinished))

@@ -25,7 +25,7 @@ from pipeline.beam.transforms import Finish, PlanUnits, ScoreUnits, Stopped, Sum
 from pipeline.cli import score
 from pipeline.metrics.accuracy import Metrics
 from pipeline.output import plan_file
-from pipeline.output.receipts import Aside, Receipt, Unfinished
+from pipeline.output.receipts import Extras, Receipt, Unfinished
 from pipeline.output.records import start
 from pipeline.output.summary import Summary
 from pipeline.scoring.planning import pin
@@ -36,7 +36,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def receipt(unit: str, images: int = 2) -> Receipt:
-    return Receipt(unit, images, 0, Metrics(images=images, scored=images), [], [], Aside())
+    return Receipt(unit, images, 0, Metrics(images=images, scored=images), [], [], Extras())
 
 
 def by_hand(outcomes: Iterable[Receipt | Unfinished]) -> Summary:

@@ -19,7 +19,7 @@ from pipeline import storage
 from pipeline.cli import report as report_cli
 from pipeline.cli import score, status, verify
 from pipeline.report.page import report
-from pipeline.text import shell_command, shell_path, shell_word
+from pipeline.text import plain, shell_command, shell_path, shell_word
 
 ROOT = Path(__file__).parents[2]
 NAMES = [
@@ -46,7 +46,7 @@ def read_by_bash(words: str, folder: Path = ROOT) -> list[bytes]:
 @given(st.lists(st.binary(max_size=12).map(lambda name: name.replace(b"\0", b"")), min_size=1, max_size=20))
 def test_bash_reads_what_was_meant(names: list[bytes]) -> None:
     command = shell_command(map(os.fsdecode, names))
-    assert command.isprintable()
+    assert plain(command) == command, "nothing in it moves the cursor or cannot be seen"
     assert read_by_bash(command) == names
 
 

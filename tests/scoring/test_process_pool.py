@@ -175,10 +175,12 @@ def test_closing_leaves_no_process_and_no_open_file(run: Run) -> None:
     processes().close()
     before = set(os.listdir("/proc/self/fd"))
     preprocess_in_process(batch(png(1), b"broken"), run)
+    pids = alive()
     processes().close()
     assert set(os.listdir("/proc/self/fd")) <= before
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    for pid in pids:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
 
 
 def test_process_ends_with_its_parent(tmp_path: Path) -> None:
