@@ -29,7 +29,7 @@ from simulated_disk import AbandonedError, Actor, SimulatedDisk, Theater
 from pipeline.errors import DamagedPartError, TransientError
 from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
-from pipeline.output import commit, finish, receipts
+from pipeline.output import commit, finish
 from pipeline.output.receipts import Extras, Receipt, Unfinished
 from pipeline.output.records import start
 from pipeline.output.rows import PartWriter
@@ -364,7 +364,7 @@ class World:
         if part is None or receipt is None or not is_true(unit, part):
             return False
         try:
-            return Receipt.from_json(receipt) == receipts.receipt_of(unit, part, self.nights[0].run, Extras())
+            return Receipt.from_json(receipt) == commit.receipt_of(unit, part, self.nights[0].run, Extras())
         except DamagedPartError:
             return False
 
