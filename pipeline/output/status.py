@@ -45,7 +45,7 @@ _YEAR_2010 = 1.26e9
 
 
 @dataclass(frozen=True)
-class Night:
+class EarlierRun:
     """A run as its record tells it; None for what that does not tell, as of a run that has not ended.
 
     Attributes:
@@ -67,7 +67,7 @@ class Night:
     exit_code: int | None = None
 
     @classmethod
-    def of(cls, record: Record) -> Night:
+    def of(cls, record: Record) -> EarlierRun:
         """Return what a record tells."""
         started = str(record.get("started") or "")
         if not records.has_ended(record):
@@ -129,7 +129,7 @@ class Status:
     seconds_left: float | None
     silent_seconds: float | None
     has_receipt: bool
-    nights: Sequence[Night]
+    nights: Sequence[EarlierRun]
 
 
 def status(output: str, now: float) -> Status:
@@ -169,7 +169,7 @@ def status(output: str, now: float) -> Status:
         seconds_left=(total - work.metrics.images) / rate if course and rate and total is not None else None,
         silent_seconds=course.silent if course else None,
         has_receipt=any(not work.is_kept(receipt) for receipt in work.receipts),
-        nights=[Night.of(night) for night in before],
+        nights=[EarlierRun.of(night) for night in before],
     )
 
 
