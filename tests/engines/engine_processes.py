@@ -170,7 +170,13 @@ class Spark(Engine):
 
 
 def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
-    """Return whether somebody listens on a port of the network that a process is in."""
+    """Return whether somebody listens on a port of the network that a process is in.
+
+    Raises:
+        ChildProcessError: the process has ended: the log beside its name says why.
+    """
+    if process.poll() is not None:
+        raise ChildProcessError(f"{process.args} has ended with {process.returncode} and does not listen on {port}")
     wanted = f":{port:04X}"
     tables = [Path(f"/proc/{process.pid}/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
     return any(line.split()[1].endswith(wanted) and line.split()[3] == "0A" for table in tables for line in table)
