@@ -141,6 +141,7 @@ def test_what_is_submitted_holds_all_options_and_nothing_of_this_machine(
     assert {"PlanUnits/Pin", "ScoreUnits/Score", "Finish/Write", "Enforce/Verdict"} <= steps
 
 
+@pytest.mark.heavy
 def test_package_that_is_staged_installs_and_runs_in_a_clean_environment(
     dataflow: Dataflow,  # noqa: F811
     flags: list[str],
@@ -192,6 +193,7 @@ def test_gpu_is_for_the_workers_that_score(dataflow: Dataflow, flags: list[str],
     assert not any(name.startswith(("PlanUnits", "Summarize", "Finish")) for name in steps)
 
 
+@pytest.mark.heavy
 def test_bad_verdict_is_the_exit_code_of_who_waits_and_fails_the_job_of_who_does_not(
     dataflow: Dataflow,  # noqa: F811
     flags: list[str],

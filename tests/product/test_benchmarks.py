@@ -283,6 +283,7 @@ def setting(tmp_path: Path) -> Setting:
     return Setting(tmp_path / "work", tmp_path / "results", pairs=1, small=True)
 
 
+@pytest.mark.heavy
 def test_the_tf_data_loop_does_the_same_work(
     write_images: WriteImages, write_records: WriteImages, tiny_model: str, setting: Setting
 ) -> None:

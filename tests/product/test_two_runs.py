@@ -57,6 +57,7 @@ def night(tiny_model: str, tmp_path: Path) -> Night:
     return Night(tiny_model, tmp_path / "night")
 
 
+@pytest.mark.heavy
 def test_two_runs_with_the_same_plan_at_once_both_end_well(night: Night, write_images: WriteImages) -> None:
     archive = write_images(100)
     assert night.at_once(archive, archive) == [0, 0]
