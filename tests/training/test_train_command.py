@@ -158,7 +158,7 @@ def tensorflow_is_imported(folder: Path, process: subprocess.Popen[str]) -> bool
     [
         pytest.param(tensorflow_is_imported, 1, marks=pytest.mark.heavy),
         (training_has_begun, 10_000),
-        (export_has_begun, 1),
+        pytest.param(export_has_begun, 1, marks=pytest.mark.heavy),
     ],
 )
 def test_interrupted_it_leaves_nothing(
