@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from nightscore.commands import COMMANDS
+
 ROOT = Path(__file__).parent.parent
 
 WORDS = frozenset({"errors", "options", "units", "batches", "text", "formatting", "concurrency", "machine"})
@@ -112,6 +114,15 @@ def test_every_module_has_its_place() -> None:
     for module in MODULES:
         place = place_of(module)
         assert place in ("", "__main__", "words", *MAY_IMPORT), f"{module} lies in no package of the table: move it"
+
+
+def test_every_module_is_imported_or_started_by_name() -> None:
+    launched = "pipeline.cli.launch"  # by templates/launch.py
+    started = {STARTED, *WITHOUT_BEAM, launched, *(command.module for command in COMMANDS.values())}
+    imported = {name for path in MODULES.values() for name in imports_of(path)}
+    packages = {name for name, path in MODULES.items() if path.name == "__init__.py"}
+    alone = {name for name in MODULES if name not in imported | started | packages and not name.endswith("__main__")}
+    assert alone == set(), "nobody uses these modules: remove them"
 
 
 @pytest.mark.parametrize("module", MODULES)
