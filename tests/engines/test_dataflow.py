@@ -69,6 +69,11 @@ def flags(dataflow: Dataflow, gcs_bucket: str, tiny_model: str, write_images: Wr
     return [*ours, f"--output={gcs_bucket}/night", "--unit_images=8", *dataflow.flags(gcs_bucket)]
 
 
+def wait_for_a_job(dataflow: Dataflow) -> None:  # noqa: F811
+    while not dataflow.jobs:
+        time.sleep(0.05)
+
+
 def record(bucket: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(storage.read(f"{bucket}/night/run.json"))
     return found
@@ -225,8 +230,7 @@ def test_job_that_is_cancelled_elsewhere_ends_the_command(
     dataflow.works = False
 
     def cancel() -> None:
-        while not dataflow.jobs:
-            time.sleep(0.05)
+        wait_for_a_job(dataflow)
         dataflow.ask(next(iter(dataflow.jobs)), "JOB_STATE_CANCELLED")
 
     threading.Thread(target=cancel).start()
@@ -245,8 +249,7 @@ def test_job_that_fails_says_why_in_one_line(
     dataflow.works = False
 
     def fail() -> None:
-        while not dataflow.jobs:
-            time.sleep(0.05)
+        wait_for_a_job(dataflow)
         (submitted,) = dataflow.jobs.values()
         submitted.log = "Workflow failed. Causes: the zone has no machines\n"
         submitted.state = "JOB_STATE_FAILED"
@@ -297,8 +300,7 @@ def test_who_stops_waiting_is_told_that_the_job_goes_on(
     dataflow.works = False
 
     def interrupt() -> None:
-        while not dataflow.jobs:
-            time.sleep(0.05)
+        wait_for_a_job(dataflow)
         time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGINT)
 

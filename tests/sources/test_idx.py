@@ -13,10 +13,10 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from counting_store import CountingStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -28,7 +28,6 @@ from pipeline.options import ScoreOptions
 from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule
 from pipeline.sources import container, idx
-from pipeline.storage.local import LocalStore
 from pipeline.units import WorkUnit
 
 SPEC = ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "f00")
@@ -336,33 +335,19 @@ class TestDamage:
         assert [row[2] for row in rows_of(path, [idx.first_images(unit, 3)])] == ["NOT_FOUND"]
 
 
-class CountingStore(LocalStore):
-    calls = taken = 0
-
-    def read(self, *range_: Any, **version: Any) -> bytes:
-        data = super().read(*range_, **version)
-        self.calls += 1
-        self.taken += len(data)
-        return data
-
-
-def test_planning_reads_the_header_and_takes_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = CountingStore()
-    monkeypatch.setattr(container, "store_of", lambda _: store)
+def test_planning_reads_the_header_and_takes_seconds(tmp_path: Path, counted: CountingStore) -> None:
     path = write(tmp_path / PLAIN, struct.pack(">IIII", 0x803, 200_000, 28, 28))
     with path.open("r+b") as file:
         file.truncate(16 + 200_000 * 784)
     started = time.monotonic()
     assert sum(unit.images or 0 for unit in units_of(path)) == 200_000
     assert time.monotonic() - started < 5
-    assert store.taken < 0.01 * path.stat().st_size
+    assert counted.taken < 0.01 * path.stat().st_size
 
 
-def test_a_gzip_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = CountingStore()
-    monkeypatch.setattr(container, "store_of", lambda _: store)
+def test_a_gzip_file_is_read_once(tmp_path: Path, counted: CountingStore) -> None:
     path = write(tmp_path / PACKED, images_file(pixels_of(2_000, 28, 28), 28, 28))
     (unit,) = units_of(path, 100)
-    store.taken = 0
+    counted.taken = 0
     assert len(rows_of(path, [unit])) == 2_000
-    assert store.taken < 1.1 * path.stat().st_size
+    assert counted.taken < 1.1 * path.stat().st_size

@@ -10,13 +10,13 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from permissions import nobody
 
 from pipeline import storage
 from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch
@@ -168,18 +168,6 @@ def unit_of(folder: Path) -> WorkUnit:
 
 def batches_of(unit: WorkUnit) -> list[EncodedBatch]:
     return list(images.read(unit, read_rule(RUN)))
-
-
-@contextmanager
-def nobody() -> Iterator[None]:
-    """Be a user without rights, as root may read everything."""
-    me = os.geteuid()
-    if me == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(me)
 
 
 class TestReading:

@@ -23,13 +23,13 @@ import archive_rows
 import pytest
 import webdataset
 from archive_rows import RULE, Row, messages_of, rows_of
+from counting_store import CountingStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import sources, storage
 from pipeline.batches import Code
-from pipeline.sources import container, tar_archive, tar_entries
-from pipeline.storage.local import LocalStore
+from pipeline.sources import tar_archive, tar_entries
 from pipeline.units import WorkUnit
 
 LINKS = "links, folders and devices in archives"
@@ -83,23 +83,6 @@ def write_files(root: Path, files: Mapping[str, bytes]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     return root
-
-
-class CountingStore(LocalStore):
-    calls = taken = 0
-
-    def read(self, *range_: Any, **version: Any) -> bytes:
-        data = super().read(*range_, **version)
-        self.calls += 1
-        self.taken += len(data)
-        return data
-
-
-@pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> CountingStore:
-    store = CountingStore()
-    monkeypatch.setattr(container, "store_of", lambda _: store)
-    return store
 
 
 class TestGnuTar:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import tensorflow as tf
+from counting_store import CountingStore
 
 from pipeline import sources, storage
 from pipeline.batches import BATCH_IMAGES, Code, EncodedBatch
@@ -20,9 +21,8 @@ from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule
-from pipeline.sources import container, limits, tfrecord
+from pipeline.sources import limits, tfrecord
 from pipeline.sources.limits import LONGEST
-from pipeline.storage.local import LocalStore
 from pipeline.units import UNIT_BYTES, WorkUnit
 
 SPEC = ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "f00")
@@ -203,20 +203,7 @@ class TestUnits:
             file.write(frame)
         assert codes_of(assert_planned_as_read(path, 2048)) == [None, "RESOURCE_EXHAUSTED", None]
 
-    def test_of_long_records_are_cut_without_reading_the_records(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        class CountingStore(LocalStore):
-            calls = taken = 0
-
-            def read(self, *range_: Any, **version: Any) -> bytes:
-                data = super().read(*range_, **version)
-                self.calls += 1
-                self.taken += len(data)
-                return data
-
-        counted = CountingStore()
-        monkeypatch.setattr(container, "store_of", lambda _: counted)
+    def test_of_long_records_are_cut_without_reading_the_records(self, tmp_path: Path, counted: CountingStore) -> None:
         long = write(tmp_path / "long.tfrecord", [image(i, 1 << 20) for i in range(20)])
         assert sum(unit.images or 0 for unit in units_of(long, 7)) == 20
         assert counted.taken < 600_000 < long.stat().st_size

@@ -16,11 +16,11 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import archive_rows
 import pytest
 from archive_rows import Row, messages_of, rows_of
+from counting_store import CountingStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +28,6 @@ from pipeline import sources, storage
 from pipeline.batches import Code
 from pipeline.sources import container
 from pipeline.sources import zip_archive as zip_source
-from pipeline.storage.local import LocalStore
 from pipeline.units import WorkUnit
 
 LINKS = "links, folders and devices in archives"
@@ -79,23 +78,6 @@ def python_zip(
             with archive.open(member, "w", force_zip64=force_zip64) as file:
                 file.write(data)
     return path
-
-
-class CountingStore(LocalStore):
-    calls = taken = 0
-
-    def read(self, *range_: Any, **version: Any) -> bytes:
-        data = super().read(*range_, **version)
-        self.calls += 1
-        self.taken += len(data)
-        return data
-
-
-@pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> CountingStore:
-    store = CountingStore()
-    monkeypatch.setattr(container, "store_of", lambda _: store)
-    return store
 
 
 FILES = {
