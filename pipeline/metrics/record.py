@@ -41,14 +41,20 @@ class RecordedOptions(TypedDict, total=False):
     label_offset: int
 
 
-class RecordedInputRule(TypedDict):
-    """How the model wants its images, see `pipeline.model.spec.InputSpec`."""
+class FirstInputRule(TypedDict):
+    """The fields of the input rule that every record has."""
 
     height: int
     width: int
     color_mode: str
     resize: str
     exif_orientation: bool
+
+
+class RecordedInputRule(FirstInputRule, total=False):
+    """How the model wants its images, see `pipeline.model.spec.InputSpec`; a later field at its default is absent."""
+
+    decode: str
 
 
 class RecordedSpec(TypedDict):

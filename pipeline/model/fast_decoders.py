@@ -132,18 +132,35 @@ def _is_whole(data: bytes, position: int, length: int) -> bool:
     return data[end : end + 4] == _CRC.pack(zlib.crc32(data[position + 4 : end]))
 
 
-def jpeg(data: bytes, mode: str) -> Pixels | None:
-    """Return uint8 [height, width] (mode "L") or [height, width, 3] ("RGB") for a JPEG of that mode, else None.
+def jpeg(data: bytes, mode: str, size: tuple[int, int], denominator: int = 1) -> Pixels | None:
+    """Decode a JPEG at one of libjpeg's scales, or return None.
+
+    simplejpeg is told a size and picks the scale itself, the smallest n/8 that gives at least that size. It is ours
+    where both sides have at least 8 pixels and twice the denominator: no other n/8 gives the same size. Smaller images
+    give None.
+
+    Args:
+        data: the file.
+        mode: Pillow's name of the file's own; other modes than "L" and "RGB" give None.
+        size: (width, height) of the whole image.
+        denominator: 1, 2, 4 or 8; each side is divided by it and rounded up.
+
+    Returns:
+        uint8 [height, width] (mode "L") or [height, width, 3] ("RGB").
 
     Raises:
         CorruptError: a part of the image is lost.
     """
-    if mode not in ("L", "RGB"):
+    if mode not in ("L", "RGB") or (denominator > 1 and min(size) < max(8, 2 * denominator)):
         return None
+    width, height = (-(-side // denominator) for side in size)
+    scaled = {} if denominator == 1 else {"min_width": width, "min_height": height}
     try:
-        pixels: Pixels = simplejpeg.decode_jpeg(data, "GRAY" if mode == "L" else "RGB")
+        pixels: Pixels = simplejpeg.decode_jpeg(data, "GRAY" if mode == "L" else "RGB", **scaled)
     except (ValueError, MemoryError) as error:
         if any(text in str(error) for text in _CORRUPT):
             raise CorruptError(str(error)) from error
+        return None
+    if pixels.shape[:2] != (height, width):
         return None
     return pixels[:, :, 0] if mode == "L" else pixels

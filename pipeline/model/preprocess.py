@@ -11,6 +11,7 @@ Archives contain images of many kinds. This is what becomes of each:
     EXIF orientation               applied; one that cannot be parsed is ignored, as browsers do
     animated, several pages        the first frame
     any size                       resized with the model's filter, antialiased, aspect ratio not kept
+    JPEG                           decoded at a smaller scale if the rule says so, see `pipeline.model.reduced_jpeg`
 
 Pillow is the reference decoder and the only resizer; faster decoders with the same pixels stand in front of it, see
 `pipeline.model.fast_decoders`.
@@ -23,12 +24,12 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from pipeline.batches import Code, EncodedBatch, Failure, PixelBatch
-from pipeline.model import fast_decoders
+from pipeline.model import fast_decoders, reduced_jpeg
 from pipeline.model.pillow import MeteredExif, RefusedError, open_image
 from pipeline.model.spec import InputSpec
 from pipeline.options import MAX_PIXELS
@@ -105,9 +106,10 @@ def decode(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> npt.ND
         Exception: of many kinds, where `data` is not an image that can be decoded whole.
     """
     found = fast_decoders.png(data, max_pixels) if data.startswith(fast_decoders.PNG) else None
-    image = to_mode(found or _oriented(data, spec, max_pixels), spec)
+    loaded, box = (found, None) if found else _oriented(data, spec, max_pixels)
+    image = to_mode(loaded, spec)
     if image.size != (spec.width, spec.height):
-        image = image.resize((spec.width, spec.height), _FILTER[spec.resize])
+        image = image.resize((spec.width, spec.height), _FILTER[spec.resize], box)
     return np.frombuffer(image.tobytes(), np.uint8).reshape(spec.shape)
 
 
@@ -133,23 +135,28 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(values * (255.0 / full)).astype(np.uint8))
 
 
-def _oriented(data: bytes, spec: InputSpec, max_pixels: int) -> Image.Image:
-    """Return a decoded image, turned as the spec says."""
+def _oriented(data: bytes, spec: InputSpec, max_pixels: int) -> tuple[Image.Image, reduced_jpeg.Box | None]:
+    """Return a decoded image, turned as the spec says, and the part of it that is kept; None: all of it."""
     image = open_image(data, max_pixels)
     if isinstance(image, TiffImageFile):
-        return _oriented_tiff(image, spec)
-    pixels = fast_decoders.jpeg(data, image.mode) if isinstance(image, JpegImageFile) else None
-    if pixels is None:
-        image.load()
-    loaded = image if pixels is None else Image.fromarray(pixels)
+        return _oriented_tiff(image, spec), None
+    if isinstance(image, JpegImageFile):  # its EXIF data lie before its pixels
+        method = _turn(image, spec)
+        return reduced_jpeg.load(data, image, spec, method)
+    image.load()
+    method = _turn(image, spec)
+    return image if method is None else image.transpose(method), None
+
+
+def _turn(image: ImageFile.ImageFile, spec: InputSpec) -> Image.Transpose | None:
+    """Return how an image is turned as its EXIF orientation and the spec say; None: not at all."""
     if not spec.exif_orientation or _EXIF_SOURCES.isdisjoint(image.info):
-        return loaded
+        return None
     image._exif = MeteredExif()
     try:
-        method = _TRANSPOSE.get(image.getexif().get(_ORIENTATION, 1))
+        return _TRANSPOSE.get(image.getexif().get(_ORIENTATION, 1))
     except (SyntaxError, ValueError, KeyError, TypeError, IndexError, OSError, struct.error, RefusedError):
-        return loaded
-    return loaded if method is None else loaded.transpose(method)
+        return None
 
 
 def _oriented_tiff(image: TiffImageFile, spec: InputSpec) -> Image.Image:

@@ -24,6 +24,10 @@ ColorMode = Literal["grayscale", "rgb"]
 Resize = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 
+Decode = Literal["full", "reduced"]
+"""How JPEG files are decoded: "full" = every pixel, "reduced" = at a smaller scale where the model needs no more."""
+
+
 Task = Literal["classes"]
 """What a model says of an image: "classes" = one of its classes is right, and each has a probability."""
 
@@ -42,6 +46,8 @@ class InputSpec:
         color_mode: "grayscale" (1 channel) or "rgb" (3).
         resize: Pillow's filter of that name, antialiased; the aspect ratio is not kept.
         exif_orientation: whether the EXIF orientation is applied before resizing.
+        decode: "full", or "reduced": a JPEG file is decoded at the smallest of the scales 1, 1/2, 1/4 and 1/8 at which
+            both of its sides are at least twice the model's. Only with a filter that is antialiased: not "nearest".
     """
 
     height: int
@@ -49,6 +55,7 @@ class InputSpec:
     color_mode: ColorMode
     resize: Resize = "bilinear"
     exif_orientation: bool = True
+    decode: Decode = "full"
 
     @property
     def channels(self) -> int:
@@ -159,6 +166,21 @@ def _check_rule(rule: InputSpec) -> None:
         raise ValueError(f"input is of {rule.height!r} x {rule.width!r} pixels, expected 1 to {LARGEST_SIDE}")
     if rule.color_mode not in get_args(ColorMode) or rule.resize not in get_args(Resize):
         raise ValueError(f"input has color_mode {rule.color_mode!r} and resize {rule.resize!r}, unknown here")
+    if rule.decode not in get_args(Decode):
+        raise ValueError(f"input has decode {rule.decode!r}, unknown here: expected 'full' or 'reduced'")
+    if rule.decode == "reduced" and rule.resize == "nearest":
+        raise ValueError("input has decode 'reduced' with resize 'nearest': only antialiased filters can take it")
+
+
+def may_reduce(rule: InputSpec) -> bool:
+    """Return whether a rule decodes JPEG files in full and could decode them reduced instead.
+
+    >>> may_reduce(InputSpec(224, 224, "rgb")), may_reduce(InputSpec(224, 224, "rgb", "nearest"))
+    (True, False)
+    >>> may_reduce(InputSpec(224, 224, "rgb", decode="reduced"))
+    False
+    """
+    return rule.decode == "full" and rule.resize != "nearest"
 
 
 def model_id(spec_input: InputSpec, class_names: Sequence[str], files: Iterable[tuple[str, bytes]]) -> str:

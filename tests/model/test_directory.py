@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,12 +38,22 @@ def test_id_covers_files_rule_and_classes_and_not_their_order() -> None:
     others = [
         model_id(replace(rule, height=29), ["a", "b"], FILES),
         model_id(replace(rule, resize="bicubic"), ["a", "b"], FILES),
+        model_id(replace(rule, decode="reduced"), ["a", "b"], FILES),
         model_id(rule, ["b", "a"], FILES),
         model_id(rule, ["a", "b"], FILES[:1]),
         model_id(rule, ["a", "b"], [("saved_model.pb", b"graph!"), FILES[1]]),
         model_id(rule, ["a", "b"], [("saved_model2.pb", b"graph"), FILES[1]]),
     ]
-    assert len({first, *others}) == 7
+    assert len({first, *others}) == 8
+    assert model_id(replace(rule, decode="full"), ["a", "b"], FILES) == first
+
+
+def test_rule_says_how_it_decodes_only_where_that_is_not_in_full() -> None:
+    """The id of a model covers the rule as it is written: it is that of format 1 for a rule of format 1."""
+    rule = InputSpec(28, 28, "grayscale")
+    assert "decode" not in rule.to_json()
+    assert replace(rule, decode="reduced").to_json() == {**rule.to_json(), "decode": "reduced"}
+    assert InputSpec.from_json({**rule.to_json(), "decode": "reduced"}) == replace(rule, decode="reduced")
 
 
 def test_trained_model_is_what_its_id_says(tiny_model: str) -> None:
@@ -89,6 +100,27 @@ def test_spec_with_a_class_twice_is_refused(model: Path) -> None:
     (model / SPEC).write_text(json.dumps(content))
     with pytest.raises(UsageError, match="distinct"):
         read_spec(str(model))
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ({"decode": "half"}, "input has decode 'half', unknown here"),
+        ({"decode": None}, "input has decode None, unknown here"),
+        ({"decode": ["full"]}, "unknown here"),
+        ({"decode": "reduced", "resize": "nearest"}, "input has decode 'reduced' with resize 'nearest': only"),
+    ],
+)
+def test_spec_that_decodes_as_nothing_here_does_is_refused_in_one_line(
+    model: Path, rule: dict[str, Any], reason: str
+) -> None:
+    content = json.loads((model / SPEC).read_text())
+    content["input"] |= rule
+    (model / SPEC).write_text(json.dumps(content))
+    with pytest.raises(UsageError, match=r"is damaged: model_spec\.json: ") as caught:
+        read_spec(str(model))
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_folder_that_is_no_model_says_how_to_make_one(tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def natively(data: bytes) -> npt.NDArray[np.uint8] | None:
         image = fast_decoders.png(data, MAX_PIXELS)
         return None if image is None else np.asarray(image)
     try:
-        return fast_decoders.jpeg(data, open_image(data).mode)
+        image = open_image(data)
+        return fast_decoders.jpeg(data, image.mode, image.size)
     except Exception:  # noqa: BLE001 - what Pillow's parser stumbles over never comes this far
         return None
 
@@ -153,7 +154,7 @@ def test_jpeg_that_ends_early_is_told_although_it_ends_as_it_should() -> None:
     buffer = io.BytesIO()
     Image.effect_noise((64, 64), 90).save(buffer, "JPEG")
     with pytest.raises(fast_decoders.CorruptError, match="premature end of data segment"):
-        fast_decoders.jpeg(buffer.getvalue()[:-400] + b"\xff\xd9", "L")
+        fast_decoders.jpeg(buffer.getvalue()[:-400] + b"\xff\xd9", "L", (64, 64))
 
 
 def test_larger_than_allowed_is_left_to_pillow(digits: RawImages) -> None:

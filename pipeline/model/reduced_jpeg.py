@@ -1,0 +1,127 @@
+"""JPEG files are decoded at a smaller scale where the model takes far fewer pixels than they have.
+
+libjpeg can compute each block of 8 x 8 pixels as one of 4 x 4, 2 x 2 or 1 x 1 at once, which saves most of the time
+that a photograph takes. The smaller image is then resized with the model's filter, as an image decoded in full is. Two
+decoders give the same pixels at each scale to the bit: simplejpeg, and Pillow for the modes that simplejpeg does not
+take.
+
+Owns the choice of the scale. Must not know of other formats, nor how EXIF data are read.
+"""
+
+from __future__ import annotations
+
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+
+from pipeline.model import fast_decoders
+from pipeline.model.pillow import RefusedError
+from pipeline.model.spec import InputSpec
+
+Box = tuple[float, float, float, float]
+"""Part of an image in pixels, (left, upper, right, lower); fractions of a pixel count."""
+
+DENOMINATORS = (8, 4, 2)
+"""Of the scales below 1, the smallest scale first."""
+
+ENOUGH = 2
+"""Times the model's side that a side of the decoded image is at least, if it is decoded at a scale below 1."""
+
+_MARGINS = {
+    None: (0, 1, 2, 3),
+    Image.Transpose.FLIP_LEFT_RIGHT: (2, 1, 0, 3),
+    Image.Transpose.ROTATE_180: (2, 3, 0, 1),
+    Image.Transpose.FLIP_TOP_BOTTOM: (0, 3, 2, 1),
+    Image.Transpose.TRANSPOSE: (1, 0, 3, 2),
+    Image.Transpose.ROTATE_270: (3, 0, 1, 2),
+    Image.Transpose.TRANSVERSE: (3, 2, 1, 0),
+    Image.Transpose.ROTATE_90: (1, 2, 3, 0),
+}
+"""Turn -> which of an image's left, upper, right and lower margins lies there afterwards."""
+
+_ON_THEIR_SIDE = {
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+}
+"""Turns that make the width the height."""
+
+
+def load(
+    data: bytes, image: JpegImageFile, rule: InputSpec, turn: Image.Transpose | None
+) -> tuple[Image.Image, Box | None]:
+    """Decode a JPEG file at the scale that the rule asks for, and turn it.
+
+    Args:
+        data: the file.
+        image: the same, opened and not yet loaded.
+        rule: what the model takes.
+        turn: how the image is turned to be upright; None: not at all.
+
+    Returns:
+        The image, in the file's own mode, and the part of it that is the picture. None: all of it.
+
+    Raises:
+        CorruptError: a part of the image is lost.
+        Exception: of many kinds, where Pillow cannot decode it.
+    """
+    size = image.size
+    by = denominator(size[::-1] if turn in _ON_THEIR_SIDE else size, rule)
+    pixels = fast_decoders.jpeg(data, image.mode, size, by)
+    loaded = _load_with_pillow(image, by) if pixels is None else Image.fromarray(pixels)
+    upright = loaded if turn is None else loaded.transpose(turn)
+    return upright, None if by == 1 else picture(size, by, turn)
+
+
+def denominator(size: tuple[int, int], rule: InputSpec) -> int:
+    """Return 1, 2, 4 or 8: by how much the sides of a JPEG are divided as it is decoded.
+
+    It is the largest by which both sides are still at least twice what the model takes.
+
+    Args:
+        size: (width, height) of the upright image.
+        rule: what the model takes.
+
+    >>> rule = InputSpec(224, 224, "rgb", decode="reduced")
+    >>> denominator((4000, 3000), rule), denominator((3584, 3584), rule), denominator((500, 375), rule)
+    (4, 8, 1)
+    """
+    if rule.decode == "full" or rule.resize == "nearest":
+        return 1
+    there = min(size[0] // rule.width, size[1] // rule.height)
+    return next((by for by in DENOMINATORS if there >= ENOUGH * by), 1)
+
+
+def picture(size: tuple[int, int], by: int, turn: Image.Transpose | None) -> Box:
+    """Return which part of a reduced and turned image is the picture.
+
+    A side that is no multiple of the denominator is rounded up. The last pixel then shows the picture in part, and for
+    the rest what the encoder has filled its last block with.
+
+    Args:
+        size: (width, height) of the image as stored.
+        by: the denominator.
+        turn: that came afterwards.
+
+    >>> picture((4001, 3000), 8, None)
+    (0.0, 0.0, 500.125, 375.0)
+    >>> picture((4001, 3000), 8, Image.Transpose.ROTATE_90)
+    (0.0, 0.875, 375.0, 501.0)
+    """
+    width, height = (-(-side // by) for side in size)
+    margins = (0.0, 0.0, width - size[0] / by, height - size[1] / by)
+    left, upper, right, lower = (margins[i] for i in _MARGINS[turn])
+    if turn in _ON_THEIR_SIDE:
+        width, height = height, width
+    return left, upper, width - right, height - lower
+
+
+def _load_with_pillow(image: JpegImageFile, by: int) -> Image.Image:
+    """Load an image by Pillow, which picks the scale by a size: that which is wanted, or a little less."""
+    width, height = image.size
+    if by > 1:
+        image.draft(image.mode, (width // by, height // by))
+        if image.size != (-(-width // by), -(-height // by)):
+            raise RefusedError("INTERNAL", f"Pillow decodes {width} x {height} pixels to {image.size}, not to 1/{by}")
+    image.load()
+    return image
