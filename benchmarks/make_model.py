@@ -29,7 +29,7 @@ from pipeline.model import directory
 from pipeline.model.preprocess import preprocess
 from pipeline.model.spec import InputSpec
 
-MOBILENET = InputSpec(224, 224, "rgb")
+MOBILENET = InputSpec(224, 224, "rgb", decode="reduced")
 CLASSES = 1000
 EXAMPLES = 8
 PHOTOS = 300

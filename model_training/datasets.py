@@ -14,7 +14,8 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from pipeline import storage
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.errors import UsageError
 from pipeline.model.preprocess import preprocess
-from pipeline.model.spec import ColorMode, InputSpec
+from pipeline.model.spec import ColorMode, Decode, InputSpec
 from pipeline.model.thumbnails import png
 
 DATASETS = ("mnist", "digits")
@@ -36,7 +37,7 @@ EXAMPLES = 10
 """Number of encoded test images that a data set hands out."""
 
 DIGITS = tuple("0123456789")
-MNIST_INPUT = InputSpec(28, 28, "grayscale")
+MNIST_INPUT = InputSpec(28, 28, "grayscale", decode="reduced")
 _MNIST_SPLITS = {"train": ("x_train", "y_train"), "t10k": ("x_test", "y_test")}
 
 
@@ -102,7 +103,11 @@ class RawImages:
 
 
 def load(
-    name: str, data_dir: str | None = None, image_size: int | None = None, color_mode: ColorMode | None = None
+    name: str,
+    data_dir: str | None = None,
+    image_size: int | None = None,
+    color_mode: ColorMode | None = None,
+    decode: Decode = "reduced",
 ) -> Dataset:
     """Return a data set.
 
@@ -111,17 +116,20 @@ def load(
         data_dir: for mnist, where the four IDX files lie; None takes the Keras cache, or downloads into it.
         image_size: for a folder, see `read_folder`.
         color_mode: for a folder, see `read_folder`.
+        decode: how JPEG files are decoded, in training and in scoring: "reduced" or "full".
 
     Raises:
         UsageError: it cannot be had; the text says what to do.
     """
+    if decode not in get_args(Decode):
+        raise UsageError(f"--decode {decode!r} is unknown: give reduced or full")
     if name in DATASETS:
         if image_size is not None or color_mode is not None:
             raise UsageError(f"--image_size and --color_mode are for folders: {name} is 28 x 28 and grayscale")
-        return from_raw(raw_images(name, data_dir))
+        return from_raw(raw_images(name, data_dir), decode)
     if data_dir is not None:
         raise UsageError(f"--data_dir is for --dataset mnist, not for {name!r}")
-    return _from_folder(name, image_size, color_mode)
+    return _from_folder(name, image_size, color_mode, decode)
 
 
 def check_apart(name: str, output: str) -> None:
@@ -157,19 +165,25 @@ def raw_images(name: str, data_dir: str | None = None) -> RawImages:
     return _raw_digits()
 
 
-def from_raw(raw: RawImages) -> Dataset:
-    """Return pictures as a data set: each one as if it were read from its PNG file."""
+def from_raw(raw: RawImages, decode: Decode = "reduced") -> Dataset:
+    """Return pictures as a data set: each one as if it were read from its PNG file.
+
+    Args:
+        raw: the pictures.
+        decode: how the model decodes JPEG files.
+    """
+    rule = replace(MNIST_INPUT, decode=decode)
     if raw.images.shape[1:] == MNIST_INPUT.shape[:2]:
         pixels = raw.images[..., np.newaxis]  # PNG loses nothing and there is nothing to resize
     else:
         keys = [f"{raw.name}#{i}" for i in range(len(raw.images))]
         encoded = [raw.encoded(i) for i in range(len(raw.images))]
-        pixels = preprocess(EncodedBatch(ImageColumns.of(keys), encoded), MNIST_INPUT).pixels
+        pixels = preprocess(EncodedBatch(ImageColumns.of(keys), encoded), rule).pixels
     test = np.flatnonzero(raw.is_test)
     return Dataset(
         name=raw.name,
         class_names=DIGITS,
-        input=MNIST_INPUT,
+        input=rule,
         train_images=pixels[~raw.is_test],
         train_labels=raw.labels[~raw.is_test],
         test_images=pixels[test],
@@ -193,8 +207,8 @@ def spread(labels: npt.NDArray[np.int64], n: int) -> list[int]:
     return [order[i * len(seen) // n] for i in range(n)] if len(seen) > n else order[:n]
 
 
-def _from_folder(path: str, image_size: int | None, color_mode: ColorMode | None) -> Dataset:
-    found = read_folder(path, image_size, color_mode)
+def _from_folder(path: str, image_size: int | None, color_mode: ColorMode | None, decode: Decode) -> Dataset:
+    found = read_folder(path, image_size, color_mode, decode)
     split = found.test_start
     examples = spread(found.labels[split:], EXAMPLES)
     return Dataset(

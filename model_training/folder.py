@@ -26,7 +26,7 @@ from pipeline.batches import Code, EncodedBatch, Failure
 from pipeline.errors import UsageError
 from pipeline.model.pillow import open_image
 from pipeline.model.preprocess import preprocess, to_mode
-from pipeline.model.spec import ColorMode, InputSpec
+from pipeline.model.spec import ColorMode, Decode, InputSpec
 from pipeline.model.thumbnails import png
 from pipeline.sources import images
 from pipeline.sources.labels import folder_of
@@ -85,13 +85,16 @@ class FolderImages:
             raise ValueError(f"{len(self.pixels)} images, {len(self.labels)} labels, {len(self.locations)} locations")
 
 
-def read_folder(path: str, image_size: int | None = None, color_mode: ColorMode | None = None) -> FolderImages:
+def read_folder(
+    path: str, image_size: int | None = None, color_mode: ColorMode | None = None, decode: Decode = "reduced"
+) -> FolderImages:
     """Read and decode a folder of class folders, local or gs://.
 
     Args:
         path: the folder.
         image_size: side of the square that images are resized to; None takes their own size, which must be one.
         color_mode: None takes "grayscale" if every image is grey, else "rgb".
+        decode: "reduced" or "full", see `InputSpec`.
 
     Raises:
         UsageError: there is nothing to train on; the text says what to do.
@@ -105,7 +108,7 @@ def read_folder(path: str, image_size: int | None = None, color_mode: ColorMode 
     if len(class_names) < 2:
         found = f"only one class, {class_names[0]!r}" if class_names else "no class folders with images"
         raise UsageError(f"data set {root!r} has {found}: put the images of each class into a folder of its own")
-    spec = _input_spec(files, image_size, color_mode)
+    spec = _input_spec(files, image_size, color_mode, decode)
     check_memory(len(files), spec)
     pixels, used, left_out = _decode(files, spec)
     left_out = {**unclassed, **left_out}
@@ -190,15 +193,17 @@ def _reason(failure: Failure) -> str:
     return _CHANGED.get(failure.code, failure.message) if failure.stage == "read" else failure.message
 
 
-def _input_spec(files: Sequence[StoredObject], image_size: int | None, color_mode: ColorMode | None) -> InputSpec:
+def _input_spec(
+    files: Sequence[StoredObject], image_size: int | None, color_mode: ColorMode | None, decode: Decode
+) -> InputSpec:
     if image_size is not None and color_mode is not None:
-        return InputSpec(image_size, image_size, color_mode)
+        return InputSpec(image_size, image_size, color_mode, decode=decode)
     sizes, colored = _survey(files, look_for_color=color_mode is None)
     color_mode = color_mode or ("rgb" if colored else "grayscale")
     if image_size is not None:
-        return InputSpec(image_size, image_size, color_mode)
+        return InputSpec(image_size, image_size, color_mode, decode=decode)
     width, height = _own_size(sizes)
-    return InputSpec(height, width, color_mode)
+    return InputSpec(height, width, color_mode, decode=decode)
 
 
 def _survey(files: Sequence[StoredObject], look_for_color: bool) -> tuple[Counter[tuple[int, int]], bool]:

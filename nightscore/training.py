@@ -14,7 +14,7 @@ from nightscore.night import expected_errors
 from nightscore.quiet import root_logger_kept, tensorflow_starts_quietly
 from pipeline import storage
 from pipeline.errors import NightscoreError, UsageError
-from pipeline.model.spec import ColorMode
+from pipeline.model.spec import ColorMode, Decode
 
 if TYPE_CHECKING:
     from model_training.datasets import Dataset
@@ -58,6 +58,7 @@ def train(
     seed: int = 0,
     image_size: int | None = None,
     color_mode: ColorMode | None = None,
+    decode: Decode = "reduced",
     progress: bool = False,
 ) -> TrainedModel:
     """Train a CNN and write a model directory; a model that is there is replaced when the new one is whole.
@@ -71,6 +72,8 @@ def train(
         seed: of weights and order, from 0.
         image_size: side in pixels that a folder's images are resized to.
         color_mode: "grayscale" or "rgb"; default: grayscale if all images of a folder are grey.
+        decode: of JPEG files, in training and in scoring: "reduced" = at 1/2, 1/4 or 1/8 of their size where both sides
+            are then at least twice the model's; "full" = every pixel.
         progress: whether to show progress on stderr.
 
     Raises:
@@ -90,7 +93,7 @@ def train(
         check_apart(name, location)
         if name == "mnist" and data_dir is None:
             _start_tensorflow()  # Keras may have to download it
-        learned = load(name, None if data_dir is None else os.fspath(data_dir), image_size, color_mode)
+        learned = load(name, None if data_dir is None else os.fspath(data_dir), image_size, color_mode, decode)
         _start_tensorflow()
         return _build(learned, Recipe(epochs, batch_size, seed), location, progress)
 

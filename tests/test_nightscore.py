@@ -157,7 +157,7 @@ TYPED = """
 import nightscore
 from pathlib import Path
 
-model = nightscore.train(Path("photos"), "model", epochs=3, color_mode="rgb")
+model = nightscore.train(Path("photos"), "model", epochs=3, color_mode="rgb", decode="full")
 night = nightscore.score([Path("photos"), "more"], model, "night", top_k=3, precision="bfloat16", runner="FlinkRunner")
 code: int = night.exit_code or 0
 reveal_type(night)

@@ -7,6 +7,7 @@ import io
 import os
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from model_training.folder import check_memory, in_test_split
 from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.model.preprocess import decode
-from pipeline.model.spec import InputSpec
+from pipeline.model.spec import Decode, InputSpec
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -154,11 +155,11 @@ def test_digits_are_scikit_learns(digits: RawImages) -> None:
     assert np.flatnonzero(digits.is_test).tolist() == list(range(4, 1797, 5))
     dataset = load("digits")
     assert (len(dataset.train_labels), len(dataset.test_labels)) == (1438, 359)
-    assert dataset.input == InputSpec(28, 28, "grayscale")
+    assert dataset.input == InputSpec(28, 28, "grayscale", decode="reduced")
 
 
 def test_flags_of_other_data_sets_are_refused() -> None:
-    for keywords in ({"image_size": 32}, {"color_mode": "rgb"}, {"data_dir": "x"}):
+    for keywords in ({"image_size": 32}, {"color_mode": "rgb"}, {"data_dir": "x"}, {"decode": "half"}):
         with pytest.raises(UsageError):
             load("digits", **keywords)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="--data_dir is for --dataset mnist"):
@@ -202,7 +203,7 @@ def test_folder_becomes_classes_and_splits(write_folder: WriteFolder) -> None:
     for pixels, name in zip(dataset.test_images, test, strict=True):
         assert (pixels == decode(files[name], dataset.input)).all()
     assert len(dataset.train_labels) == 60 - len(test)
-    assert (dataset.input, dataset.name) == (InputSpec(12, 12, "grayscale"), str(write_folder({})))
+    assert (dataset.input, dataset.name) == (InputSpec(12, 12, "grayscale", decode="reduced"), str(write_folder({})))
 
 
 def test_folder_split_is_stable_when_images_come(write_folder: WriteFolder) -> None:
@@ -361,6 +362,24 @@ def test_training_pixels_are_scoring_pixels(name: str, mnist_dir: Path) -> None:
     ):
         for pixels, i in zip(images[:50], indices[:50].tolist(), strict=False):
             assert (pixels == decode(raw.encoded(i), dataset.input)).all()
+
+
+@pytest.mark.parametrize("how", ["reduced", "full"])
+def test_training_pixels_of_jpeg_files_are_scoring_pixels(write_folder: WriteFolder, how: Decode) -> None:
+    noise = Image.effect_noise((151, 130), 90).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    files = {
+        f"{c}/{i}.jpg": encoded(noise.rotate(i * 7), "JPEG", exif=exif, progressive=i % 2 == 1)
+        for c in ("cat", "dog")
+        for i in range(8)
+    }
+    dataset = load(str(write_folder(files)), image_size=16, color_mode="rgb", decode=how)
+    assert dataset.input == InputSpec(16, 16, "rgb", decode=how)
+    trained = {pixels.tobytes() for pixels in (*dataset.train_images, *dataset.test_images)}
+    assert trained == {decode(data, dataset.input).tobytes() for data in files.values()}
+    other = replace(dataset.input, decode="full" if how == "reduced" else "reduced")
+    assert trained.isdisjoint({decode(data, other).tobytes() for data in files.values()})
 
 
 @given(hnp.arrays(np.int64, st.integers(0, 40), elements=st.integers(0, 12)), st.integers(1, 12))

@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from model_training import cli
+from pipeline.model.directory import read_spec
+from pipeline.model.spec import InputSpec
 from pipeline.model.thumbnails import png
 
 TRAIN = [sys.executable, "-m", "model_training", "train"]
@@ -57,7 +59,14 @@ def test_training_says_what_it_made_and_what_is_next(
         f"next          nightscore score --input PATTERN --model '{model}' --output OUTPUT",
     ]
     assert (model / "training" / "report.html").exists()
+    assert read_spec(str(model)).input == InputSpec(12, 12, "grayscale", decode="reduced")
     assert os.listdir(tmp_path) == ["my model"]
+
+
+def test_jpeg_files_are_decoded_in_full_where_that_is_asked_for(photos: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    assert cli.main(["--dataset", str(photos), "--epochs", "1", "--output", str(model), "--decode", "full"]) == 0
+    assert read_spec(str(model)).input == InputSpec(12, 12, "grayscale")
 
 
 @pytest.mark.parametrize(
@@ -76,6 +85,7 @@ def test_training_says_what_it_made_and_what_is_next(
             "is not a whole number from 0 to 4294967295",
         ),
         (["--dataset", "digits", "--output", "new", "--color_mode", "grey"], "invalid choice: 'grey'"),
+        (["--dataset", "digits", "--output", "new", "--decode", "half"], "argument --decode: invalid choice: 'half'"),
         (["--dataset", "digits", "--output", "new", "--image_size", "32"], "are for folders: digits is 28 x 28"),
         (["--dataset", "digits", "--output", "new", "--data_dir", "."], "--data_dir is for --dataset mnist"),
         (
