@@ -21,6 +21,12 @@ PHOTOGRAPHS = ("china", "flower")
 
 SHARDS = 28
 
+CAMERA = (4032, 3024)
+"""Width and height of what a phone's camera stores: 12 megapixels."""
+
+GRAIN = 6.0
+"""Standard deviation of the noise in them, in grey levels: without it they would be stored in a fifth of the bytes."""
+
 
 def once(folder: Path, make: Callable[[Path], None]) -> Path:
     """Return a folder that `make` has filled; one that was left half done is made anew."""
@@ -70,9 +76,7 @@ def write_jpegs(images: int, seed: int, folder: Path) -> None:
 
     Flipped and of changed brightness at random, quality 75 to 95, colors at half the resolution (4:2:0).
     """
-    from sklearn.datasets import load_sample_images
-
-    photographs = [Image.fromarray(pixels) for pixels in load_sample_images().images]
+    photographs = _photographs()
     random = np.random.default_rng(seed)
     for name in PHOTOGRAPHS:
         (folder / name).mkdir()
@@ -80,6 +84,50 @@ def write_jpegs(images: int, seed: int, folder: Path) -> None:
         which = i % len(PHOTOGRAPHS)
         data = _variant(photographs[which], random)
         (folder / PHOTOGRAPHS[which] / f"{i:05d}.jpg").write_bytes(data)
+
+
+def write_camera_jpegs(images: int, seed: int, folder: Path, progressive: bool = False, shrink: int = 1) -> None:
+    """Write parts of two photographs as JPEG files of 4032 x 3024, as china/00001.jpg: 2 to 4 MB each.
+
+    Flipped and of changed brightness at random, with grain, quality 85 to 92, colors at half the resolution (4:2:0).
+
+    Args:
+        images: how many.
+        seed: what differs between the photographs follows from it.
+        folder: of the class folders.
+        progressive: how they are stored; it changes no pixel.
+        shrink: divides width, height and grain.
+    """
+    photographs = _photographs()
+    random = np.random.default_rng(seed)
+    for name in PHOTOGRAPHS:
+        (folder / name).mkdir()
+    for i in range(images):
+        which = i % len(PHOTOGRAPHS)
+        image = _camera_variant(photographs[which], random, shrink)
+        path = folder / PHOTOGRAPHS[which] / f"{i:05d}.jpg"
+        quality = int(random.integers(85, 93))
+        image.save(path, "JPEG", quality=quality, subsampling="4:2:0", progressive=progressive)
+
+
+def _photographs() -> list[Image.Image]:
+    from sklearn.datasets import load_sample_images
+
+    return [Image.fromarray(pixels) for pixels in load_sample_images().images]
+
+
+def _camera_variant(photograph: Image.Image, random: np.random.Generator, shrink: int) -> Image.Image:
+    size = CAMERA[0] // shrink, CAMERA[1] // shrink
+    height = int(random.integers(300, photograph.height + 1))
+    width = height * CAMERA[0] // CAMERA[1]
+    left = int(random.integers(0, photograph.width - width + 1))
+    top = int(random.integers(0, photograph.height - height + 1))
+    image = photograph.resize(size, Image.Resampling.BICUBIC, (left, top, left + width, top + height))
+    if random.random() < 0.5:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    grain = random.standard_normal(size[::-1], np.float32)[..., np.newaxis] * np.float32(GRAIN / shrink)
+    pixels = np.asarray(image) * np.float32(random.uniform(0.7, 1.3)) + grain
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 def _variant(photograph: Image.Image, random: np.random.Generator) -> bytes:

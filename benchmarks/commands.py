@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -15,13 +16,16 @@ from benchmarks.setting import Archive, Setting
 
 ROOT = Path(__file__).parent.parent
 PEERS = ROOT / "benchmarks" / "peers"
-SCRIPTS = {
-    "tfdata": "tfdata.py",
-    "run-inference": "run_inference.py",
-    "daft": "daft_udf.py",
-    "ray": "ray_data.py",
-    "bare": "bare.py",
+SCRIPTS: Mapping[str, Sequence[str]] = {
+    "tfdata": ("tfdata.py",),
+    "tfdata-ratio4": ("tfdata.py", "--ratio=4"),
+    "run-inference": ("run_inference.py",),
+    "daft": ("daft_udf.py",),
+    "ray": ("ray_data.py",),
+    "bare": ("bare.py",),
 }
+"""Peer -> its script, and options of its own."""
+
 QUIET = {"DO_NOT_TRACK": "true", "DAFT_ANALYTICS_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 """No telemetry from any of them."""
 
@@ -35,12 +39,14 @@ class Command:
         words: the command line.
         output: folder that is removed before each run; None where it is no local folder.
         environment: variables beside those of this process.
+        folder: where it runs.
     """
 
     name: str
     words: Sequence[str]
     output: Path | None
     environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path = ROOT
 
     def measured(self, setting: Setting) -> Run:
         """Run it once.
@@ -51,7 +57,7 @@ class Command:
         if self.output is not None:
             shutil.rmtree(self.output, ignore_errors=True)
         setting.work.mkdir(parents=True, exist_ok=True)
-        return run(self.words, setting.work / f"{self.name}.log", ROOT, {**QUIET, **self.environment})
+        return run(self.words, setting.work / f"{self.name}.log", self.folder, {**QUIET, **self.environment})
 
 
 def portable(text: str, setting: Setting) -> str:
@@ -74,9 +80,10 @@ def peer(name: str, archive: Archive, output: str, setting: Setting) -> list[str
     Raises:
         BenchmarkError: that environment cannot be made.
     """
-    words = [python_of(name, setting.work), str(PEERS / SCRIPTS[name]), "--input", archive.input]
+    script, *options = SCRIPTS[name]
+    words = [python_of(name, setting.work), str(PEERS / script), "--input", archive.input]
     words += ["--kind", archive.kind, "--model", str(archive.model), "--output", output]
-    return [*words, "--batch", str(archive.batch)]
+    return [*words, "--batch", str(archive.batch), *options]
 
 
 def python_of(name: str, work: Path) -> str:
@@ -89,14 +96,40 @@ def python_of(name: str, work: Path) -> str:
     python = folder / "bin" / "python"
     done = folder / "installed"
     if not done.exists():
-        print(f"installing {requirements.name} into {folder}", flush=True)
-        _call([sys.executable, "-m", "venv", "--clear", str(folder)])
-        _call([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)])
+        install(folder, ["-r", str(requirements)], ROOT)
         done.touch()
     return str(python)
 
 
-def _call(words: Sequence[str]) -> None:
-    done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
+def install(environment: Path, packages: Sequence[str], folder: Path) -> None:
+    """Make a virtual environment and install packages into it.
+
+    Args:
+        environment: its folder; what is there is replaced.
+        packages: arguments of `pip install`.
+        folder: in which pip runs, for relative paths among them.
+
+    Raises:
+        BenchmarkError: that failed.
+    """
+    print(f"installing {' '.join(packages)} into {environment}", flush=True)
+    call([sys.executable, "-m", "venv", "--clear", str(environment)], folder)
+    pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    call([*pip, *packages], folder)
+
+
+def call(words: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> None:
+    """Run a command that prepares something; it is not measured.
+
+    Args:
+        words: the command line.
+        folder: where it runs.
+        environment: variables beside those of this process.
+
+    Raises:
+        BenchmarkError: its exit code is not 0.
+    """
+    variables = {**os.environ, **(environment or {})}
+    done = subprocess.run(words, cwd=folder, env=variables, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise BenchmarkError(f"{' '.join(words)}: {done.stderr[-2000:]}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -119,13 +119,14 @@ def in_turn(ours: Callable[[], Run], other: Callable[[], Run], pairs: int) -> tu
 
 def _medians(runs: Sequence[Run], images: int) -> dict[str, float]:
     rows = [_row(run, images) for run in runs]
-    return {name: median(row[name] for row in rows) for name in rows[0]}
+    return {name: median(row[name] for row in rows) for name in rows[0] if name != "exact"}
 
 
-def _row(run: Run, images: int) -> dict[str, float]:
-    rounded = {name: round(value, 3) for name, value in asdict(run).items()}
+def _row(run: Run, images: int) -> dict[str, Any]:
+    figures = {name: value for name, value in asdict(run).items() if value is not None}
+    rounded = {name: value if isinstance(value, int) else round(value, 3) for name, value in figures.items()}
     return {**rounded, "cpu": round(run.cpu, 3), "images_per_second": round(images / run.wall, 1)}
 
 
-def _run(row: Mapping[str, float]) -> Run:
-    return Run(row["wall"], row["user"], row["system"], int(row["peak_bytes"]), row["others"])
+def _run(row: Mapping[str, Any]) -> Run:
+    return Run(**{field.name: row[field.name] for field in fields(Run) if field.name in row})

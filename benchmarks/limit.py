@@ -1,87 +1,34 @@
-"""The speed that no program with these pieces could exceed on this machine: their costs summed, spread over the cores.
+"""The peer `limit`: what no program with our decoder, LiteRT and our rows can be much faster than.
 
-What is missing in it is everything that makes a job of them: rows, checks, commits, waiting for one another.
+It is measured like any other peer, as whole processes; what is ours beside it is our share of the limit.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
+import hashlib
 import sys
-from dataclasses import asdict, dataclass
-from typing import Any
 
-from benchmarks.commands import ROOT
-from benchmarks.machine import cores
-from benchmarks.processes import BenchmarkError
-from benchmarks.setting import Archive
+from benchmarks.commands import ROOT, Command, call
+from benchmarks.setting import Archive, Setting
+from pipeline.model.directory import SAVED_MODEL, SPEC
 
-STARTS = 3
-"""Imports of TensorFlow, of which the fastest counts."""
+LIMIT = "limit"
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
+"""One process a core needs no second thread; it is read when NumPy is imported."""
 
 
-@dataclass(frozen=True)
-class Limit:
-    """What an image costs at least, and what follows.
-
-    Attributes:
-        read: CPU seconds to read an image.
-        decode: CPU seconds to decode and resize it.
-        predict: CPU seconds for it in the model, in the best batch.
-        start: seconds to import TensorFlow, once, in one thread.
-        cores: how many there are.
-        decoder: which one was the fastest.
-        batch: which one was the best.
-
-    >>> bare = Limit(1e-6, 4e-6, 5e-6, 2.0, 2, "pillow", 128)
-    >>> round(bare.images_per_second), round(bare.whole_process(400_000))
-    (200000, 100000)
-    """
-
-    read: float
-    decode: float
-    predict: float
-    start: float
-    cores: int
-    decoder: str
-    batch: int
-
-    @property
-    def images_per_second(self) -> float:
-        """Without any start-up."""
-        return self.cores / (self.read + self.decode + self.predict)
-
-    def whole_process(self, images: int) -> float:
-        """Images per second of a process that has to import TensorFlow first."""
-        return images / (self.start + images / self.images_per_second)
-
-
-def limit(archive: Archive, precision: str) -> dict[str, Any]:
-    """Measure the pieces over an archive, one process after the other; as JSON values.
+def command(workload: str, archive: Archive, setting: Setting) -> Command:
+    """Return its command, into a folder of its own; the network is converted now if it was not yet.
 
     Raises:
-        BenchmarkError: a piece failed.
+        BenchmarkError: the network cannot be converted.
     """
-    read, decode, predict = (_piece(name, archive, precision) for name in ("read", "decode", "predict"))
-    starts = [_piece("import", archive, precision)["wall_seconds"] for _ in range(STARTS)]
-    found = Limit(
-        read["cpu_seconds"],
-        decode["cpu_seconds"],
-        predict["cpu_seconds"],
-        min(starts),
-        cores(),
-        decode["decoder"],
-        predict["batch"],
-    )
-    whole = found.whole_process(archive.images)
-    return {**asdict(found), "images_per_second": found.images_per_second, "whole_process_images_per_second": whole}
-
-
-def _piece(name: str, archive: Archive, precision: str) -> dict[str, Any]:
-    words = [sys.executable, "-m", "benchmarks.pieces", name, "--kind", archive.kind, "--input", archive.input]
-    words += ["--model", str(archive.model), "--precision", precision]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BenchmarkError(f"the piece {name!r} failed: {done.stderr[-2000:]}")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    spec = (archive.model / SPEC).read_bytes()
+    network = setting.work / "networks" / f"{hashlib.sha256(spec).hexdigest()[:16]}.tflite"
+    if not network.exists():
+        network.parent.mkdir(parents=True, exist_ok=True)
+        call([sys.executable, "-m", "benchmarks.convert", str(archive.model / SAVED_MODEL), str(network)], ROOT)
+    output = setting.work / "outputs" / f"{workload}-{LIMIT}"
+    words = [sys.executable, "-m", "benchmarks.bare_processes", "--input", archive.input, "--kind", archive.kind]
+    words += ["--model", str(archive.model), "--network", str(network), "--output", str(output)]
+    return Command(f"{workload}-{LIMIT}", words, output, _ENVIRONMENT)

@@ -1,6 +1,7 @@
 """The models that workloads score with: real model directories, made by the training package's own functions.
 
     python -m benchmarks.make_model mnist MODEL [DATA_DIR]    the seed's CNN after an epoch of MNIST
+    python -m benchmarks.make_model wide MODEL [DATA_DIR]     the same network with a thousand classes
     python -m benchmarks.make_model jpeg MODEL PHOTOS         the seed's CNN at 64 x 64 after an epoch of photographs
     python -m benchmarks.make_model mobilenet MODEL PHOTOS    MobileNetV2 at 224 x 224, weights from a seed
 
@@ -11,6 +12,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,10 @@ from pipeline.model import directory
 from pipeline.model.preprocess import preprocess
 from pipeline.model.spec import InputSpec
 
-MOBILENET = InputSpec(224, 224, "rgb", decode="reduced")
+_REDUCED: dict[str, Any] = {"decode": "reduced"} if hasattr(InputSpec, "decode") else {}
+MOBILENET = InputSpec(224, 224, "rgb", **_REDUCED)
+"""The input rule; it decodes as a model that is trained here does unless told otherwise."""
+
 CLASSES = 1000
 EXAMPLES = 8
 PHOTOS = 300
@@ -48,7 +54,7 @@ def build_mobilenet(location: str, photos: Path) -> None:
     batch = EncodedBatch(ImageColumns.of([str(path) for path in paths]), encoded)
     labels = np.array([PHOTOGRAPHS.index(path.parent.name) for path in paths])
     network = _mobilenet(preprocess(batch, MOBILENET).pixels, labels)
-    names = [*PHOTOGRAPHS, *(f"class-{i:04d}" for i in range(len(PHOTOGRAPHS), CLASSES))]
+    names = _thousand(PHOTOGRAPHS)
     with staged(check_output(location)) as folder:
         export.save_network(network, folder)
         score = load_score(os.path.join(folder, directory.SAVED_MODEL))
@@ -94,6 +100,11 @@ def _fit_last(layer: Any, features: npt.NDArray[np.float32], labels: npt.NDArray
     layer.set_weights([weights, bias - mean @ weights])
 
 
+def _thousand(names: Sequence[str]) -> list[str]:
+    """Return class names, and more of them up to a thousand."""
+    return [*names, *(f"class-{i:04d}" for i in range(len(names), CLASSES))]
+
+
 def main(kind: str, location: str, *source: str) -> None:
     """Make a model."""
     if kind == "mobilenet":
@@ -101,7 +112,9 @@ def main(kind: str, location: str, *source: str) -> None:
     elif kind == "jpeg":
         build(load(source[0], image_size=64, color_mode="rgb"), Recipe(epochs=1), location)
     else:
-        build(load("mnist", data_dir=source[0] if source else None), Recipe(epochs=1), location)
+        digits = load("mnist", data_dir=source[0] if source else None)
+        names = _thousand(digits.class_names) if kind == "wide" else digits.class_names
+        build(replace(digits, class_names=names), Recipe(epochs=1), location)
 
 
 if __name__ == "__main__":

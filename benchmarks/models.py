@@ -5,29 +5,34 @@ So the benchmark's own process stays free of TensorFlow.
 
 from __future__ import annotations
 
-import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.commands import ROOT
-from benchmarks.processes import BenchmarkError
+from benchmarks.commands import ROOT, call
 
 
-def make_model(kind: str, location: Path, *source: str) -> Path:
+def make_model(
+    location: Path,
+    *recipe: str,
+    python: str = sys.executable,
+    folder: Path = ROOT,
+    environment: Mapping[str, str] | None = None,
+) -> Path:
     """Return the model directory at a location, which is made there if it is not.
 
     Args:
-        kind: "mnist", "jpeg" or "mobilenet".
         location: of the model directory.
-        source: what it is made from, see `benchmarks.make_model`.
+        recipe: its kind ("mnist", "wide", "jpeg" or "mobilenet") and what it is made from, see `benchmarks.make_model`.
+        python: the interpreter that makes it.
+        folder: with the code that makes it.
+        environment: variables beside those of this process.
 
     Raises:
         BenchmarkError: it cannot be made.
     """
     if not location.exists():
         location.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "benchmarks.make_model", kind, str(location), *source]
-        made = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
-        if made.returncode:
-            raise BenchmarkError(f"the model {kind} cannot be made: {made.stderr[-2000:]}")
+        kind, *source = recipe
+        call([python, "-m", "benchmarks.make_model", kind, str(location), *source], folder, environment)
     return location

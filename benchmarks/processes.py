@@ -1,6 +1,6 @@
-"""One command, measured as a whole process: seconds, CPU seconds, peak memory, all with its children.
+"""One command, measured as a whole process: seconds, CPU seconds, and the memory of its process tree.
 
-Reads /proc, so this is Linux only. Must not know what the command does.
+Linux only. Must not know what the command does.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SAMPLE_SECONDS = 0.2
-"""Between two looks at the process tree."""
+from benchmarks import proc
 
-GROWTH = 1.02
-"""Shared pages are counted fairly, which costs time, only where the plain sum has grown by this factor."""
+SAMPLE_SECONDS = 0.1
+"""Seconds between two looks at the process tree, at least."""
+
+SHARE = 20
+"""A look that takes t seconds is followed by a pause of at least SHARE * t: looking costs 5 % of a core at most.
+
+To add up the pages of a process with TensorFlow takes the kernel 13 ms, of one with LiteRT less than 1 ms."""
 
 LAST_LINES = 15
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
-_TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class BenchmarkError(Exception):
@@ -39,8 +41,11 @@ class Run:
         wall: seconds from start to exit.
         user: CPU seconds in user mode, with all children.
         system: CPU seconds in the kernel, with all children.
-        peak_bytes: most memory of the process tree at one time; pages that processes share count once.
+        peak_bytes: most memory of the process tree at one time: its proportional set sizes (Pss), summed.
         others: CPU seconds that everything else on the machine took meanwhile; much of it spoils the figures.
+        parent: CPU seconds of the command's own process, without its children; None in results that were stored
+            before it was measured.
+        exact: whether `peak_bytes` counts pages that processes share once. If False, it is an upper bound.
 
     >>> Run(2.0, 3.0, 0.5, 1 << 20, 0.1).cpu
     3.5
@@ -51,6 +56,8 @@ class Run:
     system: float
     peak_bytes: int
     others: float
+    parent: float | None = None
+    exact: bool = True
 
     @property
     def cpu(self) -> float:
@@ -71,8 +78,8 @@ def run(command: Sequence[str], log: Path, folder: Path, environment: Mapping[st
         BenchmarkError: its exit code is not 0; with the last lines that it printed.
     """
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)  # what outlives its parent becomes our child, not init's
-    watch = _Watch(frozenset(_descendants(os.getpid())))
-    busy = _busy_seconds()
+    watch = _Watch(frozenset(proc.descendants(os.getpid())))
+    busy = proc.busy_seconds()
     with open(log, "wb") as printed:
         started = time.perf_counter()
         process = subprocess.Popen(
@@ -84,18 +91,20 @@ def run(command: Sequence[str], log: Path, folder: Path, environment: Mapping[st
             env={**os.environ, **(environment or {})},
         )
         watch.start()
-        _, status, usage = os.wait4(process.pid, 0)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         wall = time.perf_counter() - started
+    parent = sum(proc.cpu_seconds(process.pid) or ())
+    _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     watch.stop()
     user, system = _ended(watch.before, usage.ru_utime, usage.ru_stime)
     seen_user, seen_system = watch.cpu()
     if seen_user + seen_system > user + system:  # a child that nobody waited for is in no parent's account
         user, system = seen_user, seen_system
-    others = max(_busy_seconds() - busy - user - system, 0.0)
+    others = max(proc.busy_seconds() - busy - user - system, 0.0)
     if process.returncode:
         raise BenchmarkError(f"exit code {process.returncode} of {' '.join(command)}\n{_tail(log)}")
-    return Run(wall, user, system, watch.peak_bytes, others)
+    return Run(wall, user, system, watch.peak_bytes, others, parent, watch.exact)
 
 
 @dataclass
@@ -105,11 +114,12 @@ class _Watch:
     Attributes:
         before: processes of ours that were there already.
         peak_bytes: most memory so far.
+        exact: whether that counts shared pages once.
     """
 
     before: frozenset[int]
     peak_bytes: int = 0
-    _largest_sum: int = 0
+    exact: bool = True
     _times: dict[int, tuple[float, float]] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -128,68 +138,28 @@ class _Watch:
         return sum(user for user, _ in self._times.values()), sum(system for _, system in self._times.values())
 
     def _watch(self) -> None:
-        while not self._stop.wait(SAMPLE_SECONDS):
-            tree = set(_descendants(os.getpid())) - self.before
-            for process in tree:
-                words = _stat(process)
-                if words:
-                    self._times[process] = int(words[11]) / _TICKS, int(words[12]) / _TICKS
-            plain = sum(map(_resident, tree))
-            if plain > self._largest_sum * GROWTH:
-                self._largest_sum = plain
-                self.peak_bytes = max(self.peak_bytes, sum(map(_proportional, tree)))
+        took = 0.0
+        while not self._stop.wait(max(SAMPLE_SECONDS, SHARE * took)):
+            started = time.thread_time()
+            self._look()
+            took = time.thread_time() - started
 
-
-def _descendants(process: int) -> list[int]:
-    """Return the processes below one."""
-    parents: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        words = _stat(int(name)) if name.isdigit() else []
-        if words:
-            parents.setdefault(int(words[1]), []).append(int(name))
-    found, waiting = [], [process]
-    while waiting:
-        children = parents.get(waiting.pop(), [])
-        found += children
-        waiting += children
-    return found
-
-
-def _stat(process: int) -> list[str]:
-    """Return the words of /proc/N/stat behind the name, the first of them the state; none if it is gone."""
-    return _read(f"/proc/{process}/stat").rpartition(") ")[2].split()
-
-
-def _resident(process: int) -> int:
-    words = _read(f"/proc/{process}/statm").split()
-    return int(words[1]) * _PAGE if words else 0
-
-
-def _proportional(process: int) -> int:
-    """Return the bytes of a process, a page that n processes share counted as an n-th in each."""
-    for line in _read(f"/proc/{process}/smaps_rollup").splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return ""
-
-
-def _busy_seconds() -> float:
-    """Return the CPU seconds that the whole machine has been busy since it started."""
-    user, nice, system, _, _, irq, softirq, steal = map(int, _read("/proc/stat").split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / _TICKS
+    def _look(self) -> None:
+        tree = set(proc.descendants(os.getpid())) - self.before
+        for process in tree:
+            seconds = proc.cpu_seconds(process)
+            if seconds is not None:
+                self._times[process] = seconds
+        if sum(map(proc.resident, tree)) <= self.peak_bytes:  # never less than the proportional sizes, and cheaper
+            return
+        now = proc.memory(tree)
+        if now.total > self.peak_bytes:
+            self.peak_bytes, self.exact = now.total, now.exact
 
 
 def _ended(before: frozenset[int], user: float, system: float) -> tuple[float, float]:
     """End what a command left running; return its CPU seconds with theirs."""
-    for left in set(_descendants(os.getpid())) - before:
+    for left in set(proc.descendants(os.getpid())) - before:
         try:
             os.kill(left, signal.SIGKILL)
             _, _, usage = os.wait4(left, 0)

@@ -42,6 +42,7 @@ class Archive:
         images: how many are in it.
         kind: what the files are.
         model: model directory.
+        recipe: how it is made: the words of `benchmarks.make_model`, but for where.
         batch: images in one call of a peer's model.
         tolerance: an image may get another class where its margin is at most this. With the same pixels that is the
             rounding of float32; where a peer decodes or resizes with other code, which gives other grey levels, more.
@@ -53,6 +54,7 @@ class Archive:
     images: int
     kind: Kind
     model: Path
+    recipe: tuple[str, ...] = ()
     batch: int = 1024
     tolerance: float = 1e-4
     chaotic: float = 0.0

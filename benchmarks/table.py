@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.comparison import Comparison, load_results
+from benchmarks.limit import LIMIT
+from benchmarks.processes import Run
 
 PAGE = "README.md"
 HEAD = (
@@ -16,8 +18,9 @@ HEAD = (
     "ours, images/s",
     "theirs, images/s",
     "times as fast (each pair)",
-    "CPU seconds, theirs / ours",
-    "peak memory, ours / theirs",
+    "CPU seconds, theirs / ours (each pair)",
+    "memory, ours / theirs",
+    "our parent's CPU",
     "of the limit",
     "classes that differ",
 )
@@ -26,15 +29,27 @@ Made by `python -m benchmarks table` from the JSON files beside this page, which
 
 Whole processes, from start to exit, on the same files with the same model, in turn, after a run of each that does not
 count (but of the slow store). Figures are medians; *times as fast* is their seconds divided by ours, of each pair the
-median, and in brackets the least and the most. *Of the limit* is our speed as a share of what the bare pieces (read,
-decode with the fastest decoder that gives the same pixels, the model in its best batch) would reach on all cores
-after one import of TensorFlow, with nothing around them; of the slow store, what our requests take on all
-connections.
+median, and in brackets the least, the most, and the number of pairs; CPU seconds likewise. *Memory* is the most that
+the whole process tree takes at one time, by proportional set size: a page that n processes share counts as an n-th in
+each. Where the kernel does not tell that, shared pages count in full, and the figure stands as "at most".
+
+Beside `before` is commit 7c95bb3, with the libraries that it pinned. Beside `limit` are bare processes, one a core,
+with the same decoder, LiteRT, and the same rows as Parquet, and nothing else; *of the limit* is our speed as a share of
+theirs, and of the slow store, as a share of what our requests take on all connections. *Our parent's CPU* is the CPU
+time of an image in our first process, without its children, after subtraction of what a run of ten images takes there.
 *Classes that differ* are ties within rounding, or no figure would be here; of MobileNetV2 with random weights, which
 makes much of the grey levels that TensorFlow's JPEG decoder has otherwise, at most 0.2 %. Where we ran alone, our own
 seconds stand.
 """
-BRIEF = ("workload", "images", "beside", "ours, images/s", "times as fast (each pair)", "peak memory, ours / theirs")
+BRIEF = (
+    "workload",
+    "images",
+    "beside",
+    "ours, images/s",
+    "times as fast (each pair)",
+    "CPU seconds, theirs / ours (each pair)",
+    "memory, ours / theirs",
+)
 """The columns that the README quotes."""
 
 START, END = "<!-- made by: python -m benchmarks table -->", "<!-- end of the table -->"
@@ -85,23 +100,39 @@ def write_page(folder: Path) -> Path:
 def _cells(result: Comparison) -> tuple[str, ...]:
     ours = result.medians["ours"]
     start = (result.workload, f"{result.images:,}", result.against or "-", f"{ours['images_per_second']:,.0f}")
-    memory = f"{ours['peak_bytes'] / 1e6:,.0f} MB"
-    end = (_of_limit(result), f"{_differing(result)}")
+    memory = _memory(result.ours)
+    end = (_parent(result), _of_limit(result), _differing(result))
     if not result.others:
         cpu = f"{ours['cpu']:.1f}, {1e6 * ours['cpu'] / result.images:,.0f} µs an image"
         return (*start, "-", f"{ours['wall']:.1f} s", cpu, memory, *end)
-    theirs, ratios = result.medians["others"], result.ratios["wall"]
+    theirs, ratios = result.medians["others"], result.ratios
     return (
         *start,
         f"{theirs['images_per_second']:,.0f}",
-        f"**{median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f}; {len(ratios)})",
-        f"{theirs['cpu']:.1f} / {ours['cpu']:.1f} = {result.medians['ratios']['cpu']:.2f}",
-        f"{memory} / {theirs['peak_bytes'] / 1e6:,.0f} MB",
+        f"**{median(ratios['wall']):.2f}** ({_range(ratios['wall'])})",
+        f"{theirs['cpu']:.1f} / {ours['cpu']:.1f} = {median(ratios['cpu']):.2f} ({_range(ratios['cpu'])})",
+        f"{memory} / {_memory(result.others)}",
         *end,
     )
 
 
+def _range(values: Sequence[float]) -> str:
+    return f"{min(values):.2f} to {max(values):.2f}; {len(values)}"
+
+
+def _memory(runs: Sequence[Run]) -> str:
+    text = f"{median(run.peak_bytes for run in runs) / 1e6:,.0f} MB"
+    return text if all(run.exact for run in runs) else f"at most {text}"
+
+
+def _parent(result: Comparison) -> str:
+    values = result.facts.get("parent", {}).get("microseconds_an_image")
+    return f"{median(values):.1f} µs ({_range(values)})" if values else "-"
+
+
 def _of_limit(result: Comparison) -> str:
+    if result.against == LIMIT:
+        return f"{median(result.ratios['wall']):.0%}"
     limit = result.facts.get("limit", {}).get("whole_process_images_per_second")
     return f"{result.medians['ours']['images_per_second'] / limit:.0%}" if limit else "-"
 
@@ -115,4 +146,6 @@ def _machine(result: Comparison) -> str:
     if not found:
         return "an unknown machine"
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    return f"{found['cpu']}, {found['cores']} cores, {found['memory_bytes'] / 2**30:.0f} GiB; {versions}"
+    flags = " ".join(found.get("flags", ()))
+    cpu = f"{found['cpu']} with {flags}" if flags else found["cpu"]
+    return f"{cpu}, {found['cores']} cores, {found['memory_bytes'] / 2**30:.0f} GiB; {versions}"

@@ -7,18 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks import commands
+from benchmarks import before, commands, limit
 from benchmarks.agreement import agreement, read_ours, read_theirs
 from benchmarks.commands import Command
 from benchmarks.comparison import Comparison, in_turn
-from benchmarks.limit import limit
 from benchmarks.machine import machine
 from benchmarks.processes import BenchmarkError
 from benchmarks.setting import Archive, Setting
 
 
 def compare(
-    workload: str, archive: Archive, peer: str, setting: Setting, options: Sequence[str] = (), bound: bool = True
+    workload: str, archive: Archive, peer: str, setting: Setting, options: Sequence[str] = (), own: bool = False
 ) -> Comparison:
     """Measure us beside a peer.
 
@@ -28,12 +27,12 @@ def compare(
         peer: name of the other command.
         setting: how.
         options: of ours.
-        bound: whether to measure the bare pieces as well.
+        own: beside `before`, score with a model of today's code; see `benchmarks.before.both`.
 
     Raises:
         BenchmarkError: one of them fails, or they do not give the same classes.
     """
-    us, them = our_command(workload, archive, setting, options), peer_command(workload, archive, peer, setting)
+    us, them = pair(workload, archive, peer, setting, options, own)
     us.measured(setting)
     them.measured(setting)
     agreed = check(us, them, archive)
@@ -42,10 +41,22 @@ def compare(
         "agreement": agreed,
         "commands": {"ours": shlex.join(us.words), peer: shlex.join(them.words)},
     }
-    if bound:
-        facts["limit"] = limit(archive, "bfloat16" if "--precision=bfloat16" in options else "float32")
     first, second = in_turn(lambda: us.measured(setting), lambda: them.measured(setting), setting.pairs)
     return Comparison(workload, peer, archive.images, first, second, facts, machine())
+
+
+def pair(
+    workload: str, archive: Archive, peer: str, setting: Setting, options: Sequence[str] = (), own: bool = False
+) -> tuple[Command, Command]:
+    """Return our command and a peer's; see `compare`.
+
+    Raises:
+        BenchmarkError: what one of them needs cannot be made.
+    """
+    if peer != before.BEFORE:
+        return our_command(workload, archive, setting, options), peer_command(workload, archive, peer, setting)
+    ours, theirs = before.both(archive, setting, own)
+    return our_command(workload, ours, setting, options), before.command(workload, theirs, setting)
 
 
 def our_command(workload: str, archive: Archive, setting: Setting, options: Sequence[str] = ()) -> Command:
@@ -56,6 +67,8 @@ def our_command(workload: str, archive: Archive, setting: Setting, options: Sequ
 
 def peer_command(workload: str, archive: Archive, peer: str, setting: Setting) -> Command:
     """Return a peer's, into a folder of its own."""
+    if peer == limit.LIMIT:
+        return limit.command(workload, archive, setting)
     output = setting.work / "outputs" / f"{workload}-{peer}"
     return Command(f"{workload}-{peer}", commands.peer(peer, archive, str(output), setting), output)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +12,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import tensorflow as tf
 from conftest import WriteImages
 from PIL import Image
 
-from benchmarks import archives, pieces
+from benchmarks import archives, bare_processes, before, proc
 from benchmarks.__main__ import README, RESULTS, main, measurements
 from benchmarks.agreement import Agreement, agreement
-from benchmarks.commands import PEERS, SCRIPTS
+from benchmarks.before import BEFORE
+from benchmarks.commands import PEERS, ROOT, SCRIPTS
 from benchmarks.comparison import Comparison, in_turn, load_results
+from benchmarks.limit import LIMIT
 from benchmarks.processes import BenchmarkError, Run, run
 from benchmarks.setting import Archive, Setting
 from benchmarks.slow_store.workload import slow_store
@@ -30,8 +35,8 @@ from pipeline.storage import gcs, gcs_client
 MACHINE = {"cpu": "abacus", "cores": 2, "memory_bytes": 1 << 30, "versions": {"python": "3"}}
 
 
-def took(wall: float, cpu: float = 1.0, peak: int = 10**9) -> Run:
-    return Run(wall, cpu, 0.0, peak, 0.0)
+def took(wall: float, cpu: float = 1.0, peak: int = 10**9, exact: bool = True) -> Run:
+    return Run(wall, cpu, 0.0, peak, 0.0, 0.25, exact)
 
 
 def result(**changes: object) -> Comparison:
@@ -41,7 +46,7 @@ def result(**changes: object) -> Comparison:
         "images": 600,
         "ours": [took(2.0), took(3.0), took(1.0)],
         "others": [took(4.0, 3.0), took(3.0, 2.0), took(4.0, 2.5, 2 * 10**9)],
-        "facts": {"agreement": {"differing": 1}, "limit": {"whole_process_images_per_second": 600.0}},
+        "facts": {"agreement": {"differing": 1}},
         "machine": MACHINE,
     }
     return Comparison(**{**given, **changes})  # type: ignore[arg-type]
@@ -79,6 +84,10 @@ def test_json_gives_the_result_back(tmp_path: Path) -> None:
         assert Comparison.from_json(path.read_text()) == kept
     assert [r.workload for r in load_results(tmp_path)] == ["alone", "toy"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["alone.json", "toy--peer.json"]
+    old = json.loads((tmp_path / "alone.json").read_text())
+    for row in old["ours"]:
+        del row["parent"], row["exact"]
+    assert [run.parent for run in Comparison.from_json(json.dumps(old)).ours] == [None] * 3
     content = json.loads((tmp_path / "toy--peer.json").read_text())
     assert content["medians"]["ratios"]["wall"] == 2.0
     assert [row["images_per_second"] for row in content["ours"]] == [300.0, 200.0, 600.0]
@@ -90,9 +99,20 @@ def test_table_has_a_row_for_each_result() -> None:
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[:5] == ["toy", "600", "peer", "300", "150"]
     assert cells[5] == "**2.00** (1.00 to 4.00; 3)"
-    assert cells[8:] == ["50%", "1"]
+    assert cells[6] == "2.5 / 1.0 = 2.50 (2.00 to 3.00; 3)"
+    assert cells[7:] == ["1,000 MB / 1,000 MB", "-", "-", "1"]
     assert "different machines" not in page([result(), result(workload="two")])
     assert "different machines" in page([result(), result(machine={**MACHINE, "cpu": "slide rule"})])
+
+
+def test_table_tells_the_share_of_the_limit_the_parent_and_what_is_only_a_bound() -> None:
+    def row(**changes: object) -> str:
+        return table([result(**changes)]).splitlines()[2]
+
+    assert "| 200% |" in row(against=LIMIT)
+    assert "| 50% |" in row(facts={"limit": {"whole_process_images_per_second": 600.0}})
+    assert "| 4.0 µs (3.00 to 9.00; 3) |" in row(facts={"parent": {"microseconds_an_image": [9.0, 3.0, 4.0]}})
+    assert "| at most 1,000 MB / 1,000 MB |" in row(ours=[took(1.0), took(1.0, exact=False), took(1.0)])
 
 
 def test_table_is_written_by_its_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,8 +177,42 @@ def test_a_run_is_measured_with_its_children(tmp_path: Path) -> None:
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     found = run([sys.executable, "-c", parent], tmp_path / "log", tmp_path)
     assert found.wall > 1
-    assert found.peak_bytes > 60_000_000
+    assert 60_000_000 < found.peak_bytes < 120_000_000
     assert found.cpu > 0
+    assert found.exact
+
+
+def test_pages_that_processes_share_count_once(tmp_path: Path) -> None:
+    forks = (
+        "import os, time; x = bytearray(100_000_000); x[::4096] = b'1' * len(x[::4096])\n"
+        "for _ in range(3):\n    if os.fork() == 0:\n        time.sleep(1.5); os._exit(0)\n"
+        "for _ in range(3):\n    os.wait()"
+    )
+    found = run([sys.executable, "-c", forks], tmp_path / "log", tmp_path)
+    assert found.exact
+    assert 100_000_000 < found.peak_bytes < 200_000_000
+
+
+def test_memory_is_an_upper_bound_where_the_kernel_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = os.getpid()
+    told = proc.memory({here})
+    assert told.exact
+    monkeypatch.setattr(proc, "proportional", lambda process: None)
+    assert proc.memory({here}) == proc.Memory(proc.resident(here), exact=False)
+    assert proc.resident(here) >= told.total * 0.9
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, gone.pid, os.WEXITED | os.WNOWAIT)
+    assert proc.memory({gone.pid}) == proc.Memory(0, exact=True)
+    gone.wait()
+
+
+def test_the_parent_is_measured_without_its_children(tmp_path: Path) -> None:
+    busy = "import time\nwhile time.process_time() < {}: pass"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy.format(1.5)!r}]); {busy.format(0.5)}"
+    found = run([sys.executable, "-c", parent], tmp_path / "log", tmp_path)
+    assert found.parent is not None
+    assert 0.45 < found.parent < 1.2
+    assert found.cpu > 1.9
 
 
 def test_what_a_run_leaves_behind_is_ended_and_counted(tmp_path: Path) -> None:
@@ -222,19 +276,35 @@ def test_photographs_are_the_same_each_time(tmp_path: Path) -> None:
             assert 340 <= image.height <= 410
 
 
-def test_records_hold_what_the_files_hold(
-    digits: RawImages, tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_photographs_of_a_camera_have_the_same_pixels_in_both_forms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pieces, "SECONDS", 0.0)
+    monkeypatch.setattr(archives, "CAMERA", (640, 480))
+    found = []
+    for progressive in (False, True):
+        folder = tmp_path / str(progressive)
+        folder.mkdir()
+        archives.write_camera_jpegs(3, 0, folder, progressive)
+        for path in sorted(folder.rglob("*.jpg")):
+            with Image.open(path) as image:
+                assert image.size == (640, 480)
+                assert ("progressive" in image.info) == progressive
+                found.append(np.asarray(image))
+    assert len(found) == 6
+    assert all(np.array_equal(found[i], found[i + 3]) for i in range(3))
+    assert not np.array_equal(found[0], found[2])
+
+
+def test_records_hold_what_the_files_hold(digits: RawImages, tmp_path: Path) -> None:
     (tmp_path / "records").mkdir()
     archives.write_records(few(digits), 25, tmp_path / "records", shards=3)
     names = sorted(path.name for path in (tmp_path / "records").iterdir())
     assert names == [f"digits-{i:05d}-of-00003" for i in range(3)]
-    archives.write_pngs(few(digits), 25, tmp_path / "files")
-    for kind in ("tfrecord", "png"):
-        folder = tmp_path / ("records" if kind == "tfrecord" else "files")
-        for piece in ("read", "decode"):
-            assert pieces.measured(piece, kind, folder, Path(tiny_model), "float32")["cpu_seconds"] > 0
+    stored = tf.data.TFRecordDataset([str(tmp_path / "records" / name) for name in names])
+    features = [tf.train.Example.FromString(record.numpy()).features.feature for record in stored]
+    assert [feature["image/encoded"].bytes_list.value[0] for feature in features] == [
+        few(digits).encoded(i % 10) for i in range(25)
+    ]
 
 
 def test_every_workload_has_its_peers() -> None:
@@ -244,8 +314,8 @@ def test_every_workload_has_its_peers() -> None:
     everything = list(measurements("all", []))
     assert {name for name, _ in everything} == set(WORKLOADS)
     assert len(everything) == sum(len(workload.peers) for workload in WORKLOADS.values())
-    assert {peer for _, peer in everything} == {"", *SCRIPTS}
-    assert all((PEERS / script).exists() for script in SCRIPTS.values())
+    assert {peer for _, peer in everything} == {"", BEFORE, LIMIT, *SCRIPTS}
+    assert all((PEERS / script).exists() for script, *_ in SCRIPTS.values())
 
 
 def test_the_slow_store_is_as_strict_as_the_real_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,15 +353,31 @@ def setting(tmp_path: Path) -> Setting:
     return Setting(tmp_path / "work", tmp_path / "results", pairs=1, small=True)
 
 
+def test_the_code_of_before_is_of_its_commit(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    if subprocess.run(["git", "cat-file", "-e", before.COMMIT], cwd=ROOT, check=False).returncode == 0:
+        folder = before.code(setting)
+        assert (folder / "nightscore.py").exists()  # a package since then
+        assert not (folder / ".git").exists()
+    elsewhere = replace(setting, work=setting.work / "elsewhere")
+    monkeypatch.setattr(before, "ROOT", setting.work.parent)
+    with pytest.raises(BenchmarkError, match="has no commit 7c95bb3 in its history"):
+        before.code(elsewhere)
+
+
+def test_bare_processes_find_what_the_product_finds(write_images: WriteImages) -> None:
+    folder = write_images(5)
+    (folder / "notes.txt").touch()
+    assert bare_processes.files(str(folder), ".png") == sorted(str(path) for path in folder.rglob("*.png"))
+
+
 @pytest.mark.heavy
-def test_the_tf_data_loop_does_the_same_work(
-    write_images: WriteImages, write_records: WriteImages, tiny_model: str, setting: Setting
-) -> None:
-    """Only its script: ours over the same files is what the other tests test."""
+@pytest.mark.parametrize("peer", ["tfdata", LIMIT])
+def test_a_peer_does_the_same_work(peer: str, write_images: WriteImages, tiny_model: str, setting: Setting) -> None:
+    """Those that need no other environment."""
+    if peer == LIMIT:
+        pytest.importorskip("ai_edge_litert")
     archive = Archive(str(enlarged(write_images(64))), 64, "png", Path(tiny_model), batch=16)
-    us, them = (
-        make("toy", archive, *names, setting) for make, names in ((our_command, ()), (peer_command, ("tfdata",)))
-    )
+    us, them = (make("toy", archive, *names, setting) for make, names in ((our_command, ()), (peer_command, (peer,))))
     for command in (us, them):
         assert command.measured(setting).wall > 0
     assert check(us, them, archive)["differing"] == 0
