@@ -115,7 +115,7 @@ def install(environment: Path, packages: Sequence[str], folder: Path) -> None:
     print(f"installing {' '.join(packages)} into {environment}", flush=True)
     call([sys.executable, "-m", "venv", "--clear", str(environment)], folder)
     pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    call([*pip, *packages], folder)
+    call([*pip, *packages], folder, {"PYTHONPATH": ""})  # what is found there would count as installed
 
 
 def call(words: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> None:
