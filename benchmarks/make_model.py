@@ -32,10 +32,7 @@ from pipeline.model import directory
 from pipeline.model.preprocess import preprocess
 from pipeline.model.spec import InputSpec
 
-_REDUCED: dict[str, Any] = {"decode": "reduced"} if hasattr(InputSpec, "decode") else {}
-MOBILENET = InputSpec(224, 224, "rgb", **_REDUCED)
-"""The input rule; it decodes as a model that is trained here does unless told otherwise."""
-
+MOBILENET = InputSpec(224, 224, "rgb")
 CLASSES = 1000
 EXAMPLES = 8
 PHOTOS = 300
