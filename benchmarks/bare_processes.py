@@ -45,6 +45,18 @@ PIECE_IMAGES = 256
 """Small images that are decoded together; large ones, as many as one call of LiteRT gets."""
 
 
+class NoPandas:
+    """Makes `import pandas` fail, as where it is not installed.
+
+    Arrow imports it when it first converts an array, for 0.2 seconds in each process, and needs nothing of it.
+    """
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        """Raise for pandas; leave any other module to others."""
+        if name == "pandas":
+            raise ModuleNotFoundError("No module named 'pandas'", name=name)
+
+
 class Network:
     """A network in LiteRT, with one thread."""
 
@@ -172,6 +184,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.add_argument(name, required=True)
     parser.add_argument("--kind", choices=tuple(SUFFIX), required=True)
     asked = parser.parse_args(argv)
+    sys.meta_path.insert(0, NoPandas())
     paths = files(asked.input, SUFFIX[asked.kind])
     os.makedirs(asked.output)
     part_images = max(1, min(PART_IMAGES, len(paths) // (PARTS * cores())))
