@@ -17,6 +17,7 @@ setup(
     },
     entry_points={"console_scripts": ["nightscore = nightscore.__main__:run"]},
     install_requires=[
+        "ai-edge-litert>=2.1; sys_platform != 'darwin' or platform_machine != 'x86_64'",
         "apache-beam[gcp]>=2.76",
         "google-cloud-storage>=3.0",
         "google-crc32c>=1.5",

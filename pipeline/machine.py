@@ -6,6 +6,7 @@ import contextlib
 import platform
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 TELLING_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 """CPU flags by which TensorFlow chooses how to compute. Speed and the last bits of scores depend on them."""
 
-LIBRARIES = ("nightscore", "apache-beam", "tensorflow", "numpy", "pillow", "simplejpeg", "pyarrow")
+LIBRARIES = ("nightscore", "apache-beam", "ai-edge-litert", "tensorflow", "numpy", "pillow", "simplejpeg", "pyarrow")
 """Names of the packages whose versions a result may depend on."""
 
 
@@ -48,6 +49,18 @@ def describe() -> str:
     return line(f"{', '.join(found)}; {platform.node()}, {platform.machine()}, {cores()} threads, CPU flags: {flags}")
 
 
+def cpu_kind(cpuinfo: str | None = None) -> str:
+    r"""Return the kind of a machine's CPU, as one line: this one's, or that of the text of a /proc/cpuinfo.
+
+    >>> cpu_kind("model name : AMD EPYC\nflags : fpu avx2")
+    'AMD EPYC (avx2)'
+    """
+    text = _cpuinfo() if cpuinfo is None else cpuinfo
+    rows = (row.partition(":") for row in text.splitlines())
+    name = next((value for name, _, value in rows if name.strip() == "model name"), platform.machine()).strip()
+    return line(f"{name} ({' '.join(telling_flags(text)) or 'no flags that matter'})")
+
+
 def telling_flags(cpuinfo: str | None = None) -> list[str]:
     """Return which of TELLING_FLAGS a machine has: this one, or the one with the text of a /proc/cpuinfo.
 
@@ -66,7 +79,7 @@ def has_bfloat16(cpuinfo: str) -> bool:
     """
     return any(
         name.strip() == "flags" and BFLOAT16_FLAGS & set(flags.split())
-        for name, _, flags in (line.partition(":") for line in cpuinfo.splitlines())
+        for name, _, flags in (row.partition(":") for row in cpuinfo.splitlines())
     )
 
 
@@ -96,18 +109,34 @@ def _cpuinfo() -> str:
 
 
 @contextlib.contextmanager
-def without(name: str) -> Iterator[None]:
-    """Hide a module that is not imported yet, so that importing it fails within the context.
+def without(*names: str) -> Iterator[None]:
+    """Hide modules that are not imported yet, so that importing them fails within the context.
 
     TensorFlow imports Keras, for optimizers in SavedModels: 40 % of its import, and 120 MB. Apache Beam imports pandas
     where that is installed, for types of its data frames: a fifth of its import.
     """
     modules: dict[str, Any] = sys.modules  # None in there means that there is no such module
-    if name in modules:
-        yield
-        return
-    modules[name] = None
+    hidden = [name for name in names if name not in modules]
+    modules.update(dict.fromkeys(hidden))
     try:
         yield
     finally:
-        del modules[name]
+        for name in hidden:
+            del modules[name]
+
+
+class _Refusal(MetaPathFinder):
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        if fullname == self._name:
+            raise ModuleNotFoundError(f"No module named {fullname!r}: it is not wanted here", name=fullname)
+
+
+def refuse_import(name: str) -> None:
+    """Let every import of a module fail from now on in this process, also those of compiled code such as Arrow's.
+
+    Arrow imports pandas for the first array that it makes of a list, in case it is one of pandas': 40 MB.
+    """
+    sys.meta_path.insert(0, _Refusal(name))

@@ -19,6 +19,8 @@ LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner",
 LabelSource = Literal["auto", "from_directory", "none"]
 PartFormat = Literal["parquet", "jsonl"]
 Precision = Literal["float32", "bfloat16"]
+Engine = Literal["litert", "tensorflow"]
+EngineChoice = Literal["auto", "litert", "tensorflow"]
 
 MAX_PIXELS = 89_478_485
 """Pixels of an image, at most, by default: a quarter of a gigabyte as RGB, Pillow's own first limit."""
@@ -26,10 +28,15 @@ MAX_PIXELS = 89_478_485
 LABEL_SOURCES = get_args(LabelSource)
 PART_FORMATS = get_args(PartFormat)
 PRECISIONS = get_args(Precision)
+ENGINES = get_args(EngineChoice)
 
 
 _RANGES: Sequence[tuple[Sequence[str], Callable[[float], bool], str]] = (
-    (("top_k", "unit_images", "limit", "max_pixels"), lambda n: n >= 1, "is too small: give a number of at least 1"),
+    (
+        ("top_k", "unit_images", "limit", "max_pixels", "memory_mb"),
+        lambda n: n >= 1,
+        "is too small: give a number of at least 1",
+    ),
     (("image_timeout", "retry_deadline"), lambda s: 0 < s < math.inf, "is no time: give a number of seconds"),
     (("max_failed_fraction", "min_accuracy"), lambda f: 0 <= f <= 1, "is not a fraction: give a number from 0 to 1"),
 )
@@ -66,6 +73,12 @@ class ScoreOptions:
         "some models: 'nightscore plan' measures it",
         choices=PRECISIONS,
     )
+    engine: EngineChoice = _flag(
+        "auto",
+        "what runs the model: litert (model.tflite, on CPUs) or tensorflow (saved_model/); auto = what OUTPUT was "
+        "begun with, else tensorflow if there is a GPU or --precision is bfloat16, else litert if the model has it",
+        choices=ENGINES,
+    )
     max_failed_fraction: float = _flag(0.01, "exit code 3 if more of the images fail", type=float, metavar="F")
     min_accuracy: float | None = _flag(None, "exit code 4 if the accuracy is lower", type=float, metavar="A")
     unit_images: int = _flag(2048, "most images in a work unit", type=int, metavar="N")
@@ -73,6 +86,13 @@ class ScoreOptions:
     max_pixels: int = _flag(MAX_PIXELS, "an image with more pixels is a failed row", type=int, metavar="N")
     image_timeout: float = _flag(
         300.0, "seconds after which an image that is still being decoded is a failed row", type=float, metavar="S"
+    )
+    memory_mb: int | None = _flag(
+        None,
+        "megabytes that a run may take on each machine; the number of local processes follows from it (default: half "
+        "of the machine's or the container's)",
+        type=int,
+        metavar="N",
     )
     retry_deadline: float = _flag(900.0, "seconds for which storage that fails is tried again", type=float, metavar="S")
     retry_failed: bool = _flag(False, "score the images again that failed in an earlier run", action="store_true")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.options import ScoreOptions
@@ -19,8 +19,12 @@ UNIT_BYTES = 256 << 20
 FIRST_OPTIONS = ("label_source", "format", "top_k", "max_pixels", "image_key", "label_key", "label_offset", "precision")
 """The options of format 1 that change a row: they always enter the identity of a unit."""
 
-LATER_OPTIONS: tuple[str, ...] = ()
-"""The options added later that change a row: one enters only where it is not at its default, so older ids stay."""
+LATER_OPTIONS: Mapping[str, Any] = {"engine": "tensorflow"}
+"""The options added later that change a row -> the value that older runs had.
+
+One enters the identity of a unit only where it has another value, so older ids stay. A record without one was written
+before the option was there, and means that value.
+"""
 
 ROW_OPTIONS = (*FIRST_OPTIONS, *LATER_OPTIONS)
 """The options that change a row, and so the identity of a unit."""
@@ -51,7 +55,7 @@ class WorkUnit:
     Planning gives a unit its id last. Whatever changes a row changes the id; the number of the input does not.
 
     >>> from dataclasses import replace
-    >>> options = ScoreOptions(("/a",), "model", "night")
+    >>> options = ScoreOptions(("/a",), "model", "night", engine="tensorflow")
     >>> def named(unit):
     ...     return replace(unit, id=unit_id(unit, "c0ffee", options))
     >>> named(files).id
@@ -124,11 +128,16 @@ class WorkUnit:
 def row_options(options: ScoreOptions) -> dict[str, Any]:
     """Return the options that change a row and enter the identity of a unit, by name.
 
-    Those of format 1 are always there; a later one only where it is not at its default.
+    Those of format 1 are always there; a later one only where older runs had another value.
+
+    Raises:
+        ValueError: the engine is not chosen yet, see `pipeline.scoring.prepare`.
     """
+    if options.engine == "auto":
+        raise ValueError("units have no identity before the engine is chosen: it is still 'auto'")
     values = {name: getattr(options, name) for name in FIRST_OPTIONS}
-    later = ((spec, getattr(options, spec.name)) for spec in fields(options) if spec.name in LATER_OPTIONS)
-    return values | {spec.name: value for spec, value in later if value != spec.default}
+    later = {name: getattr(options, name) for name in LATER_OPTIONS}
+    return values | {name: value for name, value in later.items() if value != LATER_OPTIONS[name]}
 
 
 def unit_id(unit: WorkUnit, model_id: str, options: ScoreOptions) -> str:

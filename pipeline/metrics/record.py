@@ -25,12 +25,14 @@ class RecordedOptions(TypedDict, total=False):
     format: str
     top_k: int
     precision: str
+    engine: str
     max_failed_fraction: float
     min_accuracy: float | None
     unit_images: int
     limit: int | None
     max_pixels: int
     image_timeout: float
+    memory_mb: int | None
     retry_deadline: float
     retry_failed: bool
     no_canary: bool
@@ -64,7 +66,13 @@ class RecordedSpec(TypedDict):
     class_names: list[str]
 
 
-class RecordedRun(Numbered):
+class RecordedEngine(TypedDict, total=False):
+    """Why the engine of the options was chosen, as a phrase; an older record lacks it."""
+
+    why_engine: str
+
+
+class RecordedRun(Numbered, RecordedEngine):
     """What tells a run without its inputs and its model at hand."""
 
     run: str
@@ -182,7 +190,20 @@ class OpenRecord(StartedRun):
     complete: bool
 
 
-class EndedRecord(StartedRun, Comparison):
+class Maker(TypedDict):
+    """What made scores: name and version of the engine, and kind of the CPU; and how many work units it scored."""
+
+    maker: str
+    units: int
+
+
+class MadeBy(TypedDict, total=False):
+    """What made the scores of a result, in this run and in those before; an older record lacks it."""
+
+    made_by: list[Maker]
+
+
+class EndedRecord(StartedRun, Comparison, MadeBy):
     """run.json of a run that has ended."""
 
     verdict: Verdict

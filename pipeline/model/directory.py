@@ -2,9 +2,10 @@
 
     MODEL/
       saved_model/       signature serving_default: uint8 [batch, height, width, channels] -> float32 [batch, classes]
+      model.tflite       the same network for CPUs, for LiteRT; may be missing, and model_spec.json then says why
       model.keras        for people who go on training
       model_spec.json    `ModelSpec`
-      golden/            a handful of encoded images, and expected.npz with their pixels and scores
+      golden/            a handful of encoded images, and expected.npz with their pixels and each engine's scores
       training/          what the training run left for people
 
 Owns its names, its JSON and its identity. Knows neither TensorFlow nor Pillow.
@@ -12,14 +13,18 @@ Owns its names, its JSON and its identity. Knows neither TensorFlow nor Pillow.
 
 from __future__ import annotations
 
+import atexit
 import functools
+import hashlib
 import io
 import os
+import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,33 +32,43 @@ import numpy.typing as npt
 from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.model.spec import ModelSpec, model_id
+from pipeline.options import Engine
 
 SPEC = "model_spec.json"
 SAVED_MODEL = "saved_model"
+TFLITE = "model.tflite"
 KERAS_MODEL = "model.keras"
 GOLDEN = "golden"
 EXPECTED = "expected.npz"
 TRAINING = "training"
 
+SCORES: Mapping[Engine, str] = {"tensorflow": "scores", "litert": "scores_litert"}
+"""Engine -> name of its golden scores in expected.npz."""
+
+
+_SCORED = (SPEC, SAVED_MODEL, TFLITE, GOLDEN)
+"""Names in a model directory of what scoring needs."""
+
 
 @dataclass(frozen=True)
 class Golden:
-    """Images with the pixels and scores they gave where the model was trained.
+    """Images with the pixels and scores they gave where the model was made.
 
     Attributes:
         encoded: n image files' contents.
         pixels: uint8 [n, height, width, channels].
-        scores: float32 [n, classes].
+        scores: engine -> float32 [n, classes], the scores that it gave.
     """
 
     encoded: Sequence[bytes]
     pixels: npt.NDArray[np.uint8]
-    scores: npt.NDArray[np.float32]
+    scores: Mapping[Engine, npt.NDArray[np.float32]]
 
     def files(self) -> dict[str, bytes]:
         """Return the contents of golden/, by name."""
         buffer = io.BytesIO()
-        np.savez(buffer, pixels=self.pixels, scores=self.scores)
+        scores: dict[str, Any] = {SCORES[engine]: values for engine, values in self.scores.items()}
+        np.savez(buffer, pixels=self.pixels, **scores)
         images = {f"{i:03d}.png": data for i, data in enumerate(self.encoded)}
         return {**images, EXPECTED: buffer.getvalue()}
 
@@ -102,9 +117,39 @@ def check_model(model: str, spec: ModelSpec, name: str = "") -> None:
         )
 
 
+def check_tflite(model: str, spec: ModelSpec, name: str = "") -> None:
+    """Check that model.tflite is the file that the spec tells of; whoever loads it checks first.
+
+    LiteRT takes most files of which bits have changed, without complaint.
+
+    Args:
+        model: location of the model directory.
+        spec: what it should be; it tells of a model.tflite.
+        name: what a person calls it, where that is not its location.
+
+    Raises:
+        UsageError: the file is missing or changed.
+    """
+    assert spec.litert is not None
+    location = storage.join(model, TFLITE)
+    try:
+        found = hashlib.sha256(storage.read(location)).hexdigest()
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"model {(name or model)!r} is damaged: {TFLITE} is missing; train or copy it again"
+        ) from error
+    if found != spec.litert.sha256:
+        raise UsageError(
+            f"model {(name or model)!r} is damaged: {TFLITE} has the SHA-256 {found[:12]}, but {SPEC} says "
+            f"{spec.litert.sha256[:12]}; train or copy it again"
+        )
+
+
 @functools.cache
 def local_copy(model: str) -> str:
     """Return a folder on this machine that holds the model; a gs:// model is copied once per process.
+
+    The copy is removed when this process ends.
 
     Raises:
         UsageError: an object's name would lead out of that folder.
@@ -112,10 +157,11 @@ def local_copy(model: str) -> str:
     if not model.startswith(storage.GCS):
         return model
     folder = tempfile.mkdtemp(prefix="nightscore-model-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     root = model.rstrip("/") + "/"
     for stored in storage.list_objects(model):
         names = stored.location[len(root) :].split("/")
-        if names[0] not in (SPEC, SAVED_MODEL, GOLDEN) or not names[-1]:  # what consoles leave as folders ends in "/"
+        if names[0] not in _SCORED or not names[-1]:  # what consoles leave as folders ends in "/"
             continue
         if {"", ".", ".."} & set(names) or "\0" in stored.location:
             raise UsageError(f"model {model!r} is damaged: {stored.location!r} is no name of a file; copy it again")
@@ -134,7 +180,8 @@ def read_golden(model: str) -> Golden:
     """
     try:
         expected = np.load(io.BytesIO(storage.read(storage.join(model, GOLDEN, EXPECTED))), allow_pickle=False)
-        pixels, scores = expected["pixels"], expected["scores"]
+        pixels = expected["pixels"]
+        scores = {engine: expected[name] for engine, name in SCORES.items() if name in expected}
         encoded = [storage.read(storage.join(model, GOLDEN, f"{i:03d}.png")) for i in range(len(pixels))]
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"model {model!r} is damaged: {GOLDEN}/: {error}; train or copy it again") from error

@@ -65,7 +65,8 @@ def preprocess(
     batch: EncodedBatch,
     spec: InputSpec,
     max_pixels: int = MAX_PIXELS,
-    begin: Callable[[int], None] = lambda _: None,
+    begin: Callable[[int, int], None] = lambda first, stop: None,
+    one_by_one: bool = False,
 ) -> PixelBatch:
     """Decode and resize a batch.
 
@@ -75,7 +76,8 @@ def preprocess(
         batch: images as they are stored.
         spec: what the model takes.
         max_pixels: a larger image fails.
-        begin: called with the index of each image before it is decoded.
+        begin: called before images are decoded with their range: from the first index to before the second.
+        one_by_one: whether each image is decoded alone, also where several at once would be faster.
 
     Returns:
         Pixels, uint8 [n, spec.height, spec.width, spec.channels].
@@ -83,7 +85,8 @@ def preprocess(
     pixels = np.zeros((len(batch.encoded), *spec.shape), np.uint8)
     failures: dict[int, Failure] = {}
     passed = set(batch.images.failures)
-    if spec.height * spec.width <= min(max_pixels, SMALL_PIXELS):
+    if spec.height * spec.width <= min(max_pixels, SMALL_PIXELS) and not one_by_one:
+        begin(0, len(batch.encoded))
         waiting = [b"" if i in passed else data for i, data in enumerate(batch.encoded)]
         done, found = fast_decoders.pngs(waiting, spec.shape)
         pixels[done] = found
@@ -91,7 +94,7 @@ def preprocess(
     for i, data in enumerate(batch.encoded):
         if i in passed:
             continue
-        begin(i)
+        begin(i, i + 1)
         try:
             pixels[i] = decode(data, spec, max_pixels)
         except Exception as error:  # noqa: BLE001 - Pillow's parsers raise whatever they stumble over

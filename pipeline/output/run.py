@@ -11,10 +11,11 @@ from typing import Any, cast
 
 from pipeline import storage
 from pipeline.errors import NewerFormatError, UsageError
-from pipeline.metrics.record import Numbered, RecordedInputRule, RecordedOptions, RecordedRun
+from pipeline.metrics.record import Numbered, RecordedEngine, RecordedInputRule, RecordedOptions, RecordedRun
 from pipeline.model.spec import InputSpec, ModelSpec
-from pipeline.options import ScoreOptions, from_arguments
+from pipeline.options import Engine, ScoreOptions, from_arguments
 from pipeline.storage.formats import check_format, check_names, numbered
+from pipeline.units import LATER_OPTIONS
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Run:
         inputs: locations or globs of the inputs, each once.
         model: location of the model directory.
         output: location of OUTPUT.
+        why_engine: why the engine of the options was chosen, as a phrase; "": that is not known.
 
     The three locations are absolute. They are found once, where the command is typed: a worker elsewhere has another
     working folder and another home.
@@ -39,16 +41,26 @@ class Run:
     inputs: tuple[str, ...]
     model: str
     output: str
+    why_engine: str = ""
 
     @classmethod
-    def of(cls, id: str, options: ScoreOptions, spec: ModelSpec) -> Run:  # noqa: A002 - the field's name
+    def of(cls, id: str, options: ScoreOptions, spec: ModelSpec, why_engine: str = "") -> Run:  # noqa: A002 - the field's name
         """Return the run that options describe; relative paths in them begin in the working folder.
 
         Raises:
             UsageError: a location is an address of a store that is not served here.
         """
         inputs = tuple(dict.fromkeys(map(storage.absolute, options.input)))
-        return cls(id, options, spec, inputs, storage.absolute(options.model), storage.absolute(options.output))
+        model, output = storage.absolute(options.model), storage.absolute(options.output)
+        return cls(id, options, spec, inputs, model, output, why_engine)
+
+    @property
+    def engine(self) -> Engine:
+        """Name of the engine that scores; it is chosen before a run begins, see `pipeline.scoring.prepare`."""
+        engine = self.options.engine
+        if engine == "auto":
+            raise ValueError(f"the engine of run {self.id} is not chosen: it is still 'auto'")
+        return engine
 
     @property
     def top_k(self) -> int:
@@ -103,13 +115,14 @@ class Run:
             "model": self.spec.model_id,
             "options": options,
             "model_spec": {"input": rule, "class_names": list(self.spec.class_names)},
+            **cast(RecordedEngine, {"why_engine": self.why_engine} if self.why_engine else {}),
         }
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any] | RecordedRun, location: str = "") -> Run:
         """Return the run whose `to_record` is in a record; the spec lacks what is for people only.
 
-        Options and fields of the input rule that an older record lacks are at their defaults.
+        Options that an older record lacks have the value that older runs had; fields of the input rule, their default.
 
         Raises:
             NewerFormatError: the record's format is newer, or it has an unknown option or field of the model's spec.
@@ -123,10 +136,10 @@ class Run:
                 InputSpec.from_json(rule["input"], "record", location), rule["class_names"], record["model"]
             )
             check_names(record["options"], (option.name for option in fields(ScoreOptions)), "record", location)
-            options = from_arguments(record["options"])
+            options = from_arguments({**LATER_OPTIONS, **record["options"]})
             places: dict[str, Any] = {name: storage.location_of(getattr(options, name)) for name in ("model", "output")}
             places["input"] = tuple(map(storage.location_of, options.input))
-            return cls.of(record["run"], replace(options, **places), spec)
+            return cls.of(record["run"], replace(options, **places), spec, record.get("why_engine", ""))
         except NewerFormatError:
             raise
         except (KeyError, TypeError, AttributeError, UsageError) as error:

@@ -14,21 +14,43 @@ import pytest
 
 from pipeline import storage
 from pipeline.errors import UsageError
-from pipeline.model.directory import GOLDEN, SPEC, check_model, local_copy, read_golden, read_spec
-from pipeline.model.spec import InputSpec, ModelSpec, model_id
+from pipeline.model.directory import (
+    GOLDEN,
+    SPEC,
+    TFLITE,
+    check_model,
+    check_tflite,
+    local_copy,
+    read_golden,
+    read_spec,
+)
+from pipeline.model.spec import GOLDEN_TOLERANCE, Conversion, InputSpec, ModelSpec, model_id
 
 FILES = [("saved_model.pb", b"graph"), ("variables/variables.index", b"index")]
 
 
 @pytest.fixture
-def model(tiny_model: str, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(tiny_model, tmp_path / "model"))
+def model(lite_model: str, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(lite_model, tmp_path / "model"))
 
 
 def test_spec_survives_its_file() -> None:
     spec = ModelSpec(InputSpec(20, 30, "rgb", "lanczos"), ["cat", "dög"], "ab", {"python": "3"}, {"images": 5})
     assert ModelSpec.from_json(spec.to_json()) == spec
     assert spec.input.shape == (20, 30, 3)
+    assert "litert" not in json.loads(spec.to_json())
+    for litert, has in ((Conversion("ab", 9, 1e-5, 266, "tf 2"), True), (Conversion(missing="no LSTM"), False)):
+        engines = replace(spec, litert=litert, golden_tolerance=5e-3)
+        assert ModelSpec.from_json(engines.to_json()) == engines
+        assert engines.has_litert == has
+
+
+def test_spec_of_an_earlier_version_has_no_litert_and_the_usual_tolerance() -> None:
+    content = json.loads(ModelSpec(InputSpec(2, 2, "rgb"), ["a"], "ab").to_json())
+    assert content["format_version"] == 1
+    assert not {"litert", "golden_tolerance"} & content.keys()
+    spec = ModelSpec.from_json(json.dumps(content))
+    assert (spec.litert, spec.has_litert, spec.golden_tolerance) == (None, False, GOLDEN_TOLERANCE)
 
 
 def test_id_covers_files_rule_and_classes_and_not_their_order() -> None:
@@ -130,11 +152,42 @@ def test_folder_that_is_no_model_says_how_to_make_one(tmp_path: Path) -> None:
 
 def test_golden_images_survive_their_files(model: Path) -> None:
     golden = read_golden(str(model))
-    assert len(golden.encoded) == len(golden.pixels) == len(golden.scores) >= 4
+    assert set(golden.scores) == {"litert", "tensorflow"}
+    assert len(golden.encoded) == len(golden.pixels) >= 4
     for name, data in golden.files().items():
         if name.endswith(".png"):
             assert (model / GOLDEN / name).read_bytes() == data
-    np.testing.assert_allclose(golden.scores.sum(axis=1), 1, atol=1e-5)
+    for scores in golden.scores.values():
+        assert len(scores) == len(golden.pixels)
+        np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
+    files = golden.files()
+    (model / GOLDEN / "expected.npz").write_bytes(files["expected.npz"])
+    again = read_golden(str(model))
+    assert all(np.array_equal(again.scores[engine], scores) for engine, scores in golden.scores.items())
+
+
+def test_golden_scores_of_an_earlier_version_are_those_of_tensorflow(model: Path) -> None:
+    golden = read_golden(str(model))
+    np.savez(model / GOLDEN / "expected.npz", pixels=golden.pixels, scores=golden.scores["tensorflow"])
+    assert list(read_golden(str(model)).scores) == ["tensorflow"]
+
+
+def test_model_tflite_is_the_one_that_the_spec_tells_of(model: Path) -> None:
+    spec = read_spec(str(model))
+    check_tflite(str(model), spec)
+    data = (model / TFLITE).read_bytes()
+    assert (spec.has_litert, spec.litert and spec.litert.bytes) == (True, len(data))
+    (model / TFLITE).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(UsageError, match=r"model 'mine' is damaged: model.tflite has the SHA-256 .*train or copy it"):
+        check_tflite(str(model), spec, "mine")
+    (model / TFLITE).unlink()
+    with pytest.raises(UsageError, match=r"is damaged: model\.tflite is missing; train or copy it again"):
+        check_tflite(str(model), spec)
+
+
+def test_engine_is_no_part_of_the_models_id(model: Path) -> None:
+    (model / TFLITE).unlink()
+    check_model(str(model), replace(read_spec(str(model)), litert=None))
 
 
 @pytest.mark.parametrize("name", ["expected.npz", "000.png"])
@@ -154,6 +207,7 @@ def test_model_on_gcs_is_copied_once(model: Path, gcs_bucket: str) -> None:
     folder = local_copy(location)
     assert local_copy(location) == folder
     check_model(folder, spec)
+    check_tflite(folder, spec)
     assert not (Path(folder) / "model.keras").exists()
     np.testing.assert_array_equal(read_golden(folder).pixels, read_golden(str(model)).pixels)
 
@@ -189,6 +243,15 @@ def test_objects_that_consoles_leave_as_folders_are_not_copied(model: Path, gcs_
         ("class_names", "0123456789"),
         ("class_names", ["a", "\ud800"]),
         ("model_id", None),
+        ("golden_tolerance", 0.02),
+        ("golden_tolerance", 0.0),
+        ("golden_tolerance", float("nan")),
+        ("golden_tolerance", "1e-3"),
+        ("litert", {}),
+        ("litert", {"sha256": "ab", "missing": "no LSTM"}),
+        ("litert", {"sha256": 5}),
+        ("litert", "ab"),
+        ("litert", []),
         ("input", {"height": -1, "width": 28, "color_mode": "grayscale"}),
         ("input", {"height": 10**9, "width": 28, "color_mode": "grayscale"}),
         ("input", {"height": 28, "width": "28", "color_mode": "grayscale"}),

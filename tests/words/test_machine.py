@@ -60,9 +60,9 @@ def test_worker_that_lacks_it_refuses_the_model(
     tiny_model: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from pipeline.model.directory import read_spec
-    from pipeline.model.predict import Model
+    from pipeline.model.loaded import Model
 
     (tmp_path / "cpuinfo").write_text(SKYLAKE)
     monkeypatch.setattr(machine, "CPUINFO", str(tmp_path / "cpuinfo"))
     with pytest.raises(UsageError, match="AVX512_BF16"):
-        Model(tiny_model, read_spec(tiny_model), "bfloat16")
+        Model(tiny_model, read_spec(tiny_model), "tensorflow", "bfloat16")

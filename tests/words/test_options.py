@@ -29,7 +29,7 @@ def test_a_command_line_with_what_must_be_given_has_the_defaults_of_the_definiti
 OTHERS: dict[str, Any] = {
     "input": ("a", "--b=c d"), "label_source": "none", "format": "jsonl", "top_k": 3, "precision": "bfloat16",
     "max_failed_fraction": 1e-9, "min_accuracy": 0, "unit_images": 7, "limit": 9, "max_pixels": 10,
-    "image_timeout": 1.5,
+    "image_timeout": 1.5, "engine": "litert", "memory_mb": 300,
     "retry_deadline": 2.5, "retry_failed": True, "no_canary": True, "no_wait": True, "accelerator": "type:a;count:1",
     "image_key": "an image", "label_key": "", "label_offset": -1, "model": "-m", "output": "gs://b/night",
 }  # fmt: skip

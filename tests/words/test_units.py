@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.options import ScoreOptions
 from pipeline.units import FIRST_OPTIONS, ROW_OPTIONS, WorkUnit, row_options, unit_id
 
-OPTIONS = ScoreOptions(input=("in",), model="model", output="out")
+OPTIONS = ScoreOptions(input=("in",), model="model", output="out", engine="tensorflow")
 UNIT = WorkUnit("", "tfrecord", ("/a/x", "/a/y"), (5, 6), (70, 80), images=9, first=3, span=(10, 200))
 
 OTHER: dict[str, Any] = {
@@ -36,12 +36,14 @@ OTHER_OPTIONS: dict[str, Any] = {
     "format": "jsonl",
     "top_k": 4,
     "precision": "bfloat16",
+    "engine": "litert",
     "max_failed_fraction": 0.5,
     "min_accuracy": 0.9,
     "unit_images": 7,
     "limit": 100,
     "max_pixels": 1_000,
     "image_timeout": 5.0,
+    "memory_mb": 300,
     "retry_deadline": 5.0,
     "retry_failed": True,
     "no_canary": True,
@@ -102,7 +104,15 @@ class TestIdentity:
         assert set(OTHER_OPTIONS) == {field.name for field in fields(ScoreOptions)}, "decide where a new option belongs"
         changing = {name for name, value in OTHER_OPTIONS.items() if identity(**{name: value}) != identity()}
         assert changing == set(ROW_OPTIONS)
-        assert "precision" in changing
+        assert {"precision", "engine"} <= changing
+
+    def test_is_with_tensorflow_that_of_a_version_without_engines(self) -> None:
+        assert identity() == "010a00911145b443fbaf9cf559c1be3d"
+        assert identity(engine="litert") != identity()
+
+    def test_there_is_none_before_the_engine_is_chosen(self) -> None:
+        with pytest.raises(ValueError, match="units have no identity before the engine is chosen"):
+            identity(engine="auto")
 
     def test_tells_apart_what_joined_text_would_not(self) -> None:
         apart = replace(UNIT, locations=("/a/x,/a", "y"))
@@ -115,6 +125,7 @@ class TestIdentity:
     def test_row_options_are_shown_by_name(self) -> None:
         assert row_options(replace(OPTIONS, top_k=2))["top_k"] == 2
         assert tuple(row_options(OPTIONS)) == FIRST_OPTIONS, "a later option is not at its default"
+        assert row_options(replace(OPTIONS, engine="litert"))["engine"] == "litert"
 
 
 class TestCoding:

@@ -1,0 +1,129 @@
+"""model.tflite as a function from pixels to scores. The only module that knows LiteRT.
+
+LiteRT (package `ai-edge-litert`) loads in well under a second, with tens of megabytes. A network gives the same bits
+for any number of images in a call, so calls need not be filled up.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import UsageError
+from pipeline.model.engines.network import Pixels, Scores
+from pipeline.options import Engine
+
+CALL_IMAGES = 16
+"""Images in one call of the network, at most.
+
+CPU time of an image of 28 x 28, with 16 as 1: 1.0 to 1.1 with 4 to 32, and 1.4 with 64, whose layers no longer fit the
+cache.
+"""
+
+CALL_BYTES = 640_000
+"""Bytes of pixels in one call of the network, at most, beyond the first image: 4 images of 224 x 224 in color."""
+
+
+class LiteRTNetwork:
+    """A model.tflite: uint8 [n, height, width, channels] -> float32 [n, classes]. For one thread.
+
+    See `pipeline.model.engines.network.Network`.
+    """
+
+    engine: Engine = "litert"
+    device = "cpu"
+    threads = 1
+    errors: tuple[type[Exception], ...] = (RuntimeError, ValueError)
+
+    def __init__(self, path: str, shape: tuple[int, int, int]) -> None:
+        """Load a file; whoever calls has checked that it is the one that is meant.
+
+        Args:
+            path: of model.tflite on this machine.
+            shape: height, width and channels of its images.
+
+        Raises:
+            UsageError: LiteRT is not installed.
+            ValueError: the file cannot be loaded, or its network is not of one input and one output.
+        """
+        self.version = version()
+        self.call_images = max(1, min(CALL_IMAGES, CALL_BYTES // math.prod(shape)))
+        self._path = path
+        try:
+            self._interpreter = self._load()
+        except RuntimeError as error:  # an operation that this version of LiteRT does not have
+            raise ValueError(str(error)) from error
+        ((feed,), (fetch,)) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        if feed["dtype"] is not np.uint8 or fetch["dtype"] is not np.float32:
+            raise ValueError(f"it takes {feed['dtype'].__name__} and gives {fetch['dtype'].__name__}")
+        self._feed, self._fetch = feed["index"], fetch["index"]
+        self._allocated: tuple[int, ...] = ()
+
+    def _load(self) -> Any:
+        return _interpreter()(model_path=self._path, num_threads=1)
+
+    def __call__(self, pixels: Pixels) -> Scores:
+        """Return the scores of one or more images.
+
+        Raises:
+            MemoryError: memory does not suffice for so many; later calls may succeed.
+            RuntimeError: the network does not take these images.
+            ValueError: they are of another shape.
+        """
+        try:
+            if self._allocated != pixels.shape:
+                self._allocate(pixels.shape)
+            self._interpreter.set_tensor(self._feed, pixels)
+            self._interpreter.invoke()
+            scores: Scores = self._interpreter.get_tensor(self._fetch)
+            return scores
+        except (RuntimeError, ValueError, MemoryError):
+            self._interpreter, self._allocated = None, ()  # after an error, it may end the process
+            raise
+
+    def _allocate(self, shape: tuple[int, ...]) -> None:
+        """Make room for images of a shape; a shape that is not larger than one before takes no new memory."""
+        self._interpreter = self._interpreter or self._load()
+        self._interpreter.resize_tensor_input(self._feed, shape, strict=True)
+        try:
+            self._interpreter.allocate_tensors()
+        except RuntimeError as error:
+            text = " ".join(str(error).split())
+            raise MemoryError(f"no memory for {shape[0]} images in a call: {text}") from error
+        self._allocated = shape
+
+
+@functools.cache
+def _interpreter() -> Callable[..., Any]:
+    """Import LiteRT.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise UsageError(
+            f"--engine litert needs the package ai-edge-litert, which is not installed here ({error}): install it with "
+            "'pip install ai-edge-litert', or score with --engine tensorflow"
+        ) from error
+    return Interpreter  # type: ignore[no-any-return]
+
+
+def is_installed() -> bool:
+    """Return whether LiteRT can be imported, without importing it."""
+    from importlib.util import find_spec
+
+    return find_spec("ai_edge_litert") is not None
+
+
+@functools.cache
+def version() -> str:
+    """Return name and version of LiteRT, which is installed."""
+    import ai_edge_litert
+
+    return f"LiteRT {ai_edge_litert.__version__}"

@@ -1,0 +1,222 @@
+"""A model that this process has loaded: by one engine, checked by its golden images.
+
+A process loads a model once, when it first needs it. The model must reproduce its golden images before it scores. Must
+not know how an engine runs a network, or which images it will get.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import platform
+import threading
+import time
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline import machine
+from pipeline.batches import EncodedBatch, ImageColumns
+from pipeline.errors import GoldenMismatchError, UsageError
+from pipeline.machine import require_precision
+from pipeline.model import agreement
+from pipeline.model.directory import SAVED_MODEL, TFLITE, check_model, check_tflite, read_golden
+from pipeline.model.engines.litert import LiteRTNetwork
+from pipeline.model.engines.network import Network, Pixels, Scores
+from pipeline.model.engines.tensorflow import TensorFlowNetwork
+from pipeline.model.preprocess import preprocess
+from pipeline.model.spec import ModelSpec
+from pipeline.options import Engine, Precision
+from pipeline.storage import join
+
+BFLOAT16_TOLERANCE = 5e-2
+"""Difference of golden outputs in bfloat16, at most, as `pipeline.model.agreement` measures it."""
+
+SURE_MARGIN = 0.1
+"""Difference of an image's two best scores in bfloat16 below which the image is scored again in float32.
+
+While no score is off by more than half of it, the best one cannot have lost, nor another have gained, more than that.
+Of 70,000 images of MNIST, with two models, the scores were off by 2.5e-2 at most; where the class changed, the margin
+was 3.4e-2 at most; and 0.1 % and 0.7 % of the images had a margin below this one.
+"""
+
+_loading = threading.Lock()
+_logger = logging.getLogger(__name__)
+
+
+class Model:
+    """A loaded model directory.
+
+    Attributes:
+        spec: of the model.
+        engine: name of the engine that runs it.
+        version: name and version of the engine's library.
+        device: "cpu" or "gpu".
+        threads: number of calls that are best made at once.
+        call_images: number of images in one call, at most; `shrink` makes it smaller.
+        slowest_call: seconds that the slowest of the calls with golden images took.
+        errors: exceptions that a call may raise if the network cannot take these images.
+    """
+
+    def __init__(self, folder: str, spec: ModelSpec, engine: Engine, precision: Precision = "float32") -> None:
+        """Load the model in a folder on this machine, if it is the one that the spec tells of.
+
+        Raises:
+            UsageError: it is another, cannot be loaded, or its signature is not that of a model directory; or this
+                machine's CPU has no such precision.
+            GoldenMismatchError: this machine does not reproduce the golden images.
+        """
+        require_precision(precision)
+        self.spec, self.engine = spec, engine
+        self._exact = _network(folder, spec, engine, "float32")
+        self._coarse = _network(folder, spec, engine, precision) if precision != "float32" else None
+        self.version, self.device = self._exact.version, self._exact.device
+        self.threads, self.call_images = self._exact.threads, self._exact.call_images
+        self.errors: tuple[type[Exception], ...] = (*self._exact.errors, MemoryError)
+        self._shrinking = threading.Lock()
+        self.slowest_call = 0.0
+        self._replay(folder)
+
+    def score(self, pixels: Pixels) -> tuple[Scores, int]:
+        """Return the scores of at most `call_images` images, and how many of these were scored a second time.
+
+        In bfloat16 every image of which that is not sure is scored again, so that the best class is float32's.
+
+        Args:
+            pixels: uint8 [n, height, width, channels], at least one image.
+
+        Raises:
+            Exception: one of `errors`.
+        """
+        if self._coarse is None:
+            return self._exact(pixels), 0
+        scores = self._coarse(pixels).copy()
+        doubtful = np.flatnonzero(~is_sure(scores))
+        if len(doubtful):
+            # a single one goes in twice: a matrix of one row is multiplied in another order, and its low bits differ
+            again = np.repeat(doubtful, 2) if len(doubtful) == 1 else doubtful
+            scores[again] = self._exact(pixels[again])
+        return scores, len(doubtful)
+
+    def shrink(self, images: int) -> None:
+        """Let later calls have half as many images as one for which memory did not suffice.
+
+        If another thread has done so meanwhile, do nothing.
+        """
+        with self._shrinking:
+            if images > 1 and self.call_images >= images:
+                self.call_images = images // 2
+                _logger.warning(
+                    "memory does not suffice for %d images in a call of the model: now %d", images, images // 2
+                )
+
+    def _replay(self, folder: str) -> None:
+        """Check that this machine decodes and scores the golden images as it was when the model was made.
+
+        Each precision is first called with as many images as it will ever get at once, so that what it needs of memory
+        is there, and known, before the first image.
+        """
+        golden = read_golden(folder)
+        columns = ImageColumns.of([f"golden {i}" for i in range(len(golden.encoded))])
+        batch = preprocess(EncodedBatch(columns, golden.encoded), self.spec.input)
+        place = f"{platform.node()} ({platform.machine()}, {self.version})"
+        if batch.images.failures or not np.array_equal(batch.pixels, golden.pixels):
+            raise GoldenMismatchError(f"{place} decodes the model's golden images to other pixels than training did")
+        expected = golden.scores.get(self.engine)
+        if expected is None:
+            raise UsageError(f"the model in {folder!r} has no golden scores of {self.engine}; make it again")
+        networks: dict[Precision, tuple[Network | None, float]] = {
+            "float32": (self._exact, self.spec.golden_tolerance),
+            "bfloat16": (self._coarse, BFLOAT16_TOLERANCE),
+        }
+        for precision, (network, tolerance) in networks.items():
+            if network is not None:
+                scores = self._call_golden(network, golden.pixels)
+                if scores.shape != expected.shape or scores.shape[1] != len(self.spec.class_names):
+                    raise UsageError(
+                        f"the model in {folder!r} does not give one score for each of its class names; train it again"
+                    )
+                _check_golden(scores, expected, tolerance, f"{place} in {precision}")
+
+    def _call_golden(self, network: Network, pixels: Pixels) -> Scores:
+        self._call_largest(network, pixels)
+        size = self.call_images
+        return np.concatenate([network(pixels[i : i + size]) for i in range(0, len(pixels), size)])
+
+    def _call_largest(self, network: Network, pixels: Pixels) -> None:
+        """Call a network with as many images as it will ever get; where memory does not suffice, that is fewer."""
+        while True:
+            images, started = self.call_images, time.monotonic()
+            try:
+                network(np.resize(pixels, (images, *pixels.shape[1:])))
+            except MemoryError as error:
+                if images == 1:
+                    text = f"memory does not suffice for one image in model {self.spec.model_id[:12]}: {error}"
+                    raise UsageError(f"{text}; give the run more memory") from error
+                self.shrink(images)
+            else:
+                self.slowest_call = max(self.slowest_call, time.monotonic() - started)
+                return
+
+
+def _check_golden(scores: Scores, expected: Scores, tolerance: float, place: str) -> None:
+    difference = agreement.difference(scores, expected)
+    if not difference <= tolerance:
+        raise GoldenMismatchError(
+            f"{place} scores the model's golden images otherwise than when the model was made: off by "
+            f"{difference:.2g} of the spread of its outputs, allowed are {tolerance:g}"
+        )
+    changed = agreement.changed_classes(scores, expected, tolerance)
+    if changed:
+        raise GoldenMismatchError(f"{place} gives {changed} of the model's golden images another class")
+
+
+def _network(folder: str, spec: ModelSpec, engine: Engine, precision: Precision) -> Network:
+    """Load a network from its file, if that is the one that the spec tells of."""
+    try:
+        if engine == "litert":
+            check_tflite(folder, spec)
+            return LiteRTNetwork(join(folder, TFLITE), spec.input.shape)
+        check_model(folder, spec)
+        return TensorFlowNetwork(join(folder, SAVED_MODEL), spec.input.shape, precision)
+    except ValueError as error:
+        raise UsageError(
+            f"model {folder!r} cannot be loaded by {engine}: {' '.join(str(error).split())}; train or copy it again"
+        ) from error
+
+
+def is_sure(scores: Scores) -> npt.NDArray[np.bool_]:
+    """Return for each image whether its best class is so far ahead that bfloat16 cannot have got it wrong."""
+    if scores.shape[1] == 1:
+        return np.ones(len(scores), np.bool_)
+    best = np.partition(scores, -2, axis=1)  # NaN is last, so that it makes a margin that is none
+    with np.errstate(invalid="ignore"):
+        margin = best[:, -1] - best[:, -2]
+    sure: npt.NDArray[np.bool_] = (margin >= SURE_MARGIN) & np.isfinite(margin)
+    return sure
+
+
+@functools.cache
+def _loaded(folder: str, spec_json: str, engine: Engine, precision: Precision) -> Model:
+    loaded = Model(folder, ModelSpec.from_json(spec_json), engine, precision)
+    if _logger.isEnabledFor(logging.INFO):  # to look up the versions of libraries takes a tenth of a process's start
+        text = "scores with model %s by %s in %s: %s"
+        _logger.info(text, loaded.spec.model_id[:12], loaded.version, precision, machine.describe())
+    return loaded
+
+
+def acquire(folder: str, spec: ModelSpec, engine: Engine, precision: Precision = "float32") -> Model:
+    """Return this process's model of a folder, by one engine, in one precision; the first caller loads it.
+
+    Args:
+        folder: of the model directory, on this machine (`pipeline.model.directory.local_copy`).
+        spec: of the model.
+        engine: that runs it.
+        precision: of its arithmetic; LiteRT has float32 alone.
+
+    Raises:
+        UsageError: it cannot be loaded, or is not the model that the spec tells of.
+        GoldenMismatchError: this machine does not reproduce the golden images.
+    """
+    with _loading:
+        return _loaded(folder, spec.to_json(), engine, precision)

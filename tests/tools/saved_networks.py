@@ -1,0 +1,97 @@
+"""Small networks of other kinds than ours, as SavedModels with the signature of a model directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_training.check_images import check_images, mixtures
+from model_training.export import make_spec
+from model_training.publish import write_files
+from pipeline.batches import EncodedBatch, ImageColumns
+from pipeline.model.directory import GOLDEN, SPEC, Golden
+from pipeline.model.preprocess import preprocess
+from pipeline.model.spec import InputSpec
+
+SHAPE = (12, 12, 3)
+
+
+def save(function: Callable[[Any], Any], folder: Path | str) -> str:
+    """Write FOLDER/saved_model of a function from float32 [n, 12, 12, 3] to three outputs before the softmax."""
+    import tensorflow as tf
+
+    class Network(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec((None, *SHAPE), tf.uint8)])  # type: ignore[untyped-decorator]
+        def serve(self, images: Any) -> dict[str, Any]:
+            return {"probabilities": tf.nn.softmax(function(tf.cast(images, tf.float32)))}
+
+    module = Network()
+    module.function = function  # with the variables that it may have
+    tf.saved_model.save(module, os.path.join(folder, "saved_model"), signatures={"serving_default": module.serve})
+    return os.path.join(folder, "saved_model")
+
+
+def means(images: Any) -> Any:
+    """Return how far the mean of each color is above the middle."""
+    import tensorflow as tf
+
+    return tf.reduce_mean(images, (1, 2)) / 32 - 4
+
+
+def bicubic(images: Any) -> Any:
+    import tensorflow as tf
+
+    return means(tf.image.resize(images, (24, 24), method="bicubic"))
+
+
+def lanczos(images: Any) -> Any:
+    import tensorflow as tf
+
+    return means(tf.image.resize(images, (24, 24), method="lanczos3"))
+
+
+def half(images: Any) -> Any:
+    """Convolve in float16."""
+    import tensorflow as tf
+
+    kernel = tf.constant(np.eye(3)[None, None], tf.float16)
+    return means(tf.cast(tf.nn.conv2d(tf.cast(images, tf.float16), kernel, 1, "SAME"), tf.float32))
+
+
+def not_a_number(images: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.sqrt(means(images) - 100)
+
+
+def pictures(n: int = 3) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Return n different images, uint8 [n, 12, 12, 3]."""
+    random = np.random.default_rng(1)
+    return np.concatenate(mixtures(random.integers(0, 256, (3, *SHAPE), np.uint8), n))
+
+
+def write_model(function: Callable[[Any], Any], folder: Path) -> None:
+    """Write a model directory of an earlier version: three classes, and nothing of LiteRT."""
+    from PIL import Image
+
+    from model_training.evaluation import load_score
+    from pipeline.model.thumbnails import png
+
+    score = load_score(save(function, folder))
+    encoded = [png(Image.fromarray(picture)) for picture in pictures()]
+    rule = InputSpec(*SHAPE[:2], "rgb")
+    pixels = preprocess(EncodedBatch(ImageColumns.of(["0", "1", "2"]), encoded), rule).pixels
+    write_files(str(folder / GOLDEN), Golden(encoded, pixels, {"tensorflow": score(pixels)}).files())
+    write_files(str(folder), {SPEC: make_spec(str(folder), rule, ["red", "green", "blue"], {}).to_json().encode()})
+
+
+def write_images(folder: Path) -> None:
+    """Write what `model_training.converter` expects to find."""
+    from model_training import converter
+
+    np.save(folder / converter.GOLDEN, pictures(4))
+    np.save(folder / converter.IMAGES, check_images([pictures(4)], 20))
