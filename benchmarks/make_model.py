@@ -23,16 +23,18 @@ import numpy.typing as npt
 from benchmarks.archives import PHOTOGRAPHS
 from model_training import export
 from model_training.build import build
+from model_training.check_images import check_images
+from model_training.convert import convert, with_scores
 from model_training.datasets import load
 from model_training.evaluation import load_score
-from model_training.publish import check_output, staged
+from model_training.publish import check_output, staged, write_files
 from model_training.training import Recipe
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.model import directory
 from pipeline.model.preprocess import preprocess
 from pipeline.model.spec import InputSpec
 
-MOBILENET = InputSpec(224, 224, "rgb")
+MOBILENET = InputSpec(224, 224, "rgb", decode="reduced")
 CLASSES = 1000
 EXAMPLES = 8
 PHOTOS = 300
@@ -50,15 +52,18 @@ def build_mobilenet(location: str, photos: Path) -> None:
     encoded = [path.read_bytes() for path in paths]
     batch = EncodedBatch(ImageColumns.of([str(path) for path in paths]), encoded)
     labels = np.array([PHOTOGRAPHS.index(path.parent.name) for path in paths])
-    network = _mobilenet(preprocess(batch, MOBILENET).pixels, labels)
+    pixels = preprocess(batch, MOBILENET).pixels
+    network = _mobilenet(pixels, labels)
     names = _thousand(PHOTOGRAPHS)
     with staged(check_output(location)) as folder:
         export.save_network(network, folder)
         score = load_score(os.path.join(folder, directory.SAVED_MODEL))
         golden = export.make_golden(encoded[:EXAMPLES], MOBILENET, score)
-        spec = export.make_spec(folder, MOBILENET, names, {"dataset": "photographs"})
-        export.write_files(os.path.join(folder, directory.GOLDEN), golden.files())
-        export.write_files(folder, {directory.SPEC: spec.to_json().encode()})
+        converted = convert(folder, golden.pixels, check_images([pixels[EXAMPLES:], pixels]))
+        golden = with_scores(golden, converted)
+        spec = export.make_spec(folder, MOBILENET, names, {"dataset": "photographs"}, converted)
+        write_files(os.path.join(folder, directory.GOLDEN), golden.files())
+        write_files(folder, {directory.SPEC: spec.to_json().encode()})
 
 
 def _mobilenet(pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Any:

@@ -1,23 +1,29 @@
-"""A data set and a recipe to a published model directory: train, export, evaluate, describe, publish."""
+"""A data set and a recipe to a published model directory: train, export, evaluate, convert, describe, publish."""
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
 from model_training import export
+from model_training.check_images import check_images
+from model_training.convert import convert, with_scores
 from model_training.datasets import Dataset
 from model_training.evaluation import evaluate, load_score
-from model_training.publish import check_output, staged
+from model_training.publish import check_output, staged, write_files
 from model_training.report import TrainingRun, report_files, training_facts
 from model_training.training import Recipe, train
 from pipeline.model import directory
+
+_log = logging.getLogger(__name__)
 
 
 def build(dataset: Dataset, recipe: Recipe, output: str, progress: Any = None) -> TrainingRun:
     """Train a network and publish it as a model directory; nothing is left behind if that fails.
 
-    The test accuracy is measured with the exported function, loaded from disk as scoring loads it.
+    The test accuracy is measured with the exported function, loaded from disk as scoring loads it. A network of which
+    no model.tflite can be made is published without it, with a warning.
 
     Args:
         dataset: what to learn.
@@ -36,10 +42,14 @@ def build(dataset: Dataset, recipe: Recipe, output: str, progress: Any = None) -
         score = load_score(os.path.join(folder, directory.SAVED_MODEL))
         evaluation = evaluate(score, dataset.test_images, dataset.test_labels)
         golden = export.make_golden(dataset.examples, dataset.input, score)
+        converted = convert(folder, golden.pixels, check_images([dataset.test_images, dataset.train_images]))
+        golden = with_scores(golden, converted)
         facts = training_facts(dataset, trained, evaluation)
-        spec = export.make_spec(folder, dataset.input, dataset.class_names, facts)
+        spec = export.make_spec(folder, dataset.input, dataset.class_names, facts, converted)
+        if converted.conversion.missing:
+            _log.warning("the model has no %s: %s", directory.TFLITE, converted.conversion.missing)
         run = TrainingRun(dataset, trained, evaluation, golden, spec)
-        export.write_files(os.path.join(folder, directory.GOLDEN), golden.files())
-        export.write_files(os.path.join(folder, directory.TRAINING), report_files(run))
-        export.write_files(folder, {directory.SPEC: spec.to_json().encode()})
+        write_files(os.path.join(folder, directory.GOLDEN), golden.files())
+        write_files(os.path.join(folder, directory.TRAINING), report_files(run))
+        write_files(folder, {directory.SPEC: spec.to_json().encode()})
     return run

@@ -13,19 +13,28 @@ import os
 from collections.abc import Sequence
 from typing import NoReturn, get_args
 
+from model_training.convert import engines_of
 from model_training.datasets import Dataset, check_apart, load
 from model_training.publish import check_output, undisturbed
+from model_training.training import check_tensorflow
 from pipeline.cli.console import complain
 from pipeline.cli.quiet import silence_pillow, stderr_silenced, tame_streams
 from pipeline.errors import NightscoreError, UsageError
-from pipeline.model.spec import Decode
+from pipeline.model.spec import Decode, ModelSpec
 from pipeline.text import brief, plain, shell_path
 
 DESCRIPTION = """\
 example: nightscore train --dataset digits --output model
 
 Train a CNN and write a model directory, with a report in training/report.html.
+
+nightscore train --add_engines OLD --output NEW trains nothing: it copies a
+model of an earlier version and adds model.tflite, which LiteRT runs.
 """
+
+
+_FOR_TRAINING = ("data_dir", "epochs", "batch_size", "seed", "image_size", "color_mode", "decode")
+"""Names of the options that say how a network is trained."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     """Run `nightscore train` with the arguments after that name; return its exit code."""
     tame_streams("%(message)s")
     try:
-        return _train(_parser().parse_args(argv))
+        return _run(_parser().parse_args(argv))
     except UsageError as error:
         return _say(str(error), 2)
     except NightscoreError as error:
@@ -57,18 +66,19 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--dataset", required=True, type=_given, metavar="mnist|digits|PATH", help="PATH: a folder of class folders")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--dataset", type=_given, metavar="mnist|digits|PATH", help="PATH: a folder of class folders")
+    what.add_argument("--add_engines", type=_given, metavar="OLD", help="a model directory, which is not changed")
     add("--output", required=True, type=_given, metavar="MODEL", help="folder for the model; a model there is replaced")
     add("--data_dir", metavar="DIR", help="folder with MNIST's four IDX files (default: the Keras cache)")
-    add("--epochs", type=_at_least_1, default=5, metavar="N", help="times every image is seen (default: 5)")
-    add("--batch_size", type=_at_least_1, default=32, metavar="N", help="images in a step (default: 32)")
-    add("--seed", type=_seed, default=0, metavar="N", help="of weights and order (default: 0)")
+    add("--epochs", type=_at_least_1, metavar="N", help="times every image is seen (default: 5)")
+    add("--batch_size", type=_at_least_1, metavar="N", help="images in a step (default: 32)")
+    add("--seed", type=_seed, metavar="N", help="of weights and order (default: 0)")
     add("--image_size", type=_at_least_1, metavar="N", help="side in pixels that a folder's images are resized to")
     add("--color_mode", choices=("grayscale", "rgb"), help="default: grayscale if all images of a folder are grey")
     add(
         "--decode",
         choices=get_args(Decode),
-        default="reduced",
         help="of JPEG files, also when the model scores: reduced = at 1/2, 1/4 or 1/8 of their size where both sides "
         "are then at least twice the model's (default: reduced)",
     )
@@ -95,6 +105,23 @@ def _integer(text: str, lowest: int, highest: int) -> int:
     return int(text)
 
 
+def _run(arguments: argparse.Namespace) -> int:
+    check_tensorflow()
+    if arguments.add_engines is None:
+        return _train(arguments)
+    given = [name for name in _FOR_TRAINING if getattr(arguments, name) is not None]
+    if given:
+        raise UsageError(f"--{given[0]} is for --dataset: --add_engines trains nothing")
+    return _add_engines(arguments.add_engines, arguments.output)
+
+
+def _add_engines(model: str, output: str) -> int:
+    from model_training.add_engines import add_engines
+
+    _print_result(add_engines(model, output), output)
+    return 0
+
+
 def _train(arguments: argparse.Namespace) -> int:
     silence_pillow()  # an image that is left out is named
     location = check_output(arguments.output)
@@ -102,7 +129,7 @@ def _train(arguments: argparse.Namespace) -> int:
     if arguments.dataset == "mnist" and arguments.data_dir is None:
         _start_tensorflow()  # Keras may have to download it
     given = arguments
-    dataset = load(given.dataset, given.data_dir, given.image_size, given.color_mode, given.decode)
+    dataset = load(given.dataset, given.data_dir, given.image_size, given.color_mode, given.decode or "reduced")
     _start_tensorflow()
     _build(dataset, arguments, location)
     return 0
@@ -123,7 +150,8 @@ def _build(dataset: Dataset, arguments: argparse.Namespace, location: str) -> No
     from model_training.progress import TrainingProgress, steps_per_epoch
     from model_training.training import Recipe, learning_images
 
-    recipe = Recipe(arguments.epochs, arguments.batch_size, arguments.seed)
+    chosen = {name: getattr(arguments, name) for name in ("epochs", "batch_size", "seed")}
+    recipe = Recipe(**{name: value for name, value in chosen.items() if value is not None})
     learned = learning_images(len(dataset.train_labels), recipe)
     console = Console(stderr=True)
     names = f"{plain(brief(dataset.name))}: {len(dataset.class_names)} classes"
@@ -141,9 +169,16 @@ def _build(dataset: Dataset, arguments: argparse.Namespace, location: str) -> No
         progress.close()
     low, high = run.evaluation.interval
     print(f"test accuracy {run.evaluation.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})")
-    output = arguments.output
+    _print_result(run.spec, arguments.output, os.path.join(arguments.output, "training", "report.html"))
+
+
+def _print_result(spec: ModelSpec, output: str, report: str | None = None) -> None:
+    """Say what the new model can be scored with, where it lies, and what comes next."""
+    if spec.litert is not None:
+        print(f"engines       {engines_of(spec.litert)}")
     print(f"model         {shell_path(output)}")
-    print(f"report        {shell_path(os.path.join(output, 'training', 'report.html'))}")
+    if report is not None:
+        print(f"report        {shell_path(report)}")
     print(f"next          nightscore score --input PATTERN --model {shell_path(output)} --output OUTPUT")
 
 

@@ -23,6 +23,7 @@ from PIL import Image
 
 from model_training import idx
 from model_training.folder import example_png, read_folder
+from model_training.publish import lie_in_one_another
 from pipeline import storage
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.errors import UsageError
@@ -145,8 +146,7 @@ def check_apart(name: str, output: str) -> None:
     if name in DATASETS:
         return
     images = storage.absolute(name)
-    images = images if images.startswith(storage.GCS) else os.path.realpath(images)
-    if f"{output}/".startswith(f"{images}/") or f"{images}/".startswith(f"{output}/"):
+    if lie_in_one_another(images, output):
         raise UsageError(f"--output {output!r} and --dataset {images!r} lie in one another: give folders apart")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.metrics.accuracy import EPSILON, wilson
-from pipeline.model.predict import call_images
+from pipeline.model.engines.tensorflow import call_images
 
 Score = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 

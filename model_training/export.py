@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from model_training.convert import Converted, with_engines
 from model_training.evaluation import Score
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.machine import versions
@@ -61,10 +62,16 @@ def make_golden(examples: Sequence[bytes], spec: InputSpec, score: Score) -> Gol
     made = preprocess(EncodedBatch(ImageColumns.of([str(i) for i in range(len(examples))]), examples), spec)
     if made.images.failures:
         raise ValueError(f"golden images that cannot be decoded: {made.images.failures}")
-    return Golden(examples, made.pixels, score(made.pixels))
+    return Golden(examples, made.pixels, {"tensorflow": score(made.pixels)})
 
 
-def make_spec(folder: str, spec: InputSpec, class_names: Sequence[str], training: Mapping[str, Any]) -> ModelSpec:
+def make_spec(
+    folder: str,
+    spec: InputSpec,
+    class_names: Sequence[str],
+    training: Mapping[str, Any],
+    converted: Converted | None = None,
+) -> ModelSpec:
     """Return the spec of the model whose saved_model/ lies in a folder.
 
     Args:
@@ -72,15 +79,10 @@ def make_spec(folder: str, spec: InputSpec, class_names: Sequence[str], training
         spec: the input rule.
         class_names: in the order of the network's output.
         training: what people may want to know of its training, as JSON values.
+        converted: what became of model.tflite; None: nobody tried to make one.
     """
     root = Path(folder, directory.SAVED_MODEL)
     files = [(path.relative_to(root).as_posix(), path.read_bytes()) for path in root.rglob("*") if path.is_file()]
     made_by = {**versions(_VERSIONED), "tensorflow": str(tf.__version__)}  # also where it is tensorflow-cpu
-    return ModelSpec(spec, tuple(class_names), model_id(spec, class_names, files), made_by, training)
-
-
-def write_files(folder: str, files: Mapping[str, bytes]) -> None:
-    """Write files into a folder, which is made if it is missing."""
-    os.makedirs(folder, exist_ok=True)
-    for name, data in files.items():
-        Path(folder, name).write_bytes(data)
+    made = ModelSpec(spec, tuple(class_names), model_id(spec, class_names, files), made_by, training)
+    return made if converted is None else with_engines(made, converted)

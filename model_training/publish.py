@@ -13,7 +13,7 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -21,7 +21,16 @@ from pipeline import storage
 from pipeline.errors import NightscoreError, UsageError
 from pipeline.model import directory
 
-_OWNED = {directory.SPEC, directory.SAVED_MODEL, directory.KERAS_MODEL, directory.GOLDEN, directory.TRAINING}
+OWNED = frozenset(
+    {
+        directory.SPEC,
+        directory.SAVED_MODEL,
+        directory.TFLITE,
+        directory.KERAS_MODEL,
+        directory.GOLDEN,
+        directory.TRAINING,
+    }
+)
 """Names in a model directory; nothing else is ever removed."""
 
 
@@ -44,6 +53,20 @@ def check_output(output: str) -> str:
         raise UsageError(f"--output {location!r} is a file: give a folder for the model")
     _check_parent(location)
     return location
+
+
+def lie_in_one_another(location: str, output: str) -> bool:
+    """Return whether one of two folders is the other or lies in it.
+
+    Args:
+        location: absolute, or gs://.
+        output: as `check_output` returns it.
+
+    >>> lie_in_one_another("gs://b/model", "gs://b/model/new"), lie_in_one_another("gs://b/model", "gs://b/model2")
+    (True, False)
+    """
+    location = location if location.startswith(storage.GCS) else os.path.realpath(location)
+    return f"{output}/".startswith(f"{location}/") or f"{location}/".startswith(f"{output}/")
 
 
 @contextlib.contextmanager
@@ -78,6 +101,13 @@ def staged(location: str) -> Iterator[str]:
                 for parent in made:
                     with contextlib.suppress(OSError):  # the model is in it, or something of somebody else's
                         os.rmdir(parent)
+
+
+def write_files(folder: str, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder, which is made if it is missing."""
+    os.makedirs(folder, exist_ok=True)
+    for name, data in files.items():
+        Path(folder, name).write_bytes(data)
 
 
 @contextlib.contextmanager
@@ -155,7 +185,7 @@ def _check_gcs(location: str) -> None:
 
 
 def _check_names(location: str, names: list[str]) -> None:
-    foreign = [name for name in names if name not in _OWNED]
+    foreign = [name for name in names if name not in OWNED]
     if foreign:
         raise UsageError(
             f"--output {location!r} holds what is no part of a model, {foreign[0]!r}: "

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from model_training.convert import engines_of
 from model_training.datasets import Dataset
 from model_training.evaluation import Evaluation
 from model_training.plots import draw_confusion, draw_curves, draw_samples, errors, samples
@@ -119,6 +120,7 @@ def _page(run: TrainingRun) -> str:
         package="model_training",
         facts=run.spec.training,
         spec=run.spec,
+        engines=engines_of(run.spec.litert) if run.spec.litert else None,
         names=names,
         wrong=len(confused),
         history=run.trained.history.to_json(),
@@ -191,5 +193,5 @@ def _golden(golden: Golden, class_names: Sequence[str]) -> list[tuple[str, str, 
     """Return picture, predicted class and its probability of each golden image."""
     return [
         (f"golden image {i}", class_names[int(scores.argmax())], float(scores.max()))
-        for i, scores in enumerate(golden.scores)
+        for i, scores in enumerate(golden.scores["tensorflow"])
     ]

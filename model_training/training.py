@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from model_training.datasets import Dataset
 from model_training.network import build_network
+from pipeline.errors import UsageError
+from pipeline.model.engines import tensorflow
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,19 @@ def train(dataset: Dataset, recipe: Recipe, progress: Any = None) -> Trained:
     )
     learned = learning_images(len(order), recipe)
     return Trained(network, recipe, _history(fitted.history, seconds), learned, len(order) - learned)
+
+
+def check_tensorflow() -> None:
+    """Check that TensorFlow is installed, without importing it: nothing is trained or converted without it.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not tensorflow.is_installed():
+        raise UsageError(
+            "training needs the package tensorflow, which is not installed here: install it with "
+            "'pip install tensorflow'"
+        )
 
 
 def start_tensorflow() -> None:

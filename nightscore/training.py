@@ -82,8 +82,9 @@ def train(
     """
     from model_training.datasets import check_apart, load
     from model_training.publish import check_output
-    from model_training.training import Recipe
+    from model_training.training import Recipe, check_tensorflow
 
+    check_tensorflow()
     for name, value, lowest in (("epochs", epochs, 1), ("batch_size", batch_size, 1), ("seed", seed, 0)):
         if value < lowest:
             raise UsageError(f"{name} {value} is too small: give a number of at least {lowest}")

@@ -23,6 +23,7 @@ from pipeline import storage
 from pipeline.cli import score as score_cli
 from pipeline.errors import NightscoreError, UsageError
 from pipeline.model.directory import check_model, read_golden, read_spec
+from pipeline.model.engines.litert import LiteRTNetwork
 from pipeline.model.preprocess import decode
 
 
@@ -38,6 +39,7 @@ def test_model_directory_has_everything_and_nothing_else(tiny_model: str) -> Non
         *(f"golden/{i:03d}.png" for i in range(10)),
         "golden/expected.npz",
         "model.keras",
+        "model.tflite",
         "model_spec.json",
         "saved_model/fingerprint.pb",
         "saved_model/saved_model.pb",
@@ -89,7 +91,10 @@ def test_golden_images_give_their_pixels_and_scores(tiny_model: str) -> None:
     golden, spec = read_golden(tiny_model), read_spec(tiny_model)
     assert (np.stack([decode(data, spec.input) for data in golden.encoded]) == golden.pixels).all()
     score = load_score(os.path.join(tiny_model, "saved_model"))
-    assert score(golden.pixels) == pytest.approx(golden.scores, abs=1e-4)
+    assert score(golden.pixels) == pytest.approx(golden.scores["tensorflow"], abs=1e-4)
+    network = LiteRTNetwork(os.path.join(tiny_model, "model.tflite"), spec.input.shape)
+    assert network(golden.pixels) == pytest.approx(golden.scores["litert"], abs=1e-4)
+    assert (golden.scores["litert"] != golden.scores["tensorflow"]).any()  # each engine has its own
 
 
 def test_keras_model_goes_on_where_training_ended(tiny_model: str, digits: RawImages) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -53,7 +54,8 @@ def test_training_says_what_it_made_and_what_is_next(
     lines = out.splitlines()
     assert lines[0].startswith("test accuracy 0.")
     assert " (95 % interval 0." in lines[0]
-    assert lines[1:] == [
+    assert re.fullmatch(r"engines       LiteRT and TensorFlow, whose outputs differ by \S+ of their spread", lines[1])
+    assert lines[2:] == [
         f"model         '{model}'",
         f"report        '{model}/training/report.html'",
         f"next          nightscore score --input PATTERN --model '{model}' --output OUTPUT",
@@ -63,6 +65,7 @@ def test_training_says_what_it_made_and_what_is_next(
     assert os.listdir(tmp_path) == ["my model"]
 
 
+@pytest.mark.heavy
 def test_jpeg_files_are_decoded_in_full_where_that_is_asked_for(photos: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     assert cli.main(["--dataset", str(photos), "--epochs", "1", "--output", str(model), "--decode", "full"]) == 0
@@ -72,8 +75,10 @@ def test_jpeg_files_are_decoded_in_full_where_that_is_asked_for(photos: Path, tm
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ([], "the following arguments are required: --dataset, --output"),
+        ([], "the following arguments are required: --output"),
         (["--dataset", "digits"], "the following arguments are required: --output"),
+        (["--output", "new"], "one of the arguments --dataset --add_engines is required"),
+        (["--add_engines", "", "--output", "new"], "argument --add_engines: is empty"),
         (["--dataset", "", "--output", "new"], "argument --dataset: is empty"),
         (["--dataset", "digits", "--output", ""], "argument --output: is empty"),
         (["--dataset", "digits", "--output", "new", "--epoch", "3"], "unrecognized arguments: --epoch 3"),
@@ -128,6 +133,19 @@ def test_bad_usage_answers_before_tensorflow_is_imported() -> None:
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.parametrize("arguments", [["--dataset", "digits"], ["--add_engines", "old"]])
+def test_without_tensorflow_it_says_what_to_install(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    assert cli.main([*arguments, "--output", str(tmp_path / "model")]) == 2
+    assert capfd.readouterr().err == (
+        "nightscore train: training needs the package tensorflow, which is not installed here: install it with "
+        "'pip install tensorflow'\n"
+    )
+    assert os.listdir(tmp_path) == []
+
+
 def test_mnist_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
     nobody = "http://127.0.0.1:9"
     process = started(
@@ -167,7 +185,7 @@ def tensorflow_is_imported(folder: Path, process: subprocess.Popen[str]) -> bool
     ("moment", "epochs"),
     [
         pytest.param(tensorflow_is_imported, 1, marks=pytest.mark.heavy),
-        (training_has_begun, 10_000),
+        pytest.param(training_has_begun, 10_000, marks=pytest.mark.heavy),
         pytest.param(export_has_begun, 1, marks=pytest.mark.heavy),
     ],
 )

@@ -1,0 +1,100 @@
+"""A model directory of an earlier version to a new one that LiteRT can score with: the same model, and model.tflite.
+
+The model itself is never changed. Must not know how a conversion is done.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from model_training.check_images import check_images
+from model_training.convert import Converted, convert, with_engines, with_scores
+from model_training.publish import OWNED, check_output, lie_in_one_another, staged, write_files
+from pipeline import storage
+from pipeline.batches import EncodedBatch, ImageColumns
+from pipeline.errors import GoldenMismatchError, UsageError
+from pipeline.model import agreement, directory
+from pipeline.model.directory import Golden, check_model, read_golden, read_spec
+from pipeline.model.preprocess import preprocess
+from pipeline.model.spec import ModelSpec
+
+_COPIED = OWNED - {directory.SPEC, directory.GOLDEN, directory.TFLITE}
+"""Names in a model directory that are copied as they are."""
+
+
+def add_engines(model: str, output: str) -> ModelSpec:
+    """Publish a copy of a model directory with a model.tflite, golden scores of LiteRT, and the same model id.
+
+    Args:
+        model: folder or gs:// location of the model; one that has a model.tflite gets a new one.
+        output: folder or gs:// location of the new one; another model directory that is there is replaced.
+
+    Returns:
+        The new spec.
+
+    Raises:
+        UsageError: `model` is no model directory or damaged, no model can be published at `output`, or the network
+            cannot be converted; nothing is written.
+        GoldenMismatchError: this machine does not reproduce the model's golden images.
+        NightscoreError: the upload failed.
+    """
+    source = storage.absolute(model)
+    location = check_output(output)
+    if lie_in_one_another(source, location):
+        raise UsageError(f"--output {location!r} and --add_engines {source!r} lie in one another: give a folder apart")
+    spec = read_spec(source)
+    golden = read_golden(source)
+    _check_golden(source, spec, golden)
+    with staged(location) as folder:
+        _copy(source, folder)
+        check_model(folder, spec, source)
+        converted = convert(folder, golden.pixels, check_images([golden.pixels]))
+        if converted.conversion.missing:
+            raise UsageError(f"no model.tflite can be made of model {source!r}: {converted.conversion.missing}")
+        _check_scores(golden, converted)
+        new = with_engines(spec, converted)
+        write_files(os.path.join(folder, directory.GOLDEN), with_scores(golden, converted).files())
+        write_files(folder, {directory.SPEC: new.to_json().encode()})
+    return new
+
+
+def _check_golden(source: str, spec: ModelSpec, golden: Golden) -> None:
+    """Check that golden/ is what the spec makes one expect, and that its images have the same pixels here."""
+    n = len(golden.encoded)
+    expected = golden.scores.get("tensorflow")
+    shapes = (golden.pixels.shape, None if expected is None else expected.shape)
+    if n < 1 or golden.pixels.dtype != np.uint8 or shapes != ((n, *spec.input.shape), (n, len(spec.class_names))):
+        raise UsageError(
+            f"model {source!r} is damaged: {directory.GOLDEN}/ does not fit {directory.SPEC}; train or copy it again"
+        )
+    made = preprocess(EncodedBatch(ImageColumns.of([f"golden {i}" for i in range(n)]), golden.encoded), spec.input)
+    if made.images.failures or not np.array_equal(made.pixels, golden.pixels):
+        raise GoldenMismatchError("this machine decodes the model's golden images to other pixels than training did")
+
+
+def _copy(source: str, folder: str) -> None:
+    """Copy what does not change; what is no part of a model stays behind."""
+    root = source.rstrip("/") + "/"
+    for stored in storage.list_objects(source):
+        names = stored.location[len(root) :].split("/")
+        if names[0] not in _COPIED or not names[-1]:  # what consoles leave as folders ends in "/"
+            continue
+        if {"", ".", ".."} & set(names) or "\0" in stored.location:
+            raise UsageError(f"model {source!r} is damaged: {stored.location!r} is no name of a file; copy it again")
+        path = Path(folder, *names)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(storage.read(stored.location))
+
+
+def _check_scores(golden: Golden, converted: Converted) -> None:
+    """Check that TensorFlow gives the golden images here the scores that it gave when the model was made."""
+    found, expected = converted.golden_scores["tensorflow"], golden.scores["tensorflow"]
+    difference = agreement.difference(found, expected)
+    if not difference <= converted.golden_tolerance:
+        raise GoldenMismatchError(
+            f"TensorFlow scores the model's golden images otherwise here than when the model was made: off by "
+            f"{difference:.2g} of the spread of its outputs; try it on another machine"
+        )

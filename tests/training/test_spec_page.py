@@ -1,0 +1,25 @@
+"""docs/schema.md lists the fields of model_spec.json as they are written."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from pipeline.model.spec import Conversion
+
+PAGE = Path(__file__).parents[2] / "docs" / "schema.md"
+
+
+def fields_of(title: str) -> list[str]:
+    (section,) = re.findall(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    return re.findall(r"^\| `(\w+)`", section, re.MULTILINE)
+
+
+def test_fields_of_the_spec_are_those_of_the_page(tiny_model: str) -> None:
+    assert fields_of("model_spec.json") == list(json.loads(Path(tiny_model, "model_spec.json").read_text()))
+
+
+def test_fields_of_a_conversion_are_those_of_the_page() -> None:
+    assert fields_of("Conversion") == [field.name for field in fields(Conversion)]
