@@ -11,7 +11,7 @@ from nightscore.night import Night, expected_errors, night_of
 from nightscore.quiet import be_impatient, one_run, settings_kept
 from pipeline import api
 from pipeline.errors import UsageError
-from pipeline.options import LOCAL_RUNNERS, LabelSource, PartFormat, Precision, ScoreOptions
+from pipeline.options import LOCAL_RUNNERS, EngineChoice, LabelSource, PartFormat, Precision, ScoreOptions
 from pipeline.text import plain
 
 if TYPE_CHECKING:
@@ -27,12 +27,14 @@ class ScoreKeywords(TypedDict, total=False):
     format: PartFormat
     top_k: int
     precision: Precision
+    engine: EngineChoice
     max_failed_fraction: float
     min_accuracy: float | None
     unit_images: int
     limit: int | None
     max_pixels: int
     image_timeout: float
+    memory_mb: int | None
     retry_deadline: float
     retry_failed: bool
     no_canary: bool

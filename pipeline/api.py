@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -16,6 +17,13 @@ from pipeline.options import ScoreOptions, to_flags
 from pipeline.output.run import Run
 from pipeline.scoring.already_done import finish_if_done
 from pipeline.scoring.prepare import is_first, prepare
+
+PLAN_SECONDS = 0.5
+"""Seconds for which a model that is loaded in a moment, as by LiteRT, waits for the process that plans.
+
+A small archive is planned by then, and one local process is enough for the run: to start another one takes a fifth of a
+second of CPU time. Apache Beam's import takes longer than both.
+"""
 
 Imports = Callable[[], AbstractContextManager[None]]
 """Makes a context in which Apache Beam is imported."""
@@ -42,8 +50,8 @@ def score(
 ) -> Scored:
     """Score an archive and return the run's record; a bad verdict is in the record and raises nothing.
 
-    Without arguments for Beam the run is in this process. Then Beam and TensorFlow are imported only if there is
-    something to score.
+    Without arguments for Beam the run is in this process. Then Beam is imported only if there is something
+    to score.
 
     Args:
         options: of the job.
@@ -78,7 +86,7 @@ def score(
 
 
 def head_start(run: Run, while_importing: Imports = contextlib.nullcontext) -> None:
-    """Load Beam and the model while the run's plan is pinned in a local process.
+    """Import Beam here while a local process pins the run's plan, and it or another one loads the model.
 
     The first run into an OUTPUT needs all three. Planning is Python's work, and so is most of an import: in one process
     they would take turns.
@@ -88,14 +96,19 @@ def head_start(run: Run, while_importing: Imports = contextlib.nullcontext) -> N
         GoldenMismatchError: this machine does not reproduce the model's golden images.
     """
     from pipeline.concurrency import pools
-    from pipeline.model.predict import acquire  # these two, too, a run with nothing to do goes without
-    from pipeline.scoring.process_pool import pin_in_process
+    from pipeline.scoring.requests import arrange, pin_in_process
 
-    pinned = pools().read.submit(pin_in_process, run)
+    def load() -> None:
+        if run.engine == "litert":
+            wait([plan], PLAN_SECONDS)
+        arrange(run)
+
+    plan = pools().read.submit(pin_in_process, run)
+    started = [plan, pools().read.submit(load)]
     try:
         with while_importing():
             from pipeline.beam import job  # noqa: F401 - Apache Beam, which a run with nothing to do goes without
-
-        acquire(run.model, run.spec, run.options.precision)
     finally:
-        pinned.result()
+        wait(started)
+    for work in started:
+        work.result()

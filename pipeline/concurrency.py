@@ -51,17 +51,16 @@ class Pools:
 
     Attributes:
         read: 32 threads that wait for storage.
-        decode: one thread per core; each waits for a local process that reads and decodes.
-        fetch: two threads per core, used instead of `decode` if the images come over a network: one process of the
-            two decodes while the other waits.
-        predict: one thread per core; each runs a single-threaded call of the model.
-        commit: one thread that writes parts and receipts.
+        score: one thread more than cores; each waits for a local process that reads, decodes and scores, and the last
+            one has the next request ready.
+        fetch: two threads per core, used instead of `score` if the images come over a network: one process of the two
+            decodes while the other waits.
+        commit: threads that wait for parts to be made, and store them with their receipts.
     """
 
     read: Executor
-    decode: Executor
+    score: Executor
     fetch: Executor
-    predict: Executor
     commit: Executor
 
 
@@ -70,13 +69,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def commit_threads() -> int:
+    """Return how many units are committed at once: making a part takes a tenth of the time of scoring its images."""
+    return max(1, cores() // 4)
+
+
 @functools.cache
 def pools() -> Pools:
     """Return this process's thread pools, made at first need."""
     return Pools(
         read=ThreadPoolExecutor(32, "read"),
-        decode=ThreadPoolExecutor(cores(), "decode"),
+        score=ThreadPoolExecutor(cores() + 1, "score"),
         fetch=ThreadPoolExecutor(2 * cores(), "fetch"),
-        predict=ThreadPoolExecutor(cores(), "predict"),
-        commit=ThreadPoolExecutor(1, "commit"),
+        commit=ThreadPoolExecutor(commit_threads(), "commit"),
     )

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from counting_store import counted  # noqa: F401 - a fixture
 from gcs_emulator import emulator, emulator_server, gcs_bucket  # noqa: F401 - fixtures
 from permissions import open_folder  # noqa: F401 - a fixture
+from small_models import fussy_model, hungry_model  # noqa: F401 - fixtures
 
 from model_training.datasets import RawImages, from_raw, raw_images
-from pipeline.model.directory import read_spec
+from pipeline.model.directory import EXPECTED, GOLDEN, SAVED_MODEL, SPEC, TFLITE, read_golden, read_spec
+from pipeline.model.engines.choice import choose
+from pipeline.model.engines.litert import LiteRTNetwork
+from pipeline.model.spec import Conversion
 from pipeline.options import ScoreOptions
 from pipeline.output.rows import read_part, row_schema
 from pipeline.output.run import Run
+from pipeline.scoring import requests
 from pipeline.scoring.process_pool import processes
 from pipeline.storage import retry
 
@@ -47,12 +55,24 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     retry.patience.cache_clear()
 
 
+def forget_processes() -> None:
+    """End this process's local processes, and forget how they share the work."""
+    processes().close()
+    requests._arranged.clear()
+
+
 @pytest.fixture
-def poisoned(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Let local processes that start now decode as tests/tools/poisoned says; the environment is for them."""
-    processes().close()
-    yield monkeypatch
-    processes().close()
+def new_processes() -> Iterator[None]:
+    """Let local processes start anew, and no other test have them."""
+    forget_processes()
+    yield
+    forget_processes()
+
+
+@pytest.fixture
+def poisoned(new_processes: None, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Let local processes that start now do as tests/tools/poisoned says; the environment is for them."""
+    return monkeypatch
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +103,32 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits:
         build(from_raw(digits), Recipe(epochs=2), str(folder / "digits"))
 
     return str(made_once(tmp_path_factory, worker_id, "model", train) / "digits")
+
+
+@pytest.fixture(scope="session")
+def lite_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str, tiny_model: str) -> str:
+    """The same model with model.tflite."""
+    if read_spec(tiny_model).has_litert:
+        return tiny_model
+    folder = made_once(tmp_path_factory, worker_id, "lite", lambda folder: add_litert(tiny_model, folder / "digits"))
+    return str(folder / "digits")
+
+
+def add_litert(model: str, copy: Path) -> str:
+    """Copy a model directory, and convert its network for LiteRT there; return the copy."""
+    import tensorflow as tf
+
+    shutil.copytree(model, copy)
+    network = tf.lite.TFLiteConverter.from_saved_model(f"{model}/{SAVED_MODEL}").convert()
+    (copy / TFLITE).write_bytes(network)
+    spec, golden = read_spec(model), read_golden(model)
+    lite = LiteRTNetwork(str(copy / TFLITE), spec.input.shape)
+    scores = np.concatenate([lite(golden.pixels[i : i + 1]) for i in range(len(golden.pixels))])
+    golden = replace(golden, scores={**golden.scores, "litert": scores})
+    (copy / GOLDEN / EXPECTED).write_bytes(golden.files()[EXPECTED])
+    litert = Conversion(hashlib.sha256(network).hexdigest(), len(network), 0.0, len(scores), "the tests")
+    (copy / SPEC).write_text(replace(spec, litert=litert).to_json())
+    return str(copy)
 
 
 LONGEST = (
@@ -156,13 +202,21 @@ MakeRun = Callable[..., Run]
 
 @pytest.fixture
 def make_run(tiny_model: str, tmp_path: Path) -> MakeRun:
-    """Return a run over inputs that has not started, by default into tmp_path/night."""
+    """Return a run over inputs that has not started, by default of `tiny_model` into tmp_path/night."""
 
-    def make(*inputs: Path | str, output: Path | str | None = None, name: str = "run-1", **options: Any) -> Run:
+    def make(
+        *inputs: Path | str,
+        output: Path | str | None = None,
+        name: str = "run-1",
+        model: str = tiny_model,
+        **options: Any,
+    ) -> Run:
         chosen = ScoreOptions(
-            input=tuple(map(str, inputs)), model=tiny_model, output=str(output or tmp_path / "night"), **options
+            input=tuple(map(str, inputs)), model=model, output=str(output or tmp_path / "night"), **options
         )
-        return Run.of(name, chosen, read_spec(tiny_model))
+        spec = read_spec(model)
+        choice = choose(chosen, spec, None)
+        return Run.of(name, replace(chosen, engine=choice.engine), spec, choice.why)
 
     return make
 

@@ -39,6 +39,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "apache_beam": ("pipeline.beam",),
     "tensorflow": ("pipeline.model.engines.tensorflow", "model_training"),
+    "ai_edge_litert": ("pipeline.model.engines.litert",),
     "keras": ("model_training",),
     "PIL": ("pipeline.model", "model_training"),
     "google.cloud": ("pipeline.storage",),
@@ -51,7 +52,7 @@ WITHOUT_BEAM = ("pipeline.beam.flex_template",)
 """Modules of beam/ that import no Beam: they are run where it is not installed, or for a file alone."""
 
 STARTED = "pipeline.scoring.process_main"
-"""The program of a local process: `pipeline.scoring.process_pool` starts it by its name, and nothing imports it."""
+"""The program of a local process: `pipeline.scoring.local_process` starts it by its name, and nothing imports it."""
 
 OURS = ("nightscore", "pipeline", "model_training")
 """Folders with our packages."""
@@ -183,14 +184,17 @@ def reached_from(module: str) -> set[str]:
     return found
 
 
-def test_local_process_is_a_program_free_of_beam_and_tensorflow() -> None:
-    """The one arrow that is no import: process_pool starts process_main by its name."""
+def test_local_process_is_a_program_free_of_beam_and_of_engines_until_it_loads_a_model() -> None:
+    """The one arrow that is no import: local_process starts process_main by its name."""
     assert STARTED in MODULES
-    assert f'"{STARTED}"' in MODULES["pipeline.scoring.process_pool"].read_text()
+    assert f'"{STARTED}"' in MODULES["pipeline.scoring.local_process"].read_text()
     for module, path in MODULES.items():
         assert STARTED not in imports_of(path), f"{module} imports {STARTED}, which is a program: start it"
     libraries = {name.partition(".")[0] for module in reached_from(STARTED) for name in imports_of(MODULES[module])}
-    assert not libraries & {"apache_beam", "tensorflow", "keras"}
+    assert not libraries & {"apache_beam", "keras"}
+    program = f"import sys, {STARTED}; print(*{{'tensorflow', 'ai_edge_litert'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ They are for watching: if an engine repeats work, it counts it again. The exact 
 
 from __future__ import annotations
 
+from collections import Counter
+
 from apache_beam.metrics import Metrics as Beam
 
 from pipeline.metrics.timing import STEPS
@@ -46,6 +48,7 @@ class Counters:
     def __init__(self) -> None:
         """Make the counters; a copy that is pickled to another process counts there."""
         self._counters = {name: Beam.counter(NAMESPACE, name) for name in COUNTERS}
+        self._rests: Counter[str] = Counter()  # microseconds of each step that are less than a millisecond
         self._distributions = {name: Beam.distribution(NAMESPACE, name) for name in DISTRIBUTIONS}
 
     def count_plan(self, totals: PlanTotals) -> None:
@@ -70,7 +73,8 @@ class Counters:
         for (stage, _), images in receipt.metrics.failures.items():
             self._add(f"images_failed_{stage}", images)
         for step in STEPS:
-            self._add(f"{step}_milliseconds", receipt.spent.steps.get(step, 0) // 1000)
+            whole, self._rests[step] = divmod(self._rests[step] + receipt.spent.steps.get(step, 0), 1000)
+            self._add(f"{step}_milliseconds", whole)
         self._distributions["unit_milliseconds"].update(int(receipt.extras.seconds * 1000))
         self._distributions["unit_images"].update(receipt.rows)
 

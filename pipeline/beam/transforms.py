@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import apache_beam as beam
+from apache_beam.options.pipeline_options import StandardOptions
 from apache_beam.pvalue import PBegin
 from apache_beam.transforms.trigger import AfterWatermark, DefaultTrigger
 from apache_beam.transforms.window import GlobalWindows
@@ -33,6 +34,7 @@ from pipeline.beam.counters import Counters
 from pipeline.beam.log import failed_units
 from pipeline.errors import VerdictError
 from pipeline.metrics.record import EndedRecord
+from pipeline.options import LOCAL_RUNNERS
 from pipeline.output import plan_file
 from pipeline.output.commit import committed
 from pipeline.output.finish import finish
@@ -43,6 +45,7 @@ from pipeline.output.run import Run
 from pipeline.output.summary import Summary
 from pipeline.scoring.canary import send_canary
 from pipeline.scoring.planning import pin
+from pipeline.scoring.process_pool import processes
 from pipeline.scoring.score import score
 
 
@@ -62,6 +65,10 @@ Group = Span | Stopped
 
 UnitOutcome = Receipt | Unfinished | Stopped
 """What `ScoreUnits` emits: one for each work unit, or an alarm that went through it."""
+
+
+_MERGED_AT_ONCE = 64
+"""Number of summaries that are merged at once."""
 
 
 _FIRE_ONCE = (DefaultTrigger(), AfterWatermark())
@@ -93,9 +100,15 @@ class _Plan(beam.DoFn):
 class _Score(beam.DoFn):
     """Scores a group; touches counters in the bundle's thread."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, is_shared: bool) -> None:
         self._run = run
+        self._is_shared = is_shared
         self._counters = Counters()
+
+    def setup(self) -> None:
+        """Share the cores with other workers of the machine, if there may be any."""
+        if self._is_shared:
+            processes().share()
 
     def process(self, group: Group) -> Iterator[UnitOutcome]:
         if isinstance(group, Stopped):
@@ -108,25 +121,27 @@ class _Score(beam.DoFn):
             else:
                 self._counters.count_unfinished()
             yield outcome
+        processes().make_room()
 
 
 class _Merge(beam.CombineFn):
-    """`Summary.merge`."""
+    """`Summary.merge_all`; an accumulator holds a few summaries that are still to be merged."""
 
-    def create_accumulator(self) -> Summary:
-        return Summary()
+    def create_accumulator(self) -> list[Summary]:
+        return []
 
-    def add_input(self, accumulator: Summary, summary: Summary) -> Summary:
-        return accumulator.merge(summary)
+    def add_input(self, accumulator: list[Summary], summary: Summary) -> list[Summary]:
+        accumulator.append(summary)
+        return self.compact(accumulator) if len(accumulator) >= _MERGED_AT_ONCE else accumulator
 
-    def merge_accumulators(self, accumulators: Iterable[Summary]) -> Summary:
-        merged = Summary()
-        for accumulator in accumulators:
-            merged = merged.merge(accumulator)
-        return merged
+    def merge_accumulators(self, accumulators: Iterable[list[Summary]]) -> list[Summary]:
+        return self.compact([summary for accumulator in accumulators for summary in accumulator])
 
-    def extract_output(self, accumulator: Summary) -> Summary:
-        return accumulator
+    def compact(self, accumulator: list[Summary]) -> list[Summary]:
+        return [Summary.merge_all(accumulator)]
+
+    def extract_output(self, accumulator: list[Summary]) -> Summary:
+        return Summary.merge_all(accumulator)
 
 
 @dataclass
@@ -170,7 +185,8 @@ class ScoreUnits(beam.PTransform):
 
     def expand(self, groups: beam.PCollection[Group]) -> beam.PCollection[UnitOutcome]:
         """Keep read, preprocess, predict and commit fused: only places come in, only receipts go out."""
-        step = beam.ParDo(_Score(self.run))
+        runner = groups.pipeline.options.view_as(StandardOptions).runner
+        step = beam.ParDo(_Score(self.run, is_shared=runner not in LOCAL_RUNNERS))
         if self.run.options.accelerator:
             step = step.with_resource_hints(accelerator=self.run.options.accelerator)
         return groups | "Score" >> step

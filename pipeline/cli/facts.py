@@ -43,6 +43,7 @@ def facts(record: EndedRecord, figures: Figures | None, output: str) -> Iterator
         yield "unfinished", f"{record['unfinished_units']:,} of {record['plan']['units']:,} units"
         yield "next", f"the same command finishes them; nightscore status {shell_path(output)} tells more"
         return
+    yield from _engine(record)
     if figures["precision"] != "float32":
         again = f", {record['rescored']:,} of {record['scored']:,} images scored again in float32"
         yield "precision", figures["precision"] + (again if record["scored"] else "")
@@ -93,6 +94,15 @@ def example(failure: FailureText, indent: str = "") -> str:
     """Return a failed image and why, on two lines of a screen at most."""
     key = indent + brief(failure["key"], SHOWN_KEY)
     return f"{key}: {brief(failure['message'], SHOWN_LINE - len(key) - 2)}"
+
+
+def _engine(record: EndedRecord) -> Iterator[Fact]:
+    """Yield which engine made the scores, and why it was this one."""
+    makers = [one["maker"] for one in record.get("made_by", ()) if one["maker"]]
+    if makers:
+        more = f", and {len(makers) - 1} more" if len(makers) > 1 else ""
+        why = f" ({record['why_engine']})" if record.get("why_engine") else ""
+        yield "engine", f"{makers[0].partition(', ')[0]}{more}{why}"
 
 
 def _of_planned(record: EndedRecord) -> str:

@@ -16,18 +16,21 @@ from typing import TYPE_CHECKING
 from pipeline.cli.command import calm, stop, to_exit_code
 from pipeline.cli.console import fail
 from pipeline.cli.facts import Fact
-from pipeline.cli.flags import HELP_ALL, add_output_mode, help_text
+from pipeline.cli.flags import HELP_ALL, add_output_mode, help_text, parse
 from pipeline.cli.terminal import Screen, show_facts
 from pipeline.formatting import at_most, reasons, size
-from pipeline.options import Precision, add_arguments
+from pipeline.options import add_arguments
 from pipeline.text import brief
 
 if TYPE_CHECKING:
-    from pipeline.model.predict import Model
     from pipeline.scoring.canary import Canary
-    from pipeline.scoring.forecast import Costs, Rehearsal, Work
+    from pipeline.scoring.forecast import Reduction, Work
+    from pipeline.scoring.ways import Costs, Way
 
 EXAMPLE = "example: nightscore plan --input photos/ --model model --output night"
+WORTH_TELLING = 1.1
+"""Factor by which decoding reduced must be faster than in full to be told of."""
+
 EXAMPLES = 3
 """Failed images of the canary that are named."""
 
@@ -48,11 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _plan(arguments: Sequence[str]) -> int:
-    from pipeline.beam import job  # Apache Beam: a second of imports that --help does without
-    from pipeline.scoring.forecast import Work, load_models, measure_costs, rehearse
-    from pipeline.scoring.prepare import check
+    from pipeline.scoring.forecast import Work, measure_costs, measure_ways, rehearse, try_reduced
+    from pipeline.scoring.prepare import check, find_engine
+    from pipeline.scoring.requests import arrange
+    from pipeline.scoring.ways import Way
 
-    run = check(job.parse(arguments).options)
+    run = check(parse(arguments)[0])
     screen = Screen()
     with tempfile.TemporaryDirectory(prefix="nightscore-plan-") as folder:
         scratch = run.at(folder)  # where everything goes that a run would write into OUTPUT
@@ -61,7 +65,7 @@ def _plan(arguments: Sequence[str]) -> int:
         if len(work.done) == work.totals.units:
             return 0
         started = time.monotonic()
-        models, absent = load_models(run)
+        arrange(scratch)
         start = time.monotonic() - started
         rehearsal = rehearse(scratch, work.done)
         show_facts(screen, _canary(rehearsal.canary))
@@ -69,8 +73,11 @@ def _plan(arguments: Sequence[str]) -> int:
             return fail("plan", rehearsal.canary.reason(), 3)
         if not rehearsal.encoded:
             return 0
-        costs = measure_costs(rehearsal, work, models, start, scratch)
-    show_facts(screen, (*_speeds(costs, rehearsal, models, absent), *_forecast(costs, work)))
+        reduction = try_reduced(rehearsal, scratch)
+        predict, absent = measure_ways(rehearsal, scratch, run, find_engine(run))
+        costs = measure_costs(rehearsal, work, predict, start, scratch)
+    usual = Way(run.engine, run.options.precision)
+    show_facts(screen, (*_speeds(costs, absent), *_reduced(reduction), *_forecast(costs, work, usual)))
     return 0
 
 
@@ -92,26 +99,34 @@ def _canary(canary: Canary) -> Iterator[Fact]:
         yield "example", f"{brief(key)}: {failure.stage} {failure.code}: {failure.message}"
 
 
-def _speeds(costs: Costs, rehearsal: Rehearsal, models: Mapping[Precision, Model], absent: str) -> Iterator[Fact]:
-    beside = f", {costs.decoders} at work" if costs.decoders > 1 else ""
-    yield "decoding", f"{1 / costs.decode:,.0f} images/s in one decoder{beside}"
-    yield "float32", f"{1 / costs.predict['float32']:,.0f} images/s in the model"
-    if "bfloat16" not in models:
-        yield "bfloat16", absent
-        return
-    found = models["bfloat16"].try_score(rehearsal.pixels)
-    again = f"{found.rescored} of {len(rehearsal.pixels)} images scored again in float32"
-    yield "bfloat16", f"{1 / costs.predict['bfloat16']:,.0f} images/s in the model, {again}"
+def _speeds(costs: Costs, absent: Mapping[Way, str]) -> Iterator[Fact]:
+    yield "decoding", f"{1 / costs.decode:,.0f} images/s in one process"
+    for way, seconds in costs.predict.items():
+        yield "model", f"{1 / seconds:,.0f} images/s by {way}"
+    for way, why in absent.items():
+        yield "model", f"not by {way}: {why}"
 
 
-def _forecast(costs: Costs, work: Work) -> Iterator[Fact]:
-    from pipeline.scoring.forecast import recommend  # as in `_plan`
+def _reduced(reduction: Reduction | None) -> Iterator[Fact]:
+    """Yield what a model would gain and lose by decoding JPEG files at a smaller scale, where it gains anything."""
+    if reduction is not None and reduction.reduced < reduction.full / WORTH_TELLING:
+        share = reduction.reduced / reduction.full
+        yield (
+            "reduced",
+            f"decoding JPEG files reduced would take {share:.0%} of the time and change the class of "
+            f"{reduction.changed} of {reduction.images} images; a model made with 'train --decode reduced' learns so",
+        )
 
-    yield "recommended", recommend(costs)
+
+def _forecast(costs: Costs, work: Work, usual: Way) -> Iterator[Fact]:
+    from pipeline.scoring.ways import recommend  # as in `_plan`
+
+    recommended, text = recommend(costs, usual)
+    yield "recommended", text
     ranges = []
-    for precision in sorted(costs.predict, reverse=True):  # float32 first
-        shortest, longest = map(at_most, costs.seconds(work.left, precision))
-        ranges.append(f"{shortest} to {longest} in {precision}")
+    for way in dict.fromkeys((recommended, usual)):
+        shortest, longest = map(at_most, costs.seconds(work.left, way))
+        ranges.append(f"{shortest} to {longest} by {way}")
     known = " that are known of" if work.totals.open_units else ""
     yield "time", f"{', '.join(ranges)}, for the {work.left:,} images{known} on this machine ({costs.cores} cores)"
 

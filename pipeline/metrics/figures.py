@@ -181,7 +181,13 @@ class Computed(TypedDict):
     unlabelled_predicted: dict[str, int]
 
 
-class Figures(Computed):
+class LaterFigures(TypedDict, total=False):
+    """Figures that the first version did not write."""
+
+    engine: str
+
+
+class Figures(Computed, LaterFigures):
     """summary.json: the figures of a result, a pure function of its receipts."""
 
     model: str

@@ -1,7 +1,7 @@
 """`Spent` sums the time that each step of a run took; from it follow each step's share, and advice.
 
-Each step may be busy as long as the run takes, on each of its processors. The step that is busy nearly all that time is
-the one that the others wait for. Knows no clock.
+Local processes do one step after the other, so the steps share the processors. The one with the largest share decides
+how long a run takes. Knows no clock.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STEPS = ("read", "decode", "predict", "commit")
 _ADVICE = {
     "read": "storage decides: pack small images into TFRecords or tars, or run nearer to them",
     "decode": "decoding decides: more processors help, and images that are stored smaller",
-    "predict": "the model decides: `nightscore plan` tells whether --precision=bfloat16 is faster here",
+    "predict": "the model decides: `nightscore plan` measures which engine and precision are the fastest here",
     "commit": "writing the results decides: a larger --unit_images writes fewer files",
 }
 _START = "starting and planning decide: with more images they count for less"
@@ -36,7 +36,8 @@ class Spent:
 
     Attributes:
         steps: step -> microseconds of all processes and threads together; "load" is waiting for the model.
-        capacity: microseconds that one step could have taken: the time of scoring, times the number of processors.
+        capacity: microseconds that all steps together could have taken: the time of scoring, times the number of
+            processors.
         width: seconds that one point of `course` spans, a power of 2.
         course: number of a point, in widths since 1970 -> images that were committed in its span.
     """
@@ -89,15 +90,14 @@ def shares(spent: Spent, seconds: float, processors: int) -> TimeShares:
         processors: number of processors of the machine, or of each machine.
 
     Returns:
-        `seconds` in each step, summed over processes and threads; `shares`: these divided by what each step could
-        have taken; `decides`: the step that the others wait for; `advice` on it; and `course`: [[seconds since 1970,
-        images/s], ...].
+        `seconds` in each step, summed over processes and threads; `shares`: these divided by what all steps together
+        could have taken, and `waiting` is the rest; `decides`: the step with the largest share; `advice` on it; and
+        `course`: [[seconds since 1970, images/s], ...].
     """
     capacity = spent.capacity / 1e6
     totals = {step: spent.steps.get(step, 0) / 1e6 for step in STEPS}
     busy = {step: round(totals[step] / capacity, 3) if capacity else 0.0 for step in STEPS}
-    busy["commit"] = round(busy["commit"] * processors, 3)  # one thread does it
-    busy["waiting"] = round(max(0.0, 1 - busy["predict"]), 3)
+    busy["waiting"] = round(max(0.0, 1 - sum(busy.values())), 3)
     most = max(STEPS, key=lambda step: busy[step])
     is_start = not capacity or capacity < _MOST * seconds * processors
     return {

@@ -70,18 +70,24 @@ def recall(unit: WorkUnit, run: Run) -> Receipt | None:
     return replace(receipt, kept=receipt.rows, input=unit.input)
 
 
-def commit(unit: WorkUnit, part: bytes, run: Run, extras: Extras) -> Receipt:
+def commit(unit: WorkUnit, part: bytes, receipt: Receipt, run: Run) -> Receipt:
     """Store the unit's part and receipt, or adopt those of whoever was first; return what is stored.
 
+    Args:
+        unit: that was scored.
+        part: its rows, in their file format.
+        receipt: that `pipeline.output.receipts.receipt_of` makes of that part, with its extras.
+        run: that it belongs to.
+
     Raises:
-        DamagedPartError: rows and images differ in number; nothing is stored.
         NewerFormatError: what is there is of a newer format; it stays.
         TransientError: other runs remove what is stored as soon as it is.
     """
-    receipt = receipt_of(unit, part, run, extras)
     for _ in range(ATTEMPTS):
         discard_unless_fit(unit, run)  # no part comes to lie beside a receipt that somebody may be about to remove
-        stored = _store(receipt, unit, run) if storage.create(run.part(unit.id), part) else _adopt(unit, run, extras)
+        stored = (
+            _store(receipt, unit, run) if storage.create(run.part(unit.id), part) else _adopt(unit, run, receipt.extras)
+        )
         if stored is not None:
             return replace(stored, input=unit.input)
     raise TransientError(f"part of unit {unit.id} is removed by another run into {run.output}")

@@ -142,6 +142,7 @@ def record_of(
         "failed": summary.metrics.failed,
         "unfinished_units": summary.unfinished,
         "plan": cast(Plan, asdict(totals)),
+        "made_by": [{"maker": maker, "units": n} for maker, n in sorted(summary.makers.items())],
     }
 
 

@@ -43,9 +43,7 @@ def rebuild(output: str, to: str | None = None) -> list[str]:
         index = read_index(run)
     except (FileNotFoundError, ValueError) as error:
         raise UsageError(f"the plan of run {run.id} in {output!r} cannot be read ({error}): score again") from error
-    summary = Summary()
-    for outcome in _outcomes(index, run):
-        summary = summary.merge(Summary.of(outcome))
+    summary = Summary.merge_all(map(Summary.of, _outcomes(index, run)))
     if to is None and (summary.unfinished or not summary.units):
         raise UnfinishedError(
             f"{summary.unfinished:,} of {len(index.units):,} units in {output!r} are not done: score again to finish "

@@ -6,7 +6,7 @@ import base64
 import contextlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import google_crc32c
@@ -30,25 +30,30 @@ class Extras:
     Attributes:
         seconds: seconds from the unit's first batch to its last.
         thumbnails: row -> PNG or JPEG file of an image that the receipt names; such an image may have none.
+        maker: what made the scores: name and version of the engine, and kind of the CPU; "": not known, as of an
+            earlier version, or of a run that was killed before it could tell.
     """
 
     seconds: float = 0.0
     thumbnails: Mapping[int, bytes] = field(default_factory=dict)
+    maker: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the seconds, and the thumbnails in base64."""
+        """Return the seconds, the thumbnails in base64, and the maker where there is one."""
         pictures = {str(row): base64.b64encode(png).decode("ascii") for row, png in sorted(self.thumbnails.items())}
-        return {"seconds": round(self.seconds, 3), "thumbnails": pictures}
+        maker = {"maker": self.maker} if self.maker else {}
+        return {"seconds": round(self.seconds, 3), "thumbnails": pictures, **maker}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Extras:
         """Return what `to_json` wrote."""
         pictures = {int(row): base64.b64decode(text) for row, text in content["thumbnails"].items()}
-        return cls(content["seconds"], pictures)
+        return cls(content["seconds"], pictures, content.get("maker", ""))
 
     def only(self, rows: Iterable[int]) -> Extras:
         """Return the same with the thumbnails of some rows only."""
-        return Extras(self.seconds, {row: self.thumbnails[row] for row in rows if row in self.thumbnails})
+        thumbnails = {row: self.thumbnails[row] for row in rows if row in self.thumbnails}
+        return Extras(self.seconds, thumbnails, self.maker)
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,11 @@ class Receipt:
     rescored: int = field(default=0, compare=False)
     input: int = field(default=0, compare=False)
     spent: Spent = field(default_factory=Spent, compare=False)
+
+    @property
+    def pictured(self) -> list[int]:
+        """Numbers of the rows that the receipt names, which may have a thumbnail."""
+        return [example["row"] for example in (*self.examples, *self.failures)]
 
     def to_json(self) -> bytes:
         """Return the contents of the receipt's file; its last field is a checksum of all before it."""
@@ -202,17 +212,17 @@ def receipt_of(unit: WorkUnit, part: bytes, run: Run, extras: Extras) -> Receipt
     rows = read_part(part, run.options.format, schema, run.part(unit.id))
     if unit.images is not None and len(rows) != unit.images:
         raise DamagedPartError(f"unit {unit.id} has {unit.images} images but its part has {len(rows)} rows")
-    examples, failures = examples_of(rows), list(failures_of(rows))
-    return Receipt(
+    receipt = Receipt(
         unit=unit.id,
         rows=len(rows),
         crc32c=google_crc32c.value(part),
         metrics=measure(rows),
-        examples=examples,
-        failures=failures,
-        extras=extras.only(example["row"] for example in (*examples, *failures)),
+        examples=examples_of(rows),
+        failures=list(failures_of(rows)),
+        extras=extras,
         folders=Folders.of(rows),
     )
+    return replace(receipt, extras=extras.only(receipt.pictured))
 
 
 @dataclass(frozen=True)

@@ -134,10 +134,6 @@ class PartWriter:
         if self._waiting_rows >= ROW_GROUP:
             self._flush()
 
-    def next_row(self, i: int = 0) -> int:
-        """Return the number that the row after the next i has in the part."""
-        return self.rows + i
-
     def close(self) -> bytes:
         """Return the whole part."""
         self._flush()
@@ -172,10 +168,6 @@ class PatchWriter:
         """Take the next rows of the part's schema."""
         self.rows += len(rows)
         self._new.append(rows)
-
-    def next_row(self, i: int = 0) -> int:
-        """Return the number that the row after the next i has in the part."""
-        return self._replaced[self.rows + i]
 
     def close(self) -> bytes:
         """Return the whole part.
@@ -246,7 +238,8 @@ def _numbered(schema: pa.Schema) -> pa.Schema:
 
 def _read_parquet(data: bytes, location: str) -> pa.Table:
     try:
-        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+        with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
+            table = file.read(use_threads=False)
     except (pa.ArrowException, OSError):
         _check_metadata(pq.read_schema(pa.BufferReader(data)), location)  # a newer one may be encoded as none before
         raise

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -35,6 +36,7 @@ class Summary:
         examples: images that a person should look at, as in `Receipt`, without `row`.
         failures: examples for every reason, the first by key.
         thumbnails: key -> PNG or JPEG file of one of these.
+        makers: what made scores, as in `Extras` -> number of units that it scored.
         unfinished: units without a receipt.
         unfinished_examples: (unit, error) of some of those, the first by unit.
         unfinished_images: their rows, as far as known.
@@ -52,6 +54,7 @@ class Summary:
     examples: Sequence[Example] = ()
     failures: Sequence[FailureExample] = ()
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
+    makers: Mapping[str, int] = field(default_factory=dict)
     unfinished: int = 0
     unfinished_examples: Sequence[tuple[str, str]] = ()
     unfinished_images: int = 0
@@ -76,8 +79,27 @@ class Summary:
             examples=[cast(Example, _without_row(example)) for example in outcome.examples],
             failures=[cast(FailureExample, _without_row(failure)) for failure in outcome.failures],
             spent=outcome.spent,
+            makers={outcome.extras.maker: 1},
             thumbnails={one["key"]: pictures[one["row"]] for one in shown if one["row"] in pictures},
         )
+
+    @classmethod
+    def merge_all(cls, summaries: Iterable[Summary]) -> Summary:
+        """Return the summary of all.
+
+        Neighbors of equal weight are merged first: one after the other, a summary that has grown large, as with many
+        classes, would be copied for each unit.
+        """
+        stack: list[tuple[int, Summary]] = []
+        for summary in summaries:
+            weight = 1
+            while stack and stack[-1][0] == weight:
+                summary, weight = stack.pop()[1].merge(summary), 2 * weight
+            stack.append((weight, summary))
+        merged = cls()
+        for _, summary in reversed(stack):
+            merged = summary.merge(merged)
+        return merged
 
     def merge(self, other: Summary) -> Summary:
         """Return the summary of both."""
@@ -99,6 +121,7 @@ class Summary:
             examples=examples,
             failures=failures,
             thumbnails={key: thumbnails[key] for key in shown},
+            makers=dict(Counter(self.makers) + Counter(other.makers)),
             unfinished=self.unfinished + other.unfinished,
             unfinished_examples=heapq.nsmallest(
                 UNFINISHED_EXAMPLES, [*self.unfinished_examples, *other.unfinished_examples]
@@ -124,6 +147,7 @@ def figures(summary: Summary, run: Run) -> Figures:
     return {
         "model": run.spec.model_id,
         "precision": run.options.precision,
+        "engine": run.engine,
         "units": summary.units,
         **compute(summary.metrics, run.spec.class_names, run.top_k),
         "inputs": [

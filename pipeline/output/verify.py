@@ -173,14 +173,18 @@ def _read_plan(run: Run) -> tuple[dict[str, WorkUnit], PlanTotals]:
 
 def _verify_units(units: Mapping[str, WorkUnit], run: Run) -> tuple[Summary, list[Finding]]:
     """Return the summary of what the units' files say, and what is wrong with those."""
-    summary = Summary()
     findings: list[Finding] = []
-    with closing(ahead(lambda unit: _verify_unit(unit, run), units.values(), UNITS_AHEAD, pools().read)) as verified:
-        for receipt, found in verified:
-            findings += found
-            if receipt is not None:
-                summary = summary.merge(Summary.of(receipt))
-    return summary, findings
+
+    def summaries() -> Iterator[Summary]:
+        with closing(
+            ahead(lambda unit: _verify_unit(unit, run), units.values(), UNITS_AHEAD, pools().read)
+        ) as verified:
+            for receipt, found in verified:
+                findings.extend(found)
+                if receipt is not None:
+                    yield Summary.of(receipt)
+
+    return Summary.merge_all(summaries()), findings
 
 
 def _verify_unit(unit: WorkUnit, run: Run) -> tuple[Receipt | None, list[Finding]]:
@@ -201,7 +205,8 @@ def _verify_unit(unit: WorkUnit, run: Run) -> tuple[Receipt | None, list[Finding
         text = f"its checksum is {crc:08x}, its receipt says {receipt.crc32c:08x}; {AGAIN} to score {_images(unit)}"
         return receipt, [Finding("part_damaged", location, text)]
     try:
-        measured = replace(receipt_of(unit, part, run, Extras()), input=unit.input)
+        extras = Extras() if receipt is None else receipt.extras
+        measured = replace(receipt_of(unit, part, run, extras), input=unit.input)
     except DamagedPartError as error:
         return None, [*findings, Finding("part_wrong", location, f"{error}; remove it, and {AGAIN}")]
     if receipt is not None and measured != receipt:

@@ -63,6 +63,7 @@ def look_first(figures: Figures, record: EndedRecord) -> list[Pointer]:
         _calibration,
         _unknown_labels,
         _doubtful_labels,
+        _makers,
     )
     return [pointer for rule in rules for pointer in rule(figures, record)]
 
@@ -193,3 +194,10 @@ def _quote(name: str) -> str:
 
 def _and_more(n: int, one: str, many: str) -> str:
     return f"; {counted(n, f'more {one}', f'more {many}')} like it" if n else ""
+
+
+def _makers(_: Figures, record: EndedRecord) -> Iterator[Pointer]:
+    makers = len(record.get("made_by", ()))
+    if makers > 1:
+        text = f"The scores were made by {makers} versions of the engine or kinds of CPU: their last digits may differ"
+        yield Pointer(text, "ran")

@@ -16,6 +16,7 @@ from pipeline.output import plan_file
 from pipeline.output.commit import RECALLS_AHEAD, committed, recall
 from pipeline.output.finish import finish
 from pipeline.output.progress import tally
+from pipeline.output.receipts import Receipt
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary
 from pipeline.scoring.planning import pin
@@ -43,11 +44,19 @@ def _summarize_if_done(run: Run) -> Summary | None:
     units = plan_file.read_index(run).units
     if not committed(run).issuperset(unit.id for unit in units):
         return None
-    summary = Summary()
     with closing(ahead(lambda unit: recall(unit, run), units, RECALLS_AHEAD, pools().read)) as receipts:
-        for receipt in receipts:
-            if receipt is None:
-                return None
-            tally().add(kept=receipt.rows)
-            summary = summary.merge(Summary.of(receipt))
-    return summary
+        try:
+            return Summary.merge_all(map(_summary_of, receipts))
+        except _NotDoneError:
+            return None
+
+
+class _NotDoneError(Exception):
+    """A unit of the plan has no receipt."""
+
+
+def _summary_of(receipt: Receipt | None) -> Summary:
+    if receipt is None:
+        raise _NotDoneError
+    tally().add(kept=receipt.rows)
+    return Summary.of(receipt)

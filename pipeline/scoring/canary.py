@@ -13,13 +13,13 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from pipeline import sources
-from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
+from pipeline.batches import EncodedBatch, Failure, ImageColumns
+from pipeline.concurrency import ahead, cores, pools
 from pipeline.errors import TransientError
-from pipeline.model.predict import acquire, predict
 from pipeline.output.plan_file import read_ids, read_units
 from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule
-from pipeline.scoring.process_pool import preprocess_in_process
+from pipeline.scoring.requests import score_in_process
 from pipeline.text import brief
 from pipeline.units import WorkUnit
 
@@ -63,21 +63,6 @@ class Canary:
         return Canary(self.images + len(images), [*self.failures, *failures])
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A batch of images that was read, preprocessed and scored like any other.
-
-    Attributes:
-        encoded: the images as they are stored.
-        pixels: the images as the model took them.
-        images: their keys and labels, and which of them have failed by the end.
-    """
-
-    encoded: EncodedBatch
-    pixels: PixelBatch
-    images: ImageColumns
-
-
 def send_canary(run: Run, done: Container[str]) -> Canary:
     """Try a few images of the pinned plan, and return how many fail.
 
@@ -86,19 +71,22 @@ def send_canary(run: Run, done: Container[str]) -> Canary:
         done: ids of the units that are committed; none of their images is tried.
     """
     canary = Canary(0, ())
-    for trial in try_images(run, done):
-        canary = canary.with_images(trial.images)
+    with closing(ahead(lambda batch: try_batch(batch, run), read_samples(run, done), cores(), pools().score)) as tried:
+        for images in tried:
+            canary = canary.with_images(images)
     return canary
 
 
-def try_images(run: Run, done: Container[str]) -> Iterator[Trial]:
-    """Yield the batches of the canary's images; a unit is left out if storage fails for now."""
+def read_samples(run: Run, done: Container[str]) -> Iterator[EncodedBatch]:
+    """Yield the canary's images in batches; a unit is left out if storage fails for now."""
     shares = spread([unit for unit in read_ids(run) if unit not in done])
     for unit in read_units(run, shares):
-        for batch in read_sample(unit, shares[unit.id], run):
-            pixels = preprocess_in_process(batch, run)
-            model = acquire(run.model, run.spec, run.options.precision)
-            yield Trial(batch, pixels, predict(pixels, model, run.top_k).images)
+        yield from read_sample(unit, shares[unit.id], run)
+
+
+def try_batch(batch: EncodedBatch, run: Run) -> ImageColumns:
+    """Score a batch like any other; return its images with those marked that failed."""
+    return batch.images.failed(score_in_process(batch, run, ()).failures)
 
 
 def read_sample(unit: WorkUnit, images: int, run: Run) -> list[EncodedBatch]:

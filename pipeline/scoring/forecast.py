@@ -8,31 +8,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.batches import EncodedBatch, ImageColumns
+from pipeline.batches import EncodedBatch, ImageColumns, PixelBatch
 from pipeline.concurrency import cores
 from pipeline.errors import GoldenMismatchError, UsageError
-from pipeline.model.engines.tensorflow import Pixels
-from pipeline.model.predict import MODEL_BATCH, Model, acquire
-from pipeline.options import Precision
+from pipeline.model.engines.choice import choose
+from pipeline.model.engines.network import Pixels
+from pipeline.model.spec import may_reduce
+from pipeline.options import Engine
 from pipeline.output import plan_file
 from pipeline.output.commit import committed
 from pipeline.output.plan_file import PlanTotals
 from pipeline.output.run import Run
-from pipeline.scoring.canary import CANARY_IMAGES, Canary, read_sample, try_images
+from pipeline.scoring.canary import CANARY_IMAGES, Canary, read_sample, read_samples
+from pipeline.scoring.piece import from_stream
 from pipeline.scoring.planning import pin
-from pipeline.scoring.process_pool import preprocess_in_process
+from pipeline.scoring.process_pool import processes
+from pipeline.scoring.requests import arrange, measure_in_process, preprocess_in_process, score_in_process
+from pipeline.scoring.ways import WAYS, Costs, Way
 from pipeline.sources import images
 from pipeline.units import WorkUnit
-
-WORTH_IT = 1.1
-"""Factor by which the model must be faster in bfloat16 for it to be recommended: less may be an error of measuring."""
-
-ROW_COST = 3e-5
-"""Seconds that one core needs for the rest of the work on an image, above all its row; measured 3e-5 to 4e-5."""
 
 KEPT_BYTES = 64 << 20
 """Bytes of encoded images that stay in memory to measure the decoder with."""
@@ -44,55 +42,10 @@ PREDICT_SECONDS = 0.5
 """Seconds for which predicting is measured, in each round."""
 
 ROUNDS = 3
-"""Number of times that each precision is measured, in turn; the best counts, as other programs may run here, too."""
+"""Number of times that each way is measured; the best counts, as other programs may run here, too."""
 
-
-@dataclass(frozen=True)
-class Costs:
-    """The seconds that an image costs on this machine, by step.
-
-    Attributes:
-        start: seconds before the first image: importing, and loading the model.
-        read: seconds that one reader waits for storage, an image.
-        readers: number of readers that work at the same time.
-        decode: seconds that one decoder takes, an image.
-        decoders: number of decoders that work at the same time.
-        predict: precision -> seconds that all cores together take, an image; float32 is always there.
-        cores: number of cores of this machine.
-    """
-
-    start: float
-    read: float
-    readers: int
-    decode: float
-    decoders: int
-    predict: Mapping[Precision, float]
-    cores: int
-
-    def seconds(self, images: int, precision: Precision) -> tuple[float, float]:
-        """Return the shortest and the longest time for a number of images, in seconds.
-
-        The shortest holds if all steps run side by side and no core is ever idle; the longest, if each step waits for
-        the one before.
-        """
-        read, decode, predict = self.read / self.readers, self.decode / self.decoders, self.predict[precision]
-        best = max(read, decode, predict + (self.decode + ROW_COST) / self.cores)
-        return self.start + images * best, self.start + images * (read + decode + predict + ROW_COST)
-
-    @property
-    def gain(self) -> float:
-        """Speed of the model in bfloat16, divided by that in float32; 0 if this machine has no bfloat16."""
-        coarse = self.predict.get("bfloat16")
-        return self.predict["float32"] / coarse if coarse else 0.0
-
-
-def recommend(costs: Costs) -> str:
-    """Return one line: which precision to use, and why."""
-    if not costs.gain:
-        return "--precision float32"
-    if costs.gain < WORTH_IT:
-        return f"--precision float32: with bfloat16 the model is {costs.gain:.1f} times as fast here"
-    return f"--precision bfloat16: the same classes, and the model is {costs.gain:.1f} times as fast here"
+MEASURED_IMAGES = 64
+"""Number of images that are scored again and again to measure a way."""
 
 
 @dataclass(frozen=True)
@@ -147,49 +100,91 @@ def rehearse(run: Run, done: frozenset[str]) -> Rehearsal:
     canary, kept_bytes = Canary(0, ()), 0
     pixels = [np.zeros((0, *run.spec.input.shape), np.uint8)]
     encoded: list[bytes] = []
-    for trial in try_images(run, done):
-        canary = canary.with_images(trial.images)
-        good = np.flatnonzero(trial.pixels.images.ok)
-        pixels.append(trial.pixels.pixels[good])
+    for batch in read_samples(run, done):
+        decoded = preprocess_in_process(batch, run)
+        canary = canary.with_images(batch.images.failed(score_in_process(batch, run, ()).failures))
+        good = np.flatnonzero(decoded.images.ok)
+        pixels.append(decoded.pixels[good])
         for i in good.tolist():
-            kept_bytes += len(trial.encoded.encoded[i])
+            kept_bytes += len(batch.encoded[i])
             if kept_bytes <= KEPT_BYTES or not encoded:
-                encoded.append(trial.encoded.encoded[i])
+                encoded.append(batch.encoded[i])
     return Rehearsal(canary, np.concatenate(pixels), encoded)
 
 
-def load_models(run: Run) -> tuple[dict[Precision, Model], str]:
-    """Return the model in each precision that this machine has, and why it lacks one; "" if it has all."""
-    models = {run.options.precision: acquire(run.model, run.spec, run.options.precision)}
-    try:
-        for precision in ("float32", "bfloat16"):
-            models[precision] = acquire(run.model, run.spec, precision)
-    except (UsageError, GoldenMismatchError) as error:
-        return models, str(error)
-    return models, ""
+@dataclass(frozen=True)
+class Reduction:
+    """What decoding JPEG files at a smaller scale would change, for a model that decodes them in full.
+
+    Attributes:
+        images: number of images that were tried.
+        changed: number of these that get another class.
+        full: seconds that one process takes to decode an image in full.
+        reduced: the same, at a smaller scale.
+    """
+
+    images: int
+    changed: int
+    full: float
+    reduced: float
 
 
-def measure_costs(
-    rehearsal: Rehearsal, work: Work, models: Mapping[Precision, Model], start: float, scratch: Run
-) -> Costs:
-    """Measure what an image costs on this machine.
+def try_reduced(rehearsal: Rehearsal, run: Run) -> Reduction | None:
+    """Score the images of the canary once more, decoded at a smaller scale; None if that is no choice for the model."""
+    if not may_reduce(run.spec.input):
+        return None
+    rule = replace(run.spec.input, decode="reduced")
+    other = replace(run, spec=replace(run.spec, input=rule))
+    batch = EncodedBatch(ImageColumns.of([str(i) for i in range(len(rehearsal.encoded))]), rehearsal.encoded)
+    arrange(run)
+    classes = from_stream(score_in_process(batch, run, ()).stream)["predicted"].to_pylist()
+    full = decode_cost(rehearsal.encoded, run)
+    arrange(other)
+    others = from_stream(score_in_process(batch, other, ()).stream)["predicted"].to_pylist()
+    changed = sum(one != another for one, another in zip(classes, others, strict=True))
+    return Reduction(len(classes), changed, full, decode_cost(rehearsal.encoded, other))
+
+
+def measure_ways(
+    rehearsal: Rehearsal, scratch: Run, run: Run, begun_with: Engine | None
+) -> tuple[dict[Way, float], dict[Way, str]]:
+    """Return for each way the seconds that an image takes while all cores predict, and why other ways are impossible.
+
+    Args:
+        rehearsal: images to measure with, at least one.
+        scratch: the run with another OUTPUT, into which the plan is written.
+        run: the run with its own OUTPUT.
+        begun_with: the engine that made what is in that OUTPUT; None: nothing is.
+    """
+    costs: dict[Way, float] = {}
+    absent: dict[Way, str] = {}
+    for way in WAYS:
+        try:
+            choose(replace(run.options, engine=way.engine, precision=way.precision), run.spec, begun_with)
+            options = replace(scratch.options, engine=way.engine, precision=way.precision)
+            costs[way] = predict_cost(replace(scratch, options=options), rehearsal.pixels)
+        except (UsageError, GoldenMismatchError) as error:
+            absent[way] = str(error)
+    return costs, absent
+
+
+def measure_costs(rehearsal: Rehearsal, work: Work, predict: Mapping[Way, float], start: float, scratch: Run) -> Costs:
+    """Measure what else an image costs on this machine.
 
     Args:
         rehearsal: images to measure with, at least one.
         work: the units to score, at least one.
-        models: precision -> the model, loaded in it.
-        start: seconds that loading these took.
+        predict: what an image costs in the model, by way.
+        start: seconds that loading the model took.
         scratch: the run with the OUTPUT that holds the plan.
     """
     unit = _middle_unit(work, scratch)
-    predict = predict_costs(list(models.values()), rehearsal.pixels)
     return Costs(
         start=start,
         read=read_cost(unit, scratch),
         readers=count_readers(unit),
         decode=decode_cost(rehearsal.encoded, scratch),
-        decoders=cores(),
-        predict=dict(zip(models, predict, strict=True)),
+        predict=predict,
         cores=cores(),
     )
 
@@ -215,37 +210,28 @@ def count_readers(unit: WorkUnit) -> int:
 def decode_cost(encoded: Sequence[bytes], run: Run) -> float:
     """Return the seconds that one decoder takes for one of these images, on average."""
     batch = EncodedBatch(ImageColumns.of([str(i) for i in range(len(encoded))]), encoded)
-    return _repeat([lambda: preprocess_in_process(batch, run)], DECODE_SECONDS) / len(encoded)
+    return _repeat(lambda: preprocess_in_process(batch, run), DECODE_SECONDS) / len(encoded)
 
 
-def predict_costs(models: Sequence[Model], pixels: Pixels) -> list[float]:
-    """Return for each model the seconds that an image takes while all cores predict."""
-    batch = np.resize(pixels, (MODEL_BATCH, *pixels.shape[1:]))  # these images over and over
-    best = [float("inf")] * len(models)
-    for _ in range(ROUNDS):
-        for i, model in enumerate(models):
-            calls = [_call(model, batch)] * cores()
-            best[i] = min(best[i], _repeat(calls, PREDICT_SECONDS) / MODEL_BATCH / cores())
-    return best
+def predict_cost(run: Run, pixels: Pixels) -> float:
+    """Return the seconds that an image takes while all cores predict; the best of a few rounds."""
+    many = np.resize(pixels, (MEASURED_IMAGES, *pixels.shape[1:]))  # these images over and over
+    batch = PixelBatch(ImageColumns.of([str(i) for i in range(len(many))]), many)
+    arrange(run)
+    at_once = max(1, processes().scorers)
+    rates = [0.0]
+    with ThreadPoolExecutor(at_once, "measure") as pool:
+        for _ in range(ROUNDS):
+            taken = pool.map(lambda _: measure_in_process(batch, run, PREDICT_SECONDS), range(at_once))
+            rates.append(sum(1 / seconds for seconds in taken))
+    return 1 / max(rates)
 
 
-def _call(model: Model, batch: Pixels) -> Callable[[], object]:
-    return lambda: model.try_score(batch)
-
-
-def _repeat(calls: Sequence[Callable[[], object]], seconds: float) -> float:
-    """Repeat calls side by side, for at least so many seconds each; return the seconds that one call takes."""
-
-    def repeat(call: Callable[[], object]) -> int:
-        times = 0
-        while not times or time.monotonic() < end:
-            call()
-            times += 1
-        return times
-
-    with ThreadPoolExecutor(len(calls), "measure") as pool:
-        list(pool.map(lambda call: call(), calls))  # the first time is not like the others
-        started = time.monotonic()
-        end = started + seconds
-        times = sum(pool.map(repeat, calls))
-        return (time.monotonic() - started) * len(calls) / times
+def _repeat(call: Callable[[], object], seconds: float) -> float:
+    """Repeat a call for at least so many seconds; return the seconds that one call takes."""
+    call()  # the first time is not like the others
+    times, started = 0, time.monotonic()
+    while not times or time.monotonic() < started + seconds:
+        call()
+        times += 1
+    return (time.monotonic() - started) / times

@@ -1,26 +1,21 @@
 """While a unit is scored, this module chooses the images that the report may show, and makes their thumbnails.
 
-It chooses batch by batch, before all rows of the unit are there. Must not know how a thumbnail becomes a file, or who
+It chooses piece by piece, before all rows of the unit are there. Must not know how a thumbnail becomes a file, or who
 shows it.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.batches import PixelBatch, PredictionBatch
 from pipeline.metrics.examples import OF_UNIT, first_of_each, in_any_list
 from pipeline.metrics.figures import Candidate, FailureReason
 from pipeline.model.thumbnails import thumbnail
-
-
-class _Image(Candidate):
-    """An image that a list may hold, and its row: its index in the batch."""
-
-    row: int
 
 
 class _Failure(FailureReason):
@@ -38,46 +33,69 @@ class Shortlist:
 
     def __init__(self) -> None:
         """Start without images."""
-        self._examples: list[_Image] = []
+        self._examples: list[Candidate] = []
         self._lock = threading.Lock()
 
-    def pictures(self, pixels: PixelBatch, batch: PredictionBatch) -> dict[int, bytes]:
-        """Return the pictures of a batch that a report may show: index in the batch -> PNG or JPEG file.
-
-        Args:
-            pixels: the batch as the model takes it.
-            batch: the model's predictions of the same images.
-        """
-        chosen = {*self._add(list(_candidates(batch))), *_model_failures(batch)}
-        return {i: thumbnail(pixels.pixels[i]) for i in sorted(chosen)}
-
-    def _add(self, candidates: list[_Image]) -> list[int]:
-        """Add candidates to the lists; return the indices of those that stay in them."""
+    def examples(self) -> list[Candidate]:
+        """Return the images in the lists."""
         with self._lock:
-            self._examples = in_any_list([*self._examples, *candidates], OF_UNIT)
-            ids = set(map(id, self._examples))
-        return [example["row"] for example in candidates if id(example) in ids]
+            return self._examples
+
+    def add(self, entered: Sequence[Candidate]) -> None:
+        """Add images that `choose` has returned."""
+        if entered:
+            with self._lock:
+                self._examples = in_any_list([*self._examples, *entered], OF_UNIT)
 
 
-def _candidates(batch: PredictionBatch) -> Iterator[_Image]:
-    """Yield the images of a batch that a list may hold: all mistakes, and the least certain ones.
+def choose(batch: PredictionBatch, examples: Sequence[Candidate]) -> tuple[list[Candidate], list[int]]:
+    """Return the images of a batch that enter the lists of their unit, and the indices of all that get a picture.
+
+    Args:
+        batch: the model's predictions.
+        examples: the images that the lists hold so far.
+    """
+    candidates = dict(_candidates(batch))
+    ids = set(map(id, in_any_list([*examples, *candidates.values()], OF_UNIT)))
+    entered = {i: candidate for i, candidate in candidates.items() if id(candidate) in ids}
+    return list(entered.values()), sorted({*entered, *_model_failures(batch)})
+
+
+def draw(pixels: PixelBatch, chosen: Sequence[int]) -> dict[int, bytes]:
+    """Return the thumbnails of some images: index in the batch -> PNG or JPEG file."""
+    return {i: thumbnail(pixels.pixels[i]) for i in chosen}
+
+
+def _candidates(batch: PredictionBatch) -> Iterator[tuple[int, Candidate]]:
+    """Yield the images of a batch that a list may hold, by index: all mistakes, and the least certain ones.
 
     The same rule as that of `examples_of`, from columns instead of rows.
     """
     images, winners, scores = batch.images, batch.top_labels[:, 0], batch.top_scores[:, 0]
     known = ~np.isnan(batch.label_scores)
     ok = np.flatnonzero(images.ok)
-    doubt = sorted((float(scores[i]), images.keys[i], i) for i in ok.tolist())
+    doubt = sorted((float(scores[i]), images.keys[i], i) for i in _lowest(ok, scores))
     least = [i for _, _, i in doubt[: OF_UNIT.uncertain]]
     for i in {*np.flatnonzero(known & (winners != images.labels)).tolist(), *least}:
-        yield {
-            "row": i,
-            "key": images.keys[i],
-            "label": int(images.labels[i]),
-            "label_score": float(batch.label_scores[i]) if known[i] else None,
-            "predicted": int(winners[i]),
-            "score": float(scores[i]),
-        }
+        yield (
+            i,
+            {
+                "key": images.keys[i],
+                "label": int(images.labels[i]),
+                "label_score": float(batch.label_scores[i]) if known[i] else None,
+                "predicted": int(winners[i]),
+                "score": float(scores[i]),
+            },
+        )
+
+
+def _lowest(ok: npt.NDArray[np.intp], scores: npt.NDArray[np.float32]) -> list[int]:
+    """Return the indices among which the least certain images are: those of the lowest scores, ties included."""
+    lowest = ok
+    if len(ok) > OF_UNIT.uncertain:
+        lowest = ok[scores[ok] <= np.partition(scores[ok], OF_UNIT.uncertain)[OF_UNIT.uncertain]]
+    indices: list[int] = lowest.tolist()
+    return indices
 
 
 def _model_failures(batch: PredictionBatch) -> list[int]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import secrets
+from dataclasses import replace
 from datetime import datetime, timezone
 
 from pipeline import storage
 from pipeline.errors import NoSpaceError, TransientError, UsageError
-from pipeline.model.directory import check_model, local_copy, read_spec
-from pipeline.options import ScoreOptions
+from pipeline.model.directory import check_model, check_tflite, local_copy, read_spec
+from pipeline.model.engines.choice import choose
+from pipeline.options import Engine, ScoreOptions
 from pipeline.output import records
 from pipeline.output.finish import go_to_work
 from pipeline.output.run import Run
@@ -50,11 +52,35 @@ def check(options: ScoreOptions) -> Run:
         require_input(pattern)
     name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     run = Run.of(name, options, spec)
-    if _check_output(run):
+    begun_with = _check_output(run)
+    choice = choose(options, spec, begun_with)
+    run = Run.of(name, replace(options, engine=choice.engine), spec, choice.why)
+    if begun_with is not None:
         _check_limit(run)
     else:
-        check_model(local_copy(run.model), spec, name=run.model)
+        check_files(run)
     return run
+
+
+def check_files(run: Run) -> None:
+    """Check that the model's files are those that its spec tells of: saved_model/, and model.tflite if that scores.
+
+    Raises:
+        UsageError: files are missing or changed.
+    """
+    folder = local_copy(run.model)
+    check_model(folder, run.spec, name=run.model)
+    if run.engine == "litert":
+        check_tflite(folder, run.spec, name=run.model)
+
+
+def find_engine(run: Run) -> Engine | None:
+    """Return the engine that made the results which OUTPUT holds; None if it holds none.
+
+    Raises:
+        UsageError: the results are of another model, or the record of the run that began them is damaged.
+    """
+    return _check_output(run)
 
 
 def begin_work(run: Run) -> None:
@@ -66,7 +92,7 @@ def begin_work(run: Run) -> None:
     Raises:
         UsageError: the model is damaged.
     """
-    check_model(local_copy(run.model), run.spec, name=run.model)
+    check_files(run)
     go_to_work(run)
 
 
@@ -75,8 +101,11 @@ def is_first(run: Run) -> bool:
     return not set(records.names(run.output)) - {run.id}
 
 
-def _check_output(run: Run) -> bool:
-    """Check that OUTPUT can be named, is a folder and of no other model; return whether it has a run's record."""
+def _check_output(run: Run) -> Engine | None:
+    """Check that OUTPUT can be named, is a folder and of no other model; return the engine that it was begun with.
+
+    It is None if no run has begun there.
+    """
     if _UNNAMABLE.search(run.output):
         raise UsageError(
             f"--output {run.options.output!r} is not UTF-8 or has a line break or another control character in it, and "
@@ -87,12 +116,14 @@ def _check_output(run: Run) -> bool:
         raise UsageError(f"--output {run.options.output!r} is a file; give a folder")
     runs = records.names(run.output)
     if not runs:
-        return False
+        return None
     oldest, newest = (records.location_in(run.output, name) for name in (runs[0], runs[-1]))
     for location in (run.result("run.json"), newest):
         records.read_if_sound(location)  # one of a newer format is refused; `verify` tells of damaged ones
     try:
-        model = records.read(oldest)["model"]
+        record = records.read(oldest)
+        model = record["model"]
+        begun_with = Run.from_record(record, oldest).engine
     except ValueError as error:
         raise UsageError(f"{oldest!r} is damaged ({error}); remove it or choose another --output") from error
     if model != run.spec.model_id:
@@ -100,7 +131,7 @@ def _check_output(run: Run) -> bool:
             f"--output {run.options.output!r} holds results of model {model[:12]}, but --model {run.options.model!r} "
             f"is {run.spec.model_id[:12]}; choose another --output, or remove that one"
         )
-    return True
+    return begun_with
 
 
 def _check_limit(run: Run) -> None:

@@ -1,59 +1,90 @@
-"""The messages between a run and its local processes, and the frames in which pipes carry them.
+"""The messages between a run and its local processes: a `Request`, and the `Answer` to it.
 
-A process sends an `Answer` when it is ready, and then one for each `Request`. A frame is the length of the message and
-that of the body (8 bytes each, big-endian), the message as JSON, and the body, whose bytes no message describes byte by
-byte: encoded images go to the process, pixels come back. Nothing is pickled. Must not know how a request is done.
+A process sends an answer when it is ready, and then one for each request. What is large is in the body of the frame
+that carries the message (`pipeline.scoring.process_frames`). Must not know how a request is done.
 """
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import IO, Any, Literal, TypeVar, get_args
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
 from pipeline import errors
 from pipeline.batches import Failure, ImageColumns
 from pipeline.errors import NightscoreError
+from pipeline.metrics.figures import Candidate
+from pipeline.model.predict import Range
 from pipeline.output.run import Run
 from pipeline.units import WorkUnit
 
-Want = Literal["pixels", "pin"]
+Want = Literal["pin", "load", "pixels", "rows", "part", "measure"]
 """The work that a request can ask for."""
 
-Body = Literal["nothing", "pixels"]
-"""The content that the body of an answer can have."""
+Body = Literal["nothing", "encoded", "pixels", "rows", "part"]
+"""The content that the body of a message can have."""
 
-CURSOR = struct.Struct("<q")
-"""The layout of the memory that both sides share: the index of the image that is being decoded, or -1."""
+WANTS: tuple[Want, ...] = get_args(Want)
+BODIES: tuple[Body, ...] = get_args(Body)
 
-_LENGTHS = struct.Struct(">QQ")
+Stage = Literal["idle", "load", "read", "decode", "predict", "encode"]
+"""What a process may be at."""
+
+STAGES: tuple[Stage, ...] = get_args(Stage)
+"""All of these; the cursor holds the number of one."""
+
+CURSOR = struct.Struct("<qqq")
+"""The layout of the memory that both sides share: number of the stage, first image, and the one after the last."""
+
 _REMEDY = "both sides must run the same version of Nightscore"
 
 
-class GoneError(Exception):
-    """The other side has closed its stream."""
+@dataclass(frozen=True)
+class Loaded:
+    """A model that a process has loaded, and what that took.
+
+    Attributes:
+        version: name and version of the engine's library.
+        cpu: kind of the CPU.
+        before: bytes of memory that only this process had, before.
+        after: the same, after the golden images were replayed.
+    """
+
+    version: str
+    cpu: str
+    before: int
+    after: int
 
 
 @dataclass(frozen=True)
 class Request:
     """One request to a local process.
 
-    A request for pixels either names a work unit, which the process reads, or gives the sizes of images that are read
-    already; the body of its frame is then these images, one behind the other.
+    Images come in one of three ways: as a work unit, which the process reads; encoded, in the body; or as pixels, in
+    the body. The last two need `images` if rows are wanted.
 
     Attributes:
-        want: "pixels": read, decode and resize images; "pin": make the run's plan and write it.
+        want: "pin": make the run's plan and write it; "load": load the model; "pixels": read and decode images; "rows":
+            read, decode and score images; "part": make a part and its receipt of rows; "measure": score images again
+            and again, for a while, and tell how long one takes.
         run: the run that this request and the later ones belong to; None: the run of the request before.
-        unit: the work unit to read; None: the body holds the images.
-        sizes: bytes of each image in the body; empty if there is a unit.
-        failures: index of an image -> why it has failed already; the process does not decode it.
+        model: folder on this machine with the run's model; "": that of the request before.
+        unit: the work unit to read, or whose part is made.
+        body: content of the body.
+        sizes: bytes of each piece of the body: an encoded image; or, for a part, the rows of a piece.
+        images: keys and labels of the images in the body, without failures.
+        failures: index of an image -> why it has failed already; the process does not touch it.
+        examples: the images that the lists of the unit hold so far, see `pipeline.scoring.pictures`.
+        alone: images in these ranges are decoded, and scored, one by one.
+        replaced: numbers of the rows that the new rows replace in the part that is the first piece of the body; empty:
+            the rows are the part.
+        seconds: for how long "measure" goes on.
 
-    >>> Request("pixels", sizes=[3, 5]).to_json()
-    {'want': 'pixels', 'sizes': [3, 5]}
+    >>> Request("pixels", body="encoded", sizes=[3, 5]).to_json()
+    {'want': 'pixels', 'body': 'encoded', 'sizes': [3, 5]}
     >>> Request.from_json({"want": "pin", "by": "noon"})
     Traceback (most recent call last):
     ValueError: a Request has no field 'by': both sides must run the same version of Nightscore
@@ -61,28 +92,28 @@ class Request:
 
     want: Want
     run: Run | None = None
+    model: str = ""
     unit: WorkUnit | None = None
+    body: Body = "nothing"
     sizes: Sequence[int] = ()
+    images: ImageColumns | None = None
     failures: Mapping[int, Failure] = field(default_factory=dict)
+    examples: Sequence[Candidate] = ()
+    alone: Sequence[Range] = ()
+    replaced: Sequence[int] = ()
+    seconds: float = 0.0
 
     def __post_init__(self) -> None:
         """Check what types cannot say."""
-        _check_choice(self, "want", self.want, get_args(Want))
-        if self.unit is not None and self.sizes:
-            raise ValueError(f"a Request has a unit, {self.unit.id!r}, and sizes of images: give only one of them")
+        _check_choice(self, "want", self.want, WANTS)
+        _check_choice(self, "body", self.body, BODIES)
+        if self.unit is not None and self.body in ("encoded", "pixels"):
+            raise ValueError(f"a Request has a unit, {self.unit.id!r}, and a body with images: give only one of them")
+        _check_images(self, self.images)
 
     def to_json(self) -> dict[str, Any]:
         """Return the request as JSON values, without the fields that have their default."""
-        content: dict[str, Any] = {"want": self.want}
-        if self.run is not None:
-            content["run"] = self.run.to_record()
-        if self.unit is not None:
-            content["unit"] = vars(self.unit)
-        if self.sizes:
-            content["sizes"] = list(self.sizes)
-        if self.failures:
-            content["failures"] = _failures_to_json(self.failures)
-        return content
+        return _to_json(self)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Request:
@@ -91,14 +122,7 @@ class Request:
         Raises:
             ValueError: a field or a choice is unknown, so that this is a request of another version.
         """
-        _check_fields(cls, content)
-        return cls(
-            want=content["want"],
-            run=Run.from_record(content["run"]) if "run" in content else None,
-            unit=WorkUnit.from_dict(content["unit"]) if "unit" in content else None,
-            sizes=content.get("sizes", ()),
-            failures=_failures_from_json(content.get("failures", ())),
-        )
+        return cls(**_from_json(cls, content))
 
 
 @dataclass(frozen=True)
@@ -106,10 +130,17 @@ class Answer:
     """One answer of a local process.
 
     Attributes:
-        body: "nothing"; or "pixels": the body of the frame is uint8 [n, height, width, channels], in C order.
-        images: the images of the unit that the process has read, without failures; None: the request had no unit.
+        body: content of the body. "pixels": uint8 [n, height, width, channels], in C order. "rows": the rows of the
+            images as an Arrow stream in the run's row schema, then the pictures. "part": a part, then its receipt.
+        sizes: bytes of each piece of the body.
+        images: the images that the process has read, without failures; None: the request had no unit.
+        count: number of images in the rows.
         failures: index of an image -> why it has failed, by now.
         seconds: seconds that the request took, by step.
+        pictured: index of each image whose picture is in the body.
+        examples: images that enter the lists of the unit.
+        rescored: number of images that were scored a second time, in float32.
+        loaded: the model that was loaded.
         error: the error of ours that kept the process from doing the request; it crosses as its type's name and text.
         bug: the traceback of any other exception; "": there was none.
 
@@ -121,34 +152,26 @@ class Answer:
     """
 
     body: Body = "nothing"
+    sizes: Sequence[int] = ()
     images: ImageColumns | None = None
+    count: int = 0
     failures: Mapping[int, Failure] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    pictured: Sequence[int] = ()
+    examples: Sequence[Candidate] = ()
+    rescored: int = 0
+    loaded: Loaded | None = None
     error: NightscoreError | None = None
     bug: str = ""
 
     def __post_init__(self) -> None:
         """Check what types cannot say."""
-        _check_choice(self, "body", self.body, get_args(Body))
-        if self.images is not None and self.images.failures:
-            raise ValueError("the images of an Answer have failures: they belong in its field 'failures'")
+        _check_choice(self, "body", self.body, BODIES)
+        _check_images(self, self.images)
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as JSON values, without the fields that have their default."""
-        content: dict[str, Any] = {}
-        if self.body != "nothing":
-            content["body"] = self.body
-        if self.images is not None:
-            content["images"] = _images_to_json(self.images)
-        if self.failures:
-            content["failures"] = _failures_to_json(self.failures)
-        if self.seconds:
-            content["seconds"] = dict(self.seconds)
-        if self.error is not None:
-            content["error"] = [_type_name(self.error), str(self.error)]
-        if self.bug:
-            content["bug"] = self.bug
-        return content
+        return _to_json(self)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Answer:
@@ -157,78 +180,40 @@ class Answer:
         Raises:
             ValueError: a field, a choice or an error's type is unknown, so that this is an answer of another version.
         """
-        _check_fields(cls, content)
-        return cls(
-            body=content.get("body", "nothing"),
-            images=_images_from_json(content["images"]) if "images" in content else None,
-            failures=_failures_from_json(content.get("failures", ())),
-            seconds=content.get("seconds", {}),
-            error=_error(*content["error"]) if "error" in content else None,
-            bug=content.get("bug", ""),
-        )
+        return cls(**_from_json(cls, content))
 
 
-Message = TypeVar("Message", Request, Answer)
+def _to_json(message: Request | Answer) -> dict[str, Any]:
+    """Return the fields of a message that are not at their default: an empty value, or "nothing"."""
+    values = {name: value for name, value in vars(message).items() if _is_set(value)}
+    return {name: _WRITTEN[name](value) if name in _WRITTEN else value for name, value in values.items()}
 
 
-def send(stream: IO[bytes], message: Request | Answer, body: Iterable[bytes | memoryview] = ()) -> None:
-    """Write a message and its body to an unbuffered stream; the body may come in several pieces.
-
-    Raises:
-        GoneError: nobody reads the stream.
-    """
-    text = json.dumps(message.to_json(), separators=(",", ":")).encode("ascii")
-    pieces = [memoryview(piece) for piece in body]
-    head = _LENGTHS.pack(len(text), sum(piece.nbytes for piece in pieces)) + text
-    try:
-        for piece in (memoryview(head), *pieces):
-            left = piece.cast("B") if piece.nbytes else piece
-            while left.nbytes:
-                left = left[stream.write(left) :]
-    except (BrokenPipeError, ValueError) as error:  # ValueError: closed on our side
-        raise GoneError from error
+def _is_set(value: Any) -> bool:
+    """Return whether a field is not at its default; a batch of no images is not what lacks images."""
+    return isinstance(value, ImageColumns) or bool(value and value != "nothing")
 
 
-def receive(stream: IO[bytes], kind: type[Message]) -> tuple[Message, bytearray]:
-    """Read the next message and its body from an unbuffered stream.
-
-    Raises:
-        GoneError: the stream has ended, maybe in the middle of a frame.
-        ValueError: the message is not of this kind or of another version; the frame is read to its end.
-    """
-    text_length, body_length = _LENGTHS.unpack(_read_exactly(stream, _LENGTHS.size))
-    text = _read_exactly(stream, text_length)
-    body = _read_exactly(stream, body_length)
-    return kind.from_json(json.loads(text)), body
-
-
-def _read_exactly(stream: IO[bytes], n: int) -> bytearray:
-    data = bytearray(n)
-    left = memoryview(data)
-    while left:
-        try:
-            count = stream.readinto(left)  # type: ignore[attr-defined]
-        except ValueError as error:
-            raise GoneError from error
-        if not count:
-            raise GoneError
-        left = left[count:]
-    return data
-
-
-def _check_fields(kind: type[Request | Answer], content: Mapping[str, Any]) -> None:
-    unknown = content.keys() - {known.name for known in fields(kind)}
+def _from_json(kind: type[Request | Answer], content: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = content.keys() - kind.__dataclass_fields__.keys()
     if unknown:
         names = ", ".join(map(repr, sorted(unknown)))
         raise ValueError(f"{_a(kind)} has no field {names}: {_REMEDY}")
     if kind is Request and "want" not in content:
         raise ValueError(f"{_a(kind)} lacks the field 'want': {_REMEDY}")
+    return {name: _READ[name](value) if name in _READ else value for name, value in content.items()}
 
 
 def _check_choice(message: Request | Answer, name: str, choice: str, choices: Sequence[str]) -> None:
     if choice not in choices:
         kind = _a(type(message))
         raise ValueError(f"the field {name!r} of {kind} is {choice!r}, but it must be one of {', '.join(choices)}")
+
+
+def _check_images(message: Request | Answer, images: ImageColumns | None) -> None:
+    if images is not None and images.failures:
+        kind = _a(type(message))
+        raise ValueError(f"the images of {kind} have failures: they belong in its field 'failures'")
 
 
 def _a(kind: type[Request | Answer]) -> str:
@@ -257,13 +242,50 @@ def _images_from_json(content: Mapping[str, Any]) -> ImageColumns:
     return ImageColumns(content["keys"], labels, labelled, content["label_names"])
 
 
-def _type_name(error: NightscoreError) -> str:
-    """Return the name of the error's type, or of the nearest of its bases, in `pipeline.errors`."""
-    return next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
+_EXAMPLE = ("key", "label", "label_score", "predicted", "score")
 
 
-def _error(name: str, text: str) -> NightscoreError:
+def _examples_to_json(examples: Iterable[Candidate]) -> list[list[Any]]:
+    return [[cast(dict[str, Any], example)[name] for name in _EXAMPLE] for example in examples]
+
+
+def _examples_from_json(content: Iterable[Sequence[Any]]) -> list[Candidate]:
+    return [cast(Candidate, dict(zip(_EXAMPLE, values, strict=True))) for values in content]
+
+
+def _error_to_json(error: NightscoreError) -> list[str]:
+    """Return the name of the error's type, or of the nearest of its bases, in `pipeline.errors`; and its text."""
+    kinds = (kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
+    return [next(kinds), str(error)]
+
+
+def _error_from_json(content: Sequence[str]) -> NightscoreError:
+    name, text = content
     kind = getattr(errors, name, None)
     if not (isinstance(kind, type) and issubclass(kind, NightscoreError)):
         raise ValueError(f"an Answer has an error of type {name!r}, which is none of ours, with the text {text!r}")
     return kind(text)
+
+
+_WRITTEN: Mapping[str, Any] = {
+    "run": Run.to_record,
+    "unit": vars,
+    "images": _images_to_json,
+    "failures": _failures_to_json,
+    "examples": _examples_to_json,
+    "loaded": asdict,
+    "error": _error_to_json,
+}
+"""Name of a field -> what makes JSON values of it; others are JSON values."""
+
+_READ: Mapping[str, Any] = {
+    "run": Run.from_record,
+    "unit": WorkUnit.from_dict,
+    "images": _images_from_json,
+    "failures": _failures_from_json,
+    "examples": _examples_from_json,
+    "alone": lambda content: [(first, stop) for first, stop in content],
+    "loaded": lambda content: Loaded(**content),
+    "error": _error_from_json,
+}
+"""Name of a field -> what makes it of JSON values."""

@@ -1,34 +1,31 @@
-"""The generator `score` takes work units and yields their receipts: it reads, preprocesses, predicts and commits.
+"""The generator `score` takes work units and yields their receipts: it reads, decodes, predicts and commits.
 
 A script calls it, a debugger starts in it, and Beam's DoFn runs it. It works ahead by pieces of at most a batch, not by
-units: local processes read and decode the next pieces, while threads predict and one thread commits the unit before.
-Knows no Beam.
+units: local processes read, decode and score the next pieces, and make the part of the unit before, while this process
+hands out work, keeps rows without looking into them, and stores parts and receipts. Knows no Beam.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-import pyarrow as pa
-
 from pipeline import sources, storage
-from pipeline.batches import EncodedBatch, PixelBatch, PredictionBatch
-from pipeline.concurrency import ahead, cores, pools
+from pipeline.concurrency import ahead, commit_threads, cores, pools
 from pipeline.errors import DamagedPartError, StoreDownError, TransientError
 from pipeline.metrics.timing import Spent
-from pipeline.model.predict import acquire, predict
 from pipeline.output.commit import RECALLS_AHEAD, commit, recall, withdraw
 from pipeline.output.progress import tally
 from pipeline.output.receipts import Extras, Outcome, Receipt, Unfinished
-from pipeline.output.rows import PartWriter, PatchWriter, failed_rows, read_part, row_schema, to_table
+from pipeline.output.rows import failed_rows, read_part, row_schema
 from pipeline.output.run import Run
 from pipeline.scoring.pictures import Shortlist
+from pipeline.scoring.piece import PieceRows
 from pipeline.scoring.planning import read_rule
-from pipeline.scoring.process_pool import preprocess_in_process
+from pipeline.scoring.requests import arrange, make_part_in_process, score_in_process
 from pipeline.sources import Piece
 from pipeline.units import WorkUnit
 
@@ -36,20 +33,11 @@ PATCHES_AHEAD = 1
 """Number of parts that are read ahead, if only their failed rows are scored again."""
 
 PIECES_AHEAD = 2
-"""Number of pieces for each processor: one is being decoded, one waits for the model.
-
-Twice as many if reading waits for a network.
-"""
-
-PREDICTIONS_AHEAD = 4
-"""Number of batches that are predicted ahead of the part that is being written."""
-
-COMMITS_AHEAD = 1
-"""Number of units that are committed while later ones are scored."""
+"""Number of pieces for each local process: one is being scored, one waits."""
 
 
 class _End:
-    """The mark that follows the last batch of a unit."""
+    """The mark that follows the last piece of a unit."""
 
 
 @dataclass
@@ -59,46 +47,47 @@ class _Task:
     Attributes:
         unit: the unit, as planned.
         redo: whether only the failed rows are scored, again.
-        part: the part that is there; None, if all rows are scored.
+        part: the bytes of the part that is there; b"", if all rows are scored.
+        replaced: numbers of the rows of that part that are scored again.
         error: why the unit cannot be finished; None as long as no storage has failed.
         shortlist: the images of the unit that get a picture.
     """
 
     unit: WorkUnit
     redo: bool = False
-    part: pa.Table | None = None
+    part: bytes = b""
+    replaced: Sequence[int] = ()
     error: TransientError | None = None
     shortlist: Shortlist = field(default_factory=Shortlist)
 
 
 class _OpenTask:
-    """A task whose rows are being written into a part."""
+    """A task whose rows are being collected, piece by piece."""
 
-    def __init__(self, task: _Task, run: Run) -> None:
+    def __init__(self, task: _Task) -> None:
         self.task = task
-        self._schema = row_schema(run.spec.task, run.options)
-        self.writer: PartWriter | PatchWriter = (
-            PartWriter(run.options.format, self._schema)
-            if task.part is None
-            else PatchWriter(task.part, failed_rows(task.part), run.options.format, self._schema)
-        )
-        self.seconds: Counter[str] = Counter()
-        self.rescored = 0
+        self.seconds: dict[str, float] = {}
+        self.streams: list[bytes | memoryview] = [task.part] if task.part else []
+        self.count = self.rescored = 0
         self._thumbnails: dict[int, bytes] = {}
         self._started = time.monotonic()
 
-    def add(self, batch: PredictionBatch, run: Run) -> None:
-        self.seconds.update(batch.seconds)
-        self._thumbnails |= {self.writer.next_row(i): png for i, png in batch.thumbnails.items()}
-        self.writer.add(to_table(batch, run.spec.class_names, self._schema))
-        self.rescored += batch.rescored
+    def add(self, rows: PieceRows) -> None:
+        """Append the rows of the next piece."""
+        self.seconds = add_seconds(self.seconds, rows.seconds)
+        self.streams.append(rows.stream)
+        for i, picture in rows.pictures.items():
+            row = self.count + i
+            self._thumbnails[self.task.replaced[row] if self.task.replaced else row] = picture
+        self.count += rows.count
+        self.rescored += rows.rescored
 
-    def extras(self) -> Extras:
-        return Extras(time.monotonic() - self._started, self._thumbnails)
+    def extras(self, maker: str) -> Extras:
+        return Extras(time.monotonic() - self._started, self._thumbnails, maker)
 
 
-_Step = tuple[_Task, Piece | PixelBatch | PredictionBatch | _End]
-"""A task with its next piece or batch, or with its end."""
+_Step = tuple[_Task, Piece | PieceRows | _End]
+"""A task with its next piece, with the rows of a piece, or with its end."""
 
 
 def score(units: Iterable[WorkUnit], run: Run) -> Iterator[Receipt | Unfinished]:
@@ -146,11 +135,11 @@ def _score_new(tasks: Sequence[_Task], run: Run) -> Iterator[Receipt | Unfinishe
     pool = pools()
     ready = ahead(lambda task: _with_part(task, run), tasks, PATCHES_AHEAD, pool.read)
     is_far = any(storage.store_of(location).parallel_reads > 1 for location in run.inputs)
-    decoders, waiting = (pool.fetch, 2 * PIECES_AHEAD) if is_far else (pool.decode, PIECES_AHEAD)
-    pixels = ahead(lambda step: _preprocess(step, run), _pieces(ready, run), waiting * cores(), decoders)
-    predictions = ahead(lambda step: _predict(step, run), pixels, PREDICTIONS_AHEAD, pool.predict)
-    open_tasks = _collect(predictions, run)
-    with closing(ahead(lambda task: _commit(task, run), open_tasks, COMMITS_AHEAD, pool.commit)) as outcomes:
+    threads, at_once = (pool.fetch, 2 * cores()) if is_far else (pool.score, cores())
+    maker = arrange(run, at_once).maker
+    rows = ahead(lambda step: _score_piece(step, run), _pieces(ready, run), PIECES_AHEAD * at_once, threads)
+    done = ahead(lambda task: _commit(task, run, maker), _collect(rows), commit_threads(), pool.commit)
+    with closing(done) as outcomes:
         yield from _add_capacity(outcomes)
 
 
@@ -172,7 +161,9 @@ def _with_part(task: _Task, run: Run) -> _Task:
     if task.redo:
         try:
             location, schema = run.part(task.unit.id), row_schema(run.spec.task, run.options)
-            task.part = read_part(storage.read(location), run.options.format, schema, location)
+            part = storage.read(location)
+            task.replaced = failed_rows(read_part(part, run.options.format, schema, location))
+            task.part = part
         except TransientError as error:
             task.error = error
         except (FileNotFoundError, DamagedPartError):
@@ -194,69 +185,74 @@ def _pieces(tasks: Generator[_Task, None, None], run: Run) -> Iterator[_Step]:
 
 
 def _pieces_of(task: _Task, run: Run) -> Iterator[Piece]:
-    if task.part is None:
+    if not task.part:
         return sources.pieces(task.unit, read_rule(run))
-    return sources.some_pieces(task.unit, failed_rows(task.part), read_rule(run))
+    return sources.some_pieces(task.unit, task.replaced, read_rule(run))
 
 
-def _preprocess(step: _Step, run: Run) -> _Step:
+def _score_piece(step: _Step, run: Run) -> _Step:
     task, piece = step
-    if not isinstance(piece, WorkUnit | EncodedBatch) or task.error is not None:
+    if isinstance(piece, PieceRows | _End) or task.error is not None:
         return step
     try:
-        return task, preprocess_in_process(piece, run)
+        rows = score_in_process(piece, run, task.shortlist.examples())
     except TransientError as error:
         task.error = error
         return step
+    task.shortlist.add(rows.examples)
+    return task, rows
 
 
-def _predict(step: _Step, run: Run) -> _Step:
-    task, batch = step
-    if not isinstance(batch, PixelBatch):
-        return step
-    before_load = time.monotonic()
-    model = acquire(run.model, run.spec, run.options.precision)
-    started = time.monotonic()
-    predictions = predict(batch, model, run.top_k)
-    pictures = task.shortlist.pictures(batch, predictions)
-    seconds = {**batch.seconds, "load": started - before_load, "predict": time.monotonic() - started}
-    return task, replace(predictions, thumbnails=pictures, seconds=seconds)
-
-
-def _collect(steps: Generator[_Step, None, None], run: Run) -> Iterator[_OpenTask]:
-    """Write the batches of each task into its part; yield the task when its last batch is written."""
+def _collect(steps: Generator[_Step, None, None]) -> Iterator[_OpenTask]:
+    """Collect the rows of each task; yield the task when its last rows are there."""
     current: _OpenTask | None = None
     with closing(steps):
-        for task, batch in steps:
-            if isinstance(batch, PredictionBatch):
-                current = current or _OpenTask(task, run)
-                current.add(batch, run)
-                tally().add(scored=len(batch.images), failures=_by_reason(batch))
-            elif isinstance(batch, _End):
-                yield current or _OpenTask(task, run)
+        for task, rows in steps:
+            if isinstance(rows, PieceRows):
+                current = current or _OpenTask(task)
+                current.add(rows)
+                tally().add(scored=rows.count, failures=_by_reason(rows))
+            elif isinstance(rows, _End):
+                yield current or _OpenTask(task)
                 current = None
 
 
-def _by_reason(batch: PredictionBatch) -> Counter[tuple[str, str]]:
-    return Counter((why.stage, why.code) for why in batch.images.failures.values())
+def _by_reason(rows: PieceRows) -> Counter[tuple[str, str]]:
+    return Counter((why.stage, why.code) for why in rows.failures.values())
 
 
-def _commit(open_task: _OpenTask, run: Run) -> Receipt | Unfinished:
+def _commit(open_task: _OpenTask, run: Run, maker: str) -> Receipt | Unfinished:
     task = open_task.task
-    started = time.monotonic()
     try:
         if task.error is None:
-            if task.part is not None:
+            part, receipt, seconds = make_part_in_process(task.unit, open_task.streams, task.replaced, run)
+            open_task.streams.clear()
+            started = time.monotonic()
+            receipt = replace(receipt, extras=open_task.extras(maker).only(receipt.pictured))
+            if task.part:
                 withdraw(task.unit, run)
-            receipt = commit(task.unit, open_task.writer.close(), run, open_task.extras())
-            kept = receipt.rows - open_task.writer.rows
+            receipt = commit(task.unit, bytes(part), receipt, run)
+            kept = receipt.rows - open_task.count
             tally().add(kept=kept)
-            seconds = {**open_task.seconds, "commit": time.monotonic() - started}
-            spent = Spent.of(seconds, time.time(), open_task.writer.rows)
+            steps = add_seconds(open_task.seconds, seconds, {"commit": time.monotonic() - started})
+            spent = Spent.of(steps, time.time(), open_task.count)
             return replace(receipt, kept=kept, rescored=open_task.rescored, spent=spent)
     except TransientError as error:
         task.error = error
     return _unfinished(task.unit, task.error, run)
+
+
+def add_seconds(*seconds: Mapping[str, float]) -> dict[str, float]:
+    """Return the sums of seconds by step.
+
+    >>> add_seconds({"read": 1.0}, {"read": 2.0, "decode": 3.0})
+    {'read': 3.0, 'decode': 3.0}
+    """
+    sums: dict[str, float] = {}
+    for one in seconds:
+        for step, duration in one.items():
+            sums[step] = sums.get(step, 0.0) + duration
+    return sums
 
 
 def _unfinished(unit: WorkUnit, error: TransientError, run: Run) -> Unfinished:

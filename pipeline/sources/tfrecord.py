@@ -35,7 +35,6 @@ from pipeline.sources.inflate import BombError, Inflated
 from pipeline.sources.labels import as_label, folder_of
 from pipeline.sources.limits import BLOCK, GZIP, too_large
 from pipeline.sources.read_rule import ReadRule
-from pipeline.sources.tf_example import parse_example
 from pipeline.storage import StoredObject, key_of
 from pipeline.units import WorkUnit
 
@@ -127,6 +126,8 @@ def _fields(record: bytes | Failure, rule: ReadRule) -> tuple[bytes | Failure, i
     """Return a record's encoded image, and its label as found."""
     if isinstance(record, Failure):
         return record, None
+    from pipeline.sources.tf_example import parse_example  # protobuf, which other archives do without
+
     try:
         features = parse_example(record)
     except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,15 @@ from conftest import MakeRun, WriteImages
 from pipeline import machine
 from pipeline.beam import job, log
 from pipeline.beam.log import FailedUnits
-from pipeline.cli import score
+from pipeline.cli import score as cli
 from pipeline.cli.command import calm
+from pipeline.concurrency import cores
 from pipeline.metrics.accuracy import Metrics
-from pipeline.model import predict
+from pipeline.model.engines import litert
 from pipeline.output.receipts import Extras, Receipt
+from pipeline.scoring.planning import units_of
 from pipeline.scoring.prepare import prepare
+from pipeline.scoring.score import score
 
 
 @pytest.fixture(autouse=True)
@@ -65,17 +69,23 @@ def test_names_and_secrets_do_not_reach_a_log_as_they_are(caplog: pytest.LogCapt
     assert "\u202e" not in text
 
 
+@pytest.mark.usefixtures("new_processes")
 def test_process_says_once_what_it_scores_with(
-    write_images: WriteImages, make_run: MakeRun, caplog: pytest.LogCaptureFixture
+    write_images: WriteImages, make_run: MakeRun, lite_model: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    run = make_run(write_images(3))
-    predict._loaded.cache_clear()
-    for _ in range(3):
-        predict.acquire(run.model, run.spec)
-    (text,) = [record.getMessage() for record in caplog.records if record.name == "pipeline.model.predict"]
-    assert text.startswith(f"scores with model {run.spec.model_id[:12]} in float32: python 3.")
-    assert "tensorflow " in text
+    run = make_run(write_images(30), model=lite_model, memory_mb=1 << 20)
+    units = list(units_of(run, Counter()))
+    for output in ("a", "b"):
+        list(score(units, run.at(f"{run.output}-{output}")))
+    loads = [record for record in caplog.records if "scores with model" in record.getMessage()]
+    assert [record.name for record in loads] == ["pipeline.scoring.requests"] * 2, "one for each run"
+    text = loads[0].getMessage()
+    n = cores()
+    assert text.startswith(
+        f"scores with model {run.spec.model_id[:12]} by {litert.version()} in float32, in {n} of {n} local processes: "
+    )
+    assert "ai-edge-litert " in text
     assert "threads, CPU flags: " in text
     assert text.endswith(machine.describe())
 
@@ -106,7 +116,7 @@ def test_command_line_shows_progress_instead(
     archive = write_images(30)
     (archive / "3" / "broken.png").write_bytes(b"no image")
     flags = ["--input", str(archive), "--model", tiny_model, "--output", str(tmp_path / "night")]
-    assert score.main([*flags, "--max_failed_fraction", "1"]) == 0
+    assert cli.main([*flags, "--max_failed_fraction", "1"]) == 0
     assert capfd.readouterr().err == ""
     calm()
     assert not logging.getLogger("pipeline.beam.log").isEnabledFor(logging.WARNING)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from conftest import WriteImages
 
-from pipeline import machine
 from pipeline.cli import plan, score
 from pipeline.machine import CPUINFO, has_bfloat16
 from pipeline.scoring import forecast
@@ -42,12 +41,12 @@ def contents(folder: Path) -> dict[Path, tuple[bytes, int]]:
 
 
 def test_it_says_what_a_score_would_do_and_writes_nothing(
-    write_images: WriteImages, tiny_model: str, tmp_path: Path, capsys: Captured
+    write_images: WriteImages, lite_model: str, tmp_path: Path, capsys: Captured
 ) -> None:
     archive = write_images(100)
     (archive / "notes.txt").write_text("x")
     before = contents(tmp_path)
-    assert plan.main(flags(archive, tiny_model, tmp_path / "night", "--unit_images", 30)) == 0
+    assert plan.main(flags(archive, lite_model, tmp_path / "night", "--unit_images", 30)) == 0
     shown = capsys.readouterr()
     assert shown.err == ""
     assert contents(tmp_path) == before
@@ -59,38 +58,53 @@ def test_it_says_what_a_score_would_do_and_writes_nothing(
     tried, failed = re.fullmatch(r"(\d+) images, (\d+) failed", found["canary"][0]).groups()  # type: ignore[union-attr]
     assert 30 <= int(tried) <= 64, "the same from each unit, and a small one has fewer"
     assert failed == "0"
-    assert re.fullmatch(r"[\d,]+ images/s in the model", found["float32"][0])
-    assert found["recommended"][0].startswith("--precision ")
-    assert re.search(r"\d+ s to \d+ s in float32.*, for the 100 images on this machine", found["time"][0])
+    assert re.fullmatch(r"[\d,]+ images/s in one process", found["decoding"][0])
+    assert re.fullmatch(r"[\d,]+ images/s by litert", found["model"][0])
+    assert re.fullmatch(r"[\d,]+ images/s by tensorflow", found["model"][1])
+    assert re.match(r"--engine (litert|tensorflow)", found["recommended"][0])
+    assert re.search(r"\d+ s to \d+ s by litert.*, for the 100 images on this machine", found["time"][0])
     assert "committed" not in found
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(not has_bfloat16(Path(CPUINFO).read_text()), reason="no such CPU")
-def test_both_precisions_are_measured_whichever_is_asked_for(
-    write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured
+def test_every_engine_and_precision_is_measured_whichever_is_asked_for(
+    write_images: WriteImages, lite_model: str, tmp_path: Path, capfd: Captured
 ) -> None:
     for precision in ("float32", "bfloat16"):
-        arguments = flags(write_images(20), tiny_model, tmp_path / "night", "--precision", precision)
+        arguments = flags(write_images(20), lite_model, tmp_path / "night", "--precision", precision)
         assert plan.main(arguments) == 0
         found = facts(capfd.readouterr().out)
-        pattern = r"[\d,]+ images/s in the model, \d+ of 20 images scored again in float32"
-        assert re.fullmatch(pattern, found["bfloat16"][0])
-        assert re.search(r"\d+ s in float32.*\d+ s in bfloat16", found["time"][0])
+        measured = [fact.partition(" by ")[2] for fact in found["model"]]
+        assert measured == ["litert", "tensorflow", "tensorflow in bfloat16"]
+        usual = "litert" if precision == "float32" else "tensorflow in bfloat16"
+        assert re.search(rf"\d+ s by {usual}(,|$)", found["time"][0])
 
 
-def test_cpu_without_bfloat16_is_told_so_and_float32_is_recommended(
-    write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured, monkeypatch: pytest.MonkeyPatch
+def test_cpu_without_bfloat16_is_told_so_and_it_is_not_recommended(
+    write_images: WriteImages, lite_model: str, tmp_path: Path, capfd: Captured, poisoned: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cpuinfo").write_text("flags\t: fpu avx2\n")
-    monkeypatch.setattr(machine, "CPUINFO", str(tmp_path / "cpuinfo"))
-    from pipeline.model import predict
-
-    predict._loaded.cache_clear()
-    assert plan.main(flags(write_images(20), tiny_model, tmp_path / "night")) == 0
+    poisoned.setenv("CPUINFO", str(tmp_path / "cpuinfo"))
+    assert plan.main(flags(write_images(20), lite_model, tmp_path / "night")) == 0
     found = facts(capfd.readouterr().out)
-    assert "AVX512_BF16" in found["bfloat16"][0]
-    assert found["recommended"] == ["--precision float32"]
+    assert found["model"][2].startswith("not by tensorflow in bfloat16: --precision bfloat16 needs a CPU with AVX512_")
+    assert "bfloat16" not in found["recommended"][0]
     assert "bfloat16" not in found["time"][0]
+
+
+def test_engine_that_is_not_possible_says_why(
+    write_images: WriteImages, lite_model: str, tmp_path: Path, capfd: Captured
+) -> None:
+    night, archive = tmp_path / "night", write_images(20)
+    assert score.main(flags(archive, lite_model, night)) == 0
+    write_images(5, start=40)
+    capfd.readouterr()
+    assert plan.main(flags(archive, lite_model, night)) == 0
+    found = facts(capfd.readouterr().out)
+    assert re.fullmatch(r"[\d,]+ images/s by litert", found["model"][0])
+    assert found["model"][1].startswith(f"not by tensorflow: --output '{night}' was begun with --engine litert")
+    assert found["recommended"] == ["--engine litert"]
 
 
 def test_what_is_committed_is_not_counted_again_and_a_finished_archive_has_nothing_left(
@@ -161,6 +175,7 @@ def test_bad_usage_is_one_line_and_touches_nothing(
     assert not (tmp_path / "night").exists()
 
 
+@pytest.mark.heavy
 def test_nothing_is_left_in_the_temporary_folder(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,9 +14,10 @@ from conftest import MakeRun, WriteImages
 
 from pipeline import storage
 from pipeline.errors import DamagedPartError
+from pipeline.machine import cpu_kind
 from pipeline.metrics.examples import OF_UNIT, lists_of
 from pipeline.output.commit import commit, committed, recall
-from pipeline.output.receipts import Extras, Receipt
+from pipeline.output.receipts import Extras, Receipt, receipt_of
 from pipeline.output.run import Run
 from pipeline.scoring.planning import units_of
 from pipeline.scoring.score import score
@@ -53,6 +54,8 @@ def test_receipt_survives_its_file(unit: WorkUnit, run: Run) -> None:
     assert again.kept
     assert again.extras.thumbnails == receipt.extras.thumbnails
     assert again.extras.seconds == pytest.approx(receipt.extras.seconds, abs=1e-3)
+    assert again.extras.maker == receipt.extras.maker
+    assert receipt.extras.maker.endswith(cpu_kind())
     assert committed(run) == {unit.id}
 
 
@@ -69,14 +72,17 @@ def test_second_commit_adopts_the_first_ones_part(unit: WorkUnit, run: Run) -> N
     pq.write_table(late, f"{run.output}/late.parquet")
     data = Path(run.output, "late.parquet").read_bytes()
     Path(run.output, "late.parquet").unlink()
-    assert commit(unit, data, run, Extras(1.0)) == receipt
+    assert commit(unit, data, receipt_of(unit, data, run, Extras(1.0, maker="another")), run) == receipt
     assert files(run) == before
 
 
 def test_part_without_receipt_is_adopted_without_scoring(unit: WorkUnit, run: Run) -> None:
     receipt = done(unit, run)
     Path(run.receipt(unit.id)).unlink()
-    assert recall(unit, run) == receipt
+    adopted = recall(unit, run)
+    assert adopted == receipt
+    assert adopted is not None
+    assert adopted.extras.maker == "", "who adopts a part does not know who made it"
     assert committed(run) == {unit.id}
 
 
@@ -179,11 +185,11 @@ def test_part_with_a_row_too_few_is_not_adopted(unit: WorkUnit, run: Run) -> Non
     assert not Path(run.part(unit.id)).exists()
 
 
-def test_commit_refuses_rows_that_are_not_the_units(unit: WorkUnit, run: Run) -> None:
+def test_there_is_no_receipt_for_rows_that_are_not_the_units(unit: WorkUnit, run: Run) -> None:
     done(unit, run)
     part = Path(run.part(unit.id)).read_bytes()
     with pytest.raises(DamagedPartError, match="21 images but its part has 20 rows"):
-        commit(replace(unit, id="f" * 32, images=21), part, run, Extras())
+        receipt_of(replace(unit, id="f" * 32, images=21), part, run, Extras())
 
 
 def test_receipt_names_images_to_look_at_and_an_example_of_every_failure(

@@ -50,6 +50,7 @@ SECTIONS: Mapping[str, Any] = {
     "Example": Example,
     "Failed image": FailureExample,
     "run.json": EndedRecord,
+    "Maker": record.Maker,
     "Options": RecordedOptions,
     "Model": record.RecordedSpec,
     "Input rule": RecordedInputRule,
@@ -129,7 +130,7 @@ def test_options_and_the_input_rule_are_those_that_are_written() -> None:
 
 
 def test_columns_of_rows_are_those_of_the_page() -> None:
-    options = ScoreOptions(input=("a",), model="m", output="o")
+    options = ScoreOptions(input=("a",), model="m", output="o", engine="tensorflow")
     columns = [
         [f"`{column.name}`", f"`{column.type}`", "yes" if column.nullable else "no"]
         for column in row_schema("classes", options)

@@ -22,7 +22,6 @@ from pipeline import storage
 from pipeline.beam import job
 from pipeline.cli import score as cli
 from pipeline.errors import NoSpaceError, StoreDownError, TransientError
-from pipeline.model.directory import read_spec
 from pipeline.output import plan_file
 from pipeline.output.commit import committed
 from pipeline.output.receipts import Receipt, Unfinished
@@ -77,6 +76,7 @@ def rows_at(output: str) -> list[dict[str, Any]]:
 # --- now and then
 
 
+@pytest.mark.heavy
 def test_run_on_a_bucket_that_fails_now_and_then_is_complete(
     gcs_bucket: str, emulator: Emulator, write_images: WriteImages, tiny_model: str, tmp_path: Path
 ) -> None:
@@ -266,10 +266,7 @@ def test_full_disk_is_one_line_leaves_no_half_part_and_can_be_resumed(
     subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
     assert cli.main(flags) == 0
     record = json.loads((night / "run.json").read_text())
-    images = {
-        unit.id: unit.images or 0
-        for unit in units_of(Run.of(record["run"], job.parse(flags).options, read_spec(tiny_model)))
-    }
+    images = {unit.id: unit.images or 0 for unit in units_of(Run.from_record(record))}
     assert record["kept"] == sum(images[unit] for unit in done)
     night_of(tiny_model, tmp_path / "calm", archive, unit_images=20)
     assert rows_of(night) == rows_of(tmp_path / "calm")

@@ -15,7 +15,7 @@ from PIL import Image
 from model_training.datasets import RawImages
 from pipeline.cli import score as cli
 from pipeline.machine import CPUINFO, has_bfloat16
-from pipeline.model.engines.tensorflow import ScoreFunction
+from pipeline.model.engines.tensorflow import TensorFlowNetwork
 from pipeline.output.verify import verify
 
 pytestmark = pytest.mark.skipif(not has_bfloat16(Path(CPUINFO).read_text()), reason="no such CPU")
@@ -42,7 +42,7 @@ def archive(write_images: WriteImages, digits: RawImages, tmp_path: Path) -> Pat
 def test_classes_are_those_of_float32_and_the_rescored_are_counted(
     archive: Path, tiny_model: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    plain = score(archive, tiny_model, tmp_path / "float32")
+    plain = score(archive, tiny_model, tmp_path / "float32", "--engine", "tensorflow")
     assert plain["rescored"] == 0
     assert "scored again" not in capfd.readouterr().out
     record = score(archive, tiny_model, tmp_path / "bfloat16", "--precision", "bfloat16", "--unit_images", "50")
@@ -58,7 +58,7 @@ def test_classes_are_those_of_float32_and_the_rescored_are_counted(
         in (tmp_path / "bfloat16" / "report.html").read_text()
     )
     pixels = np.stack([np.asarray(Image.open(r["key"]).resize((28, 28), Image.Resampling.BILINEAR)) for r in exact])
-    alone = ScoreFunction(f"{tiny_model}/saved_model", "bfloat16")(pixels[..., None])
+    alone = TensorFlowNetwork(f"{tiny_model}/saved_model", (28, 28, 1), "bfloat16")(pixels[..., None])
     best = np.sort(alone, axis=1)
     assert record["rescored"] == (best[:, -1] - best[:, -2] < 0.1).sum()
 
@@ -76,11 +76,12 @@ def test_rerun_scores_nothing_again_and_its_summary_is_the_same_to_the_byte(
     assert (night / "summary.json").read_bytes() == summary
 
 
+@pytest.mark.heavy
 def test_another_precision_into_the_same_output_scores_anew_and_replaces_the_rows(
     archive: Path, tiny_model: str, tmp_path: Path
 ) -> None:
     night = tmp_path / "night"
-    score(archive, tiny_model, tmp_path / "other")
+    score(archive, tiny_model, tmp_path / "other", "--engine", "tensorflow")
     score(archive, tiny_model, night, "--precision", "bfloat16")
     record = score(archive, tiny_model, night)
     assert (record["scored"], record["kept"], record["rescored"]) == (400, 0, 0)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from pipeline.batches import Failure, ImageColumns, PixelBatch, PredictionBatch
 from pipeline.metrics.examples import FAILURE_EXAMPLES, OF_UNIT, examples_of
+from pipeline.model.thumbnails import thumbnail
 from pipeline.output.rows import to_table
-from pipeline.scoring.pictures import Shortlist
+from pipeline.scoring.pictures import Shortlist, choose, draw
 
 CLASSES = ["a", "b", "c"]
 
@@ -32,6 +33,13 @@ def scored(seed: int, n: int, sureness: int = 3) -> tuple[PixelBatch, Prediction
     return pixels, PredictionBatch(images, top, np.take_along_axis(scores, top, axis=1), own)
 
 
+def pictures(shortlist: Shortlist, pixels: PixelBatch, batch: PredictionBatch) -> dict[int, bytes]:
+    """Return the pictures of a piece, as a local process makes them, and let its images enter the list."""
+    entered, chosen = choose(batch, shortlist.examples())
+    shortlist.add(entered)
+    return draw(pixels, chosen)
+
+
 @given(st.lists(st.integers(0, 90), max_size=6), st.integers(1, 5), st.randoms(use_true_random=False))
 @settings(deadline=None)
 def test_whatever_a_receipt_lists_has_a_picture_in_whatever_order_its_batches_come(
@@ -44,13 +52,13 @@ def test_whatever_a_receipt_lists_has_a_picture_in_whatever_order_its_batches_co
     order = list(range(len(batches)))
     random.shuffle(order)
     shortlist, starts = Shortlist(), [0, *itertools.accumulate(sizes)]
-    numbers = {starts[b] + i for b in order for i in shortlist.pictures(*batches[b])}
+    numbers = {starts[b] + i for b in order for i in pictures(shortlist, *batches[b])}
     assert {example["row"] for example in examples_of(rows)} <= numbers
 
 
 def test_few_pictures_are_made_of_many_images() -> None:
     shortlist = Shortlist()
-    counts = [len(shortlist.pictures(*scored(seed, 256, 6))) for seed in range(40)]
+    counts = [len(pictures(shortlist, *scored(seed, 256, 6))) for seed in range(40)]
     longest = OF_UNIT.mistakes + OF_UNIT.cell * 6 + OF_UNIT.doubtful + OF_UNIT.uncertain
     assert 0 < counts[0] <= longest
     assert sum(counts[20:]) < longest
@@ -62,8 +70,35 @@ def test_image_that_the_model_cannot_score_has_a_picture_one_without_pixels_has_
     broken = {7: Failure("preprocess", "INVALID_ARGUMENT", "cut short")}
     images = batch.images.failed({**why, **broken})
     batch = PredictionBatch(images, batch.top_labels, batch.top_scores, np.full(12, np.nan, np.float32))
-    pictures = Shortlist().pictures(pixels, batch)
-    assert set(why) & set(pictures) == set(list(why)[:FAILURE_EXAMPLES])
-    assert 7 not in pictures
-    assert len(pictures) == FAILURE_EXAMPLES + min(7, OF_UNIT.uncertain)
-    assert all(picture.startswith(b"\x89PNG") for picture in pictures.values())
+    drawn = pictures(Shortlist(), pixels, batch)
+    assert set(why) & set(drawn) == set(list(why)[:FAILURE_EXAMPLES])
+    assert 7 not in drawn
+    assert len(drawn) == FAILURE_EXAMPLES + min(7, OF_UNIT.uncertain)
+    assert all(picture.startswith(b"\x89PNG") for picture in drawn.values())
+    assert all(picture == thumbnail(pixels.pixels[i]) for i, picture in drawn.items())
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=5), st.integers(1, 5))
+@settings(deadline=None)
+def test_list_holds_the_same_images_after_one_piece_and_after_many(sizes: list[int], sureness: int) -> None:
+    batches = [scored(seed, n, sureness)[1] for seed, n in enumerate(sizes)]
+    after_many, every = Shortlist(), []
+    for batch in batches:
+        entered, _ = choose(batch, after_many.examples())
+        every += choose(batch, ())[0]
+        after_many.add(entered)
+    after_one = Shortlist()
+    after_one.add(every)
+    assert sorted(map(str, after_many.examples())) == sorted(map(str, after_one.examples()))
+
+
+def test_piece_that_was_sent_before_another_was_back_loses_nothing() -> None:
+    """Two pieces are scored at once, with the lists as they were before both."""
+    one, two = scored(1, 200)[1], scored(2, 200)[1]
+    at_once, in_turn = Shortlist(), Shortlist()
+    for entered in [choose(batch, ())[0] for batch in (one, two)]:
+        at_once.add(entered)
+    for batch in (two, one):
+        in_turn.add(choose(batch, in_turn.examples())[0])
+    assert sorted(map(str, at_once.examples())) == sorted(map(str, in_turn.examples()))
+    assert at_once.examples()

@@ -5,16 +5,23 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import MakeRun, WriteImages
+from conftest import SCHEMA, MakeRun, WriteImages
 
+from pipeline.machine import cpu_kind
+from pipeline.model.engines import litert
 from pipeline.output.commit import committed
 from pipeline.output.progress import tally
 from pipeline.output.receipts import Receipt, Unfinished
+from pipeline.output.rows import read_part
 from pipeline.output.run import Run
 from pipeline.scoring import planning
+from pipeline.scoring import score as score_module
+from pipeline.scoring.process_pool import processes
 from pipeline.scoring.score import score
 from pipeline.units import WorkUnit
 
@@ -28,8 +35,8 @@ def parts(run: Run) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def run(make_run: MakeRun, write_images: WriteImages) -> Run:
-    return make_run(write_images(60), unit_images=8)
+def run(make_run: MakeRun, write_images: WriteImages, lite_model: str) -> Run:
+    return make_run(write_images(60), unit_images=8, model=lite_model)
 
 
 def test_every_unit_gets_its_receipt_in_order(run: Run) -> None:
@@ -48,7 +55,9 @@ def test_scoring_again_keeps_everything(run: Run) -> None:
     assert parts(run) == before
 
 
-def test_generator_that_is_left_early_leaves_nothing_running_and_can_be_resumed(run: Run, make_run: MakeRun) -> None:
+def test_generator_that_is_left_early_leaves_nothing_running_and_can_be_resumed(
+    run: Run, make_run: MakeRun, lite_model: str
+) -> None:
     units = units_of(run)
     outcomes = score(units, run)
     next(outcomes)
@@ -57,7 +66,7 @@ def test_generator_that_is_left_early_leaves_nothing_running_and_can_be_resumed(
     assert 1 <= done < len(units)
     assert not list(Path(run.output).rglob("*.tmp"))
     assert len(list(score(units, run))) == len(units)
-    uninterrupted = make_run(*run.options.input, unit_images=8, output=f"{run.output}-2")
+    uninterrupted = make_run(*run.options.input, unit_images=8, output=f"{run.output}-2", model=lite_model)
     list(score(units, uninterrupted))
     assert parts(run) == parts(uninterrupted)
 
@@ -116,3 +125,54 @@ def test_tally_knows_what_was_scored_and_what_was_kept(run: Run) -> None:
 
 def test_nothing_to_score_is_nothing(run: Run) -> None:
     assert list(score([], run)) == []
+
+
+def receipts(run: Run, units: list[WorkUnit] | None = None) -> list[Receipt]:
+    """Score all units of a run, which is to give receipts."""
+    outcomes = list(score(units or units_of(run), run))
+    assert all(isinstance(outcome, Receipt) for outcome in outcomes)
+    return [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
+
+
+@pytest.mark.usefixtures("new_processes")
+def test_where_memory_is_scarce_one_process_scores_what_others_decode_and_every_byte_is_the_same(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_module, "cores", lambda: 3)
+    (Path(run.options.input[0]) / "broken.png").write_bytes(b"no")
+    units, made = units_of(run), []
+    for memory_mb, shares in ((1 << 20, (3, 0)), (1, (1, 2))):
+        one = replace(run, options=replace(run.options, memory_mb=memory_mb)).at(f"{run.output}-{memory_mb}")
+        outcomes = receipts(one, units)
+        assert (processes().scorers, processes().decoders) == shares
+        assert sum(process.has_model for process in processes()._all) <= shares[0]
+        made.append((outcomes, [outcome.extras.thumbnails for outcome in outcomes], parts(one)))
+    assert made[0] == made[1]
+    assert sum(outcome.metrics.failed for outcome in made[0][0]) == 1
+
+
+def test_receipt_tells_who_made_it_and_has_a_picture_of_every_image_that_it_names(run: Run) -> None:
+    (Path(run.options.input[0]) / "broken.png").write_bytes(b"no")
+    for receipt in receipts(run):
+        assert receipt.extras.maker == f"{litert.version()}, {cpu_kind()}"
+        without = [failure["row"] for failure in receipt.failures]
+        assert set(receipt.extras.thumbnails) == set(receipt.pictured) - set(without)
+        assert receipt.extras.thumbnails
+        assert receipt.extras.seconds >= 0
+        assert {"read", "decode", "predict", "commit"} <= set(receipt.spent.steps)
+        assert receipt.kept == 0
+
+
+def test_engines_give_the_same_classes_and_scores_within_rounding(run: Run) -> None:
+    units = units_of(run)
+    other = replace(run, options=replace(run.options, engine="tensorflow")).at(f"{run.output}-2")
+    receipts(run, units)
+    assert all(receipt.extras.maker.startswith("TensorFlow ") for receipt in receipts(other, units))
+    one, two = ([row for part in sorted(parts(r)) for row in rows_of_part(r, part)] for r in (run, other))
+    assert [(row["key"], row["predicted"]) for row in one] == [(row["key"], row["predicted"]) for row in two]
+    assert max(abs(a["score"] - b["score"]) for a, b in zip(one, two, strict=True)) < 1e-4
+
+
+def rows_of_part(run: Run, name: str) -> list[dict[str, Any]]:
+    table = read_part(Path(run.output, "predictions", name).read_bytes(), "parquet", SCHEMA)
+    return sorted(table.to_pylist(), key=lambda row: str(row["key"]))

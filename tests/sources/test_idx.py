@@ -31,7 +31,7 @@ from pipeline.sources import container, idx
 from pipeline.units import WorkUnit
 
 SPEC = ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "f00")
-RUN = Run.of("run-1", ScoreOptions(input=("in",), model="model", output="out"), SPEC)
+RUN = Run.of("run-1", ScoreOptions(input=("in",), model="model", output="out", engine="tensorflow"), SPEC)
 Row = tuple[bytes, int | None, Code | None]
 """Pixels, label, and why there are none."""
 

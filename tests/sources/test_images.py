@@ -31,7 +31,7 @@ from pipeline.units import UNIT_BYTES, WorkUnit
 
 RUN = Run.of(
     "run-1",
-    ScoreOptions(input=("in",), model="model", output="out"),
+    ScoreOptions(input=("in",), model="model", output="out", engine="tensorflow"),
     ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "f00"),
 )
 

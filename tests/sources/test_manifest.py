@@ -33,7 +33,11 @@ Label = int | str | None
 
 
 def run(*inputs: Path, **options: Any) -> Run:
-    return Run.of("run-1", ScoreOptions(input=tuple(map(str, inputs)), model="model", output="out", **options), SPEC)
+    return Run.of(
+        "run-1",
+        ScoreOptions(input=tuple(map(str, inputs)), model="model", output="out", engine="tensorflow", **options),
+        SPEC,
+    )
 
 
 def listed(path: Path | str) -> list[tuple[str, Label]]:

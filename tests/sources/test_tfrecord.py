@@ -31,7 +31,9 @@ Row = tuple[str, bytes, int | None, str | None, Code | None]
 
 
 def run(**options: Any) -> Run:
-    return Run.of("run-1", ScoreOptions(input=("in",), model="model", output="out", **options), SPEC)
+    return Run.of(
+        "run-1", ScoreOptions(input=("in",), model="model", output="out", engine="tensorflow", **options), SPEC
+    )
 
 
 def encoded(**features: Any) -> bytes:

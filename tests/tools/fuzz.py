@@ -87,7 +87,7 @@ def check_source(target: str, rng: random.Random, folder: Path) -> Counter[str]:
     if target == "idx" and unit_images < 2048:
         limit = limit or 400  # a header may cost 65,536 failed rows, in as many units
     options = ScoreOptions(
-        input=(str(named),), model="model", output="out", max_pixels=MAX_PIXELS,
+        input=(str(named),), model="model", output="out", engine="tensorflow", max_pixels=MAX_PIXELS,
         unit_images=unit_images, limit=limit,
         label_source=rng.choice(("auto", "auto", "from_directory", "none")),
     )  # fmt: skip

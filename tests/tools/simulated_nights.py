@@ -39,7 +39,9 @@ from pipeline.scoring.planning import pin
 from pipeline.units import WorkUnit
 
 SPEC = ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "feed" * 16)
-OPTIONS = ScoreOptions(input=("/archive",), model="/model", output="/night", format="jsonl", top_k=1)
+OPTIONS = ScoreOptions(
+    input=("/archive",), model="/model", output="/night", engine="tensorflow", format="jsonl", top_k=1
+)
 UNITS = [WorkUnit(f"{i + 1:032x}", "images", (f"/archive/{i}.png",), (9,), (1,), 1) for i in range(6)]
 PLANS = (UNITS[:2], UNITS[1:3], UNITS[:3], UNITS[2:4])
 VARIANTS = 3
@@ -102,7 +104,7 @@ class Protocol:
     """What an attempt does to a unit; the real one by default."""
 
     recall: Callable[[WorkUnit, Run], Receipt | None] = commit.recall
-    commit: Callable[[WorkUnit, bytes, Run, Extras], Receipt] = commit.commit
+    commit: Callable[[WorkUnit, bytes, Receipt, Run], Receipt] = commit.commit
 
 
 @dataclass
@@ -185,7 +187,8 @@ class Night:
             receipt = self.world.protocol.recall(unit, self.run)
             if receipt is None:
                 part = scored(unit, self.world.random.randrange(VARIANTS))
-                receipt = self.world.protocol.commit(unit, part, self.run, Extras())
+                scored_receipt = commit.receipt_of(unit, part, self.run, Extras())
+                receipt = self.world.protocol.commit(unit, part, scored_receipt, self.run)
         except TransientError as error:
             return Unfinished(unit.id, unit.images, str(error))
         self.world.note_report(unit)

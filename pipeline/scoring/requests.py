@@ -1,0 +1,279 @@
+"""What a run asks of its local processes: to plan, to load the model, to decode, to score, to make parts.
+
+A request of which a process dies is asked again, until the image that is to blame is known (`pipeline.scoring.deaths`).
+Must not know in which order a run asks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pipeline.batches import EncodedBatch, PixelBatch
+from pipeline.concurrency import cores
+from pipeline.errors import NightscoreError
+from pipeline.machine import cpu_kind, describe
+from pipeline.metrics.figures import Candidate
+from pipeline.model.directory import local_copy
+from pipeline.model.engines.choice import sees_gpu
+from pipeline.model.loaded import Model, acquire
+from pipeline.output.receipts import Receipt
+from pipeline.output.run import Run
+from pipeline.scoring.deaths import Deaths
+from pipeline.scoring.local_process import DeadError, LocalProcess
+from pipeline.scoring.memory import allowed_bytes, count_scorers, private_bytes
+from pipeline.scoring.piece import PieceRows, make_rows, measure
+from pipeline.scoring.process_frames import split
+from pipeline.scoring.process_messages import Answer, Loaded, Request, Want
+from pipeline.scoring.process_pool import processes
+from pipeline.units import WorkUnit
+
+Piece = WorkUnit | EncodedBatch
+"""A unit of at most a batch, which a local process reads; or images that are read already."""
+
+_arranging = threading.Lock()
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """How this process's local processes share the work of a run.
+
+    Attributes:
+        run: that they work for.
+        most: number of local processes, at most.
+        maker: what makes scores here: the engine's version and the kind of CPU, as receipts carry it.
+        in_threads: whether the model runs in threads of this process, as on a GPU.
+    """
+
+    run: Run
+    most: int
+    maker: str
+    in_threads: bool
+
+
+_arranged: list[Arrangement] = []
+"""The last arrangement; empty before the first."""
+
+
+def arrange(run: Run, most: int | None = None) -> Arrangement:
+    """Load the model in a first local process, and settle from its memory how many load it, too.
+
+    Returns at once where that is done already.
+
+    Args:
+        run: to work for.
+        most: number of local processes, at most; None: as many as there are for this run already, else one a core.
+
+    Raises:
+        UsageError: the model cannot be loaded.
+        GoldenMismatchError: this machine does not reproduce the golden images.
+    """
+    with _arranging:
+        if _arranged and _is_of(_arranged[0], run) and most in (None, _arranged[0].most):
+            return _arranged[0]
+        arrangement = _arrange(run, most or cores())
+        _arranged[:] = [arrangement]
+        return arrangement
+
+
+def _is_of(arrangement: Arrangement, run: Run) -> bool:
+    return arrangement.run is run or arrangement.run == run
+
+
+def _network(run: Run) -> tuple[str, str, str]:
+    """Return what a process has to load for a run: processes that have loaded something else have no room for it."""
+    return run.spec.model_id, run.engine, run.options.precision
+
+
+def _size() -> int:
+    return processes().scorers + processes().decoders
+
+
+def _arrange(run: Run, most: int) -> Arrangement:
+    pool = processes()
+    if _arranged and _network(_arranged[0].run) != _network(run):
+        pool.close()
+    if run.engine == "tensorflow" and sees_gpu():
+        model = _model(run)
+        pool.arrange(0, most)
+        return Arrangement(run, most, f"{model.version} on {model.device}, {cpu_kind()}", in_threads=True)
+    pool.arrange(1, max(1, most - 1))
+    loaded = _load_first(run)
+    if run.engine == "tensorflow":
+        pool.arrange(1, most)  # it computes in as many threads as there are cores
+    else:
+        allowed = allowed_bytes(run.options.memory_mb)
+        scorers = count_scorers(allowed, private_bytes(), loaded.before, loaded.after, most)
+        pool.arrange(scorers, most - scorers)
+    if _logger.isEnabledFor(logging.INFO):  # to look up the versions of libraries takes a tenth of a process's start
+        identity, _, precision = _network(run)
+        where = f"in {pool.scorers} of {_size()} local processes: {describe()}"
+        _logger.info("scores with model %s by %s in %s, %s", identity[:12], loaded.version, precision, where)
+    return Arrangement(run, most, f"{loaded.version}, {loaded.cpu}", in_threads=False)
+
+
+def _model(run: Run) -> Model:
+    """Return the run's model in this process, which loads it once."""
+    return acquire(local_copy(run.model), run.spec, run.engine, run.options.precision)
+
+
+def _load_first(run: Run) -> Loaded:
+    deaths = Deaths(run)
+    while True:
+        try:
+            with processes().borrow(scores=True, alone=deaths.is_alone) as process:
+                answer, _ = process.ask(Request("load"), (), run, local_copy(run.model))
+                assert answer.loaded is not None
+                return answer.loaded
+        except DeadError as death:
+            deaths.note(death)
+
+
+def _ask(
+    request: Request, body: Sequence[bytes | memoryview], run: Run, scores: bool = False, first: bool = False
+) -> tuple[Answer, memoryview]:
+    """Send a request to a local process; if processes die of it, send it again without what is to blame."""
+    deaths = Deaths(run)
+    while True:
+        again = request
+        if deaths.failures or deaths.alone:
+            again = replace(request, failures={**deaths.failures, **request.failures}, alone=deaths.alone)
+        try:
+            with processes().borrow(scores, deaths.is_alone, first) as process:
+                load = _load(process, run) if scores else {}
+                answer, answer_body = process.ask(again, body, run, local_copy(run.model))
+                return replace(answer, seconds={**load, **answer.seconds}), answer_body
+        except DeadError as death:
+            if deaths.note(death):
+                processes().lower()
+                _logger.warning(
+                    "a local process was killed, as for want of memory: from now on %d work at once", _size()
+                )
+
+
+def _load(process: LocalProcess, run: Run) -> dict[str, float]:
+    """Let a process load the model, unless it has; return the seconds that took, by step."""
+    if process.has_model and process.belongs_to(run):
+        return {}
+    return dict(process.ask(Request("load"), (), run, local_copy(run.model))[0].seconds)
+
+
+def pin_in_process(run: Run) -> None:
+    """Pin a run's plan in a local process.
+
+    If storage, the inputs or the process fail, this returns all the same: whoever needs the plan next pins it, and then
+    meets the error.
+    """
+    with contextlib.suppress(DeadError, NightscoreError), processes().borrow() as process:
+        process.ask(Request("pin"), (), run, "")
+
+
+def preprocess_in_process(piece: Piece, run: Run) -> PixelBatch:
+    """Preprocess a piece in a local process, which reads it first if it is a unit.
+
+    An image that ends two processes, or takes longer than --image_timeout, is marked as failed; the other images of the
+    piece are then preprocessed without it.
+
+    Raises:
+        TransientError: storage fails for now, or this process is being interrupted.
+        RuntimeError: processes do not start, or die while they decode no image: a bug.
+    """
+    answer, pixels = _ask(*_request("pixels", piece), run)
+    images = piece.images if isinstance(piece, EncodedBatch) else answer.images
+    assert images is not None
+    shape = (len(images), *run.spec.input.shape)
+    return PixelBatch(images.failed(answer.failures), np.frombuffer(pixels, np.uint8).reshape(shape), answer.seconds)
+
+
+def score_in_process(piece: Piece, run: Run, examples: Sequence[Candidate]) -> PieceRows:
+    """Read, decode and score a piece in local processes; return its rows.
+
+    An image of which processes die, in the decoder or in the model, is a failed row.
+
+    Args:
+        piece: the images.
+        run: that they belong to; `arrange` was called for it.
+        examples: the images that the lists of the unit hold so far.
+
+    Raises:
+        TransientError: storage fails for now, or this process is being interrupted.
+        UsageError: processes die while they load the model.
+        RuntimeError: processes do not start, or die while they do nothing with an image: a bug.
+    """
+    arrangement, pool = arrange(run), processes()
+    if not pool.decoders:
+        request, body = _request("rows", piece)
+        return _piece_rows(*_ask(replace(request, examples=examples), body, run, scores=True))
+    pixels = preprocess_in_process(piece, run)
+    if arrangement.in_threads:
+        return make_rows(pixels, _model(run), run, examples)
+    columns = replace(pixels.images, failures={})
+    request = Request("rows", body="pixels", images=columns, failures=pixels.images.failures, examples=examples)
+    rows = _piece_rows(*_ask(request, [np.ascontiguousarray(pixels.pixels).data], run, scores=True))
+    return replace(rows, seconds={**pixels.seconds, **rows.seconds})
+
+
+def _request(want: Want, piece: Piece) -> tuple[Request, Sequence[bytes]]:
+    """Return a request for the pixels or the rows of a piece, and its body."""
+    if isinstance(piece, WorkUnit):
+        return Request(want, unit=piece), ()
+    columns = replace(piece.images, failures={}) if want == "rows" else None
+    sizes = [len(data) for data in piece.encoded]
+    return Request(want, body="encoded", sizes=sizes, images=columns, failures=piece.images.failures), piece.encoded
+
+
+def _piece_rows(answer: Answer, body: memoryview) -> PieceRows:
+    stream, *pictures = split(body, answer.sizes)
+    return PieceRows(
+        stream,
+        answer.count,
+        answer.failures,
+        {i: bytes(picture) for i, picture in zip(answer.pictured, pictures, strict=True)},
+        answer.examples,
+        answer.rescored,
+        answer.seconds,
+    )
+
+
+def make_part_in_process(
+    unit: WorkUnit, streams: Sequence[bytes | memoryview], replaced: Sequence[int], run: Run
+) -> tuple[memoryview, Receipt, Mapping[str, float]]:
+    """Make a part and its receipt in a local process; return them, and the seconds that took, by step.
+
+    It comes before pieces that wait: until it is done, the rows of its unit fill the memory.
+
+    Args:
+        unit: see `pipeline.scoring.parts.make_part`, also for the next two.
+        streams: of its pieces.
+        replaced: numbers of the rows that they replace.
+        run: that it belongs to.
+
+    Raises:
+        DamagedPartError: there are not as many rows as the unit has images, or not those that are to be replaced.
+        RuntimeError: processes do not start, or die of it: a bug.
+    """
+    request = Request("part", unit=unit, sizes=[len(stream) for stream in streams], replaced=replaced)
+    answer, body = _ask(request, streams, run, first=True)
+    part, facts = split(body, answer.sizes)
+    return part, Receipt.from_json(bytes(facts)), answer.seconds
+
+
+def measure_in_process(pixels: PixelBatch, run: Run, seconds: float) -> float:
+    """Return the seconds that an image takes in the model, in one local process, or in this one if it scores here.
+
+    Args:
+        pixels: images to score again and again.
+        run: whose model, engine and precision are measured.
+        seconds: for how long.
+    """
+    if arrange(run).in_threads:
+        return measure(pixels, _model(run), run, seconds)
+    request = Request("measure", body="pixels", images=pixels.images, seconds=seconds)
+    answer, _ = _ask(request, [np.ascontiguousarray(pixels.pixels).data], run, scores=True)
+    return answer.seconds["predict"]
