@@ -13,9 +13,6 @@ from apache_beam.options.pipeline_options import (
     SetupOptions,
     WorkerOptions,
 )
-from apache_beam.runners.dataflow.internal.apiclient import DataflowJobAlreadyExistsError
-from google.api_core.exceptions import GoogleAPICallError
-from google.auth.exceptions import GoogleAuthError
 
 from pipeline.errors import UsageError
 from pipeline.options import ScoreOptions
@@ -86,6 +83,10 @@ def explain_refusal() -> Iterator[None]:
     Raises:
         UsageError: an option or the credentials are missing or malformed, or the service does not take the job.
     """
+    from apache_beam.runners.dataflow.internal.apiclient import DataflowJobAlreadyExistsError  # Google's client
+    from google.api_core.exceptions import GoogleAPICallError
+    from google.auth.exceptions import GoogleAuthError
+
     try:
         yield
     except (GoogleAPICallError, GoogleAuthError, DataflowJobAlreadyExistsError) as error:

@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from pipeline.cli.beam_import import for_any_job
 from pipeline.machine import require_precision
 from pipeline.options import (
     LOCAL_RUNNERS,
@@ -77,6 +78,20 @@ def help_text(argv: Sequence[str], parser: argparse.ArgumentParser) -> str | Non
         if action.dest not in ours.union(NEEDED):
             action.help = argparse.SUPPRESS
     return parser.format_help()
+
+
+def parse(argv: Sequence[str]) -> tuple[ScoreOptions, Sequence[str]]:
+    """Return the options of a job and the arguments for Beam, which is imported only if there are any.
+
+    Raises:
+        UsageError: a flag is unknown, or a value is missing or out of range.
+    """
+    options, beam_arguments = parse_own(argv)
+    if options is None:
+        with for_any_job():
+            from pipeline.beam import job
+        options = job.parse(argv).options
+    return options, beam_arguments
 
 
 def parse_own(argv: Sequence[str]) -> tuple[ScoreOptions | None, list[str]]:

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.cli import score
+from pipeline.cli.beam_import import for_any_job
 from pipeline.cli.command import calm, to_exit_code
 from pipeline.cli.console import complain
 from pipeline.errors import UsageError
-from pipeline.machine import without
 
 IMAGE = "NIGHTSCORE_IMAGE"
 """Environment variable: the image that this process runs in. Workers get the same, unless another one is named."""
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parameters = list(sys.argv[1:] if argv is None else argv)
     calm()
-    with without("pandas"):
+    with for_any_job():
         from pipeline.beam import job  # Apache Beam, which knows its own flags
 
     known = job.flags()

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline import storage
+from pipeline.cli.beam_import import for_any_job, for_local_job
 from pipeline.cli.command import calm, stop, to_exit_code
 from pipeline.cli.console import answer, complain
 from pipeline.cli.facts import as_json
@@ -24,14 +25,13 @@ from pipeline.cli.flags import (
     OutputMode,
     add_output_mode,
     help_text,
-    parse_own,
+    parse,
     split_output_mode,
 )
 from pipeline.cli.terminal import Screen, progress, show_result
-from pipeline.machine import without
 from pipeline.metrics.figures import Figures
 from pipeline.metrics.record import EndedRecord
-from pipeline.options import ScoreOptions, add_arguments
+from pipeline.options import add_arguments
 from pipeline.text import plain
 
 if TYPE_CHECKING:
@@ -59,14 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _score(arguments: Sequence[str], mode: OutputMode) -> int:
-    options, beam_arguments = _parse(arguments)
+    options, beam_arguments = parse(arguments)
 
     from pipeline import api  # NumPy and Arrow, which --help does without
 
     lines: list[str] = []
     with contextlib.nullcontext() if mode.quiet else progress():
         announce = lines.append if mode.json or mode.quiet else _announce
-        scored = api.score(options, beam_arguments, announce, _without_pandas)
+        scored = api.score(options, beam_arguments, announce, for_any_job if beam_arguments else for_local_job)
     run, record = scored.run, scored.record
     output = run.options.output.rstrip("/")
     if record is None:
@@ -75,20 +75,6 @@ def _score(arguments: Sequence[str], mode: OutputMode) -> int:
         return 0
     _conclude(record, run, output, mode)
     return record["verdict"]["exit_code"]
-
-
-def _parse(arguments: Sequence[str]) -> tuple[ScoreOptions, Sequence[str]]:
-    """Return the options of the job and the arguments for Beam, which is imported only if there are any."""
-    options, beam_arguments = parse_own(arguments)
-    if options is None:
-        with _without_pandas():
-            from pipeline.beam import job
-        options = job.parse(arguments).options
-    return options, beam_arguments
-
-
-def _without_pandas() -> contextlib.AbstractContextManager[None]:
-    return without("pandas")
 
 
 def _announce(text: str) -> None:

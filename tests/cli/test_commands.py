@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from conftest import WriteImages
 
 from nightscore.commands import COMMANDS
 from pipeline.__main__ import SCORING
@@ -47,3 +49,16 @@ def test_list_of_commands_imports_none_of_them() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert all(f"  {name:8} {command.text}\n" in done.stdout for name, command in COMMANDS.items())
+
+
+def test_commands_import_only_what_they_need(lite_model: str, write_images: WriteImages, tmp_path: Path) -> None:
+    """Of what is installed here, and takes a quarter of a second or more to import."""
+    heavy = {"pandas", "tensorflow", "keras", "matplotlib", "apache_beam", "google.cloud.storage"}
+    night = str(tmp_path / "night")
+    flags = ["--input", str(write_images(10)), "--model", lite_model, "--output", night]
+    for words in (["score", *flags], ["plan", *flags], ["status", night], ["verify", night], ["report", night]):
+        command = [sys.executable, "-X", "importtime", "-m", "nightscore", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        names = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+        imported = {package for package in heavy for name in names if name.startswith(f"{package}.")}
+        assert imported == ({"apache_beam"} if words[0] == "score" else set()), words[0]
