@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -166,22 +167,44 @@ def copy(name: str, image: Path) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", DOCKERFILES)
-def test_every_pip_line_resolves_in_a_clean_environment(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "more"), [("Dockerfile", ""), ("Dockerfile", "tensorflow"), ("Dockerfile.gpu", "")])
+def test_every_pip_line_resolves_in_a_clean_environment(name: str, more: str, tmp_path: Path) -> None:
     """With nothing of the repository at hand but what is copied, and to versions that are all in the constraints."""
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
     image = tmp_path / "image"
     copy(name, image)
     pip = [str(tmp_path / "venv" / "bin" / "pip"), "install", "--dry-run", "--ignore-installed"]
-    lines = list(pip_lines(name))
-    assert lines
-    for folder, arguments in lines:
-        done = subprocess.run([*pip, *arguments], cwd=image / folder, capture_output=True, text=True, check=False)
+    found: set[str] = set()
+    for folder, arguments in pip_lines(name):
+        words = [word.replace("${WITH}", more) for word in arguments]
+        asked = [*pip, *filter(None, words)]
+        done = subprocess.run(asked, cwd=image / folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        found = {canonical(word.rpartition("-")[0]) for word in done.stdout.splitlines()[-1].split()[2:]}
-        assert {"apache-beam", "tensorflow"} <= found
-        assert ("nvidia-cudnn-cu12" in found) == name.endswith(".gpu")
-        assert found - pinned(image / folder) == {"nightscore"}
+        found |= {canonical(word.rpartition("-")[0]) for word in done.stdout.splitlines()[-1].split()[2:]}
+    assert {"apache-beam", "ai-edge-litert", "nightscore"} <= found
+    assert {"tensorflow", "keras"} & found == ({"tensorflow", "keras"} if more or name.endswith(".gpu") else set())
+    assert ("nvidia-cudnn-cu12" in found) == name.endswith(".gpu")
+    assert found - pinned(image / folder) == {"nightscore"}
+
+
+def test_workers_need_what_the_package_requires_but_tensorflow() -> None:
+    calls = [node for node in ast.walk(ast.parse((ROOT / "setup.py").read_text())) if isinstance(node, ast.Call)]
+    (required,) = [
+        ast.literal_eval(word.value) for call in calls for word in call.keywords if word.arg == "install_requires"
+    ]
+    comment, *found = (TEMPLATES / "requirements.txt").read_text().splitlines()
+    assert comment.startswith("#")
+    assert [line for line in required if line not in found] == ["tensorflow>=2.20"]
+    assert set(found) < set(required)
+
+
+def test_image_without_tensorflow_is_checked_before_the_package_asks_for_it() -> None:
+    steps = [words for word, words in instructions("Dockerfile") if word == "RUN"]
+    libraries, check, package = [words[:2] for words in steps]
+    assert (libraries, check, package) == (["pip", "install"], ["pip", "check"], ["pip", "install"])
+    assert {"--requirement", "requirements.txt", "${WITH}"} <= set(steps[0])
+    assert steps[2][-2:] == ["--no-deps", "."]
+    assert ("ARG", ["WITH"]) in instructions("Dockerfile"), "empty unless the build says more"
 
 
 def canonical(name: str) -> str:
@@ -201,6 +224,8 @@ def test_build_pushes_the_image_before_the_template_names_it() -> None:
     image = steps["push"][1]
     assert f"--tag={image}" in steps["build"]
     assert f"--build-arg=IMAGE={image}" in steps["build"]
+    assert "--build-arg=WITH=${_WITH}" in steps["build"]
+    assert build["substitutions"]["_WITH"] == ""
     assert f"--image={image}" in steps["template"]
     assert "--metadata-file=templates/metadata.json" in steps["template"]
     assert (TEMPLATES / build["substitutions"]["_DOCKERFILE"]).exists()

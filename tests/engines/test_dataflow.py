@@ -56,14 +56,18 @@ def test_a_worker_has_one_process_unless_something_else_is_said() -> None:
     assert asked.beam.view_as(DebugOptions).number_of_worker_harness_threads == 7
 
 
+def upload(folder: Path, place: str) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            storage.create(f"{place}/{path.relative_to(folder)}", path.read_bytes())
+
+
 @pytest.fixture
 def flags(dataflow: Dataflow, gcs_bucket: str, tiny_model: str, write_images: WriteImages) -> list[str]:  # noqa: F811
     """Those of a job over 40 images, with everything in a bucket."""
     archive = write_images(40)
-    for folder, name in ((archive, "photos"), (Path(tiny_model), "model")):
-        for path in folder.rglob("*"):
-            if path.is_file():
-                storage.create(f"{gcs_bucket}/{name}/{path.relative_to(folder)}", path.read_bytes())
+    upload(archive, f"{gcs_bucket}/photos")
+    upload(Path(tiny_model), f"{gcs_bucket}/model")
     places = {name: f"{gcs_bucket}/{folder}" for name, folder in (("input", "photos"), ("model", "model"))}
     ours = [f"--{name}={place}" for name, place in places.items()]
     return [*ours, f"--output={gcs_bucket}/night", "--unit_images=8", *dataflow.flags(gcs_bucket)]
@@ -269,14 +273,52 @@ def test_usage_error_of_a_worker_is_the_command_s(
     gcs_bucket: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    model = f"{gcs_bucket}/model/saved_model/saved_model.pb"
     asked = job.parse(flags)
     from pipeline.scoring.prepare import prepare
 
     run = prepare(asked.options)
-    storage.replace(model, b"broken")
+    for name in ("saved_model/saved_model.pb", "model.tflite"):
+        storage.replace(f"{gcs_bucket}/model/{name}", b"broken")
     with pytest.raises(UsageError, match="model"):
         job.run_job(asked, run)
+
+
+@pytest.fixture
+def workers_without_tensorflow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Let workers be those of an image without TensorFlow; the file in which each of their processes is noted."""
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "tools" / "no_tensorflow"))
+    monkeypatch.setenv("STARTED", str(tmp_path / "started"))
+    return tmp_path / "started"
+
+
+@pytest.mark.heavy
+def test_workers_score_without_tensorflow(
+    dataflow: Dataflow,  # noqa: F811
+    flags: list[str],
+    gcs_bucket: str,
+    lite_model: str,
+    workers_without_tensorflow: Path,
+) -> None:
+    upload(Path(lite_model), f"{gcs_bucket}/lite")
+    assert score.main([*flags, f"--model={gcs_bucket}/lite"]) == 0
+    assert record(gcs_bucket)["options"]["engine"] == "litert"
+    assert record(gcs_bucket)["images"] == 40
+    noted = workers_without_tensorflow.read_text()
+    assert "dataflow_worker.py" in noted
+    assert "pipeline.scoring.process_main" in noted
+
+
+def test_worker_that_lacks_tensorflow_and_needs_it_is_the_command_s_error(
+    dataflow: Dataflow,  # noqa: F811
+    flags: list[str],
+    workers_without_tensorflow: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert score.main([*flags, "--engine=tensorflow"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("nightscore score: --engine tensorflow needs the package tensorflow, which is not installed")
+    assert "workers' image: templates/README.md" in said
+    assert said.count("\n") == 1
 
 
 def test_what_the_service_refuses_is_one_line(
