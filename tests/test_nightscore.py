@@ -113,6 +113,7 @@ except nightscore.UsageError:
 """
 
 
+@pytest.mark.heavy
 def test_a_program_notices_nothing_but_the_results(tmp_path: Path) -> None:
     """In a thread, in a process that has not imported TensorFlow: no output, no setting changed, nothing ended."""
     from model_training.datasets import raw_images
@@ -151,6 +152,7 @@ assert night.exit_code == 0 and night.record["kept"] >= 2 and len(night.rows()) 
 """
 
 
+@pytest.mark.heavy
 def test_same_call_goes_on_after_an_interrupt(write_images: WriteImages, tiny_model: str, tmp_path: Path) -> None:
     done = run_program(INTERRUPTED, write_images(600), tiny_model, tmp_path / "night")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), done.stderr[-3000:]

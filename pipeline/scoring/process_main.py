@@ -157,7 +157,7 @@ class _Worker:
         after_read = time.monotonic()
 
         def begin(first: int, stop: int) -> None:
-            self._begin("decode", first, stop, (stop - first) * run.options.image_timeout)
+            self._begin("decode", first, stop, run.options.image_timeout)
 
         with self._at("decode", 0, 0):
             pixels = preprocess(batch, run.spec.input, run.options.max_pixels, begin, bool(request.alone))

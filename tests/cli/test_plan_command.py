@@ -130,6 +130,7 @@ def test_what_is_committed_is_not_counted_again_and_a_finished_archive_has_nothi
     assert f"for the {101 - done} images" in found["time"][0]
 
 
+@pytest.mark.heavy
 def test_failures_are_told_by_reason_with_examples_fit_to_be_shown(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured
 ) -> None:

@@ -114,6 +114,7 @@ def test_it_needs_neither_beam_nor_tensorflow(night: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.heavy
 def test_run_that_was_killed_is_told_and_its_rerun_finishes(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -308,6 +308,7 @@ def test_workers_score_without_tensorflow(
     assert "pipeline.scoring.process_main" in noted
 
 
+@pytest.mark.heavy
 def test_worker_that_lacks_tensorflow_and_needs_it_is_the_command_s_error(
     dataflow: Dataflow,  # noqa: F811
     flags: list[str],

@@ -66,6 +66,7 @@ def test_a_run_of_a_moment_is_decided_by_its_start() -> None:
     assert shares(Spent(), 1, 2)["decides"] == "start"
 
 
+@pytest.mark.heavy
 def test_run_whose_decoder_is_slow_says_so(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, poisoned: pytest.MonkeyPatch
 ) -> None:

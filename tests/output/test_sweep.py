@@ -45,6 +45,7 @@ def run(make_run: MakeRun, tmp_path: Path, gcs_bucket: str) -> Run:
     return make_run(tmp_path, output=f"{gcs_bucket}/night")
 
 
+@pytest.mark.heavy
 def test_many_objects_cost_two_requests_each_and_a_few_for_each_group(run: Run, emulator: Emulator) -> None:
     """Each is read, to see that it is not of a newer format, and removed."""
     emulator.page_size = 4 * GROUP + 2  # a listing is one request

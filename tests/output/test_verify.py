@@ -466,6 +466,7 @@ def test_any_bit_that_flips_in_a_part_or_receipt_is_found(
         flip(f"{night.output}/{name}", bit)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("what", ["part deleted", "part flipped", "receipt flipped", "leftover"])
 def test_damage_in_a_bucket_is_named_and_healed(original: Night, gcs_bucket: str, what: str) -> None:
     night = original.at(f"{gcs_bucket}/night")

@@ -192,6 +192,7 @@ def receipt_first(unit: WorkUnit, run: Run) -> None:
     storage.delete(run.part(unit.id))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("owner", "name", "broken"),
     [

@@ -219,6 +219,7 @@ def test_images_that_kill_their_decoder_are_rows_in_the_first_run(
     assert leftovers(tmp_path / "night") == []
 
 
+@pytest.mark.heavy
 def test_image_that_never_ends_is_a_row_in_the_first_run(
     write_images: WriteImages,
     tmp_path: Path,

@@ -160,6 +160,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMPATIENT", "0")
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("quick")
 def test_prefix_that_is_down_leaves_its_units_unfinished_and_the_rerun_completes(
     gcs_bucket: str, emulator: Emulator, write_images: WriteImages, tiny_model: str, tmp_path: Path

@@ -39,6 +39,7 @@ def archive(write_images: WriteImages, digits: RawImages, tmp_path: Path) -> Pat
     return folder
 
 
+@pytest.mark.heavy
 def test_classes_are_those_of_float32_and_the_rescored_are_counted(
     archive: Path, tiny_model: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

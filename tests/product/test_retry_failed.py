@@ -58,7 +58,7 @@ def as_compressed_tar(folder: Path) -> Path:
     [
         (as_folder, "parquet"),
         (as_tar, "jsonl"),
-        (as_compressed_tar, "parquet"),
+        pytest.param(as_compressed_tar, "parquet", marks=pytest.mark.heavy),
         pytest.param(as_folder, "jsonl", marks=pytest.mark.heavy),
         pytest.param(as_tar, "parquet", marks=pytest.mark.heavy),
         pytest.param(as_compressed_tar, "jsonl", marks=pytest.mark.heavy),

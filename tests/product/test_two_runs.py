@@ -70,6 +70,7 @@ def test_two_runs_with_the_same_plan_at_once_both_end_well(night: Night, write_i
     assert (night.output / "summary.json").read_bytes() == summary
 
 
+@pytest.mark.heavy
 def test_two_runs_with_different_plans_at_once_are_noticed_and_not_mixed(
     night: Night, write_images: WriteImages
 ) -> None:

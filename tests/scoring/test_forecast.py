@@ -150,6 +150,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(forecast, name, 0.01)
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("new_processes", "quickly")
 def test_each_way_that_is_possible_is_measured_by_processes_of_its_own_and_the_others_say_why_not(run: Run) -> None:
     costs, absent = measure_ways(rehearsal_of(), run, run, None)

@@ -160,6 +160,7 @@ def test_bad_usage_is_one_line(
     assert sorted(os.listdir()) == ["link", "old"]
 
 
+@pytest.mark.heavy
 def test_network_that_cannot_be_converted_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     old = tmp_path / "old"
     old.mkdir()

@@ -158,6 +158,7 @@ def difference_of(color: Path, change: Change, folder: Path) -> float:
     return converter.compare(str(color / "saved_model"), tflite, str(folder), "").difference
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("change", DAMAGES)
 def test_conversion_to_another_network_is_refused(color: Path, tmp_path: Path, change: Change) -> None:
     assert tolerance(difference_of(color, change, tmp_path)) > LARGEST_TOLERANCE
@@ -232,6 +233,7 @@ def test_recurrent_network_is_named_as_such(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.heavy
 def test_training_publishes_without_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

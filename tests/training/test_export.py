@@ -338,6 +338,7 @@ def test_refused_output_stops_before_training(tmp_path: Path, digits: RawImages)
     assert files_of(tmp_path) == ["model"]
 
 
+@pytest.mark.heavy
 def test_color_images_and_other_sizes_make_a_model(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     raw = RawImages("digits", random.integers(0, 256, (20, 8, 8), np.uint8), np.arange(20) % 2, np.arange(20) % 5 == 4)

@@ -146,6 +146,7 @@ def test_without_tensorflow_it_says_what_to_install(
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.heavy
 def test_mnist_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
     nobody = "http://127.0.0.1:9"
     process = started(
