@@ -6,7 +6,6 @@ The model itself is never changed. Must not know how a conversion is done.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from pipeline import storage
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.model import agreement, directory
-from pipeline.model.directory import Golden, check_model, read_golden, read_spec
+from pipeline.model.directory import Golden, check_model, copy_files, read_golden, read_spec
 from pipeline.model.preprocess import preprocess
 from pipeline.model.spec import ModelSpec
 
@@ -49,7 +48,7 @@ def add_engines(model: str, output: str) -> ModelSpec:
     golden = read_golden(source)
     _check_golden(source, spec, golden)
     with staged(location) as folder:
-        _copy(source, folder)
+        copy_files(source, _COPIED, folder)
         check_model(folder, spec, source)
         converted = convert(folder, golden.pixels, check_images([golden.pixels]))
         if converted.conversion.missing:
@@ -73,20 +72,6 @@ def _check_golden(source: str, spec: ModelSpec, golden: Golden) -> None:
     made = preprocess(EncodedBatch(ImageColumns.of([f"golden {i}" for i in range(n)]), golden.encoded), spec.input)
     if made.images.failures or not np.array_equal(made.pixels, golden.pixels):
         raise GoldenMismatchError("this machine decodes the model's golden images to other pixels than training did")
-
-
-def _copy(source: str, folder: str) -> None:
-    """Copy what does not change; what is no part of a model stays behind."""
-    root = source.rstrip("/") + "/"
-    for stored in storage.list_objects(source):
-        names = stored.location[len(root) :].split("/")
-        if names[0] not in _COPIED or not names[-1]:  # what consoles leave as folders ends in "/"
-            continue
-        if {"", ".", ".."} & set(names) or "\0" in stored.location:
-            raise UsageError(f"model {source!r} is damaged: {stored.location!r} is no name of a file; copy it again")
-        path = Path(folder, *names)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(storage.read(stored.location))
 
 
 def _check_scores(golden: Golden, converted: Converted) -> None:

@@ -22,7 +22,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,10 +158,25 @@ def local_copy(model: str) -> str:
         return model
     folder = tempfile.mkdtemp(prefix="nightscore-model-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    copy_files(model, _SCORED, folder)
+    return folder
+
+
+def copy_files(model: str, wanted: Container[str], folder: str) -> None:
+    """Copy some of what is in a model directory into a folder on this machine.
+
+    Args:
+        model: location of the model directory.
+        wanted: names in it, of files and of folders; what is in these is copied with them.
+        folder: to copy into.
+
+    Raises:
+        UsageError: an object's name would lead out of that folder.
+    """
     root = model.rstrip("/") + "/"
     for stored in storage.list_objects(model):
         names = stored.location[len(root) :].split("/")
-        if names[0] not in _SCORED or not names[-1]:  # what consoles leave as folders ends in "/"
+        if names[0] not in wanted or not names[-1]:  # what consoles leave as folders ends in "/"
             continue
         if {"", ".", ".."} & set(names) or "\0" in stored.location:
             raise UsageError(f"model {model!r} is damaged: {stored.location!r} is no name of a file; copy it again")
@@ -169,7 +184,6 @@ def local_copy(model: str) -> str:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
             file.write(storage.read(stored.location))
-    return folder
 
 
 def read_golden(model: str) -> Golden:
