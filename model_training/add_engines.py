@@ -13,11 +13,10 @@ from model_training.check_images import check_images
 from model_training.convert import Converted, convert, with_engines, with_scores
 from model_training.publish import OWNED, check_output, lie_in_one_another, staged, write_files
 from pipeline import storage
-from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.model import agreement, directory
 from pipeline.model.directory import Golden, check_model, copy_files, read_golden, read_spec
-from pipeline.model.preprocess import preprocess
+from pipeline.model.loaded import check_golden_pixels
 from pipeline.model.spec import ModelSpec
 
 _COPIED = OWNED - {directory.SPEC, directory.GOLDEN, directory.TFLITE}
@@ -69,9 +68,7 @@ def _check_golden(source: str, spec: ModelSpec, golden: Golden) -> None:
         raise UsageError(
             f"model {source!r} is damaged: {directory.GOLDEN}/ does not fit {directory.SPEC}; train or copy it again"
         )
-    made = preprocess(EncodedBatch(ImageColumns.of([f"golden {i}" for i in range(n)]), golden.encoded), spec.input)
-    if made.images.failures or not np.array_equal(made.pixels, golden.pixels):
-        raise GoldenMismatchError("this machine decodes the model's golden images to other pixels than training did")
+    check_golden_pixels(golden, spec.input, "this machine")
 
 
 def _check_scores(golden: Golden, converted: Converted) -> None:

@@ -20,12 +20,12 @@ from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.machine import require_precision
 from pipeline.model import agreement
-from pipeline.model.directory import SAVED_MODEL, TFLITE, check_model, check_tflite, read_golden
+from pipeline.model.directory import SAVED_MODEL, TFLITE, Golden, check_model, check_tflite, read_golden
 from pipeline.model.engines.litert import LiteRTNetwork
 from pipeline.model.engines.network import Network, Pixels, Scores
 from pipeline.model.engines.tensorflow import TensorFlowNetwork
 from pipeline.model.preprocess import preprocess
-from pipeline.model.spec import ModelSpec
+from pipeline.model.spec import InputSpec, ModelSpec
 from pipeline.options import Engine, Precision
 from pipeline.storage import join
 
@@ -117,11 +117,8 @@ class Model:
         is there, and known, before the first image.
         """
         golden = read_golden(folder)
-        columns = ImageColumns.of([f"golden {i}" for i in range(len(golden.encoded))])
-        batch = preprocess(EncodedBatch(columns, golden.encoded), self.spec.input)
         place = f"{platform.node()} ({platform.machine()}, {self.version})"
-        if batch.images.failures or not np.array_equal(batch.pixels, golden.pixels):
-            raise GoldenMismatchError(f"{place} decodes the model's golden images to other pixels than training did")
+        check_golden_pixels(golden, self.spec.input, place)
         expected = golden.scores.get(self.engine)
         if expected is None:
             raise UsageError(f"the model in {folder!r} has no golden scores of {self.engine}; make it again")
@@ -157,6 +154,23 @@ class Model:
             else:
                 self.slowest_call = max(self.slowest_call, time.monotonic() - started)
                 return
+
+
+def check_golden_pixels(golden: Golden, rule: InputSpec, place: str) -> None:
+    """Check that golden images have the same pixels here as where the model was made.
+
+    Args:
+        golden: of the model.
+        rule: its input rule.
+        place: what a person calls this machine, for the error's text.
+
+    Raises:
+        GoldenMismatchError: one has other pixels, or cannot be decoded.
+    """
+    columns = ImageColumns.of([f"golden {i}" for i in range(len(golden.encoded))])
+    batch = preprocess(EncodedBatch(columns, golden.encoded), rule)
+    if batch.images.failures or not np.array_equal(batch.pixels, golden.pixels):
+        raise GoldenMismatchError(f"{place} decodes the model's golden images to other pixels than training did")
 
 
 def _check_golden(scores: Scores, expected: Scores, tolerance: float, place: str) -> None:
