@@ -5,6 +5,7 @@ It is decided once, where the run is submitted. Imports no engine.
 
 from __future__ import annotations
 
+import functools
 import glob
 import os
 import subprocess
@@ -128,9 +129,15 @@ def sees_gpu() -> bool:
         return False
     if not any(glob.glob(pattern) for pattern in GPU_DEVICES) or not tensorflow.is_installed():
         return False
-    probe = [sys.executable, "-c", _PROBE]
+    return _finds_gpu(_PROBE, PROBE_SECONDS)
+
+
+@functools.cache
+def _finds_gpu(program: str, seconds: float) -> bool:
+    """Return whether a program, run once in a process of its own, ends well and in time."""
+    words = [sys.executable, "-c", program]
     try:
-        done = subprocess.run(probe, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=PROBE_SECONDS)
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=seconds)
         return done.returncode == 0
     except subprocess.TimeoutExpired:
         return False
