@@ -15,7 +15,6 @@ import time
 import numpy as np
 import numpy.typing as npt
 
-from pipeline import machine
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.machine import require_precision
@@ -212,11 +211,7 @@ def is_sure(scores: Scores) -> npt.NDArray[np.bool_]:
 
 @functools.cache
 def _loaded(folder: str, spec_json: str, engine: Engine, precision: Precision) -> Model:
-    loaded = Model(folder, ModelSpec.from_json(spec_json), engine, precision)
-    if _logger.isEnabledFor(logging.INFO):  # to look up the versions of libraries takes a tenth of a process's start
-        text = "scores with model %s by %s in %s: %s"
-        _logger.info(text, loaded.spec.model_id[:12], loaded.version, precision, machine.describe())
-    return loaded
+    return Model(folder, ModelSpec.from_json(spec_json), engine, precision)
 
 
 def acquire(folder: str, spec: ModelSpec, engine: Engine, precision: Precision = "float32") -> Model:

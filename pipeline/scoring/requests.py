@@ -102,6 +102,7 @@ def _arrange(run: Run, most: int) -> Arrangement:
     if run.engine == "tensorflow" and sees_gpu():
         model = _model(run)
         pool.arrange(0, most)
+        _log(run, model.version)
         return Arrangement(run, most, f"{model.version} on {model.device}, {cpu_kind()}", in_threads=True)
     pool.arrange(1, max(1, most - 1))
     loaded = _load_first(run)
@@ -111,11 +112,15 @@ def _arrange(run: Run, most: int) -> Arrangement:
         allowed = allowed_bytes(run.options.memory_mb)
         scorers = count_scorers(allowed, private_bytes(), loaded.before, loaded.after, most)
         pool.arrange(scorers, most - scorers)
-    if _logger.isEnabledFor(logging.INFO):  # to look up the versions of libraries takes a tenth of a process's start
-        identity, _, precision = _network(run)
-        where = f"in {pool.scorers} of {_size()} local processes: {describe()}"
-        _logger.info("scores with model %s by %s in %s, %s", identity[:12], loaded.version, precision, where)
+    _log(run, loaded.version, f", in {pool.scorers} of {_size()} local processes")
     return Arrangement(run, most, f"{loaded.version}, {loaded.cpu}", in_threads=False)
+
+
+def _log(run: Run, version: str, where: str = "") -> None:
+    """Say what scores a run."""
+    if _logger.isEnabledFor(logging.INFO):  # to look up the versions of libraries takes a tenth of a process's start
+        model, precision = run.spec.model_id[:12], run.options.precision
+        _logger.info("scores with model %s by %s in %s%s: %s", model, version, precision, where, describe())
 
 
 def _model(run: Run) -> Model:
