@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -76,14 +76,9 @@ def write_jpegs(images: int, seed: int, folder: Path) -> None:
 
     Flipped and of changed brightness at random, quality 75 to 95, colors at half the resolution (4:2:0).
     """
-    photographs = _photographs()
     random = np.random.default_rng(seed)
-    for name in PHOTOGRAPHS:
-        (folder / name).mkdir()
-    for i in range(images):
-        which = i % len(PHOTOGRAPHS)
-        data = _variant(photographs[which], random)
-        (folder / PHOTOGRAPHS[which] / f"{i:05d}.jpg").write_bytes(data)
+    for photograph, path in _to_write(images, folder):
+        path.write_bytes(_variant(photograph, random))
 
 
 def write_camera_jpegs(images: int, seed: int, folder: Path, progressive: bool = False, shrink: int = 1) -> None:
@@ -98,22 +93,23 @@ def write_camera_jpegs(images: int, seed: int, folder: Path, progressive: bool =
         progressive: how they are stored; it changes no pixel.
         shrink: divides width, height and grain.
     """
-    photographs = _photographs()
     random = np.random.default_rng(seed)
-    for name in PHOTOGRAPHS:
-        (folder / name).mkdir()
-    for i in range(images):
-        which = i % len(PHOTOGRAPHS)
-        image = _camera_variant(photographs[which], random, shrink)
-        path = folder / PHOTOGRAPHS[which] / f"{i:05d}.jpg"
+    for photograph, path in _to_write(images, folder):
+        image = _camera_variant(photograph, random, shrink)
         quality = int(random.integers(85, 93))
         image.save(path, "JPEG", quality=quality, subsampling="4:2:0", progressive=progressive)
 
 
-def _photographs() -> list[Image.Image]:
+def _to_write(images: int, folder: Path) -> Iterator[tuple[Image.Image, Path]]:
+    """Yield for each image the photograph to make it from, in turn, and its file in the folder of that one's class."""
     from sklearn.datasets import load_sample_images
 
-    return [Image.fromarray(pixels) for pixels in load_sample_images().images]
+    photographs = [Image.fromarray(pixels) for pixels in load_sample_images().images]
+    for name in PHOTOGRAPHS:
+        (folder / name).mkdir()
+    for i in range(images):
+        which = i % len(PHOTOGRAPHS)
+        yield photographs[which], folder / PHOTOGRAPHS[which] / f"{i:05d}.jpg"
 
 
 def _camera_variant(photograph: Image.Image, random: np.random.Generator, shrink: int) -> Image.Image:
