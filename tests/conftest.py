@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from counting_store import counted  # noqa: F401 - a fixture
@@ -24,10 +21,8 @@ from permissions import open_folder  # noqa: F401 - a fixture
 from small_models import fussy_model, hungry_model  # noqa: F401 - fixtures
 
 from model_training.datasets import RawImages, from_raw, raw_images
-from pipeline.model.directory import EXPECTED, GOLDEN, SAVED_MODEL, SPEC, TFLITE, read_golden, read_spec
+from pipeline.model.directory import read_spec
 from pipeline.model.engines.choice import choose
-from pipeline.model.engines.litert import LiteRTNetwork
-from pipeline.model.spec import Conversion
 from pipeline.options import ScoreOptions
 from pipeline.output.rows import read_part, row_schema
 from pipeline.output.run import Run
@@ -95,7 +90,7 @@ def made_once(factory: pytest.TempPathFactory, worker_id: str, name: str, make: 
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits: RawImages) -> str:
-    """The seed's CNN after two epochs of digits."""
+    """The seed's CNN after two epochs of digits, with model.tflite."""
     from model_training.build import build
     from model_training.training import Recipe
 
@@ -103,32 +98,6 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits:
         build(from_raw(digits), Recipe(epochs=2), str(folder / "digits"))
 
     return str(made_once(tmp_path_factory, worker_id, "model", train) / "digits")
-
-
-@pytest.fixture(scope="session")
-def lite_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str, tiny_model: str) -> str:
-    """The same model with model.tflite."""
-    if read_spec(tiny_model).has_litert:
-        return tiny_model
-    folder = made_once(tmp_path_factory, worker_id, "lite", lambda folder: add_litert(tiny_model, folder / "digits"))
-    return str(folder / "digits")
-
-
-def add_litert(model: str, copy: Path) -> str:
-    """Copy a model directory, and convert its network for LiteRT there; return the copy."""
-    import tensorflow as tf
-
-    shutil.copytree(model, copy)
-    network = tf.lite.TFLiteConverter.from_saved_model(f"{model}/{SAVED_MODEL}").convert()
-    (copy / TFLITE).write_bytes(network)
-    spec, golden = read_spec(model), read_golden(model)
-    lite = LiteRTNetwork(str(copy / TFLITE), spec.input.shape)
-    scores = np.concatenate([lite(golden.pixels[i : i + 1]) for i in range(len(golden.pixels))])
-    golden = replace(golden, scores={**golden.scores, "litert": scores})
-    (copy / GOLDEN / EXPECTED).write_bytes(golden.files()[EXPECTED])
-    litert = Conversion(hashlib.sha256(network).hexdigest(), len(network), 0.0, len(scores), "the tests")
-    (copy / SPEC).write_text(replace(spec, litert=litert).to_json())
-    return str(copy)
 
 
 LONGEST = (

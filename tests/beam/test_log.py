@@ -71,10 +71,10 @@ def test_names_and_secrets_do_not_reach_a_log_as_they_are(caplog: pytest.LogCapt
 
 @pytest.mark.usefixtures("new_processes")
 def test_process_says_once_what_it_scores_with(
-    write_images: WriteImages, make_run: MakeRun, lite_model: str, caplog: pytest.LogCaptureFixture
+    write_images: WriteImages, make_run: MakeRun, tiny_model: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    run = make_run(write_images(30), model=lite_model, memory_mb=1 << 20)
+    run = make_run(write_images(30), model=tiny_model, memory_mb=1 << 20)
     units = list(units_of(run, Counter()))
     for output in ("a", "b"):
         list(score(units, run.at(f"{run.output}-{output}")))

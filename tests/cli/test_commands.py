@@ -51,11 +51,11 @@ def test_list_of_commands_imports_none_of_them() -> None:
     assert all(f"  {name:8} {command.text}\n" in done.stdout for name, command in COMMANDS.items())
 
 
-def test_commands_import_only_what_they_need(lite_model: str, write_images: WriteImages, tmp_path: Path) -> None:
+def test_commands_import_only_what_they_need(tiny_model: str, write_images: WriteImages, tmp_path: Path) -> None:
     """Of what is installed here, and takes a quarter of a second or more to import."""
     heavy = {"pandas", "tensorflow", "keras", "matplotlib", "apache_beam", "google.cloud.storage"}
     night = str(tmp_path / "night")
-    flags = ["--input", str(write_images(10)), "--model", lite_model, "--output", night]
+    flags = ["--input", str(write_images(10)), "--model", tiny_model, "--output", night]
     for words in (["score", *flags], ["plan", *flags], ["status", night], ["verify", night], ["report", night]):
         command = [sys.executable, "-X", "importtime", "-m", "nightscore", *words]
         done = subprocess.run(command, capture_output=True, text=True, check=True)

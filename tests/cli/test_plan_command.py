@@ -41,12 +41,12 @@ def contents(folder: Path) -> dict[Path, tuple[bytes, int]]:
 
 
 def test_it_says_what_a_score_would_do_and_writes_nothing(
-    write_images: WriteImages, lite_model: str, tmp_path: Path, capsys: Captured
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, capsys: Captured
 ) -> None:
     archive = write_images(100)
     (archive / "notes.txt").write_text("x")
     before = contents(tmp_path)
-    assert plan.main(flags(archive, lite_model, tmp_path / "night", "--unit_images", 30)) == 0
+    assert plan.main(flags(archive, tiny_model, tmp_path / "night", "--unit_images", 30)) == 0
     shown = capsys.readouterr()
     assert shown.err == ""
     assert contents(tmp_path) == before
@@ -69,10 +69,10 @@ def test_it_says_what_a_score_would_do_and_writes_nothing(
 @pytest.mark.heavy
 @pytest.mark.skipif(not has_bfloat16(Path(CPUINFO).read_text()), reason="no such CPU")
 def test_every_engine_and_precision_is_measured_whichever_is_asked_for(
-    write_images: WriteImages, lite_model: str, tmp_path: Path, capfd: Captured
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured
 ) -> None:
     for precision in ("float32", "bfloat16"):
-        arguments = flags(write_images(20), lite_model, tmp_path / "night", "--precision", precision)
+        arguments = flags(write_images(20), tiny_model, tmp_path / "night", "--precision", precision)
         assert plan.main(arguments) == 0
         found = facts(capfd.readouterr().out)
         measured = [fact.partition(" by ")[2] for fact in found["model"]]
@@ -82,11 +82,11 @@ def test_every_engine_and_precision_is_measured_whichever_is_asked_for(
 
 
 def test_cpu_without_bfloat16_is_told_so_and_it_is_not_recommended(
-    write_images: WriteImages, lite_model: str, tmp_path: Path, capfd: Captured, poisoned: pytest.MonkeyPatch
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured, poisoned: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cpuinfo").write_text("flags\t: fpu avx2\n")
     poisoned.setenv("CPUINFO", str(tmp_path / "cpuinfo"))
-    assert plan.main(flags(write_images(20), lite_model, tmp_path / "night")) == 0
+    assert plan.main(flags(write_images(20), tiny_model, tmp_path / "night")) == 0
     found = facts(capfd.readouterr().out)
     assert found["model"][2].startswith("not by tensorflow in bfloat16: --precision bfloat16 needs a CPU with AVX512_")
     assert "bfloat16" not in found["recommended"][0]
@@ -94,13 +94,13 @@ def test_cpu_without_bfloat16_is_told_so_and_it_is_not_recommended(
 
 
 def test_engine_that_is_not_possible_says_why(
-    write_images: WriteImages, lite_model: str, tmp_path: Path, capfd: Captured
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured
 ) -> None:
     night, archive = tmp_path / "night", write_images(20)
-    assert score.main(flags(archive, lite_model, night)) == 0
+    assert score.main(flags(archive, tiny_model, night)) == 0
     write_images(5, start=40)
     capfd.readouterr()
-    assert plan.main(flags(archive, lite_model, night)) == 0
+    assert plan.main(flags(archive, tiny_model, night)) == 0
     found = facts(capfd.readouterr().out)
     assert re.fullmatch(r"[\d,]+ images/s by litert", found["model"][0])
     assert found["model"][1].startswith(f"not by tensorflow: --output '{night}' was begun with --engine litert")

@@ -296,10 +296,10 @@ def test_workers_score_without_tensorflow(
     dataflow: Dataflow,  # noqa: F811
     flags: list[str],
     gcs_bucket: str,
-    lite_model: str,
+    tiny_model: str,
     workers_without_tensorflow: Path,
 ) -> None:
-    upload(Path(lite_model), f"{gcs_bucket}/lite")
+    upload(Path(tiny_model), f"{gcs_bucket}/lite")
     assert score.main([*flags, f"--model={gcs_bucket}/lite"]) == 0
     assert record(gcs_bucket)["options"]["engine"] == "litert"
     assert record(gcs_bucket)["images"] == 40

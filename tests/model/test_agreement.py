@@ -92,14 +92,14 @@ FAULTS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_what_is_wrong_with_pixels_is_more_than_the_tolerance(lite_model: str, fault: str) -> None:
-    spec, golden = read_spec(lite_model), read_golden(lite_model)
-    network = LiteRTNetwork(f"{lite_model}/{TFLITE}", spec.input.shape)
+def test_what_is_wrong_with_pixels_is_more_than_the_tolerance(tiny_model: str, fault: str) -> None:
+    spec, golden = read_spec(tiny_model), read_golden(tiny_model)
+    network = LiteRTNetwork(f"{tiny_model}/{TFLITE}", spec.input.shape)
     assert difference(network(golden.pixels), golden.scores["litert"]) <= spec.golden_tolerance
     wrong = network(FAULTS[fault](golden.pixels))
     assert difference(wrong, golden.scores["litert"]) > spec.golden_tolerance
 
 
-def test_engines_agree_far_within_the_tolerance(lite_model: str) -> None:
-    golden = read_golden(lite_model)
-    assert difference(golden.scores["litert"], golden.scores["tensorflow"]) < read_spec(lite_model).golden_tolerance / 5
+def test_engines_agree_far_within_the_tolerance(tiny_model: str) -> None:
+    golden = read_golden(tiny_model)
+    assert difference(golden.scores["litert"], golden.scores["tensorflow"]) < read_spec(tiny_model).golden_tolerance / 5

@@ -30,8 +30,8 @@ FILES = [("saved_model.pb", b"graph"), ("variables/variables.index", b"index")]
 
 
 @pytest.fixture
-def model(lite_model: str, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(lite_model, tmp_path / "model"))
+def model(tiny_model: str, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model, tmp_path / "model"))
 
 
 def test_spec_survives_its_file() -> None:

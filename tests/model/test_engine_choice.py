@@ -188,9 +188,9 @@ def refused(archive: Path, model: Path | str, output: Path, capfd: pytest.Captur
 
 
 def test_damaged_model_tflite_is_one_line_before_a_first_and_before_a_later_run(
-    write_images: WriteImages, lite_model: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    archive, model = write_images(10), Path(shutil.copytree(lite_model, tmp_path / "model"))
+    archive, model = write_images(10), Path(shutil.copytree(tiny_model, tmp_path / "model"))
     night = tmp_path / "night"
     whole = (model / TFLITE).read_bytes()
     damaged = bytearray(whole)
@@ -212,12 +212,12 @@ def test_damaged_model_tflite_is_one_line_before_a_first_and_before_a_later_run(
 
 def test_engine_without_its_network_or_its_package_is_one_line(
     write_images: WriteImages,
-    lite_model: str,
+    tiny_model: str,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    archive, model = write_images(10), Path(shutil.copytree(lite_model, tmp_path / "model"))
+    archive, model = write_images(10), Path(shutil.copytree(tiny_model, tmp_path / "model"))
     content = json.loads((model / SPEC).read_text())
     del content["litert"]
     (model / SPEC).write_text(json.dumps(content))
@@ -225,6 +225,6 @@ def test_engine_without_its_network_or_its_package_is_one_line(
     line = refused(archive, model, tmp_path / "night", capfd, "--engine", "litert")
     assert "the model was made without model.tflite; make it with 'nightscore train --add_engines " in line
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
-    line = refused(archive, lite_model, tmp_path / "night", capfd, "--engine", "litert")
+    line = refused(archive, tiny_model, tmp_path / "night", capfd, "--engine", "litert")
     assert "needs the package ai-edge-litert, which is not installed here" in line
     assert not (tmp_path / "night").exists()

@@ -21,14 +21,14 @@ SHAPE = (28, 28, 1)
 
 
 @pytest.fixture
-def network(lite_model: str) -> LiteRTNetwork:
-    return LiteRTNetwork(f"{lite_model}/{TFLITE}", SHAPE)
+def network(tiny_model: str) -> LiteRTNetwork:
+    return LiteRTNetwork(f"{tiny_model}/{TFLITE}", SHAPE)
 
 
 def test_scores_are_the_same_bits_for_any_number_of_images_in_any_order(
-    network: LiteRTNetwork, lite_model: str
+    network: LiteRTNetwork, tiny_model: str
 ) -> None:
-    pixels = np.tile(read_golden(lite_model).pixels, (6, 1, 1, 1))
+    pixels = np.tile(read_golden(tiny_model).pixels, (6, 1, 1, 1))
     one_by_one = np.concatenate([network(pixels[i : i + 1]) for i in range(len(pixels))])
     for size in (16, 3, 5, 40, 1, 17):
         together = np.concatenate([network(pixels[i : i + size]) for i in range(0, len(pixels), size)])
@@ -37,27 +37,27 @@ def test_scores_are_the_same_bits_for_any_number_of_images_in_any_order(
     np.testing.assert_allclose(one_by_one.sum(axis=1), 1, atol=1e-5)
 
 
-def test_scores_of_an_earlier_call_stay_as_they_are(network: LiteRTNetwork, lite_model: str) -> None:
-    pixels = read_golden(lite_model).pixels
+def test_scores_of_an_earlier_call_stay_as_they_are(network: LiteRTNetwork, tiny_model: str) -> None:
+    pixels = read_golden(tiny_model).pixels
     first = network(pixels[:2])
     before = first.copy()
     network(pixels[2:4])
     np.testing.assert_array_equal(first, before)
 
 
-def test_pixels_that_lie_apart_in_memory_give_the_same(network: LiteRTNetwork, lite_model: str) -> None:
-    pixels = read_golden(lite_model).pixels[:4]
+def test_pixels_that_lie_apart_in_memory_give_the_same(network: LiteRTNetwork, tiny_model: str) -> None:
+    pixels = read_golden(tiny_model).pixels[:4]
     apart = np.asfortranarray(np.repeat(pixels, 2, axis=0))[::2]
     np.testing.assert_array_equal(network(apart), network(pixels))
 
 
 @pytest.mark.parametrize("kernels", ["BUILTIN_REF", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"])
-def test_other_kernels_stay_within_the_tolerance(lite_model: str, kernels: str) -> None:
+def test_other_kernels_stay_within_the_tolerance(tiny_model: str, kernels: str) -> None:
     """In place of another CPU: LiteRT's reference kernels, and its own without the delegate."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    spec, golden = read_spec(lite_model), read_golden(lite_model)
-    other = Interpreter(f"{lite_model}/{TFLITE}", experimental_op_resolver_type=OpResolverType[kernels])
+    spec, golden = read_spec(tiny_model), read_golden(tiny_model)
+    other = Interpreter(f"{tiny_model}/{TFLITE}", experimental_op_resolver_type=OpResolverType[kernels])
     feed, fetch = other.get_input_details()[0]["index"], other.get_output_details()[0]["index"]
     other.resize_tensor_input(feed, golden.pixels.shape)
     other.allocate_tensors()
@@ -73,24 +73,24 @@ def test_other_kernels_stay_within_the_tolerance(lite_model: str, kernels: str) 
     [((28, 28, 1), CALL_IMAGES), ((64, 64, 3), CALL_IMAGES), ((224, 224, 3), 4), ((1000, 1000, 3), 1)],
 )
 def test_calls_are_small_enough_for_the_cache(
-    network: LiteRTNetwork, lite_model: str, shape: tuple[int, int, int], images: int
+    network: LiteRTNetwork, tiny_model: str, shape: tuple[int, int, int], images: int
 ) -> None:
-    assert LiteRTNetwork(f"{lite_model}/{TFLITE}", shape).call_images == images
+    assert LiteRTNetwork(f"{tiny_model}/{TFLITE}", shape).call_images == images
     assert images == 1 or images * np.prod(shape) <= CALL_BYTES
 
 
 @pytest.mark.parametrize("shape", [(2, 28, 28, 3), (2, 27, 28, 1), (2, 28, 28)])
 def test_images_of_another_shape_are_an_error_and_the_next_ones_are_scored(
-    network: LiteRTNetwork, lite_model: str, shape: tuple[int, ...]
+    network: LiteRTNetwork, tiny_model: str, shape: tuple[int, ...]
 ) -> None:
-    pixels = read_golden(lite_model).pixels[:3]
+    pixels = read_golden(tiny_model).pixels[:3]
     expected = network(pixels)
     with pytest.raises(network.errors):
         network(np.zeros(shape, np.uint8))
     np.testing.assert_array_equal(network(pixels), expected)
 
 
-def test_where_memory_runs_out_it_is_a_memory_error_and_fewer_images_are_scored(lite_model: str) -> None:
+def test_where_memory_runs_out_it_is_a_memory_error_and_fewer_images_are_scored(tiny_model: str) -> None:
     program = """if True:
         import resource, sys
         import numpy as np
@@ -108,7 +108,7 @@ def test_where_memory_runs_out_it_is_a_memory_error_and_fewer_images_are_scored(
             except MemoryError as error:
                 print(len(images), "MemoryError", "\\n" not in str(error))
     """
-    done = subprocess.run([sys.executable, "-c", program, lite_model], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", program, tiny_model], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == ["20000 MemoryError True", "4 True", "20000 MemoryError True", "2 True"], (
         done.stderr
     )
@@ -144,17 +144,17 @@ def test_version_is_that_of_the_package() -> None:
     assert litert.is_installed()
 
 
-def test_where_the_package_is_missing_it_is_one_line(monkeypatch: pytest.MonkeyPatch, lite_model: str) -> None:
+def test_where_the_package_is_missing_it_is_one_line(monkeypatch: pytest.MonkeyPatch, tiny_model: str) -> None:
     for name in ("ai_edge_litert", "ai_edge_litert.interpreter"):
         monkeypatch.setitem(sys.modules, name, None)
     litert._interpreter.cache_clear()
     assert not litert.is_installed()
     with pytest.raises(UsageError, match=r"^--engine litert needs the package ai-edge-litert.*pip install") as caught:
-        LiteRTNetwork(f"{lite_model}/{TFLITE}", SHAPE)
+        LiteRTNetwork(f"{tiny_model}/{TFLITE}", SHAPE)
     assert "\n" not in str(caught.value)
 
 
-def test_litert_takes_little_time_and_no_tensorflow_to_load(lite_model: str) -> None:
+def test_litert_takes_little_time_and_no_tensorflow_to_load(tiny_model: str) -> None:
     program = """if True:
         import sys
         from pipeline.model.directory import read_spec
@@ -162,5 +162,5 @@ def test_litert_takes_little_time_and_no_tensorflow_to_load(lite_model: str) -> 
         Model(sys.argv[1], read_spec(sys.argv[1]), "litert")
         print(*{"tensorflow", "keras", "apache_beam", "pyarrow", "matplotlib"} & set(sys.modules))
     """
-    done = subprocess.run([sys.executable, "-c", program, lite_model], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program, tiny_model], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

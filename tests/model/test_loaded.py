@@ -31,13 +31,13 @@ def load(folder: Path | str, engine: Engine = "tensorflow", precision: Precision
 
 
 @pytest.fixture
-def copied_model(lite_model: str, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(lite_model, tmp_path / "model"))
+def copied_model(tiny_model: str, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model, tmp_path / "model"))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_model_gives_its_golden_scores(lite_model: str, engine: Engine) -> None:
-    golden, model = read_golden(lite_model), load(lite_model, engine)
+def test_model_gives_its_golden_scores(tiny_model: str, engine: Engine) -> None:
+    golden, model = read_golden(tiny_model), load(tiny_model, engine)
     scores, rescored = model.score(golden.pixels[: model.call_images])
     np.testing.assert_allclose(scores, golden.scores[engine][: model.call_images], atol=1e-5)
     assert rescored == 0
@@ -48,9 +48,9 @@ def test_model_gives_its_golden_scores(lite_model: str, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_model_is_loaded_once_by_many_threads(lite_model: str, engine: Engine) -> None:
-    spec, found = read_spec(lite_model), []
-    threads = [threading.Thread(target=lambda: found.append(acquire(lite_model, spec, engine))) for _ in range(8)]
+def test_model_is_loaded_once_by_many_threads(tiny_model: str, engine: Engine) -> None:
+    spec, found = read_spec(tiny_model), []
+    threads = [threading.Thread(target=lambda: found.append(acquire(tiny_model, spec, engine))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -150,7 +150,7 @@ def test_network_for_litert_of_which_a_bit_has_changed_is_never_loaded(
 
 
 def test_model_for_which_memory_does_not_suffice_gets_smaller_calls_from_the_start(
-    lite_model: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tiny_model: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     call, most = LiteRTNetwork.__call__, [5]
 
@@ -160,7 +160,7 @@ def test_model_for_which_memory_does_not_suffice_gets_smaller_calls_from_the_sta
         return call(network, pixels)
 
     monkeypatch.setattr(LiteRTNetwork, "__call__", called)
-    model = load(lite_model, "litert")
+    model = load(tiny_model, "litert")
     assert model.call_images == 4
     assert caplog.messages == [
         "memory does not suffice for 16 images in a call of the model: now 8",
@@ -170,11 +170,11 @@ def test_model_for_which_memory_does_not_suffice_gets_smaller_calls_from_the_sta
     with pytest.raises(
         UsageError, match=r"memory does not suffice for one image in model .*; give the run more memory"
     ):
-        load(lite_model, "litert")
+        load(tiny_model, "litert")
 
 
-def test_error_of_a_thread_that_shrank_before_does_not_shrink_again(lite_model: str) -> None:
-    model = load(lite_model, "litert")
+def test_error_of_a_thread_that_shrank_before_does_not_shrink_again(tiny_model: str) -> None:
+    model = load(tiny_model, "litert")
     for images, then in ((16, 8), (16, 8), (9, 8), (8, 4), (4, 2), (2, 1), (1, 1)):
         model.shrink(images)
         assert model.call_images == then
@@ -190,9 +190,9 @@ def test_small_margin_or_none_is_not_sure(scores: list[float]) -> None:
 
 
 @pytest.mark.skipif(has_bfloat16(Path(CPUINFO).read_text()), reason="this CPU has bfloat16")
-def test_bfloat16_is_refused_where_the_cpu_has_none(lite_model: str) -> None:
+def test_bfloat16_is_refused_where_the_cpu_has_none(tiny_model: str) -> None:
     with pytest.raises(UsageError, match="--precision bfloat16 needs a CPU"):
-        load(lite_model, "tensorflow", "bfloat16")
+        load(tiny_model, "tensorflow", "bfloat16")
 
 
 needs_bfloat16 = pytest.mark.skipif(not has_bfloat16(Path(CPUINFO).read_text()), reason="no such CPU")

@@ -22,8 +22,8 @@ Begun = list[tuple[int, int]]
 
 
 @pytest.fixture(params=["litert", "tensorflow"])
-def model(request: pytest.FixtureRequest, lite_model: str) -> Model:
-    return acquire(lite_model, read_spec(lite_model), request.param)
+def model(request: pytest.FixtureRequest, tiny_model: str) -> Model:
+    return acquire(tiny_model, read_spec(tiny_model), request.param)
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def one_call_at_a_time(model: Model) -> Model:
     return model
 
 
-def test_predictions_are_the_models_best_classes(model: Model, lite_model: str) -> None:
-    golden = read_golden(lite_model)
+def test_predictions_are_the_models_best_classes(model: Model, tiny_model: str) -> None:
+    golden = read_golden(tiny_model)
     scores = golden.scores[model.engine]
     found = predict(batch(golden.pixels), model, 3)
     order = np.argsort(-scores, axis=1)[:, :3]
@@ -47,8 +47,8 @@ def test_predictions_are_the_models_best_classes(model: Model, lite_model: str) 
     assert np.isnan(found.label_scores).all()
 
 
-def test_batches_larger_than_a_call_are_scored_whole(model: Model, lite_model: str) -> None:
-    golden = read_golden(lite_model)
+def test_batches_larger_than_a_call_are_scored_whole(model: Model, tiny_model: str) -> None:
+    golden = read_golden(tiny_model)
     many = np.tile(golden.pixels, (40, 1, 1, 1))
     assert len(many) > 2 * model.call_images
     found, few = predict(batch(many), model, 3), predict(batch(golden.pixels), model, 3)
@@ -56,9 +56,9 @@ def test_batches_larger_than_a_call_are_scored_whole(model: Model, lite_model: s
     np.testing.assert_array_equal(found.top_labels, np.tile(few.top_labels, (40, 1)))
 
 
-def test_litert_gives_the_same_bits_in_calls_of_any_size(lite_model: str) -> None:
-    model = acquire(lite_model, read_spec(lite_model), "litert")
-    pixels = batch(np.tile(read_golden(lite_model).pixels, (4, 1, 1, 1)))
+def test_litert_gives_the_same_bits_in_calls_of_any_size(tiny_model: str) -> None:
+    model = acquire(tiny_model, read_spec(tiny_model), "litert")
+    pixels = batch(np.tile(read_golden(tiny_model).pixels, (4, 1, 1, 1)))
     n = len(pixels.pixels)
     together = predict(pixels, model, 10)
     for alone in ([(0, n)], [(3, 5), (20, 21)], [(n - 1, n)]):
@@ -72,8 +72,8 @@ def test_empty_batch_gives_an_empty_batch(model: Model) -> None:
     assert begun == [(0, 0)]
 
 
-def test_label_score_is_the_labels_probability(model: Model, lite_model: str) -> None:
-    golden = read_golden(lite_model)
+def test_label_score_is_the_labels_probability(model: Model, tiny_model: str) -> None:
+    golden = read_golden(tiny_model)
     scores = golden.scores[model.engine]
     best = scores.argmax(1)
     labels = [int(best[0]), int(best[1] + 1) % 10, None, 99]
@@ -97,11 +97,11 @@ def test_image_that_makes_the_model_raise_stands_alone(fussy: Model, at_once: bo
 
 @pytest.fixture(params=["litert", "tensorflow"])
 def short_of_memory(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, lite_model: str, fussy_model: str
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tiny_model: str, fussy_model: str
 ) -> tuple[Model, Any]:
     """A model whose engine has no memory for more than 12 images at once, and 24 good images for it."""
     engine: Engine = request.param
-    folder = lite_model if engine == "litert" else fussy_model
+    folder = tiny_model if engine == "litert" else fussy_model
     model = Model(folder, read_spec(folder), engine)
     network: Any = LiteRTNetwork if engine == "litert" else TensorFlowNetwork
     call = network.__call__

@@ -81,18 +81,18 @@ def test_tensorflow_is_missing_in_these_tests(python: Python, started: Path) -> 
 
 
 def test_commands_work_where_it_is_not_installed(
-    python: Python, started: Path, lite_model: str, write_images: WriteImages, tmp_path: Path
+    python: Python, started: Path, tiny_model: str, write_images: WriteImages, tmp_path: Path
 ) -> None:
-    check_commands(lambda *words: python("-m", "nightscore", *words), lite_model, write_images, tmp_path)
+    check_commands(lambda *words: python("-m", "nightscore", *words), tiny_model, write_images, tmp_path)
     assert "pipeline.scoring.process_main" in started.read_text(), "the local processes had it"
 
 
 @pytest.mark.heavy
 def test_commands_do_not_import_it_where_it_is_installed(
-    python: Python, started: Path, lite_model: str, write_images: WriteImages, tmp_path: Path
+    python: Python, started: Path, tiny_model: str, write_images: WriteImages, tmp_path: Path
 ) -> None:
     night = tmp_path / "night"
-    flags = ["--input", write_images(30), "--model", lite_model, "--output", night]
+    flags = ["--input", write_images(30), "--model", tiny_model, "--output", night]
     for words in (["score", *flags], ["score", *flags], ["status", night], ["verify", night], ["report", night]):
         done = python("-m", "nightscore", *words, tensorflow="forbidden")
         assert (done.returncode, done.stderr) == (0, ""), words
@@ -102,13 +102,13 @@ def test_commands_do_not_import_it_where_it_is_installed(
 
 
 def test_run_that_needs_it_is_refused_in_one_line(
-    python: Python, lite_model: str, write_images: WriteImages, tmp_path: Path
+    python: Python, tiny_model: str, write_images: WriteImages, tmp_path: Path
 ) -> None:
     old, night = tmp_path / "old", tmp_path / "night"
-    shutil.copytree(lite_model, old, ignore=shutil.ignore_patterns(TFLITE))
-    (old / SPEC).write_text(replace(read_spec(lite_model), litert=None).to_json())
+    shutil.copytree(tiny_model, old, ignore=shutil.ignore_patterns(TFLITE))
+    (old / SPEC).write_text(replace(read_spec(tiny_model), litert=None).to_json())
     flags = ["--input", write_images(5), "--output", night]
-    for more in (["--model", lite_model, "--engine", "tensorflow"], ["--model", old]):
+    for more in (["--model", tiny_model, "--engine", "tensorflow"], ["--model", old]):
         done = python("-m", "nightscore", "score", *flags, *more)
         assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
         assert "the package tensorflow is not installed here: install it with 'pip install tensorflow'" in done.stderr
@@ -117,7 +117,7 @@ def test_run_that_needs_it_is_refused_in_one_line(
 
 @pytest.mark.heavy
 def test_commands_work_in_an_environment_of_the_workers_requirements(
-    lite_model: str, write_images: WriteImages, tmp_path: Path
+    tiny_model: str, write_images: WriteImages, tmp_path: Path
 ) -> None:
     """As templates/Dockerfile makes it: these versions, and Nightscore without what it requires beyond them."""
     clean = tmp_path / "clean"
@@ -144,6 +144,6 @@ def test_commands_work_in_an_environment_of_the_workers_requirements(
             check=False,
         )
 
-    check_commands(run, lite_model, write_images, tmp_path)
+    check_commands(run, tiny_model, write_images, tmp_path)
     without = [str(clean / "bin" / "python"), "-c", "import tensorflow"]
     assert subprocess.run(without, env=environment, capture_output=True, check=False).returncode == 1

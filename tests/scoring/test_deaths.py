@@ -39,8 +39,8 @@ ABORT, KILLED, ALARM = -signal.SIGABRT, -signal.SIGKILL, -signal.SIGALRM
 
 
 @pytest.fixture
-def run(make_run: MakeRun, lite_model: str) -> Run:
-    return make_run("x", model=lite_model, memory_mb=PLENTY)
+def run(make_run: MakeRun, tiny_model: str) -> Run:
+    return make_run("x", model=tiny_model, memory_mb=PLENTY)
 
 
 @pytest.fixture
@@ -266,7 +266,7 @@ def test_process_that_is_killed_while_others_work_leaves_one_fewer_and_all_rows_
 )
 def test_engine_that_dies_while_it_loads_is_one_line_and_exit_code_2(
     poisoned: pytest.MonkeyPatch,
-    lite_model: str,
+    tiny_model: str,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     poison: str,
@@ -275,7 +275,7 @@ def test_engine_that_dies_while_it_loads_is_one_line_and_exit_code_2(
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive" / "a.png").write_bytes(noise(1))
     poisoned.setenv("LOAD", poison)
-    flags = ["--input", str(tmp_path / "archive"), "--model", lite_model, "--output", str(tmp_path / "night")]
+    flags = ["--input", str(tmp_path / "archive"), "--model", tiny_model, "--output", str(tmp_path / "night")]
     assert cli.main(flags) == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("nightscore score: engine litert dies on this machine while it loads model ")
@@ -285,14 +285,14 @@ def test_engine_that_dies_while_it_loads_is_one_line_and_exit_code_2(
 
 
 def test_image_that_kills_the_model_is_a_row_of_the_result(
-    poisoned: pytest.MonkeyPatch, lite_model: str, tmp_path: Path
+    poisoned: pytest.MonkeyPatch, tiny_model: str, tmp_path: Path
 ) -> None:
     archive = tmp_path / "archive"
     archive.mkdir()
     for i in range(30):
         (archive / f"{i:02d}.png").write_bytes(beginning_with(251 if i == 7 else 0))
     poisoned.setenv("MODEL_DIES", "1")
-    flags = ["--input", str(archive), "--model", lite_model, "--output", str(tmp_path / "night")]
+    flags = ["--input", str(archive), "--model", tiny_model, "--output", str(tmp_path / "night")]
     assert cli.main([*flags, "--max_failed_fraction", "1"]) == 0
     rows = rows_of(tmp_path / "night")
     assert [os.path.basename(row["key"]) for row in rows if row["status"] == "failed"] == ["07.png"]

@@ -122,10 +122,10 @@ def test_way_is_told_as_a_person_reads_it_and_as_flags() -> None:
 
 
 @pytest.fixture
-def run(make_run: MakeRun, write_images: WriteImages, lite_model: str) -> Run:
+def run(make_run: MakeRun, write_images: WriteImages, tiny_model: str) -> Run:
     archive = write_images(30)
     (archive / "broken.png").write_bytes(b"no")
-    return make_run(archive, model=lite_model, unit_images=8)
+    return make_run(archive, model=tiny_model, unit_images=8)
 
 
 @pytest.mark.usefixtures("new_processes")

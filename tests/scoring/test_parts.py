@@ -24,10 +24,10 @@ from pipeline.units import WorkUnit
 
 
 @pytest.fixture(params=["parquet", "jsonl"])
-def run(request: pytest.FixtureRequest, make_run: MakeRun, write_images: WriteImages, lite_model: str) -> Run:
+def run(request: pytest.FixtureRequest, make_run: MakeRun, write_images: WriteImages, tiny_model: str) -> Run:
     archive = write_images(30)
     (archive / "9" / "broken.png").write_bytes(b"no")
-    return make_run(archive, model=lite_model, format=request.param)
+    return make_run(archive, model=tiny_model, format=request.param)
 
 
 @pytest.fixture

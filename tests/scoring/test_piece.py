@@ -18,8 +18,8 @@ from pipeline.scoring.piece import from_stream, make_rows, measure
 
 
 @pytest.fixture
-def run(make_run: MakeRun, lite_model: str) -> Run:
-    return make_run("x", model=lite_model)
+def run(make_run: MakeRun, tiny_model: str) -> Run:
+    return make_run("x", model=tiny_model)
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ from pipeline.scoring.requests import preprocess_in_process
 
 
 @pytest.fixture
-def run(make_run: MakeRun, write_images: WriteImages, lite_model: str) -> Run:
-    return make_run(write_images(40), image_timeout=60, model=lite_model)
+def run(make_run: MakeRun, write_images: WriteImages, tiny_model: str) -> Run:
+    return make_run(write_images(40), image_timeout=60, model=tiny_model)
 
 
 @pytest.fixture

@@ -46,8 +46,8 @@ PLENTY, LITTLE = 1 << 20, 1
 
 
 @pytest.fixture
-def run(make_run: MakeRun, write_images: WriteImages, lite_model: str) -> Run:
-    return make_run(write_images(40), image_timeout=60, model=lite_model, memory_mb=PLENTY)
+def run(make_run: MakeRun, write_images: WriteImages, tiny_model: str) -> Run:
+    return make_run(write_images(40), image_timeout=60, model=tiny_model, memory_mb=PLENTY)
 
 
 def alive() -> set[int]:

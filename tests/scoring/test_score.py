@@ -35,8 +35,8 @@ def parts(run: Run) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def run(make_run: MakeRun, write_images: WriteImages, lite_model: str) -> Run:
-    return make_run(write_images(60), unit_images=8, model=lite_model)
+def run(make_run: MakeRun, write_images: WriteImages, tiny_model: str) -> Run:
+    return make_run(write_images(60), unit_images=8, model=tiny_model)
 
 
 def test_every_unit_gets_its_receipt_in_order(run: Run) -> None:
@@ -56,7 +56,7 @@ def test_scoring_again_keeps_everything(run: Run) -> None:
 
 
 def test_generator_that_is_left_early_leaves_nothing_running_and_can_be_resumed(
-    run: Run, make_run: MakeRun, lite_model: str
+    run: Run, make_run: MakeRun, tiny_model: str
 ) -> None:
     units = units_of(run)
     outcomes = score(units, run)
@@ -66,7 +66,7 @@ def test_generator_that_is_left_early_leaves_nothing_running_and_can_be_resumed(
     assert 1 <= done < len(units)
     assert not list(Path(run.output).rglob("*.tmp"))
     assert len(list(score(units, run))) == len(units)
-    uninterrupted = make_run(*run.options.input, unit_images=8, output=f"{run.output}-2", model=lite_model)
+    uninterrupted = make_run(*run.options.input, unit_images=8, output=f"{run.output}-2", model=tiny_model)
     list(score(units, uninterrupted))
     assert parts(run) == parts(uninterrupted)
 
