@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from model_training import converter
 from model_training.converter import Answer
+from pipeline.machine import import_path
 from pipeline.model.directory import SAVED_MODEL, TFLITE, Golden
 from pipeline.model.engines import litert
 from pipeline.model.spec import GOLDEN_TOLERANCE, LARGEST_TOLERANCE, Conversion, ModelSpec
@@ -134,9 +135,8 @@ def _too_far(difference: float) -> str:
 
 def _run(saved_model: str, work: str, seconds: float) -> Answer:
     """Run the child process and return its answer; if it gave none, one that says why."""
-    paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)
     # on a CPU, as the difference is one between engines, and the parent may hold all memory of a GPU
-    environment = {**os.environ, "PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": "-1"}
+    environment = {**os.environ, "PYTHONPATH": import_path(), "CUDA_VISIBLE_DEVICES": "-1"}
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             [sys.executable, "-m", converter.__name__, os.path.abspath(saved_model), work],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import sys
 from collections.abc import Iterator, Sequence
@@ -47,6 +48,11 @@ def describe() -> str:
     found = [f"{name} {version}" for name, version in versions().items()]
     flags = " ".join(telling_flags()) or "none that matter"
     return line(f"{', '.join(found)}; {platform.node()}, {platform.machine()}, {cores()} threads, CPU flags: {flags}")
+
+
+def import_path() -> str:
+    """Return what this process imports from, as PYTHONPATH of a child process: absolute, for any working folder."""
+    return os.pathsep.join(os.path.abspath(path) for path in sys.path)
 
 
 def cpu_kind(cpuinfo: str | None = None) -> str:

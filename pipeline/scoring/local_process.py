@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import IO
 
 from pipeline import storage
+from pipeline.machine import import_path
 from pipeline.output.run import Run
 from pipeline.scoring.process_frames import GoneError, receive, send
 from pipeline.scoring.process_messages import CURSOR, STAGES, Answer, Request, Stage
@@ -73,7 +74,6 @@ class LocalProcess:
             file.write(bytes(CURSOR.size))
             file.flush()
             self._cursor = mmap.mmap(file.fileno(), CURSOR.size)
-            paths = os.pathsep.join(os.path.abspath(path) for path in sys.path)
             self._process = subprocess.Popen(
                 [sys.executable, "-m", _MODULE, str(file.fileno())],
                 stdin=subprocess.PIPE,
@@ -82,7 +82,7 @@ class LocalProcess:
                 bufsize=0,
                 pipesize=PIPE_BYTES,
                 pass_fds=[file.fileno(), *([] if slot is None else [slot])],
-                env={**os.environ, **ENVIRONMENT, "PYTHONPATH": paths},
+                env={**os.environ, **ENVIRONMENT, "PYTHONPATH": import_path()},
                 start_new_session=True,  # Ctrl-C is for us; it would look as if an image had killed it
             )
         if slot is not None:
