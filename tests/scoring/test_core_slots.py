@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import MakeRun, WriteImages
 from encoded_batches import noise
 
+from pipeline.output.run import Run
 from pipeline.scoring import process_pool
 from pipeline.scoring.core_slots import CoreSlots
 from pipeline.scoring.process_messages import Request
@@ -76,24 +79,28 @@ def shared(monkeypatch: pytest.MonkeyPatch, folder: str) -> tuple[ProcessPool, P
     return pools
 
 
+@contextlib.contextmanager
+def two_at_work(pool: ProcessPool, run: Run) -> Iterator[None]:
+    """Both processes of a pool have answered, and none of them is idle."""
+    with pool.borrow() as first, pool.borrow() as second:
+        for process in (first, second):
+            process.ask(PIXELS, [IMAGE], run, "")
+        yield
+
+
 def test_second_worker_has_one_process_until_the_first_makes_room(
     shared: tuple[ProcessPool, ProcessPool], make_run: MakeRun, write_images: WriteImages
 ) -> None:
     one, other = shared
     run = make_run(write_images(3))
-    with one.borrow() as first, one.borrow() as second:
-        for process in (first, second):
-            process.ask(PIXELS, [IMAGE], run, "")
-        with other.borrow() as third:
-            third.ask(PIXELS, [IMAGE], run, "")
-            assert len(other._all) == 1, "one is started in any case"
-            assert other._choose(scores=False, alone=False) is None
+    with two_at_work(one, run), other.borrow() as third:
+        third.ask(PIXELS, [IMAGE], run, "")
+        assert len(other._all) == 1, "one is started in any case"
+        assert other._choose(scores=False, alone=False) is None
     one.make_room()
     assert len(one._all) == 1
-    with other.borrow() as third, other.borrow() as fourth:
-        for process in (third, fourth):
-            process.ask(PIXELS, [IMAGE], run, "")
-    assert len(other._all) == 2
+    with two_at_work(other, run):
+        assert len(other._all) == 2
     one.close()
     other.close()
 
@@ -102,10 +109,8 @@ def test_nobody_makes_room_where_nobody_waits(
     shared: tuple[ProcessPool, ProcessPool], make_run: MakeRun, write_images: WriteImages
 ) -> None:
     one, _ = shared
-    run = make_run(write_images(3))
-    with one.borrow() as first, one.borrow() as second:
-        for process in (first, second):
-            process.ask(PIXELS, [IMAGE], run, "")
+    with two_at_work(one, make_run(write_images(3))):
+        pass
     one.make_room()
     assert len(one._all) == 2
     one.close()
