@@ -10,13 +10,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.model.engines.network import Scores
+
 LEAST = 1e-30
 """The least probability that is told from 0: float32 has no exact ones below 1e-38."""
 
 LEAST_SPREAD = 1e-3
 """The least spread of outputs: below it, rounding would decide."""
-
-Scores = npt.NDArray[np.float32]
 
 
 def log_scores(scores: Scores) -> npt.NDArray[np.float64]:

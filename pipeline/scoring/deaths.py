@@ -12,6 +12,7 @@ from collections import Counter
 from pipeline import storage
 from pipeline.batches import Failure, Stage
 from pipeline.errors import TransientError, UsageError
+from pipeline.machine import cpu_kind
 from pipeline.model.predict import Range
 from pipeline.output.run import Run
 from pipeline.scoring.local_process import DeadError
@@ -92,8 +93,6 @@ class Deaths:
         return Failure(stage, "INTERNAL", f"{who} died of this image ({cause(death.code)})")
 
     def _no_load(self, code: int) -> str:
-        from pipeline.machine import cpu_kind
-
         memory = code == -signal.SIGKILL
         remedy = "give the run more memory" if memory else "score with --engine tensorflow and another --output"
         if self._run.engine == "tensorflow":

@@ -40,7 +40,7 @@ def allowed_bytes(memory_mb: int | None) -> int:
     if memory_mb is not None:
         return memory_mb << 20
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return int(SHARE * min(there, *_container_limits(), there))
+    return int(SHARE * min([there, *_container_limits()]))
 
 
 def _container_limits() -> Iterator[int]:

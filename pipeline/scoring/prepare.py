@@ -54,7 +54,7 @@ def check(options: ScoreOptions) -> Run:
     run = Run.of(name, options, spec)
     begun_with = _check_output(run)
     choice = choose(options, spec, begun_with)
-    run = Run.of(name, replace(options, engine=choice.engine), spec, choice.why)
+    run = replace(run, options=replace(options, engine=choice.engine), why_engine=choice.why)
     if begun_with is not None:
         _check_limit(run)
     else:

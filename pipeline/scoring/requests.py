@@ -153,7 +153,7 @@ def _ask(
             with processes().borrow(scores, deaths.is_alone, first) as process:
                 load = _load(process, run) if scores else {}
                 answer, answer_body = process.ask(again, body, run, local_copy(run.model))
-                return replace(answer, seconds={**load, **answer.seconds}), answer_body
+                return (replace(answer, seconds={**load, **answer.seconds}) if load else answer), answer_body
         except DeadError as death:
             if deaths.note(death):
                 processes().lower()
