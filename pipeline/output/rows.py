@@ -1,4 +1,4 @@
-"""The prediction rows: their columns, and their two file formats.
+"""The prediction rows: their columns, and the files that they are stored in.
 
 One row per image, always. Owns the Arrow schema and the bytes of a part; must not know where parts are stored.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from pipeline.batches import Failure, PredictionBatch
 from pipeline.errors import DamagedPartError
 from pipeline.model.spec import Task
 from pipeline.options import PartFormat, ScoreOptions
+from pipeline.output.row_lines import from_lines, to_lines
 from pipeline.storage.formats import FIELD, check_names, check_number, numbered
 
 ROW_GROUP = 2048
@@ -27,8 +27,6 @@ ROW_GROUP = 2048
 TOP_K = pa.list_(
     pa.struct([pa.field("label", pa.int32()), pa.field("name", pa.string()), pa.field("score", pa.float32())])
 )
-
-_TOP = tuple(top_field.name for top_field in TOP_K.value_type)
 
 _CLASSES = pa.schema(
     [
@@ -52,11 +50,6 @@ _SCHEMAS: Mapping[Task, pa.Schema] = {"classes": _CLASSES}
 
 _NUMBER = b"nightscore.format"
 """Key in the metadata of a Parquet file's schema; its value is the format number in decimal digits."""
-
-_PREDICTION = ("label", "label_name", "label_score", "predicted", "predicted_name", "score", "top_k")
-_ERROR = ("status", "message", "stage", "label", "label_name")
-_LINE = frozenset(("key", "prediction", "error"))
-"""Names in a line of JSON: of a prediction, of an error, and of the line itself."""
 
 
 def row_schema(task: Task, options: ScoreOptions) -> pa.Schema:
@@ -149,7 +142,7 @@ class PartWriter:
         if self._parquet is not None:
             self._parquet.write_table(rows, row_group_size=ROW_GROUP)
         else:
-            self._buffer.write("".join(json.dumps(_line(row)) + "\n" for row in rows.to_pylist()).encode("ascii"))
+            self._buffer.write(to_lines(rows))
 
 
 class PatchWriter:
@@ -207,7 +200,7 @@ def read_part(data: bytes, form: PartFormat, schema: pa.Schema, location: str = 
         DamagedPartError: the bytes are not a whole part of that format and schema.
     """
     try:
-        table = _read_parquet(data, location) if form == "parquet" else _read_lines(data, schema, location)
+        table = _read_parquet(data, location) if form == "parquet" else from_lines(data, schema, location)
         names = table.schema.names
         fits = names == schema.names and table.schema.types == schema.types
         if not fits:
@@ -270,50 +263,3 @@ def _columns(schema: pa.Schema) -> dict[str, pa.DataType]:
         else:
             types[column.name] = column.type
     return types
-
-
-def _line(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row as Vertex AI batch prediction writes it: key, and one of prediction | error."""
-    if row["status"] == "ok":
-        return {"key": row["key"], "prediction": {name: row[name] for name in _PREDICTION}}
-    error = {"status": row["error_code"], "message": row["error_message"], "stage": row["error_stage"]}
-    return {"key": row["key"], "error": {**error, "label": row["label"], "label_name": row["label_name"]}}
-
-
-def _read_lines(data: bytes, schema: pa.Schema, location: str) -> pa.Table:
-    lines = [json.loads(line) for line in data.decode("ascii").splitlines()]
-    return pa.Table.from_pylist([_row(line, location) for line in lines], schema)
-
-
-def _row(line: dict[str, Any], location: str) -> dict[str, Any]:
-    """Return the row that `_line` wrote.
-
-    Raises:
-        NewerFormatError: it has all fields of one, and an unknown one.
-    """
-    key = line["key"]
-    if "prediction" in line:
-        row = {"key": key, "status": "ok", **{name: line["prediction"][name] for name in _PREDICTION}}
-        if len(line["prediction"]) != len(_PREDICTION):
-            check_names(line["prediction"], _PREDICTION, "part", location)
-        if max(map(len, row["top_k"]), default=0) > len(_TOP):
-            for entry in row["top_k"]:
-                check_names(entry, _TOP, "part", location)
-        if len(line) != 2:
-            check_names(line, _LINE, "part", location)
-        return row
-    error = line["error"]
-    row = {
-        "key": key,
-        "status": "failed",
-        "label": error["label"],
-        "label_name": error["label_name"],
-        "error_stage": error["stage"],
-        "error_code": error["status"],
-        "error_message": error["message"],
-    }
-    if len(error) != len(_ERROR):
-        check_names(error, _ERROR, "part", location)
-    if len(line) != 2:
-        check_names(line, _LINE, "part", location)
-    return row
