@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -22,19 +22,44 @@ Range = tuple[int, int]
 Indices = npt.NDArray[np.intp]
 
 
-@dataclass(frozen=True)
-class _Scored:
-    """What calls of the model gave.
+@dataclass
+class _Scoring:
+    """The calls of the model with the images of a batch, and what they gave.
 
     Attributes:
-        scores: float32 [n, classes]; zeros where it raised.
-        rescored: how many of the images were scored a second time, in float32.
+        pixels: of the batch.
+        model: that scores them.
+        scores: float32 [n, classes]; zeros where the model raised, and where it was not called.
         failures: index -> why the model raised.
+        rescored: how many of the images were scored a second time, in float32.
     """
 
+    pixels: Pixels
+    model: Model
     scores: Scores
-    rescored: int
-    failures: dict[int, Failure]
+    failures: dict[int, Failure] = field(default_factory=dict)
+    rescored: int = 0
+
+    def score(self, call: Indices) -> int:
+        """Score the images of one call; halve it where the model raises, down to the image that causes it.
+
+        Returns:
+            The number of images that were scored a second time.
+        """
+        images = self.pixels if len(call) == len(self.pixels) else self.pixels[call]
+        try:
+            self.scores[call], rescored = self.model.score(images)
+            return rescored
+        except self.model.errors as error:
+            failure = _failure(error)
+        if len(call) == 1:
+            self.failures[int(call[0])] = failure
+            return 0
+        half = len(call) // 2
+        rescored = self.score(call[:half]) + self.score(call[half:])
+        if failure.code == "RESOURCE_EXHAUSTED" and self.failures.keys().isdisjoint(call.tolist()):
+            self.model.shrink(len(call))
+        return rescored
 
 
 def predict(
@@ -73,37 +98,18 @@ def predict(
 
 def _score(
     pixels: Pixels, ok: Indices, model: Model, begin: Callable[[int, int], None], alone: Sequence[Range]
-) -> _Scored:
-    scores = np.zeros((len(pixels), len(model.spec.class_names)), np.float32)
-    failures: dict[int, Failure] = {}
-
-    def score(call: Indices) -> int:
-        """Score the images of one call; halve it where the model raises, down to the image that causes it."""
-        images = pixels if len(call) == len(pixels) else pixels[call]
-        try:
-            scores[call], rescored = model.score(images)
-            return rescored
-        except model.errors as error:
-            failure = _failure(error)
-        if len(call) == 1:
-            failures[int(call[0])] = failure
-            return 0
-        half = len(call) // 2
-        rescored = score(call[:half]) + score(call[half:])
-        if failure.code == "RESOURCE_EXHAUSTED" and failures.keys().isdisjoint(call.tolist()):
-            model.shrink(len(call))
-        return rescored
-
+) -> _Scoring:
+    scoring = _Scoring(pixels, model, np.zeros((len(pixels), len(model.spec.class_names)), np.float32))
     calls = calls_of(ok, model.call_images, alone)
     if model.threads > 1 and len(calls) > 1 and not alone:
         begin(int(ok[0]), int(ok[-1]) + 1)
         with ThreadPoolExecutor(min(model.threads, len(calls)), "predict") as pool:
-            return _Scored(scores, sum(pool.map(score, calls)), failures)
-    rescored = 0
+            scoring.rescored = sum(pool.map(scoring.score, calls))
+        return scoring
     for call in calls:
         begin(int(call[0]), int(call[-1]) + 1)
-        rescored += score(call)
-    return _Scored(scores, rescored, failures)
+        scoring.rescored += scoring.score(call)
+    return scoring
 
 
 def calls_of(images: Indices, size: int, alone: Sequence[Range] = ()) -> list[Indices]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -204,3 +206,18 @@ def test_every_image_is_in_one_call_and_who_is_to_be_alone_is(
     assert all(len(call) == 1 for call in calls if single & set(call.tolist()))
     whole = [call for call in calls if not single & set(call.tolist())]
     assert sum(len(call) < size for call in whole) <= 1 + len(single & images), "calls are full where they can be"
+
+
+def test_pixels_are_freed_as_soon_as_they_are_scored(tiny_model: str) -> None:
+    """Without waiting for the garbage collector: a unit's pixels are a megabyte, and several would pile up."""
+    model = acquire(tiny_model, read_spec(tiny_model), "litert")
+    pixels = np.zeros((40, 28, 28, 1), np.uint8)
+    gone = weakref.ref(pixels)
+    gc.disable()
+    try:
+        found = predict(batch(pixels), model, 3)
+        del pixels
+        assert len(found.images) == 40
+        assert gone() is None
+    finally:
+        gc.enable()
