@@ -125,20 +125,22 @@ class PartWriter:
         self._waiting.append(rows)
         self._waiting_rows += len(rows)
         if self._waiting_rows >= ROW_GROUP:
-            self._flush()
+            self._flush(self._waiting_rows // ROW_GROUP * ROW_GROUP)
 
     def close(self) -> bytes:
-        """Return the whole part."""
-        self._flush()
+        """Return the whole part; its bytes do not depend on how many rows came at once."""
+        self._flush(self._waiting_rows)
         if self._parquet is not None:
             self._parquet.close()
         return self._buffer.getvalue()
 
-    def _flush(self) -> None:
-        if not self._waiting_rows:
+    def _flush(self, n: int) -> None:
+        """Encode the first n rows that wait."""
+        if not n:
             return
-        rows = pa.concat_tables(self._waiting).combine_chunks()
-        self._waiting, self._waiting_rows = [], 0
+        waiting = pa.concat_tables(self._waiting)
+        rows = waiting.slice(0, n).combine_chunks()
+        self._waiting, self._waiting_rows = [waiting.slice(n)], self._waiting_rows - n
         if self._parquet is not None:
             self._parquet.write_table(rows, row_group_size=ROW_GROUP)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+from itertools import pairwise
 from typing import Any, get_args
 
 import numpy as np
@@ -86,6 +87,17 @@ def bits(table: pa.Table) -> list[dict[str, Any]]:
     """Return the rows with every float spelled out, so that -0.0 differs from 0.0."""
     found: list[dict[str, Any]] = json.loads(json.dumps(table.to_pylist()), parse_float=str)
     return found
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+@settings(max_examples=20)
+@given(st.lists(st.integers(0, 3000), max_size=4))
+def test_bytes_of_a_part_do_not_depend_on_how_many_rows_come_at_once(form: PartFormat, cuts: list[int]) -> None:
+    n = ROW_GROUP + 500
+    table = to_table(sample(n), CLASSES, SCHEMA)
+    bounds = [0, *sorted(min(cut, n) for cut in cuts), n]
+    pieces = [table[start:stop] for start, stop in pairwise(bounds)]
+    assert part_of(form, *pieces) == part_of(form, table)
 
 
 class TestTable:
