@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -59,8 +60,9 @@ E = TypeVar("E", bound=Candidate)
 
 def examples_of(rows: pa.Table) -> list[ExampleRow]:
     """Return the images of a part that one of its lists holds, in the order of their rows."""
-    numbered = rows.append_column("row", pa.array(range(len(rows)), pa.int64()))
-    scored = numbered.filter(pc.equal(rows["status"], "ok"))
+    # sorted as in a receipt's file, so that new and kept receipts give the same summary, to the byte
+    columns = sorted((*COLUMNS, "row"))
+    scored = _numbered(rows).select(columns).filter(pc.equal(rows["status"], "ok"))
     wrong = scored.filter(
         pc.and_(pc.is_valid(scored["label_score"]), pc.not_equal(scored["label"], scored["predicted"]))
     )
@@ -68,20 +70,20 @@ def examples_of(rows: pa.Table) -> list[ExampleRow]:
     if len(scored):  # of an empty table Arrow cannot select
         first = pc.select_k_unstable(scored, OF_UNIT.uncertain, [("score", "ascending"), ("key", "ascending")])
         least = scored.take(first)
-    # sorted as in a receipt's file, so that new and kept receipts give the same summary, to the byte
-    columns = sorted((*COLUMNS, "row"))
-    candidates = {row["row"]: row for table in (wrong, least) for row in table.select(columns).to_pylist()}
+    candidates = {row["row"]: row for table in (wrong, least) for row in table.to_pylist()}
     return [candidates[row] for row in sorted(example["row"] for example in in_any_list(candidates.values(), OF_UNIT))]
 
 
 def failures_of(rows: pa.Table) -> list[FailureRow]:
     """Return the first failed images of a part, for each stage and code, in the order of their rows."""
-    numbered = rows.append_column("row", pa.array(range(len(rows)), pa.int64()))
-    failed = numbered.filter(pc.equal(rows["status"], "failed"))
     columns = ["error_code", "key", "error_message", "row", "error_stage"]
-    table = failed.select(columns).rename_columns([name.removeprefix("error_") for name in columns])
-    failures: list[FailureRow] = table.to_pylist()
+    table = _numbered(rows).select(columns).filter(pc.equal(rows["status"], "failed"))
+    failures: list[FailureRow] = table.rename_columns([name.removeprefix("error_") for name in columns]).to_pylist()
     return list(first_of_each(failures))
+
+
+def _numbered(rows: pa.Table) -> pa.Table:
+    return rows.append_column("row", pa.array(np.arange(len(rows))))
 
 
 def first_of_each(failures: Iterable[F]) -> Iterator[F]:
