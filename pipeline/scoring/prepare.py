@@ -50,8 +50,7 @@ def check(options: ScoreOptions) -> Run:
     spec = read_spec(storage.absolute(options.model))
     for pattern in options.input:
         require_input(pattern)
-    name = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    run = Run.of(name, options, spec)
+    run = Run.of(new_id(datetime.now(timezone.utc)), options, spec)
     begun_with = _check_output(run)
     choice = choose(options, spec, begun_with)
     run = replace(run, options=replace(options, engine=choice.engine), why_engine=choice.why)
@@ -60,6 +59,15 @@ def check(options: ScoreOptions) -> Run:
     else:
         check_files(run)
     return run
+
+
+def new_id(now: datetime) -> str:
+    """Return an id for a run that starts now, in UTC: ids sort by time, also those of one second.
+
+    >>> new_id(datetime(2026, 1, 2, 3, 4, 5, 750_000))[:20]
+    '20260102T030405Z-c00'
+    """
+    return f"{now:%Y%m%dT%H%M%SZ}-{now.microsecond * 4096 // 1_000_000:03x}{secrets.randbelow(4096):03x}"
 
 
 def check_files(run: Run) -> None:
