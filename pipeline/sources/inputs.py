@@ -33,7 +33,7 @@ def find(pattern: str, skipped: Counter[str]) -> Iterator[tuple[str, StoredObjec
     is_glob = fixed != location
     start = len(fixed.rpartition("/")[0] if is_glob else location)  # a folder above it that is named like junk is none
     try:
-        for found in storage.list_objects(location):
+        for found in storage.list_long(location):
             is_named = found.location == location
             if sources.is_junk_name(found.location if is_named else found.location[start:]):
                 skipped["junk"] += 1

@@ -29,6 +29,7 @@ __all__ = [
     "is_temporary",
     "join",
     "key_of",
+    "list_long",
     "list_objects",
     "location_of",
     "patience",
@@ -64,6 +65,11 @@ def answers(location: str) -> bool:
 def list_objects(pattern: str) -> Iterator[StoredObject]:
     """See `Store.list`."""
     return store_of(pattern).list(pattern)
+
+
+def list_long(pattern: str) -> Iterator[StoredObject]:
+    """Yield the same as `list_objects`, where much may be found: of a disk, a copy of this process lists ahead."""
+    return list_objects(pattern) if pattern.startswith(GCS) else _local().list_elsewhere(pattern)
 
 
 def stat(location: str) -> StoredObject | None:

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from pipeline.errors import TransientError, UsageError
 from pipeline.storage.base import Store, StoredObject
+from pipeline.storage.elsewhere import list_elsewhere
 
 T = TypeVar("T")
 
@@ -106,6 +107,11 @@ class Patience:
         """Whether somebody wants to stop."""
         return self._ended.is_set()
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether no place is failing."""
+        return not self._failing_since
+
     def _may_try_again(self, location: str, tries: int) -> bool:
         """Note a failure; wait, and return whether another try is due."""
         now = self._clock()
@@ -136,8 +142,15 @@ class PatientStore:
         """See `Store.list`."""
         return patience().iterate(pattern, lambda: self._store.list(pattern))
 
+    def list_elsewhere(self, pattern: str) -> Iterator[StoredObject]:
+        """See `Store.list`, and `pipeline.storage.elsewhere`."""
+        return patience().iterate(pattern, lambda: list_elsewhere(lambda: self._store.list(pattern)))
+
     def read(self, location: str, start: int = 0, stop: int | None = None, version: int | None = None) -> bytes:
         """See `Store.read`."""
+        if patience().is_calm:  # so nothing is to be noted: an archive has millions of files
+            with contextlib.suppress(TransientError):
+                return self._store.read(location, start, stop, version)
         return patience().attempt(location, lambda: self._store.read(location, start, stop, version))
 
     def create(self, location: str, data: bytes) -> bool:
