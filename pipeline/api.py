@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pipeline.machine import require_precision
 from pipeline.metrics.record import EndedRecord
@@ -17,6 +18,9 @@ from pipeline.options import ScoreOptions, to_flags
 from pipeline.output.run import Run
 from pipeline.scoring.already_done import finish_if_done
 from pipeline.scoring.prepare import is_first, prepare
+
+if TYPE_CHECKING:
+    from pipeline.beam.job import Pipeline
 
 PLAN_SECONDS = 0.5
 """Seconds for which a model that is loaded in a moment, as by LiteRT, waits for the process that plans.
@@ -75,18 +79,17 @@ def score(
         return Scored(run, job.run_job(asked, run, announce))
     require_precision(options.precision)
     run = prepare(options)
-    if is_first(run):
-        head_start(run, while_importing)
+    pipeline = head_start(run, while_importing) if is_first(run) else None
     record = finish_if_done(run)
     if record is None:
         with while_importing():
             from pipeline.beam import job
-        record = job.run_job(job.parse(to_flags(options)), run)
+        record = job.run_job(job.parse(to_flags(options)), run, pipeline=pipeline)
     return Scored(run, record)
 
 
-def head_start(run: Run, while_importing: Imports = contextlib.nullcontext) -> None:
-    """Import Beam here while a local process pins the run's plan, and it or another one loads the model.
+def head_start(run: Run, while_importing: Imports = contextlib.nullcontext) -> Pipeline:
+    """Assemble the run's Beam pipeline here while a local process pins its plan, and it or another loads the model.
 
     The first run into an OUTPUT needs all three. Planning is Python's work, and so is most of an import: in one process
     they would take turns.
@@ -107,8 +110,10 @@ def head_start(run: Run, while_importing: Imports = contextlib.nullcontext) -> N
     started = [plan, pools().read.submit(load)]
     try:
         with while_importing():
-            from pipeline.beam import job  # noqa: F401 - Apache Beam, which a run with nothing to do goes without
+            from pipeline.beam import job  # Apache Beam, which a run with nothing to do goes without
+        pipeline = job.assemble(job.parse(to_flags(run.options)), run)
     finally:
         wait(started)
     for work in started:
         work.result()
+    return pipeline

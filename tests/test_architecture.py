@@ -52,7 +52,7 @@ WITHOUT_BEAM = ("pipeline.beam.flex_template",)
 """Modules of beam/ that import no Beam: they are run where it is not installed, or for a file alone."""
 
 STARTED = "pipeline.scoring.process_main"
-"""The program of a local process: `pipeline.scoring.local_process` starts it by its name, and nothing imports it."""
+"""The program of a local process: `pipeline.scoring.process_start` starts it by its name, and nothing imports it."""
 
 OURS = ("nightscore", "pipeline", "model_training")
 """Folders with our packages."""
@@ -185,9 +185,9 @@ def reached_from(module: str) -> set[str]:
 
 
 def test_local_process_is_a_program_free_of_beam_and_of_engines_until_it_loads_a_model() -> None:
-    """The one arrow that is no import: local_process starts process_main by its name."""
+    """The one arrow that is no import: process_start starts process_main by its name."""
     assert STARTED in MODULES
-    assert f'"{STARTED}"' in MODULES["pipeline.scoring.local_process"].read_text()
+    assert f'"{STARTED}"' in MODULES["pipeline.scoring.process_start"].read_text()
     for module, path in MODULES.items():
         assert STARTED not in imports_of(path), f"{module} imports {STARTED}, which is a program: start it"
     libraries = {name.partition(".")[0] for module in reached_from(STARTED) for name in imports_of(MODULES[module])}

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import apache_beam as beam
+from apache_beam import Pipeline as Pipeline
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, SetupOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult, PipelineState
@@ -29,8 +29,9 @@ from pipeline.output.remote_progress import follow
 from pipeline.output.run import Run
 from pipeline.scoring.prepare import begin_work
 
-LOCAL_GROUP_UNITS = 32
-"""Units in a group where one process scores all groups; at the end of each group it has nothing to look ahead to."""
+LOCAL_GROUP_UNITS = 1 << 40
+"""Units in a group where one process scores all of them: at the end of a group it would have nothing to look ahead to.
+"""
 
 ANSWER_SECONDS = 10.0
 """Seconds that a job server may take to accept a connection."""
@@ -114,8 +115,22 @@ def _parser() -> argparse.ArgumentParser:
     return parsers[0]
 
 
-def start(job: Job, run: Run) -> PipelineResult:
+def assemble(job: Job, run: Run) -> Pipeline:
+    """Return the pipeline of a run, which is not started; it takes a quarter of a second, and needs no plan."""
+    runner = FnApiRunner() if job.is_local else job.beam.view_as(StandardOptions).runner
+    pipeline = Pipeline(runner=runner, options=job.beam)
+    group_units = LOCAL_GROUP_UNITS if job.is_local else None
+    build(pipeline, run, group_units, enforce=run.options.no_wait and not job.is_local)
+    return pipeline
+
+
+def start(job: Job, run: Run, pipeline: Pipeline | None = None) -> PipelineResult:
     """Start the pipeline; a local one has ended on return, one on another engine goes on by itself.
+
+    Args:
+        job: the job, as `parse` returned it.
+        run: the run to do.
+        pipeline: of both, as `assemble` returned it; None: it is still to be assembled.
 
     Raises:
         KeyboardInterrupt: a person interrupted a local run; its work has ended.
@@ -125,13 +140,9 @@ def start(job: Job, run: Run) -> PipelineResult:
     """
     _require_job_server(job)
     storage.patience().deadline = run.options.retry_deadline
-    runner = FnApiRunner() if job.is_local else job.beam.view_as(StandardOptions).runner
-    group_units = LOCAL_GROUP_UNITS if job.is_local else None
-    enforce = run.options.no_wait and not job.is_local
     try:
         with dataflow.explain_refusal() if job.is_on_dataflow else contextlib.nullcontext():
-            pipeline = beam.Pipeline(runner=runner, options=job.beam)
-            build(pipeline, run, group_units, enforce)
+            pipeline = pipeline or assemble(job, run)
             begin_work(run)
             return pipeline.run()
     except (RuntimeError, ValueError, NightscoreError) as error:
@@ -158,7 +169,9 @@ def _require_job_server(job: Job) -> None:
         raise UsageError(text) from error
 
 
-def run_job(job: Job, run: Run, announce: Callable[[str], None] = lambda _: None) -> EndedRecord | None:
+def run_job(
+    job: Job, run: Run, announce: Callable[[str], None] = lambda _: None, pipeline: Pipeline | None = None
+) -> EndedRecord | None:
     """Run the pipeline to its end and return the run's record.
 
     With `--no_wait`, or with a Dataflow template, nobody waits for a job on another engine, and the record is None.
@@ -167,6 +180,7 @@ def run_job(job: Job, run: Run, announce: Callable[[str], None] = lambda _: None
         job: the job, as `parse` returned it.
         run: the run to do, as `pipeline.scoring.prepare.prepare` returned it.
         announce: called with a line about a Dataflow job, as soon as it is submitted.
+        pipeline: see `start`.
 
     Raises:
         KeyboardInterrupt: a person interrupted a local run, and its work has ended; or a person interrupted the wait
@@ -175,7 +189,7 @@ def run_job(job: Job, run: Run, announce: Callable[[str], None] = lambda _: None
         NightscoreError: a step raised one.
         RuntimeError: a step raised something else: a bug.
     """
-    result = start(job, run)
+    result = start(job, run, pipeline)
     is_submitted = True
     if job.is_on_dataflow:
         is_submitted = result.has_job  # with --template_location a template is written and no job is submitted

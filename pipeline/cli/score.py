@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -31,7 +32,8 @@ from pipeline.cli.flags import (
 from pipeline.cli.terminal import Screen, progress, show_result
 from pipeline.metrics.figures import Figures
 from pipeline.metrics.record import EndedRecord
-from pipeline.options import add_arguments
+from pipeline.options import ScoreOptions, add_arguments
+from pipeline.scoring.process_start import early
 from pipeline.text import plain
 
 if TYPE_CHECKING:
@@ -60,7 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _score(arguments: Sequence[str], mode: OutputMode) -> int:
     options, beam_arguments = parse(arguments)
+    with early() if not beam_arguments and _is_new(options.output) else contextlib.nullcontext():
+        return _score_with(options, beam_arguments, mode)
 
+
+def _score_with(options: ScoreOptions, beam_arguments: Sequence[str], mode: OutputMode) -> int:
     from pipeline import api  # NumPy and Arrow, which --help does without
 
     lines: list[str] = []
@@ -75,6 +81,11 @@ def _score(arguments: Sequence[str], mode: OutputMode) -> int:
         return 0
     _conclude(record, run, output, mode)
     return record["verdict"]["exit_code"]
+
+
+def _is_new(output: str) -> bool:
+    """Return whether a folder on this machine's disk holds no results yet, so that there is certainly work to do."""
+    return not output.startswith(storage.GCS) and not os.path.exists(os.path.join(output, "runs"))
 
 
 def _announce(text: str) -> None:

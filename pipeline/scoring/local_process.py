@@ -6,31 +6,17 @@ asked, or why.
 
 from __future__ import annotations
 
-import mmap
-import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import IO
 
 from pipeline import storage
-from pipeline.machine import import_path
 from pipeline.output.run import Run
+from pipeline.scoring import process_start
 from pipeline.scoring.process_frames import GoneError, receive, send
-from pipeline.scoring.process_messages import CURSOR, STAGES, Answer, Request, Stage
-
-PIPE_BYTES = 1 << 20
-"""Bytes that the pipe to or from a process holds, so that a piece of small images passes without waiting."""
-
-ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",  # more threads: nothing here gains
-    "ARROW_DEFAULT_MEMORY_POOL": "system",  # Arrow's own keeps 10 MB for itself
-}
-"""Environment variables of a local process."""
-
-_MODULE = "pipeline.scoring.process_main"
+from pipeline.scoring.process_messages import Answer, Request
+from pipeline.scoring.process_start import CURSOR, STAGES, Stage, take
 
 
 class DeadError(Exception):
@@ -61,7 +47,7 @@ class LocalProcess:
     """
 
     def __init__(self, slot: int | None = None) -> None:
-        """Start the process; it imports its modules while others work.
+        """Take a process that was started early, or start one; it imports its modules while others work.
 
         Args:
             slot: descriptor of a file that the process keeps open as long as it lives, and that is closed here.
@@ -70,23 +56,7 @@ class LocalProcess:
         self._folder = ""
         self.is_busy = True  # until its first answer, which says that it is ready
         self.has_model = self.is_scorer = self.was_alone = False
-        with tempfile.TemporaryFile() as file:
-            file.write(bytes(CURSOR.size))
-            file.flush()
-            self._cursor = mmap.mmap(file.fileno(), CURSOR.size)
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", _MODULE, str(file.fileno())],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                bufsize=0,
-                pipesize=PIPE_BYTES,
-                pass_fds=[file.fileno(), *([] if slot is None else [slot])],
-                env={**os.environ, **ENVIRONMENT, "PYTHONPATH": import_path()},
-                start_new_session=True,  # Ctrl-C is for us; it would look as if an image had killed it
-            )
-        if slot is not None:
-            os.close(slot)
+        self._process, self._cursor = take(slot)
 
     def ask(
         self, request: Request, body: Sequence[bytes | memoryview], run: Run, model: str
@@ -146,7 +116,8 @@ class LocalProcess:
             if storage.patience().is_ended:
                 raise
             code = self._process.wait()
-            raise RuntimeError(f"{sys.executable} -m {_MODULE} does not start: it ends with {code}") from None
+            program = f"{sys.executable} -m {process_start.PROGRAM}"
+            raise RuntimeError(f"{program} does not start: it ends with {code}") from None
 
     def _streams(self) -> tuple[IO[bytes], IO[bytes]]:
         assert self._process.stdin is not None

@@ -33,7 +33,8 @@ from pipeline.scoring.parts import make_part
 from pipeline.scoring.piece import make_rows, measure
 from pipeline.scoring.planning import pin, read_rule
 from pipeline.scoring.process_frames import GoneError, receive, send, split
-from pipeline.scoring.process_messages import CURSOR, STAGES, Answer, Loaded, Request, Stage
+from pipeline.scoring.process_messages import Answer, Loaded, Request
+from pipeline.scoring.process_start import CURSOR, STAGES, Stage
 
 CALL_SECONDS = 60.0
 """Seconds that a call of the model may take, at least."""

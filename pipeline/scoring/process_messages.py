@@ -6,7 +6,6 @@ that carries the message (`pipeline.scoring.process_frames`). Must not know how 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast, get_args
@@ -21,7 +20,7 @@ from pipeline.model.predict import Range
 from pipeline.output.run import Run
 from pipeline.units import WorkUnit
 
-Want = Literal["pin", "load", "pixels", "rows", "part", "measure"]
+Want = Literal["pin", "load", "pixels", "rows", "part", "unit", "measure"]
 """The work that a request can ask for."""
 
 Body = Literal["nothing", "encoded", "pixels", "rows", "part"]
@@ -29,15 +28,6 @@ Body = Literal["nothing", "encoded", "pixels", "rows", "part"]
 
 WANTS: tuple[Want, ...] = get_args(Want)
 BODIES: tuple[Body, ...] = get_args(Body)
-
-Stage = Literal["idle", "load", "read", "decode", "predict", "encode"]
-"""What a process may be at."""
-
-STAGES: tuple[Stage, ...] = get_args(Stage)
-"""All of these; the cursor holds the number of one."""
-
-CURSOR = struct.Struct("<qqq")
-"""The layout of the memory that both sides share: number of the stage, first image, and the one after the last."""
 
 _REMEDY = "both sides must run the same version of Nightscore"
 
@@ -68,8 +58,9 @@ class Request:
 
     Attributes:
         want: "pin": make the run's plan and write it; "load": load the model; "pixels": read and decode images; "rows":
-            read, decode and score images; "part": make a part and its receipt of rows; "measure": score images again
-            and again, for a while, and tell how long one takes.
+            read, decode and score images; "part": make a part and its receipt of rows; "unit": read, decode and score a
+            whole unit, and make its part and its receipt; "measure": score images again and again, for a while, and
+            tell how long one takes.
         run: the run that this request and the later ones belong to; None: the run of the request before.
         model: folder on this machine with the run's model; "": that of the request before.
         unit: the work unit to read, or whose part is made.

@@ -21,10 +21,11 @@ from pipeline import storage
 from pipeline.batches import PixelBatch
 from pipeline.errors import TransientError
 from pipeline.output.run import Run
-from pipeline.scoring import local_process
+from pipeline.scoring import process_start
 from pipeline.scoring.local_process import LocalProcess
-from pipeline.scoring.process_messages import CURSOR, Request
+from pipeline.scoring.process_messages import Request
 from pipeline.scoring.process_pool import ProcessPool, processes
+from pipeline.scoring.process_start import CURSOR
 from pipeline.scoring.requests import preprocess_in_process
 
 
@@ -74,7 +75,7 @@ def test_threads_that_ask_at_once_have_a_process_each_and_processes_are_used_aga
 
 def test_process_that_does_not_start_is_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     processes().close()
-    monkeypatch.setattr(local_process, "_MODULE", "pipeline.no_such_module")
+    monkeypatch.setattr(process_start, "PROGRAM", "pipeline.no_such_module")
     with pytest.raises(RuntimeError, match="no_such_module does not start: it ends with 1"):
         preprocess_in_process(batch(noise(1)), run)
     assert not processes()._all
