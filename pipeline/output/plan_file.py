@@ -176,21 +176,36 @@ def read_index(run: Run) -> Index:
         raise ValueError(f"its first line lacks something: {error!r}") from error
 
 
-def read_span(run: Run, span: Span) -> list[WorkUnit]:
-    """Return the units at a place in the pinned plan.
+def read_span(run: Run, span: Span) -> Iterator[WorkUnit]:
+    """Yield the units at a place in the pinned plan; few are held at once.
 
     Raises:
         NewerFormatError: a unit has an unknown field.
         ValueError: it is damaged.
     """
     try:
-        text = gzip.decompress(storage.read(run.plan, *span))
-        units = [json.loads(line) for line in text.decode("ascii").splitlines()]
-        for unit in units:
+        for text in _members(run, span):
+            unit = json.loads(text)
             check_names(unit, _UNIT_FIELDS, "plan", run.plan)
-        return [WorkUnit.from_dict(unit) for unit in units]
-    except (gzip.BadGzipFile, zlib.error, EOFError, KeyError, TypeError, AttributeError) as error:
+            yield WorkUnit.from_dict(unit)
+    except (zlib.error, KeyError, TypeError, AttributeError) as error:
         raise ValueError(str(error) or type(error).__name__) from error
+
+
+def _members(run: Run, span: Span) -> Iterator[bytes]:
+    """Yield the text of each gzip member at a place in the plan's file."""
+    (at, stop), waiting = span, b""
+    while at < stop or waiting:
+        unpack = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        text = unpack.decompress(waiting)
+        if unpack.eof:
+            waiting = unpack.unused_data
+            yield text
+            continue
+        data = storage.read(run.plan, at, min(stop, at + max(BLOCK, len(waiting)))) if at < stop else b""
+        if not data:
+            raise ValueError("it ends within a unit")
+        at, waiting = at + len(data), waiting + data
 
 
 def read_units(run: Run, wanted: Container[str] | None = None) -> Iterator[WorkUnit]:

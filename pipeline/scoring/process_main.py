@@ -1,6 +1,6 @@
 """The program of a local process: it reads, decodes and scores images until its parent closes the pipe.
 
-`pipeline.scoring.local_process` starts it and sends it requests. Before each step the process writes the step and the
+`pipeline.scoring.local_process` sends it requests. Before each step the process writes the step and the
 range of its images into memory that it shares with its parent, which reads it there if the process dies; an alarm ends
 the process if an image, or a call of the model, takes too long. Must not know why it is asked, or what becomes of its
 answers.
@@ -29,7 +29,7 @@ from pipeline.model.loaded import Model, acquire
 from pipeline.model.preprocess import preprocess
 from pipeline.output.run import Run
 from pipeline.scoring.memory import private_bytes
-from pipeline.scoring.parts import make_part
+from pipeline.scoring.parts import make_part, make_unit
 from pipeline.scoring.piece import make_rows, measure
 from pipeline.scoring.planning import pin, read_rule
 from pipeline.scoring.process_frames import GoneError, receive, send, split
@@ -68,6 +68,7 @@ class _Worker:
             "pixels": self._answer_pixels,
             "rows": self._answer_rows,
             "part": self._answer_part,
+            "unit": self._answer_unit,
             "measure": self._measure,
         }
         try:
@@ -108,16 +109,8 @@ class _Worker:
     def _answer_rows(self, request: Request, body: memoryview, run: Run) -> tuple[Answer, Pieces]:
         model = self._acquire(run)
         pixels = self._pixels(request, body, run)
-
-        def begin(first: int, stop: int) -> None:
-            if first == stop:
-                self._begin("encode", first, stop, 0)
-                return
-            calls = -(-(stop - first) // model.call_images)
-            self._begin("predict", first, stop, calls * max(CALL_SECONDS, CALL_FACTOR * model.slowest_call))
-
         with self._at("encode", 0, len(pixels.images)):
-            rows = make_rows(pixels, model, run, request.examples, begin, request.alone)
+            rows = make_rows(pixels, model, run, request.examples, self._before_calls(model), request.alone)
         pictures = sorted(rows.pictures.items())
         pieces = [rows.stream, *(picture for _, picture in pictures)]
         answer = Answer(
@@ -131,6 +124,29 @@ class _Worker:
             rescored=rows.rescored,
         )
         return answer, pieces
+
+    def _before_calls(self, model: Model) -> Callable[[int, int], None]:
+        """Return what is called before each call of the model, and after the last one with an empty range."""
+
+        def begin(first: int, stop: int) -> None:
+            if first == stop:
+                self._begin("encode", first, stop, 0)
+                return
+            calls = -(-(stop - first) // model.call_images)
+            self._begin("predict", first, stop, calls * max(CALL_SECONDS, CALL_FACTOR * model.slowest_call))
+
+        return begin
+
+    def _answer_unit(self, request: Request, body: memoryview, run: Run) -> tuple[Answer, Pieces]:
+        assert request.unit is not None
+        model = self._acquire(run)
+        pixels = self._pixels(request, body, run)
+        with self._at("encode", 0, len(pixels.images)):
+            unit = make_unit(request.unit, pixels, model, run, self._before_calls(model), request.alone)
+        facts = unit.receipt.to_json()
+        sizes = [len(unit.part), len(facts)]
+        answer = Answer("part", sizes, failures=unit.failures, seconds=unit.seconds, rescored=unit.rescored)
+        return answer, [unit.part, facts]
 
     def _answer_part(self, request: Request, body: memoryview, run: Run) -> tuple[Answer, Pieces]:
         assert request.unit is not None

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,6 +28,8 @@ from pipeline.output.run import Run
 from pipeline.scoring.deaths import Deaths
 from pipeline.scoring.local_process import DeadError, LocalProcess
 from pipeline.scoring.memory import allowed_bytes, count_scorers, private_bytes
+from pipeline.scoring.pace import Pace
+from pipeline.scoring.parts import ScoredUnit
 from pipeline.scoring.piece import PieceRows, make_rows, measure
 from pipeline.scoring.process_frames import split
 from pipeline.scoring.process_messages import Answer, Loaded, Request, Want
@@ -35,6 +38,12 @@ from pipeline.units import WorkUnit
 
 Piece = WorkUnit | EncodedBatch
 """A unit of at most a batch, which a local process reads; or images that are read already."""
+
+UNIT_BYTES = 4 << 20
+"""Bytes of a unit that is done in one request, at most, encoded and as pixels."""
+
+UNIT_SECONDS = 0.5
+"""Seconds that a unit may take that is done in one request. Of slower ones, several processes do pieces."""
 
 _arranging = threading.Lock()
 _logger = logging.getLogger(__name__)
@@ -49,12 +58,14 @@ class Arrangement:
         most: number of local processes, at most.
         maker: what makes scores here: the engine's version and the kind of CPU, as receipts carry it.
         in_threads: whether the model runs in threads of this process, as on a GPU.
+        pace: how long an image takes.
     """
 
     run: Run
     most: int
     maker: str
     in_threads: bool
+    pace: Pace = field(default_factory=Pace, compare=False)
 
 
 _arranged: list[Arrangement] = []
@@ -214,7 +225,9 @@ def score_in_process(piece: Piece, run: Run, examples: Sequence[Candidate]) -> P
     arrangement, pool = arrange(run), processes()
     if not pool.decoders:
         request, body = _request("rows", piece)
-        return _piece_rows(*_ask(replace(request, examples=examples), body, run, scores=True))
+        rows = _piece_rows(*_ask(replace(request, examples=examples), body, run, scores=True))
+        arrangement.pace.note(rows.count, rows.seconds)
+        return rows
     pixels = preprocess_in_process(piece, run)
     if arrangement.in_threads:
         return make_rows(pixels, _model(run), run, examples)
@@ -222,6 +235,36 @@ def score_in_process(piece: Piece, run: Run, examples: Sequence[Candidate]) -> P
     request = Request("rows", body="pixels", images=columns, failures=pixels.images.failures, examples=examples)
     rows = _piece_rows(*_ask(request, [np.ascontiguousarray(pixels.pixels).data], run, scores=True))
     return replace(rows, seconds={**pixels.seconds, **rows.seconds})
+
+
+def is_one_request(unit: WorkUnit, run: Run) -> bool:
+    """Return whether a unit is best read, scored and made a part of in one request: it is small, and soon done.
+
+    How long an image takes is known once pieces were scored; until then the answer is no.
+    """
+    arrangement = arrange(run)
+    if unit.images is None or arrangement.in_threads or processes().decoders:
+        return False
+    pixels = unit.images * math.prod(run.spec.input.shape)
+    return max(unit.bytes, pixels) <= UNIT_BYTES and arrangement.pace.seconds(unit.images) <= UNIT_SECONDS
+
+
+def score_unit_in_process(unit: WorkUnit, run: Run) -> ScoredUnit:
+    """Read, decode and score a whole unit in a local process, which makes its part, too.
+
+    An image of which processes die, in the decoder or in the model, is a failed row.
+
+    Raises:
+        DamagedPartError: there are not as many images as the unit has.
+        TransientError: storage fails for now, or this process is being interrupted.
+        UsageError: processes die while they load the model.
+        RuntimeError: processes do not start, or die while they do nothing with an image: a bug.
+    """
+    answer, body = _ask(Request("unit", unit=unit), (), run, scores=True)
+    part, facts = split(body, answer.sizes)
+    receipt = Receipt.from_json(bytes(facts))
+    arrange(run).pace.note(receipt.rows, answer.seconds)
+    return ScoredUnit(part, receipt, answer.failures, answer.rescored, answer.seconds)
 
 
 def _request(want: Want, piece: Piece) -> tuple[Request, Sequence[bytes]]:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from pipeline import sources, storage
 from pipeline.concurrency import ahead, commit_threads, cores, pools
@@ -22,10 +23,17 @@ from pipeline.output.progress import tally
 from pipeline.output.receipts import Extras, Outcome, Receipt, Unfinished
 from pipeline.output.rows import failed_rows, read_part, row_schema
 from pipeline.output.run import Run
+from pipeline.scoring.parts import ScoredUnit
 from pipeline.scoring.pictures import Shortlist
 from pipeline.scoring.piece import PieceRows
 from pipeline.scoring.planning import read_rule
-from pipeline.scoring.requests import arrange, make_part_in_process, score_in_process
+from pipeline.scoring.requests import (
+    arrange,
+    is_one_request,
+    make_part_in_process,
+    score_in_process,
+    score_unit_in_process,
+)
 from pipeline.sources import Piece
 from pipeline.units import WorkUnit
 
@@ -68,12 +76,18 @@ class _OpenTask:
         self.task = task
         self.seconds: dict[str, float] = {}
         self.streams: list[bytes | memoryview] = [task.part] if task.part else []
+        self.unit: ScoredUnit | None = None
         self.count = self.rescored = 0
         self._thumbnails: dict[int, bytes] = {}
         self._started = time.monotonic()
 
-    def add(self, rows: PieceRows) -> None:
-        """Append the rows of the next piece."""
+    def add(self, rows: PieceRows | ScoredUnit) -> None:
+        """Append the rows of the next piece, or take the whole unit."""
+        if isinstance(rows, ScoredUnit):
+            self.unit, self.seconds, self.count = rows, dict(rows.seconds), rows.receipt.rows
+            self.rescored, self._thumbnails = rows.rescored, dict(rows.receipt.extras.thumbnails)
+            self._started -= sum(rows.seconds.values())
+            return
         self.seconds = add_seconds(self.seconds, rows.seconds)
         self.streams.append(rows.stream)
         for i, picture in rows.pictures.items():
@@ -86,11 +100,14 @@ class _OpenTask:
         return Extras(time.monotonic() - self._started, self._thumbnails, maker)
 
 
-_Step = tuple[_Task, Piece | PieceRows | _End]
+_Rows = PieceRows | ScoredUnit
+"""What becomes of a piece."""
+
+_Step = tuple[_Task, Piece | _Rows | _End]
 """A task with its next piece, with the rows of a piece, or with its end."""
 
 
-def score(units: Iterable[WorkUnit], run: Run) -> Iterator[Receipt | Unfinished]:
+def score(units: Iterable[WorkUnit], run: Run) -> Iterator[Outcome]:
     """Yield one receipt for each unit: the one that is there already, or else the one of scoring the unit now.
 
     It is safe to call it again at any time, also on another machine: parts and receipts are created once. The model is
@@ -102,26 +119,22 @@ def score(units: Iterable[WorkUnit], run: Run) -> Iterator[Receipt | Unfinished]
         NoSpaceError: OUTPUT's disk is full.
     """
     storage.patience().deadline = run.options.retry_deadline
-    todo: list[_Task] = []
-    with closing(ahead(lambda unit: _recall(unit, run), units, RECALLS_AHEAD, pools().read)) as outcomes:
-        for outcome in outcomes:
-            if isinstance(outcome, _Task):
-                todo.append(outcome)
-                continue
-            if isinstance(outcome, Receipt):
-                tally().add(kept=outcome.rows)
-            yield outcome
-    if todo:
-        yield from _score_new(todo, run)
+    with closing(ahead(lambda unit: _recall(unit, run), units, RECALLS_AHEAD, pools().read)) as found:
+        for first in found:
+            if isinstance(first, _Task):
+                yield from _score_new(chain([first], found), run)
+                return
+            yield first
 
 
-def _recall(unit: WorkUnit, run: Run) -> Receipt | Unfinished | _Task:
+def _recall(unit: WorkUnit, run: Run) -> Outcome | _Task:
     """Return the receipt of a unit that is committed, or the task to score it."""
     try:
         receipt = recall(unit, run)
         if receipt is None:
             return _Task(unit)
         if not (run.options.retry_failed and receipt.metrics.failed):
+            tally().add(kept=receipt.rows)
             return receipt
         if unit.images is None:  # where only reading tells how many there are, rows have no fixed numbers
             withdraw(unit, run)
@@ -131,23 +144,24 @@ def _recall(unit: WorkUnit, run: Run) -> Receipt | Unfinished | _Task:
         return _unfinished(unit, error, run)
 
 
-def _score_new(tasks: Sequence[_Task], run: Run) -> Iterator[Receipt | Unfinished]:
+def _score_new(found: Iterable[_Task | Outcome], run: Run) -> Iterator[Outcome]:
+    """Score the tasks among what was found; outcomes that are there already keep their places in the order."""
     pool = pools()
-    ready = ahead(lambda task: _with_part(task, run), tasks, PATCHES_AHEAD, pool.read)
+    ready = ahead(lambda task: _with_part(task, run), found, PATCHES_AHEAD, pool.read)
     is_far = any(storage.store_of(location).parallel_reads > 1 for location in run.inputs)
     threads, at_once = (pool.fetch, 2 * cores()) if is_far else (pool.score, cores())
     maker = arrange(run, at_once).maker
     rows = ahead(lambda step: _score_piece(step, run), _pieces(ready, run), PIECES_AHEAD * at_once, threads)
-    done = ahead(lambda task: _commit(task, run, maker), _collect(rows), commit_threads(), pool.commit)
+    done = ahead(lambda task: _end(task, run, maker), _collect(rows), commit_threads(), pool.commit)
     with closing(done) as outcomes:
         yield from _add_capacity(outcomes)
 
 
 def _add_capacity(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
-    """Add to each receipt the time since the receipt before, without the time of loading the model."""
+    """Add to each new receipt the time since the one before, without the time of loading the model."""
     last = time.monotonic()
     for outcome in outcomes:
-        if isinstance(outcome, Receipt):
+        if isinstance(outcome, Receipt) and outcome.spent.steps:
             now = time.monotonic()
             capacity = round(1e6 * (now - last) * cores()) - outcome.spent.steps.get("load", 0)
             yield replace(outcome, spent=outcome.spent.merge(Spent(capacity=capacity)))
@@ -156,9 +170,9 @@ def _add_capacity(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
             yield outcome
 
 
-def _with_part(task: _Task, run: Run) -> _Task:
+def _with_part(task: _Task | Outcome, run: Run) -> _Task | Outcome:
     """Read the part of a unit, if only its failed rows are scored again."""
-    if task.redo:
+    if isinstance(task, _Task) and task.redo:
         try:
             location, schema = run.part(task.unit.id), row_schema(run.spec.task, run.options)
             part = storage.read(location)
@@ -171,9 +185,12 @@ def _with_part(task: _Task, run: Run) -> _Task:
     return task
 
 
-def _pieces(tasks: Generator[_Task, None, None], run: Run) -> Iterator[_Step]:
+def _pieces(tasks: Generator[_Task | Outcome, None, None], run: Run) -> Iterator[_Step | Outcome]:
     with closing(tasks):
         for task in tasks:
+            if not isinstance(task, _Task):
+                yield task
+                continue
             try:
                 for piece in _pieces_of(task, run):
                     if task.error is not None:
@@ -186,15 +203,19 @@ def _pieces(tasks: Generator[_Task, None, None], run: Run) -> Iterator[_Step]:
 
 def _pieces_of(task: _Task, run: Run) -> Iterator[Piece]:
     if not task.part:
-        return sources.pieces(task.unit, read_rule(run))
+        return iter([task.unit]) if is_one_request(task.unit, run) else sources.pieces(task.unit, read_rule(run))
     return sources.some_pieces(task.unit, task.replaced, read_rule(run))
 
 
-def _score_piece(step: _Step, run: Run) -> _Step:
+def _score_piece(step: _Step | Outcome, run: Run) -> _Step | Outcome:
+    if isinstance(step, Outcome):
+        return step
     task, piece = step
-    if isinstance(piece, PieceRows | _End) or task.error is not None:
+    if isinstance(piece, _Rows | _End) or task.error is not None:
         return step
     try:
+        if piece is task.unit:
+            return task, score_unit_in_process(task.unit, run)
         rows = score_in_process(piece, run, task.shortlist.examples())
     except TransientError as error:
         task.error = error
@@ -203,30 +224,38 @@ def _score_piece(step: _Step, run: Run) -> _Step:
     return task, rows
 
 
-def _collect(steps: Generator[_Step, None, None]) -> Iterator[_OpenTask]:
+def _collect(steps: Generator[_Step | Outcome, None, None]) -> Iterator[_OpenTask | Outcome]:
     """Collect the rows of each task; yield the task when its last rows are there."""
     current: _OpenTask | None = None
     with closing(steps):
-        for task, rows in steps:
-            if isinstance(rows, PieceRows):
+        for step in steps:
+            if isinstance(step, Outcome):
+                yield step
+                continue
+            task, rows = step
+            if isinstance(rows, _Rows):
                 current = current or _OpenTask(task)
+                before = current.count
                 current.add(rows)
-                tally().add(scored=rows.count, failures=_by_reason(rows))
+                tally().add(scored=current.count - before, failures=_by_reason(rows))
             elif isinstance(rows, _End):
                 yield current or _OpenTask(task)
                 current = None
 
 
-def _by_reason(rows: PieceRows) -> Counter[tuple[str, str]]:
+def _by_reason(rows: _Rows) -> Counter[tuple[str, str]]:
     return Counter((why.stage, why.code) for why in rows.failures.values())
 
 
-def _commit(open_task: _OpenTask, run: Run, maker: str) -> Receipt | Unfinished:
+def _end(done: _OpenTask | Outcome, run: Run, maker: str) -> Outcome:
+    return done if isinstance(done, Outcome) else _commit(done, run, maker)
+
+
+def _commit(open_task: _OpenTask, run: Run, maker: str) -> Outcome:
     task = open_task.task
     try:
         if task.error is None:
-            part, receipt, seconds = make_part_in_process(task.unit, open_task.streams, task.replaced, run)
-            open_task.streams.clear()
+            part, receipt, seconds = _part(open_task, run)
             started = time.monotonic()
             receipt = replace(receipt, extras=open_task.extras(maker).only(receipt.pictured))
             if task.part:
@@ -240,6 +269,15 @@ def _commit(open_task: _OpenTask, run: Run, maker: str) -> Receipt | Unfinished:
     except TransientError as error:
         task.error = error
     return _unfinished(task.unit, task.error, run)
+
+
+def _part(open_task: _OpenTask, run: Run) -> tuple[bytes | memoryview, Receipt, Mapping[str, float]]:
+    """Return the part of a task, its receipt, and the seconds that it took to make them, by step."""
+    if open_task.unit is not None:
+        return open_task.unit.part, open_task.unit.receipt, {}
+    part, receipt, seconds = make_part_in_process(open_task.task.unit, open_task.streams, open_task.task.replaced, run)
+    open_task.streams.clear()
+    return part, receipt, seconds
 
 
 def add_seconds(*seconds: Mapping[str, float]) -> dict[str, float]:

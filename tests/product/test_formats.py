@@ -29,7 +29,8 @@ from pipeline.output.receipts import Receipt
 from pipeline.output.rows import PartWriter, read_part, row_schema
 from pipeline.output.run import Run
 from pipeline.scoring import process_main
-from pipeline.scoring.process_messages import CURSOR, Answer, Request
+from pipeline.scoring.process_messages import Answer, Request
+from pipeline.scoring.process_start import CURSOR
 from pipeline.storage import formats
 from pipeline.units import WorkUnit, unit_id
 
@@ -253,7 +254,7 @@ class TestPlan:
         run = self.run(tmp_path, lambda unit: unit.update(etag="x"), 1)
         first = len(gzip.compress(gzip.decompress(Path(run.plan).read_bytes()).splitlines(keepends=True)[0]))
         with pytest.raises(NewerFormatError, match=UNKNOWN):
-            read_span(run, (first, Path(run.plan).stat().st_size))
+            list(read_span(run, (first, Path(run.plan).stat().st_size)))
 
 
 class TestModel:

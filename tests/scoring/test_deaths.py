@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -28,9 +29,15 @@ from pipeline.output.run import Run
 from pipeline.scoring.deaths import DEATHS, LOADS, Deaths, cause
 from pipeline.scoring.local_process import DeadError
 from pipeline.scoring.piece import from_stream
-from pipeline.scoring.process_messages import Stage
+from pipeline.scoring.planning import units_of
 from pipeline.scoring.process_pool import processes
-from pipeline.scoring.requests import arrange, preprocess_in_process, score_in_process
+from pipeline.scoring.process_start import Stage
+from pipeline.scoring.requests import (
+    arrange,
+    preprocess_in_process,
+    score_in_process,
+    score_unit_in_process,
+)
 
 PLENTY, LITTLE = 1 << 20, 1
 """Megabytes with which every process scores, and with which only one does, and others decode."""
@@ -229,6 +236,27 @@ def test_images_that_kill_or_hold_up_the_model_are_failed_rows_and_the_others_ar
     shown = set(actual.failures) & set(actual.pictures)
     assert shown
     assert all(actual.pictures[i] != thumbnail_of_nothing() for i in shown), "what was decoded has its picture"
+
+
+def test_images_that_kill_the_model_are_failed_rows_of_a_unit_in_one_request(
+    poisoned: pytest.MonkeyPatch, make_run: MakeRun, tiny_model: str, tmp_path: Path
+) -> None:
+    (tmp_path / "archive").mkdir()
+    for i in range(60):
+        data = noise(5, b"ABORT") if i == 9 else beginning_with({3: 251, 40: 250}.get(i, 0))
+        (tmp_path / "archive" / f"{i:02d}.png").write_bytes(data)
+    run = make_run(tmp_path / "archive", image_timeout=60, model=tiny_model)
+    poisoned.setenv("MODEL_DIES", "1")
+    (unit,) = units_of(run, Counter())
+    whole = score_unit_in_process(unit, run)
+    assert {i: f.message for i, f in whole.failures.items()} == {
+        3: "the model (litert) died of this image (SIGABRT)",
+        9: "the decoder died of this image (SIGABRT)",
+        40: "the model raised RuntimeError: there is a 250",
+    }
+    assert whole.receipt.metrics.scored == 57
+    assert {3, 40} <= set(whole.receipt.extras.thumbnails), "what was decoded has its picture"
+    assert 9 not in whole.receipt.extras.thumbnails
 
 
 def thumbnail_of_nothing() -> bytes:

@@ -34,10 +34,12 @@ from pipeline.scoring.planning import read_rule, units_of
 from pipeline.scoring.process_pool import processes
 from pipeline.scoring.requests import (
     arrange,
+    is_one_request,
     make_part_in_process,
     measure_in_process,
     preprocess_in_process,
     score_in_process,
+    score_unit_in_process,
 )
 from pipeline.units import WorkUnit
 
@@ -286,3 +288,44 @@ def test_part_of_too_few_rows_is_refused(run: Run) -> None:
     rows = score_in_process(unit, run, ())
     with pytest.raises(DamagedPartError, match="has 39 images but its part has 40 rows"):
         make_part_in_process(replace(unit, images=39), [rows.stream], (), run)
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_unit_in_one_request_is_that_of_its_pieces(run: Run, form: str) -> None:
+    run = replace(run, options=replace(run.options, format=form))
+    unit = with_damage(run)
+    rows = score_in_process(unit, run, ())
+    part, receipt, _ = make_part_in_process(unit, [rows.stream], (), run)
+    whole = score_unit_in_process(unit, run)
+    assert (bytes(whole.part), whole.receipt) == (bytes(part), receipt)
+    assert (whole.failures, whole.rescored) == (rows.failures, rows.rescored)
+    shown = {row: picture for row, picture in rows.pictures.items() if row in receipt.pictured}
+    assert whole.receipt.extras.thumbnails == shown
+    assert shown
+    assert {"read", "decode", "predict", "commit"} <= set(whole.seconds)
+
+
+def test_unit_of_other_images_than_planned_is_refused(run: Run) -> None:
+    (unit,) = units_of(run, Counter())
+    with pytest.raises(DamagedPartError, match="has 39 images but its part has 40 rows"):
+        score_unit_in_process(replace(unit, images=39), run)
+
+
+@pytest.mark.usefixtures("new_processes")
+def test_unit_is_one_request_if_it_is_small_and_soon_done(run: Run) -> None:
+    (unit,) = units_of(run, Counter())
+    requests._arranged.clear()
+    assert not is_one_request(unit, run), "nobody knows yet how long it takes"
+    score_in_process(unit, run, ())
+    pace = arrange(run).pace
+    assert 0 < pace.seconds(40) < 60
+    pace.note(10**9, {})  # from now on an image takes no time
+    assert is_one_request(unit, run)
+    assert not is_one_request(replace(unit, images=None), run)
+    assert not is_one_request(replace(unit, images=4 << 20), run)
+    assert not is_one_request(replace(unit, sizes=(1 << 20,) * 40), run)
+    pace.note(1, {"predict": 1e9})
+    assert not is_one_request(unit, run)
+    little = replace(run, options=replace(run.options, memory_mb=LITTLE))
+    arrange(little, 3).pace.note(1, {})
+    assert not is_one_request(unit, little), "one process decodes what another one scores"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,53 @@ def receipts(run: Run, units: list[WorkUnit] | None = None) -> list[Receipt]:
     outcomes = list(score(units or units_of(run), run))
     assert all(isinstance(outcome, Receipt) for outcome in outcomes)
     return [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
+
+
+def test_units_in_one_request_give_the_bytes_of_their_pieces(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    (Path(run.options.input[0]) / "broken.png").write_bytes(b"no")
+    units, asked = units_of(run), []
+    ask = score_module.score_unit_in_process
+    monkeypatch.setattr(score_module, "score_unit_in_process", lambda *args: asked.append(0) or ask(*args))
+    made = []
+    for as_one in (False, True):
+        monkeypatch.setattr(score_module, "is_one_request", lambda unit, run, as_one=as_one: as_one)
+        one = run.at(f"{run.output}-{as_one}")
+        tally().start(61)
+        outcomes = receipts(one, units)
+        pictures = [outcome.extras.thumbnails for outcome in outcomes]
+        made.append((outcomes, pictures, parts(one), tally().count().scored, tally().count().failures))
+        assert len(asked) == (len(units) if as_one else 0)
+        assert all(outcome.extras.seconds >= 0 and outcome.spent.steps["read"] for outcome in outcomes)
+    assert made[0] == made[1]
+    assert made[0][3] == 61
+
+
+def test_receipts_that_are_there_keep_their_places_among_new_ones(run: Run) -> None:
+    units = units_of(run)
+    assert len(units) > 4
+    first = receipts(run, [*units[:1], *units[2:4]])
+    again = receipts(run, units)
+    assert [receipt.unit for receipt in again] == [unit.id for unit in units]
+    assert [bool(receipt.kept) for receipt in again[:5]] == [True, False, True, True, False]
+    assert [again[0], *again[2:4]] == first
+    assert [bool(receipt.spent.capacity) for receipt in again[:5]] == [False, True, False, False, True]
+
+
+def test_units_are_planned_no_further_ahead_than_they_are_scored(run: Run) -> None:
+    """A plan of ten million images is never held whole."""
+    units = units_of(run)
+    taken: list[WorkUnit] = []
+
+    def endless() -> Iterator[WorkUnit]:
+        for unit in chain.from_iterable(repeat(units)):
+            taken.append(unit)
+            yield unit
+
+    outcomes = score(endless(), run)
+    for _ in range(3):
+        next(outcomes)
+    outcomes.close()
+    assert len(taken) < 60
 
 
 @pytest.mark.usefixtures("new_processes")
