@@ -45,6 +45,12 @@ UNIT_BYTES = 4 << 20
 UNIT_SECONDS = 0.5
 """Seconds that a unit may take that is done in one request. Of slower ones, several processes do pieces."""
 
+PIECE_SECONDS = 0.25
+"""Seconds that a piece takes, at most, unless it has only LEAST_IMAGES."""
+
+LEAST_IMAGES = 8
+"""Images in a piece, at least: each request costs about a millisecond of its own."""
+
 _arranging = threading.Lock()
 _logger = logging.getLogger(__name__)
 
@@ -225,16 +231,20 @@ def score_in_process(piece: Piece, run: Run, examples: Sequence[Candidate]) -> P
     arrangement, pool = arrange(run), processes()
     if not pool.decoders:
         request, body = _request("rows", piece)
-        rows = _piece_rows(*_ask(replace(request, examples=examples), body, run, scores=True))
-        arrangement.pace.note(rows.count, rows.seconds)
-        return rows
+        return _noted(_piece_rows(*_ask(replace(request, examples=examples), body, run, scores=True)), run)
     pixels = preprocess_in_process(piece, run)
     if arrangement.in_threads:
         return make_rows(pixels, _model(run), run, examples)
     columns = replace(pixels.images, failures={})
     request = Request("rows", body="pixels", images=columns, failures=pixels.images.failures, examples=examples)
     rows = _piece_rows(*_ask(request, [np.ascontiguousarray(pixels.pixels).data], run, scores=True))
-    return replace(rows, seconds={**pixels.seconds, **rows.seconds})
+    return _noted(replace(rows, seconds={**pixels.seconds, **rows.seconds}), run)
+
+
+def _noted(rows: PieceRows, run: Run) -> PieceRows:
+    """Note how long the images of a piece took; return its rows."""
+    arrange(run).pace.note(rows.count, rows.seconds)
+    return rows
 
 
 def is_one_request(unit: WorkUnit, run: Run) -> bool:
@@ -247,6 +257,17 @@ def is_one_request(unit: WorkUnit, run: Run) -> bool:
         return False
     pixels = unit.images * math.prod(run.spec.input.shape)
     return max(unit.bytes, pixels) <= UNIT_BYTES and arrangement.pace.seconds(unit.images) <= UNIT_SECONDS
+
+
+def piece_images(run: Run) -> int | None:
+    """Return how many images a piece has, at most, so that all processes end at about the same time; None: a batch.
+
+    It is None where pieces are as many images as TensorFlow gets in a call, or as threads share among them.
+    """
+    arrangement = arrange(run)
+    if run.engine != "litert" or arrangement.in_threads:
+        return None
+    return max(LEAST_IMAGES, int(PIECE_SECONDS / arrangement.pace.seconds(1)))
 
 
 def score_unit_in_process(unit: WorkUnit, run: Run) -> ScoredUnit:

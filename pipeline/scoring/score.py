@@ -31,6 +31,7 @@ from pipeline.scoring.requests import (
     arrange,
     is_one_request,
     make_part_in_process,
+    piece_images,
     score_in_process,
     score_unit_in_process,
 )
@@ -203,7 +204,9 @@ def _pieces(tasks: Generator[_Task | Outcome, None, None], run: Run) -> Iterator
 
 def _pieces_of(task: _Task, run: Run) -> Iterator[Piece]:
     if not task.part:
-        return iter([task.unit]) if is_one_request(task.unit, run) else sources.pieces(task.unit, read_rule(run))
+        if is_one_request(task.unit, run):
+            return iter([task.unit])
+        return sources.pieces(task.unit, read_rule(run), piece_images(run))
     return sources.some_pieces(task.unit, task.replaced, read_rule(run))
 
 

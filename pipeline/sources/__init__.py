@@ -12,6 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Protocol
 
 from pipeline.batches import BATCH_IMAGES, EncodedBatch
@@ -132,21 +133,27 @@ def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
     return _SOURCES[unit.source].read(unit, rule)
 
 
-def pieces(unit: WorkUnit, rule: ReadRule) -> Iterator[Piece]:
+def pieces(unit: WorkUnit, rule: ReadRule, most: int | None = None) -> Iterator[Piece]:
     """Yield a unit's images in order, in pieces of at most a batch.
 
     A piece is a smaller unit, which somebody else can read. If a unit cannot be read from the middle, it is read here,
     and its pieces are batches.
 
+    Args:
+        unit: that holds the images.
+        rule: how they are read.
+        most: images in a piece, at most; None: as many as in a batch. A TFRecord file is cut at the unit's places only.
+
     Raises:
         TransientError: the store fails for now.
     """
+    smaller = replace(rule, batch_images=min(rule.batch_images, most or rule.batch_images))
     if unit.source == images.NAME:
-        yield from images.pieces(unit, rule)
+        yield from images.pieces(unit, smaller)
     elif unit.source == tfrecord.NAME and unit.images and rule.batch_images == BATCH_IMAGES:
         yield from split_at_places(unit)
     else:
-        with closing(read(unit, rule)) as batches:
+        with closing(read(unit, smaller)) as batches:
             yield from batches
 
 

@@ -37,6 +37,7 @@ from pipeline.scoring.requests import (
     is_one_request,
     make_part_in_process,
     measure_in_process,
+    piece_images,
     preprocess_in_process,
     score_in_process,
     score_unit_in_process,
@@ -329,3 +330,20 @@ def test_unit_is_one_request_if_it_is_small_and_soon_done(run: Run) -> None:
     little = replace(run, options=replace(run.options, memory_mb=LITTLE))
     arrange(little, 3).pace.note(1, {})
     assert not is_one_request(unit, little), "one process decodes what another one scores"
+
+
+@pytest.mark.usefixtures("new_processes")
+def test_pieces_are_as_large_as_a_quarter_of_a_second_allows(run: Run) -> None:
+    requests._arranged.clear()
+    assert piece_images(run) == 8, "nobody knows yet how long an image takes"
+    arrange(run).pace.note(100, {"predict": 1.0, "load": 60.0})
+    assert piece_images(run) == 25
+    arrange(run).pace.note(100, {"predict": 1e9})
+    assert piece_images(run) == 8
+    by_tensorflow = replace(run, options=replace(run.options, engine="tensorflow"))
+    arrange(by_tensorflow).pace.note(100, {"predict": 1.0})
+    assert piece_images(by_tensorflow) is None
+    little = replace(run, options=replace(run.options, memory_mb=LITTLE))
+    arrange(little, 3)
+    score_in_process(batch(noise(1), noise(2)), little, ())
+    assert arrange(little).pace.seconds(2) < 60, "noted, too, where one process decodes what another one scores"
