@@ -96,7 +96,7 @@ class ScoreOptions:
     )
     retry_deadline: float = _flag(900.0, "seconds for which storage that fails is tried again", type=float, metavar="S")
     retry_failed: bool = _flag(False, "score the images again that failed in an earlier run", action="store_true")
-    no_canary: bool = _flag(False, "do not try 64 images before all", action="store_true")
+    no_canary: bool = _flag(False, "do not try a few images before all", action="store_true")
     no_wait: bool = _flag(
         False,
         "on an engine elsewhere: return when the job is submitted; a bad verdict then fails it",

@@ -1,7 +1,7 @@
-"""The canary scores 64 images, spread over the plan, before all others, and throws their predictions away.
+"""The canary scores a few images, spread over the plan, before all others, and throws their predictions away.
 
-If more than half of them fail, the model, a key or the archive is wrong, and the night is better not begun. The
-forecast uses the same images. Writes nothing.
+It tries 16 images, and if one of these fails, 64. If more than half of them fail, the model, a key or the archive is
+wrong, and the night is better not begun. The forecast uses the 64. Writes nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ from pipeline.text import brief
 from pipeline.units import WorkUnit
 
 CANARY_IMAGES = 64
-"""Number of images that are tried before all others."""
+"""Number of images that are tried before all others, if one of the first fails."""
+
+FIRST_IMAGES = 16
+"""Number of images that are tried first.
+
+If half of an archive is bad, all of them are good once in 65,000 times. Of 300 photographs, 64 are a fifth of the work.
+"""
 
 
 @dataclass(frozen=True)
@@ -70,16 +76,21 @@ def send_canary(run: Run, done: Container[str]) -> Canary:
         run: the run that has pinned the plan.
         done: ids of the units that are committed; none of their images is tried.
     """
-    canary = Canary(0, ())
-    with closing(ahead(lambda batch: try_batch(batch, run), read_samples(run, done), cores(), pools().score)) as tried:
+    canary = _try(run, done, FIRST_IMAGES)
+    return _try(run, done, CANARY_IMAGES) if canary.failures else canary
+
+
+def _try(run: Run, done: Container[str], n: int) -> Canary:
+    canary, samples = Canary(0, ()), read_samples(run, done, n)
+    with closing(ahead(lambda batch: try_batch(batch, run), samples, cores(), pools().score)) as tried:
         for images in tried:
             canary = canary.with_images(images)
     return canary
 
 
-def read_samples(run: Run, done: Container[str]) -> Iterator[EncodedBatch]:
-    """Yield the canary's images in batches; a unit is left out if storage fails for now."""
-    shares = spread([unit for unit in read_ids(run) if unit not in done])
+def read_samples(run: Run, done: Container[str], n: int = CANARY_IMAGES) -> Iterator[EncodedBatch]:
+    """Yield n images of a plan, or fewer, in batches; a unit is left out if storage fails for now."""
+    shares = spread([unit for unit in read_ids(run) if unit not in done], n)
     for unit in read_units(run, shares):
         yield from read_sample(unit, shares[unit.id], run)
 

@@ -25,19 +25,22 @@ def canary_of(run: Run) -> Canary:
 
 
 @pytest.mark.parametrize("unit_images", [1, 30, 1000])
-def test_canary_is_64_images_spread_over_the_plan(
+def test_canary_is_16_images_spread_over_the_plan_and_64_if_one_of_them_fails(
     make_run: MakeRun, write_images: WriteImages, write_records: WriteImages, unit_images: int
 ) -> None:
     run = make_run(write_images(200), write_records(100), unit_images=unit_images)
     units = list(units_of(run, Counter()))
     assert len(spread([unit.id for unit in units])) == min(64, len(units))
-    assert canary_of(run).images == 64
+    assert canary_of(run).images == 16
+    Path(units[0].locations[0]).write_bytes(b"broken")  # the first image of all is among the first
+    canary = canary_of(run)
+    assert (canary.images, len(canary.failures), canary.alarming) == (64, 1, False)
 
 
 def test_canary_writes_nothing_and_is_content_with_good_images(make_run: MakeRun, write_images: WriteImages) -> None:
     run = make_run(write_images(100))
     canary = canary_of(run)
-    assert (canary.images, list(canary.failures), canary.alarming) == (64, [], False)
+    assert (canary.images, list(canary.failures), canary.alarming) == (16, [], False)
     assert {path.parent.name for path in Path(run.output).rglob("*") if path.is_file()} == {"plan"}, (
         "which the canary reads"
     )
