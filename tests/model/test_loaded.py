@@ -217,6 +217,7 @@ def near_ties(model: str) -> np.ndarray[Any, Any]:
     return blends[best[:, -1] - best[:, -2] < 0.02]
 
 
+@pytest.mark.heavy
 @needs_bfloat16
 def test_every_class_in_bfloat16_is_that_of_float32_although_bfloat16_alone_gets_some_wrong(tiny_model: str) -> None:
     assert SURE_MARGIN == 0.1
