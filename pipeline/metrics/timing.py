@@ -91,12 +91,14 @@ def shares(spent: Spent, seconds: float, processors: int) -> TimeShares:
 
     Returns:
         `seconds` in each step, summed over processes and threads; `shares`: these divided by what all steps together
-        could have taken, and `waiting` is the rest; `decides`: the step with the largest share; `advice` on it; and
+        could have taken, or by their sum if that is more, because to store a part takes time but hardly a processor;
+        and `waiting` is the rest; `decides`: the step with the largest share; `advice` on it; and
         `course`: [[seconds since 1970, images/s], ...].
     """
     capacity = spent.capacity / 1e6
     totals = {step: spent.steps.get(step, 0) / 1e6 for step in STEPS}
-    busy = {step: round(totals[step] / capacity, 3) if capacity else 0.0 for step in STEPS}
+    whole = max(capacity, sum(totals.values()))
+    busy = {step: round(totals[step] / whole, 3) if capacity else 0.0 for step in STEPS}
     busy["waiting"] = round(max(0.0, 1 - sum(busy.values())), 3)
     most = max(STEPS, key=lambda step: busy[step])
     is_start = not capacity or capacity < _MOST * seconds * processors

@@ -82,3 +82,10 @@ def test_run_whose_decoder_is_slow_says_so(
     again = job.run_job(job_options, prepare(job_options.options))
     assert again["time"] is None
     assert cores() >= 1
+
+
+def test_shares_are_of_the_whole_also_where_steps_overlap() -> None:
+    """A part is stored while all processors score."""
+    night = Spent.of({"predict": 2.0, "commit": 1.0}, 0, 10).merge(Spent(capacity=2_000_000))
+    figures = shares(night, 1, 2)["shares"]
+    assert (figures["predict"], figures["commit"], figures["waiting"]) == (0.667, 0.333, 0.0)
