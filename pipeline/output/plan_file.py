@@ -220,7 +220,7 @@ def read_units(run: Run, wanted: Container[str] | None = None) -> Iterator[WorkU
     for unit, (begin, end) in zip(index.units, pairwise(index.places), strict=True):
         if wanted is not None and unit.id not in wanted:
             continue
-        if start < stop and (begin != stop or end - start > BLOCK):
+        if start < stop and begin != stop:
             yield from read_span(run, (start, stop))
             start = begin
         elif start == stop:

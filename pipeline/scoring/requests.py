@@ -231,19 +231,17 @@ def score_in_process(piece: Piece, run: Run, examples: Sequence[Candidate]) -> P
     arrangement, pool = arrange(run), processes()
     if not pool.decoders:
         request, body = _request("rows", piece)
-        return _noted(_piece_rows(*_ask(replace(request, examples=examples), body, run, scores=True)), run)
+        rows = _piece_rows(*_ask(replace(request, examples=examples), body, run, scores=True))
+        arrangement.pace.note(rows.count, rows.seconds)
+        return rows
     pixels = preprocess_in_process(piece, run)
     if arrangement.in_threads:
         return make_rows(pixels, _model(run), run, examples)
     columns = replace(pixels.images, failures={})
     request = Request("rows", body="pixels", images=columns, failures=pixels.images.failures, examples=examples)
     rows = _piece_rows(*_ask(request, [np.ascontiguousarray(pixels.pixels).data], run, scores=True))
-    return _noted(replace(rows, seconds={**pixels.seconds, **rows.seconds}), run)
-
-
-def _noted(rows: PieceRows, run: Run) -> PieceRows:
-    """Note how long the images of a piece took; return its rows."""
-    arrange(run).pace.note(rows.count, rows.seconds)
+    rows = replace(rows, seconds={**pixels.seconds, **rows.seconds})
+    arrangement.pace.note(rows.count, rows.seconds)
     return rows
 
 
