@@ -10,7 +10,7 @@ Archives contain images of many kinds. This is what becomes of each:
     CMYK, YCCK                     converted to RGB without a color profile
     EXIF orientation               applied; one that cannot be parsed is ignored, as browsers do
     animated, several pages        the first frame
-    any size                       resized with the model's filter, antialiased, aspect ratio not kept
+    any size                       resized with the model's filter, antialiased, see `pipeline.model.fit`
     JPEG                           decoded at a smaller scale if the rule says so, see `pipeline.model.reduced_jpeg`
 
 Pillow is the reference decoder and the only resizer; faster decoders with the same pixels stand in front of it, see
@@ -30,6 +30,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from pipeline.batches import Code, EncodedBatch, Failure, PixelBatch
 from pipeline.model import fast_decoders, reduced_jpeg
+from pipeline.model.fit import Placement, place
 from pipeline.model.pillow import MeteredExif, RefusedError, open_image
 from pipeline.model.spec import InputSpec
 from pipeline.options import MAX_PIXELS
@@ -85,7 +86,7 @@ def preprocess(
     pixels = np.zeros((len(batch.encoded), *spec.shape), np.uint8)
     failures: dict[int, Failure] = {}
     passed = set(batch.images.failures)
-    if spec.height * spec.width <= min(max_pixels, SMALL_PIXELS) and not one_by_one:
+    if spec.height * spec.width <= min(max_pixels, SMALL_PIXELS) and not one_by_one and _takes_exact(spec):
         begin(0, len(batch.encoded))
         waiting = [b"" if i in passed else data for i, data in enumerate(batch.encoded)]
         done, found = fast_decoders.pngs(waiting, spec.shape)
@@ -109,11 +110,37 @@ def decode(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> npt.ND
         Exception: of many kinds, where `data` is not an image that can be decoded whole.
     """
     found = fast_decoders.png(data, max_pixels) if data.startswith(fast_decoders.PNG) else None
-    loaded, box = (found, None) if found else _oriented(data, spec, max_pixels)
-    image = to_mode(loaded, spec)
-    if image.size != (spec.width, spec.height):
-        image = image.resize((spec.width, spec.height), _FILTER[spec.resize], box)
+    loaded, picture = (found, None) if found else _oriented(data, spec, max_pixels)
+    image = fitted(to_mode(loaded, spec), picture, spec)
     return np.frombuffer(image.tobytes(), np.uint8).reshape(spec.shape)
+
+
+def fitted(image: Image.Image, picture: reduced_jpeg.Picture | None, spec: InputSpec) -> Image.Image:
+    """Return an image as large as the model takes it.
+
+    Args:
+        image: in the model's mode.
+        picture: how an image that was decoded at a smaller scale relates to the picture; None: it is the picture.
+        spec: what the model takes.
+    """
+    target = (spec.width, spec.height)
+    box, size, offset, is_cut = place(spec.fit, picture.size if picture else image.size, target, spec.crop)
+    if is_cut and picture is None and box != (0, 0, *image.size):
+        image = image.crop((int(box[0]), int(box[1]), int(box[2]), int(box[3])))
+        box = (0, 0, *image.size)
+    if image.size != size or box != (0, 0, *size):
+        image = image.resize(size, _FILTER[spec.resize], picture.part(box) if picture else box)
+    if size == target and offset == (0, 0):
+        return image
+    canvas = Image.new(image.mode, target)
+    canvas.paste(image, offset)
+    return canvas
+
+
+def _takes_exact(spec: InputSpec) -> bool:
+    """Return whether an image that is as large as the model's input is taken as it is."""
+    target = (spec.width, spec.height)
+    return place(spec.fit, target, target, spec.crop)[:3] == Placement((0, 0, *target), target)[:3]
 
 
 def to_mode(image: Image.Image, spec: InputSpec) -> Image.Image:
@@ -138,8 +165,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(values * (255.0 / full)).astype(np.uint8))
 
 
-def _oriented(data: bytes, spec: InputSpec, max_pixels: int) -> tuple[Image.Image, reduced_jpeg.Box | None]:
-    """Return a decoded image, turned as the spec says, and the part of it that is kept; None: all of it."""
+def _oriented(data: bytes, spec: InputSpec, max_pixels: int) -> tuple[Image.Image, reduced_jpeg.Picture | None]:
+    """Return a decoded image, turned as the spec says, and how it relates to the picture; None: it is the picture."""
     image = open_image(data, max_pixels)
     if isinstance(image, TiffImageFile):
         return _oriented_tiff(image, spec), None

@@ -10,21 +10,43 @@ Owns the choice of the scale. Must not know of other formats, nor how EXIF data 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from pipeline.model import fast_decoders
+from pipeline.model.fit import Box, place
 from pipeline.model.pillow import RefusedError
 from pipeline.model.spec import InputSpec
-
-Box = tuple[float, float, float, float]
-"""Part of an image in pixels, (left, upper, right, lower); fractions of a pixel count."""
 
 DENOMINATORS = (8, 4, 2)
 """Of the scales below 1, the smallest scale first."""
 
 ENOUGH = 2
 """Times the model's side that a side of the decoded image is at least, if it is decoded at a scale below 1."""
+
+
+class Picture(NamedTuple):
+    """How an image that was decoded at a smaller scale relates to the picture.
+
+    Attributes:
+        size: (width, height) of the upright picture in full.
+        by: the denominator of the scale.
+        left: pixels of the smaller image that lie left of the picture.
+        upper: pixels of the smaller image that lie above the picture.
+    """
+
+    size: tuple[int, int]
+    by: int
+    left: float
+    upper: float
+
+    def part(self, box: Box) -> Box:
+        """Return where in the smaller image a part of the picture lies."""
+        left, upper, right, lower = (side / self.by for side in box)
+        return self.left + left, self.upper + upper, self.left + right, self.upper + lower
+
 
 _MARGINS = {
     None: (0, 1, 2, 3),
@@ -49,7 +71,7 @@ _ON_THEIR_SIDE = {
 
 def load(
     data: bytes, image: JpegImageFile, rule: InputSpec, turn: Image.Transpose | None
-) -> tuple[Image.Image, Box | None]:
+) -> tuple[Image.Image, Picture | None]:
     """Decode a JPEG file at the scale that the rule asks for, and turn it.
 
     Args:
@@ -59,7 +81,7 @@ def load(
         turn: how the image is turned to be upright; None: not at all.
 
     Returns:
-        The image, in the file's own mode, and the part of it that is the picture. None: all of it.
+        The image, in the file's own mode, and how it relates to the picture. None: it is the picture.
 
     Raises:
         CorruptError: a part of the image is lost.
@@ -76,7 +98,7 @@ def load(
 def denominator(size: tuple[int, int], rule: InputSpec) -> int:
     """Return 1, 2, 4 or 8: by how much the sides of a JPEG are divided as it is decoded.
 
-    It is the largest by which both sides are still at least twice what the model takes.
+    It is the largest by which both sides of the part that is resized are still at least twice what it is resized to.
 
     Args:
         size: (width, height) of the upright image.
@@ -88,12 +110,13 @@ def denominator(size: tuple[int, int], rule: InputSpec) -> int:
     """
     if rule.decode == "full" or rule.resize == "nearest":
         return 1
-    there = min(size[0] // rule.width, size[1] // rule.height)
+    (left, upper, right, lower), resized, *_ = place(rule.fit, size, (rule.width, rule.height), rule.crop)
+    there = min((right - left) / resized[0], (lower - upper) / resized[1])
     return next((by for by in DENOMINATORS if there >= ENOUGH * by), 1)
 
 
-def picture(size: tuple[int, int], by: int, turn: Image.Transpose | None) -> Box:
-    """Return which part of a reduced and turned image is the picture.
+def picture(size: tuple[int, int], by: int, turn: Image.Transpose | None) -> Picture:
+    """Return how a reduced and turned image relates to the picture.
 
     A side that is no multiple of the denominator is rounded up. The last pixel then shows the picture in part, and for
     the rest what the encoder has filled its last block with.
@@ -103,17 +126,14 @@ def picture(size: tuple[int, int], by: int, turn: Image.Transpose | None) -> Box
         by: the denominator.
         turn: that came afterwards.
 
-    >>> picture((4001, 3000), 8, None)
+    >>> picture((4001, 3000), 8, None).part((0, 0, 4001, 3000))
     (0.0, 0.0, 500.125, 375.0)
-    >>> picture((4001, 3000), 8, Image.Transpose.ROTATE_90)
+    >>> picture((4001, 3000), 8, Image.Transpose.ROTATE_90).part((0, 0, 3000, 4001))
     (0.0, 0.875, 375.0, 501.0)
     """
-    width, height = (-(-side // by) for side in size)
-    margins = (0.0, 0.0, width - size[0] / by, height - size[1] / by)
-    left, upper, right, lower = (margins[i] for i in _MARGINS[turn])
-    if turn in _ON_THEIR_SIDE:
-        width, height = height, width
-    return left, upper, width - right, height - lower
+    margins = (0.0, 0.0, *(-(-side // by) - side / by for side in size))
+    left, upper, _, _ = (margins[i] for i in _MARGINS[turn])
+    return Picture(size[::-1] if turn in _ON_THEIR_SIDE else size, by, left, upper)
 
 
 def _load_with_pillow(image: JpegImageFile, by: int) -> Image.Image:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from pipeline.model.fit import FITS, WITH_CROP, Fit
 from pipeline.storage.formats import NEWEST, Kind, check_names, check_number
 
 SCALING = "divided by 255 inside the graph"
@@ -44,10 +45,13 @@ class InputSpec:
         height: of the model's input, in pixels.
         width: of the model's input, in pixels.
         color_mode: "grayscale" (1 channel) or "rgb" (3).
-        resize: Pillow's filter of that name, antialiased; the aspect ratio is not kept.
+        resize: Pillow's filter of that name, antialiased.
         exif_orientation: whether the EXIF orientation is applied before resizing.
         decode: "full", or "reduced": a JPEG file is decoded at the smallest of the scales 1, 1/2, 1/4 and 1/8 at which
-            both of its sides are at least twice the model's. Only with a filter that is antialiased: not "nearest".
+            both sides of the part that is resized are at least twice what it is resized to. Only with a filter that is
+            antialiased: not "nearest".
+        fit: which part of an image is resized to what, and where that lies, see `pipeline.model.fit`.
+        crop: share of each side that is kept, above 0 and at most 1; 1 unless the fit has one.
     """
 
     height: int
@@ -56,6 +60,8 @@ class InputSpec:
     resize: Resize = "bilinear"
     exif_orientation: bool = True
     decode: Decode = "full"
+    fit: Fit = "stretch"
+    crop: float = 1.0
 
     @property
     def channels(self) -> int:
@@ -230,6 +236,14 @@ def _check_rule(rule: InputSpec) -> None:
         raise ValueError(f"input has color_mode {rule.color_mode!r} and resize {rule.resize!r}, unknown here")
     if rule.decode not in get_args(Decode):
         raise ValueError(f"input has decode {rule.decode!r}, unknown here: expected 'full' or 'reduced'")
+    if rule.fit not in FITS:
+        raise ValueError(f"input has fit {rule.fit!r}, unknown here: expected one of {', '.join(FITS)}")
+    if not (isinstance(rule.crop, float | int) and 0 < rule.crop <= 1):
+        raise ValueError(f"input has crop {rule.crop!r}, expected a share above 0 and at most 1")
+    if rule.crop != 1 and rule.fit not in WITH_CROP:
+        raise ValueError(f"input has crop {rule.crop!r} with fit {rule.fit!r}: only {', '.join(WITH_CROP)} have one")
+    if rule.fit == "torch_shorter_side" and rule.height != rule.width:
+        raise ValueError(f"input is of {rule.height} x {rule.width} pixels with fit {rule.fit!r}, which is for squares")
     if rule.decode == "reduced" and rule.resize == "nearest":
         raise ValueError("input has decode 'reduced' with resize 'nearest': only antialiased filters can take it")
 
