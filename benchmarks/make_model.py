@@ -31,8 +31,8 @@ from model_training.publish import check_output, staged, write_files
 from model_training.training import Recipe
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.model import directory
+from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
-from pipeline.model.spec import InputSpec
 
 MOBILENET = InputSpec(224, 224, "rgb", decode="reduced")
 CLASSES = 1000

@@ -20,7 +20,8 @@ from model_training.training import check_tensorflow
 from pipeline.cli.console import complain
 from pipeline.cli.quiet import silence_pillow, stderr_silenced, tame_streams
 from pipeline.errors import NightscoreError, UsageError
-from pipeline.model.spec import Decode, ModelSpec
+from pipeline.model.input_rule import Decode
+from pipeline.model.spec import ModelSpec
 from pipeline.text import brief, plain, shell_path
 
 DESCRIPTION = """\

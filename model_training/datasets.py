@@ -27,8 +27,8 @@ from model_training.publish import lie_in_one_another
 from pipeline import storage
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.errors import UsageError
+from pipeline.model.input_rule import ColorMode, Decode, InputSpec
 from pipeline.model.preprocess import preprocess
-from pipeline.model.spec import ColorMode, Decode, InputSpec
 from pipeline.model.thumbnails import png
 
 DATASETS = ("mnist", "digits")

@@ -16,8 +16,9 @@ from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.machine import versions
 from pipeline.model import directory
 from pipeline.model.directory import Golden
+from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
-from pipeline.model.spec import InputSpec, ModelSpec, model_id
+from pipeline.model.spec import ModelSpec, model_id
 
 _VERSIONED = ("tensorflow", "keras", "numpy", "pillow", "nightscore")
 

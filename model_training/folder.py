@@ -24,9 +24,9 @@ from model_training.network import LARGEST_SIDE, SMALLEST_SIDE
 from pipeline import storage
 from pipeline.batches import Code, EncodedBatch, Failure
 from pipeline.errors import UsageError
+from pipeline.model.input_rule import ColorMode, Decode, InputSpec
 from pipeline.model.pillow import open_image
 from pipeline.model.preprocess import preprocess, to_mode
-from pipeline.model.spec import ColorMode, Decode, InputSpec
 from pipeline.model.thumbnails import png
 from pipeline.sources import images
 from pipeline.sources.labels import folder_of

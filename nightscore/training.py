@@ -14,7 +14,7 @@ from nightscore.night import expected_errors
 from nightscore.quiet import root_logger_kept, tensorflow_starts_quietly
 from pipeline import storage
 from pipeline.errors import NightscoreError, UsageError
-from pipeline.model.spec import ColorMode, Decode
+from pipeline.model.input_rule import ColorMode, Decode
 
 if TYPE_CHECKING:
     from model_training.datasets import Dataset

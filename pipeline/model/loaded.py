@@ -23,8 +23,9 @@ from pipeline.model.directory import SAVED_MODEL, TFLITE, Golden, check_model, c
 from pipeline.model.engines.litert import LiteRTNetwork
 from pipeline.model.engines.network import Network, Pixels, Scores
 from pipeline.model.engines.tensorflow import TensorFlowNetwork
+from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
-from pipeline.model.spec import InputSpec, ModelSpec
+from pipeline.model.spec import ModelSpec
 from pipeline.options import Engine, Precision
 from pipeline.storage import join
 

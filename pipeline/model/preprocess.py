@@ -31,8 +31,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 from pipeline.batches import Code, EncodedBatch, Failure, PixelBatch
 from pipeline.model import fast_decoders, reduced_jpeg
 from pipeline.model.fit import Placement, place
+from pipeline.model.input_rule import InputSpec
 from pipeline.model.pillow import MeteredExif, RefusedError, open_image
-from pipeline.model.spec import InputSpec
 from pipeline.options import MAX_PIXELS
 
 SMALL_PIXELS = 1 << 14

@@ -17,8 +17,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from pipeline.model import fast_decoders
 from pipeline.model.fit import Box, place
+from pipeline.model.input_rule import InputSpec
 from pipeline.model.pillow import RefusedError
-from pipeline.model.spec import InputSpec
 
 DENOMINATORS = (8, 4, 2)
 """Of the scales below 1, the smallest scale first."""

@@ -12,7 +12,8 @@ from typing import Any, cast
 from pipeline import storage
 from pipeline.errors import NewerFormatError, UsageError
 from pipeline.metrics.record import Numbered, RecordedEngine, RecordedInputRule, RecordedOptions, RecordedRun
-from pipeline.model.spec import InputSpec, ModelSpec
+from pipeline.model.input_rule import InputSpec
+from pipeline.model.spec import ModelSpec
 from pipeline.options import Engine, ScoreOptions, from_arguments
 from pipeline.storage.formats import check_format, check_names, numbered
 from pipeline.units import LATER_OPTIONS

@@ -17,7 +17,7 @@ from pipeline.concurrency import cores
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.model.engines.choice import choose
 from pipeline.model.engines.network import Pixels
-from pipeline.model.spec import may_reduce
+from pipeline.model.input_rule import may_reduce
 from pipeline.options import Engine
 from pipeline.output import plan_file
 from pipeline.output.commit import committed

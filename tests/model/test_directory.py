@@ -24,7 +24,8 @@ from pipeline.model.directory import (
     read_golden,
     read_spec,
 )
-from pipeline.model.spec import GOLDEN_TOLERANCE, Conversion, InputSpec, ModelSpec, model_id
+from pipeline.model.input_rule import InputSpec
+from pipeline.model.spec import GOLDEN_TOLERANCE, Conversion, ModelSpec, model_id
 
 FILES = [("saved_model.pb", b"graph"), ("variables/variables.index", b"index")]
 

@@ -20,7 +20,8 @@ from pipeline.model.directory import SPEC, TFLITE
 from pipeline.model.engines import choice as module
 from pipeline.model.engines import litert, tensorflow
 from pipeline.model.engines.choice import add_engines, choose, sees_gpu
-from pipeline.model.spec import Conversion, InputSpec, ModelSpec
+from pipeline.model.input_rule import InputSpec
+from pipeline.model.spec import Conversion, ModelSpec
 from pipeline.options import Engine, EngineChoice, Precision, ScoreOptions
 
 OLD = ModelSpec(InputSpec(2, 2, "rgb"), ["a", "b"], "id")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from pipeline.model.fit import FITS, WITH_CROP, Fit, Placement, Size, place
+from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import decode
-from pipeline.model.spec import InputSpec
 
 TARGETS = [(224, 224), (96, 64), (1, 1), (299, 299), (31, 77)]
 
@@ -50,7 +50,6 @@ def test_teachable_machine_is_imageops_fit(target: Size) -> None:
         Asked.size = size  # type: ignore[assignment]
         ImageOps.fit(image, target)
         assert place("teachable_machine", size, target) == asked.pop()
-
 
 
 @pytest.mark.parametrize("target", [(96, 64), (224, 224)])
@@ -144,7 +143,7 @@ def test_every_fit_covers_the_input_or_leaves_a_border(fit: Fit, size: Size, tar
     assert min(resized) >= 1
     for at, there, wanted in zip(offset, resized, target, strict=True):
         if fit == "tf_pad":
-            assert 0 <= at
+            assert at >= 0
             assert at + there <= wanted + 1
         else:
             assert at <= 0

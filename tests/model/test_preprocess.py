@@ -34,8 +34,8 @@ from pictures import (
 from PIL import Image, ImageFile
 
 from pipeline.batches import EncodedBatch, Failure, ImageColumns
+from pipeline.model.input_rule import InputSpec, Resize
 from pipeline.model.preprocess import decode, preprocess
-from pipeline.model.spec import InputSpec, Resize
 from pipeline.options import MAX_PIXELS
 
 PILLOW_WARNS = pytest.mark.filterwarnings("ignore::UserWarning:PIL")

@@ -25,10 +25,10 @@ from sklearn.datasets import load_sample_images
 
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.model import fast_decoders
+from pipeline.model.input_rule import InputSpec, Resize, may_reduce
 from pipeline.model.pillow import open_image
 from pipeline.model.preprocess import decode, preprocess
 from pipeline.model.reduced_jpeg import Box, denominator
-from pipeline.model.spec import InputSpec, Resize, may_reduce
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -27,7 +27,7 @@ from pipeline.metrics.figures import (
     PerClass,
 )
 from pipeline.metrics.record import EndedRecord, OpenRecord, RecordedInputRule, RecordedOptions
-from pipeline.model.spec import InputSpec
+from pipeline.model.input_rule import InputSpec
 from pipeline.options import ScoreOptions
 from pipeline.output import plan_file, records
 from pipeline.output.finish import finish

@@ -20,8 +20,8 @@ from PIL import ImageFile
 
 from pipeline.batches import EncodedBatch, Failure, ImageColumns
 from pipeline.cli import score
+from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
-from pipeline.model.spec import InputSpec
 
 SECONDS = 1.0
 """Of processor time, for any kind; the limit finds hangs and bombs, on a slow machine as well."""
@@ -70,7 +70,7 @@ def test_kinds_are_made_the_same_every_time() -> None:
 def test_the_corpus_is_decoded_in_bounded_memory(tmp_path: Path) -> None:
     program = (
         "import resource, sys; from pathlib import Path; from pipeline.model.preprocess import preprocess; "
-        "from pipeline.batches import EncodedBatch, ImageColumns; from pipeline.model.spec import InputSpec\n"
+        "from pipeline.batches import EncodedBatch, ImageColumns; from pipeline.model.input_rule import InputSpec\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "for path in sorted(Path(sys.argv[1]).iterdir()):\n"
         "    preprocess(EncodedBatch(ImageColumns.of(['x']), [path.read_bytes()]), InputSpec(8, 8, 'rgb'))\n"

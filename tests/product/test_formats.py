@@ -22,7 +22,8 @@ from pipeline import units
 from pipeline.batches import EncodedBatch
 from pipeline.beam import job
 from pipeline.errors import DamagedPartError, NewerFormatError, UsageError
-from pipeline.model.spec import InputSpec, ModelSpec, model_id
+from pipeline.model.input_rule import InputSpec
+from pipeline.model.spec import ModelSpec, model_id
 from pipeline.options import PartFormat, ScoreOptions
 from pipeline.output.plan_file import read_index, read_span
 from pipeline.output.receipts import Receipt

@@ -21,8 +21,9 @@ from pipeline.batches import Failure
 from pipeline.cli import score as cli
 from pipeline.errors import TransientError, UsageError
 from pipeline.machine import cpu_kind
+from pipeline.model.input_rule import InputSpec
 from pipeline.model.predict import Range
-from pipeline.model.spec import InputSpec, ModelSpec
+from pipeline.model.spec import ModelSpec
 from pipeline.model.thumbnails import thumbnail
 from pipeline.options import ScoreOptions
 from pipeline.output.run import Run

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pipeline import errors
 from pipeline.batches import Code, Failure, ImageColumns, Stage
 from pipeline.metrics.figures import Candidate
-from pipeline.model.spec import InputSpec, ModelSpec
+from pipeline.model.input_rule import InputSpec
+from pipeline.model.spec import ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.output.run import Run
 from pipeline.scoring.process_frames import receive, send

@@ -23,7 +23,8 @@ from PIL import Image
 
 from pipeline import sources, storage
 from pipeline.batches import Code
-from pipeline.model.spec import InputSpec, ModelSpec
+from pipeline.model.input_rule import InputSpec
+from pipeline.model.spec import ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule

@@ -21,7 +21,8 @@ import pytest
 
 from pipeline import sources, storage
 from pipeline.errors import UsageError
-from pipeline.model.spec import InputSpec, ModelSpec
+from pipeline.model.input_rule import InputSpec
+from pipeline.model.spec import ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule, units_of

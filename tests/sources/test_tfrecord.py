@@ -17,7 +17,8 @@ from counting_store import CountingStore
 
 from pipeline import sources, storage
 from pipeline.batches import BATCH_IMAGES, Code, EncodedBatch
-from pipeline.model.spec import InputSpec, ModelSpec
+from pipeline.model.input_rule import InputSpec
+from pipeline.model.spec import ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule

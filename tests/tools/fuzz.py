@@ -31,8 +31,9 @@ from fuzz_corpus import ARCHIVES, FORMATS, SMALL, folder_of_files, image_input
 from pipeline import sources
 from pipeline.batches import EncodedBatch, ImageColumns, PixelBatch, PredictionBatch
 from pipeline.errors import UsageError
+from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
-from pipeline.model.spec import InputSpec, ModelSpec
+from pipeline.model.spec import ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.output.rows import row_schema, to_table
 from pipeline.output.run import Run

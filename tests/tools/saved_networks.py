@@ -14,8 +14,8 @@ from model_training.export import make_spec
 from model_training.publish import write_files
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.model.directory import GOLDEN, SPEC, Golden
+from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
-from pipeline.model.spec import InputSpec
 
 SHAPE = (12, 12, 3)
 

@@ -27,7 +27,8 @@ from conftest import SCHEMA
 from simulated_disk import AbandonedError, Actor, SimulatedDisk, Theater
 
 from pipeline.errors import DamagedPartError, TransientError
-from pipeline.model.spec import InputSpec, ModelSpec
+from pipeline.model.input_rule import InputSpec
+from pipeline.model.spec import ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.output import commit, finish
 from pipeline.output.receipts import Extras, Receipt, Unfinished

@@ -14,7 +14,7 @@ from PIL import Image
 from model_training.export import make_spec
 from pipeline.batches import ImageColumns, PixelBatch
 from pipeline.model.directory import EXPECTED, GOLDEN, SPEC
-from pipeline.model.spec import InputSpec
+from pipeline.model.input_rule import InputSpec
 from pipeline.sources.labels import LabelRule
 
 GOLDEN_PIXELS = (51, 102, 153, 204)

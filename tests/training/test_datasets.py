@@ -24,8 +24,8 @@ from model_training.datasets import EXAMPLES, Dataset, RawImages, from_raw, load
 from model_training.folder import check_memory, in_test_split
 from pipeline import storage
 from pipeline.errors import UsageError
+from pipeline.model.input_rule import Decode, InputSpec
 from pipeline.model.preprocess import decode
-from pipeline.model.spec import Decode, InputSpec
 
 Pixels = npt.NDArray[np.uint8]
 

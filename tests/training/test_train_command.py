@@ -16,7 +16,7 @@ from PIL import Image
 
 from model_training import cli
 from pipeline.model.directory import read_spec
-from pipeline.model.spec import InputSpec
+from pipeline.model.input_rule import InputSpec
 from pipeline.model.thumbnails import png
 
 TRAIN = [sys.executable, "-m", "model_training", "train"]
