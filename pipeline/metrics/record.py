@@ -54,11 +54,18 @@ class FirstInputRule(TypedDict):
 
 
 class RecordedInputRule(FirstInputRule, total=False):
-    """How the model wants its images, see `pipeline.model.input_rule.InputSpec`; a later field at its default is absent."""
+    """How the model wants its images, see `pipeline.model.input_rule.InputSpec`.
+
+    A later field is absent if it is at its default.
+    """
 
     decode: str
     fit: str
     crop: float
+    antialias: bool
+    jpeg_dct: str
+    gray_from: str
+    deep: str
 
 
 class RecordedSpec(TypedDict):
