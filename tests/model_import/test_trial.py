@@ -61,13 +61,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("easy")
     write_photographs(folder / "train", 800, 1, 6, EASY)
     write_photographs(folder / "held out", 128, 2, 6, EASY)
-    return train("image_dataset_from_directory, cropped", folder, 0, 8)
+    return train("image_dataset_from_directory, cropped", folder, 0)
 
 
-def train(loader: str, folder: Path, seed: int, epochs: int = 10) -> Trained:
+def train(loader: str, folder: Path, seed: int, epochs: int = 8) -> Trained:
     how, check = LOADERS[loader], folder / "held out"
     if not check.exists():
-        write_photographs(folder / "train", 1600, 1000 + seed)
+        write_photographs(folder / "train", 1200, 1000 + seed)
         write_photographs(check, 400, 2000 + seed)
     model = network(*how.values(folder / "train"), seed, epochs)
     return Trained(model, loader, check, accuracy(model, *how.values(check)))

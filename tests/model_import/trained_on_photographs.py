@@ -54,7 +54,7 @@ def photograph(name: str, random: np.random.Generator, noise: float = 18) -> Ima
         image = ImageOps.mirror(image)
     long = height * random.uniform(0.95, 1.05) * (0.48 if size == "big" else 0.32)
     wide, tall = (long, long / 1.5) if shape == "flat" else (long / 1.5, long)
-    x, y = random.uniform(0.12, 0.88) * width, random.uniform(0.25, 0.75) * height
+    x, y = random.uniform(0.37, 0.63) * width, random.uniform(0.35, 0.65) * height  # whole under every fit
     main, other = random.uniform(150, 220), random.uniform(50, 100)
     fill = (other, random.uniform(60, 110), main) if color == "blue" else (main, random.uniform(60, 110), other)
     box = (x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2)
