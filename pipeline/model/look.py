@@ -110,7 +110,7 @@ def _kept(size: tuple[int, int], rule: InputSpec) -> Box:
 def _natural(pixels: npt.NDArray[np.uint8], rule: InputSpec) -> Picture:
     if rule.channels == 1:
         return np.repeat(pixels, 3, axis=2)
-    return pixels
+    return pixels[:, :, ::-1] if rule.color_mode == "bgr" else pixels
 
 
 def _framed(shown: Look) -> Image.Image:

@@ -72,6 +72,12 @@ def test_grey_model_is_shown_grey() -> None:
     assert np.array_equal(shown.seen, np.repeat(shown.pixels, 3, 2))
 
 
+def test_colors_are_shown_as_they_are_whatever_their_order() -> None:
+    red, blue = look(ramp(60, 60), InputSpec(20, 20, "rgb")), look(ramp(60, 60), InputSpec(20, 20, "bgr"))
+    assert np.array_equal(red.seen, blue.seen)
+    assert not np.array_equal(red.pixels, blue.pixels)
+
+
 def test_pictures_for_a_terminal_fit_into_it() -> None:
     for size in ((4000, 10), (10, 4000), (1, 1), (640, 480)):
         for picture in shrink(look(ramp(*size), InputSpec(28, 28, "rgb")), (39, 40)):
