@@ -54,7 +54,7 @@ class FirstInputRule(TypedDict):
 
 
 class RecordedInputRule(FirstInputRule, total=False):
-    """How the model wants its images, see `pipeline.model.input_rule.InputSpec`; a later field at its default is absent."""
+    """How the model wants its images: `pipeline.model.input_rule`; a later field at its default is absent."""
 
     decode: str
     fit: str

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -113,6 +114,16 @@ def decode(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> npt.ND
     loaded, picture = (found, None) if found else _oriented(data, spec, max_pixels)
     image = fitted(to_mode(loaded, spec), picture, spec)
     return np.frombuffer(image.tobytes(), np.uint8).reshape(spec.shape)
+
+
+def upright(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Return one image in full, turned as the spec says, in the mode of the spec's colors.
+
+    Raises:
+        Exception: of many kinds, where `data` is not an image that can be decoded whole.
+    """
+    image, _ = _oriented(data, replace(spec, decode="full"), max_pixels)
+    return to_mode(image, spec)
 
 
 def fitted(image: Image.Image, picture: reduced_jpeg.Picture | None, spec: InputSpec) -> Image.Image:
