@@ -61,7 +61,23 @@ class RecordedInputRule(FirstInputRule, total=False):
     crop: float
 
 
-class RecordedSpec(TypedDict):
+class RecordedEmbedding(TypedDict):
+    """The vector that a model gives for an image."""
+
+    size: int
+    dtype: str
+
+
+class RecordedOutputs(TypedDict, total=False):
+    """What the model's output is, see `pipeline.model.spec.ModelSpec`; a field at its default is absent."""
+
+    task: str
+    thresholds: list[float]
+    value_unit: float
+    embedding: RecordedEmbedding
+
+
+class RecordedSpec(RecordedOutputs):
     """What a record repeats of the model directory."""
 
     input: RecordedInputRule
