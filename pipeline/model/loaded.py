@@ -20,6 +20,7 @@ from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.machine import require_precision
 from pipeline.model import agreement
 from pipeline.model.directory import SAVED_MODEL, TFLITE, Golden, check_model, check_tflite, read_golden
+from pipeline.model.engines.fed_litert import FedLiteRTNetwork
 from pipeline.model.engines.litert import LiteRTNetwork
 from pipeline.model.engines.network import Network, Pixels, Scores
 from pipeline.model.engines.tensorflow import TensorFlowNetwork
@@ -190,6 +191,9 @@ def _network(folder: str, spec: ModelSpec, engine: Engine, precision: Precision)
     try:
         if engine == "litert":
             check_tflite(folder, spec)
+            if spec.feed is not None:
+                check_model(folder, spec)
+                return FedLiteRTNetwork(join(folder, TFLITE), spec.input.shape, spec.feed)
             return LiteRTNetwork(join(folder, TFLITE), spec.input.shape)
         check_model(folder, spec)
         return TensorFlowNetwork(join(folder, SAVED_MODEL), spec.input.shape, precision)

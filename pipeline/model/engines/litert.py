@@ -64,7 +64,7 @@ class LiteRTNetwork:
         self._allocated: tuple[int, ...] = ()
 
     def _load(self) -> Any:
-        return _interpreter()(model_path=self._path, num_threads=1)
+        return interpreter()(model_path=self._path, num_threads=1)
 
     def __call__(self, pixels: Pixels) -> Scores:
         """Return the scores of one or more images.
@@ -98,8 +98,8 @@ class LiteRTNetwork:
 
 
 @functools.cache
-def _interpreter() -> Callable[..., Any]:
-    """Import LiteRT.
+def interpreter() -> Callable[..., Any]:
+    """Import LiteRT and return its class of interpreters.
 
     Raises:
         UsageError: it is not installed.

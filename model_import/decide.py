@@ -1,0 +1,134 @@
+"""The input rule and the scaling of a model from elsewhere, field by field, each with how it became known.
+
+A flag wins over what the model declares, that over what was tried, that over what is usual. What nothing tells and
+nobody may guess, the scaling and a free size, is asked for in one line. Must not know file formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from model_import.fact import Fact
+from model_import.foreign import Foreign
+from model_import.request import Request
+from model_import.scaling import SCALINGS, Scaling, parse_scaling
+from pipeline.errors import UsageError
+from pipeline.model.input_rule import InputSpec, check_rule
+
+Facts = Mapping[str, Fact[Any]]
+"""Field of the input rule, or "scaling" -> its value and how it became known."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How a model gets its pixels.
+
+    Attributes:
+        rule: the input rule.
+        scaling: how pixels become values.
+        facts: each field of the rule, and the scaling, with how it became known.
+    """
+
+    rule: InputSpec
+    scaling: Scaling
+    facts: Facts
+
+    @property
+    def guessed(self) -> list[str]:
+        """The names of what nothing has told."""
+        return [name for name, fact in self.facts.items() if fact.how == "guessed"]
+
+
+def given_facts(request: Request) -> dict[str, Fact[Any]]:
+    """Return what the user's flags say."""
+    facts = {name: Fact[Any](value, "given", f"by --{name}") for name, value in request.rule.items()}
+    if request.scaling:
+        facts["scaling"] = Fact(parse_scaling(request.scaling), "given", "by --scaling")
+    return facts
+
+
+def shape_facts(model: Foreign, given: Facts, path: str) -> dict[str, Fact[Any]]:
+    """Return what the shape of a network's input says.
+
+    Raises:
+        UsageError: a flag contradicts it.
+    """
+    facts: dict[str, Fact[Any]] = {}
+    for name in ("height", "width"):
+        side = getattr(model, name)
+        if side is not None:
+            facts[name] = Fact(side, "declared", "by the shape of its input")
+            if name in given and given[name].value != side:
+                raise UsageError(
+                    f"--{name} {given[name].value} contradicts {path!r}, whose input has a {name} of {side}"
+                )
+    if model.channels == 1:
+        facts["color_mode"] = Fact("grayscale", "declared", "by the shape of its input")
+    if "color_mode" in given and (given["color_mode"].value == "grayscale") != (model.channels == 1):
+        raise UsageError(
+            f"--color_mode {given['color_mode'].value} contradicts {path!r}, whose images have "
+            f"{model.channels} channel{'s' * (model.channels != 1)}"
+        )
+    return facts
+
+
+def merged(*layers: Facts) -> dict[str, Fact[Any]]:
+    """Return facts of which an earlier one wins over a later one of the same name."""
+    found: dict[str, Fact[Any]] = {}
+    for facts in layers:
+        found |= {name: fact for name, fact in facts.items() if name not in found}
+    return found
+
+
+def decide(facts: Facts, model: Foreign, base: InputSpec | None, like: str, path: str) -> Decision:
+    """Return the input rule that facts make, with what is usual where there are none.
+
+    Args:
+        facts: the known ones.
+        model: that was read.
+        base: rule whose fields count where there is no fact; None: the usual ones.
+        like: name of the preset that `base` comes from; "": from none.
+        path: of the model, for the error's text.
+
+    Raises:
+        UsageError: the size or the scaling is not known, or the fields contradict each other.
+    """
+    known = dict(facts)
+    missing = [f"--{name}" for name in ("height", "width") if name not in known]
+    if missing:
+        raise UsageError(f"{path!r} takes images of any size: give {' and '.join(missing)}, as it was trained")
+    scaling = _scaling(known, path)
+    if "color_mode" not in known:
+        known["color_mode"] = _color(scaling.value)
+    fields = {**asdict(base or usual_rule()), **{name: fact.value for name, fact in known.items() if name != "scaling"}}
+    rule = InputSpec(**fields)
+    try:
+        check_rule(rule)
+        scaling.value.for_channels(rule.channels)
+    except ValueError as error:
+        raise UsageError(f"the input rule contradicts itself: {error}") from error
+    origin = Fact[Any](None, "given", f"by --like {like}") if like else Fact[Any](None, "guessed", "the usual one")
+    all_facts = {name: known.get(name) or replace(origin, value=fields[name]) for name in fields}
+    return Decision(rule, scaling.value, {**all_facts, "scaling": scaling})
+
+
+def usual_rule() -> InputSpec:
+    """Return the rule that counts where nothing is known; its sides and color are always known."""
+    return InputSpec(1, 1, "rgb", exif_orientation=False)
+
+
+def _scaling(known: Facts, path: str) -> Fact[Scaling]:
+    if "scaling" not in known:
+        raise UsageError(
+            f"nothing says to what range {path!r} wants pixels scaled: give --scaling, one of {', '.join(SCALINGS)} or "
+            "'SCALE,OFFSET', or --check FOLDER with a folder of images for each class, so that it can be tried"
+        )
+    return known["scaling"]
+
+
+def _color(scaling: Scaling) -> Fact[Any]:
+    if scaling.name == "caffe":
+        return Fact("bgr", "declared", "by the scaling caffe, whose mean is of blue, green and red")
+    return Fact("rgb", "guessed", "the usual one")
