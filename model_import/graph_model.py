@@ -74,7 +74,8 @@ class GraphModel:
         if self.dtype != "float32":
             values = library.cast(values, self.dtype)
         if self.layout.batch is None:
-            return {name: library.cast(value, library.float32) for name, value in self.function(values).items()}
+            found = self.function(values)
+            return {output.name: library.cast(found[output.name], library.float32) for output in self.outputs}
         return self._one_by_one(values)
 
     def _one_by_one(self, values: Any) -> Mapping[str, Any]:

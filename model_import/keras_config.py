@@ -142,8 +142,8 @@ def check_layers(config: Mapping[str, Any], known: frozenset[str], path: str) ->
         if kind not in known or is_foreign or ">" in _text(entry, "registered_name"):
             place = f" of {module}" if isinstance(module, str) else ""
             raise UsageError(
-                f"{path!r} has the layer {name!r} of the class {brief(kind)!r}{brief(place)}, which Keras does not have "
-                f"and whose code is not in the file: {ELSEWHERE}"
+                f"{path!r} has the layer {name!r} of the class {brief(kind)!r}{brief(place)}: Keras has no such class, "
+                f"and its code is not in the file: {ELSEWHERE}"
             )
 
 
