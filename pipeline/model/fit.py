@@ -13,6 +13,8 @@ Must not know how an image is decoded or resized.
                          `CenterCrop`, timm with `crop_pct`
     tf_pad               all of the image, with a border: `tf.image.resize_with_pad`, and
                          `image_dataset_from_directory(pad_to_aspect_ratio=True)`
+    keras_hub_pad        the same, but the border is added before the image is resized, in its own pixels:
+                         `keras.layers.Resizing(pad_to_aspect_ratio=True)`, `keras_hub`'s `ImageConverter`
 """
 
 from __future__ import annotations
@@ -24,7 +26,14 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 Fit = Literal[
-    "stretch", "keras_crop", "pil_crop", "teachable_machine", "tf_central_crop", "torch_shorter_side", "tf_pad"
+    "stretch",
+    "keras_crop",
+    "pil_crop",
+    "teachable_machine",
+    "tf_central_crop",
+    "torch_shorter_side",
+    "tf_pad",
+    "keras_hub_pad",
 ]
 """Name of a fit, after who defines its rounding."""
 
@@ -44,7 +53,7 @@ class Placement(NamedTuple):
     """Where an image goes.
 
     Attributes:
-        box: the part of the image that is resized.
+        box: the part of the image that is resized. It may be larger than an image that is cut: the rest is black.
         size: (width, height) that it is resized to.
         offset: (x, y) of its upper left corner in the model's input; negative where it is cut off. What it does not
             cover is black.
@@ -142,6 +151,15 @@ def _tf_pad(size: Size, target: Size, crop: float) -> Placement:
     return Placement((0, 0, *size), (max(width, 1), max(height, 1)), (x, y))
 
 
+def _keras_hub_pad(size: Size, target: Size, crop: float) -> Placement:
+    """Follow `resize` of keras 3, keras/src/backend/tensorflow/image.py: float32, cut to whole pixels."""
+    (width, height), (target_width, target_height) = size, target
+    tall = max(height, int(np.float32(width * target_height) / np.float32(target_width)))
+    wide = max(width, int(np.float32(height * target_width) / np.float32(target_height)))
+    x, y = (wide - width) // 2, (tall - height) // 2
+    return Placement((-x, -y, width + x, height + y), target, is_cut=True)
+
+
 def _middle(size: Size, target: Size, kept: Size, is_cut: bool = False) -> Placement:
     left, upper = ((side - part) // 2 for side, part in zip(size, kept, strict=True))
     return Placement((left, upper, left + kept[0], upper + kept[1]), target, is_cut=is_cut)
@@ -155,4 +173,5 @@ _FITS: Mapping[Fit, Callable[[Size, Size, float], Placement]] = {
     "tf_central_crop": _tf_central_crop,
     "torch_shorter_side": _torch_shorter_side,
     "tf_pad": _tf_pad,
+    "keras_hub_pad": _keras_hub_pad,
 }

@@ -102,7 +102,7 @@ def _kept(size: tuple[int, int], rule: InputSpec) -> Box:
         first, scale = box[axis], (box[axis + 2] - box[axis]) / placement.size[axis]
         at = placement.offset[axis]
         start, stop = max(0, -at), min(placement.size[axis], target[axis] - at)
-        ends.append((first + start * scale, first + stop * scale))
+        ends.append((max(0.0, first + start * scale), min(float(size[axis]), first + stop * scale)))  # without a border
     (left, right), (upper, lower) = ends
     return left, upper, right, lower
 
@@ -110,7 +110,7 @@ def _kept(size: tuple[int, int], rule: InputSpec) -> Box:
 def _natural(pixels: npt.NDArray[np.uint8], rule: InputSpec) -> Picture:
     if rule.channels == 1:
         return np.repeat(pixels, 3, axis=2)
-    return pixels
+    return pixels[:, :, ::-1] if rule.color_mode == "bgr" else pixels
 
 
 def _framed(shown: Look) -> Image.Image:
