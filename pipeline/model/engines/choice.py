@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import UsageError
 from pipeline.model.engines import litert, tensorflow
+from pipeline.model.outputs import why_no_bfloat16
 from pipeline.model.spec import ModelSpec
 from pipeline.options import Engine, ScoreOptions
 
@@ -49,9 +50,10 @@ def choose(options: ScoreOptions, spec: ModelSpec, begun_with: Engine | None) ->
 
     Raises:
         UsageError: the engine that was asked for is not that of OUTPUT, is not installed, lacks a file of the model, or
-            has no such precision.
+            has no such precision; or the model's output allows no such precision.
     """
     asked = options.engine
+    _check_precision(options, spec)
     if begun_with is not None and asked not in ("auto", begun_with):
         raise UsageError(
             f"--output {options.output!r} was begun with --engine {begun_with}, and scores of another engine differ in "
@@ -95,6 +97,14 @@ def add_engines(options: ScoreOptions, spec: ModelSpec) -> str:
     if spec.litert is not None:
         return ""
     return f"nightscore train --add_engines {options.model} --output NEW"
+
+
+def _check_precision(options: ScoreOptions, spec: ModelSpec) -> None:
+    why_not = why_no_bfloat16(spec.task, spec.embedding)
+    if options.precision != "float32" and why_not:
+        raise UsageError(
+            f"--precision {options.precision} cannot score --model {options.model!r}: {why_not}; leave it out"
+        )
 
 
 def _check_litert(options: ScoreOptions, spec: ModelSpec, choice: Choice) -> None:
