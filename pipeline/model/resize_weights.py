@@ -61,8 +61,8 @@ def weigh_columns(pixels: Floats, by: Weights) -> Floats:
 def sine_of_pi(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return sin(pi * x) for x from 0, in additions and multiplications alone.
 
-    >>> sine_of_pi(np.array([0.0, 0.5, 1.0, 2.25])).round(12).tolist()
-    [0.0, 1.0, 0.0, 0.707106781187]
+    >>> sine_of_pi(np.array([0.0, 0.5, 1.25, 2.25])).round(12).tolist()
+    [0.0, 1.0, -0.707106781187, 0.707106781187]
     """
     turned = x - 2 * np.floor(x / 2)
     sign = np.where(turned < 1, 1.0, -1.0)
