@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,10 +26,11 @@ from pipeline.machine import versions
 from pipeline.model import agreement, directory
 from pipeline.model.directory import Golden
 from pipeline.model.engines.fed_litert import FedLiteRTNetwork
-from pipeline.model.engines.network import Network
+from pipeline.model.engines.network import Network, Outputs
 from pipeline.model.engines.tensorflow import TensorFlowNetwork
 from pipeline.model.feed import Feed
-from pipeline.model.spec import LARGEST_TOLERANCE, Conversion, ModelSpec, model_id
+from pipeline.model.spec import GOLDEN_TOLERANCE, LARGEST_TOLERANCE, Conversion, ModelSpec, model_id
+from pipeline.task import Embedding
 from pipeline.text import brief, line
 
 GOLDEN_IMAGES = 16
@@ -121,14 +123,16 @@ def _fill(examined: Examined, folder: str) -> tuple[Golden, ModelSpec, Sequence[
     assert isinstance(model, GraphModel)
     saved_model = os.path.join(folder, directory.SAVED_MODEL)
     decision, path = examined.decision, examined.opened.path
+    alone = examined.scores.task == "embedding"
+    scores, embedding = (None, examined.scores) if alone else (examined.scores, examined.embedding)
     try:
-        write_saved_model(model, decision.rule, decision.scaling, examined.scores, saved_model)
+        write_saved_model(model, decision.rule, decision.scaling, scores, embedding, saved_model)
     except ValueError as error:
         raise UsageError(f"{path!r} cannot be written as a SavedModel: {brief(line(str(error)), 300)}") from error
-    found = _scores(TensorFlowNetwork(saved_model, decision.rule.shape), examined.pixels)
+    found = _outputs(TensorFlowNetwork(saved_model, decision.rule.shape), examined.pixels)
     checks = [_same(examined, found, "the SavedModel")]
-    golden = replace(golden, scores={"tensorflow": found[chosen]})
-    converted = convert(folder, golden.pixels, check_images([examined.pixels]))
+    golden = golden.with_outputs("tensorflow", _picked(found, chosen))
+    converted = convert(folder, golden.pixels, check_images([examined.pixels]), task=examined.scores.task)
     root = Path(saved_model)
     files = [(path.relative_to(root).as_posix(), path.read_bytes()) for path in root.rglob("*") if path.is_file()]
     checks.append(_engines(converted))
@@ -144,25 +148,36 @@ def _fill_tflite(
     target = os.path.join(folder, directory.TFLITE)
     Path(target).write_bytes(data)
     feed = feed_of(examined, model)
-    found = _scores(FedLiteRTNetwork(target, examined.decision.rule.shape, feed), examined.pixels)
+    found = _outputs(FedLiteRTNetwork(target, examined.decision.rule.shape, feed), examined.pixels)
     checks = [_same(examined, found, directory.TFLITE)]
     sha256 = hashlib.sha256(data).hexdigest()
-    conversion = Conversion(sha256, len(data), 0.0, len(found), "none: the file is used as it is")
+    conversion = Conversion(sha256, len(data), 0.0, len(found.scores), "none: the file is used as it is")
     spec = replace(_spec(examined, [(directory.TFLITE, data)], feed, checks), litert=conversion)
-    return replace(golden, scores={"litert": found[chosen]}), spec, checks
+    tolerance = LARGEST_TOLERANCE if model.is_quantized else GOLDEN_TOLERANCE
+    return golden.with_outputs("litert", _picked(found, chosen)), replace(spec, golden_tolerance=tolerance), checks
 
 
 def feed_of(examined: Examined, model: TfliteModel) -> Feed:
     """Return how pixels enter a .tflite file and scores leave it."""
     scaling = examined.decision.scaling.for_channels(model.channels)
-    number = [output.name for output in model.outputs].index(examined.scores.output)
-    return Feed(scaling.scale, scaling.offset, model.layout.order, number, examined.scores.head)
+    names = [output.name for output in model.outputs]
+    scores, embedding = examined.scores, examined.embedding
+    if scores.task == "embedding":
+        return Feed(scaling.scale, scaling.offset, model.layout.order, None, "none", names.index(scores.output))
+    beside = None if embedding is None else names.index(embedding.output)
+    return Feed(scaling.scale, scaling.offset, model.layout.order, names.index(scores.output), scores.head, beside)
 
 
-def _scores(network: Network, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Return a network's scores, in calls of the size that scoring uses."""
+def _outputs(network: Network, pixels: npt.NDArray[np.uint8]) -> Outputs:
+    """Return a network's outputs, in calls of the size that scoring uses."""
     size = network.call_images
-    return np.concatenate([network(pixels[i : i + size]) for i in range(0, len(pixels), size)])
+    return Outputs.joined([network(pixels[i : i + size]) for i in range(0, len(pixels), size)])
+
+
+def _picked(outputs: Outputs, numbers: Sequence[int]) -> Outputs:
+    """Return the outputs for some of the images."""
+    vectors = outputs.embedding
+    return Outputs(outputs.scores[numbers], None if vectors is None else vectors[numbers])
 
 
 def golden_numbers(encoded: Sequence[bytes]) -> list[int]:
@@ -216,25 +231,31 @@ def _difference(values: npt.NDArray[np.float64], expected: npt.NDArray[np.float6
     return float(np.abs(values - expected).max() / max(1.0, spread))
 
 
-def _same(examined: Examined, found: npt.NDArray[np.float32], name: str) -> Checked:
+def _same(examined: Examined, found: Outputs, name: str) -> Checked:
     """Compare what was written with the original network.
 
     Raises:
         UsageError: it is another network.
     """
-    expected = probabilities(examined.rows, examined.scores.head).astype(np.float32)
-    if found.shape != expected.shape:
-        raise UsageError(
-            f"{examined.opened.path!r} gives {list(found.shape)} instead of {list(expected.shape)} once written"
-        )
-    difference = agreement.difference(found, expected)
+    expected = _expected(examined)
+    shapes = [None if one is None else one.shape for one in (*found, *expected)]
+    if shapes[:2] != shapes[2:]:
+        raise UsageError(f"{examined.opened.path!r} gives {shapes[:2]} instead of {shapes[2:]} once it is written")
+    difference = agreement.difference_of_outputs(found, expected, examined.scores.task)
     if not difference <= LARGEST_TOLERANCE:
         raise UsageError(
             f"{examined.opened.path!r} gives other scores once it is written: off by {difference:.2g} of their spread"
         )
-    return Checked(
-        f"{name} and the original", f"{len(found)} images, outputs differ by {difference:.1g} of their spread"
-    )
+    result = f"{len(found.scores)} images, outputs differ by {difference:.1g} of their spread"
+    return Checked(f"{name} and the original", result)
+
+
+def _expected(examined: Examined) -> Outputs:
+    """Return what the original network gives, with what is put behind it computed apart from TensorFlow."""
+    if examined.scores.task == "embedding":
+        return Outputs(np.zeros((len(examined.rows), 0), np.float32), examined.rows)
+    scores = probabilities(examined.rows, examined.scores.head).astype(np.float32)
+    return Outputs(scores, examined.vectors)
 
 
 def _engines(converted: Converted) -> Checked:
@@ -248,10 +269,45 @@ def _engines(converted: Converted) -> Checked:
 def _spec(
     examined: Examined, files: Sequence[tuple[str, bytes]], feed: Feed | None, checks: Sequence[Checked]
 ) -> ModelSpec:
-    rule, names = examined.decision.rule, tuple(examined.class_names.value)
-    facts = facts_of(examined, [*user_check(examined), *checks])
-    made = ModelSpec(rule, names, "", versions(_VERSIONED), feed=feed, imported=facts)
+    rule, names, task = examined.decision.rule, tuple(examined.class_names.value), examined.scores.task
+    embedded = examined.scores if task == "embedding" else examined.embedding
+    made = ModelSpec(
+        rule,
+        names,
+        "",
+        versions(_VERSIONED),
+        feed=feed,
+        imported=facts_of(examined, [*user_check(examined), *checks]),
+        task=task,
+        thresholds=_thresholds(examined),
+        value_unit=value_unit(examined.rows) if task == "value" else 0.0,
+        embedding=None if embedded is None else Embedding(embedded.width, examined.request.embedding_type),
+    )
     return replace(made, model_id=model_id(rule, names, files, made.identity()))
+
+
+def _thresholds(examined: Examined) -> tuple[float, ...]:
+    """Return the thresholds that the user gives, one a class.
+
+    Raises:
+        UsageError: the task has none, or there are more or fewer than classes.
+    """
+    given, classes = tuple(examined.request.thresholds), examined.scores.classes
+    if given and examined.scores.task != "labels":
+        raise UsageError(f"--thresholds are for the task labels, and this model's is {examined.scores.task}")
+    if given and len(given) not in (1, classes):
+        raise UsageError(f"--thresholds has {len(given)} numbers: give one, or one for each of the {classes} classes")
+    return given * classes if len(given) == 1 else given
+
+
+def value_unit(rows: npt.NDArray[np.float32]) -> float:
+    """Return the unit of integer sums of values: a power of two, a millionth of how far the values reach.
+
+    >>> value_unit(np.array([[0.0], [3.0]], np.float32)) == 2.0**-19
+    True
+    """
+    reach = float(np.abs(rows).max()) or 1.0
+    return float(2.0 ** (math.floor(math.log2(reach)) - 20))
 
 
 def facts_of(examined: Examined, checks: Sequence[Checked]) -> Mapping[str, Any]:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from pipeline.cli.console import complain
 from pipeline.cli.quiet import silence_pillow, stderr_silenced, tame_streams
 from pipeline.errors import NightscoreError, UsageError
+from pipeline.task import TASKS, EmbeddingType
 
 DESCRIPTION = """\
 example: nightscore import-model cats.keras --like keras.image_dataset_from_directory --output model
@@ -30,6 +31,7 @@ _TEXTS = {
     "signature": ("NAME", "of a SavedModel that has several"),
     "input_name": ("NAME", "of the input that takes images"),
     "output_name": ("NAME", "of the output with the scores"),
+    "like": ("LOADER", "whose input rule it is, such as keras.image_dataset_from_directory"),
     "scaling": ("SCALING", "raw (0..255), unit (0..1), sign (-1..1), torch, caffe, or 'SCALE,OFFSET'"),
     "golden": ("FILE.npz", "your own 'scores' of 'images': the model must give the same"),
     "check": ("FOLDER", "images to try the model with"),
@@ -72,7 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--explain", action="store_true", help="say what is known and what would be guessed; write nothing")
     for name, (metavar, text) in _TEXTS.items():
         add(f"--{name}", type=_given, metavar=metavar, help=text)
-    add("--task", choices=("classes", "labels", "value"), help="what the scores say (default: told by the output)")
+    add("--task", choices=TASKS, help="what the scores say (default: told by the output)")
+    add("--thresholds", type=_shares, default=(), metavar="P[,P...]", help="of --task labels: one, or one a class")
+    add("--embedding_layer", type=_given, metavar="NAME", help="layer whose output is kept beside the scores")
+    add("--embedding_type", choices=get_args(EmbeddingType), default="float32", help="of its numbers in the rows")
     rule = parser.add_argument_group("the input rule, as the model was trained")
     for flag in rule_flags():
         if flag.choices:
@@ -104,6 +109,10 @@ def _share(text: str) -> float:
     return value
 
 
+def _shares(text: str) -> tuple[float, ...]:
+    return tuple(map(_share, text.split(",")))
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from model_import.request import Request, rule_flags
 
@@ -112,7 +121,15 @@ def _run(arguments: argparse.Namespace) -> int:
         name: {"true": True, "false": False}.get(value, value) for name, value in given.items() if value is not None
     }
     texts: dict[str, Any] = {name: getattr(arguments, name) or "" for name in _TEXTS}
-    request = Request(arguments.source, rule=rule, task=arguments.task, **texts)
+    request = Request(
+        arguments.source,
+        rule=rule,
+        task=arguments.task,
+        thresholds=arguments.thresholds,
+        embedding_layer=arguments.embedding_layer or "",
+        embedding_type=arguments.embedding_type,
+        **texts,
+    )
     silence_pillow()  # an image that is left out is counted
     if arguments.explain:
         return _explain(request)

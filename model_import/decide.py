@@ -7,15 +7,23 @@ nobody may guess, the scaling and a free size, is asked for in one line. Must no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from model_import.declared import Declared
 from model_import.fact import Fact
 from model_import.foreign import Foreign
 from model_import.request import Request
 from model_import.scaling import SCALINGS, Scaling, parse_scaling
 from pipeline.errors import UsageError
 from pipeline.model.input_rule import InputSpec, check_rule
+from pipeline.model.presets import rule_like
+
+USUAL = "keras.image_dataset_from_directory"
+"""Preset of the fields of a rule that nothing tells."""
+
+CONVENTION = "convention"
+"""Word in the source of a scaling that nothing but a custom tells."""
 
 Facts = Mapping[str, Fact[Any]]
 """Field of the input rule, or "scaling" -> its value and how it became known."""
@@ -82,48 +90,68 @@ def merged(*layers: Facts) -> dict[str, Fact[Any]]:
     return found
 
 
-def decide(facts: Facts, model: Foreign, base: InputSpec | None, like: str, path: str) -> Decision:
+def declared_facts(declared: Declared) -> dict[str, Fact[Any]]:
+    """Return what the model's layers and the files beside it say.
+
+    A scaling that is a mere convention counts for nothing: a wrong one would be wrong in silence.
+    """
+    facts = {name: Fact[Any](told.value, "declared", told.source) for name, told in declared.rule.items()}
+    scaling = declared.scaling
+    if scaling is not None and CONVENTION not in scaling.source:
+        facts["scaling"] = Fact(scaling.value, "declared", scaling.source)
+    return facts
+
+
+def decide(facts: Facts, like: str, path: str, hint: str = "") -> Decision:
     """Return the input rule that facts make, with what is usual where there are none.
 
     Args:
-        facts: the known ones.
-        model: that was read.
-        base: rule whose fields count where there is no fact; None: the usual ones.
-        like: name of the preset that `base` comes from; "": from none.
+        facts: the known ones; those of a flag win over the preset, the preset over all others.
+        like: name of the preset that the user gives; "": none.
         path: of the model, for the error's text.
+        hint: what is said of the scaling without being enough, as a phrase; "": nothing.
 
     Raises:
         UsageError: the size or the scaling is not known, or the fields contradict each other.
     """
-    known = dict(facts)
-    missing = [f"--{name}" for name in ("height", "width") if name not in known]
+    missing = [f"--{name}" for name in ("height", "width") if name not in facts]
     if missing:
         raise UsageError(f"{path!r} takes images of any size: give {' and '.join(missing)}, as it was trained")
-    scaling = _scaling(known, path)
+    given = {name: fact for name, fact in facts.items() if fact.how == "given"}
+    size = facts["height"].value, facts["width"].value
+    color = facts.get("color_mode")
+    preset = _preset(like, size, color) if like else {}
+    known = merged(given, preset, facts)
+    scaling = _scaling(known, path, hint)
     if "color_mode" not in known:
         known["color_mode"] = _color(scaling.value)
-    fields = {**asdict(base or usual_rule()), **{name: fact.value for name, fact in known.items() if name != "scaling"}}
-    rule = InputSpec(**fields)
+    usual = rule_like(USUAL, *size, known["color_mode"].value)
+    why = f"the default of {USUAL}"
+    guessed = {name: Fact[Any](value, "guessed", why) for name, value in vars(usual).items()}
+    all_facts = {name: known.get(name, guess) for name, guess in guessed.items()}
+    rule = InputSpec(**{name: fact.value for name, fact in all_facts.items()})
     try:
         check_rule(rule)
-        scaling.value.for_channels(rule.channels)
     except ValueError as error:
         raise UsageError(f"the input rule contradicts itself: {error}") from error
-    origin = Fact[Any](None, "given", f"by --like {like}") if like else Fact[Any](None, "guessed", "the usual one")
-    all_facts = {name: known.get(name) or replace(origin, value=fields[name]) for name in fields}
+    scaling.value.for_channels(rule.channels)
     return Decision(rule, scaling.value, {**all_facts, "scaling": scaling})
 
 
-def usual_rule() -> InputSpec:
-    """Return the rule that counts where nothing is known; its sides and color are always known."""
-    return InputSpec(1, 1, "rgb", exif_orientation=False)
+def _preset(like: str, size: tuple[int, int], color: Fact[Any] | None) -> dict[str, Fact[Any]]:
+    """Return what a preset says: every field but the size, and the color where it has one of its own."""
+    is_gray = color is not None and color.value == "grayscale"
+    rule = vars(rule_like(like, *size, "grayscale" if is_gray else "rgb"))
+    facts = {name: Fact[Any](value, "given", f"by --like {like}") for name, value in rule.items()}
+    return {name: fact for name, fact in facts.items() if name not in ("height", "width")}
 
 
-def _scaling(known: Facts, path: str) -> Fact[Scaling]:
+def _scaling(known: Facts, path: str, hint: str) -> Fact[Scaling]:
     if "scaling" not in known:
+        said = f" ({hint})" if hint else ""
         raise UsageError(
             f"nothing says to what range {path!r} wants pixels scaled: give --scaling, one of {', '.join(SCALINGS)} or "
-            "'SCALE,OFFSET', or --check FOLDER with a folder of images for each class, so that it can be tried"
+            f"'SCALE,OFFSET'{said}, or --check FOLDER with a folder of images for each class, so that it can be tried"
         )
     return known["scaling"]
 

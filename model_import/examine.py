@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 from model_import.class_names import checked_names, parse_names, read_class_names
-from model_import.decide import Decision, decide, given_facts, merged, shape_facts
+from model_import.decide import Decision, decide, declared_facts, given_facts, merged, shape_facts
+from model_import.declared import Declared, declared
 from model_import.fact import Fact
+from model_import.foreign import Output
 from model_import.opening import Opened, open_source
-from model_import.pick import AskedTask, Scores, pick_output, read_scores, rows_of
+from model_import.pick import Scores, pick_output, read_scores, rows_of
 from model_import.pictures import Pictures, generated, pixels_of, read_folder, read_golden_file
 from model_import.request import Request
 from model_import.scaling import SCALINGS
 from model_import.tflite_file import TfliteModel
 from pipeline.errors import UsageError
 from pipeline.model.feed import Head
-from pipeline.model.input_rule import InputSpec
+from pipeline.model.presets import rule_like
+from pipeline.task import Task
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,13 @@ class Examined:
         request: what the user asked for.
         opened: the source that was read.
         decision: input rule and scaling.
-        scores: which output has the scores, and what they say.
+        scores: which output has the scores, and what they say; of the task "embedding", the output that is one.
+        embedding: which output is kept beside the scores; None: none.
         class_names: in the order of the output; with how they became known.
         pictures: that the model was tried with; those that cannot be decoded are left out.
         pixels: uint8 [n, height, width, channels], theirs.
         rows: float32 [n, k], the network's own output for them.
+        vectors: float32 [n, d], the embedding of them; None: there is none beside the scores.
         notes: lines for people.
     """
 
@@ -46,10 +51,12 @@ class Examined:
     opened: Opened
     decision: Decision
     scores: Scores
+    embedding: Scores | None
     class_names: Fact[Sequence[str]]
     pictures: Pictures
     pixels: npt.NDArray[np.uint8]
     rows: npt.NDArray[np.float32]
+    vectors: npt.NDArray[np.float32] | None = None
     notes: Sequence[str] = ()
 
     @property
@@ -60,8 +67,13 @@ class Examined:
             **self.decision.facts,
             "output": Fact(scores.output, "given" if self.request.output_name else "declared", "of the network"),
             "task": Fact(scores.task, "given" if self.request.task else "declared", scores.why),
+            **({} if self.embedding is None else {"embedding": self._embedded(self.embedding)}),
             "class_names": self.class_names,
         }
+
+    @staticmethod
+    def _embedded(embedding: Scores) -> Fact[Any]:
+        return Fact(f"{embedding.output}, {embedding.width} numbers", "given", embedding.why)
 
 
 def examine(request: Request) -> Examined:
@@ -73,16 +85,39 @@ def examine(request: Request) -> Examined:
     given = given_facts(request)  # a flag that cannot be is told before a model is loaded
     pictures = _pictures(request)
     opened = open_source(request)
-    decision = _decision(request, opened, given)
+    said = declared(opened.model, opened.beside)
+    decision = _decision(request, opened, said, given)
     pixels, kept = pixels_of(pictures, decision.rule)
     pictures = Pictures([pictures.encoded[i] for i in kept], pictures.origin, pictures.scores)
-    output = pick_output(opened.model.outputs, request.output_name, opened.path)
-    rows = rows_of(raw_scores(opened, decision, pixels, output.name), opened.path)
-    asked = Fact[AskedTask](request.task, "given", "by --task") if request.task else None
+    raw = raw_outputs(opened, decision, pixels)
+    output = _scores_output(request, opened)
+    rows = rows_of(raw[output.name], opened.path)
+    asked = Fact[Task](request.task, "given", "by --task") if request.task else None
     step = opened.model.steps[output.name] if isinstance(opened.model, TfliteModel) else 0.0
     scores = read_scores(output, rows, asked, step, opened.path)
-    names = _class_names(request, opened, scores)
-    return Examined(request, opened, decision, scores, names, pictures, pixels, rows)
+    embedding, vectors = _embedding(request, opened, scores, raw)
+    names = _class_names(request, opened, said, scores)
+    return Examined(request, opened, decision, scores, embedding, names, pictures, pixels, rows, vectors, said.notes)
+
+
+def _scores_output(request: Request, opened: Opened) -> Output:
+    """Return the output with the scores; where an embedding alone is wanted, the one with that."""
+    outputs, layer = opened.model.outputs, request.embedding_layer
+    if layer and request.task == "embedding":
+        return pick_output(outputs, layer, opened.path)
+    return pick_output([one for one in outputs if one.name != layer], request.output_name, opened.path)
+
+
+def _embedding(
+    request: Request, opened: Opened, scores: Scores, raw: Mapping[str, npt.NDArray[np.float32]]
+) -> tuple[Scores | None, npt.NDArray[np.float32] | None]:
+    """Return which output is kept beside the scores, and its rows."""
+    layer = request.embedding_layer
+    if not layer or scores.task == "embedding":
+        return None, None
+    output = pick_output(opened.model.outputs, layer, opened.path)
+    vectors = rows_of(raw[output.name], opened.path)
+    return Scores(output.name, vectors.shape[1], "embedding", "none", "by --embedding_layer"), vectors
 
 
 def _pictures(request: Request) -> Pictures:
@@ -91,12 +126,11 @@ def _pictures(request: Request) -> Pictures:
     return read_folder(request.check) if request.check else generated()
 
 
-def _decision(request: Request, opened: Opened, given: dict[str, Fact[Any]]) -> Decision:
-    model, path = opened.model, opened.path
-    shape = shape_facts(model, given, path)
-    base = None
-    facts = merged(given, shape, _known(opened), _by_type(opened))
-    return decide(facts, model, base, request.like, path)
+def _decision(request: Request, opened: Opened, said: Declared, given: dict[str, Fact[Any]]) -> Decision:
+    shape = shape_facts(opened.model, given, opened.path)
+    facts = merged(given, shape, _known(opened), _by_type(opened), declared_facts(said))
+    hint = f"{said.scaling.value.name} {said.scaling.source}" if said.scaling is not None else ""
+    return decide(facts, request.like, opened.path, hint)
 
 
 def _known(opened: Opened) -> dict[str, Fact[Any]]:
@@ -104,7 +138,7 @@ def _known(opened: Opened) -> dict[str, Fact[Any]]:
     if not opened.is_teachable_machine:
         return {}
     why = "as Teachable Machine trains"
-    rule = InputSpec(224, 224, "rgb", "lanczos", exif_orientation=False, fit="teachable_machine")
+    rule = rule_like("teachable_machine", 224, 224)
     facts = {name: Fact[Any](value, "declared", why) for name, value in vars(rule).items()}
     return {**facts, "scaling": Fact(SCALINGS["sign"], "declared", why)}
 
@@ -121,17 +155,17 @@ def _by_type(opened: Opened) -> dict[str, Fact[Any]]:
     return {}
 
 
-def raw_scores(
-    opened: Opened, decision: Decision, pixels: npt.NDArray[np.uint8], output: str
-) -> npt.NDArray[np.float32]:
-    """Return a network's own output for pixels, before anything is put behind it.
+def raw_outputs(
+    opened: Opened, decision: Decision, pixels: npt.NDArray[np.uint8]
+) -> Mapping[str, npt.NDArray[np.float32]]:
+    """Return a network's own outputs for pixels by name, before anything is put behind them.
 
     Raises:
         UsageError: the network does not take them.
     """
     scaling = decision.scaling.for_channels(decision.rule.channels)
     try:
-        return opened.model(scaling(pixels))[output]
+        return opened.model(scaling(pixels))
     except ValueError as error:
         height, width = decision.rule.height, decision.rule.width
         raise UsageError(f"{opened.path!r} does not take images of {height} x {width}: {error}") from error
@@ -152,7 +186,7 @@ def probabilities(rows: npt.NDArray[np.float32], head: Head) -> npt.NDArray[np.f
     return np.concatenate([1 - values, values], axis=1) if head in ("pair", "sigmoid_pair") else values
 
 
-def _class_names(request: Request, opened: Opened, scores: Scores) -> Fact[Sequence[str]]:
+def _class_names(request: Request, opened: Opened, said: Declared, scores: Scores) -> Fact[Sequence[str]]:
     if scores.classes == 0:
         if request.labels:
             raise UsageError(f"--labels {request.labels!r}: the task {scores.task!r} has no classes")
@@ -165,4 +199,7 @@ def _class_names(request: Request, opened: Opened, scores: Scores) -> Fact[Seque
     if packed:
         names = checked_names(parse_names(packed, opened.path), scores.classes, f"the file of names in {opened.path!r}")
         return Fact(tuple(names), "declared", "by a file that is packed into it")
+    if said.class_names is not None and len(said.class_names.value) == scores.classes:
+        names = checked_names(said.class_names.value, scores.classes, f"the file {said.class_names.source}")
+        return Fact(tuple(names), "declared", said.class_names.source)
     return Fact(tuple(str(i) for i in range(scores.classes)), "guessed", "numbers, as no --labels are given")

@@ -24,12 +24,13 @@ OLD_NAMES = {"BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2
 """Class of an early Keras 2 -> its name in Keras 3."""
 
 
-def read_keras_file(path: str, color_mode: ColorMode | None = None) -> GraphModel:
+def read_keras_file(path: str, color_mode: ColorMode | None = None, embedding_layer: str = "") -> GraphModel:
     """Return the model in a file of Keras.
 
     Args:
         path: of a `.keras` file, or of an HDF5 file of Keras 2.
         color_mode: that the user asked for; it decides where the network takes any number of channels.
+        embedding_layer: name of a layer whose output is wanted as well; "": none.
 
     Raises:
         UsageError: it cannot be loaded, would run code, or takes no images.
@@ -48,6 +49,11 @@ def read_keras_file(path: str, color_mode: ColorMode | None = None) -> GraphMode
         shape, color_mode, path, network.input_names[0] if hasattr(network, "input_names") else "input"
     )
     outputs = _outputs(network)
+    if embedding_layer and embedding_layer not in [output.name for output in outputs]:
+        tensor = _layer_output(network, embedding_layer, path)
+        inner = network
+        network = library.Model(inner.inputs, [*inner.outputs, tensor])
+        outputs = [*outputs, Output(embedding_layer, tuple(tensor.shape[1:]))]
     names = [output.name for output in outputs]
 
     def function(values: Any) -> Mapping[str, Any]:
@@ -138,6 +144,21 @@ def _outputs(network: Any) -> Sequence[Output]:
         name = names[i] if len(names) == len(tensors) else f"output_{i}"
         found.append(Output(name, tuple(tensor.shape[1:]), _activation(layer)))
     return found
+
+
+def _layer_output(network: Any, name: str, path: str) -> Any:
+    """Return the tensor that a layer gives.
+
+    Raises:
+        UsageError: there is no such layer in the model itself.
+    """
+    layers = {layer.name: layer for layer in network.layers}
+    if name not in layers:
+        within = [layer.name for layer in layers.values() if name in {one.name for one in getattr(layer, "layers", [])}]
+        told = f"it lies within {within[0]!r}, and only layers of the model itself" if within else "only its own layers"
+        last = ", ".join(list(layers)[-4:])
+        raise UsageError(f"{path!r}: --embedding_layer {name!r} cannot be taken: {told} can be, the last are {last}")
+    return layers[name].output
 
 
 def _activation(layer: Any) -> str:

@@ -76,7 +76,7 @@ def _folder(request: Request) -> Opened:
         raise UsageError(f"{source!r} is a model of Nightscore already: score with --model {source}")
     if set(TEACHABLE_MACHINE) <= set(names):
         path, labels = (os.path.join(source, name) for name in TEACHABLE_MACHINE)
-        model = read_keras_file(path, "rgb")
+        model = read_keras_file(path, "rgb", request.embedding_layer)
         return Opened(model, path, beside, "a model of Teachable Machine", labels, is_teachable_machine=True)
     if set(FILES) & set(names):
         rule = request.rule.get("color_mode")
@@ -105,16 +105,20 @@ def _file(request: Request, path: str) -> Opened:
     beside = Path(path).parent
     if head.startswith(HDF5):
         _no_signature(request, "a file of Keras")
-        return Opened(read_keras_file(path, request.rule.get("color_mode")), path, beside, "a Keras 2 file (HDF5)")
+        return Opened(_keras(request, path), path, beside, "a Keras 2 file (HDF5)")
     if head.startswith(ZIP) and suffix not in (".pt", ".pth", ".ptl"):
         _no_signature(request, "a file of Keras")
-        return Opened(read_keras_file(path, request.rule.get("color_mode")), path, beside, "a .keras file")
+        return Opened(_keras(request, path), path, beside, "a .keras file")
     if head[4:8] == TFLITE_AT_4:
         _no_signature(request, "a .tflite file")
         return Opened(read_tflite_file(path, request.rule.get("color_mode")), path, beside, "a .tflite file")
     if os.path.basename(path) in FILES:
         raise UsageError(f"{path!r} is part of a SavedModel: give its folder, {os.path.dirname(path) or '.'!r}")
     raise UsageError(f"{path!r} {_refusal(head, suffix)}")
+
+
+def _keras(request: Request, path: str) -> Foreign:
+    return read_keras_file(path, request.rule.get("color_mode"), request.embedding_layer)
 
 
 def _refusal(head: bytes, suffix: str) -> str:

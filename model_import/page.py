@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from model_import.build import Imported
+from model_import.decide import USUAL
 from model_import.examine import Examined
 from model_import.fact import Fact
 from model_import.scaling import Scaling
@@ -40,15 +41,12 @@ def summary(imported: Imported, output: str) -> str:
         output: as the user typed it.
     """
     examined = imported.examined
-    facts = examined.facts
-    sure = [f"{name} {_written(fact)}" for name, fact in facts.items() if fact.how != "guessed" and name in _SHOWN]
-    guessed = [f"{name} {_written(fact)}" for name, fact in facts.items() if fact.how == "guessed"]
-    lines = [_head(examined), _row("known", ", ".join(sure))]
-    if guessed:
-        lines.append(_row("guessed", ", ".join(guessed)))
-    lines += [
-        _row("checked" if i == 0 else "", f"{check.name}: {check.result}") for i, check in enumerate(imported.checks)
-    ]
+    lines = [_head(examined), _row("known", _told(examined, is_guess=False))]
+    guesses = _told(examined, is_guess=True)
+    if guesses:
+        lines.append(_row("guessed", guesses))
+    for i, check in enumerate(imported.checks):
+        lines.append(_row("" if i else "checked", f"{check.name}: {check.result}"))
     if imported.spec.feed is None and imported.spec.litert is not None:
         lines.append(_row("engines", engines_of(imported.spec.litert)))
     else:
@@ -60,8 +58,19 @@ def summary(imported: Imported, output: str) -> str:
     return "\n".join(lines)
 
 
-_SHOWN = frozenset({"height", "width", "color_mode", "resize", "fit", "crop", "scaling", "task", "class_names"})
+_SHOWN = ("height", "width", "color_mode", "resize", "fit", "crop", "scaling", "task", "embedding", "class_names")
 """The facts that the screen shows; the report shows all."""
+
+
+def _told(examined: Examined, is_guess: bool) -> str:
+    """Return the facts that are guessed, or those that are not, with where the guesses come from."""
+    facts = {name: examined.facts[name] for name in _SHOWN if name in examined.facts}
+    shown = {name: fact for name, fact in facts.items() if (fact.how == "guessed") == is_guess and fact.value != ()}
+    usual = [name for name, fact in shown.items() if USUAL in fact.why]
+    told = [f"{name} {_written(fact)}" for name, fact in shown.items() if name not in usual]
+    rule = ", ".join(f"{name} {_written(shown[name])}" for name in usual)
+    rest = [f"the rest of the input rule as in {USUAL}: {rule}"] if rule else []
+    return "; ".join([", ".join(told), *rest])
 
 
 def _head(examined: Examined) -> str:
@@ -71,13 +80,11 @@ def _head(examined: Examined) -> str:
 def _warning(guessed: list[str]) -> list[str]:
     if not guessed:
         return []
-    return [
-        _row(
-            "note",
-            f"nothing tells {', '.join(guessed)}: if the model was trained otherwise, scores are wrong and nothing "
-            "shows it. Say how with --like or single flags, or prove it with --golden.",
-        )
-    ]
+    text = (
+        f"nothing tells {', '.join(guessed)}. If the model was trained otherwise, its scores are wrong and nothing "
+        "shows it: say how with --like LOADER or single flags, or prove it with --golden."
+    )
+    return [_row("note", text)]
 
 
 def _notes(examined: Examined) -> list[str]:
@@ -132,7 +139,9 @@ def report_files(imported: Imported) -> Mapping[str, bytes]:
 
 
 def _best(imported: Imported, row: Any) -> tuple[str, float]:
-    """Return the name and the score of the best class of a row."""
+    """Return the name and the score of the best class of a row; of an embedding, nothing."""
+    if not len(row):
+        return "embedding", 0.0
     names = imported.spec.class_names
     best = int(row.argmax())
     return (names[best] if names else str(best)), float(row[best])

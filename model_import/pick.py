@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +15,10 @@ from model_import.fact import Fact
 from model_import.foreign import Output
 from pipeline.errors import UsageError
 from pipeline.model.feed import Head
+from pipeline.task import WITH_CLASSES, Task
 
 SUM_TOLERANCE = 1e-3
 """Difference of a row's sum from 1, at most, for a row of probabilities."""
-
-AskedTask = Literal["classes", "labels", "value", "embedding"]
 
 Rows = npt.NDArray[np.float32]
 
@@ -32,21 +30,21 @@ class Scores:
     Attributes:
         output: name of the output.
         width: number of numbers an image.
-        task: what they say.
+        task: what they say; "embedding": they are one.
         head: what is put behind the network.
-        why: phrase for people.
+        why: how the task became known, as a phrase.
     """
 
     output: str
     width: int
-    task: AskedTask
+    task: Task
     head: Head
     why: str
 
     @property
     def classes(self) -> int:
         """Number of class names that are needed."""
-        if self.task in ("value", "embedding"):
+        if self.task not in WITH_CLASSES:
             return 0
         return 2 if self.head in ("pair", "sigmoid_pair") else self.width
 
@@ -101,7 +99,7 @@ def rows_of(values: npt.NDArray[np.float32], path: str) -> Rows:
     return rows
 
 
-def read_scores(output: Output, rows: Rows, asked: Fact[AskedTask] | None, step: float, path: str) -> Scores:
+def read_scores(output: Output, rows: Rows, asked: Fact[Task] | None, step: float, path: str) -> Scores:
     """Return what a network's scores are, by what they look like for some images.
 
     Args:
@@ -119,13 +117,15 @@ def read_scores(output: Output, rows: Rows, asked: Fact[AskedTask] | None, step:
     slack = SUM_TOLERANCE + step * width / 2
     adds_up = is_share and width > 1 and bool((np.abs(rows.astype(np.float64).sum(axis=1) - 1) <= slack).all())
     seen = f"the rows of {len(rows)} images"
+    if asked is not None and asked.value == "value" and width != 1:
+        raise UsageError(f"{path!r} gives {width} numbers for an image, and the task 'value' has one")
     if asked is not None and asked.value in ("value", "embedding"):
         return Scores(output.name, width, asked.value, "none", asked.why)
     if asked is not None and asked.value == "labels":
         return Scores(output.name, width, "labels", "none" if is_share else "sigmoid", asked.why)
     if width == 1:
         return _single(output, is_share, asked, path)
-    if output.activation == "sigmoid" and asked is None:
+    if output.activation == "sigmoid" and asked is None:  # never by chance: its own layer says so
         return Scores(output.name, width, "labels", "none", "declared by its last layer, a sigmoid of several units")
     if adds_up:
         return Scores(output.name, width, "classes", "none", f"{seen} lie in [0, 1] and add up to 1")
@@ -139,7 +139,7 @@ def read_scores(output: Output, rows: Rows, asked: Fact[AskedTask] | None, step:
     )
 
 
-def _single(output: Output, is_share: bool, asked: Fact[AskedTask] | None, path: str) -> Scores:
+def _single(output: Output, is_share: bool, asked: Fact[Task] | None, path: str) -> Scores:
     if output.activation == "sigmoid" or (is_share and output.activation == ""):
         return Scores(output.name, 1, "classes", "pair", "one number from 0 to 1: p becomes [1 - p, p]")
     if asked is not None:

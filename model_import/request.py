@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from model_import.pick import AskedTask
 from pipeline.model.input_rule import InputSpec
+from pipeline.task import EmbeddingType, Task
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,9 @@ class Request:
         scaling: see `model_import.scaling.parse_scaling`; "": not given.
         task: what the scores say; None: to be told from the output.
         thresholds: of the task "labels".
-        embedding_layer: name of a layer whose output is kept beside the scores; "": none.
+        embedding_layer: name of a layer of a Keras model, or of another output, that is kept beside the scores, or
+            alone where the task is "embedding"; "": none.
+        embedding_type: of its numbers in the rows.
         golden: file with images and the user's own scores of them; "": none given.
         check: folder with images, in folders of their classes or not; "": none given.
     """
@@ -38,9 +40,10 @@ class Request:
     like: str = ""
     rule: Mapping[str, Any] = field(default_factory=dict)
     scaling: str = ""
-    task: AskedTask | None = None
+    task: Task | None = None
     thresholds: Sequence[float] = ()
     embedding_layer: str = ""
+    embedding_type: EmbeddingType = "float32"
     golden: str = ""
     check: str = ""
 

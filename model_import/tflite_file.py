@@ -47,7 +47,8 @@ class TfliteModel:
         quantization: of its input; None: it is not quantized.
         outputs: all that it gives.
         steps: of each output, between two of its values; 0: it is not quantized.
-        packed_names: class names that are packed into the file; (): none.
+        is_quantized: whether any of its tensors is.
+        packed_names: text of a file of class names that is packed into it; "": none.
         kind: "tflite".
     """
 
@@ -57,6 +58,7 @@ class TfliteModel:
     quantization: Quantization | None
     outputs: Sequence[Output]
     steps: Mapping[str, float]
+    is_quantized: bool = False
     packed_names: str = ""
     kind: Kind = "tflite"
     layers: Sequence[Layer] = ()
@@ -141,7 +143,9 @@ def read_tflite_file(path: str, color_mode: ColorMode | None = None) -> TfliteMo
     found = [Output(name, _sides(one["signature"][1:])) for name, one in zip(unique, outputs, strict=True)]
     quantization = Quantization(source["step"], source["zero"]) if source["step"] else None
     steps = {name: one["step"] for name, one in zip(unique, outputs, strict=True)}
-    return TfliteModel(path, layout, source["dtype"], quantization, found, steps, _packed_names(path))
+    return TfliteModel(
+        path, layout, source["dtype"], quantization, found, steps, told["quantized"], _packed_names(path)
+    )
 
 
 def _sides(signature: Sequence[int]) -> tuple[int | None, ...]:

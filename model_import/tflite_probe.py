@@ -25,6 +25,7 @@ def main(argv: Sequence[str]) -> int:
         network = RawLiteRT(path)
         details = [network.details]
         answer: dict[str, Any] = {"input": _told(network.details), "outputs": [_told(one) for one in network.outputs]}
+        answer["quantized"] = network.is_quantized()
         if all(side > 0 for side in answer["input"]["signature"][1:]):
             shape = tuple(1 if side < 0 else side for side in answer["input"]["signature"])
             network(np.zeros(shape, details[0]["dtype"]))

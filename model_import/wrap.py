@@ -12,23 +12,27 @@ from model_import.graph_model import GraphModel
 from model_import.pick import Scores
 from model_import.scaling import Scaling
 from model_import.start import tf
+from pipeline.model.engines.network import EMBEDDING
 from pipeline.model.feed import Head
 from pipeline.model.input_rule import InputSpec
 
 SIGNATURE = "serving_default"
 
-OUTPUT = "scores"
-"""Name of the signature's output."""
+SCORES = "scores"
+"""Name of the signature's output with the scores."""
 
 
-def write_saved_model(model: GraphModel, rule: InputSpec, scaling: Scaling, scores: Scores, folder: str) -> None:
+def write_saved_model(
+    model: GraphModel, rule: InputSpec, scaling: Scaling, scores: Scores | None, embedding: Scores | None, folder: str
+) -> None:
     """Write a SavedModel whose only signature takes uint8 [n, height, width, channels] and gives float32 [n, k].
 
     Args:
         model: that was read.
         rule: its input rule.
         scaling: how pixels become its values.
-        scores: which output is taken, and what is put behind it.
+        scores: which output has the scores, and what is put behind it; None: it gives an embedding alone.
+        embedding: which output is the embedding; None: there is none.
         folder: that is made.
 
     Raises:
@@ -37,11 +41,12 @@ def write_saved_model(model: GraphModel, rule: InputSpec, scaling: Scaling, scor
     """
     library = tf()
     pixels = library.TensorSpec([None, *rule.shape], library.uint8, name="images")
+    named = {name: one for name, one in ((SCORES, scores), (EMBEDDING, embedding)) if one is not None}
 
     def serve(images: Any) -> dict[str, Any]:
-        values = scaled(images, scaling.for_channels(rule.channels))
-        found = model.tensors(values)[scores.output]
-        return {OUTPUT: with_head(library.reshape(found, [-1, scores.width]), scores.head)}
+        found = model.tensors(scaled(images, scaling.for_channels(rule.channels)))
+        rows = {name: library.reshape(found[one.output], [-1, one.width]) for name, one in named.items()}
+        return {name: with_head(rows[name], one.head) for name, one in named.items()}
 
     module = library.Module()
     module.kept = model.kept

@@ -48,7 +48,7 @@ class Feed:
         scale: of each channel; the network's value is pixel * scale + offset.
         offset: of each channel.
         order: of the axes of the network's input.
-        output: number of the output that has the scores, as the file lists them.
+        output: number of the output that has the scores, as the file lists them; None: it gives an embedding alone.
         head: what makes scores of it.
         embedding: number of the output that has the embedding; None: there is none.
     """
@@ -56,7 +56,7 @@ class Feed:
     scale: Sequence[float]
     offset: Sequence[float]
     order: Order = "nhwc"
-    output: int = 0
+    output: int | None = 0
     head: Head = "none"
     embedding: int | None = None
 
@@ -91,7 +91,8 @@ class Feed:
             )
         if feed.order not in get_args(Order) or feed.head not in get_args(Head):
             raise ValueError(f"feed has order {feed.order!r} and head {feed.head!r}, unknown here")
-        if not _is_number(feed.output) or not (feed.embedding is None or _is_number(feed.embedding)):
+        places = [feed.output, feed.embedding]
+        if places == [None, None] or not all(place is None or _is_number(place) for place in places):
             raise ValueError(f"feed has output {feed.output!r} and embedding {feed.embedding!r}, expected numbers")
         return cls(tuple(feed.scale), tuple(feed.offset), feed.order, feed.output, feed.head, feed.embedding)
 

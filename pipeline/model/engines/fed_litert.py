@@ -12,15 +12,18 @@ from typing import Any
 import numpy as np
 
 from pipeline.model.engines.litert import CALL_BYTES, CALL_IMAGES, interpreter, version
-from pipeline.model.engines.network import Pixels, Scores
+from pipeline.model.engines.network import Outputs, Pixels
 from pipeline.model.feed import Feed, Rows, Values, quantization_of, rows_of, tables, values_of, with_head
 from pipeline.options import Engine
 
 
 class FedLiteRTNetwork:
-    """A .tflite file and its feed: uint8 [n, height, width, channels] -> float32 [n, classes]. For one thread.
+    """A .tflite file and its feed: uint8 [n, height, width, channels] -> float32 [n, k] and float32 [n, d].
 
-    See `pipeline.model.engines.network.Network`.
+    For one thread. See `pipeline.model.engines.network.Network`.
+
+    Attributes:
+        steps: of the scores and of the embedding, between two of their values; 0: they are not quantized.
     """
 
     engine: Engine = "litert"
@@ -45,19 +48,44 @@ class FedLiteRTNetwork:
         self._feed = feed
         self._raw = RawLiteRT(path)
         self._levels = tables(feed, self._raw.dtype, self._raw.quantization)
-        if not 0 <= feed.output < len(self._raw.outputs):
-            raise ValueError(f"it has {len(self._raw.outputs)} outputs, and the scores are number {feed.output}")
+        places = [place for place in (feed.output, feed.embedding) if place is not None]
+        if max(places) >= len(self._raw.outputs):
+            raise ValueError(f"it has {len(self._raw.outputs)} outputs, and number {max(places)} is asked for")
+        self.steps = (self._step(feed.output), self._step(feed.embedding))
 
-    def __call__(self, pixels: Pixels) -> Scores:
-        """Return the scores of one or more images.
+    def _step(self, place: int | None) -> float:
+        quantization = None if place is None else quantization_of(self._raw.outputs[place])
+        return 0.0 if quantization is None else quantization.step
+
+    def settled(self, outputs: Outputs, expected: Outputs) -> Outputs:
+        """Return outputs in which a number that is one step of its quantization off is the expected one.
+
+        Other CPUs may round otherwise, and the step of a small probability would look like a large difference.
+        """
+        (scores, vectors), (step, vector_step) = outputs, self.steps
+        if expected.embedding is not None and vectors is not None:
+            vectors = _settled(vectors, expected.embedding, vector_step)
+        return Outputs(_settled(scores, expected.scores, step if self._feed.head == "none" else 0.0), vectors)
+
+    def __call__(self, pixels: Pixels) -> Outputs:
+        """Return the outputs for one or more images.
 
         Raises:
             MemoryError: memory does not suffice for so many; later calls may succeed.
             RuntimeError: the network does not take these images.
             ValueError: they are of another shape.
         """
-        values = values_of(pixels, self._levels, self._feed.order)
-        return with_head(self._raw(values)[self._feed.output], self._feed.head)
+        feed = self._feed
+        rows = self._raw(values_of(pixels, self._levels, feed.order))
+        none = np.zeros((len(pixels), 0), np.float32)
+        scores = none if feed.output is None else with_head(rows[feed.output], feed.head)
+        return Outputs(scores, None if feed.embedding is None else rows[feed.embedding])
+
+
+def _settled(rows: Rows, expected: Rows, step: float) -> Rows:
+    if not step or rows.shape != expected.shape:
+        return rows
+    return np.where(np.abs(rows - expected) < 1.5 * step, expected, rows)
 
 
 class RawLiteRT:
@@ -93,6 +121,10 @@ class RawLiteRT:
         signature = self.details.get("shape_signature", ())
         self.is_single = not (len(signature) and signature[0] == -1)
         self._allocated: tuple[int, ...] = ()
+
+    def is_quantized(self) -> bool:
+        """Return whether any of its tensors is quantized: then other CPUs may round otherwise."""
+        return any(quantization_of(details) is not None for details in self._interpreter.get_tensor_details())
 
     def _load(self) -> Any:
         return interpreter()(model_path=self._path, num_threads=1)
