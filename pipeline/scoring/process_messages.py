@@ -220,17 +220,29 @@ def _failures_from_json(content: Iterable[Sequence[Any]]) -> dict[int, Failure]:
 
 
 def _images_to_json(images: ImageColumns) -> dict[str, Any]:
+    lists = {} if images.label_lists is None else {"label_lists": list(images.label_lists)}
+    values = {} if images.label_values is None else {"label_values": images.label_values.tolist()}
     return {
         "keys": list(images.keys),
         "labels": images.labels.tolist(),
         "labelled": images.labelled.tolist(),
         "label_names": list(images.label_names),
+        **lists,
+        **values,
     }
 
 
 def _images_from_json(content: Mapping[str, Any]) -> ImageColumns:
     labels, labelled = np.array(content["labels"], np.int32), np.array(content["labelled"], np.bool_)
-    return ImageColumns(content["keys"], labels, labelled, content["label_names"])
+    values = np.array(content["label_values"], np.float64) if "label_values" in content else None
+    return ImageColumns(
+        content["keys"],
+        labels,
+        labelled,
+        content["label_names"],
+        label_lists=content.get("label_lists"),
+        label_values=values,
+    )
 
 
 _EXAMPLE = ("key", "label", "label_score", "predicted", "score")

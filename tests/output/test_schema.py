@@ -166,7 +166,11 @@ def assert_known(content: Any, kind: Any, where: str) -> None:
             assert_known(value, arguments[1], f"{where}[{name!r}]")
     elif typing.get_origin(kind) in (typing.Union, types.UnionType):
         if content is not None or type(None) not in arguments:
-            (other,) = (argument for argument in arguments if argument is not type(None))
+            others = [argument for argument in arguments if argument is not type(None)]
+            if others == [int, str]:
+                assert isinstance(content, (int, str)), where
+                return
+            (other,) = others
             assert_known(content, other, where)
     elif typing.get_origin(kind) is Literal:
         assert content in arguments, where
