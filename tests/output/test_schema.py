@@ -167,10 +167,7 @@ def assert_known(content: Any, kind: Any, where: str) -> None:
     elif typing.get_origin(kind) in (typing.Union, types.UnionType):
         if content is not None or type(None) not in arguments:
             others = [argument for argument in arguments if argument is not type(None)]
-            if others == [int, str]:
-                assert isinstance(content, (int, str)), where
-                return
-            (other,) = others
+            other = others[0] if len(others) == 1 else next(kind for kind in others if isinstance(content, kind))
             assert_known(content, other, where)
     elif typing.get_origin(kind) is Literal:
         assert content in arguments, where
