@@ -34,7 +34,7 @@ model of an earlier version and adds model.tflite, which LiteRT runs.
 """
 
 
-_FOR_TRAINING = ("data_dir", "epochs", "batch_size", "seed", "image_size", "color_mode", "decode")
+_FOR_TRAINING = ("data_dir", "epochs", "batch_size", "seed", "image_size", "color_mode", "decode", "like")
 """Names of the options that say how a network is trained."""
 
 
@@ -83,6 +83,13 @@ def _parser() -> argparse.ArgumentParser:
         help="of JPEG files, also when the model scores: reduced = at 1/2, 1/4 or 1/8 of their size where both sides "
         "are then at least twice the model's (default: reduced)",
     )
+    add(
+        "--like",
+        type=_given,
+        metavar="LOADER",
+        help="decode and resize as this loader does, also when the model scores: keras.image_dataset_from_directory, "
+        "torchvision, cv2.resize, ...; docs/models.md lists all (default: nightscore)",
+    )
     return parser
 
 
@@ -130,7 +137,7 @@ def _train(arguments: argparse.Namespace) -> int:
     if arguments.dataset == "mnist" and arguments.data_dir is None:
         _start_tensorflow()  # Keras may have to download it
     given = arguments
-    dataset = load(given.dataset, given.data_dir, given.image_size, given.color_mode, given.decode or "reduced")
+    dataset = load(given.dataset, given.data_dir, given.image_size, given.color_mode, given.decode, given.like)
     _start_tensorflow()
     _build(dataset, arguments, location)
     return 0

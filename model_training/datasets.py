@@ -14,7 +14,8 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from typing import get_args
 
 import numpy as np
@@ -22,13 +23,15 @@ import numpy.typing as npt
 from PIL import Image
 
 from model_training import idx
-from model_training.folder import example_png, read_folder
+from model_training.folder import RuleOf, example_png, read_folder
 from model_training.publish import lie_in_one_another
 from pipeline import storage
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.errors import UsageError
 from pipeline.model.input_rule import ColorMode, Decode, InputSpec
 from pipeline.model.preprocess import preprocess
+from pipeline.model.presets import preset_of, rule_like
+from pipeline.model.resize import takes_exact
 from pipeline.model.thumbnails import png
 
 DATASETS = ("mnist", "digits")
@@ -38,7 +41,12 @@ EXAMPLES = 10
 """Number of encoded test images that a data set hands out."""
 
 DIGITS = tuple("0123456789")
-MNIST_INPUT = InputSpec(28, 28, "grayscale", decode="reduced")
+RAW_SIDE = 28
+"""Pixels of each side of the input for mnist and digits."""
+
+REDUCED: RuleOf = partial(InputSpec, decode="reduced")
+"""Makes the input rule of models that are trained here, if nothing else is asked for."""
+
 _MNIST_SPLITS = {"train": ("x_train", "y_train"), "t10k": ("x_test", "y_test")}
 
 
@@ -108,7 +116,8 @@ def load(
     data_dir: str | None = None,
     image_size: int | None = None,
     color_mode: ColorMode | None = None,
-    decode: Decode = "reduced",
+    decode: Decode | None = None,
+    like: str | None = None,
 ) -> Dataset:
     """Return a data set.
 
@@ -117,20 +126,36 @@ def load(
         data_dir: for mnist, where the four IDX files lie; None takes the Keras cache, or downloads into it.
         image_size: for a folder, see `read_folder`.
         color_mode: for a folder, see `read_folder`.
-        decode: how JPEG files are decoded, in training and in scoring: "reduced" or "full".
+        decode: how JPEG files are decoded, in training and in scoring: "reduced" or "full". None takes "reduced", but
+            with a preset "full".
+        like: name of a preset whose input rule the model gets, one of `pipeline.model.presets.PRESETS`; None takes the
+            rule of Nightscore.
 
     Raises:
-        UsageError: it cannot be had; the text says what to do.
+        UsageError: it cannot be had, or two of these contradict each other; the text says what to do.
     """
-    if decode not in get_args(Decode):
-        raise UsageError(f"--decode {decode!r} is unknown: give reduced or full")
+    rule_of = _rule_of(decode, like)
     if name in DATASETS:
         if image_size is not None or color_mode is not None:
             raise UsageError(f"--image_size and --color_mode are for folders: {name} is 28 x 28 and grayscale")
-        return from_raw(raw_images(name, data_dir), decode)
+        return from_raw(raw_images(name, data_dir), rule_of)
     if data_dir is not None:
         raise UsageError(f"--data_dir is for --dataset mnist, not for {name!r}")
-    return _from_folder(name, image_size, color_mode, decode)
+    return _from_folder(name, image_size, color_mode, rule_of)
+
+
+def _rule_of(decode: Decode | None, like: str | None) -> RuleOf:
+    """Return what makes the input rule, of its height, width and color mode."""
+    if decode is not None and decode not in get_args(Decode):
+        raise UsageError(f"--decode {decode!r} is unknown: give reduced or full")
+    if like is None:
+        return REDUCED if decode is None else partial(InputSpec, decode=decode)
+    preset_of(like)
+    if decode == "reduced":
+        raise UsageError(
+            f"--decode reduced contradicts --like {like}, which decodes every pixel: leave one of them out"
+        )
+    return partial(rule_like, like)
 
 
 def check_apart(name: str, output: str) -> None:
@@ -165,15 +190,15 @@ def raw_images(name: str, data_dir: str | None = None) -> RawImages:
     return _raw_digits()
 
 
-def from_raw(raw: RawImages, decode: Decode = "reduced") -> Dataset:
+def from_raw(raw: RawImages, rule_of: RuleOf = REDUCED) -> Dataset:
     """Return pictures as a data set: each one as if it were read from its PNG file.
 
     Args:
         raw: the pictures.
-        decode: how the model decodes JPEG files.
+        rule_of: makes the input rule of its height, width and color mode.
     """
-    rule = replace(MNIST_INPUT, decode=decode)
-    if raw.images.shape[1:] == MNIST_INPUT.shape[:2]:
+    rule = rule_of(RAW_SIDE, RAW_SIDE, "grayscale")
+    if raw.images.shape[1:] == rule.shape[:2] and takes_exact(rule):
         pixels = raw.images[..., np.newaxis]  # PNG loses nothing and there is nothing to resize
     else:
         keys = [f"{raw.name}#{i}" for i in range(len(raw.images))]
@@ -207,8 +232,8 @@ def spread(labels: npt.NDArray[np.int64], n: int) -> list[int]:
     return [order[i * len(seen) // n] for i in range(n)] if len(seen) > n else order[:n]
 
 
-def _from_folder(path: str, image_size: int | None, color_mode: ColorMode | None, decode: Decode) -> Dataset:
-    found = read_folder(path, image_size, color_mode, decode)
+def _from_folder(path: str, image_size: int | None, color_mode: ColorMode | None, rule_of: RuleOf) -> Dataset:
+    found = read_folder(path, image_size, color_mode, rule_of)
     split = found.test_start
     examples = spread(found.labels[split:], EXAMPLES)
     return Dataset(
@@ -303,7 +328,7 @@ def _downloaded_mnist(cache: str) -> list[tuple[npt.NDArray[np.uint8], npt.NDArr
 
 
 def _mnist_problem(images: npt.NDArray[np.generic], labels: npt.NDArray[np.generic]) -> str | None:
-    if images.dtype != np.uint8 or images.shape[1:] != MNIST_INPUT.shape[:2] or labels.ndim != 1:
+    if images.dtype != np.uint8 or images.shape[1:] != (RAW_SIDE, RAW_SIDE) or labels.ndim != 1:
         return f"images are {images.dtype} {images.shape}, labels {labels.shape}, expected uint8 (n, 28, 28) and (n,)"
     if len(images) != len(labels) or len(images) < 2:  # one to learn from, one to validate
         return f"{len(images):,} images, {len(labels):,} labels"

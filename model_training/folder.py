@@ -12,7 +12,7 @@ import logging
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -24,7 +24,7 @@ from model_training.network import LARGEST_SIDE, SMALLEST_SIDE
 from pipeline import storage
 from pipeline.batches import Code, EncodedBatch, Failure
 from pipeline.errors import UsageError
-from pipeline.model.input_rule import ColorMode, Decode, InputSpec
+from pipeline.model.input_rule import ColorMode, InputSpec
 from pipeline.model.pillow import open_image
 from pipeline.model.preprocess import preprocess, to_mode
 from pipeline.model.thumbnails import png
@@ -34,6 +34,9 @@ from pipeline.sources.names import is_image_name
 from pipeline.sources.read_rule import ReadRule
 from pipeline.storage import StoredObject
 from pipeline.text import brief
+
+RuleOf = Callable[[int, int, ColorMode], InputSpec]
+"""Makes an input rule of height, width and color mode."""
 
 TEST_SHARE = 0.2
 """Share of the images that is kept for testing."""
@@ -86,7 +89,7 @@ class FolderImages:
 
 
 def read_folder(
-    path: str, image_size: int | None = None, color_mode: ColorMode | None = None, decode: Decode = "reduced"
+    path: str, image_size: int | None = None, color_mode: ColorMode | None = None, rule_of: RuleOf = InputSpec
 ) -> FolderImages:
     """Read and decode a folder of class folders, local or gs://.
 
@@ -94,7 +97,7 @@ def read_folder(
         path: the folder.
         image_size: side of the square that images are resized to; None takes their own size, which must be one.
         color_mode: None takes "grayscale" if every image is grey, else "rgb".
-        decode: "reduced" or "full", see `InputSpec`.
+        rule_of: makes the input rule of its height, width and color mode.
 
     Raises:
         UsageError: there is nothing to train on; the text says what to do.
@@ -108,7 +111,7 @@ def read_folder(
     if len(class_names) < 2:
         found = f"only one class, {class_names[0]!r}" if class_names else "no class folders with images"
         raise UsageError(f"data set {root!r} has {found}: put the images of each class into a folder of its own")
-    spec = _input_spec(files, image_size, color_mode, decode)
+    spec = _input_spec(files, image_size, color_mode, rule_of)
     check_memory(len(files), spec)
     pixels, used, left_out = _decode(files, spec)
     left_out = {**unclassed, **left_out}
@@ -194,19 +197,22 @@ def _reason(failure: Failure) -> str:
 
 
 def _input_spec(
-    files: Sequence[StoredObject], image_size: int | None, color_mode: ColorMode | None, decode: Decode
+    files: Sequence[StoredObject], image_size: int | None, color_mode: ColorMode | None, rule_of: RuleOf
 ) -> InputSpec:
     if image_size is not None and color_mode is not None:
-        return InputSpec(image_size, image_size, color_mode, decode=decode)
-    sizes, colored = _survey(files, look_for_color=color_mode is None)
+        return rule_of(image_size, image_size, color_mode)
+    is_turned = rule_of(SMALLEST_SIDE, SMALLEST_SIDE, "rgb").exif_orientation
+    sizes, colored = _survey(files, is_turned, look_for_color=color_mode is None)
     color_mode = color_mode or ("rgb" if colored else "grayscale")
     if image_size is not None:
-        return InputSpec(image_size, image_size, color_mode, decode=decode)
+        return rule_of(image_size, image_size, color_mode)
     width, height = _own_size(sizes)
-    return InputSpec(height, width, color_mode, decode=decode)
+    return rule_of(height, width, color_mode)
 
 
-def _survey(files: Sequence[StoredObject], look_for_color: bool) -> tuple[Counter[tuple[int, int]], bool]:
+def _survey(
+    files: Sequence[StoredObject], is_turned: bool, look_for_color: bool
+) -> tuple[Counter[tuple[int, int]], bool]:
     """Return (width, height) -> images, and whether any image has color."""
     sizes: Counter[tuple[int, int]] = Counter()
     colored = False
@@ -215,7 +221,7 @@ def _survey(files: Sequence[StoredObject], look_for_color: bool) -> tuple[Counte
             try:
                 image = open_image(data)
                 colored = colored or (look_for_color and _has_color(image))
-                sizes[_upright_size(image)] += 1
+                sizes[_upright_size(image) if is_turned else image.size] += 1
             except Exception:  # noqa: BLE001 - Pillow raises anything; `preprocess` meets it again and says why
                 continue
     return sizes, colored

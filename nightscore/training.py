@@ -58,7 +58,8 @@ def train(
     seed: int = 0,
     image_size: int | None = None,
     color_mode: ColorMode | None = None,
-    decode: Decode = "reduced",
+    decode: Decode | None = None,
+    like: str | None = None,
     progress: bool = False,
 ) -> TrainedModel:
     """Train a CNN and write a model directory; a model that is there is replaced when the new one is whole.
@@ -73,7 +74,9 @@ def train(
         image_size: side in pixels that a folder's images are resized to.
         color_mode: "grayscale" or "rgb"; default: grayscale if all images of a folder are grey.
         decode: of JPEG files, in training and in scoring: "reduced" = at 1/2, 1/4 or 1/8 of their size where both sides
-            are then at least twice the model's; "full" = every pixel.
+            are then at least twice the model's, the default; "full" = every pixel.
+        like: name of a loader, as `nightscore train --like` takes it: images are decoded and resized as it does, in
+            training and in scoring.
         progress: whether to show progress on stderr.
 
     Raises:
@@ -94,7 +97,7 @@ def train(
         check_apart(name, location)
         if name == "mnist" and data_dir is None:
             _start_tensorflow()  # Keras may have to download it
-        learned = load(name, None if data_dir is None else os.fspath(data_dir), image_size, color_mode, decode)
+        learned = load(name, None if data_dir is None else os.fspath(data_dir), image_size, color_mode, decode, like)
         _start_tensorflow()
         return _build(learned, Recipe(epochs, batch_size, seed), location, progress)
 

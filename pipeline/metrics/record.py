@@ -59,6 +59,10 @@ class RecordedInputRule(FirstInputRule, total=False):
     decode: str
     fit: str
     crop: float
+    antialias: bool
+    jpeg_dct: str
+    gray_from: str
+    deep: str
 
 
 class RecordedEmbedding(TypedDict):

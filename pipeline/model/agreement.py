@@ -98,6 +98,8 @@ def difference(scores: Scores, expected: Scores, task: Task = "classes") -> floa
     (0.0, 2.4)
     """
     off = np.abs(_compared(scores, task) - _compared(expected, task))
+    if task == "classes" and scores.shape[1] == 2:  # of 1 - p and p, one has no digits of its own where p is near 1
+        off = np.where(np.abs(scores.astype(np.float64) - expected) <= STEPS * np.finfo(np.float32).eps / 2, 0, off)
     if task == "labels":
         off = np.maximum(off - _rounding(scores, task) - _rounding(expected, task), 0)
     return float(off.max() / spread(expected, task))

@@ -6,7 +6,7 @@
       model.keras        for people who go on training
       model_spec.json    `ModelSpec`
       golden/            a handful of encoded images, and expected.npz with their pixels and each engine's scores
-      training/          what the training run left for people
+      training/          what the training run left for people, or import/: what the import did
 
 Owns its names, its JSON and its identity. Knows neither TensorFlow nor Pillow.
 """
@@ -42,6 +42,7 @@ KERAS_MODEL = "model.keras"
 GOLDEN = "golden"
 EXPECTED = "expected.npz"
 TRAINING = "training"
+IMPORT = "import"
 
 SCORES: Mapping[Engine, str] = {"tensorflow": "scores", "litert": "scores_litert"}
 """Engine -> name of its golden scores in expected.npz."""
@@ -116,7 +117,9 @@ def read_spec(model: str) -> ModelSpec:
 
 
 def check_model(model: str, spec: ModelSpec, name: str = "") -> None:
-    """Check that saved_model/ is the one that the spec's model id names; whoever loads it checks first.
+    """Check that the network is the one that the spec's model id names; whoever loads it checks first.
+
+    The network is saved_model/, or model.tflite where that was made elsewhere.
 
     Args:
         model: its location.
@@ -127,12 +130,15 @@ def check_model(model: str, spec: ModelSpec, name: str = "") -> None:
         UsageError: files are missing or changed.
     """
     root = storage.join(model, SAVED_MODEL) + "/"
-    objects = storage.list_objects(root.rstrip("/"))
-    files = [(o.location[len(root) :], storage.read(o.location)) for o in objects]
-    found = model_id(spec.input, spec.class_names, files, spec.outputs())
+    what = f"{SAVED_MODEL}/" if spec.feed is None else TFLITE
+    if spec.feed is None:
+        files = [(o.location[len(root) :], storage.read(o.location)) for o in storage.list_objects(root.rstrip("/"))]
+    else:
+        files = [(TFLITE, storage.read(storage.join(model, TFLITE)))]
+    found = model_id(spec.input, spec.class_names, files, spec.identity())
     if found != spec.model_id:
         raise UsageError(
-            f"model {(name or model)!r} is damaged: {SAVED_MODEL}/ and its input rule have the id {found[:12]}, "
+            f"model {(name or model)!r} is damaged: {what} and its input rule have the id {found[:12]}, "
             f"but {SPEC} says {spec.model_id[:12]}; train or copy it again"
         )
 

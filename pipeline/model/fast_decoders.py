@@ -132,7 +132,7 @@ def _is_whole(data: bytes, position: int, length: int) -> bool:
     return data[end : end + 4] == _CRC.pack(zlib.crc32(data[position + 4 : end]))
 
 
-def jpeg(data: bytes, mode: str, size: tuple[int, int], denominator: int = 1) -> Pixels | None:
+def jpeg(data: bytes, mode: str, size: tuple[int, int], denominator: int = 1, is_fast: bool = False) -> Pixels | None:
     """Decode a JPEG at one of libjpeg's scales, or return None.
 
     simplejpeg is told a size and picks the scale itself, the smallest n/8 that gives at least that size. It is ours
@@ -141,9 +141,11 @@ def jpeg(data: bytes, mode: str, size: tuple[int, int], denominator: int = 1) ->
 
     Args:
         data: the file.
-        mode: Pillow's name of the file's own; other modes than "L" and "RGB" give None.
+        mode: Pillow's name of the file's own, or "L" for the luma of one in color; other modes than "L" and "RGB" give
+            None.
         size: (width, height) of the whole image.
         denominator: 1, 2, 4 or 8; each side is divided by it and rounded up.
+        is_fast: whether to use the fast and coarse arithmetic that is TensorFlow's default.
 
     Returns:
         uint8 [height, width] (mode "L") or [height, width, 3] ("RGB").
@@ -155,12 +157,36 @@ def jpeg(data: bytes, mode: str, size: tuple[int, int], denominator: int = 1) ->
         return None
     width, height = (-(-side // denominator) for side in size)
     scaled = {} if denominator == 1 else {"min_width": width, "min_height": height}
+    pixels = _by_simplejpeg(data, "GRAY" if mode == "L" else "RGB", (width, height), fastdct=is_fast, **scaled)
+    return pixels[:, :, 0] if mode == "L" and pixels is not None else pixels
+
+
+def cmyk_jpeg(data: bytes, size: tuple[int, int], is_inverted: bool) -> Pixels | None:
+    """Decode a JPEG in CMYK or YCCK by the fast arithmetic to RGB, as TensorFlow does, or return None.
+
+    Args:
+        data: the file.
+        size: (width, height) of the image.
+        is_inverted: whether 255 means no ink, as Adobe's files have it.
+
+    Returns:
+        uint8 [height, width, 3].
+
+    Raises:
+        CorruptError: a part of the image is lost.
+    """
+    inks = _by_simplejpeg(data, "CMYK", size, fastdct=True)
+    if inks is None:
+        return None
+    light = inks.astype(np.uint16) if is_inverted else 255 - inks.astype(np.uint16)
+    return (light[:, :, :3] * light[:, :, 3:] // 255).astype(np.uint8)
+
+
+def _by_simplejpeg(data: bytes, colorspace: str, size: tuple[int, int], **options: int) -> Pixels | None:
     try:
-        pixels: Pixels = simplejpeg.decode_jpeg(data, "GRAY" if mode == "L" else "RGB", **scaled)
+        pixels: Pixels = simplejpeg.decode_jpeg(data, colorspace, **options)
     except (ValueError, MemoryError) as error:
         if any(text in str(error) for text in _CORRUPT):
             raise CorruptError(str(error)) from error
         return None
-    if pixels.shape[:2] != (height, width):
-        return None
-    return pixels[:, :, 0] if mode == "L" else pixels
+    return pixels if pixels.shape[:2] == size[::-1] else None

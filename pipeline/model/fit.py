@@ -13,6 +13,8 @@ Must not know how an image is decoded or resized.
                          `CenterCrop`, timm with `crop_pct`
     tf_pad               all of the image, with a border: `tf.image.resize_with_pad`, and
                          `image_dataset_from_directory(pad_to_aspect_ratio=True)`
+    keras_hub_pad        the same, but the border is added before the image is resized, in its own pixels:
+                         `keras.layers.Resizing(pad_to_aspect_ratio=True)`, `keras_hub`'s `ImageConverter`
 """
 
 from __future__ import annotations
@@ -24,7 +26,14 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 Fit = Literal[
-    "stretch", "keras_crop", "pil_crop", "teachable_machine", "tf_central_crop", "torch_shorter_side", "tf_pad"
+    "stretch",
+    "keras_crop",
+    "pil_crop",
+    "teachable_machine",
+    "tf_central_crop",
+    "torch_shorter_side",
+    "tf_pad",
+    "keras_hub_pad",
 ]
 """Name of a fit, after who defines its rounding."""
 
@@ -44,7 +53,7 @@ class Placement(NamedTuple):
     """Where an image goes.
 
     Attributes:
-        box: the part of the image that is resized.
+        box: the part of the image that is resized. It may be larger than an image that is cut: the rest is black.
         size: (width, height) that it is resized to.
         offset: (x, y) of its upper left corner in the model's input; negative where it is cut off. What it does not
             cover is black.
@@ -132,14 +141,24 @@ def _torch_shorter_side(size: Size, target: Size, crop: float) -> Placement:
 def _tf_pad(size: Size, target: Size, crop: float) -> Placement:
     """Follow `resize_with_pad` of TensorFlow, tensorflow/python/ops/image_ops_impl.py: float32.
 
-    The border is half of what the size leaves before it is rounded down. Within a `tf.function`, and so in tf.data,
-    TensorFlow multiplies by the reciprocal of the input's side instead of dividing by it.
+    The border is half of what the size leaves before it is rounded down. This is what happens in tf.data, and without a
+    graph. Within a `tf.function` TensorFlow multiplies by the reciprocal of the input's side instead of dividing by it,
+    which makes some images a row or a column smaller.
     """
     sides, wanted = np.array(size, np.float32), np.array(target, np.float32)
-    resized = sides / np.max(sides * (np.float32(1) / wanted))
+    resized = sides / np.max(sides / wanted)
     x, y = np.maximum(np.floor((wanted - resized) / np.float32(2)), 0).astype(int).tolist()
     width, height = np.floor(resized).astype(int).tolist()
     return Placement((0, 0, *size), (max(width, 1), max(height, 1)), (x, y))
+
+
+def _keras_hub_pad(size: Size, target: Size, crop: float) -> Placement:
+    """Follow `resize` of keras 3, keras/src/backend/tensorflow/image.py: float32, cut to whole pixels."""
+    (width, height), (target_width, target_height) = size, target
+    tall = max(height, int(np.float32(width * target_height) / np.float32(target_width)))
+    wide = max(width, int(np.float32(height * target_width) / np.float32(target_height)))
+    x, y = (wide - width) // 2, (tall - height) // 2
+    return Placement((-x, -y, width + x, height + y), target, is_cut=True)
 
 
 def _middle(size: Size, target: Size, kept: Size, is_cut: bool = False) -> Placement:
@@ -155,4 +174,5 @@ _FITS: Mapping[Fit, Callable[[Size, Size, float], Placement]] = {
     "tf_central_crop": _tf_central_crop,
     "torch_shorter_side": _torch_shorter_side,
     "tf_pad": _tf_pad,
+    "keras_hub_pad": _keras_hub_pad,
 }

@@ -3,20 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from pipeline.model.fit import FITS, WITH_CROP, Fit
+from pipeline.model.resize_tf import WITH_ANTIALIAS
 from pipeline.storage.formats import Kind, check_names
 
-ColorMode = Literal["grayscale", "rgb"]
+ColorMode = Literal["grayscale", "rgb", "bgr"]
+"""Channels of the model's input, in their order."""
 
-
-Resize = Literal["nearest", "bilinear", "bicubic", "lanczos"]
-
+Resize = Literal[
+    "nearest",
+    "bilinear",
+    "bicubic",
+    "lanczos",
+    "pillow.box",
+    "pillow.hamming",
+    "tf.nearest",
+    "tf.bilinear",
+    "tf.bicubic",
+    "tf.area",
+    "tf.lanczos3",
+    "tf.lanczos5",
+    "tf.gaussian",
+    "tf.mitchellcubic",
+    "cv2.nearest",
+    "cv2.linear",
+    "cv2.cubic",
+    "cv2.area",
+]
+"""Library and kernel: the same kernel has other weights and sample points in each. Without a dot: Pillow's filters."""
 
 Decode = Literal["full", "reduced"]
 """How JPEG files are decoded: "full" = every pixel, "reduced" = at a smaller scale where the model needs no more."""
+
+JpegDct = Literal["accurate", "fast"]
+"""Which arithmetic decodes JPEG files: "accurate" = Pillow's and OpenCV's, "fast" = TensorFlow's default."""
+
+GrayFrom = Literal["rgb", "jpeg_luma"]
+"""What a color file's grey is made of: "rgb" = its colors, as in Pillow; "jpeg_luma" = what the file's decoder gives.
+
+That is a JPEG's own luma, and libpng's grey of a PNG: TensorFlow's `channels=1` and OpenCV's `IMREAD_GRAYSCALE`.
+"""
+
+Deep = Literal["round", "high_byte", "clip", "clip_last"]
+"""How 16-bit grey becomes 8 bits: "round" in proportion, "high_byte" as TensorFlow and OpenCV, "clip" as Pillow.
+
+"clip_last" resizes before it clips, as `load_img` does for a model that takes grey.
+"""
+
+ANTIALIASED: tuple[Resize, ...] = ("bilinear", "bicubic", "lanczos", "pillow.box", "pillow.hamming")
+"""Pillow's filters that weigh every pixel: the only ones that may follow reduced decoding."""
 
 
 LARGEST_SIDE = 1 << 14
@@ -30,14 +68,18 @@ class InputSpec:
     Attributes:
         height: of the model's input, in pixels.
         width: of the model's input, in pixels.
-        color_mode: "grayscale" (1 channel) or "rgb" (3).
-        resize: Pillow's filter of that name, antialiased.
+        color_mode: "grayscale" (1 channel), "rgb" or "bgr" (3).
+        resize: library and kernel, see `Resize`. Pillow's filters are always antialiased, but for "nearest".
         exif_orientation: whether the EXIF orientation is applied before resizing.
         decode: "full", or "reduced": a JPEG file is decoded at the smallest of the scales 1, 1/2, 1/4 and 1/8 at which
-            both sides of the part that is resized are at least twice what it is resized to. Only with a filter that is
-            antialiased: not "nearest".
+            both sides of the part that is resized are at least twice what it is resized to. Only with Pillow's
+            antialiased filters, and only as Pillow decodes.
         fit: which part of an image is resized to what, and where that lies, see `pipeline.model.fit`.
         crop: share of each side that is kept, above 0 and at most 1; 1 unless the fit has one.
+        antialias: that of `tf.image.resize`, for the kernels of TensorFlow that have it.
+        jpeg_dct: "accurate" or "fast", see `JpegDct`.
+        gray_from: "rgb" or "jpeg_luma", see `GrayFrom`; counts where color_mode is "grayscale".
+        deep: "round", "high_byte", "clip" or "clip_last", see `Deep`.
     """
 
     height: int
@@ -48,6 +90,10 @@ class InputSpec:
     decode: Decode = "full"
     fit: Fit = "stretch"
     crop: float = 1.0
+    antialias: bool = False
+    jpeg_dct: JpegDct = "accurate"
+    gray_from: GrayFrom = "rgb"
+    deep: Deep = "round"
 
     @property
     def channels(self) -> int:
@@ -101,8 +147,26 @@ def check_rule(rule: InputSpec) -> None:
         raise ValueError(f"input is of {rule.height!r} x {rule.width!r} pixels, expected 1 to {LARGEST_SIDE}")
     if rule.color_mode not in get_args(ColorMode) or rule.resize not in get_args(Resize):
         raise ValueError(f"input has color_mode {rule.color_mode!r} and resize {rule.resize!r}, unknown here")
-    if rule.decode not in get_args(Decode):
-        raise ValueError(f"input has decode {rule.decode!r}, unknown here: expected 'full' or 'reduced'")
+    for name, choices in _CHOICES.items():
+        value = getattr(rule, name)
+        if value not in choices:
+            *others, last = map(repr, choices)
+            raise ValueError(f"input has {name} {value!r}, unknown here: expected {', '.join(others)} or {last}")
+    if type(rule.antialias) is not bool:
+        raise ValueError(f"input has antialias {rule.antialias!r}, expected true or false")
+    _check_fit(rule)
+    _check_resizer(rule)
+
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "decode": get_args(Decode),
+    "jpeg_dct": get_args(JpegDct),
+    "gray_from": get_args(GrayFrom),
+    "deep": get_args(Deep),
+}
+
+
+def _check_fit(rule: InputSpec) -> None:
     if rule.fit not in FITS:
         raise ValueError(f"input has fit {rule.fit!r}, unknown here: expected one of {', '.join(FITS)}")
     if not (isinstance(rule.crop, float | int) and 0 < rule.crop <= 1):
@@ -111,8 +175,29 @@ def check_rule(rule: InputSpec) -> None:
         raise ValueError(f"input has crop {rule.crop!r} with fit {rule.fit!r}: only {', '.join(WITH_CROP)} have one")
     if rule.fit == "torch_shorter_side" and rule.height != rule.width:
         raise ValueError(f"input is of {rule.height} x {rule.width} pixels with fit {rule.fit!r}, which is for squares")
-    if rule.decode == "reduced" and rule.resize == "nearest":
-        raise ValueError("input has decode 'reduced' with resize 'nearest': only antialiased filters can take it")
+
+
+def _check_resizer(rule: InputSpec) -> None:
+    library, _, method = rule.resize.partition(".")
+    if rule.antialias and not (library == "tf" and method in WITH_ANTIALIAS):
+        names = ", ".join(f"tf.{name}" for name in WITH_ANTIALIAS)
+        raise ValueError(f"input has antialias with resize {rule.resize!r}: only {names} have it")
+    if rule.fit == "teachable_machine" and library in ("tf", "cv2"):
+        raise ValueError(
+            f"input has fit {rule.fit!r} with resize {rule.resize!r}: only Pillow resizes parts of a pixel"
+        )
+    if rule.deep == "clip_last" and (library in ("tf", "cv2") or rule.color_mode != "grayscale"):
+        raise ValueError("input has deep 'clip_last', which is for grayscale and Pillow's filters: give deep 'clip'")
+    if rule.decode == "full":
+        return
+    if rule.resize not in ANTIALIASED:
+        raise ValueError(
+            f"input has decode 'reduced' with resize {rule.resize!r}: only antialiased filters of Pillow can take it"
+        )
+    if rule.jpeg_dct == "fast" or rule.gray_from == "jpeg_luma":
+        raise ValueError("input has decode 'reduced' with jpeg_dct 'fast' or gray_from 'jpeg_luma': give decode 'full'")
+    if rule.fit == "keras_hub_pad":
+        raise ValueError("input has decode 'reduced' with fit 'keras_hub_pad': give decode 'full'")
 
 
 def may_reduce(rule: InputSpec) -> bool:
@@ -123,4 +208,10 @@ def may_reduce(rule: InputSpec) -> bool:
     >>> may_reduce(InputSpec(224, 224, "rgb", decode="reduced"))
     False
     """
-    return rule.decode == "full" and rule.resize != "nearest"
+    if rule.decode == "reduced":
+        return False
+    try:
+        check_rule(replace(rule, decode="reduced"))
+    except ValueError:
+        return False
+    return True

@@ -21,6 +21,7 @@ from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.machine import require_precision
 from pipeline.model import agreement
 from pipeline.model.directory import SAVED_MODEL, TFLITE, Golden, check_model, check_tflite, read_golden
+from pipeline.model.engines.fed_litert import FedLiteRTNetwork
 from pipeline.model.engines.litert import LiteRTNetwork
 from pipeline.model.engines.network import Network, Outputs, Pixels, Scores
 from pipeline.model.engines.tensorflow import TensorFlowNetwork
@@ -138,6 +139,8 @@ class Model:
             if network is not None:
                 outputs = self._call_golden(network, golden.pixels)
                 _check_shapes(outputs, expected, self.spec, folder)
+                if isinstance(network, FedLiteRTNetwork):
+                    outputs = network.settled(outputs, expected)
                 _check_golden(outputs, expected, self.spec, tolerance, f"{place} in {precision}")
 
     def _call_golden(self, network: Network, pixels: Pixels) -> Outputs:
@@ -223,6 +226,9 @@ def _network(folder: str, spec: ModelSpec, engine: Engine, precision: Precision)
     try:
         if engine == "litert":
             check_tflite(folder, spec)
+            if spec.feed is not None:
+                check_model(folder, spec)
+                return FedLiteRTNetwork(join(folder, TFLITE), spec.input.shape, spec.feed)
             return LiteRTNetwork(join(folder, TFLITE), spec.input.shape)
         check_model(folder, spec)
         return TensorFlowNetwork(join(folder, SAVED_MODEL), spec.input.shape, precision)

@@ -3,24 +3,27 @@
 Archives contain images of many kinds. This is what becomes of each:
 
     grey, 1-bit, palette, RGB      converted as `Image.convert` does
-    16-bit grey                    scaled by 255 / 65535, rounded (Pillow's own conversion would clip)
+    16-bit grey                    scaled by 255 / 65535, rounded; or its high byte; or cut off at 255, as the rule says
     16-bit color                   the high byte, as Pillow's parsers give it
     32-bit float                   taken as 0 to 1; other values are refused
     alpha                          dropped, as `keras.utils.load_img` does
     CMYK, YCCK                     converted to RGB without a color profile
     EXIF orientation               applied; one that cannot be parsed is ignored, as browsers do
     animated, several pages        the first frame
-    any size                       resized with the model's filter, antialiased, see `pipeline.model.fit`
+    any size                       resized with the model's filter, see `pipeline.model.fit` and `pipeline.model.resize`
     JPEG                           decoded at a smaller scale if the rule says so, see `pipeline.model.reduced_jpeg`
+    color that becomes grey        from red, green and blue, or from the file's own luma, as the rule says
 
-Pillow is the reference decoder and the only resizer; faster decoders with the same pixels stand in front of it, see
+Pillow is the reference decoder; faster decoders with the same pixels stand in front of it, see
 `pipeline.model.fast_decoders`.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +33,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from pipeline.batches import Code, EncodedBatch, Failure, PixelBatch
 from pipeline.model import fast_decoders, reduced_jpeg
-from pipeline.model.fit import Placement, place
-from pipeline.model.input_rule import InputSpec
+from pipeline.model.input_rule import Deep, InputSpec
 from pipeline.model.pillow import MeteredExif, RefusedError, open_image
+from pipeline.model.resize import fitted, takes_exact
 from pipeline.options import MAX_PIXELS
 
 SMALL_PIXELS = 1 << 14
@@ -51,13 +54,12 @@ _TRANSPOSE = {
 }
 _TURN_BACK = {**_TRANSPOSE, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
 _EXIF_SOURCES = {"exif", "Raw profile type exif", "Raw profile type APP1", "XML:com.adobe.xmp", "xmp"}
-_FILTER = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
+_KEPT_DEEP = ("I", "I;16")
+_LOW_BYTES: Mapping[Any, str] = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
+"""How Pillow unpacks the high bytes of a PNG's samples -> how it unpacks their low bytes."""
 
+_RED, _GREEN = 9797, 19234
+"""Weights of libpng, in 1/32768: 0.299 and 0.587 as it rounds them."""
 
 _SAYS_ENOUGH = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, fast_decoders.CorruptError)
 
@@ -86,11 +88,11 @@ def preprocess(
     pixels = np.zeros((len(batch.encoded), *spec.shape), np.uint8)
     failures: dict[int, Failure] = {}
     passed = set(batch.images.failures)
-    if spec.height * spec.width <= min(max_pixels, SMALL_PIXELS) and not one_by_one and _takes_exact(spec):
+    if spec.height * spec.width <= min(max_pixels, SMALL_PIXELS) and not one_by_one and takes_exact(spec):
         begin(0, len(batch.encoded))
         waiting = [b"" if i in passed else data for i, data in enumerate(batch.encoded)]
         done, found = fast_decoders.pngs(waiting, spec.shape)
-        pixels[done] = found
+        pixels[done] = found[..., ::-1] if spec.color_mode == "bgr" else found
         passed.update(done)
     for i, data in enumerate(batch.encoded):
         if i in passed:
@@ -109,52 +111,54 @@ def decode(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> npt.ND
     Raises:
         Exception: of many kinds, where `data` is not an image that can be decoded whole.
     """
-    found = fast_decoders.png(data, max_pixels) if data.startswith(fast_decoders.PNG) else None
+    is_png = data.startswith(fast_decoders.PNG)
+    found = fast_decoders.png(data, max_pixels) if is_png else None
+    if is_png and not found and spec.color_mode == "grayscale" and spec.gray_from == "jpeg_luma":
+        found = _gray_of_deep_png(data, max_pixels)
     loaded, picture = (found, None) if found else _oriented(data, spec, max_pixels)
-    image = fitted(to_mode(loaded, spec), picture, spec)
-    return np.frombuffer(image.tobytes(), np.uint8).reshape(spec.shape)
+    image = fitted(to_mode(loaded, spec, is_png), picture, spec)
+    if image.mode not in ("L", "RGB"):
+        image = _cut_off(image)
+    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(spec.shape)
+    return pixels[:, :, ::-1] if spec.color_mode == "bgr" else pixels
 
 
-def fitted(image: Image.Image, picture: reduced_jpeg.Picture | None, spec: InputSpec) -> Image.Image:
-    """Return an image as large as the model takes it.
+def upright(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Return one image in full, turned as the spec says, in the mode of the spec's colors.
+
+    Raises:
+        Exception: of many kinds, where `data` is not an image that can be decoded whole.
+    """
+    image, _ = _oriented(data, replace(spec, decode="full"), max_pixels)
+    return to_mode(image, spec)
+
+
+def to_mode(image: Image.Image, spec: InputSpec, is_png: bool = False) -> Image.Image:
+    """Return an image in mode "L" or "RGB", as the spec's color mode says.
+
+    Deep grey that is to be cut off last stays as it is.
 
     Args:
-        image: in the model's mode.
-        picture: how an image that was decoded at a smaller scale relates to the picture; None: it is the picture.
+        image: decoded.
         spec: what the model takes.
+        is_png: whether it was a PNG file, of which libpng has a grey of its own.
     """
-    target = (spec.width, spec.height)
-    box, size, offset, is_cut = place(spec.fit, picture.size if picture else image.size, target, spec.crop)
-    if is_cut and picture is None and box != (0, 0, *image.size):
-        image = image.crop((int(box[0]), int(box[1]), int(box[2]), int(box[3])))
-        box = (0, 0, *image.size)
-    if image.size != size or box != (0, 0, *size):
-        image = image.resize(size, _FILTER[spec.resize], picture.part(box) if picture else box)
-    if size == target and offset == (0, 0):
-        return image
-    canvas = Image.new(image.mode, target)
-    canvas.paste(image, offset)
-    return canvas
-
-
-def _takes_exact(spec: InputSpec) -> bool:
-    """Return whether an image that is as large as the model's input is taken as it is."""
-    target = (spec.width, spec.height)
-    return place(spec.fit, target, target, spec.crop)[:3] == Placement((0, 0, *target), target)[:3]
-
-
-def to_mode(image: Image.Image, spec: InputSpec) -> Image.Image:
-    """Return an image in mode "L" or "RGB", as the spec's color mode says."""
     wanted = "L" if spec.color_mode == "grayscale" else "RGB"
     if image.mode == wanted:
         return image
     if image.mode.startswith("I") or image.mode == "F":
-        image = _eight_bits(image)
+        if spec.deep == "clip_last" and wanted == "L" and image.mode in _KEPT_DEEP:
+            return image
+        image = _cut_off(image) if spec.deep.startswith("clip") else _eight_bits(image, spec.deep)
     image.info.pop("transparency", None)  # dropped like any alpha; `convert` would warn and look for a color instead
+    if wanted == "L" and spec.gray_from == "jpeg_luma" and is_png:
+        return _gray_of_libpng(image)
+    if image.mode == "CMYK" and spec.resize.startswith("cv2."):
+        image = _colors_of_opencv(image)
     return image if image.mode == wanted else image.convert(wanted)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _eight_bits(image: Image.Image, deep: Deep) -> Image.Image:
     values = np.asarray(image)
     full = 1.0 if image.mode == "F" else 65535.0
     low, high = float(values.min()), float(values.max())
@@ -162,7 +166,49 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         raise RefusedError(
             "INVALID_ARGUMENT", f"pixels from {low:g} to {high:g}: expected 0 to {full:g} in mode {image.mode}"
         )
+    if deep == "high_byte" and image.mode != "F":
+        return Image.fromarray((values >> 8).astype(np.uint8))
     return Image.fromarray(np.rint(values * (255.0 / full)).astype(np.uint8))
+
+
+def _cut_off(image: Image.Image) -> Image.Image:
+    """Return deep grey in mode "L": what is above 255 becomes 255."""
+    values = np.asarray(image)
+    if np.isnan(values).any():
+        raise RefusedError("INVALID_ARGUMENT", f"pixels that are no numbers in mode {image.mode}")
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+
+
+def _gray_of_libpng(image: Image.Image) -> Image.Image:
+    """Follow libpng's `png_set_rgb_to_gray` with the weights that TensorFlow and OpenCV give: cut to whole levels."""
+    if image.mode in ("1", "L", "LA"):
+        return image.convert("L")
+    pixels = np.asarray(image.convert("RGB"))
+    red, green, blue = (pixels[:, :, i].astype(np.int32) for i in range(3))
+    gray = (_RED * red + _GREEN * green + ((1 << 15) - _RED - _GREEN) * blue) >> 15
+    return Image.fromarray(np.where((red == green) & (green == blue), red, gray).astype(np.uint8))
+
+
+def _gray_of_deep_png(data: bytes, max_pixels: int) -> Image.Image | None:
+    """Return the grey that libpng makes of 16-bit color, which it takes the high byte of only then; None: no such PNG.
+
+    Pillow unpacks one byte of each sample at a time: that of big-endian samples, or of little-endian ones.
+    """
+    image, low = open_image(data, max_pixels), open_image(data, max_pixels)
+    low.tile = [tile._replace(args=_LOW_BYTES[tile.args]) for tile in low.tile if tile.args in _LOW_BYTES]
+    if not low.tile:
+        return None
+    pixels = np.asarray(image)[:, :, :3].astype(np.int64) << 8 | np.asarray(low)[:, :, :3]
+    red, green, blue = (pixels[:, :, i] for i in range(3))
+    gray = (_RED * red + _GREEN * green + ((1 << 15) - _RED - _GREEN) * blue + (1 << 14)) >> 15
+    return Image.fromarray((np.where((red == green) & (green == blue), red, gray) >> 8).astype(np.uint8))
+
+
+def _colors_of_opencv(image: Image.Image) -> Image.Image:
+    """Return inks as colors as `cv2.imread` has them: up to one level darker than Pillow's."""
+    inks = np.asarray(image).astype(np.int32)
+    light = 255 - inks[:, :, 3:]
+    return Image.fromarray((light - (inks[:, :, :3] * light >> 8)).astype(np.uint8))
 
 
 def _oriented(data: bytes, spec: InputSpec, max_pixels: int) -> tuple[Image.Image, reduced_jpeg.Picture | None]:

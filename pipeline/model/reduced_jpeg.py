@@ -17,7 +17,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from pipeline.model import fast_decoders
 from pipeline.model.fit import Box, place
-from pipeline.model.input_rule import InputSpec
+from pipeline.model.input_rule import ANTIALIASED, InputSpec
 from pipeline.model.pillow import RefusedError
 
 DENOMINATORS = (8, 4, 2)
@@ -81,7 +81,8 @@ def load(
         turn: how the image is turned to be upright; None: not at all.
 
     Returns:
-        The image, in the file's own mode, and how it relates to the picture. None: it is the picture.
+        The image, in the file's own mode, or in mode "L" if the rule wants its luma; and how it relates to the
+        picture. None: it is the picture.
 
     Raises:
         CorruptError: a part of the image is lost.
@@ -89,8 +90,17 @@ def load(
     """
     size = image.size
     by = denominator(size[::-1] if turn in _ON_THEIR_SIDE else size, rule)
-    pixels = fast_decoders.jpeg(data, image.mode, size, by)
-    loaded = _load_with_pillow(image, by) if pixels is None else Image.fromarray(pixels)
+    wants_luma = rule.color_mode == "grayscale" and rule.gray_from == "jpeg_luma" and image.mode == "RGB"
+    mode = "L" if wants_luma else image.mode
+    if rule.jpeg_dct == "fast" and mode == "CMYK":
+        pixels = fast_decoders.cmyk_jpeg(data, size, is_inverted="adobe" in image.info)
+    else:
+        pixels = fast_decoders.jpeg(data, mode, size, by, rule.jpeg_dct == "fast")
+    if pixels is None and rule.jpeg_dct == "fast":
+        raise RefusedError(
+            "UNIMPLEMENTED", f"simplejpeg cannot decode this JPEG, in mode {mode}: needed for jpeg_dct fast"
+        )
+    loaded = _load_with_pillow(image, by, mode) if pixels is None else Image.fromarray(pixels)
     upright = loaded if turn is None else loaded.transpose(turn)
     return upright, None if by == 1 else picture(size, by, turn)
 
@@ -108,7 +118,7 @@ def denominator(size: tuple[int, int], rule: InputSpec) -> int:
     >>> denominator((4000, 3000), rule), denominator((3584, 3584), rule), denominator((500, 375), rule)
     (4, 8, 1)
     """
-    if rule.decode == "full" or rule.resize == "nearest":
+    if rule.decode == "full" or rule.resize not in ANTIALIASED:
         return 1
     (left, upper, right, lower), resized, *_ = place(rule.fit, size, (rule.width, rule.height), rule.crop)
     there = min((right - left) / resized[0], (lower - upper) / resized[1])
@@ -136,11 +146,11 @@ def picture(size: tuple[int, int], by: int, turn: Image.Transpose | None) -> Pic
     return Picture(size[::-1] if turn in _ON_THEIR_SIDE else size, by, left, upper)
 
 
-def _load_with_pillow(image: JpegImageFile, by: int) -> Image.Image:
+def _load_with_pillow(image: JpegImageFile, by: int, mode: str) -> Image.Image:
     """Load an image by Pillow, which picks the scale by a size: that which is wanted, or a little less."""
     width, height = image.size
-    if by > 1:
-        image.draft(image.mode, (width // by, height // by))
+    if by > 1 or mode != image.mode:
+        image.draft(mode, (width // by, height // by))
         if image.size != (-(-width // by), -(-height // by)):
             raise RefusedError("INTERNAL", f"Pillow decodes {width} x {height} pixels to {image.size}, not to 1/{by}")
     image.load()

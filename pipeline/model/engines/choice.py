@@ -70,6 +70,8 @@ def choose(options: ScoreOptions, spec: ModelSpec, begun_with: Engine | None) ->
 
 
 def _best(options: ScoreOptions, spec: ModelSpec) -> Choice:
+    if spec.feed is not None:
+        return Choice("litert", "the model was imported from a .tflite file")
     if options.precision == "bfloat16":
         return Choice("tensorflow", "it alone computes in bfloat16")
     if options.accelerator is not None:
@@ -122,6 +124,11 @@ def _check_litert(options: ScoreOptions, spec: ModelSpec, choice: Choice) -> Non
 
 
 def _check_tensorflow(options: ScoreOptions, spec: ModelSpec, choice: Choice) -> None:
+    if spec.feed is not None:
+        raise UsageError(
+            f"--engine tensorflow cannot run --model {options.model!r}: it was imported from a .tflite file, which "
+            "LiteRT alone runs; leave out --engine, --precision and --accelerator"
+        )
     if not tensorflow.is_installed():
         raise UsageError(
             f"this run's engine is tensorflow ({choice.why}), and the package tensorflow is not installed here: "

@@ -67,7 +67,7 @@ class LiteRTNetwork:
         self._allocated: tuple[int, ...] = ()
 
     def _load(self) -> Any:
-        return _interpreter()(model_path=self._path, num_threads=1)
+        return interpreter()(model_path=self._path, num_threads=1)
 
     def __call__(self, pixels: Pixels) -> Outputs:
         """Return the outputs for one or more images.
@@ -122,8 +122,8 @@ def _fetches(interpreter: Any, tensors: Sequence[int]) -> tuple[int | None, int 
 
 
 @functools.cache
-def _interpreter() -> Callable[..., Any]:
-    """Import LiteRT.
+def interpreter() -> Callable[..., Any]:
+    """Import LiteRT and return its class of interpreters.
 
     Raises:
         UsageError: it is not installed.
