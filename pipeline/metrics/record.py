@@ -33,7 +33,7 @@ class RecordedOptions(TypedDict, total=False):
     output: str
     label_source: str
     format: str
-    top_k: int
+    top_k: int | str
     precision: str
     engine: str
     max_failed_fraction: float

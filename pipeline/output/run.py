@@ -76,7 +76,8 @@ class Run:
     @property
     def top_k(self) -> int:
         """How many classes a row lists: never more than the model has."""
-        return min(self.options.top_k, len(self.spec.class_names))
+        classes = len(self.spec.class_names)
+        return classes if self.options.top_k == "all" else min(self.options.top_k, classes)
 
     @functools.cached_property
     def metrics(self) -> TaskMetrics[Any]:
