@@ -14,7 +14,7 @@ from nightscore.commands import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 
-WORDS = frozenset({"errors", "options", "units", "batches", "text", "formatting", "concurrency", "machine"})
+WORDS = frozenset({"errors", "options", "units", "batches", "task", "text", "formatting", "concurrency", "machine"})
 """Modules at the top of pipeline/ that every package may import; they import nothing but each other."""
 
 MAY_IMPORT: Mapping[str, frozenset[str]] = {
@@ -25,7 +25,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "sources": "storage",
         "model": "storage",
         "report": "metrics storage.locations",
-        "output": "storage metrics report model.spec model.input_rule",
+        "output": "storage metrics report model.spec model.input_rule model.outputs",
         "scoring": "storage metrics sources model output",
         "beam": "storage metrics output scoring",
         "api": "storage metrics model output scoring beam",

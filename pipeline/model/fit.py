@@ -141,11 +141,12 @@ def _torch_shorter_side(size: Size, target: Size, crop: float) -> Placement:
 def _tf_pad(size: Size, target: Size, crop: float) -> Placement:
     """Follow `resize_with_pad` of TensorFlow, tensorflow/python/ops/image_ops_impl.py: float32.
 
-    The border is half of what the size leaves before it is rounded down. Within a `tf.function`, and so in tf.data,
-    TensorFlow multiplies by the reciprocal of the input's side instead of dividing by it.
+    The border is half of what the size leaves before it is rounded down. This is what happens in tf.data, and without a
+    graph. Within a `tf.function` TensorFlow multiplies by the reciprocal of the input's side instead of dividing by it,
+    which makes some images a row or a column smaller.
     """
     sides, wanted = np.array(size, np.float32), np.array(target, np.float32)
-    resized = sides / np.max(sides * (np.float32(1) / wanted))
+    resized = sides / np.max(sides / wanted)
     x, y = np.maximum(np.floor((wanted - resized) / np.float32(2)), 0).astype(int).tolist()
     width, height = np.floor(resized).astype(int).tolist()
     return Placement((0, 0, *size), (max(width, 1), max(height, 1)), (x, y))

@@ -47,8 +47,11 @@ GrayFrom = Literal["rgb", "jpeg_luma"]
 That is a JPEG's own luma, and libpng's grey of a PNG: TensorFlow's `channels=1` and OpenCV's `IMREAD_GRAYSCALE`.
 """
 
-Deep = Literal["round", "high_byte", "clip"]
-"""How 16-bit grey becomes 8 bits: "round" in proportion, "high_byte" as TensorFlow and OpenCV, "clip" as Pillow."""
+Deep = Literal["round", "high_byte", "clip", "clip_last"]
+"""How 16-bit grey becomes 8 bits: "round" in proportion, "high_byte" as TensorFlow and OpenCV, "clip" as Pillow.
+
+"clip_last" resizes before it clips, as `load_img` does for a model that takes grey.
+"""
 
 ANTIALIASED: tuple[Resize, ...] = ("bilinear", "bicubic", "lanczos", "pillow.box", "pillow.hamming")
 """Pillow's filters that weigh every pixel: the only ones that may follow reduced decoding."""
@@ -76,7 +79,7 @@ class InputSpec:
         antialias: that of `tf.image.resize`, for the kernels of TensorFlow that have it.
         jpeg_dct: "accurate" or "fast", see `JpegDct`.
         gray_from: "rgb" or "jpeg_luma", see `GrayFrom`; counts where color_mode is "grayscale".
-        deep: "round", "high_byte" or "clip", see `Deep`.
+        deep: "round", "high_byte", "clip" or "clip_last", see `Deep`.
     """
 
     height: int
@@ -183,6 +186,8 @@ def _check_resizer(rule: InputSpec) -> None:
         raise ValueError(
             f"input has fit {rule.fit!r} with resize {rule.resize!r}: only Pillow resizes parts of a pixel"
         )
+    if rule.deep == "clip_last" and (library in ("tf", "cv2") or rule.color_mode != "grayscale"):
+        raise ValueError("input has deep 'clip_last', which is for grayscale and Pillow's filters: give deep 'clip'")
     if rule.decode == "full":
         return
     if rule.resize not in ANTIALIASED:

@@ -21,7 +21,9 @@ Pillow is the reference decoder; faster decoders with the same pixels stand in f
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +35,7 @@ from pipeline.batches import Code, EncodedBatch, Failure, PixelBatch
 from pipeline.model import fast_decoders, reduced_jpeg
 from pipeline.model.input_rule import Deep, InputSpec
 from pipeline.model.pillow import MeteredExif, RefusedError, open_image
-from pipeline.model.resize import PILLOW, fitted, takes_exact
+from pipeline.model.resize import fitted, takes_exact
 from pipeline.options import MAX_PIXELS
 
 SMALL_PIXELS = 1 << 14
@@ -53,8 +55,11 @@ _TRANSPOSE = {
 _TURN_BACK = {**_TRANSPOSE, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
 _EXIF_SOURCES = {"exif", "Raw profile type exif", "Raw profile type APP1", "XML:com.adobe.xmp", "xmp"}
 _KEPT_DEEP = ("I", "I;16")
-_RED, _GREEN = 9798, 19235
-"""Weights of libpng, in 1/32768."""
+_LOW_BYTES: Mapping[Any, str] = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
+"""How Pillow unpacks the high bytes of a PNG's samples -> how it unpacks their low bytes."""
+
+_RED, _GREEN = 9797, 19234
+"""Weights of libpng, in 1/32768: 0.299 and 0.587 as it rounds them."""
 
 _SAYS_ENOUGH = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, fast_decoders.CorruptError)
 
@@ -106,30 +111,50 @@ def decode(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> npt.ND
     Raises:
         Exception: of many kinds, where `data` is not an image that can be decoded whole.
     """
-    found = fast_decoders.png(data, max_pixels) if data.startswith(fast_decoders.PNG) else None
+    is_png = data.startswith(fast_decoders.PNG)
+    found = fast_decoders.png(data, max_pixels) if is_png else None
+    if is_png and not found and spec.color_mode == "grayscale" and spec.gray_from == "jpeg_luma":
+        found = _gray_of_deep_png(data, max_pixels)
     loaded, picture = (found, None) if found else _oriented(data, spec, max_pixels)
-    image = fitted(to_mode(loaded, spec), picture, spec)
+    image = fitted(to_mode(loaded, spec, is_png), picture, spec)
     if image.mode not in ("L", "RGB"):
         image = _cut_off(image)
     pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(spec.shape)
     return pixels[:, :, ::-1] if spec.color_mode == "bgr" else pixels
 
 
-def to_mode(image: Image.Image, spec: InputSpec) -> Image.Image:
+def upright(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Return one image in full, turned as the spec says, in the mode of the spec's colors.
+
+    Raises:
+        Exception: of many kinds, where `data` is not an image that can be decoded whole.
+    """
+    image, _ = _oriented(data, replace(spec, decode="full"), max_pixels)
+    return to_mode(image, spec)
+
+
+def to_mode(image: Image.Image, spec: InputSpec, is_png: bool = False) -> Image.Image:
     """Return an image in mode "L" or "RGB", as the spec's color mode says.
 
-    Deep grey that is to be cut off stays as it is if the model takes grey: `load_img` resizes it before.
+    Deep grey that is to be cut off last stays as it is.
+
+    Args:
+        image: decoded.
+        spec: what the model takes.
+        is_png: whether it was a PNG file, of which libpng has a grey of its own.
     """
     wanted = "L" if spec.color_mode == "grayscale" else "RGB"
     if image.mode == wanted:
         return image
     if image.mode.startswith("I") or image.mode == "F":
-        if spec.deep == "clip" and wanted == "L" and image.mode in _KEPT_DEEP and spec.resize in PILLOW:
+        if spec.deep == "clip_last" and wanted == "L" and image.mode in _KEPT_DEEP:
             return image
-        image = _cut_off(image) if spec.deep == "clip" else _eight_bits(image, spec.deep)
+        image = _cut_off(image) if spec.deep.startswith("clip") else _eight_bits(image, spec.deep)
     image.info.pop("transparency", None)  # dropped like any alpha; `convert` would warn and look for a color instead
-    if wanted == "L" and spec.gray_from == "jpeg_luma" and image.format == "PNG":
+    if wanted == "L" and spec.gray_from == "jpeg_luma" and is_png:
         return _gray_of_libpng(image)
+    if image.mode == "CMYK" and spec.resize.startswith("cv2."):
+        image = _colors_of_opencv(image)
     return image if image.mode == wanted else image.convert(wanted)
 
 
@@ -162,6 +187,28 @@ def _gray_of_libpng(image: Image.Image) -> Image.Image:
     red, green, blue = (pixels[:, :, i].astype(np.int32) for i in range(3))
     gray = (_RED * red + _GREEN * green + ((1 << 15) - _RED - _GREEN) * blue) >> 15
     return Image.fromarray(np.where((red == green) & (green == blue), red, gray).astype(np.uint8))
+
+
+def _gray_of_deep_png(data: bytes, max_pixels: int) -> Image.Image | None:
+    """Return the grey that libpng makes of 16-bit color, which it takes the high byte of only then; None: no such PNG.
+
+    Pillow unpacks one byte of each sample at a time: that of big-endian samples, or of little-endian ones.
+    """
+    image, low = open_image(data, max_pixels), open_image(data, max_pixels)
+    low.tile = [tile._replace(args=_LOW_BYTES[tile.args]) for tile in low.tile if tile.args in _LOW_BYTES]
+    if not low.tile:
+        return None
+    pixels = np.asarray(image)[:, :, :3].astype(np.int64) << 8 | np.asarray(low)[:, :, :3]
+    red, green, blue = (pixels[:, :, i] for i in range(3))
+    gray = (_RED * red + _GREEN * green + ((1 << 15) - _RED - _GREEN) * blue + (1 << 14)) >> 15
+    return Image.fromarray((np.where((red == green) & (green == blue), red, gray) >> 8).astype(np.uint8))
+
+
+def _colors_of_opencv(image: Image.Image) -> Image.Image:
+    """Return inks as colors as `cv2.imread` has them: up to one level darker than Pillow's."""
+    inks = np.asarray(image).astype(np.int32)
+    light = 255 - inks[:, :, 3:]
+    return Image.fromarray((light - (inks[:, :, :3] * light >> 8)).astype(np.uint8))
 
 
 def _oriented(data: bytes, spec: InputSpec, max_pixels: int) -> tuple[Image.Image, reduced_jpeg.Picture | None]:

@@ -15,7 +15,7 @@ from pipeline.errors import UsageError
 from pipeline.model.fit import Fit
 from pipeline.model.input_rule import ColorMode, InputSpec, Resize, check_rule
 
-Decoder = Literal["nightscore", "pillow", "tensorflow", "opencv"]
+Decoder = Literal["nightscore", "load_img", "pillow", "tensorflow", "opencv"]
 """Whose decoding of files a loader has."""
 
 
@@ -75,11 +75,11 @@ PRESETS: Mapping[str, Preset] = {
         f"{_DIRECTORY}:{name}": Preset("that method, stretched", "tensorflow", method)
         for name, method in _KERAS_METHODS
     },
-    _LOAD: Preset("its default: nearest, stretched", "pillow", "nearest"),
-    **{f"{_LOAD}:{name}": Preset("that filter, stretched", "pillow", method) for name, method in _PILLOW_METHODS},
-    f"{_LOAD}:keep_aspect_ratio": Preset("nearest, cut to the input's shape", "pillow", "nearest", fit="pil_crop"),
+    _LOAD: Preset("its default: nearest, stretched", "load_img", "nearest"),
+    **{f"{_LOAD}:{name}": Preset("that filter, stretched", "load_img", method) for name, method in _PILLOW_METHODS},
+    f"{_LOAD}:keep_aspect_ratio": Preset("nearest, cut to the input's shape", "load_img", "nearest", fit="pil_crop"),
     f"{_LOAD}:bilinear,keep_aspect_ratio": Preset(
-        "bilinear, cut to the input's shape", "pillow", "bilinear", fit="pil_crop"
+        "bilinear, cut to the input's shape", "load_img", "bilinear", fit="pil_crop"
     ),
     _RESIZED: Preset("`tf.io.decode_image` and bilinear, stretched", "tensorflow", "tf.bilinear"),
     f"{_RESIZED}:antialias": Preset("the same, antialiased", "tensorflow", "tf.bilinear", antialias=True),
@@ -195,8 +195,9 @@ def _decoded_as(decoder: Decoder, rule: InputSpec) -> InputSpec:
     is_gray = rule.color_mode == "grayscale"
     if decoder == "tensorflow":
         rule = replace(rule, exif_orientation=False, jpeg_dct="fast", deep="high_byte")
-    elif decoder == "pillow":
-        rule = replace(rule, exif_orientation=False, deep="clip")
+    elif decoder in ("pillow", "load_img"):
+        keeps_deep = is_gray and decoder == "load_img" and "." not in rule.resize.removeprefix("pillow.")
+        rule = replace(rule, exif_orientation=False, deep="clip_last" if keeps_deep else "clip")
     elif decoder == "opencv":
         rule = replace(rule, deep="high_byte")
     return replace(rule, gray_from="jpeg_luma") if is_gray and decoder in ("tensorflow", "opencv") else rule

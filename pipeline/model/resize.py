@@ -22,9 +22,6 @@ _FILTER = {
     "pillow.hamming": Image.Resampling.HAMMING,
 }
 
-PILLOW = tuple(_FILTER)
-"""Values of `InputSpec.resize` with which Pillow resizes."""
-
 
 def fitted(image: Image.Image, picture: Picture | None, spec: InputSpec) -> Image.Image:
     """Return an image as large as the model takes it.

@@ -85,17 +85,20 @@ def test_tf_central_crop_is_central_crop(crop: float) -> None:
 
 @pytest.mark.parametrize("target", [(96, 64), (224, 224)])
 def test_tf_pad_is_resize_with_pad(target: Size) -> None:
+    """As tf.data calls it. TensorFlow refuses an image of which a side would become 0."""
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, 1])])
-    def fit(image: tf.Tensor) -> tf.Tensor:
-        return tf.image.resize_with_pad(image, target[1], target[0], method="nearest")
+    def fit(there: tf.Tensor) -> tf.Tensor:
+        white = tf.ensure_shape(tf.ones((there[1], there[0], 1)), [None, None, 1])
+        return tf.image.resize_with_pad(white, target[1], target[0], method="nearest")
 
-    for width, height in list(sizes(2_000))[::10]:
-        if min(target[0] * height // width, target[1] * width // height) < 1:
-            continue  # TensorFlow refuses it: a side becomes 0
-        rows, columns = np.nonzero(fit(np.ones((height, width, 1), np.float32)).numpy()[..., 0])
-        _, size, offset, _ = place("tf_pad", (width, height), target)
+    kept = [
+        size for size in list(sizes(2_000))[::10] if min(target[0] * size[1] // size[0], target[1] * size[0] // size[1])
+    ]
+    made = tf.data.Dataset.from_tensor_slices(kept).map(fit)
+    for there, pixels in zip(kept, made.as_numpy_iterator(), strict=True):
+        rows, columns = np.nonzero(pixels[..., 0])
+        _, size, offset, _ = place("tf_pad", there, target)
         assert offset == (columns.min(), rows.min())
         assert size == (columns.max() - columns.min() + 1, rows.max() - rows.min() + 1)
 

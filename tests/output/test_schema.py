@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline.metrics import record
+from pipeline.metrics import record, task_figures, task_record
 from pipeline.metrics.figures import (
     CalibrationBin,
     Example,
@@ -35,6 +35,7 @@ from pipeline.output.rows import row_schema
 from pipeline.output.summary import Summary
 from pipeline.scoring.planning import pin
 from pipeline.scoring.score import score
+from pipeline.task import Embedding, Task
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "schema.md"
@@ -49,16 +50,47 @@ SECTIONS: Mapping[str, Any] = {
     "Folder": FolderSlice,
     "Example": Example,
     "Failed image": FailureExample,
+    "Summary of labels": task_figures.LabelFigures,
+    "Scores of labels": task_figures.Scores,
+    "Class of labels": task_figures.PerLabel,
+    "Input of labels": task_figures.LabelInput,
+    "Folders of labels": task_figures.LabelFolders,
+    "Folder of labels": task_figures.LabelFolder,
+    "Example of labels": task_figures.LabelExample,
+    "Summary of values": task_figures.ValueFigures,
+    "Bin": task_figures.Bin,
+    "Cell": task_figures.PairBin,
+    "Input of values": task_figures.ValueInput,
+    "Folders of values": task_figures.ValueFolders,
+    "Folder of values": task_figures.ValueFolder,
+    "Example of values": task_figures.ValueExample,
+    "Summary of embeddings": task_figures.EmbeddingFigures,
+    "Input of embeddings": task_figures.PlainInput,
+    "Folders of embeddings": task_figures.PlainFolders,
+    "Folder of embeddings": task_figures.PlainFolder,
+    "Example of embeddings": task_figures.EmbeddingExample,
     "run.json": EndedRecord,
     "Maker": record.Maker,
     "Options": RecordedOptions,
     "Model": record.RecordedSpec,
+    "Embedding": record.RecordedEmbedding,
     "Input rule": RecordedInputRule,
     "Training": record.Training,
     "Verdict": record.Verdict,
     "Night": record.NightFigures,
+    "Night of labels": task_record.LabelNight,
+    "Night of values": task_record.ValueNight,
+    "Grid": task_record.GridFigures,
+    "Night of embeddings": task_record.EmbeddingNight,
     "Previous run": record.Previous,
+    "Previous run of labels": record.PreviousLabels,
+    "Previous run of values": record.PreviousValue,
+    "Previous run of embeddings": record.PreviousRun,
     "Drift": record.Drift,
+    "Drift of a value": task_record.ValueDrift,
+    "Drift of values": task_record.DriftOfValues,
+    "Drift of an embedding": task_record.EmbeddingDrift,
+    "Drift of norms": task_record.DriftOfNorms,
     "Drift of classes": record.ClassDrift,
     "Changed class": record.ClassChange,
     "Drift of scores": record.ConfidenceDrift,
@@ -66,6 +98,9 @@ SECTIONS: Mapping[str, Any] = {
     "Plan": record.Plan,
 }
 """Heading of the page -> the type whose fields its table lists."""
+
+DOCUMENTS = (Figures, task_figures.LabelFigures, task_figures.ValueFigures, task_figures.EmbeddingFigures)
+"""The types of summary.json, one for each task."""
 
 NAMES = {int: "integer", float: "number", str: "string", bool: "true or false", type(None): "null"}
 
@@ -114,7 +149,7 @@ def test_table_of_a_type_has_its_fields_and_their_types(title: str) -> None:
 
 
 def test_every_type_of_the_documents_has_a_section() -> None:
-    held = [kind for document in (Figures, EndedRecord, OpenRecord) for kind in types_within(document)]
+    held = [kind for document in (*DOCUMENTS, EndedRecord, OpenRecord) for kind in types_within(document)]
     assert [kind for kind in held if kind not in (*SECTIONS.values(), OpenRecord)] == []
 
 
@@ -129,13 +164,29 @@ def test_options_and_the_input_rule_are_those_that_are_written() -> None:
     assert {field.name for field in fields(InputSpec)} == set(typing.get_type_hints(RecordedInputRule))
 
 
-def test_columns_of_rows_are_those_of_the_page() -> None:
+@pytest.mark.parametrize(
+    ("title", "task", "embedding"),
+    [
+        ("Rows", "classes", None),
+        ("Rows of labels", "labels", None),
+        ("Rows of values", "value", None),
+        ("Rows of embeddings", "embedding", Embedding(1280)),
+    ],
+)
+def test_columns_of_rows_are_those_of_the_page(title: str, task: Task, embedding: Embedding | None) -> None:
     options = ScoreOptions(input=("a",), model="m", output="o", engine="tensorflow")
     columns = [
         [f"`{column.name}`", f"`{column.type}`", "yes" if column.nullable else "no"]
-        for column in row_schema("classes", options)
+        for column in row_schema(task, options, embedding)
     ]
-    assert [row[:3] for row in tables()["Rows"]] == columns
+    assert [row[:3] for row in tables()[title]] == columns
+
+
+def is_like(content: Any, kind: Any) -> bool:
+    """Return whether a JSON value is of a plain type, or has the names of a TypedDict and no others."""
+    if not typing.is_typeddict(kind):
+        return isinstance(content, kind)
+    return isinstance(content, dict) and content.keys() == typing.get_type_hints(kind).keys()
 
 
 def assert_known(content: Any, kind: Any, where: str) -> None:
@@ -155,8 +206,10 @@ def assert_known(content: Any, kind: Any, where: str) -> None:
             assert_known(value, arguments[1], f"{where}[{name!r}]")
     elif typing.get_origin(kind) in (typing.Union, types.UnionType):
         if content is not None or type(None) not in arguments:
-            (other,) = (argument for argument in arguments if argument is not type(None))
-            assert_known(content, other, where)
+            others = [argument for argument in arguments if argument is not type(None)]
+            fitting = others if len(others) == 1 else [other for other in others if is_like(content, other)]
+            assert fitting, where
+            assert_known(content, fitting[0], where)
     elif typing.get_origin(kind) is Literal:
         assert content in arguments, where
     else:

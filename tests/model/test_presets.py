@@ -1,0 +1,105 @@
+"""Each preset gives the pixels of the loader that it is named after: the loader itself says what is right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+from loaders import DIRECTORY, LOADERS
+from photographs import KINDS, files_of
+from pictures import Pixels
+
+from pipeline.errors import UsageError
+from pipeline.model.input_rule import InputSpec, check_rule
+from pipeline.model.preprocess import decode
+from pipeline.model.presets import PRESETS, rule_like
+
+EQUAL = {
+    name
+    for name, preset in PRESETS.items()
+    if not preset.resize.startswith("cv2.") and preset.resize not in ("tf.lanczos3", "tf.lanczos5", "tf.gaussian")
+}
+"""Presets whose pixels are the loader's, all of them. The others are off by one level here and there."""
+
+REFUSED_GRAY = ("jpeg cmyk",)
+"""Kinds that TensorFlow cannot make grey of."""
+
+
+def seen(loaded: Pixels) -> Pixels:
+    """Return pixels as the model gets them here: clipped and rounded."""
+    return np.rint(np.clip(loaded, 0, 255)).astype(int)
+
+
+def compare(name: str, kind: str, found: Pixels, loaded: Pixels) -> None:
+    expected = seen(loaded)
+    assert found.shape == expected.shape, (name, kind)
+    off = abs(found.astype(int) - expected)
+    if name in EQUAL:
+        assert off.max() == 0, (name, kind, int(off.max()), float((off > 0).mean()))
+    else:
+        assert off.max() <= 1, (name, kind, int(off.max()), float((off > 1).mean()))
+        assert (off > 0).mean() < 0.1, (name, kind, float((off > 0).mean()))
+
+
+def check(name: str, is_gray: bool, made: Sequence[Mapping[str, bytes]]) -> None:
+    """Compare a preset with its loader on photographs, of which each is there as a file of every kind."""
+    preset = PRESETS[name]
+    height, width = (224, 224) if preset.fit == "torch_shorter_side" else (96, 131)
+    rule = rule_like(name, height, width, "grayscale" if is_gray else "rgb")
+    left_out = REFUSED_GRAY if is_gray and preset.decoder == "tensorflow" else ()
+    files = [(kind, data) for kinds in made for kind, data in kinds.items() if kind not in left_out]
+    loaded = LOADERS[name]([data for _, data in files], height, width, is_gray)
+    for (kind, data), pixels in zip(files, loaded, strict=True):
+        compare(name, kind, decode(data, rule), pixels)
+
+
+@pytest.mark.parametrize("is_gray", [False, True], ids=["color", "gray"])
+@pytest.mark.parametrize("name", LOADERS)
+def test_preset_is_its_loader(name: str, is_gray: bool) -> None:
+    if name.startswith("cv2."):
+        pytest.importorskip("cv2")
+    if is_gray and name.startswith("keras_hub"):
+        pytest.skip("nobody gives it grey")
+    check(name, is_gray, [files_of(2), files_of(3)])
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("first", range(0, 200, 10))
+def test_presets_are_their_loaders_on_200_photographs(first: int) -> None:
+    made = [files_of(seed) for seed in range(first, first + 10)]
+    for name in LOADERS:
+        for is_gray in (False, True):
+            if not (is_gray and name.startswith("keras_hub")):
+                check(name, is_gray, made)
+
+
+def test_every_preset_has_a_loader_and_is_a_rule() -> None:
+    assert {*LOADERS, "nightscore"} == set(PRESETS)
+    for name in PRESETS:
+        for color in ("rgb", "bgr", "grayscale"):
+            check_rule(rule_like(name, 224, 224, color))  # type: ignore[arg-type]
+    assert rule_like("nightscore", 5, 7) == InputSpec(5, 7, "rgb")
+    assert len(KINDS) == len(files_of(0))
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        (f"{DIRECTORY}(crop_to_aspect_ratio=True)", f"{DIRECTORY}:crop_to_aspect_ratio"),
+        (f"{DIRECTORY}(interpolation='bilinear')", DIRECTORY),
+        ("keras.load_img(keep_aspect_ratio=True, interpolation='bilinear')", "keras.load_img:bilinear,keep_aspect_ratio"),  # noqa: E501
+        ("Keras.load_img(keep_aspect_ratio=False)", "keras.load_img"),
+        ("cv2.resize(interpolation=cv2.INTER_AREA)", "cv2.resize:area"),
+        ("torchvision:bilinear", "torchvision"),
+    ],
+)  # fmt: skip
+def test_arguments_may_be_written_as_in_python(written: str, name: str) -> None:
+    assert rule_like(written, 224, 224) == rule_like(name, 224, 224)
+
+
+def test_unknown_loader_is_told_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"^unknown loader 'torchvison': nearest are torchvision, .*all$"):
+        rule_like("torchvison", 224, 224)
+    with pytest.raises(UsageError, match=r"^preset 'timm' cannot be taken: input is of 2 x 3 pixels"):
+        rule_like("timm", 2, 3)
