@@ -21,6 +21,9 @@ MOST_COMPARED_WITH_CHANCE = 32
 TOO_SURE = 0.2
 """A network whose confidence is this much above its accuracy is said to be too sure."""
 
+MISLED = 0.6
+"""A network whose accuracy is less than this share of its confidence is taken to see its images through a wrong rule."""
+
 _SHOWN = 6
 
 
@@ -153,7 +156,7 @@ def refuse_chance(search: Search, level: float = CHANCE_LEVEL) -> None:
 
 
 def refuse_misled(search: Search, taken: Candidate) -> None:
-    """Stop where the model is right on less than half of what it is sure of, under the best rule.
+    """Stop where the model is much more often wrong than it is unsure, under the best rule.
 
     Better than chance is not enough: a network still sees something through a rule that it was not trained with.
 
@@ -161,11 +164,11 @@ def refuse_misled(search: Search, taken: Candidate) -> None:
         UsageError: it is.
     """
     accuracy, confidence = _right_and_sure(search, taken)
-    if accuracy < confidence / 2:
+    if accuracy < MISLED * confidence:
         raise UsageError(
             f"no rule fits: under the best one tried ({taken.text()}) the model is sure to {confidence:.0%} on average "
             f"and right on {accuracy:.0%}; the class order or the folders are wrong, or its own rule is none of these"
-            + (f"; {hint}" if (hint := _hint(search)) else "")
+            + (f"; {hint}" if (hint := _hint(search)) else "; to import it all the same, give its rule without --check")
         )
 
 
