@@ -22,7 +22,7 @@ TOO_SURE = 0.2
 """A network whose confidence is this much above its accuracy is said to be too sure."""
 
 MISLED = 0.6
-"""A network whose accuracy is less than this share of its confidence is taken to see its images through a wrong rule."""
+"""A network whose accuracy is less than this share of its confidence is taken to have been given a wrong rule."""
 
 _SHOWN = 6
 
@@ -57,7 +57,7 @@ def compared(search: Search, taken: Candidate) -> Sequence[tuple[Candidate, Comp
     for stop, group in by_images.items():
         together = [taken, *(one for one in group if one != taken)]
         found = search.compare(together, stop)
-        is_worse = found.is_worse(margin=MARGIN if stop < len(search.labels) else 0.0)
+        is_worse = found.is_worse(margin=MARGIN)
         for i, one in enumerate(together):
             if one == taken and stop != search.tried[taken]:
                 continue
