@@ -5,6 +5,7 @@
     3  resizer, at the fits that are left
     4  once more around: every other value of each part beside the best rule, and all loaders in use, until none of them
        is better than it
+    5  where the best is a mixture of loaders, or not what is declared: those that are likelier, on as many images
 
 In a race all rules score the first images, what is worse is dropped, and the rest score as many again. The differences
 of a race are tested together, so that a rule is seldom dropped by chance. Concludes nothing for a person.
@@ -38,7 +39,8 @@ SHARES: Mapping[str, float] = {
     "scaling and color": 0.15,
     "fit": 0.35,
     "resizer": 0.7,
-    "what is left, once more": 1.0,
+    "what is left, once more": 0.85,
+    "loaders in use": 1.0,
 }
 """Step -> share of all passes that may be spent when it ends."""
 
@@ -74,6 +76,9 @@ class Search:
             if leader in left:
                 break
             leader = left[0]
+        likelier = [one for one in self.tried if self.space.tier(one) < self.space.tier(leader)]
+        if likelier:  # they are taken where they are as good, so they have to be seen on as many images
+            self._race("loaders in use", [leader, *sorted(likelier, key=self.promise)])
         return leader
 
     def compare(self, candidates: Sequence[Candidate], stop: int) -> Comparison:
