@@ -100,7 +100,7 @@ def _canary(canary: Canary) -> Iterator[Fact]:
 
 
 def _speeds(costs: Costs, absent: Mapping[Way, str]) -> Iterator[Fact]:
-    yield "decoding", f"{1 / costs.decode:,.0f} images/s in one process"
+    yield "decoding", f"{1 / costs.decode:,.0f} images/s in one process" if costs.decode else "done by the model"
     for way, seconds in costs.predict.items():
         yield "model", f"{1 / seconds:,.0f} images/s by {way}"
     for way, why in absent.items():
