@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from pipeline import errors
 from pipeline.batches import Failure, ImageColumns
 from pipeline.errors import NightscoreError
-from pipeline.metrics.figures import Candidate
 from pipeline.model.predict import Range
 from pipeline.output.run import Run
+from pipeline.scoring.pictures import AnyCandidate
 from pipeline.units import WorkUnit
 
 Want = Literal["pin", "load", "pixels", "rows", "part", "unit", "measure"]
@@ -89,7 +89,7 @@ class Request:
     sizes: Sequence[int] = ()
     images: ImageColumns | None = None
     failures: Mapping[int, Failure] = field(default_factory=dict)
-    examples: Sequence[Candidate] = ()
+    examples: Sequence[AnyCandidate] = ()
     alone: Sequence[Range] = ()
     replaced: Sequence[int] = ()
     seconds: float = 0.0
@@ -149,7 +149,7 @@ class Answer:
     failures: Mapping[int, Failure] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     pictured: Sequence[int] = ()
-    examples: Sequence[Candidate] = ()
+    examples: Sequence[AnyCandidate] = ()
     rescored: int = 0
     loaded: Loaded | None = None
     error: NightscoreError | None = None
@@ -248,12 +248,13 @@ def _images_from_json(content: Mapping[str, Any]) -> ImageColumns:
 _EXAMPLE = ("key", "label", "label_score", "predicted", "score")
 
 
-def _examples_to_json(examples: Iterable[Candidate]) -> list[list[Any]]:
-    return [[cast(dict[str, Any], example)[name] for name in _EXAMPLE] for example in examples]
+def _examples_to_json(examples: Iterable[AnyCandidate]) -> list[Any]:
+    """Return a list of values for each image of a model of classes, and an object for each other one."""
+    return [[one[name] for name in _EXAMPLE] if "predicted" in one else dict(one) for one in examples]
 
 
-def _examples_from_json(content: Iterable[Sequence[Any]]) -> list[Candidate]:
-    return [cast(Candidate, dict(zip(_EXAMPLE, values, strict=True))) for values in content]
+def _examples_from_json(content: Iterable[Any]) -> list[AnyCandidate]:
+    return [one if isinstance(one, dict) else dict(zip(_EXAMPLE, one, strict=True)) for one in content]
 
 
 def _error_to_json(error: NightscoreError) -> list[str]:

@@ -19,7 +19,6 @@ from pipeline.batches import EncodedBatch, PixelBatch
 from pipeline.concurrency import cores
 from pipeline.errors import NightscoreError
 from pipeline.machine import cpu_kind, describe
-from pipeline.metrics.figures import Candidate
 from pipeline.model.directory import local_copy
 from pipeline.model.engines.choice import sees_gpu
 from pipeline.model.loaded import Model, acquire
@@ -30,6 +29,7 @@ from pipeline.scoring.local_process import DeadError, LocalProcess
 from pipeline.scoring.memory import allowed_bytes, count_scorers, private_bytes
 from pipeline.scoring.pace import Pace
 from pipeline.scoring.parts import ScoredUnit
+from pipeline.scoring.pictures import AnyCandidate
 from pipeline.scoring.piece import PieceRows, make_rows, measure
 from pipeline.scoring.process_frames import split
 from pipeline.scoring.process_messages import Answer, Loaded, Request, Want
@@ -213,7 +213,7 @@ def preprocess_in_process(piece: Piece, run: Run) -> PixelBatch:
     return PixelBatch(images.failed(answer.failures), np.frombuffer(pixels, np.uint8).reshape(shape), answer.seconds)
 
 
-def score_in_process(piece: Piece, run: Run, examples: Sequence[Candidate]) -> PieceRows:
+def score_in_process(piece: Piece, run: Run, examples: Sequence[AnyCandidate]) -> PieceRows:
     """Read, decode and score a piece in local processes; return its rows.
 
     An image of which processes die, in the decoder or in the model, is a failed row.
