@@ -18,12 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.metrics.embedding import norms_of
+from pipeline.metrics.figures import Candidate
 from pipeline.metrics.labels import compare_names, highest_scores
 from pipeline.metrics.value import is_number
 from pipeline.task import Task
 
 AnyExample = Mapping[str, Any]
 """An image that a person should look at, as a receipt or summary.json has it: its type follows from the task."""
+
+AnyCandidate = Candidate | AnyExample
+"""What decides whether an image is one that a person should look at, of a model of any task."""
 
 Order = Callable[[AnyExample], tuple[Any, ...] | None]
 """Function of an image that returns its place in a list: the smallest first; None: it does not belong there."""

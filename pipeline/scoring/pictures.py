@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pipeline.batches import PixelBatch, PredictionBatch
 from pipeline.metrics.examples import OF_UNIT, first_of_each
-from pipeline.metrics.figures import FailureReason
+from pipeline.metrics.figures import Candidate, FailureReason
+from pipeline.metrics.task_examples import AnyCandidate
 from pipeline.metrics.tasks import pick_examples
 from pipeline.model.thumbnails import thumbnail
+from pipeline.output.run import Run
 from pipeline.task import Task
-
-AnyCandidate = Mapping[str, Any]
-"""An image that a list may hold, as far as its order needs it: of a task, and without the row that it gets."""
 
 
 class _Failure(FailureReason):
@@ -48,34 +47,43 @@ class Shortlist:
             return self._examples
 
     def add(self, entered: Sequence[AnyCandidate], task: Task = "classes") -> None:
-        """Add images that `choose` has returned, for a model of a task."""
+        """Add images that `choose` or `choose_rows` has returned, of a model of a task."""
         if entered:
             with self._lock:
                 self._examples = pick_examples(task, [*self._examples, *entered])
 
 
-def choose(
-    batch: PredictionBatch,
-    examples: Sequence[AnyCandidate],
-    task: Task = "classes",
-    found: Sequence[Mapping[str, Any]] = (),
-) -> tuple[list[AnyCandidate], list[int]]:
+def choose(batch: PredictionBatch, examples: Sequence[AnyCandidate]) -> tuple[list[AnyCandidate], list[int]]:
     """Return the images of a batch that enter the lists of their unit, and the indices of all that get a picture.
 
     Args:
-        batch: the model's predictions.
+        batch: the predictions of a model of classes.
         examples: the images that the lists hold so far.
-        task: of the model.
-        found: of another task than classes: the images of the batch that a list may hold, with their "row".
     """
-    candidates = dict(_candidates(batch)) if task == "classes" else _without_rows(found)
+    return _enter("classes", batch, dict(_candidates(batch)), examples)
+
+
+def choose_rows(
+    rows: pa.Table, run: Run, batch: PredictionBatch, examples: Sequence[AnyCandidate]
+) -> tuple[list[AnyCandidate], list[int]]:
+    """Return the same of a model of any other task.
+
+    Args:
+        rows: the rows of the batch.
+        run: whose model made the predictions.
+        batch: the predictions.
+        examples: the images that the lists hold so far.
+    """
+    candidates = {one.pop("row"): one for one in run.metrics.examples(rows)}
+    return _enter(run.spec.task, batch, candidates, examples)
+
+
+def _enter(
+    task: Task, batch: PredictionBatch, candidates: Mapping[int, AnyCandidate], examples: Sequence[AnyCandidate]
+) -> tuple[list[AnyCandidate], list[int]]:
     ids = set(map(id, pick_examples(task, [*examples, *candidates.values()])))
     entered = {i: candidate for i, candidate in candidates.items() if id(candidate) in ids}
     return list(entered.values()), sorted({*entered, *_model_failures(batch)})
-
-
-def _without_rows(found: Sequence[Mapping[str, Any]]) -> dict[int, AnyCandidate]:
-    return {image["row"]: {name: value for name, value in image.items() if name != "row"} for image in found}
 
 
 def draw(pixels: PixelBatch, chosen: Sequence[int]) -> dict[int, bytes]:
@@ -83,7 +91,7 @@ def draw(pixels: PixelBatch, chosen: Sequence[int]) -> dict[int, bytes]:
     return {i: thumbnail(pixels.pixels[i]) for i in chosen}
 
 
-def _candidates(batch: PredictionBatch) -> Iterator[tuple[int, AnyCandidate]]:
+def _candidates(batch: PredictionBatch) -> Iterator[tuple[int, Candidate]]:
     """Yield the images of a batch that a list may hold, by index: all mistakes, and the least certain ones.
 
     The same rule as that of `examples_of`, from columns instead of rows.

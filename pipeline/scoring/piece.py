@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.batches import Failure, PixelBatch
+from pipeline.metrics.task_examples import AnyCandidate
 from pipeline.model.loaded import Model
 from pipeline.model.predict import Range, predict
 from pipeline.output.rows import row_schema, to_table
 from pipeline.output.run import Run
-from pipeline.scoring.pictures import AnyCandidate, choose, draw
+from pipeline.scoring.pictures import choose, choose_rows, draw
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,9 @@ def make_rows(
     started = time.monotonic()
     batch = predict(pixels, model, run.top_k, begin, alone)
     after_predict = time.monotonic()
-    task = run.spec.task
-    rows = to_table(batch, run.spec.class_names, row_schema(task, run.options, run.spec.embedding))
-    entered, pictured = choose(batch, examples, task, () if task == "classes" else run.metrics.examples(rows))
+    rows = to_table(batch, run.spec.class_names, row_schema(run.spec.task, run.options, run.spec.embedding))
+    is_of_classes = run.spec.task == "classes"
+    entered, pictured = choose(batch, examples) if is_of_classes else choose_rows(rows, run, batch, examples)
     pictures = draw(pixels, pictured)
     stream = to_stream(rows)
     seconds = {**pixels.seconds, "predict": after_predict - started, "commit": time.monotonic() - after_predict}

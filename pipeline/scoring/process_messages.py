@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
 from pipeline import errors
 from pipeline.batches import Failure, ImageColumns
 from pipeline.errors import NightscoreError
+from pipeline.metrics.task_examples import AnyCandidate
 from pipeline.model.predict import Range
 from pipeline.output.run import Run
-from pipeline.scoring.pictures import AnyCandidate
 from pipeline.units import WorkUnit
 
 Want = Literal["pin", "load", "pixels", "rows", "part", "unit", "measure"]
@@ -248,13 +248,14 @@ def _images_from_json(content: Mapping[str, Any]) -> ImageColumns:
 _EXAMPLE = ("key", "label", "label_score", "predicted", "score")
 
 
-def _examples_to_json(examples: Iterable[AnyCandidate]) -> list[Any]:
-    """Return a list of values for each image of a model of classes, and an object for each other one."""
-    return [[one[name] for name in _EXAMPLE] if "predicted" in one else dict(one) for one in examples]
+def _examples_to_json(examples: Iterable[AnyCandidate]) -> list[list[Any] | dict[str, Any]]:
+    """Return those of a model of classes, which are many, without the names of their fields."""
+    every = cast(Iterable[dict[str, Any]], examples)
+    return [[one[name] for name in _EXAMPLE] if "label_score" in one else one for one in every]
 
 
 def _examples_from_json(content: Iterable[Any]) -> list[AnyCandidate]:
-    return [one if isinstance(one, dict) else dict(zip(_EXAMPLE, one, strict=True)) for one in content]
+    return [dict(zip(_EXAMPLE, values, strict=True)) if isinstance(values, list) else values for values in content]
 
 
 def _error_to_json(error: NightscoreError) -> list[str]:

@@ -19,6 +19,7 @@ from pipeline.batches import EncodedBatch, PixelBatch
 from pipeline.concurrency import cores
 from pipeline.errors import NightscoreError
 from pipeline.machine import cpu_kind, describe
+from pipeline.metrics.task_examples import AnyCandidate
 from pipeline.model.directory import local_copy
 from pipeline.model.engines.choice import sees_gpu
 from pipeline.model.loaded import Model, acquire
@@ -29,7 +30,6 @@ from pipeline.scoring.local_process import DeadError, LocalProcess
 from pipeline.scoring.memory import allowed_bytes, count_scorers, private_bytes
 from pipeline.scoring.pace import Pace
 from pipeline.scoring.parts import ScoredUnit
-from pipeline.scoring.pictures import AnyCandidate
 from pipeline.scoring.piece import PieceRows, make_rows, measure
 from pipeline.scoring.process_frames import split
 from pipeline.scoring.process_messages import Answer, Loaded, Request, Want

@@ -182,11 +182,11 @@ def test_columns_of_rows_are_those_of_the_page(title: str, task: Task, embedding
     assert [row[:3] for row in tables()[title]] == columns
 
 
-def has_names_of(content: Any, kind: Any) -> bool:
-    """Return whether a JSON value is of a plain type, or an object with the names of a TypedDict and no others."""
+def is_like(content: Any, kind: Any) -> bool:
+    """Return whether a JSON value is of a plain type, or has the names of a TypedDict and no others."""
     if not typing.is_typeddict(kind):
         return isinstance(content, kind)
-    return bool(content.keys() == typing.get_type_hints(kind).keys())
+    return isinstance(content, dict) and content.keys() == typing.get_type_hints(kind).keys()
 
 
 def assert_known(content: Any, kind: Any, where: str) -> None:
@@ -207,7 +207,7 @@ def assert_known(content: Any, kind: Any, where: str) -> None:
     elif typing.get_origin(kind) in (typing.Union, types.UnionType):
         if content is not None or type(None) not in arguments:
             others = [argument for argument in arguments if argument is not type(None)]
-            fitting = others if len(others) == 1 else [other for other in others if has_names_of(content, other)]
+            fitting = others if len(others) == 1 else [other for other in others if is_like(content, other)]
             assert fitting, where
             assert_known(content, fitting[0], where)
     elif typing.get_origin(kind) is Literal:
