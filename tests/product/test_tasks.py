@@ -102,6 +102,7 @@ def check_row(task: str, row: dict[str, Any], expected: dict[str, Any], digit: i
         scores = expected["scores"]
         assert (row["predicted"], row["predicted_name"]) == (scores.argmax(), str(scores.argmax()))
         np.testing.assert_allclose(row["score"], scores.max(), atol=1e-4)
+        assert [entry["label"] for entry in row["top_k"]] == np.argsort(-scores, kind="stable").tolist()
         assert (row["label"], row["label_name"]) == {"": (None, None)}.get(
             text, (int(text), text) if text.isdigit() else (None, text)
         )
@@ -121,7 +122,7 @@ def test_rows_of_a_task_are_those_of_a_naive_loop_and_are_made_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model, output = task_models / task, tmp_path / "night"
-    more = ("--engine", engine, *(("--format", "jsonl") if task in ("labels", "value") else ()))
+    more = ("--engine", engine, *(("--format", "jsonl") if task in ("labels", "value") else ("--top_k", "all")))
     assert score(archive, model, output, *more) == 0
     rows, expected = rows_in(output), list(naive_loop(archive, model))
     assert len(rows) == len(expected) == IMAGES
