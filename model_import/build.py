@@ -36,6 +36,9 @@ from pipeline.text import brief, line
 GOLDEN_IMAGES = 16
 """Golden images of a model directory, at most."""
 
+COMPARED_IMAGES = 64
+"""Images by which two engines are compared, besides the golden ones."""
+
 GOLDEN_BYTES = 8 << 20
 """Bytes of the golden images' files, at most, beyond the first."""
 
@@ -132,7 +135,9 @@ def _fill(examined: Examined, folder: str) -> tuple[Golden, ModelSpec, Sequence[
     found = _outputs(TensorFlowNetwork(saved_model, decision.rule.shape), examined.pixels)
     checks = [_same(examined, found, "the SavedModel")]
     golden = golden.with_outputs("tensorflow", _picked(found, chosen))
-    converted = convert(folder, golden.pixels, check_images([examined.pixels]), task=examined.scores.task)
+    converted = convert(
+        folder, golden.pixels, check_images([examined.pixels], COMPARED_IMAGES), task=examined.scores.task
+    )
     root = Path(saved_model)
     files = [(path.relative_to(root).as_posix(), path.read_bytes()) for path in root.rglob("*") if path.is_file()]
     checks.append(_engines(converted))

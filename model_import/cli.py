@@ -139,12 +139,14 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _explain(request: Any) -> int:
+    from model_import.build import user_check
     from model_import.examine import examine
     from model_import.page import explained
 
     with _quiet_tensorflow():
         examined = examine(request)
-    print(explained(examined))
+        checks = user_check(examined)
+    print(explained(examined, checks))
     return 0
 
 

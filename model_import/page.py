@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model_import.build import Imported
+from model_import.build import Checked, Imported
 from model_import.decide import USUAL
 from model_import.examine import Examined
 from model_import.fact import Fact
@@ -26,10 +26,11 @@ _LABEL = 14
 REPORT = "report.html"
 
 
-def explained(examined: Examined) -> str:
+def explained(examined: Examined, checks: Sequence[Checked]) -> str:
     """Return what is known of a model and how, and what would be guessed, as lines of 80 columns."""
     rows = [_row(f"{fact.how}: {name}", f"{_written(fact)} ({fact.why})") for name, fact in examined.facts.items()]
     guessed = examined.decision.guessed
+    rows += [_row("checked", f"{check.name}: {check.result}") for check in checks]
     return "\n".join([_head(examined), *rows, *_warning(guessed), *_notes(examined)])
 
 
