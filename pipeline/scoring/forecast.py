@@ -30,6 +30,7 @@ from pipeline.scoring.process_pool import processes
 from pipeline.scoring.requests import arrange, measure_in_process, preprocess_in_process, score_in_process
 from pipeline.scoring.ways import WAYS, Costs, Way
 from pipeline.sources import images
+from pipeline.task import WITH_CLASSES
 from pipeline.units import WorkUnit
 
 KEPT_BYTES = 64 << 20
@@ -118,7 +119,7 @@ class Reduction:
 
     Attributes:
         images: number of images that were tried.
-        changed: number of these that get another class.
+        changed: number of these that get another class, or other labels.
         full: seconds that one process takes to decode an image in full.
         reduced: the same, at a smaller scale.
     """
@@ -130,17 +131,21 @@ class Reduction:
 
 
 def try_reduced(rehearsal: Rehearsal, run: Run) -> Reduction | None:
-    """Score the images of the canary once more, decoded at a smaller scale; None if that is no choice for the model."""
-    if not may_reduce(run.spec.input):
+    """Score the images of the canary once more, decoded at a smaller scale; None if that is no choice for the model.
+
+    Of a value or an embedding nothing would tell whether it has changed too much.
+    """
+    if not may_reduce(run.spec.input) or run.spec.task not in WITH_CLASSES:
         return None
+    column = "predicted" if run.spec.task == "classes" else "predicted_names"
     rule = replace(run.spec.input, decode="reduced")
     other = replace(run, spec=replace(run.spec, input=rule))
     batch = EncodedBatch(ImageColumns.of([str(i) for i in range(len(rehearsal.encoded))]), rehearsal.encoded)
     arrange(run)
-    classes = from_stream(score_in_process(batch, run, ()).stream)["predicted"].to_pylist()
+    classes = from_stream(score_in_process(batch, run, ()).stream)[column].to_pylist()
     full = decode_cost(rehearsal.encoded, run)
     arrange(other)
-    others = from_stream(score_in_process(batch, other, ()).stream)["predicted"].to_pylist()
+    others = from_stream(score_in_process(batch, other, ()).stream)[column].to_pylist()
     changed = sum(one != another for one, another in zip(classes, others, strict=True))
     return Reduction(len(classes), changed, full, decode_cost(rehearsal.encoded, other))
 
