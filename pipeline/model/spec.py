@@ -107,7 +107,7 @@ class ModelSpec:
         return self.thresholds or (THRESHOLD,) * len(self.class_names)
 
     def outputs(self) -> dict[str, Any]:
-        """Return what the model's output is, and what it takes, as JSON values: the fields that are not at their default."""
+        """Return what the model's output is and what it takes, as JSON values: the fields that are not at default."""
         values = {spec.name: (getattr(self, spec.name), spec.default) for spec in fields(self)}
         told = {name: values[name][0] for name in OUTPUT_FIELDS if values[name][0] != values[name][1]}
         if self.embedding is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,10 @@ from pipeline.batches import EncodedBatch, ImageColumns, PixelBatch, PredictionB
 from pipeline.metrics.examples import OF_UNIT, first_of_each
 from pipeline.metrics.figures import Candidate, FailureReason
 from pipeline.metrics.task_examples import AnyCandidate
-from pipeline.metrics.tasks import pick_examples
+from pipeline.metrics.tasks import TaskMetrics, pick_examples
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
 from pipeline.model.thumbnails import thumbnail
-from pipeline.output.run import Run
 from pipeline.task import Task
 
 
@@ -66,18 +66,18 @@ def choose(batch: PredictionBatch, examples: Sequence[AnyCandidate]) -> tuple[li
 
 
 def choose_rows(
-    rows: pa.Table, run: Run, batch: PredictionBatch, examples: Sequence[AnyCandidate]
+    rows: pa.Table, metrics: TaskMetrics[Any], batch: PredictionBatch, examples: Sequence[AnyCandidate]
 ) -> tuple[list[AnyCandidate], list[int]]:
     """Return the same of a model of any other task.
 
     Args:
         rows: the rows of the batch.
-        run: whose model made the predictions.
+        metrics: what is measured of the rows.
         batch: the predictions.
         examples: the images that the lists hold so far.
     """
-    candidates = {one.pop("row"): one for one in run.metrics.examples(rows)}
-    return _enter(run.spec.task, batch, candidates, examples)
+    candidates = {one.pop("row"): one for one in metrics.examples(rows)}
+    return _enter(metrics.task, batch, candidates, examples)
 
 
 def _enter(

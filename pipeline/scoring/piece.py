@@ -69,7 +69,7 @@ def make_rows(
     after_predict = time.monotonic()
     rows = to_table(batch, run.spec.class_names, row_schema(run.spec.task, run.options, run.spec.embedding))
     is_of_classes = run.spec.task == "classes"
-    entered, pictured = choose(batch, examples) if is_of_classes else choose_rows(rows, run, batch, examples)
+    entered, pictured = choose(batch, examples) if is_of_classes else choose_rows(rows, run.metrics, batch, examples)
     pictures = draw(pixels, pictured, run.spec.input, begin_picture)
     stream = to_stream(rows)
     seconds = {**pixels.seconds, "predict": after_predict - started, "commit": time.monotonic() - after_predict}
