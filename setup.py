@@ -8,12 +8,13 @@ setup(
     description="Score large image archives overnight: a CNN, an Apache Beam pipeline, one row for every image",
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
-    packages=find_packages(include=["nightscore", "pipeline", "pipeline.*", "model_training"]),
+    packages=find_packages(include=["nightscore", "pipeline", "pipeline.*", "model_training", "model_import"]),
     package_data={
         "nightscore": ["py.typed"],
         "pipeline": ["py.typed"],
         "pipeline.report": ["pages/*.j2"],
         "model_training": ["pages/*.j2", "py.typed"],
+        "model_import": ["pages/*.j2", "py.typed"],
     },
     entry_points={"console_scripts": ["nightscore = nightscore.__main__:run"]},
     install_requires=[

@@ -197,7 +197,7 @@ class Night:
     def _schema(self) -> pa.Schema:
         from pipeline.output.rows import row_schema
 
-        return row_schema(self._run.spec.task, self._run.options)
+        return row_schema(self._run.spec.task, self._run.options, self._run.spec.embedding)
 
     def _columns(self, names: Sequence[str] | None) -> Sequence[str]:
         known = self._schema().names

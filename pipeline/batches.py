@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +75,11 @@ class ImageColumns:
         labelled: bool [n], whether the image has a class number.
         label_names: n class names as found (a folder's name, say), None where there is none.
         failures: index in the batch -> why that image has no prediction.
+        label_lists: of the task "labels": n lists of names, None where the image has no labels; else None.
+        label_values: of the task "value": float64 [n], NaN where the label is no number; else None. `labelled` says
+            which images have a label.
+
+    Of the task "classes" the images have `labels` and `label_names`. Of another task these are 0 and None.
 
     >>> columns = ImageColumns.of(["a.png", "b.png"])
     >>> columns.failed({1: Failure("preprocess", "INVALID_ARGUMENT", "cut short")}).ok
@@ -86,10 +91,13 @@ class ImageColumns:
     labelled: npt.NDArray[np.bool_]
     label_names: Sequence[str | None]
     failures: Mapping[int, Failure] = field(default_factory=dict)
+    label_lists: Sequence[Sequence[str] | None] | None = None
+    label_values: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         """Check that all columns are of one length."""
         lengths = {len(self.keys), len(self.labels), len(self.labelled), len(self.label_names)}
+        lengths |= {len(column) for column in (self.label_lists, self.label_values) if column is not None}
         if len(lengths) != 1:
             raise ValueError(f"columns of different lengths: {sorted(lengths)}")
 
@@ -107,7 +115,40 @@ class ImageColumns:
         """Return the same images with more of them failed; an earlier failure of an image stays."""
         if not more:
             return self
-        return ImageColumns(self.keys, self.labels, self.labelled, self.label_names, {**more, **self.failures})
+        return replace(self, failures={**more, **self.failures})
+
+    @classmethod
+    def joined(cls, every: Sequence[ImageColumns]) -> ImageColumns:
+        """Return the images of several batches of one task, at least one, as those of one."""
+        starts = list(accumulate((len(images) for images in every), initial=0))
+        lists = [images.label_lists for images in every if images.label_lists is not None]
+        values = [images.label_values for images in every if images.label_values is not None]
+        return cls(
+            [key for images in every for key in images.keys],
+            np.concatenate([images.labels for images in every]),
+            np.concatenate([images.labelled for images in every]),
+            [name for images in every for name in images.label_names],
+            {
+                start + i: why
+                for start, images in zip(starts, every, strict=False)
+                for i, why in images.failures.items()
+            },
+            [names for column in lists for names in column] if lists else None,
+            np.concatenate(values) if values else None,
+        )
+
+    def pick(self, chosen: Sequence[int]) -> ImageColumns:
+        """Return some of the images, by index, in the order given."""
+        rows = np.asarray(chosen, np.intp)
+        return ImageColumns(
+            [self.keys[i] for i in chosen],
+            self.labels[rows],
+            self.labelled[rows],
+            [self.label_names[i] for i in chosen],
+            {new: self.failures[old] for new, old in enumerate(chosen) if old in self.failures},
+            None if self.label_lists is None else [self.label_lists[i] for i in chosen],
+            None if self.label_values is None else self.label_values[rows],
+        )
 
     @property
     def ok(self) -> npt.NDArray[np.bool_]:
@@ -138,32 +179,12 @@ class EncodedBatch:
         """Return one batch of the images of several, at least one."""
         if len(batches) == 1:
             return batches[0]
-        every = [batch.images for batch in batches]
-        starts = list(accumulate((len(images) for images in every), initial=0))
-        columns = ImageColumns(
-            [key for images in every for key in images.keys],
-            np.concatenate([images.labels for images in every]),
-            np.concatenate([images.labelled for images in every]),
-            [name for images in every for name in images.label_names],
-            {
-                start + i: why
-                for start, images in zip(starts, every, strict=False)
-                for i, why in images.failures.items()
-            },
-        )
+        columns = ImageColumns.joined([batch.images for batch in batches])
         return cls(columns, [data for batch in batches for data in batch.encoded])
 
     def pick(self, chosen: Sequence[int]) -> EncodedBatch:
         """Return some of the images, by index, in the order given."""
-        images, rows = self.images, np.asarray(chosen, np.intp)
-        columns = ImageColumns(
-            [images.keys[i] for i in chosen],
-            images.labels[rows],
-            images.labelled[rows],
-            [images.label_names[i] for i in chosen],
-            {new: images.failures[old] for new, old in enumerate(chosen) if old in images.failures},
-        )
-        return EncodedBatch(columns, [self.encoded[i] for i in chosen])
+        return EncodedBatch(self.images.pick(chosen), [self.encoded[i] for i in chosen])
 
 
 @dataclass(frozen=True)
@@ -189,16 +210,19 @@ class PixelBatch:
 
 @dataclass(frozen=True)
 class PredictionBatch:
-    """What the model says of the images, best classes first.
+    """What the model says of the images, best classes first. What the model's task does not give is empty, or None.
 
     Attributes:
         images: who they are.
-        top_labels: int32 [n, k], the k most probable classes, most probable first.
+        top_labels: int32 [n, k], the k most probable classes, most probable first; k is 0 where there are no classes.
         top_scores: float32 [n, k], their probabilities.
         label_scores: float32 [n], the probability of the image's own label; NaN where it has none.
         thumbnails: index in the batch -> PNG or JPEG file, of images that a report may show.
         seconds: spent on it so far, by step.
         rescored: images that were scored a second time, in float32.
+        chosen: of the task "labels": bool [n, classes], whether the class is at or above its threshold.
+        values: of the task "value": float32 [n].
+        embedding: float32 or float16 [n, d], if the model gives one.
 
     Rows of failed images hold zeros (and NaN).
     """
@@ -210,11 +234,15 @@ class PredictionBatch:
     thumbnails: Mapping[int, bytes] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     rescored: int = 0
+    chosen: npt.NDArray[np.bool_] | None = None
+    values: npt.NDArray[np.float32] | None = None
+    embedding: npt.NDArray[np.floating[Any]] | None = None
 
     def __post_init__(self) -> None:
         """Check that all columns are of one length."""
-        for column in (self.top_labels, self.top_scores, self.label_scores):
-            _same_length(self.images, column)
+        for column in (self.top_labels, self.top_scores, self.label_scores, self.chosen, self.values, self.embedding):
+            if column is not None:
+                _same_length(self.images, column)
 
 
 def _same_length(images: ImageColumns, column: Sequence[object] | npt.NDArray[np.generic]) -> None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 from counting_store import counted  # noqa: F401 - a fixture
 from gcs_emulator import emulator, emulator_server, gcs_bucket  # noqa: F401 - fixtures
+from hypothesis import settings
 from permissions import open_folder  # noqa: F401 - a fixture
 from small_models import fussy_model, hungry_model  # noqa: F401 - fixtures
 
@@ -32,6 +33,8 @@ from pipeline.storage import retry
 
 sys.path.insert(0, str(Path(__file__).parent / "tools" / "poisoned"))  # for child processes, which get our path
 os.environ["IMPATIENT"] = "8"
+settings.register_profile("any machine", deadline=None)  # no test depends on speed
+settings.load_profile("any machine")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell has started us in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a test interrupts would ignore it as well
 

@@ -14,7 +14,7 @@ from nightscore.commands import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 
-WORDS = frozenset({"errors", "options", "units", "batches", "text", "formatting", "concurrency", "machine"})
+WORDS = frozenset({"errors", "options", "units", "batches", "task", "text", "formatting", "concurrency", "machine"})
 """Modules at the top of pipeline/ that every package may import; they import nothing but each other."""
 
 MAY_IMPORT: Mapping[str, frozenset[str]] = {
@@ -25,23 +25,25 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "sources": "storage",
         "model": "storage",
         "report": "metrics storage.locations",
-        "output": "storage metrics report model.spec model.input_rule",
+        "output": "storage metrics report model.spec model.input_rule model.outputs",
         "scoring": "storage metrics sources model output",
         "beam": "storage metrics output scoring",
         "api": "storage metrics model output scoring beam",
         "cli": "api storage metrics model output scoring beam",
         "model_training": "storage sources model metrics report cli.console cli.quiet",
-        "nightscore": "api storage metrics model output report scoring beam cli model_training",
+        "model_import": "storage sources model metrics report cli.console cli.quiet "
+        "model_training.check_images model_training.convert model_training.publish",
+        "nightscore": "api storage metrics model output report scoring beam cli model_training model_import",
     }.items()
 }
 """Package -> what it may import, besides the words: a package, or one module of it."""
 
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "apache_beam": ("pipeline.beam",),
-    "tensorflow": ("pipeline.model.engines.tensorflow", "model_training"),
-    "ai_edge_litert": ("pipeline.model.engines.litert",),
-    "keras": ("model_training",),
-    "PIL": ("pipeline.model", "model_training"),
+    "tensorflow": ("pipeline.model.engines.tensorflow", "model_training", "model_import"),
+    "ai_edge_litert": ("pipeline.model.engines.litert", "model_import"),
+    "keras": ("model_training", "model_import"),
+    "PIL": ("pipeline.model", "model_training", "model_import"),
     "google.cloud": ("pipeline.storage",),
     "rich": ("pipeline.cli.terminal", "model_training"),
     "jinja2": ("pipeline.report.html",),
@@ -54,7 +56,7 @@ WITHOUT_BEAM = ("pipeline.beam.flex_template",)
 STARTED = "pipeline.scoring.process_main"
 """The program of a local process: `pipeline.scoring.process_start` starts it by its name, and nothing imports it."""
 
-OURS = ("nightscore", "pipeline", "model_training")
+OURS = ("nightscore", "pipeline", "model_training", "model_import")
 """Folders with our packages."""
 
 MODULES = {
@@ -78,7 +80,7 @@ def imports_of(path: Path) -> Iterator[str]:
 
 
 def place_of(module: str) -> str:
-    """Return the row of the table for a module: a package, "api", "words", "model_training" or "nightscore".
+    """Return the row of the table for a module: "api", "words", or the name of a package.
 
     >>> place_of("pipeline.storage.gcs"), place_of("pipeline.errors"), place_of("model_training.build")
     ('storage', 'words', 'model_training')

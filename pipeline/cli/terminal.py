@@ -7,9 +7,12 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
+from rich.color import Color
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
@@ -20,11 +23,18 @@ from pipeline.metrics.record import EndedRecord
 from pipeline.output.progress import Count, Meter, tally
 from pipeline.text import plain
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
 REFRESH_SECONDS = 0.25
 PLAIN_SECONDS = 30.0
 """Between two lines where stderr is no terminal."""
 
 LOOK_SECONDS = 1.0
+
+UPPER_HALF = "\u2580"
+"""A character whose upper half is in the color of the text, and whose lower half is in that of the background."""
 
 
 class Screen(Console):
@@ -139,6 +149,30 @@ def show_facts(console: Console, found: Iterable[Fact]) -> None:
 def show_fact(console: Console, name: str, text: str) -> None:
     """Print a fact on a line of its own, whatever characters are in it."""
     console.print(Text.assemble((f"{name:<12}", "dim"), " ", plain(text)), highlight=False, soft_wrap=True)
+
+
+def show_pictures(console: Console, pictures: Sequence[npt.NDArray[np.uint8]], width: int) -> None:
+    """Print pictures side by side, two pixels one above the other in each character.
+
+    Args:
+        console: to print on.
+        pictures: red, green and blue, uint8 [height, width, 3] each.
+        width: columns for each of them.
+    """
+    for y in range(0, max(len(picture) for picture in pictures), 2):
+        line = Text(no_wrap=True)
+        for picture in pictures:
+            rows = picture[y : y + 2]
+            for x in range(width):
+                colors = [Color.from_rgb(*row[x].tolist()) for row in rows] if x < picture.shape[1] else []
+                line.append(UPPER_HALF if colors else " ", Style(color=_nth(colors, 0), bgcolor=_nth(colors, 1)))
+            line.append("  ")
+        line.rstrip()
+        console.print(line)
+
+
+def _nth(colors: Sequence[Color], n: int) -> Color | None:
+    return colors[n] if n < len(colors) else None
 
 
 def show_table(console: Console, names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -54,10 +54,7 @@ class FirstInputRule(TypedDict):
 
 
 class RecordedInputRule(FirstInputRule, total=False):
-    """How the model wants its images, see `pipeline.model.input_rule.InputSpec`.
-
-    A later field is absent if it is at its default.
-    """
+    """How the model wants its images: `pipeline.model.input_rule`; a later field at its default is absent."""
 
     decode: str
     fit: str
@@ -68,7 +65,23 @@ class RecordedInputRule(FirstInputRule, total=False):
     deep: str
 
 
-class RecordedSpec(TypedDict):
+class RecordedEmbedding(TypedDict):
+    """The vector that a model gives for an image."""
+
+    size: int
+    dtype: str
+
+
+class RecordedOutputs(TypedDict, total=False):
+    """What the model's output is, see `pipeline.model.spec.ModelSpec`; a field at its default is absent."""
+
+    task: str
+    thresholds: list[float]
+    value_unit: float
+    embedding: RecordedEmbedding
+
+
+class RecordedSpec(RecordedOutputs):
     """What a record repeats of the model directory."""
 
     input: RecordedInputRule

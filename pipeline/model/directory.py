@@ -109,7 +109,7 @@ def check_model(model: str, spec: ModelSpec, name: str = "") -> None:
     root = storage.join(model, SAVED_MODEL) + "/"
     objects = storage.list_objects(root.rstrip("/"))
     files = [(o.location[len(root) :], storage.read(o.location)) for o in objects]
-    found = model_id(spec.input, spec.class_names, files)
+    found = model_id(spec.input, spec.class_names, files, spec.outputs())
     if found != spec.model_id:
         raise UsageError(
             f"model {(name or model)!r} is damaged: {SAVED_MODEL}/ and its input rule have the id {found[:12]}, "

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -112,14 +113,23 @@ def decode(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> npt.ND
     """
     is_png = data.startswith(fast_decoders.PNG)
     found = fast_decoders.png(data, max_pixels) if is_png else None
-    if is_png and not found and spec.color_mode == "grayscale" and spec.gray_from == "jpeg_luma":
-        found = _gray_of_deep_png(data, max_pixels)
     loaded, picture = (found, None) if found else _oriented(data, spec, max_pixels)
     image = fitted(to_mode(loaded, spec, is_png), picture, spec)
     if image.mode not in ("L", "RGB"):
         image = _cut_off(image)
     pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(spec.shape)
     return pixels[:, :, ::-1] if spec.color_mode == "bgr" else pixels
+
+
+def upright(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Return one image in full, turned as the spec says, in the mode of the spec's colors.
+
+    Raises:
+        Exception: of many kinds, where `data` is not an image that can be decoded whole.
+    """
+    image, _ = _oriented(data, replace(spec, decode="full"), max_pixels)
+    made = to_mode(image, spec, data.startswith(fast_decoders.PNG))
+    return made if made.mode in ("L", "RGB") else _cut_off(made)
 
 
 def to_mode(image: Image.Image, spec: InputSpec, is_png: bool = False) -> Image.Image:
@@ -178,16 +188,22 @@ def _gray_of_libpng(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.where((red == green) & (green == blue), red, gray).astype(np.uint8))
 
 
-def _gray_of_deep_png(data: bytes, max_pixels: int) -> Image.Image | None:
-    """Return the grey that libpng makes of 16-bit color, which it takes the high byte of only then; None: no such PNG.
+def _low_bytes(data: bytes, max_pixels: int) -> Image.Image | None:
+    """Return the low bytes of a PNG of 16-bit color; None: it is another file.
 
-    Pillow unpacks one byte of each sample at a time: that of big-endian samples, or of little-endian ones.
+    Pillow unpacks one byte of each sample: the right one of big-endian samples is the wrong one of little-endian ones.
     """
-    image, low = open_image(data, max_pixels), open_image(data, max_pixels)
-    low.tile = [tile._replace(args=_LOW_BYTES[tile.args]) for tile in low.tile if tile.args in _LOW_BYTES]
-    if not low.tile:
+    image = open_image(data, max_pixels)
+    image.tile = [tile._replace(args=_LOW_BYTES[tile.args]) for tile in image.tile if tile.args in _LOW_BYTES]
+    if image.format != "PNG" or not image.tile:
         return None
-    pixels = np.asarray(image)[:, :, :3].astype(np.int64) << 8 | np.asarray(low)[:, :, :3]
+    image.load()
+    return image
+
+
+def _gray_of_deep_png(high: Image.Image, low: Image.Image) -> Image.Image:
+    """Return the grey that libpng makes of 16-bit color. It takes the high byte only then."""
+    pixels = np.asarray(high)[:, :, :3].astype(np.int64) << 8 | np.asarray(low)[:, :, :3]
     red, green, blue = (pixels[:, :, i] for i in range(3))
     gray = (_RED * red + _GREEN * green + ((1 << 15) - _RED - _GREEN) * blue + (1 << 14)) >> 15
     return Image.fromarray((np.where((red == green) & (green == blue), red, gray) >> 8).astype(np.uint8))
@@ -210,7 +226,10 @@ def _oriented(data: bytes, spec: InputSpec, max_pixels: int) -> tuple[Image.Imag
         return reduced_jpeg.load(data, image, spec, method)
     image.load()
     method = _turn(image, spec)
-    return image if method is None else image.transpose(method), None
+    wants_luma = spec.color_mode == "grayscale" and spec.gray_from == "jpeg_luma"
+    low = _low_bytes(data, max_pixels) if wants_luma and image.mode in ("RGB", "RGBA") else None
+    shown = image if low is None else _gray_of_deep_png(image, low)
+    return shown if method is None else shown.transpose(method), None
 
 
 def _turn(image: ImageFile.ImageFile, spec: InputSpec) -> Image.Transpose | None:

@@ -6,10 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any
 
 from pipeline.model.input_rule import FIRST_FIELDS, InputSpec, check_rule
+from pipeline.model.outputs import OUTPUT_FIELDS, THRESHOLD, check_outputs, read_outputs
 from pipeline.storage.formats import NEWEST, check_names, check_number
+from pipeline.task import Embedding, Task
 
 SCALING = "divided by 255 inside the graph"
 """Text in model_spec.json that says where pixels are scaled; there is no other way."""
@@ -17,11 +20,6 @@ SCALING = "divided by 255 inside the graph"
 
 FORMAT_VERSION = "format_version"
 """Name of the field of model_spec.json that holds its format number; unlike others it is written for number 1, too."""
-
-
-Task = Literal["classes"]
-"""What a model says of an image: "classes" = one of its classes is right, and each has a probability."""
-
 
 GOLDEN_TOLERANCE = 1e-3
 """Difference of golden outputs in float32, at most, as `pipeline.model.agreement` measures it, by default."""
@@ -61,12 +59,16 @@ class ModelSpec:
 
     Attributes:
         input: the input rule.
-        class_names: one name a class, in the order of the model's output.
+        class_names: one name a class, in the order of the model's output; () where the task has no classes.
         model_id: SHA-256 over saved_model/ and the fields that change a row (`model_id`), as hex.
         versions: library -> version at training time.
         training: data set, recipe and test metrics, for people.
         litert: how model.tflite was made; None: nobody tried, as in a model directory of an earlier version.
         golden_tolerance: difference of golden outputs in float32, at most, see `pipeline.model.agreement`.
+        task: what the model says of an image.
+        thresholds: of the task "labels": the probability from which an image has the label, one a class; (): 0.5 each.
+        value_unit: of the task "value": the unit of the integer sums of values, a power of two; else 0.
+        embedding: the vector that the model gives for an image, alone or beside its scores; None: it gives none.
     """
 
     input: InputSpec
@@ -76,6 +78,10 @@ class ModelSpec:
     training: Mapping[str, Any] = field(default_factory=dict)
     litert: Conversion | None = None
     golden_tolerance: float = GOLDEN_TOLERANCE
+    task: Task = "classes"
+    thresholds: Sequence[float] = ()
+    value_unit: float = 0.0
+    embedding: Embedding | None = None
 
     @property
     def has_litert(self) -> bool:
@@ -83,18 +89,29 @@ class ModelSpec:
         return self.litert is not None and bool(self.litert.sha256)
 
     @property
-    def task(self) -> Task:
-        """What the model says of an image."""
-        return "classes"
+    def label_thresholds(self) -> Sequence[float]:
+        """The probability from which an image has the label, one a class."""
+        return self.thresholds or (THRESHOLD,) * len(self.class_names)
+
+    def outputs(self) -> dict[str, Any]:
+        """Return what the model's output is, as JSON values: the fields that are not at their default."""
+        values = {spec.name: (getattr(self, spec.name), spec.default) for spec in fields(self)}
+        told = {name: values[name][0] for name in OUTPUT_FIELDS if values[name][0] != values[name][1]}
+        if self.embedding is not None:
+            told["embedding"] = asdict(self.embedding)
+        return {name: list(value) if name == "thresholds" else value for name, value in told.items()}
 
     def to_json(self) -> str:
         """Return the text of model_spec.json."""
         rule = self.input.to_json()
         later = {spec.name: spec.default for spec in fields(self) if spec.name in _LATER_FIELDS}
+        outputs = self.outputs()
         is_first = rule.keys() <= set(FIRST_FIELDS) and all(getattr(self, name) == later[name] for name in later)
+        is_first = is_first and not outputs
         number = {FORMAT_VERSION: 1 if is_first else NEWEST["model"]}
         content = {**number, **asdict(self), "scaling": SCALING, "input": rule, "class_names": list(self.class_names)}
-        told = {name: value for name, value in content.items() if not (is_first and name in later)}
+        absent = {*OUTPUT_FIELDS, *(later if is_first else ())}
+        told = {name: value for name, value in content.items() if name not in absent} | outputs
         return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -103,7 +120,7 @@ class ModelSpec:
 
         Raises:
             NewerFormatError: its format is newer, or it has an unknown field.
-            ValueError: it is not JSON, or lacks a field.
+            ValueError: it is not JSON, lacks a field, or contradicts itself.
         """
         content = json.loads(text)
         if not isinstance(content, dict):
@@ -115,10 +132,11 @@ class ModelSpec:
         try:
             rule = InputSpec.from_json(content["input"], "model", location)
             litert = _conversion(content.get("litert"), location)
-            spec = cls(**{**content, "input": rule, "litert": litert})
+            outputs = read_outputs(content, "model", location)
+            spec = cls(**{**content, "input": rule, "litert": litert, **outputs})
         except (KeyError, TypeError) as error:
             raise ValueError(f"fields are missing: {error}") from error
-        _check_names(spec.class_names)
+        check_outputs(spec.task, spec.class_names, spec.thresholds, spec.value_unit, spec.embedding)
         check_rule(spec.input)
         if not isinstance(spec.model_id, str):
             raise ValueError("model_id is no text")
@@ -140,17 +158,23 @@ def _conversion(content: Any, location: str) -> Conversion | None:
     return conversion
 
 
-def _check_names(names: Any) -> None:
-    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    if not is_list or not names or len(set(names)) != len(names):
-        raise ValueError("class_names are not distinct names")
-    "".join(names).encode()  # raises ValueError where one is not UTF-8, as every row with it must be
+def model_id(
+    spec_input: InputSpec,
+    class_names: Sequence[str],
+    files: Iterable[tuple[str, bytes]],
+    outputs: Mapping[str, Any] = MappingProxyType({}),
+) -> str:
+    """Return the SHA-256 over what changes a row.
 
-
-def model_id(spec_input: InputSpec, class_names: Sequence[str], files: Iterable[tuple[str, bytes]]) -> str:
-    """Return the SHA-256 over what changes a row: the input rule, the class names, and saved_model/ in name order."""
+    Args:
+        spec_input: the input rule.
+        class_names: of the model.
+        files: name and content of each file of saved_model/; they are taken in the order of their names.
+        outputs: what else says what the model's output is, see `ModelSpec.outputs`.
+    """
     digest = hashlib.sha256()
     rule = {"format_version": 1, "input": spec_input.to_json(), "class_names": list(class_names)}  # 1 for ever
+    rule |= outputs
     digest.update(json.dumps({**rule, "scaling": SCALING}, sort_keys=True).encode())
     for name, data in sorted(files):
         digest.update(f"\n{name}\n{len(data)}\n".encode())

@@ -208,7 +208,7 @@ def receipt_of(unit: WorkUnit, part: bytes, run: Run, extras: Extras) -> Receipt
         NewerFormatError: they are a part of a newer format.
         DamagedPartError: they are no part, or not of as many rows as the unit has images.
     """
-    schema = row_schema(run.spec.task, run.options)
+    schema = row_schema(run.spec.task, run.options, run.spec.embedding)
     rows = read_part(part, run.options.format, schema, run.part(unit.id))
     if unit.images is not None and len(rows) != unit.images:
         raise DamagedPartError(f"unit {unit.id} has {unit.images} images but its part has {len(rows)} rows")

@@ -5,23 +5,52 @@ A line has a key, and either a prediction or an error. Must not know what else a
 
 from __future__ import annotations
 
+import functools
 import json
-from typing import Any
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from pipeline.output.row_columns import LABEL_COLUMNS, SCORE_COLUMNS
 from pipeline.storage.formats import check_names
 
-_PREDICTION = ("label", "label_name", "label_score", "predicted", "predicted_name", "score", "top_k")
-_ERROR = ("status", "message", "stage", "label", "label_name")
+_FAILURE = {"status": "error_code", "message": "error_message", "stage": "error_stage"}
+"""Name in an error -> column."""
+
 _LINE = frozenset(("key", "prediction", "error"))
 _TOP = ("label", "name", "score")
-"""Names in a line: of a prediction, of an error, of the line itself, and of a class that it lists."""
+"""Names in a line, and of a class that it lists."""
+
+_LABELS = [column.name for columns in LABEL_COLUMNS.values() for column in columns]
+_PREDICTIONS = {"embedding", *_LABELS, *(column.name for columns in SCORE_COLUMNS.values() for column in columns)}
+_ERRORS = {*_FAILURE, *_LABELS}
+"""Names in a prediction, and in an error, of any task."""
+
+
+class _Names(NamedTuple):
+    """The names of a schema's columns that are in a line.
+
+    Attributes:
+        prediction: names in a prediction, in their order.
+        label: names in an error, of the columns of the image's label.
+    """
+
+    prediction: Sequence[str]
+    label: Sequence[str]
+
+
+@functools.lru_cache(maxsize=8)
+def _names(columns: tuple[str, ...]) -> _Names:
+    prediction = [name for name in columns if name in _PREDICTIONS]
+    return _Names(prediction, [name for name in prediction if name in _LABELS])
 
 
 def to_lines(rows: pa.Table) -> bytes:
     """Return rows as lines of JSON, in ASCII."""
-    return "".join(json.dumps(_line(row)) + "\n" for row in rows.to_pylist()).encode("ascii")
+    names = _names(tuple(rows.schema.names))
+    return "".join(json.dumps(_line(row, names)) + "\n" for row in rows.to_pylist()).encode("ascii")
 
 
 def from_lines(data: bytes, schema: pa.Schema, location: str) -> pa.Table:
@@ -37,46 +66,50 @@ def from_lines(data: bytes, schema: pa.Schema, location: str) -> pa.Table:
         Exception: of many kinds, where these are not such lines.
     """
     lines = [json.loads(line) for line in data.decode("ascii").splitlines()]
-    return pa.Table.from_pylist([_row(line, location) for line in lines], schema)
+    names = _names(tuple(schema.names))
+    return pa.Table.from_pylist([_row(line, names, location) for line in lines], schema)
 
 
-def _line(row: dict[str, Any]) -> dict[str, Any]:
+def _line(row: dict[str, Any], names: _Names) -> dict[str, Any]:
     """Return a row as Vertex AI batch prediction writes it: key, and one of prediction | error."""
+    value = row.get("label_value")
+    if value is not None and math.isnan(value):
+        row["label_value"] = "NaN"  # JSON has none; this is how protocol buffers, and so BigQuery, write it
     if row["status"] == "ok":
-        return {"key": row["key"], "prediction": {name: row[name] for name in _PREDICTION}}
-    error = {"status": row["error_code"], "message": row["error_message"], "stage": row["error_stage"]}
-    return {"key": row["key"], "error": {**error, "label": row["label"], "label_name": row["label_name"]}}
+        return {"key": row["key"], "prediction": {name: row[name] for name in names.prediction}}
+    error = {name: row[column] for name, column in _FAILURE.items()}
+    return {"key": row["key"], "error": {**error, **{name: row[name] for name in names.label}}}
 
 
-def _row(line: dict[str, Any], location: str) -> dict[str, Any]:
+def _row(line: dict[str, Any], names: _Names, location: str) -> dict[str, Any]:
     """Return the row that `_line` wrote.
 
     Raises:
         NewerFormatError: it has all fields of one, and an unknown one.
+        ValueError: it has fields of another task.
     """
-    key = line["key"]
+    row: dict[str, Any] = {"key": line["key"]}
     if "prediction" in line:
-        row = {"key": key, "status": "ok", **{name: line["prediction"][name] for name in _PREDICTION}}
-        if len(line["prediction"]) != len(_PREDICTION):
-            check_names(line["prediction"], _PREDICTION, "part", location)
-        if max(map(len, row["top_k"]), default=0) > len(_TOP):
+        prediction = line["prediction"]
+        row |= {"status": "ok", **{name: prediction[name] for name in names.prediction}}
+        _check(prediction, names.prediction, _PREDICTIONS, location)
+        if max(map(len, row.get("top_k", ())), default=0) > len(_TOP):
             for entry in row["top_k"]:
                 check_names(entry, _TOP, "part", location)
-        if len(line) != 2:
-            check_names(line, _LINE, "part", location)
-        return row
-    error = line["error"]
-    row = {
-        "key": key,
-        "status": "failed",
-        "label": error["label"],
-        "label_name": error["label_name"],
-        "error_stage": error["stage"],
-        "error_code": error["status"],
-        "error_message": error["message"],
-    }
-    if len(error) != len(_ERROR):
-        check_names(error, _ERROR, "part", location)
+    else:
+        error = line["error"]
+        row |= {"status": "failed", **{name: error[name] for name in names.label}}
+        row |= {column: error[name] for name, column in _FAILURE.items()}
+        _check(error, (*_FAILURE, *names.label), _ERRORS, location)
     if len(line) != 2:
         check_names(line, _LINE, "part", location)
+    if row.get("label_value") == "NaN":
+        row["label_value"] = math.nan
     return row
+
+
+def _check(content: Mapping[str, Any], expected: Sequence[str], known: Collection[str], location: str) -> None:
+    """Check that JSON which has all fields that are expected has no others."""
+    if len(content) != len(expected):
+        check_names(content, known, "part", location)
+        raise ValueError(f"it has the fields {', '.join(content)}, expected {', '.join(expected)}")

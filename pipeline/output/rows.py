@@ -8,97 +8,53 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.batches import Failure, PredictionBatch
+from pipeline.batches import PredictionBatch
 from pipeline.errors import DamagedPartError
-from pipeline.model.spec import Task
 from pipeline.options import PartFormat, ScoreOptions
+from pipeline.output.row_columns import error_columns, predicted_columns, schema_of
 from pipeline.output.row_lines import from_lines, to_lines
 from pipeline.storage.formats import FIELD, check_names, check_number, numbered
+from pipeline.task import TASKS, Embedding, Task
 
 ROW_GROUP = 2048
 """Number of rows that are encoded at once, so that a part of any length is written in bounded memory."""
 
-TOP_K = pa.list_(
-    pa.struct([pa.field("label", pa.int32()), pa.field("name", pa.string()), pa.field("score", pa.float32())])
-)
-
-_CLASSES = pa.schema(
-    [
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("label", pa.int32()),
-        pa.field("label_name", pa.string()),
-        pa.field("label_score", pa.float32()),
-        pa.field("predicted", pa.int32()),
-        pa.field("predicted_name", pa.string()),
-        pa.field("score", pa.float32()),
-        pa.field("top_k", TOP_K),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("error_stage", pa.string()),
-        pa.field("error_code", pa.string()),
-        pa.field("error_message", pa.string()),
-    ]
-)
-"""A label that is a class of the model has both `label` and `label_name`; any other has one of them."""
-
-_SCHEMAS: Mapping[Task, pa.Schema] = {"classes": _CLASSES}
+_SCHEMAS: Mapping[Task, pa.Schema] = {task: schema_of(task, None) for task in TASKS}
+"""Task -> the columns of its rows, without embeddings."""
 
 _NUMBER = b"nightscore.format"
 """Key in the metadata of a Parquet file's schema; its value is the format number in decimal digits."""
 
 
-def row_schema(task: Task, options: ScoreOptions) -> pa.Schema:
+def row_schema(task: Task, options: ScoreOptions, embedding: Embedding | None = None) -> pa.Schema:
     """Return the columns of the rows that a run writes; its part is checked against them.
 
     Args:
         task: what the model says of an image.
         options: of the run; today none of them changes a column.
+        embedding: the vector that the model gives for an image; None: it gives none.
+
+    >>> row_schema("embedding", ScoreOptions(("a",), "m", "o"), Embedding(3)).names[:3]
+    ['key', 'embedding', 'status']
     """
-    return _SCHEMAS[task]
+    return _SCHEMAS[task] if embedding is None else schema_of(task, embedding)
 
 
 def to_table(batch: PredictionBatch, class_names: Sequence[str], schema: pa.Schema) -> pa.Table:
     """Return a batch as rows of a schema."""
-    images, ok = batch.images, batch.images.ok
-    failed = ~ok
-    names = pa.array(class_names, pa.string())
-    predicted = pa.array(batch.top_labels[:, 0], pa.int32(), mask=failed)
+    images = batch.images
     columns = {
         "key": pa.array(images.keys, pa.string()),
-        "label": pa.array(images.labels, pa.int32(), mask=~images.labelled),
-        "label_name": pa.array(images.label_names, pa.string()),
-        "label_score": pa.array(batch.label_scores, pa.float32(), mask=failed | np.isnan(batch.label_scores)),
-        "predicted": predicted,
-        "predicted_name": names.take(predicted),
-        "score": pa.array(batch.top_scores[:, 0], pa.float32(), mask=failed),
-        "top_k": _lists(batch, names, failed),
-        "status": pa.array(np.where(ok, "ok", "failed"), pa.string()),
-        **_errors(images.failures, len(images)),
+        **predicted_columns(batch, class_names),
+        "status": pa.array(np.where(images.ok, "ok", "failed"), pa.string()),
+        **error_columns(images.failures, len(images)),
     }
     return pa.table(columns, schema)
-
-
-def _lists(batch: PredictionBatch, names: Any, failed: Any) -> pa.Array:
-    n, k = batch.top_labels.shape
-    flat = pa.array(batch.top_labels.reshape(-1), pa.int32())
-    structs = pa.StructArray.from_arrays(
-        [flat, names.take(flat), pa.array(batch.top_scores.reshape(-1))],
-        fields=list(TOP_K.value_type),
-    )
-    offsets = pa.array(np.arange(0, n * k + 1, k, dtype=np.int32), pa.int32())
-    return pa.ListArray.from_arrays(offsets, structs, TOP_K, mask=pa.array(failed))
-
-
-def _errors(failures: Mapping[int, Failure], n: int) -> dict[str, pa.Array]:
-    columns: dict[str, list[str | None]] = {name: [None] * n for name in ("stage", "code", "message")}
-    for i, failure in failures.items():
-        columns["stage"][i], columns["code"][i], columns["message"][i] = failure.stage, failure.code, failure.message
-    return {f"error_{name}": pa.array(column, pa.string()) for name, column in columns.items()}
 
 
 class PartWriter:
@@ -251,9 +207,10 @@ def _check_metadata(schema: pa.Schema, location: str) -> None:
 def _check_columns(found: pa.Schema, location: str) -> None:
     """Raise NewerFormatError if a part has all columns of a schema that is known here, and unknown ones."""
     columns = _columns(found)
-    known = [_columns(schema) for schema in _SCHEMAS.values()]
-    if any(schema.items() <= columns.items() for schema in known):
-        check_names(columns, {name for schema in known for name in schema}, "part", location)
+    known = {task: _columns(schema) for task, schema in _SCHEMAS.items()}
+    tasks = [task for task in TASKS if task != "embedding" or "embedding" in columns]  # its other columns all rows have
+    if any(known[task].items() <= columns.items() for task in tasks):
+        check_names(columns, {"embedding", *(name for schema in known.values() for name in schema)}, "part", location)
 
 
 def _columns(schema: pa.Schema) -> dict[str, pa.DataType]:

@@ -11,8 +11,16 @@ from typing import Any, cast
 
 from pipeline import storage
 from pipeline.errors import NewerFormatError, UsageError
-from pipeline.metrics.record import Numbered, RecordedEngine, RecordedInputRule, RecordedOptions, RecordedRun
+from pipeline.metrics.record import (
+    Numbered,
+    RecordedEngine,
+    RecordedInputRule,
+    RecordedOptions,
+    RecordedOutputs,
+    RecordedRun,
+)
 from pipeline.model.input_rule import InputSpec
+from pipeline.model.outputs import OUTPUT_FIELDS, check_outputs, read_outputs
 from pipeline.model.spec import ModelSpec
 from pipeline.options import Engine, ScoreOptions, from_arguments
 from pipeline.storage.formats import check_format, check_names, numbered
@@ -110,12 +118,13 @@ class Run:
         }
         options = cast(RecordedOptions, {**asdict(self.options), **places})
         rule = cast(RecordedInputRule, self.spec.input.to_json())
+        outputs = cast(RecordedOutputs, self.spec.outputs())
         return {
             **cast(Numbered, numbered("record")),
             "run": self.id,
             "model": self.spec.model_id,
             "options": options,
-            "model_spec": {"input": rule, "class_names": list(self.spec.class_names)},
+            "model_spec": {"input": rule, "class_names": list(self.spec.class_names), **outputs},
             **cast(RecordedEngine, {"why_engine": self.why_engine} if self.why_engine else {}),
         }
 
@@ -132,10 +141,12 @@ class Run:
         check_format(record, "record", location)
         try:
             rule = record["model_spec"]
-            check_names(rule, ("input", "class_names"), "record", location)
-            spec = ModelSpec(
-                InputSpec.from_json(rule["input"], "record", location), rule["class_names"], record["model"]
-            )
+            check_names(rule, ("input", "class_names", *OUTPUT_FIELDS), "record", location)
+            input_rule = InputSpec.from_json(rule["input"], "record", location)
+            outputs = read_outputs(rule, "record", location)
+            spec = ModelSpec(input_rule, rule["class_names"], record["model"], **outputs)
+            if outputs:
+                check_outputs(spec.task, spec.class_names, spec.thresholds, spec.value_unit, spec.embedding)
             check_names(record["options"], (option.name for option in fields(ScoreOptions)), "record", location)
             options = from_arguments({**LATER_OPTIONS, **record["options"]})
             places: dict[str, Any] = {name: storage.location_of(getattr(options, name)) for name in ("model", "output")}

@@ -56,7 +56,7 @@ def make_part(
     Raises:
         DamagedPartError: there are not as many rows as the unit has images, or not those that are to be replaced.
     """
-    schema, form = row_schema(run.spec.task, run.options), run.options.format
+    schema, form = row_schema(run.spec.task, run.options, run.spec.embedding), run.options.format
     if not replaced:
         return _finished(unit, PartWriter(form, schema), map(from_stream, streams), run)
     there = read_part(bytes(streams[0]), form, schema, run.part(unit.id))
@@ -87,7 +87,7 @@ def make_unit(
     started = time.monotonic()
     batch = predict(pixels, model, run.top_k, begin, alone)
     after_predict = time.monotonic()
-    schema, failures = row_schema(run.spec.task, run.options), batch.images.failures
+    schema, failures = row_schema(run.spec.task, run.options, run.spec.embedding), batch.images.failures
     rows = to_table(batch, run.spec.class_names, schema)
     part, receipt = _finished(unit, PartWriter(run.options.format, schema), [rows], run)
     has_pixels = (row for row in receipt.pictured if row not in failures or failures[row].stage == "predict")

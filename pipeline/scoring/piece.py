@@ -67,7 +67,9 @@ def make_rows(
     after_predict = time.monotonic()
     entered, pictured = choose(batch, examples)
     pictures = draw(pixels, pictured)
-    stream = to_stream(to_table(batch, run.spec.class_names, row_schema(run.spec.task, run.options)))
+    stream = to_stream(
+        to_table(batch, run.spec.class_names, row_schema(run.spec.task, run.options, run.spec.embedding))
+    )
     seconds = {**pixels.seconds, "predict": after_predict - started, "commit": time.monotonic() - after_predict}
     return PieceRows(stream, len(batch.images), batch.images.failures, pictures, entered, batch.rescored, seconds)
 

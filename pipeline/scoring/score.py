@@ -175,7 +175,7 @@ def _with_part(task: _Task | Outcome, run: Run) -> _Task | Outcome:
     """Read the part of a unit, if only its failed rows are scored again."""
     if isinstance(task, _Task) and task.redo:
         try:
-            location, schema = run.part(task.unit.id), row_schema(run.spec.task, run.options)
+            location, schema = run.part(task.unit.id), row_schema(run.spec.task, run.options, run.spec.embedding)
             part = storage.read(location)
             task.replaced = failed_rows(read_part(part, run.options.format, schema, location))
             task.part = part

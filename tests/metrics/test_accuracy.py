@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 import sklearn.metrics
 from conftest import SCHEMA
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.batches import Code, Failure, ImageColumns, PredictionBatch, Stage
@@ -118,7 +118,6 @@ class TestAlgebra:
         assert json.dumps(Metrics(**backwards).to_json()) == text
 
     @given(any_rows(), st.lists(st.integers(0, 12), max_size=3))
-    @settings(deadline=None)
     def test_measuring_parts_and_merging_is_measuring_the_whole(self, rows: pa.Table, cuts: list[int]) -> None:
         ends = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
         merged = Metrics()
@@ -127,7 +126,6 @@ class TestAlgebra:
         assert merged == measure(rows)
 
     @given(any_rows())
-    @settings(deadline=None)
     def test_every_row_is_counted_once_in_each_breakdown(self, rows: pa.Table) -> None:
         m = measure(rows)
         assert m.images == len(rows) == m.scored + sum(m.failures.values())

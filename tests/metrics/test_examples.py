@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from conftest import SCHEMA
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.metrics import examples
@@ -37,7 +37,6 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(many(), st.lists(st.integers(0, 2), min_size=12, max_size=12))
-@settings(deadline=None)
 def test_lists_of_the_whole_can_be_told_from_those_of_any_parts(every: list[Example], where: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(examples, "OF_ARCHIVE", FEW)

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from conftest import SCHEMA
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.metrics import slices
@@ -24,7 +24,6 @@ def archives(draw: Any) -> Folders:
 
 
 @given(archives(), archives(), archives())
-@settings(deadline=None)
 def test_merge_is_associative_and_commutative_with_an_identity(a: Folders, b: Folders, c: Folders) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slices, "MOST_FOLDERS", 4)

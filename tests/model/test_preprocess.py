@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pictures import (
     FINE,
@@ -158,7 +158,6 @@ class TestOrientation:
     @example(b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x05\0\0\0\x01\0\0\0\x1a" + bytes(12))  # orientation 0/0
     @example(b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\xff\xff\xff\xff\0\0\0\0\0\0\0\0")  # 2**32 - 1 of them
     @example(b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12\0\x0d\0\0\0\x01\0\0\0\x08")  # points at itself
-    @settings(deadline=None)
     @PILLOW_WARNS
     def test_that_cannot_be_read_is_ignored(self, exif: bytes) -> None:
         for form in ("JPEG", "PNG", "WEBP"):

@@ -65,7 +65,7 @@ def plan_of(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> Any:
     return make
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(some=st.lists(units, max_size=20, unique_by=lambda unit: unit.id), data=st.data())
 def test_any_units_come_back_in_order_whatever_their_names(plan_of: Any, some: list[WorkUnit], data: Any) -> None:
     run = plan_of(some)

@@ -35,6 +35,7 @@ from pipeline.output.rows import row_schema
 from pipeline.output.summary import Summary
 from pipeline.scoring.planning import pin
 from pipeline.scoring.score import score
+from pipeline.task import Embedding, Task
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "schema.md"
@@ -53,6 +54,7 @@ SECTIONS: Mapping[str, Any] = {
     "Maker": record.Maker,
     "Options": RecordedOptions,
     "Model": record.RecordedSpec,
+    "Embedding": record.RecordedEmbedding,
     "Input rule": RecordedInputRule,
     "Training": record.Training,
     "Verdict": record.Verdict,
@@ -129,13 +131,22 @@ def test_options_and_the_input_rule_are_those_that_are_written() -> None:
     assert {field.name for field in fields(InputSpec)} == set(typing.get_type_hints(RecordedInputRule))
 
 
-def test_columns_of_rows_are_those_of_the_page() -> None:
+@pytest.mark.parametrize(
+    ("title", "task", "embedding"),
+    [
+        ("Rows", "classes", None),
+        ("Rows of labels", "labels", None),
+        ("Rows of values", "value", None),
+        ("Rows of embeddings", "embedding", Embedding(1280)),
+    ],
+)
+def test_columns_of_rows_are_those_of_the_page(title: str, task: Task, embedding: Embedding | None) -> None:
     options = ScoreOptions(input=("a",), model="m", output="o", engine="tensorflow")
     columns = [
         [f"`{column.name}`", f"`{column.type}`", "yes" if column.nullable else "no"]
-        for column in row_schema("classes", options)
+        for column in row_schema(task, options, embedding)
     ]
-    assert [row[:3] for row in tables()["Rows"]] == columns
+    assert [row[:3] for row in tables()[title]] == columns
 
 
 def assert_known(content: Any, kind: Any, where: str) -> None:

@@ -39,7 +39,7 @@ def mistake(key: str, score: float, row: int) -> dict[str, Any]:
 
 
 @given(summaries(), summaries(), summaries())
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_merge_is_associative_and_commutative_with_an_identity(a: Summary, b: Summary, c: Summary) -> None:
     assert shown(a.merge(b).merge(c)) == shown(a.merge(b.merge(c)))
     assert shown(a.merge(b)) == shown(b.merge(a))

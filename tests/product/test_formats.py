@@ -213,7 +213,7 @@ class TestRecord:
         [
             (lambda c: c.update(format=2, options=None), NEWER),
             (lambda c: c["options"].update(yet_unknown=1), UNKNOWN),
-            (lambda c: c["model_spec"].update(task="labels"), UNKNOWN),
+            (lambda c: c["model_spec"].update(layout="nchw"), UNKNOWN),
             (lambda c: c["model_spec"]["input"].update(gray="luma"), UNKNOWN),
         ],
     )
@@ -264,7 +264,7 @@ class TestModel:
         [
             (lambda c: c.update(format_version=3), NEWER),
             (lambda c: c.update(format_version=3, scaling="none", input=None), NEWER),
-            (lambda c: c.update(task="labels"), UNKNOWN),
+            (lambda c: c.update(layout="nchw"), UNKNOWN),
             (lambda c: c["input"].update(gray="luma"), UNKNOWN),
         ],
     )

@@ -1,0 +1,130 @@
+"""`nightscore look`: an image and a model in, what the model sees of the image, on the screen and as a PNG file.
+
+Exit codes: 0 shown; 1 a bug; 2 bad usage, no model, or no image; 3 storage fails; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pipeline import storage
+from pipeline.cli.command import WAIT_SECONDS, to_exit_code
+from pipeline.cli.console import answer
+from pipeline.cli.facts import Fact
+from pipeline.cli.flags import JSON
+from pipeline.cli.quiet import silence_pillow, tame_streams
+from pipeline.cli.terminal import Screen, show_facts, show_pictures
+from pipeline.errors import UsageError
+from pipeline.formatting import percent
+from pipeline.text import brief, shell_path
+
+if TYPE_CHECKING:
+    from pipeline.model.input_rule import InputSpec
+    from pipeline.model.look import Look
+
+DESCRIPTION = """\
+example: nightscore look photo.jpg --model model
+         nightscore look photo.jpg --model model --png seen.png
+
+Show an image and, beside it, the pixels that the model sees of it: what is cut
+off, squeezed, bordered or turned. A frame in the image shows what is kept.
+"""
+
+EPILOG = "Exit codes: 0 shown, 2 bad usage, no model or no image; 3 storage fails."
+
+LINES = 20
+"""Lines of the terminal that the pictures take, at most."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `nightscore look` and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    tame_streams("%(levelname)s %(name)s: %(message)s")
+    silence_pillow()
+
+    def body() -> int:
+        parsed = _parser().parse_args(arguments)
+        storage.patience().start(WAIT_SECONDS)
+        return _look(parsed)
+
+    return to_exit_code("look", body, is_json=JSON in arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nightscore look",
+        usage=argparse.SUPPRESS,
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+    def refuse(message: str) -> NoReturn:
+        raise UsageError(f"{message}; see 'nightscore look --help'")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    parser.add_argument("image", metavar="IMAGE", help="an image file, or gs://")
+    parser.add_argument("--model", required=True, metavar="MODEL", help="model directory, or gs://")
+    parser.add_argument("--png", metavar="FILE", help="file to write both pictures to; one that is there is replaced")
+    parser.add_argument(JSON, action="store_true", help="one line of JSON on stdout instead of text and pictures")
+    return parser
+
+
+def _look(asked: argparse.Namespace) -> int:
+    from pipeline.model.directory import read_spec  # NumPy, which --help does without
+    from pipeline.model.look import draw, shrink
+
+    rule = read_spec(storage.absolute(asked.model)).input
+    shown = _shown(asked.image, rule)
+    if asked.png:
+        storage.replace(storage.absolute(asked.png), draw(shown))
+    if asked.json:
+        answer({"exit_code": 0, **_as_json(asked, shown, rule)})
+        return 0
+    screen = Screen()
+    if screen.is_terminal and screen.color_system and not screen.no_color:
+        each = (screen.width - 2) // 2
+        show_pictures(screen, shrink(shown, (each, 2 * LINES)), each)
+    show_facts(screen, _facts(asked, shown, rule))
+    return 0
+
+
+def _shown(image: str, rule: InputSpec) -> Look:
+    from pipeline.model.look import look
+
+    try:
+        data = storage.read(storage.absolute(image))
+    except FileNotFoundError as error:
+        raise UsageError(f"{image!r} is no file: give an image file; the members of archives are none") from error
+    try:
+        return look(data, rule)
+    except Exception as error:  # Pillow's parsers raise whatever they stumble over
+        raise UsageError(f"{image!r} cannot be decoded: {error or type(error).__name__}") from error
+
+
+def _facts(asked: argparse.Namespace, shown: Look, rule: InputSpec) -> Iterator[Fact]:
+    yield "image", f"{brief(asked.image)}: {shown.size[0]} x {shown.size[1]} pixels"
+    left, upper, right, lower = shown.kept
+    if shown.share < 1:
+        text = f"{right - left:.0f} x {lower - upper:.0f} pixels at ({left:.0f}, {upper:.0f})"
+        yield "kept", f"{text}: {percent(shown.share, 0)} of the image"
+    yield "model input", f"{rule.width} x {rule.height} pixels, {rule.color_mode}"
+    others = {name: value for name, value in _rule(rule).items() if name not in ("height", "width", "color_mode")}
+    yield "input rule", ", ".join(f"{name} {value}" for name, value in others.items())
+    if asked.png:
+        yield "picture", shell_path(asked.png)
+
+
+def _rule(rule: InputSpec) -> dict[str, Any]:
+    """Return the input rule as it is stored, also those fields that are at their default but decide much."""
+    return {**rule.to_json(), "fit": rule.fit}
+
+
+def _as_json(asked: argparse.Namespace, shown: Look, rule: InputSpec) -> dict[str, Any]:
+    kept = [round(side, 3) for side in shown.kept]
+    sides = {"width": shown.size[0], "height": shown.size[1]}
+    return {"image": asked.image, **sides, "kept": kept, "share": round(shown.share, 6), "input": _rule(rule)}

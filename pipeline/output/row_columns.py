@@ -1,0 +1,148 @@
+"""The columns of prediction rows: their types, and how a batch's predictions become them, for each task.
+
+Must not know how rows are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.batches import Failure, PredictionBatch
+from pipeline.task import Embedding, Task
+
+_Mask = npt.NDArray[np.bool_]
+
+TOP_K = pa.list_(
+    pa.struct([pa.field("label", pa.int32()), pa.field("name", pa.string()), pa.field("score", pa.float32())])
+)
+
+NAMES = pa.list_(pa.string())
+
+_KEY = [pa.field("key", pa.string(), nullable=False)]
+_STATUS = [
+    pa.field("status", pa.string(), nullable=False),
+    pa.field("error_stage", pa.string()),
+    pa.field("error_code", pa.string()),
+    pa.field("error_message", pa.string()),
+]
+
+LABEL_COLUMNS: Mapping[Task, Sequence[pa.Field]] = {
+    "classes": [pa.field("label", pa.int32()), pa.field("label_name", pa.string())],
+    "labels": [pa.field("label_names", NAMES)],
+    "value": [pa.field("label_value", pa.float64())],
+    "embedding": [],
+}
+"""Task -> the columns that say what the image's label is; a failed row has them, too.
+
+classes: a label that is a class of the model has both columns; any other has one of them. labels: null is an image
+without labels; a name may be no class of the model. value: NaN is a label that is no number.
+"""
+
+SCORE_COLUMNS: Mapping[Task, Sequence[pa.Field]] = {
+    "classes": [
+        pa.field("label_score", pa.float32()),
+        pa.field("predicted", pa.int32()),
+        pa.field("predicted_name", pa.string()),
+        pa.field("score", pa.float32()),
+        pa.field("top_k", TOP_K),
+    ],
+    "labels": [pa.field("predicted_names", NAMES), pa.field("top_k", TOP_K)],
+    "value": [pa.field("predicted_value", pa.float64())],
+    "embedding": [],
+}
+"""Task -> the columns that say what the model gives for the image; they are null in a failed row."""
+
+
+def embedding_type(embedding: Embedding) -> pa.DataType:
+    """Return the type of the column of embeddings: lists of a fixed size."""
+    return pa.list_(pa.float16() if embedding.dtype == "float16" else pa.float32(), embedding.size)
+
+
+def schema_of(task: Task, embedding: Embedding | None) -> pa.Schema:
+    """Return the columns of the rows of a task, with a column of embeddings if there are any."""
+    vector = [] if embedding is None else [pa.field("embedding", embedding_type(embedding))]
+    return pa.schema([*_KEY, *LABEL_COLUMNS[task], *SCORE_COLUMNS[task], *vector, *_STATUS])
+
+
+def predicted_columns(batch: PredictionBatch, class_names: Sequence[str]) -> dict[str, pa.Array]:
+    """Return the columns of the labels and of the predictions of a batch, by name, but for those of its images.
+
+    Which they are follows from what the batch has.
+    """
+    failed = ~batch.images.ok
+    names = pa.array(class_names, pa.string())
+    if batch.values is not None:
+        columns = _value_columns(batch, batch.values, failed)
+    elif batch.chosen is not None:
+        columns = _labels_columns(batch, batch.chosen, names, failed)
+    elif len(class_names):
+        columns = _classes_columns(batch, names, failed)
+    else:
+        columns = {}
+    if batch.embedding is not None:
+        columns["embedding"] = _vectors(batch.embedding, failed)
+    return columns
+
+
+def _classes_columns(batch: PredictionBatch, names: pa.Array, failed: _Mask) -> dict[str, pa.Array]:
+    images = batch.images
+    predicted = pa.array(batch.top_labels[:, 0], pa.int32(), mask=failed)
+    return {
+        "label": pa.array(images.labels, pa.int32(), mask=~images.labelled),
+        "label_name": pa.array(images.label_names, pa.string()),
+        "label_score": pa.array(batch.label_scores, pa.float32(), mask=failed | np.isnan(batch.label_scores)),
+        "predicted": predicted,
+        "predicted_name": names.take(predicted),
+        "score": pa.array(batch.top_scores[:, 0], pa.float32(), mask=failed),
+        "top_k": _top_k(batch, names, failed),
+    }
+
+
+def _labels_columns(
+    batch: PredictionBatch, chosen: npt.NDArray[np.bool_], names: pa.Array, failed: _Mask
+) -> dict[str, pa.Array]:
+    offsets = np.concatenate([[0], np.cumsum(chosen.sum(axis=1))]).astype(np.int32)
+    flat = names.take(pa.array(np.nonzero(chosen)[1].astype(np.int32)))
+    predicted = pa.ListArray.from_arrays(pa.array(offsets), flat, NAMES, mask=pa.array(failed))
+    return {
+        "label_names": pa.array(batch.images.label_lists, NAMES),
+        "predicted_names": predicted,
+        "top_k": _top_k(batch, names, failed),
+    }
+
+
+def _value_columns(batch: PredictionBatch, values: npt.NDArray[np.float32], failed: _Mask) -> dict[str, pa.Array]:
+    images = batch.images
+    return {
+        "label_value": pa.array(images.label_values, pa.float64(), mask=~images.labelled, from_pandas=False),
+        "predicted_value": pa.array(values.astype(np.float64), pa.float64(), mask=failed),
+    }
+
+
+def _vectors(vectors: npt.NDArray[np.floating[Any]], failed: _Mask) -> pa.Array:
+    flat = pa.array(vectors.reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1], mask=pa.array(failed))
+
+
+def _top_k(batch: PredictionBatch, names: pa.Array, failed: _Mask) -> pa.Array:
+    n, k = batch.top_labels.shape
+    flat = pa.array(batch.top_labels.reshape(-1), pa.int32())
+    structs = pa.StructArray.from_arrays(
+        [flat, names.take(flat), pa.array(batch.top_scores.reshape(-1))],
+        fields=list(TOP_K.value_type),
+    )
+    offsets = pa.array(np.arange(0, n * k + 1, k, dtype=np.int32), pa.int32())
+    return pa.ListArray.from_arrays(offsets, structs, TOP_K, mask=pa.array(failed))
+
+
+def error_columns(failures: Mapping[int, Failure], n: int) -> dict[str, pa.Array]:
+    """Return the columns that say why images have no prediction, by name, of n images."""
+    columns: dict[str, list[str | None]] = {name: [None] * n for name in ("stage", "code", "message")}
+    for i, failure in failures.items():
+        columns["stage"][i], columns["code"][i], columns["message"][i] = failure.stage, failure.code, failure.message
+    return {f"error_{name}": pa.array(column, pa.string()) for name, column in columns.items()}

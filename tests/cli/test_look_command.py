@@ -1,0 +1,106 @@
+"""`nightscore look`: pictures for a terminal, facts for everybody, one line for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import WriteImages
+from PIL import Image
+
+from pipeline.cli import look
+from pipeline.model.directory import read_spec
+
+
+def test_facts_and_the_picture(
+    tiny_model: str, write_images: WriteImages, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = next(p for p in sorted(write_images(1, "photos é").rglob("*")) if p.is_file())
+    png = tmp_path / "what it sees.png"
+    assert look.main([str(image), "--model", tiny_model, "--png", str(png)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    rule = read_spec(tiny_model).input
+    assert said[0].startswith("image ")
+    assert said[0].endswith("pixels")
+    assert said[1] == f"model input  {rule.width} x {rule.height} pixels, {rule.color_mode}"
+    assert said[-1].endswith("what it sees.png'")
+    assert not any("\u2580" in line for line in said)
+    with Image.open(png) as picture:
+        assert picture.width > picture.height
+
+
+def test_json(tiny_model: str, write_images: WriteImages, capsys: pytest.CaptureFixture[str]) -> None:
+    image = next(p for p in sorted(write_images(1).rglob("*")) if p.is_file())
+    assert look.main([str(image), "--model", tiny_model, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["share"] == 1.0
+    assert answer["input"]["fit"] == "stretch"
+    assert answer["kept"] == [0, 0, answer["width"], answer["height"]]
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_terminal_with_colors_gets_pictures_within_its_width(
+    no_color: str, tiny_model: str, write_images: WriteImages
+) -> None:
+    image = next(p for p in sorted(write_images(1).rglob("*")) if p.is_file())
+    mine, its = pty.openpty()
+    command = [sys.executable, "-m", "nightscore", "look", str(image), "--model", tiny_model]
+    environment = {**os.environ, "COLUMNS": "80", "LINES": "40", "TERM": "xterm-256color", "NO_COLOR": no_color}
+    with subprocess.Popen(command, stdout=its, stderr=subprocess.PIPE, env=environment) as process:
+        os.close(its)
+        shown = b""
+        while True:
+            try:
+                block = os.read(mine, 65536)
+            except OSError:  # how Linux says that the other end is closed
+                break
+            if not block:
+                break
+            shown += block
+        assert process.wait() == 0
+    os.close(mine)
+    lines = re.sub(r"\x1b\[[\d;]*m", "", shown.decode()).splitlines()
+    pictures = [line for line in lines if "\u2580" in line]
+    assert lines[len(pictures)].startswith("image ")
+    assert (10 <= len(pictures) <= 20) is not bool(no_color)
+    assert max(map(len, pictures), default=0) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["nowhere.png"], "nightscore look: 'nowhere.png' is no file: give an image file; the members of archives"),
+        (["."], "nightscore look: '.' is no file: "),
+        (["broken.jpg"], "nightscore look: 'broken.jpg' cannot be decoded: "),
+        (["empty.png"], "nightscore look: 'empty.png' cannot be decoded: empty file"),
+        ([], "nightscore look: the following arguments are required: IMAGE; see 'nightscore look --help'"),
+    ],
+)
+def test_bad_input_is_one_line(
+    words: list[str],
+    text: str,
+    tiny_model: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    Path("empty.png").touch()
+    assert look.main([*words, "--model", tiny_model, "--png", "out.png"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(text)
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert not Path("out.png").exists()
+
+
+def test_no_model_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert look.main([str(tmp_path / "a.png"), "--model", str(tmp_path)]) == 2
+    assert "is not a model directory" in capsys.readouterr().err
