@@ -71,7 +71,7 @@ def test_presets_are_their_loaders_on_200_photographs(first: int) -> None:
     for name in LOADERS:
         for is_gray in (False, True):
             if not (is_gray and name.startswith("keras_hub")):
-                check(name, is_gray, made)
+                check(name, is_gray, made[:3] if is_gray else made)
 
 
 def test_every_preset_has_a_loader_and_is_a_rule() -> None:
