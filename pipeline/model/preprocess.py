@@ -34,8 +34,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 from pipeline.batches import Code, EncodedBatch, Failure, PixelBatch
 from pipeline.model import fast_decoders, reduced_jpeg
 from pipeline.model.input_rule import Deep, InputSpec
-from pipeline.model.pillow import MeteredExif, RefusedError, open_image
-from pipeline.model.resize import fitted, takes_exact
+from pipeline.model.pillow import JPEG, MeteredExif, RefusedError, open_image
+from pipeline.model.resize import fitted, fitted_pixels, resizes_pixels, takes_exact
 from pipeline.options import MAX_PIXELS
 
 SMALL_PIXELS = 1 << 14
@@ -111,14 +111,47 @@ def decode(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> npt.ND
     Raises:
         Exception: of many kinds, where `data` is not an image that can be decoded whole.
     """
+    pixels = _by_numpy(data, spec, max_pixels) if resizes_pixels(spec) else _by_pillow(data, spec, max_pixels)
+    return pixels[:, :, ::-1] if spec.color_mode == "bgr" else pixels
+
+
+def _by_pillow(data: bytes, spec: InputSpec, max_pixels: int) -> npt.NDArray[np.uint8]:
+    image, picture = _loaded(data, spec, max_pixels)
+    image = fitted(image, picture, spec)
+    if image.mode not in ("L", "RGB"):
+        image = _cut_off(image)
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(spec.shape)
+
+
+def _by_numpy(data: bytes, spec: InputSpec, max_pixels: int) -> npt.NDArray[np.uint8]:
+    pixels = _jpeg_pixels(data, spec, max_pixels)
+    if pixels is None:
+        image, _ = _loaded(data, spec, max_pixels)
+        pixels = np.asarray(image)
+    made = fitted_pixels(pixels.reshape(*pixels.shape[:2], -1), spec)
+    return made if made.shape == spec.shape else np.repeat(made, spec.channels, axis=2)
+
+
+def _jpeg_pixels(data: bytes, spec: InputSpec, max_pixels: int) -> npt.NDArray[np.uint8] | None:
+    """Return a JPEG's pixels without a copy in Pillow's memory, which takes as long as resizing; None: not this file.
+
+    Grey stays grey, also if the model takes color.
+    """
+    if not data.startswith(JPEG):
+        return None
+    image = open_image(data, max_pixels)
+    mode = reduced_jpeg.mode_of(image, spec)
+    if mode not in ("L", "RGB")[: spec.channels] or _turn(image, spec) is not None:
+        return None
+    return fast_decoders.jpeg(data, mode, image.size, is_fast=spec.jpeg_dct == "fast")
+
+
+def _loaded(data: bytes, spec: InputSpec, max_pixels: int) -> tuple[Image.Image, reduced_jpeg.Picture | None]:
+    """Return an image in the model's mode, and how it relates to the picture; None: it is the picture."""
     is_png = data.startswith(fast_decoders.PNG)
     found = fast_decoders.png(data, max_pixels) if is_png else None
     loaded, picture = (found, None) if found else _oriented(data, spec, max_pixels)
-    image = fitted(to_mode(loaded, spec, is_png), picture, spec)
-    if image.mode not in ("L", "RGB"):
-        image = _cut_off(image)
-    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(spec.shape)
-    return pixels[:, :, ::-1] if spec.color_mode == "bgr" else pixels
+    return to_mode(loaded, spec, is_png), picture
 
 
 def upright(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> Image.Image:

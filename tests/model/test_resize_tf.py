@@ -30,6 +30,27 @@ def test_gives_what_tensorflow_gives(method: str, antialias: bool) -> None:
                     assert np.array_equal(found, expected), (width, height, target)
 
 
+def test_gives_what_tensorflow_gives_at_every_length_of_a_side() -> None:
+    check_sides("area", False)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(("method", "antialias"), WAYS)
+def test_gives_what_tensorflow_gives_at_every_length_of_a_side_by_every_method(method: str, antialias: bool) -> None:
+    check_sides(method, antialias)
+
+
+def check_sides(method: str, antialias: bool) -> None:
+    """Compare at sides from 1 to 700, of which some end beyond the last pixel, by rounding."""
+    import tensorflow as tf
+
+    chance = np.random.default_rng(0)
+    for side in range(1, 701):
+        pixels = chance.integers(0, 256, (side, 701 - side, 1), np.uint8)
+        expected = tf.image.resize(pixels, (224, 31), method=method, antialias=antialias).numpy()
+        np.testing.assert_allclose(resize(pixels, (31, 224), method, antialias), expected, rtol=0, atol=0.001)
+
+
 @settings(max_examples=100)
 @given(
     st.sampled_from(WAYS),
