@@ -14,7 +14,7 @@ setup(
         "pipeline": ["py.typed"],
         "pipeline.report": ["pages/*.j2"],
         "model_training": ["pages/*.j2", "py.typed"],
-        "model_import": ["pages/*.j2", "py.typed"],
+        "model_import": ["imagenet.csv", "pages/*.j2", "py.typed"],
     },
     entry_points={"console_scripts": ["nightscore = nightscore.__main__:run"]},
     install_requires=[

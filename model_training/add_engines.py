@@ -16,7 +16,7 @@ from pipeline import storage
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.model import agreement, directory
 from pipeline.model.directory import Golden, check_model, copy_files, read_golden, read_spec
-from pipeline.model.loaded import check_golden_pixels
+from pipeline.model.loaded import check_golden_pixels, width_of
 from pipeline.model.spec import ModelSpec
 
 _COPIED = OWNED - {directory.SPEC, directory.GOLDEN, directory.TFLITE}
@@ -49,10 +49,10 @@ def add_engines(model: str, output: str) -> ModelSpec:
     with staged(location) as folder:
         copy_files(source, _COPIED, folder)
         check_model(folder, spec, source)
-        converted = convert(folder, golden.pixels, check_images([golden.pixels]))
+        converted = convert(folder, golden.pixels, check_images([golden.pixels]), task=spec.task)
         if converted.conversion.missing:
             raise UsageError(f"no model.tflite can be made of model {source!r}: {converted.conversion.missing}")
-        _check_scores(golden, converted)
+        _check_outputs(spec, golden, converted)
         new = with_engines(spec, converted)
         write_files(os.path.join(folder, directory.GOLDEN), with_scores(golden, converted).files())
         write_files(folder, {directory.SPEC: new.to_json().encode()})
@@ -61,20 +61,20 @@ def add_engines(model: str, output: str) -> ModelSpec:
 
 def _check_golden(source: str, spec: ModelSpec, golden: Golden) -> None:
     """Check that golden/ is what the spec makes one expect, and that its images have the same pixels here."""
-    n = len(golden.encoded)
-    expected = golden.scores.get("tensorflow")
-    shapes = (golden.pixels.shape, None if expected is None else expected.shape)
-    if n < 1 or golden.pixels.dtype != np.uint8 or shapes != ((n, *spec.input.shape), (n, len(spec.class_names))):
+    n, expected = len(golden.encoded), golden.outputs("tensorflow")
+    shapes = (golden.pixels.shape, None if expected is None else expected.scores.shape)
+    if n < 1 or golden.pixels.dtype != np.uint8 or shapes != ((n, *spec.input.shape), (n, width_of(spec))):
         raise UsageError(
             f"model {source!r} is damaged: {directory.GOLDEN}/ does not fit {directory.SPEC}; train or copy it again"
         )
     check_golden_pixels(golden, spec.input, "this machine")
 
 
-def _check_scores(golden: Golden, converted: Converted) -> None:
-    """Check that TensorFlow gives the golden images here the scores that it gave when the model was made."""
-    found, expected = converted.golden_scores["tensorflow"], golden.scores["tensorflow"]
-    difference = agreement.difference(found, expected)
+def _check_outputs(spec: ModelSpec, golden: Golden, converted: Converted) -> None:
+    """Check that TensorFlow gives for the golden images here what it gave when the model was made."""
+    expected = golden.outputs("tensorflow")
+    assert expected is not None
+    difference = agreement.difference_of_outputs(converted.golden["tensorflow"], expected, spec.task)
     if not difference <= converted.golden_tolerance:
         raise GoldenMismatchError(
             f"TensorFlow scores the model's golden images otherwise here than when the model was made: off by "

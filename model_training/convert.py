@@ -25,8 +25,10 @@ from model_training.converter import Answer
 from pipeline.machine import import_path
 from pipeline.model.directory import SAVED_MODEL, TFLITE, Golden
 from pipeline.model.engines import litert
+from pipeline.model.engines.network import Outputs
 from pipeline.model.spec import GOLDEN_TOLERANCE, LARGEST_TOLERANCE, Conversion, ModelSpec
 from pipeline.options import Engine
+from pipeline.task import Task
 from pipeline.text import brief, line
 
 CONVERSION_SECONDS = 900.0
@@ -44,11 +46,11 @@ class Converted:
 
     Attributes:
         conversion: for model_spec.json.
-        golden_scores: engine -> float32 [n, classes], its scores of the golden images; none without model.tflite.
+        golden: engine -> what it gave for the golden images; empty without model.tflite.
     """
 
     conversion: Conversion
-    golden_scores: Mapping[Engine, npt.NDArray[np.float32]] = field(default_factory=dict)
+    golden: Mapping[Engine, Outputs] = field(default_factory=dict)
 
     @property
     def golden_tolerance(self) -> float:
@@ -65,7 +67,9 @@ def tolerance(difference: float) -> float:
     return max(GOLDEN_TOLERANCE, TOLERANCE_OF_DIFFERENCE * difference)
 
 
-def convert(folder: str, golden: Pixels, images: Pixels, seconds: float = CONVERSION_SECONDS) -> Converted:
+def convert(
+    folder: str, golden: Pixels, images: Pixels, seconds: float = CONVERSION_SECONDS, task: Task = "classes"
+) -> Converted:
     """Write model.tflite beside the saved_model/ in a folder, if LiteRT gives the same scores with it.
 
     Args:
@@ -73,6 +77,7 @@ def convert(folder: str, golden: Pixels, images: Pixels, seconds: float = CONVER
         golden: uint8 [n, height, width, channels], the golden images.
         images: uint8 [m, height, width, channels], more images to compare the two by.
         seconds: that it may take.
+        task: of the model, which says how outputs are compared.
 
     Raises:
         OSError: a disk is full or cannot be written to.
@@ -82,19 +87,15 @@ def convert(folder: str, golden: Pixels, images: Pixels, seconds: float = CONVER
     with tempfile.TemporaryDirectory(prefix="nightscore-convert-") as work:
         np.save(Path(work, converter.GOLDEN), golden)
         np.save(Path(work, converter.IMAGES), images)
-        answer = _run(os.path.join(folder, SAVED_MODEL), work, seconds)
+        answer = _run(os.path.join(folder, SAVED_MODEL), work, task, seconds)
         missing = answer.missing or _too_far(answer.difference)
         if missing:
             return Converted(Conversion(converter=answer.converter, missing=line(missing)))
         data = Path(work, TFLITE).read_bytes()
-        with np.load(Path(work, converter.SCORES), allow_pickle=False) as scores:
-            golden_scores: dict[Engine, npt.NDArray[np.float32]] = {
-                "tensorflow": scores["tensorflow"],
-                "litert": scores["litert"],
-            }
+        outputs = converter.read_outputs(work)
     Path(folder, TFLITE).write_bytes(data)
     sha256 = hashlib.sha256(data).hexdigest()
-    return Converted(Conversion(sha256, len(data), answer.difference, answer.images, answer.converter), golden_scores)
+    return Converted(Conversion(sha256, len(data), answer.difference, answer.images, answer.converter), outputs)
 
 
 def with_engines(spec: ModelSpec, converted: Converted) -> ModelSpec:
@@ -103,11 +104,8 @@ def with_engines(spec: ModelSpec, converted: Converted) -> ModelSpec:
 
 
 def with_scores(golden: Golden, converted: Converted) -> Golden:
-    """Return golden images with the scores of LiteRT, too, if there is a model.tflite."""
-    scores = dict(golden.scores)
-    if "litert" in converted.golden_scores:
-        scores["litert"] = converted.golden_scores["litert"]
-    return replace(golden, scores=scores)
+    """Return golden images with the outputs of LiteRT, too, if there is a model.tflite."""
+    return golden.with_outputs("litert", converted.golden["litert"]) if "litert" in converted.golden else golden
 
 
 def engines_of(conversion: Conversion) -> str:
@@ -133,13 +131,13 @@ def _too_far(difference: float) -> str:
     )
 
 
-def _run(saved_model: str, work: str, seconds: float) -> Answer:
+def _run(saved_model: str, work: str, task: Task, seconds: float) -> Answer:
     """Run the child process and return its answer; if it gave none, one that says why."""
     # on a CPU, as the difference is one between engines, and the parent may hold all memory of a GPU
     environment = {**os.environ, "PYTHONPATH": import_path(), "CUDA_VISIBLE_DEVICES": "-1"}
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", converter.__name__, os.path.abspath(saved_model), work],
+            [sys.executable, "-m", converter.__name__, os.path.abspath(saved_model), work, task],
             stdin=subprocess.PIPE,  # the child process ends when it is closed
             stdout=output,
             stderr=output,

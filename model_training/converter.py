@@ -1,4 +1,4 @@
-"""The program that makes model.tflite: `python -m model_training.converter SAVED_MODEL FOLDER`.
+"""The program that makes model.tflite: `python -m model_training.converter SAVED_MODEL FOLDER TASK`.
 
 It runs in a child process, which `model_training.convert` starts: TensorFlow's converter takes about a gigabyte, prints
 much, and may crash. FOLDER holds the images by which the two networks are compared. The program writes the file and the
@@ -22,8 +22,10 @@ import numpy as np
 from pipeline.model import agreement
 from pipeline.model.directory import TFLITE
 from pipeline.model.engines.litert import LiteRTNetwork
-from pipeline.model.engines.network import Network, Pixels, Scores
+from pipeline.model.engines.network import Network, Outputs, Pixels
 from pipeline.model.engines.tensorflow import TensorFlowNetwork, tensorflow
+from pipeline.options import Engine
+from pipeline.task import TASKS, Task
 from pipeline.text import brief, line
 
 GOLDEN = "golden.npy"
@@ -33,7 +35,10 @@ IMAGES = "images.npy"
 """Name in FOLDER of the pixels of more images."""
 
 SCORES = "scores.npz"
-"""Name in FOLDER of the golden images' scores, by name of the engine."""
+"""Name in FOLDER of the golden images' scores, by name of the engine; of embeddings, by that name and EMBEDDING."""
+
+EMBEDDING = "_embedding"
+"""Ending of a name in SCORES, of the embeddings that the engine gave."""
 
 ANSWER = "answer.json"
 """Name in FOLDER of the answer; it is written last."""
@@ -71,25 +76,27 @@ class _RefusedError(Exception):
 
 def main(argv: Sequence[str]) -> int:
     """Convert, compare, and write the answer; return the exit code."""
-    saved_model, folder = argv
+    saved_model, folder, name = argv
+    (task,) = (known for known in TASKS if known == name)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    answer = convert_and_compare(saved_model, folder)
+    answer = convert_and_compare(saved_model, folder, task)
     Path(folder, ANSWER).write_text(json.dumps(asdict(answer)), encoding="utf-8")
     return 0
 
 
-def convert_and_compare(saved_model: str, folder: str) -> Answer:
+def convert_and_compare(saved_model: str, folder: str, task: Task = "classes") -> Answer:
     """Write model.tflite and the golden scores of both networks into a folder that has the images.
 
     Args:
         saved_model: folder of the SavedModel, absolute.
         folder: that holds GOLDEN and IMAGES.
+        task: of the model, which says how outputs are compared.
     """
     converter = f"tensorflow {tensorflow().__version__}"
     path = Path(folder, TFLITE)
     try:
         path.write_bytes(tflite_of(saved_model))
-        return compare(saved_model, str(path), folder, converter)
+        return compare(saved_model, str(path), folder, converter, task)
     except _RefusedError as error:
         return Answer(converter=converter, missing=str(error))
 
@@ -135,7 +142,7 @@ def _operation(name: str, text: str) -> str:
     return " ".join([name, *(f"in {precision}" for precision in sorted(precisions))])
 
 
-def compare(saved_model: str, path: str, folder: str, converter: str) -> Answer:
+def compare(saved_model: str, path: str, folder: str, converter: str, task: Task = "classes") -> Answer:
     """Compare the network of a model.tflite with the one that it was made from; keep the golden scores of both.
 
     Args:
@@ -143,6 +150,7 @@ def compare(saved_model: str, path: str, folder: str, converter: str) -> Answer:
         path: of model.tflite.
         folder: that holds GOLDEN and IMAGES, and gets SCORES.
         converter: library that converted, with its version.
+        task: of the model, which says how outputs are compared.
     """
     golden: Pixels = np.load(Path(folder, GOLDEN), allow_pickle=False)
     images: Pixels = np.load(Path(folder, IMAGES), mmap_mode="r", allow_pickle=False)
@@ -152,41 +160,55 @@ def compare(saved_model: str, path: str, folder: str, converter: str) -> Answer:
         network = LiteRTNetwork(path, (height, width, channels))
     except ValueError as error:
         raise _RefusedError(f"LiteRT does not load what the converter made: {brief(line(str(error)), 200)}") from error
-    expected, scores = _score(reference, golden), _score(network, golden)
-    one_by_one = np.concatenate([_score(network, golden[i : i + 1]) for i in range(len(golden))])
-    expected_more, scores_more = _score(reference, images), _score(network, images)
+    expected, outputs = _score(reference, golden), _score(network, golden)
+    one_by_one = Outputs.joined([_score(network, golden[i : i + 1]) for i in range(len(golden))])
+    expected_more, more = _score(reference, images), _score(network, images)
     differences = [
-        _difference(scores, expected),
-        _difference(one_by_one, expected),
-        _difference(np.concatenate([scores, scores_more]), np.concatenate([expected, expected_more])),
+        _difference(outputs, expected, task),
+        _difference(one_by_one, expected, task),
+        _difference(Outputs.joined([outputs, more]), Outputs.joined([expected, expected_more]), task),
     ]
-    np.savez(Path(folder, SCORES), tensorflow=expected, litert=scores)
+    np.savez(Path(folder, SCORES), **_by_name("tensorflow", expected), **_by_name("litert", outputs))
     return Answer(max(differences), len(golden) + len(images), converter)
 
 
-def _score(network: Network, pixels: Pixels) -> Scores:
-    """Return the scores of images, in calls of the size that scoring uses."""
+def _by_name(engine: Engine, outputs: Outputs) -> dict[str, Any]:
+    vectors = {} if outputs.embedding is None else {f"{engine}{EMBEDDING}": outputs.embedding}
+    return {engine: outputs.scores, **vectors}
+
+
+def read_outputs(folder: str) -> dict[Engine, Outputs]:
+    """Return what each engine gave for the golden images, as `compare` kept it."""
+    engines: tuple[Engine, ...] = ("tensorflow", "litert")
+    with np.load(Path(folder, SCORES), allow_pickle=False) as found:
+        return {engine: Outputs(found[engine], found.get(f"{engine}{EMBEDDING}")) for engine in engines}
+
+
+def _score(network: Network, pixels: Pixels) -> Outputs:
+    """Return the outputs for images, in calls of the size that scoring uses."""
     size = network.call_images
     errors: tuple[type[Exception], ...] = (*network.errors, MemoryError)
     try:
-        calls = [np.array(network(np.array(pixels[i : i + size]))) for i in range(0, len(pixels), size)]
+        calls = [network(np.array(pixels[i : i + size])) for i in range(0, len(pixels), size)]
     except errors as error:
         raise _RefusedError(f"{network.version} does not run the network: {brief(line(str(error)), 200)}") from error
-    return np.concatenate(calls)
+    return Outputs.joined(calls)
 
 
-def _difference(scores: Scores, expected: Scores) -> float:
+def _difference(outputs: Outputs, expected: Outputs, task: Task) -> float:
     """Return how far outputs are apart.
 
     No class can change where the expected one leads by more than twice that, see `agreement.changed_classes`.
     """
-    if scores.shape != expected.shape:
-        raise _RefusedError(f"LiteRT gives scores of shape {scores.shape}, TensorFlow {expected.shape}")
-    for engine, found in (("TensorFlow", expected), ("LiteRT", scores)):
-        wrong = int((~np.isfinite(found).all(axis=1)).sum())
-        if wrong:
-            raise _RefusedError(f"{engine} gives {wrong} of {len(found)} images scores that are not finite")
-    return agreement.difference(scores, expected)
+    for name, one, other in zip(("scores", "embeddings"), outputs, expected, strict=True):
+        if (None if one is None else one.shape) != (None if other is None else other.shape):
+            found, wanted = (None if array is None else array.shape for array in (one, other))
+            raise _RefusedError(f"LiteRT gives {name} of shape {found}, TensorFlow {wanted}")
+        for engine, array in (("TensorFlow", other), ("LiteRT", one)):
+            wrong = 0 if array is None else int((~np.isfinite(array).all(axis=1)).sum())
+            if array is not None and wrong:
+                raise _RefusedError(f"{engine} gives {wrong} of {len(array)} images {name} that are not finite")
+    return agreement.difference_of_outputs(outputs, expected, task)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ OWNED = frozenset(
         directory.KERAS_MODEL,
         directory.GOLDEN,
         directory.TRAINING,
+        directory.IMPORT,
     }
 )
 """Names in a model directory; nothing else is ever removed."""

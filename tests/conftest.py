@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from counting_store import counted  # noqa: F401 - a fixture
+from foreign_models import foreign, photos  # noqa: F401 - fixtures
 from gcs_emulator import emulator, emulator_server, gcs_bucket  # noqa: F401 - fixtures
 from hypothesis import settings
 from permissions import open_folder  # noqa: F401 - a fixture

@@ -1,25 +1,40 @@
 """How far the outputs of one network, computed twice, are apart: by two engines, two machines, or two precisions.
 
-Compared are the outputs before the softmax, of which the probabilities tell all but a constant for each image: their
-logarithms. Probabilities themselves would hide what is wrong where the network is sure. Differences are shares of how
-much the outputs vary from image to image, so that one tolerance suits networks of any scale.
+Probabilities would hide what is wrong where the network is sure. So the outputs before the softmax are compared, of
+which the probabilities tell all but a constant for each image: their logarithms; and the outputs before a sigmoid.
+Values and embeddings are compared as they are. Differences are shares of how much the outputs vary from image to image,
+so that one tolerance suits networks of any scale.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.model.engines.network import Scores
+from pipeline.model.engines.network import Outputs, Scores
+from pipeline.task import Task
 
 LEAST = 1e-30
 """The least probability that is told from 0: float32 has no exact ones below 1e-38."""
 
 LEAST_SPREAD = 1e-3
-"""The least spread of outputs: below it, rounding would decide."""
+"""The least spread of outputs before a softmax or a sigmoid: below it, rounding would decide."""
+
+LEAST_SPREAD_OF_VALUES = 1e-6
+"""The least spread of values and embeddings."""
+
+LEAST_SHARE = 1e-3
+"""The least spread of values and embeddings, as a share of their size: below it, rounding would decide."""
+
+STEPS = 4
+"""Steps of float32 by which two probabilities may differ for their outputs before a sigmoid to count as equal."""
+
+Numbers = npt.NDArray[np.float64]
 
 
-def log_scores(scores: Scores) -> npt.NDArray[np.float64]:
+def log_scores(scores: Scores) -> Numbers:
     """Return the logarithms of probabilities, float64 [n, classes]; NaN where there is none.
 
     >>> log_scores(np.array([[1.0, 0.0]], np.float32)).round(2).tolist()
@@ -28,28 +43,82 @@ def log_scores(scores: Scores) -> npt.NDArray[np.float64]:
     return np.asarray(np.log(np.maximum(scores.astype(np.float64), LEAST)))
 
 
-def spread(scores: Scores) -> float:
+def logits(scores: Scores) -> Numbers:
+    """Return the outputs before the sigmoid that gave probabilities, float64 [n, classes]; NaN where there is none.
+
+    >>> logits(np.array([[0.5, 1.0, 0.0]], np.float32)).round(2).tolist()
+    [[0.0, 17.33, -69.08]]
+    """
+    p = scores.astype(np.float64)
+    return np.asarray(np.log(np.maximum(p, LEAST)) - np.log(np.maximum(1 - p, np.finfo(np.float32).eps / 4)))
+
+
+def _compared(scores: Scores, task: Task) -> Numbers:
+    """Return the numbers by which the outputs of a task are compared."""
+    if task == "classes":
+        return log_scores(scores)
+    return logits(scores) if task == "labels" else scores.astype(np.float64)
+
+
+def _rounding(scores: Scores, task: Task) -> Numbers | float:
+    """Return how far the compared numbers may be off because float32 holds the scores.
+
+    A probability near 1 tells its output before the sigmoid in coarse steps only.
+    """
+    if task != "labels":
+        return 0.0
+    p = np.clip(scores.astype(np.float64), LEAST, 1 - np.finfo(np.float32).eps / 4)
+    return np.asarray(STEPS * np.spacing(p.astype(np.float32)).astype(np.float64) / (p * (1 - p)))
+
+
+def spread(scores: Scores, task: Task = "classes") -> float:
     """Return how much outputs vary: the root mean square of their deviation from the mean over the images.
 
     Args:
-        scores: float32 [n, classes], of different images.
+        scores: float32 [n, k], of different images: probabilities, values or embeddings.
+        task: what they are.
     """
-    outputs = log_scores(scores)
-    return max(LEAST_SPREAD, float(np.sqrt(np.mean((outputs - outputs.mean(axis=0)) ** 2))))
+    outputs = _compared(scores, task)
+    deviation = float(np.sqrt(np.mean((outputs - outputs.mean(axis=0)) ** 2)))
+    if task in ("classes", "labels"):
+        return max(LEAST_SPREAD, deviation)
+    return max(LEAST_SPREAD_OF_VALUES, LEAST_SHARE * float(np.sqrt(np.mean(outputs**2))), deviation)
 
 
-def difference(scores: Scores, expected: Scores) -> float:
+def difference(scores: Scores, expected: Scores, task: Task = "classes") -> float:
     """Return the largest difference of outputs, as a share of the spread of the expected ones; NaN if one is NaN.
 
     Args:
-        scores: float32 [n, classes].
-        expected: of the same images, float32 [n, classes].
+        scores: float32 [n, k]: probabilities, values or embeddings.
+        expected: of the same images, float32 [n, k].
+        task: what they are.
 
     >>> one = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
     >>> difference(one, one), round(difference(one[:, ::-1], one), 1)
     (0.0, 2.4)
     """
-    return float(np.abs(log_scores(scores) - log_scores(expected)).max() / spread(expected))
+    off = np.abs(_compared(scores, task) - _compared(expected, task))
+    if task == "classes" and scores.shape[1] == 2:  # of 1 - p and p, one has no digits of its own where p is near 1
+        off = np.where(np.abs(scores.astype(np.float64) - expected) <= STEPS * np.finfo(np.float32).eps / 2, 0, off)
+    if task == "labels":
+        off = np.maximum(off - _rounding(scores, task) - _rounding(expected, task), 0)
+    return float(off.max() / spread(expected, task))
+
+
+def difference_of_outputs(outputs: Outputs, expected: Outputs, task: Task) -> float:
+    """Return the largest difference of scores and of embeddings, each as a share of their spread; NaN if one is NaN.
+
+    Args:
+        outputs: of a network.
+        expected: of the same images, of the same shapes.
+        task: of the model.
+    """
+    differences = [0.0]
+    if task != "embedding":
+        differences.append(difference(outputs.scores, expected.scores, task))
+    if outputs.embedding is not None and expected.embedding is not None:
+        differences.append(difference(outputs.embedding, expected.embedding, "embedding"))
+    return float(np.max(differences))  # NaN if one is NaN
 
 
 def changed_classes(scores: Scores, expected: Scores, tolerance: float) -> int:
@@ -65,3 +134,19 @@ def changed_classes(scores: Scores, expected: Scores, tolerance: float) -> int:
     best = np.sort(log_scores(expected), axis=1)
     is_clear = best[:, -1] - best[:, -2] > 2 * tolerance * spread(expected)
     return int(np.count_nonzero(is_clear & (scores.argmax(axis=1) != expected.argmax(axis=1))))
+
+
+def changed_labels(scores: Scores, expected: Scores, tolerance: float, thresholds: Sequence[float]) -> int:
+    """Return how many images get or lose a label that is further from its threshold than twice the tolerance.
+
+    Args:
+        scores: float32 [n, classes].
+        expected: of the same images, float32 [n, classes].
+        tolerance: a difference of outputs, as a share of their spread.
+        thresholds: probability from which an image has the label, one a class.
+    """
+    limits = np.asarray(thresholds, np.float32)
+    reach = 2 * tolerance * spread(expected, "labels") + _rounding(expected, "labels") + _rounding(scores, "labels")
+    is_clear = np.abs(logits(expected) - logits(limits)) > reach
+    is_changed = is_clear & ((scores >= limits) != (expected >= limits))
+    return int(np.count_nonzero(is_changed.any(axis=1)))

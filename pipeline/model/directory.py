@@ -1,12 +1,12 @@
 """The model directory: the one bridge between training and scoring.
 
     MODEL/
-      saved_model/       signature serving_default: uint8 [batch, height, width, channels] -> float32 [batch, classes]
+      saved_model/       signature serving_default: uint8 [n, height, width, channels] -> float32 [n, classes]
       model.tflite       the same network for CPUs, for LiteRT; may be missing, and model_spec.json then says why
       model.keras        for people who go on training
       model_spec.json    `ModelSpec`
       golden/            a handful of encoded images, and expected.npz with their pixels and each engine's scores
-      training/          what the training run left for people
+      training/          what the training run left for people, or import/: what the import did
 
 Owns its names, its JSON and its identity. Knows neither TensorFlow nor Pillow.
 """
@@ -23,7 +23,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ import numpy.typing as npt
 
 from pipeline import storage
 from pipeline.errors import UsageError
+from pipeline.model.engines.network import Outputs
 from pipeline.model.spec import ModelSpec, model_id
 from pipeline.options import Engine
 
@@ -41,9 +42,13 @@ KERAS_MODEL = "model.keras"
 GOLDEN = "golden"
 EXPECTED = "expected.npz"
 TRAINING = "training"
+IMPORT = "import"
 
 SCORES: Mapping[Engine, str] = {"tensorflow": "scores", "litert": "scores_litert"}
 """Engine -> name of its golden scores in expected.npz."""
+
+EMBEDDINGS: Mapping[Engine, str] = {"tensorflow": "embedding", "litert": "embedding_litert"}
+"""Engine -> name of its golden embeddings in expected.npz; there are none unless the model gives embeddings."""
 
 
 _SCORED = (SPEC, SAVED_MODEL, TFLITE, GOLDEN)
@@ -52,23 +57,39 @@ _SCORED = (SPEC, SAVED_MODEL, TFLITE, GOLDEN)
 
 @dataclass(frozen=True)
 class Golden:
-    """Images with the pixels and scores they gave where the model was made.
+    """Images with the pixels, scores and embeddings they gave where the model was made.
 
     Attributes:
         encoded: n image files' contents.
         pixels: uint8 [n, height, width, channels].
-        scores: engine -> float32 [n, classes], the scores that it gave.
+        scores: engine -> float32 [n, classes], the scores that it gave; or values [n, 1]; [n, 0] where the model gives
+            embeddings alone.
+        embeddings: engine -> float32 [n, d], the embeddings that it gave; empty if the model gives none.
     """
 
     encoded: Sequence[bytes]
     pixels: npt.NDArray[np.uint8]
     scores: Mapping[Engine, npt.NDArray[np.float32]]
+    embeddings: Mapping[Engine, npt.NDArray[np.float32]] = field(default_factory=dict)
+
+    def outputs(self, engine: Engine) -> Outputs | None:
+        """Return what an engine gave; None if that is not there."""
+        scores = self.scores.get(engine)
+        return None if scores is None else Outputs(scores, self.embeddings.get(engine))
+
+    def with_outputs(self, engine: Engine, outputs: Outputs) -> Golden:
+        """Return the same images with what an engine gave."""
+        embeddings = dict(self.embeddings)
+        if outputs.embedding is not None:
+            embeddings[engine] = outputs.embedding
+        return replace(self, scores={**self.scores, engine: outputs.scores}, embeddings=embeddings)
 
     def files(self) -> dict[str, bytes]:
         """Return the contents of golden/, by name."""
         buffer = io.BytesIO()
-        scores: dict[str, Any] = {SCORES[engine]: values for engine, values in self.scores.items()}
-        np.savez(buffer, pixels=self.pixels, **scores)
+        expected: dict[str, Any] = {SCORES[engine]: values for engine, values in self.scores.items()}
+        expected |= {EMBEDDINGS[engine]: values for engine, values in self.embeddings.items()}
+        np.savez(buffer, pixels=self.pixels, **expected)
         images = {f"{i:03d}.png": data for i, data in enumerate(self.encoded)}
         return {**images, EXPECTED: buffer.getvalue()}
 
@@ -96,7 +117,9 @@ def read_spec(model: str) -> ModelSpec:
 
 
 def check_model(model: str, spec: ModelSpec, name: str = "") -> None:
-    """Check that saved_model/ is the one that the spec's model id names; whoever loads it checks first.
+    """Check that the network is the one that the spec's model id names; whoever loads it checks first.
+
+    The network is saved_model/, or model.tflite where that was made elsewhere.
 
     Args:
         model: its location.
@@ -107,12 +130,15 @@ def check_model(model: str, spec: ModelSpec, name: str = "") -> None:
         UsageError: files are missing or changed.
     """
     root = storage.join(model, SAVED_MODEL) + "/"
-    objects = storage.list_objects(root.rstrip("/"))
-    files = [(o.location[len(root) :], storage.read(o.location)) for o in objects]
-    found = model_id(spec.input, spec.class_names, files, spec.outputs())
+    what = f"{SAVED_MODEL}/" if spec.feed is None else TFLITE
+    if spec.feed is None:
+        files = [(o.location[len(root) :], storage.read(o.location)) for o in storage.list_objects(root.rstrip("/"))]
+    else:
+        files = [(TFLITE, storage.read(storage.join(model, TFLITE)))]
+    found = model_id(spec.input, spec.class_names, files, spec.identity())
     if found != spec.model_id:
         raise UsageError(
-            f"model {(name or model)!r} is damaged: {SAVED_MODEL}/ and its input rule have the id {found[:12]}, "
+            f"model {(name or model)!r} is damaged: {what} and its input rule have the id {found[:12]}, "
             f"but {SPEC} says {spec.model_id[:12]}; train or copy it again"
         )
 
@@ -196,7 +222,8 @@ def read_golden(model: str) -> Golden:
         expected = np.load(io.BytesIO(storage.read(storage.join(model, GOLDEN, EXPECTED))), allow_pickle=False)
         pixels = expected["pixels"]
         scores = {engine: expected[name] for engine, name in SCORES.items() if name in expected}
+        embeddings = {engine: expected[name] for engine, name in EMBEDDINGS.items() if name in expected}
         encoded = [storage.read(storage.join(model, GOLDEN, f"{i:03d}.png")) for i in range(len(pixels))]
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"model {model!r} is damaged: {GOLDEN}/: {error}; train or copy it again") from error
-    return Golden(encoded, pixels, scores)
+    return Golden(encoded, pixels, scores, embeddings)

@@ -11,6 +11,7 @@ import logging
 import platform
 import threading
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +21,12 @@ from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.machine import require_precision
 from pipeline.model import agreement
 from pipeline.model.directory import SAVED_MODEL, TFLITE, Golden, check_model, check_tflite, read_golden
+from pipeline.model.engines.fed_litert import FedLiteRTNetwork
 from pipeline.model.engines.litert import LiteRTNetwork
-from pipeline.model.engines.network import Network, Pixels, Scores
+from pipeline.model.engines.network import Network, Outputs, Pixels, Scores
 from pipeline.model.engines.tensorflow import TensorFlowNetwork
 from pipeline.model.input_rule import InputSpec
+from pipeline.model.outputs import why_no_bfloat16
 from pipeline.model.preprocess import preprocess
 from pipeline.model.spec import ModelSpec
 from pipeline.options import Engine, Precision
@@ -67,6 +70,9 @@ class Model:
             GoldenMismatchError: this machine does not reproduce the golden images.
         """
         require_precision(precision)
+        why_not = why_no_bfloat16(spec.task, spec.embedding) if precision != "float32" else ""
+        if why_not:
+            raise UsageError(f"the model in {folder!r} cannot be scored in {precision}: {why_not}")
         self.spec, self.engine = spec, engine
         self._exact = _network(folder, spec, engine, "float32")
         self._coarse = _network(folder, spec, engine, precision) if precision != "float32" else None
@@ -77,10 +83,10 @@ class Model:
         self.slowest_call = 0.0
         self._replay(folder)
 
-    def score(self, pixels: Pixels) -> tuple[Scores, int]:
-        """Return the scores of at most `call_images` images, and how many of these were scored a second time.
+    def score(self, pixels: Pixels) -> tuple[Outputs, int]:
+        """Return the outputs for at most `call_images` images, and how many of these were scored a second time.
 
-        In bfloat16 every image of which that is not sure is scored again, so that the best class is float32's.
+        In bfloat16 every image of which that is not sure is scored again, so that classes and labels are float32's.
 
         Args:
             pixels: uint8 [n, height, width, channels], at least one image.
@@ -90,13 +96,16 @@ class Model:
         """
         if self._coarse is None:
             return self._exact(pixels), 0
-        scores = self._coarse(pixels).copy()
-        doubtful = np.flatnonzero(~is_sure(scores))
+        scores = self._coarse(pixels).scores.copy()
+        if self.spec.task == "labels":
+            doubtful = np.flatnonzero(~is_sure_of_labels(scores, self.spec.label_thresholds))
+        else:
+            doubtful = np.flatnonzero(~is_sure(scores))
         if len(doubtful):
             # a single one goes in twice: a matrix of one row is multiplied in another order, and its low bits differ
             again = np.repeat(doubtful, 2) if len(doubtful) == 1 else doubtful
-            scores[again] = self._exact(pixels[again])
-        return scores, len(doubtful)
+            scores[again] = self._exact(pixels[again]).scores
+        return Outputs(scores), len(doubtful)
 
     def shrink(self, images: int) -> None:
         """Let later calls have half as many images as one for which memory did not suffice.
@@ -119,7 +128,7 @@ class Model:
         golden = read_golden(folder)
         place = f"{platform.node()} ({platform.machine()}, {self.version})"
         check_golden_pixels(golden, self.spec.input, place)
-        expected = golden.scores.get(self.engine)
+        expected = golden.outputs(self.engine)
         if expected is None:
             raise UsageError(f"the model in {folder!r} has no golden scores of {self.engine}; make it again")
         networks: dict[Precision, tuple[Network | None, float]] = {
@@ -128,17 +137,16 @@ class Model:
         }
         for precision, (network, tolerance) in networks.items():
             if network is not None:
-                scores = self._call_golden(network, golden.pixels)
-                if scores.shape != expected.shape or scores.shape[1] != len(self.spec.class_names):
-                    raise UsageError(
-                        f"the model in {folder!r} does not give one score for each of its class names; train it again"
-                    )
-                _check_golden(scores, expected, tolerance, f"{place} in {precision}")
+                outputs = self._call_golden(network, golden.pixels)
+                _check_shapes(outputs, expected, self.spec, folder)
+                if isinstance(network, FedLiteRTNetwork):
+                    outputs = network.settled(outputs, expected)
+                _check_golden(outputs, expected, self.spec, tolerance, f"{place} in {precision}")
 
-    def _call_golden(self, network: Network, pixels: Pixels) -> Scores:
+    def _call_golden(self, network: Network, pixels: Pixels) -> Outputs:
         self._call_largest(network, pixels)
         size = self.call_images
-        return np.concatenate([network(pixels[i : i + size]) for i in range(0, len(pixels), size)])
+        return Outputs.joined([network(pixels[i : i + size]) for i in range(0, len(pixels), size)])
 
     def _call_largest(self, network: Network, pixels: Pixels) -> None:
         """Call a network with as many images as it will ever get; where memory does not suffice, that is fewer."""
@@ -173,16 +181,44 @@ def check_golden_pixels(golden: Golden, rule: InputSpec, place: str) -> None:
         raise GoldenMismatchError(f"{place} decodes the model's golden images to other pixels than training did")
 
 
-def _check_golden(scores: Scores, expected: Scores, tolerance: float, place: str) -> None:
-    difference = agreement.difference(scores, expected)
+def _check_shapes(outputs: Outputs, expected: Outputs, spec: ModelSpec, folder: str) -> None:
+    """Check that a network gives what the spec and the golden images make one expect.
+
+    Raises:
+        UsageError: it does not.
+    """
+    n = len(expected.scores)
+    shape = (n, width_of(spec))
+    if outputs.scores.shape != shape or expected.scores.shape != shape:
+        what = "score for each of its class names" if spec.class_names else f"output for its task {spec.task!r}"
+        raise UsageError(f"the model in {folder!r} does not give one {what}; train it again")
+    vectors = None if spec.embedding is None else (n, spec.embedding.size)
+    for given in (outputs, expected):
+        if (None if given.embedding is None else given.embedding.shape) != vectors:
+            size = "no embedding" if spec.embedding is None else f"an embedding of {spec.embedding.size} numbers"
+            raise UsageError(f"the model in {folder!r} does not give {size}, as its spec says; make it again")
+
+
+def width_of(spec: ModelSpec) -> int:
+    """Return how many scores a model gives for an image: one a class, one value, or none."""
+    return len(spec.class_names) or int(spec.task == "value")
+
+
+def _check_golden(outputs: Outputs, expected: Outputs, spec: ModelSpec, tolerance: float, place: str) -> None:
+    difference = agreement.difference_of_outputs(outputs, expected, spec.task)
     if not difference <= tolerance:
         raise GoldenMismatchError(
             f"{place} scores the model's golden images otherwise than when the model was made: off by "
             f"{difference:.2g} of the spread of its outputs, allowed are {tolerance:g}"
         )
-    changed = agreement.changed_classes(scores, expected, tolerance)
+    changed = 0
+    if spec.task == "classes":
+        changed = agreement.changed_classes(outputs.scores, expected.scores, tolerance)
+    elif spec.task == "labels":
+        changed = agreement.changed_labels(outputs.scores, expected.scores, tolerance, spec.label_thresholds)
     if changed:
-        raise GoldenMismatchError(f"{place} gives {changed} of the model's golden images another class")
+        what = "another class" if spec.task == "classes" else "other labels"
+        raise GoldenMismatchError(f"{place} gives {changed} of the model's golden images {what}")
 
 
 def _network(folder: str, spec: ModelSpec, engine: Engine, precision: Precision) -> Network:
@@ -190,6 +226,9 @@ def _network(folder: str, spec: ModelSpec, engine: Engine, precision: Precision)
     try:
         if engine == "litert":
             check_tflite(folder, spec)
+            if spec.feed is not None:
+                check_model(folder, spec)
+                return FedLiteRTNetwork(join(folder, TFLITE), spec.input.shape, spec.feed)
             return LiteRTNetwork(join(folder, TFLITE), spec.input.shape)
         check_model(folder, spec)
         return TensorFlowNetwork(join(folder, SAVED_MODEL), spec.input.shape, precision)
@@ -207,6 +246,14 @@ def is_sure(scores: Scores) -> npt.NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
         margin = best[:, -1] - best[:, -2]
     sure: npt.NDArray[np.bool_] = (margin >= SURE_MARGIN) & np.isfinite(margin)
+    return sure
+
+
+def is_sure_of_labels(scores: Scores, thresholds: Sequence[float]) -> npt.NDArray[np.bool_]:
+    """Return for each image whether no label is so near its threshold that bfloat16 may have got it wrong."""
+    with np.errstate(invalid="ignore"):
+        distance = np.abs(scores - np.asarray(thresholds, np.float32)).min(axis=1)
+    sure: npt.NDArray[np.bool_] = (distance >= SURE_MARGIN / 2) & np.isfinite(distance)
     return sure
 
 

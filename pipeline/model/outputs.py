@@ -72,6 +72,18 @@ def _check_class_names(names: Any) -> None:
     "".join(names).encode()  # raises ValueError where one is not UTF-8, as every row with it must be
 
 
+def why_no_bfloat16(task: Task, embedding: Embedding | None) -> str:
+    """Return why a model's output cannot come from coarse arithmetic, as a phrase; "": it can.
+
+    A class or a label that is not sure is scored again in float32. Of a value or a vector nothing tells.
+
+    >>> why_no_bfloat16("value", None)
+    'its output is a value, of which nothing tells how far off it is'
+    """
+    what = "a value" if task == "value" else "" if embedding is None else "an embedding"
+    return f"its output is {what}, of which nothing tells how far off it is" if what else ""
+
+
 def _check_thresholds(task: Task, class_names: Sequence[str], thresholds: Sequence[float]) -> None:
     if thresholds and task != "labels":
         raise ValueError(f"there are thresholds, but the task is {task!r}: only 'labels' has them")

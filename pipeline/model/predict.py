@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.batches import Code, Failure, ImageColumns, PixelBatch, PredictionBatch
-from pipeline.model.engines.network import Pixels, Scores
-from pipeline.model.loaded import Model
+from pipeline.model.engines.network import Pixels, Scores, Vectors
+from pipeline.model.loaded import Model, width_of
+from pipeline.task import Embedding
 
 Range = tuple[int, int]
 """Images of a batch by index: from the first to before the second."""
@@ -30,6 +32,7 @@ class _Scoring:
         pixels: of the batch.
         model: that scores them.
         scores: float32 [n, classes]; zeros where the model raised, and where it was not called.
+        vectors: the same, of the embeddings: float32 [n, d]; None: the model gives none.
         failures: index -> why the model raised.
         rescored: how many of the images were scored a second time, in float32.
     """
@@ -37,6 +40,7 @@ class _Scoring:
     pixels: Pixels
     model: Model
     scores: Scores
+    vectors: Vectors | None
     failures: dict[int, Failure] = field(default_factory=dict)
     rescored: int = 0
 
@@ -48,7 +52,10 @@ class _Scoring:
         """
         images = self.pixels if len(call) == len(self.pixels) else self.pixels[call]
         try:
-            self.scores[call], rescored = self.model.score(images)
+            outputs, rescored = self.model.score(images)
+            self.scores[call] = outputs.scores
+            if self.vectors is not None:
+                self.vectors[call] = outputs.embedding
             return rescored
         except self.model.errors as error:
             failure = _failure(error)
@@ -69,7 +76,7 @@ def predict(
     begin: Callable[[int, int], None] = lambda first, stop: None,
     alone: Sequence[Range] = (),
 ) -> PredictionBatch:
-    """Score a batch; an image that makes the model raise, or gives scores that are no numbers, fails.
+    """Score a batch; an image that makes the model raise, or gives outputs that are no numbers, fails.
 
     Args:
         batch: the images, as the model takes them.
@@ -79,7 +86,7 @@ def predict(
             range. If calls are made at once, it is called once, with the range of all.
         alone: images in these ranges are scored one by one, one call after the other.
     """
-    n, classes = len(batch.images), len(model.spec.class_names)
+    n, spec = len(batch.images), model.spec
     ok = np.flatnonzero(batch.images.ok)
     scored = _score(batch.pixels, ok, model, begin, alone)
     begin(n, n)
@@ -88,18 +95,46 @@ def predict(
     for i in np.flatnonzero(~np.isfinite(scores).all(axis=1)).tolist():
         failed[i] = Failure("predict", "INTERNAL", "the model's scores are not finite numbers")
         scores[i] = 0
+    embedding = None if scored.vectors is None else _stored(scored.vectors, spec.embedding, failed)
     images = batch.images.failed(failed)
-    assert scores.shape == (n, classes)
+    assert scores.shape == (n, width_of(spec))
+    if not spec.class_names:
+        none, values = np.zeros((n, 0)), scores[:, 0] if spec.task == "value" else None
+        columns = (none.astype(np.int32), none.astype(np.float32), np.full(n, np.nan, np.float32))
+        return PredictionBatch(images, *columns, rescored=scored.rescored, values=values, embedding=embedding)
     top = np.argsort(-scores, axis=1, kind="stable")[:, :top_k].astype(np.int32)
-    label_scores = _label_scores(images, scores)
     best = np.take_along_axis(scores, top, axis=1)
-    return PredictionBatch(images, top, best, label_scores, rescored=scored.rescored)
+    label_scores, chosen = np.full(n, np.nan, np.float32), None
+    if spec.task == "classes":
+        label_scores = _label_scores(images, scores)
+    else:
+        chosen = (scores >= np.asarray(spec.label_thresholds, np.float32)) & images.ok[:, None]
+    return PredictionBatch(
+        images, top, best, label_scores, rescored=scored.rescored, chosen=chosen, embedding=embedding
+    )
+
+
+def _stored(
+    vectors: Vectors, kind: Embedding | None, failed: dict[int, Failure]
+) -> npt.NDArray[np.floating[Any]] | None:
+    """Return embeddings as rows hold them, and note the images of which they are no numbers."""
+    if kind is None:
+        return None
+    with np.errstate(over="ignore"):
+        stored = vectors.astype(kind.dtype, copy=False)
+    for i in np.flatnonzero(~np.isfinite(stored).all(axis=1)).tolist():
+        beyond = f", or none that {kind.dtype} can hold" if kind.dtype == "float16" else ""
+        failed.setdefault(i, Failure("predict", "INTERNAL", f"the model's embedding has no finite numbers{beyond}"))
+        stored[i] = 0
+    return stored
 
 
 def _score(
     pixels: Pixels, ok: Indices, model: Model, begin: Callable[[int, int], None], alone: Sequence[Range]
 ) -> _Scoring:
-    scoring = _Scoring(pixels, model, np.zeros((len(pixels), len(model.spec.class_names)), np.float32))
+    n, embedding = len(pixels), model.spec.embedding
+    vectors = None if embedding is None else np.zeros((n, embedding.size), np.float32)
+    scoring = _Scoring(pixels, model, np.zeros((n, width_of(model.spec)), np.float32), vectors)
     calls = calls_of(ok, model.call_images, alone)
     if model.threads > 1 and len(calls) > 1 and not alone:
         begin(int(ok[0]), int(ok[-1]) + 1)

@@ -9,13 +9,17 @@ from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
+from pipeline.model.feed import Feed
 from pipeline.model.input_rule import FIRST_FIELDS, InputSpec, check_rule
 from pipeline.model.outputs import OUTPUT_FIELDS, THRESHOLD, check_outputs, read_outputs
 from pipeline.storage.formats import NEWEST, check_names, check_number
 from pipeline.task import Embedding, Task
 
 SCALING = "divided by 255 inside the graph"
-"""Text in model_spec.json that says where pixels are scaled; there is no other way."""
+"""Text in model_spec.json that says where pixels are scaled, of a network that was trained here."""
+
+IMPORTED_SCALING = "as imported"
+"""Text in model_spec.json that says where pixels are scaled, of a network from elsewhere: `imported` tells."""
 
 
 FORMAT_VERSION = "format_version"
@@ -69,6 +73,8 @@ class ModelSpec:
         thresholds: of the task "labels": the probability from which an image has the label, one a class; (): 0.5 each.
         value_unit: of the task "value": the unit of the integer sums of values, a power of two; else 0.
         embedding: the vector that the model gives for an image, alone or beside its scores; None: it gives none.
+        feed: how pixels enter model.tflite if it was made elsewhere, and is the model; None: saved_model/ is.
+        imported: of a model from elsewhere, what was read from where, for people; {}: it was trained here.
     """
 
     input: InputSpec
@@ -82,6 +88,8 @@ class ModelSpec:
     thresholds: Sequence[float] = ()
     value_unit: float = 0.0
     embedding: Embedding | None = None
+    feed: Feed | None = None
+    imported: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def has_litert(self) -> bool:
@@ -101,17 +109,22 @@ class ModelSpec:
             told["embedding"] = asdict(self.embedding)
         return {name: list(value) if name == "thresholds" else value for name, value in told.items()}
 
+    def identity(self) -> dict[str, Any]:
+        """Return what enters the model's id besides input rule, class names and files, as JSON values."""
+        return self.outputs() | ({} if self.feed is None else {"feed": self.feed.to_json()})
+
     def to_json(self) -> str:
         """Return the text of model_spec.json."""
         rule = self.input.to_json()
         later = {spec.name: spec.default for spec in fields(self) if spec.name in _LATER_FIELDS}
-        outputs = self.outputs()
         is_first = rule.keys() <= set(FIRST_FIELDS) and all(getattr(self, name) == later[name] for name in later)
-        is_first = is_first and not outputs
+        more = self.identity() | ({"imported": dict(self.imported)} if self.imported else {})
+        is_first = is_first and not more
         number = {FORMAT_VERSION: 1 if is_first else NEWEST["model"]}
-        content = {**number, **asdict(self), "scaling": SCALING, "input": rule, "class_names": list(self.class_names)}
-        absent = {*OUTPUT_FIELDS, *(later if is_first else ())}
-        told = {name: value for name, value in content.items() if name not in absent} | outputs
+        scaling = IMPORTED_SCALING if self.imported else SCALING
+        content = {**number, **asdict(self), "scaling": scaling, "input": rule, "class_names": list(self.class_names)}
+        absent = {*OUTPUT_FIELDS, "feed", "imported", *(later if is_first else ())}
+        told = {name: value for name, value in content.items() if name not in absent} | more
         return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -126,14 +139,16 @@ class ModelSpec:
         if not isinstance(content, dict):
             raise ValueError("it is no JSON object")
         check_number(content.pop(FORMAT_VERSION, 1), "model", location)
-        if content.pop("scaling", None) != SCALING:
-            raise ValueError(f"scaling is not {SCALING!r}")
+        scaling = IMPORTED_SCALING if content.get("imported") else SCALING
+        if content.pop("scaling", None) != scaling:
+            raise ValueError(f"scaling is not {scaling!r}")
         check_names(content, (spec.name for spec in fields(cls)), "model", location)
         try:
             rule = InputSpec.from_json(content["input"], "model", location)
             litert = _conversion(content.get("litert"), location)
             outputs = read_outputs(content, "model", location)
-            spec = cls(**{**content, "input": rule, "litert": litert, **outputs})
+            feed = Feed.from_json(content["feed"], rule.channels, location) if "feed" in content else None
+            spec = cls(**{**content, "input": rule, "litert": litert, **outputs, "feed": feed})
         except (KeyError, TypeError) as error:
             raise ValueError(f"fields are missing: {error}") from error
         check_outputs(spec.task, spec.class_names, spec.thresholds, spec.value_unit, spec.embedding)
@@ -169,8 +184,8 @@ def model_id(
     Args:
         spec_input: the input rule.
         class_names: of the model.
-        files: name and content of each file of saved_model/; they are taken in the order of their names.
-        outputs: what else says what the model's output is, see `ModelSpec.outputs`.
+        files: name and content of each file of saved_model/, or of model.tflite; taken in the order of their names.
+        outputs: what else changes a row, see `ModelSpec.identity`.
     """
     digest = hashlib.sha256()
     rule = {"format_version": 1, "input": spec_input.to_json(), "class_names": list(class_names)}  # 1 for ever

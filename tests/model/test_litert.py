@@ -29,9 +29,9 @@ def test_scores_are_the_same_bits_for_any_number_of_images_in_any_order(
     network: LiteRTNetwork, tiny_model: str
 ) -> None:
     pixels = np.tile(read_golden(tiny_model).pixels, (6, 1, 1, 1))
-    one_by_one = np.concatenate([network(pixels[i : i + 1]) for i in range(len(pixels))])
+    one_by_one = np.concatenate([network(pixels[i : i + 1]).scores for i in range(len(pixels))])
     for size in (16, 3, 5, 40, 1, 17):
-        together = np.concatenate([network(pixels[i : i + size]) for i in range(0, len(pixels), size)])
+        together = np.concatenate([network(pixels[i : i + size]).scores for i in range(0, len(pixels), size)])
         np.testing.assert_array_equal(together, one_by_one)
     assert one_by_one.dtype == np.float32
     np.testing.assert_allclose(one_by_one.sum(axis=1), 1, atol=1e-5)
@@ -39,7 +39,7 @@ def test_scores_are_the_same_bits_for_any_number_of_images_in_any_order(
 
 def test_scores_of_an_earlier_call_stay_as_they_are(network: LiteRTNetwork, tiny_model: str) -> None:
     pixels = read_golden(tiny_model).pixels
-    first = network(pixels[:2])
+    first = network(pixels[:2]).scores
     before = first.copy()
     network(pixels[2:4])
     np.testing.assert_array_equal(first, before)
@@ -48,7 +48,7 @@ def test_scores_of_an_earlier_call_stay_as_they_are(network: LiteRTNetwork, tiny
 def test_pixels_that_lie_apart_in_memory_give_the_same(network: LiteRTNetwork, tiny_model: str) -> None:
     pixels = read_golden(tiny_model).pixels[:4]
     apart = np.asfortranarray(np.repeat(pixels, 2, axis=0))[::2]
-    np.testing.assert_array_equal(network(apart), network(pixels))
+    np.testing.assert_array_equal(network(apart).scores, network(pixels).scores)
 
 
 @pytest.mark.parametrize("kernels", ["BUILTIN_REF", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"])
@@ -84,10 +84,10 @@ def test_images_of_another_shape_are_an_error_and_the_next_ones_are_scored(
     network: LiteRTNetwork, tiny_model: str, shape: tuple[int, ...]
 ) -> None:
     pixels = read_golden(tiny_model).pixels[:3]
-    expected = network(pixels)
+    expected = network(pixels).scores
     with pytest.raises(network.errors):
         network(np.zeros(shape, np.uint8))
-    np.testing.assert_array_equal(network(pixels), expected)
+    np.testing.assert_array_equal(network(pixels).scores, expected)
 
 
 def test_where_memory_runs_out_it_is_a_memory_error_and_fewer_images_are_scored(tiny_model: str) -> None:
@@ -98,13 +98,13 @@ def test_where_memory_runs_out_it_is_a_memory_error_and_fewer_images_are_scored(
         from pipeline.model.engines.litert import LiteRTNetwork
         model = sys.argv[1]
         network, pixels = LiteRTNetwork(f"{model}/{TFLITE}", (28, 28, 1)), read_golden(model).pixels
-        expected = network(pixels[:4])
+        expected = network(pixels[:4]).scores
         many = np.resize(pixels, (20_000, 28, 28, 1))
         used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + (300 << 20), resource.RLIM_INFINITY))
         for images in (many, pixels[:4], many, pixels[:2]):
             try:
-                print(len(images), np.array_equal(network(images)[:2], expected[:2]))
+                print(len(images), np.array_equal(network(images).scores[:2], expected[:2]))
             except MemoryError as error:
                 print(len(images), "MemoryError", "\\n" not in str(error))
     """

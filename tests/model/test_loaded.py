@@ -38,7 +38,7 @@ def copied_model(tiny_model: str, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_model_gives_its_golden_scores(tiny_model: str, engine: Engine) -> None:
     golden, model = read_golden(tiny_model), load(tiny_model, engine)
-    scores, rescored = model.score(golden.pixels[: model.call_images])
+    (scores, _), rescored = model.score(golden.pixels[: model.call_images])
     np.testing.assert_allclose(scores, golden.scores[engine][: model.call_images], atol=1e-5)
     assert rescored == 0
     assert (model.engine, model.device) == (engine, "cpu")
@@ -201,7 +201,7 @@ needs_bfloat16 = pytest.mark.skipif(not has_bfloat16(Path(CPUINFO).read_text()),
 def whole(model: Model, pixels: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], int]:
     """Return the scores of any number of images, and how many were scored again."""
     calls = [model.score(pixels[i : i + model.call_images]) for i in range(0, len(pixels), model.call_images)]
-    return np.concatenate([scores for scores, _ in calls]), sum(rescored for _, rescored in calls)
+    return np.concatenate([outputs.scores for outputs, _ in calls]), sum(rescored for _, rescored in calls)
 
 
 @functools.cache
@@ -213,7 +213,7 @@ def near_ties(model: str) -> np.ndarray[Any, Any]:
     pairs = random.integers(0, len(golden), (20_000, 2))
     share = random.random((20_000, 1, 1, 1))
     blends = np.rint(golden[pairs[:, 0]] * share + golden[pairs[:, 1]] * (1 - share)).astype(np.uint8)
-    best = np.sort(exact(blends), axis=1)
+    best = np.sort(exact(blends).scores, axis=1)
     return blends[best[:, -1] - best[:, -2] < 0.02]
 
 
@@ -223,7 +223,7 @@ def test_every_class_in_bfloat16_is_that_of_float32_although_bfloat16_alone_gets
     assert SURE_MARGIN == 0.1
     pixels = near_ties(tiny_model)
     exact, none = whole(load(tiny_model), pixels)
-    alone = TensorFlowNetwork(f"{tiny_model}/saved_model", (28, 28, 1), "bfloat16")(pixels)
+    alone = TensorFlowNetwork(f"{tiny_model}/saved_model", (28, 28, 1), "bfloat16")(pixels).scores
     assert (alone.argmax(1) != exact.argmax(1)).any(), "these images do not show it"
     found, rescored = whole(load(tiny_model, "tensorflow", "bfloat16"), pixels)
     np.testing.assert_array_equal(found.argmax(1), exact.argmax(1))
@@ -235,14 +235,14 @@ def test_every_class_in_bfloat16_is_that_of_float32_although_bfloat16_alone_gets
 def test_only_images_with_a_small_margin_are_scored_again(tiny_model: str) -> None:
     close, clear = near_ties(tiny_model)[:1], read_golden(tiny_model).pixels[:1]
     alone = TensorFlowNetwork(f"{tiny_model}/saved_model", (28, 28, 1), "bfloat16")
-    best = np.sort(alone(clear), axis=1)[0]
+    best = np.sort(alone(clear).scores, axis=1)[0]
     assert best[-1] - best[-2] > 0.2, "this image does not show it"
     model, exact = load(tiny_model, "tensorflow", "bfloat16"), load(tiny_model)
     for n in (0, 1, 2):
         pixels = np.concatenate([*[clear] * 3, *[close] * n, *[clear] * 3])
         found = predict(batch(pixels), model, 5)
         assert found.rescored == n
-        np.testing.assert_array_equal(found.top_scores[:3, 0], np.sort(alone(pixels), axis=1)[:3, -1])
+        np.testing.assert_array_equal(found.top_scores[:3, 0], np.sort(alone(pixels).scores, axis=1)[:3, -1])
         np.testing.assert_array_equal(
             found.top_scores[3 : 3 + n], predict(batch(pixels), exact, 5).top_scores[3 : 3 + n]
         )
@@ -262,7 +262,7 @@ def test_bisection_and_scores_that_are_no_numbers_are_the_same_in_bfloat16(fussy
 @needs_bfloat16
 def test_model_that_bfloat16_does_not_suit_is_refused_in_bfloat16_only(tmp_path: Path) -> None:
     folder = write_model(tmp_path, lambda first: None, gain=256.0)  # 257 is 256 or 258 there
-    assert load(folder).score(first_pixels(51))[0][0, 0] == pytest.approx(0.2, abs=1e-4)
+    assert load(folder).score(first_pixels(51))[0].scores[0, 0] == pytest.approx(0.2, abs=1e-4)
     text = rf"in bfloat16 scores the model's golden images otherwise .*, allowed are {BFLOAT16_TOLERANCE:g}$"
     with pytest.raises(GoldenMismatchError, match=text):
         load(folder, "tensorflow", "bfloat16")

@@ -32,7 +32,7 @@ def test_scores_are_those_of_the_saved_model(network: TensorFlowNetwork, tiny_mo
     pixels = read_golden(tiny_model).pixels
     signature = tf.saved_model.load(f"{tiny_model}/saved_model").signatures["serving_default"]
     (expected,) = (scores.numpy() for scores in signature(tf.constant(pixels)).values())
-    np.testing.assert_allclose(network(pixels), expected, atol=1e-6)
+    np.testing.assert_allclose(network(pixels).scores, expected, atol=1e-6)
     assert (network.device, network.threads, network.call_images) == ("cpu", cores(), 64)
     assert network.version == f"TensorFlow {tf.__version__}"
 
@@ -45,7 +45,7 @@ def test_image_that_the_network_does_not_take_is_one_of_its_errors(fussy_model: 
     network = TensorFlowNetwork(f"{fussy_model}/saved_model", (2, 2, 1))
     with pytest.raises(network.errors, match="there is a 255"):
         network(first_pixels(10, 255))
-    assert network(first_pixels(51))[0, 0] == pytest.approx(0.2)
+    assert network(first_pixels(51)).scores[0, 0] == pytest.approx(0.2)
 
 
 @pytest.mark.heavy
@@ -54,7 +54,7 @@ def test_want_of_memory_is_a_memory_error(hungry_model: str) -> None:
     network = TensorFlowNetwork(f"{hungry_model}/saved_model", (2, 2, 1))
     with pytest.raises(MemoryError):
         network(first_pixels(254))
-    assert network(first_pixels(51))[0, 0] == pytest.approx(0.2)
+    assert network(first_pixels(51)).scores[0, 0] == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("damage", ["missing", "garbage"])
@@ -94,14 +94,14 @@ def test_either_precision_is_the_same_whatever_the_other_does_beside_it(tiny_mod
     (plain,) = (scores.numpy() for scores in eager(tf.constant(pixels)).values())
     folder = f"{tiny_model}/saved_model"
     coarse, exact = TensorFlowNetwork(folder, SHAPE, "bfloat16"), TensorFlowNetwork(folder, SHAPE)
-    expected = coarse(pixels)
+    expected = coarse(pixels).scores
     assert 1e-4 < np.abs(expected - plain).max() < 5e-2
     wrong: list[Any] = []
 
     def work(number: int) -> None:
         for i in range(30):
             function, scores = ((coarse, expected), (exact, plain))[(number + i) % 2]
-            if not np.array_equal(function(pixels), scores):
+            if not np.array_equal(function(pixels).scores, scores):
                 wrong.append((number, i))
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]

@@ -101,8 +101,9 @@ def test_every_network_of_keras_applications_is_told_as_its_preprocess_input_doe
     modules = {
         name: module
         for module in vars(keras.applications).values()
+        if hasattr(module, "preprocess_input")
         for name in vars(module)
-        if hasattr(module, "preprocess_input") and name[0].isupper()
+        if name[0].isupper()
     }
     assert len(modules) >= 38
     for name, module in modules.items():

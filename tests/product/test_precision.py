@@ -59,7 +59,7 @@ def test_classes_are_those_of_float32_and_the_rescored_are_counted(
         in (tmp_path / "bfloat16" / "report.html").read_text()
     )
     pixels = np.stack([np.asarray(Image.open(r["key"]).resize((28, 28), Image.Resampling.BILINEAR)) for r in exact])
-    alone = TensorFlowNetwork(f"{tiny_model}/saved_model", (28, 28, 1), "bfloat16")(pixels[..., None])
+    alone = TensorFlowNetwork(f"{tiny_model}/saved_model", (28, 28, 1), "bfloat16")(pixels[..., None]).scores
     best = np.sort(alone, axis=1)
     assert record["rescored"] == (best[:, -1] - best[:, -2] < 0.1).sum()
 

@@ -61,10 +61,10 @@ def test_both_engines_give_all_test_images_the_same_scores(tiny_model: str, digi
     images = from_raw(digits).test_images
     network = LiteRTNetwork(os.path.join(tiny_model, "model.tflite"), images.shape[1:])
     expected = load_score(os.path.join(tiny_model, "saved_model"))(images)
-    scores = network(images)
+    scores = network(images).scores
     assert agreement.difference(scores, expected) < 1e-4
     assert (scores.argmax(axis=1) == expected.argmax(axis=1)).all()
-    assert (network(images[:1]) == scores[:1]).all()  # whatever the number of images in a call
+    assert (network(images[:1]).scores == scores[:1]).all()  # whatever the number of images in a call
 
 
 @pytest.mark.parametrize("kernels", ["BUILTIN_REF", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"])
@@ -280,7 +280,7 @@ def missing_of(folder: Path, seconds: float = 600) -> str:
     converted = convert(str(folder), images, images, seconds)
     missing = converted.conversion.missing
     assert (folder / "model.tflite").exists() == (not missing)
-    assert bool(converted.golden_scores) == (not missing)
+    assert bool(converted.golden) == (not missing)
     assert "\n" not in missing
     return missing
 
@@ -328,7 +328,7 @@ def test_child_process_converts_and_says_so(small: Path) -> None:
 def test_child_process_ends_with_its_parent(small: Path) -> None:
     saved_networks.write_images(small)
     child = subprocess.Popen(
-        [sys.executable, "-m", "model_training.converter", str(small / "saved_model"), str(small)],
+        [sys.executable, "-m", "model_training.converter", str(small / "saved_model"), str(small), "classes"],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import UsageError
 from pipeline.model.engines import litert, tensorflow
+from pipeline.model.outputs import why_no_bfloat16
 from pipeline.model.spec import ModelSpec
 from pipeline.options import Engine, ScoreOptions
 
@@ -49,9 +50,10 @@ def choose(options: ScoreOptions, spec: ModelSpec, begun_with: Engine | None) ->
 
     Raises:
         UsageError: the engine that was asked for is not that of OUTPUT, is not installed, lacks a file of the model, or
-            has no such precision.
+            has no such precision; or the model's output allows no such precision.
     """
     asked = options.engine
+    _check_precision(options, spec)
     if begun_with is not None and asked not in ("auto", begun_with):
         raise UsageError(
             f"--output {options.output!r} was begun with --engine {begun_with}, and scores of another engine differ in "
@@ -68,6 +70,8 @@ def choose(options: ScoreOptions, spec: ModelSpec, begun_with: Engine | None) ->
 
 
 def _best(options: ScoreOptions, spec: ModelSpec) -> Choice:
+    if spec.feed is not None:
+        return Choice("litert", "the model was imported from a .tflite file")
     if options.precision == "bfloat16":
         return Choice("tensorflow", "it alone computes in bfloat16")
     if options.accelerator is not None:
@@ -95,6 +99,14 @@ def add_engines(options: ScoreOptions, spec: ModelSpec) -> str:
     return f"nightscore train --add_engines {options.model} --output NEW"
 
 
+def _check_precision(options: ScoreOptions, spec: ModelSpec) -> None:
+    why_not = why_no_bfloat16(spec.task, spec.embedding)
+    if options.precision != "float32" and why_not:
+        raise UsageError(
+            f"--precision {options.precision} cannot score --model {options.model!r}: {why_not}; leave it out"
+        )
+
+
 def _check_litert(options: ScoreOptions, spec: ModelSpec, choice: Choice) -> None:
     if options.precision != "float32":
         raise UsageError(
@@ -112,6 +124,11 @@ def _check_litert(options: ScoreOptions, spec: ModelSpec, choice: Choice) -> Non
 
 
 def _check_tensorflow(options: ScoreOptions, spec: ModelSpec, choice: Choice) -> None:
+    if spec.feed is not None:
+        raise UsageError(
+            f"--engine tensorflow cannot run --model {options.model!r}: it was imported from a .tflite file, which "
+            "LiteRT alone runs; leave out --engine, --precision and --accelerator"
+        )
     if not tensorflow.is_installed():
         raise UsageError(
             f"this run's engine is tensorflow ({choice.why}), and the package tensorflow is not installed here: "

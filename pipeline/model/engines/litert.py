@@ -1,4 +1,4 @@
-"""model.tflite as a function from pixels to scores. The only module that knows LiteRT.
+"""model.tflite as a function from pixels to outputs. The only module that knows LiteRT.
 
 LiteRT (package `ai-edge-litert`) loads in well under a second, with tens of megabytes. A network gives the same bits
 for any number of images in a call, so calls need not be filled up.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import UsageError
-from pipeline.model.engines.network import Pixels, Scores
+from pipeline.model.engines.network import Outputs, Pixels, Scores, Vectors, arranged
 from pipeline.options import Engine
 
 CALL_IMAGES = 16
@@ -29,7 +29,7 @@ CALL_BYTES = 640_000
 
 
 class LiteRTNetwork:
-    """A model.tflite: uint8 [n, height, width, channels] -> float32 [n, classes]. For one thread.
+    """A model.tflite: uint8 [n, height, width, channels] -> float32 [n, classes] and float32 [n, d]. For one thread.
 
     See `pipeline.model.engines.network.Network`.
     """
@@ -48,7 +48,7 @@ class LiteRTNetwork:
 
         Raises:
             UsageError: LiteRT is not installed.
-            ValueError: the file cannot be loaded, or its network is not of one input and one output.
+            ValueError: the file cannot be loaded, or its network has other inputs or outputs than a model's.
         """
         self.version = version()
         self.call_images = max(1, min(CALL_IMAGES, CALL_BYTES // math.prod(shape)))
@@ -57,17 +57,20 @@ class LiteRTNetwork:
             self._interpreter = self._load()
         except RuntimeError as error:  # an operation that this version of LiteRT does not have
             raise ValueError(str(error)) from error
-        ((feed,), (fetch,)) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        if feed["dtype"] is not np.uint8 or fetch["dtype"] is not np.float32:
-            raise ValueError(f"it takes {feed['dtype'].__name__} and gives {fetch['dtype'].__name__}")
-        self._feed, self._fetch = feed["index"], fetch["index"]
+        (feed,) = self._interpreter.get_input_details()
+        fetches = self._interpreter.get_output_details()
+        if feed["dtype"] is not np.uint8 or any(fetch["dtype"] is not np.float32 for fetch in fetches):
+            gives = " and ".join(fetch["dtype"].__name__ for fetch in fetches)
+            raise ValueError(f"it takes {feed['dtype'].__name__} and gives {gives}")
+        self._feed = feed["index"]
+        self._scores, self._embedding = _fetches(self._interpreter, [fetch["index"] for fetch in fetches])
         self._allocated: tuple[int, ...] = ()
 
     def _load(self) -> Any:
-        return _interpreter()(model_path=self._path, num_threads=1)
+        return interpreter()(model_path=self._path, num_threads=1)
 
-    def __call__(self, pixels: Pixels) -> Scores:
-        """Return the scores of one or more images.
+    def __call__(self, pixels: Pixels) -> Outputs:
+        """Return the outputs for one or more images.
 
         Raises:
             MemoryError: memory does not suffice for so many; later calls may succeed.
@@ -79,8 +82,10 @@ class LiteRTNetwork:
                 self._allocate(pixels.shape)
             self._interpreter.set_tensor(self._feed, pixels)
             self._interpreter.invoke()
-            scores: Scores = self._interpreter.get_tensor(self._fetch)
-            return scores
+            fetch = self._interpreter.get_tensor
+            scores: Scores = np.zeros((len(pixels), 0), np.float32) if self._scores is None else fetch(self._scores)
+            embedding: Vectors | None = None if self._embedding is None else fetch(self._embedding)
+            return Outputs(scores, embedding)
         except (RuntimeError, ValueError, MemoryError):
             self._interpreter, self._allocated = None, ()  # after an error, it may end the process
             raise
@@ -97,9 +102,28 @@ class LiteRTNetwork:
         self._allocated = shape
 
 
+def _fetches(interpreter: Any, tensors: Sequence[int]) -> tuple[int | None, int | None]:
+    """Return the numbers of the tensors with the scores and with the embedding.
+
+    The network's signature names its outputs; a network without one has an output alone, which is the scores.
+    """
+    signatures = list(interpreter.get_signature_list().items())
+    if len(signatures) != 1:
+        scores, embedding = arranged([f"output {tensor}" for tensor in tensors])
+        return None if scores is None else tensors[scores], None if embedding is None else tensors[embedding]
+    ((signature, names),) = signatures
+    scores, embedding = arranged(names["outputs"])
+    if len(tensors) == 1:
+        return (None, tensors[0]) if scores is None else (tensors[0], None)
+    details = interpreter.get_signature_runner(signature).get_output_details()  # gone at once: it must not be kept
+    number = {name: detail["index"] for name, detail in details.items()}
+    by_name = [number[name] for name in names["outputs"]]
+    return None if scores is None else by_name[scores], None if embedding is None else by_name[embedding]
+
+
 @functools.cache
-def _interpreter() -> Callable[..., Any]:
-    """Import LiteRT.
+def interpreter() -> Callable[..., Any]:
+    """Import LiteRT and return its class of interpreters.
 
     Raises:
         UsageError: it is not installed.

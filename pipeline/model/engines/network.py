@@ -1,8 +1,9 @@
-"""What an engine is: it makes a `Network`, a function from pixels to scores. Knows no engine."""
+"""What an engine is: it makes a `Network`, a function from pixels to scores and embeddings. Knows no engine."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,45 @@ from pipeline.options import Engine
 
 Pixels = npt.NDArray[np.uint8]
 Scores = npt.NDArray[np.float32]
+Vectors = npt.NDArray[np.float32]
+
+EMBEDDING = "embedding"
+"""Name of the output that is an embedding. Another one, whatever its name, is the scores."""
+
+
+class Outputs(NamedTuple):
+    """What a network gives for images.
+
+    Attributes:
+        scores: float32 [n, k]: a probability of each of k classes, or one value; k is 0 if there is an embedding alone.
+        embedding: float32 [n, d]; None: the network gives none.
+    """
+
+    scores: Scores
+    embedding: Vectors | None = None
+
+    @classmethod
+    def joined(cls, calls: Sequence[Outputs]) -> Outputs:
+        """Return the outputs of several calls, at least one, as those of one."""
+        vectors = [call.embedding for call in calls if call.embedding is not None]
+        return cls(np.concatenate([call.scores for call in calls]), np.concatenate(vectors) if vectors else None)
+
+
+def arranged(names: Sequence[str]) -> tuple[int | None, int | None]:
+    """Return the places of the scores and of the embedding among a network's outputs; None: it has no such output.
+
+    >>> arranged(["probabilities"]), arranged(["embedding", "scores"]), arranged(["embedding"])
+    ((0, None), (1, 0), (None, 0))
+
+    Raises:
+        ValueError: the network has other outputs.
+    """
+    vectors = [i for i, name in enumerate(names) if name == EMBEDDING]
+    scores = [i for i, name in enumerate(names) if name != EMBEDDING]
+    if not names or len(scores) > 1 or len(vectors) > 1:
+        told = ", ".join(map(repr, names)) or "none"
+        raise ValueError(f"its outputs are {told}, expected scores, {EMBEDDING!r}, or both")
+    return (scores[0] if scores else None), (vectors[0] if vectors else None)
 
 
 class Network(Protocol):
@@ -32,8 +72,8 @@ class Network(Protocol):
     call_images: int
     errors: tuple[type[Exception], ...]
 
-    def __call__(self, pixels: Pixels) -> Scores:
-        """Return the scores, float32 [n, classes], of images, uint8 [n, height, width, channels].
+    def __call__(self, pixels: Pixels) -> Outputs:
+        """Return the outputs for images, uint8 [n, height, width, channels].
 
         Raises:
             MemoryError: memory does not suffice for so many images; later calls may succeed.

@@ -1,4 +1,4 @@
-"""A SavedModel as a function from pixels to scores, in one precision. The only module that knows TensorFlow.
+"""A SavedModel as a function from pixels to outputs, in one precision. The only module that knows TensorFlow.
 
 Each function has a graph and a session of its own, because TensorFlow's options for the optimizer of graphs, of which
 bfloat16 is one, otherwise belong to the thread that calls: whether an image is scored in float32 would depend on who
@@ -13,13 +13,16 @@ import functools
 import importlib
 import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from pipeline.concurrency import cores
 from pipeline.errors import UsageError
 from pipeline.machine import without
-from pipeline.model.engines.network import Pixels, Scores
+from pipeline.model.engines.network import Outputs, Pixels, arranged
 from pipeline.options import Engine, Precision
 
 CALL_IMAGES = 64
@@ -42,6 +45,8 @@ The layers of a large image take a thousand times the memory of its pixels.
 IN_THE_CALLERS_THREAD = -1
 """Number of TensorFlow's threads between operations that means: run in the thread that calls."""
 
+_Call = Callable[[Pixels], list[npt.NDArray[np.float32]]]
+
 import_context: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
 """Context in which TensorFlow is imported. A command that wants no banners on its screen sets its own."""
 
@@ -56,7 +61,7 @@ def call_images(shape: tuple[int, int, int]) -> int:
 
 
 class TensorFlowNetwork:
-    """A SavedModel's signature "serving_default": uint8 [n, height, width, channels] -> float32 [n, classes].
+    """A SavedModel's "serving_default": uint8 [n, height, width, channels] -> float32 [n, classes] and float32 [n, d].
 
     Any number of threads may call it at once. See `pipeline.model.engines.network.Network`.
     """
@@ -73,7 +78,7 @@ class TensorFlowNetwork:
 
         Raises:
             UsageError: TensorFlow is not installed.
-            ValueError: it cannot be loaded, or its signature is not of one input and one output.
+            ValueError: it cannot be loaded, or its signature has other inputs or outputs than a model's.
         """
         tf = tensorflow()
         graph = tf.Graph()
@@ -83,7 +88,8 @@ class TensorFlowNetwork:
                 signature = tf.saved_model.load(folder).signatures["serving_default"]
                 ((name, spec),) = signature.structured_input_signature[1].items()
                 pixels = tf.compat.v1.placeholder(spec.dtype, spec.shape)
-                (scores,) = signature(**{name: pixels}).values()
+                names, fetches = zip(*sorted(signature(**{name: pixels}).items()), strict=True)
+                self._scores, self._embedding = arranged(names)
                 start = [tf.compat.v1.global_variables_initializer(), tf.compat.v1.tables_initializer()]
                 with import_context():  # the first session of a process has something to say, too
                     session.run(start)
@@ -95,30 +101,33 @@ class TensorFlowNetwork:
         self.threads = cores()
         self.call_images = call_images(shape)
         self.errors: tuple[type[Exception], ...] = (tf.errors.OpError,)
-        self._call = _callable(session, pixels, scores)
+        self._call = _callable(session, pixels, fetches)
         weakref.finalize(self, session.close)  # at exit too, before TensorFlow's own modules are gone
 
-    def __call__(self, pixels: Pixels) -> Scores:
-        """Return the scores of one or more images.
+    def __call__(self, pixels: Pixels) -> Outputs:
+        """Return the outputs for one or more images.
 
         Raises:
             MemoryError: memory does not suffice for so many.
             tensorflow.errors.OpError: the network does not take these images.
         """
         try:
-            return self._call(pixels)[0]
+            found = self._call(pixels)
         except tensorflow().errors.ResourceExhaustedError as error:
             raise MemoryError(str(error)) from error
+        scores = np.zeros((len(pixels), 0), np.float32) if self._scores is None else found[self._scores]
+        return Outputs(scores, None if self._embedding is None else found[self._embedding])
 
 
-def _callable(session: Any, feed: Any, fetch: Any) -> Callable[[Pixels], list[Scores]]:
-    """Return a session's call of one tensor, without what `session.run` looks up each time: a tenth of a small call.
+def _callable(session: Any, feed: Any, fetches: Sequence[Any]) -> _Call:
+    """Return a session's call with one tensor, without what `session.run` looks up each time: a tenth of a small call.
 
     TensorFlow has it for Keras' backend, under a private name; public `make_callable` goes through `run`.
     """
     options = tensorflow().compat.v1.GraphOptions  # the module of the options' messages
-    options = importlib.import_module(options.__module__).CallableOptions(feed=[feed.name], fetch=[fetch.name])
-    call: Callable[[Pixels], list[Scores]] = session._make_callable_from_options(options)
+    names = [fetch.name for fetch in fetches]
+    options = importlib.import_module(options.__module__).CallableOptions(feed=[feed.name], fetch=names)
+    call: _Call = session._make_callable_from_options(options)
     return call
 
 

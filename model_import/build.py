@@ -1,0 +1,350 @@
+"""A model that was examined to a published model directory: wrap, try, convert, describe, publish."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model_import.examine import Examined, probabilities
+from model_import.graph_model import GraphModel
+from model_import.tflite_file import TfliteModel
+from model_import.wrap import write_saved_model
+from model_training.check_images import check_images
+from model_training.convert import Converted, convert, with_engines, with_scores
+from model_training.publish import check_output, lie_in_one_another, staged, write_files
+from pipeline import storage
+from pipeline.errors import UsageError
+from pipeline.machine import versions
+from pipeline.model import agreement, directory
+from pipeline.model.directory import Golden
+from pipeline.model.engines.fed_litert import FedLiteRTNetwork
+from pipeline.model.engines.network import Network, Outputs
+from pipeline.model.engines.tensorflow import TensorFlowNetwork
+from pipeline.model.feed import Feed
+from pipeline.model.spec import GOLDEN_TOLERANCE, LARGEST_TOLERANCE, Conversion, ModelSpec, model_id
+from pipeline.task import Embedding
+from pipeline.text import brief, line
+
+GOLDEN_IMAGES = 16
+"""Golden images of a model directory, at most."""
+
+COMPARED_IMAGES = 64
+"""Images by which two engines are compared, besides the golden ones."""
+
+GOLDEN_BYTES = 8 << 20
+"""Bytes of the golden images' files, at most, beyond the first."""
+
+USER_TOLERANCE = 0.01
+"""Difference of a probability from the user's own, at most: pixels may be off by one grey level."""
+
+_VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "numpy", "pillow", "nightscore")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A check of an import and what it found.
+
+    Attributes:
+        name: what was compared.
+        result: as a phrase.
+    """
+
+    name: str
+    result: str
+
+
+@dataclass(frozen=True)
+class Imported:
+    """An import that is done.
+
+    Attributes:
+        examined: what was known before.
+        spec: of the model directory.
+        golden: its golden images.
+        checks: what was compared.
+        output: where it was published.
+    """
+
+    examined: Examined
+    spec: ModelSpec
+    golden: Golden
+    checks: Sequence[Checked]
+    output: str
+
+
+def check_place(source: str, output: str) -> str:
+    """Return the location that --output means, if a model can be published there and the source is not in the way.
+
+    Raises:
+        UsageError: it cannot, or one lies in the other.
+    """
+    location = check_output(output)
+    if not source.startswith(storage.GCS) and lie_in_one_another(os.path.abspath(source), location):
+        raise UsageError(f"--output {output!r} and {source!r} lie in one another: give a folder apart")
+    return location
+
+
+def build(examined: Examined, location: str, page: Any = None) -> Imported:
+    """Publish a model directory of a model that was examined; nothing is left behind if that fails.
+
+    Args:
+        examined: see `model_import.examine`.
+        location: from `check_place`.
+        page: makes the files of import/ of an `Imported`, by name; None: there are none.
+
+    Raises:
+        UsageError: the model does not give the user's own scores, or TensorFlow cannot write it.
+        OSError: it cannot be written.
+        NightscoreError: the upload failed.
+    """
+    checks = user_check(examined)
+    with staged(location) as folder:
+        golden, spec, more = _fill(examined, folder)
+        imported = Imported(examined, spec, golden, [*checks, *more], location)
+        write_files(os.path.join(folder, directory.GOLDEN), golden.files())
+        if page is not None:
+            write_files(os.path.join(folder, directory.IMPORT), page(imported))
+        write_files(folder, {directory.SPEC: spec.to_json().encode()})
+    return imported
+
+
+def _fill(examined: Examined, folder: str) -> tuple[Golden, ModelSpec, Sequence[Checked]]:
+    """Write the network into a folder, and return what belongs beside it."""
+    model = examined.opened.model
+    chosen = golden_numbers(examined.pictures.encoded)
+    golden = Golden([examined.pictures.encoded[i] for i in chosen], examined.pixels[chosen], {})
+    if isinstance(model, TfliteModel):
+        return _fill_tflite(examined, model, golden, chosen, folder)
+    assert isinstance(model, GraphModel)
+    saved_model = os.path.join(folder, directory.SAVED_MODEL)
+    decision, path = examined.decision, examined.opened.path
+    alone = examined.scores.task == "embedding"
+    scores, embedding = (None, examined.scores) if alone else (examined.scores, examined.embedding)
+    try:
+        write_saved_model(model, decision.rule, decision.scaling, scores, embedding, saved_model)
+    except ValueError as error:
+        raise UsageError(f"{path!r} cannot be written as a SavedModel: {brief(line(str(error)), 300)}") from error
+    found = _outputs(TensorFlowNetwork(saved_model, decision.rule.shape), examined.pixels)
+    checks = [_same(examined, found, "the SavedModel")]
+    golden = golden.with_outputs("tensorflow", _picked(found, chosen))
+    converted = convert(
+        folder, golden.pixels, check_images([examined.pixels], COMPARED_IMAGES), task=examined.scores.task
+    )
+    root = Path(saved_model)
+    files = [(path.relative_to(root).as_posix(), path.read_bytes()) for path in root.rglob("*") if path.is_file()]
+    checks.append(_engines(converted))
+    spec = with_engines(_spec(examined, files, None, checks), converted)
+    return with_scores(golden, converted), spec, checks
+
+
+def _fill_tflite(
+    examined: Examined, model: TfliteModel, golden: Golden, chosen: Sequence[int], folder: str
+) -> tuple[Golden, ModelSpec, Sequence[Checked]]:
+    """Write a .tflite file into a folder as it is, and return what belongs beside it."""
+    data = Path(model.path).read_bytes()
+    target = os.path.join(folder, directory.TFLITE)
+    Path(target).write_bytes(data)
+    feed = feed_of(examined, model)
+    found = _outputs(FedLiteRTNetwork(target, examined.decision.rule.shape, feed), examined.pixels)
+    checks = [_same(examined, found, directory.TFLITE)]
+    sha256 = hashlib.sha256(data).hexdigest()
+    conversion = Conversion(sha256, len(data), 0.0, len(found.scores), "none: the file is used as it is")
+    spec = replace(_spec(examined, [(directory.TFLITE, data)], feed, checks), litert=conversion)
+    tolerance = LARGEST_TOLERANCE if model.is_quantized else GOLDEN_TOLERANCE
+    return golden.with_outputs("litert", _picked(found, chosen)), replace(spec, golden_tolerance=tolerance), checks
+
+
+def feed_of(examined: Examined, model: TfliteModel) -> Feed:
+    """Return how pixels enter a .tflite file and scores leave it."""
+    scaling = examined.decision.scaling.for_channels(model.channels)
+    names = [output.name for output in model.outputs]
+    scores, embedding = examined.scores, examined.embedding
+    if scores.task == "embedding":
+        return Feed(scaling.scale, scaling.offset, model.layout.order, None, "none", names.index(scores.output))
+    beside = None if embedding is None else names.index(embedding.output)
+    return Feed(scaling.scale, scaling.offset, model.layout.order, names.index(scores.output), scores.head, beside)
+
+
+def _outputs(network: Network, pixels: npt.NDArray[np.uint8]) -> Outputs:
+    """Return a network's outputs, in calls of the size that scoring uses."""
+    size = network.call_images
+    return Outputs.joined([network(pixels[i : i + size]) for i in range(0, len(pixels), size)])
+
+
+def _picked(outputs: Outputs, numbers: Sequence[int]) -> Outputs:
+    """Return the outputs for some of the images."""
+    vectors = outputs.embedding
+    return Outputs(outputs.scores[numbers], None if vectors is None else vectors[numbers])
+
+
+def golden_numbers(encoded: Sequence[bytes]) -> list[int]:
+    """Return which images are kept as golden ones: from all over, small ones where they are large.
+
+    >>> golden_numbers([b""] * 3)
+    [0, 1, 2]
+    """
+    numbers = np.unique(np.linspace(0, len(encoded) - 1, min(GOLDEN_IMAGES, len(encoded))).astype(np.intp)).tolist()
+    kept: list[int] = []
+    size = 0
+    for i in sorted(numbers, key=lambda number: len(encoded[number])):
+        size += len(encoded[i])
+        if kept and size > GOLDEN_BYTES:
+            break
+        kept.append(i)
+    return sorted(kept)
+
+
+def user_check(examined: Examined) -> Sequence[Checked]:
+    """Compare the network's scores with the user's own, where there are any.
+
+    Raises:
+        UsageError: they differ: the input rule or the scaling is not what the user's own code has.
+    """
+    expected = examined.pictures.scores
+    if expected is None:
+        return []
+    own = examined.rows.astype(np.float64)
+    final = probabilities(examined.rows, examined.scores.head)
+    differences = [(_difference(values, expected), values) for values in (final, own) if values.shape == expected.shape]
+    if not differences:
+        raise UsageError(
+            f"--golden {examined.request.golden!r} has {expected.shape[1]} scores an image, and the model gives "
+            f"{final.shape[1]}"
+        )
+    difference, values = min(differences, key=lambda pair: pair[0])
+    if not difference <= USER_TOLERANCE:
+        worst = int(np.abs(values - expected).max(axis=1).argmax())
+        raise UsageError(
+            f"the scores in --golden {examined.request.golden!r} are not those of this model with this input rule: "
+            f"they differ by up to {difference:.2g} (image {worst}); your code has another scaling than "
+            f"{examined.decision.scaling.name!r}, or another rule ('--explain' shows what was taken)"
+        )
+    return [Checked("your own scores", f"{len(expected)} images, largest difference {difference:.2g}")]
+
+
+def _difference(values: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> float:
+    """Return the largest difference, as a share of the spread where numbers are larger than probabilities."""
+    spread = float(np.sqrt(np.mean((expected - expected.mean(axis=0)) ** 2))) if expected.size else 0.0
+    return float(np.abs(values - expected).max() / max(1.0, spread))
+
+
+def _same(examined: Examined, found: Outputs, name: str) -> Checked:
+    """Compare what was written with the original network.
+
+    Raises:
+        UsageError: it is another network.
+    """
+    expected = _expected(examined)
+    shapes = [None if one is None else one.shape for one in (*found, *expected)]
+    if shapes[:2] != shapes[2:]:
+        raise UsageError(f"{examined.opened.path!r} gives {shapes[:2]} instead of {shapes[2:]} once it is written")
+    difference = agreement.difference_of_outputs(found, expected, examined.scores.task)
+    if not difference <= LARGEST_TOLERANCE:
+        raise UsageError(
+            f"{examined.opened.path!r} gives other scores once it is written: off by {difference:.2g} of their spread"
+        )
+    result = f"{len(found.scores)} images, outputs differ by {difference:.1g} of their spread"
+    return Checked(f"{name} and the original", result)
+
+
+def _expected(examined: Examined) -> Outputs:
+    """Return what the original network gives, with what is put behind it computed apart from TensorFlow."""
+    if examined.scores.task == "embedding":
+        return Outputs(np.zeros((len(examined.rows), 0), np.float32), examined.rows)
+    scores = probabilities(examined.rows, examined.scores.head).astype(np.float32)
+    return Outputs(scores, examined.vectors)
+
+
+def _engines(converted: Converted) -> Checked:
+    conversion = converted.conversion
+    name = "the SavedModel and model.tflite"
+    if conversion.missing:
+        return Checked(name, f"no model.tflite: {conversion.missing}")
+    return Checked(name, f"{conversion.images} images, outputs differ by {conversion.difference:.1g} of their spread")
+
+
+def _spec(
+    examined: Examined, files: Sequence[tuple[str, bytes]], feed: Feed | None, checks: Sequence[Checked]
+) -> ModelSpec:
+    rule, names, task = examined.decision.rule, tuple(examined.class_names.value), examined.scores.task
+    embedded = examined.scores if task == "embedding" else examined.embedding
+    made = ModelSpec(
+        rule,
+        names,
+        "",
+        versions(_VERSIONED),
+        feed=feed,
+        imported=facts_of(examined, [*user_check(examined), *checks]),
+        task=task,
+        thresholds=_thresholds(examined),
+        value_unit=value_unit(examined.rows) if task == "value" else 0.0,
+        embedding=None if embedded is None else Embedding(embedded.width, examined.request.embedding_type),
+    )
+    return replace(made, model_id=model_id(rule, names, files, made.identity()))
+
+
+def _thresholds(examined: Examined) -> tuple[float, ...]:
+    """Return the thresholds that the user gives, one a class.
+
+    Raises:
+        UsageError: the task has none, or there are more or fewer than classes.
+    """
+    given, classes = tuple(examined.request.thresholds), examined.scores.classes
+    if given and examined.scores.task != "labels":
+        raise UsageError(f"--thresholds are for the task labels, and this model's is {examined.scores.task}")
+    if given and len(given) not in (1, classes):
+        raise UsageError(f"--thresholds has {len(given)} numbers: give one, or one for each of the {classes} classes")
+    return given * classes if len(given) == 1 else given
+
+
+def value_unit(rows: npt.NDArray[np.float32]) -> float:
+    """Return the unit of integer sums of values: a power of two, a millionth of how far the values reach.
+
+    >>> value_unit(np.array([[0.0], [3.0]], np.float32)) == 2.0**-19
+    True
+    """
+    reach = float(np.abs(rows).max()) or 1.0
+    return float(2.0 ** (math.floor(math.log2(reach)) - 20))
+
+
+def facts_of(examined: Examined, checks: Sequence[Checked]) -> Mapping[str, Any]:
+    """Return what model_spec.json says of an import, as JSON values."""
+    facts = {name: fact for name, fact in examined.facts.items() if name != "class_names"}
+    told = {name: {"value": _json(fact.value), "how": fact.how, "why": line(fact.why)} for name, fact in facts.items()}
+    names = examined.class_names
+    return {
+        "source": os.path.basename(os.path.abspath(examined.request.source)),
+        "kind": examined.opened.kind,
+        "sha256": source_hash(examined.opened.path),
+        "facts": {**told, "class_names": {"how": names.how, "why": line(names.why)}},
+        "scaling": {"name": examined.decision.scaling.name, **_numbers(examined)},
+        "head": examined.scores.head,
+        "checks": {check.name: check.result for check in checks},
+    }
+
+
+def _numbers(examined: Examined) -> dict[str, list[float]]:
+    scaling = examined.decision.scaling
+    return {"scale": list(scaling.scale), "offset": list(scaling.offset)}
+
+
+def _json(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool | None) else getattr(value, "name", str(value))
+
+
+def source_hash(path: str) -> str:
+    """Return the SHA-256 over a file, or over the names and contents of a folder's files."""
+    digest = hashlib.sha256()
+    files = sorted(found for found in Path(path).rglob("*") if found.is_file()) if os.path.isdir(path) else [Path(path)]
+    for file in files:
+        digest.update(f"\n{file.relative_to(path) if file != Path(path) else ''}\n".encode("utf-8", "surrogateescape"))
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

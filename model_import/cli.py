@@ -1,0 +1,173 @@
+"""`nightscore import-model`: from a command line to a published model directory, and from its errors to exit codes.
+
+0    the model directory is there, or with --explain: everything needed is known
+1    it could not be written, or a crash
+2    bad usage, or no model that can be imported: one line, nothing written
+130  interrupted: one line, nothing left behind
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import Any, NoReturn, get_args
+
+from pipeline.cli.console import complain
+from pipeline.cli.quiet import silence_pillow, stderr_silenced, tame_streams
+from pipeline.errors import NightscoreError, UsageError
+from pipeline.task import TASKS, EmbeddingType
+
+DESCRIPTION = """\
+example: nightscore import-model cats.keras --like keras.image_dataset_from_directory --output model
+
+Make a model directory of a model from elsewhere: a .keras or .h5 file of Keras, a
+SavedModel folder, a .tflite file, or a folder that Teachable Machine exported. What
+the model does not tell is asked for in one line; --explain shows what is known.
+"""
+
+_TEXTS = {
+    "labels": ("FILE", "class names: a line each, '0 cat', JSON or CSV; or imagenet"),
+    "signature": ("NAME", "of a SavedModel that has several"),
+    "input_name": ("NAME", "of the input that takes images"),
+    "output_name": ("NAME", "of the output with the scores"),
+    "like": ("LOADER", "whose input rule it is, such as keras.image_dataset_from_directory"),
+    "scaling": ("SCALING", "raw (0..255), unit (0..1), sign (-1..1), torch, caffe, or 'SCALE,OFFSET'"),
+    "golden": ("FILE.npz", "your own 'scores' of 'images': the model must give the same"),
+    "check": ("FOLDER", "images to try the model with"),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; 'nightscore import-model --help' shows the options")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `nightscore import-model` with the arguments after that name; return its exit code."""
+    tame_streams("%(message)s")
+    try:
+        return _run(_parser().parse_args(argv))
+    except UsageError as error:
+        return _say(str(error), 2)
+    except NightscoreError as error:
+        return _say(str(error), 1)
+    except OSError as error:  # a full disk, or a place that was taken meanwhile
+        return _say(f"failed: {error}", 1)
+    except KeyboardInterrupt:
+        return _say("interrupted", 130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    from model_import.request import rule_flags
+
+    parser = _Parser(
+        prog="nightscore import-model",
+        usage=argparse.SUPPRESS,
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("source", type=_given, metavar="SOURCE", help="file or folder of the model, which is not changed")
+    add("--output", type=_given, metavar="MODEL", help="folder for the model directory; a model there is replaced")
+    add("--explain", action="store_true", help="say what is known and what would be guessed; write nothing")
+    for name, (metavar, text) in _TEXTS.items():
+        add(f"--{name}", type=_given, metavar=metavar, help=text)
+    add("--task", choices=TASKS, help="what the scores say (default: told by the output)")
+    add("--thresholds", type=_shares, default=(), metavar="P[,P...]", help="of --task labels: one, or one a class")
+    add("--embedding_layer", type=_given, metavar="NAME", help="layer whose output is kept beside the scores")
+    add("--embedding_type", choices=get_args(EmbeddingType), default="float32", help="of its numbers in the rows")
+    rule = parser.add_argument_group("the input rule, as the model was trained")
+    for flag in rule_flags():
+        if flag.choices:
+            rule.add_argument(f"--{flag.name}", choices=flag.choices)
+        else:
+            rule.add_argument(f"--{flag.name}", type=_whole if flag.kind is int else _share, metavar="N")
+    return parser
+
+
+def _given(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("is empty")
+    return text
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text[:9]) >= 1 and len(text) <= 6):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of pixels")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0 and at most 1")
+    return value
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    return tuple(map(_share, text.split(",")))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from model_import.request import Request, rule_flags
+
+    given = {flag.name: getattr(arguments, flag.name) for flag in rule_flags()}
+    rule = {
+        name: {"true": True, "false": False}.get(value, value) for name, value in given.items() if value is not None
+    }
+    texts: dict[str, Any] = {name: getattr(arguments, name) or "" for name in _TEXTS}
+    request = Request(
+        arguments.source,
+        rule=rule,
+        task=arguments.task,
+        thresholds=arguments.thresholds,
+        embedding_layer=arguments.embedding_layer or "",
+        embedding_type=arguments.embedding_type,
+        **texts,
+    )
+    silence_pillow()  # an image that is left out is counted
+    if arguments.explain:
+        return _explain(request)
+    if arguments.output is None:
+        raise UsageError("--output MODEL is missing: a folder for the model directory; or ask with --explain")
+    return _import(request, arguments.output)
+
+
+def _explain(request: Any) -> int:
+    from model_import.build import user_check
+    from model_import.examine import examine
+    from model_import.page import explained
+
+    with _quiet_tensorflow():
+        examined = examine(request)
+        checks = user_check(examined)
+    print(explained(examined, checks))
+    return 0
+
+
+def _import(request: Any, output: str) -> int:
+    from model_import.build import build, check_place
+    from model_import.examine import examine
+    from model_import.page import report_files, summary
+
+    location = check_place(request.source, output)
+    with _quiet_tensorflow():
+        imported = build(examine(request), location, report_files)
+    print(summary(imported, output))
+    return 0
+
+
+def _quiet_tensorflow() -> Any:
+    """Keep banners of TensorFlow and Keras off the screen."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    return stderr_silenced()
+
+
+def _say(text: str, code: int) -> int:
+    complain(f"nightscore import-model: {' '.join(text.split())}")
+    return code

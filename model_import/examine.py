@@ -1,0 +1,205 @@
+"""All that is known of a model from elsewhere before anything is written: its rule, its scores, its class names.
+
+`nightscore import-model --explain` shows this and stops; the import goes on from it (`model_import.build`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model_import.class_names import checked_names, parse_names, read_class_names
+from model_import.decide import Decision, decide, declared_facts, given_facts, merged, shape_facts
+from model_import.declared import Declared, declared
+from model_import.fact import Fact
+from model_import.foreign import Output
+from model_import.opening import Opened, open_source
+from model_import.pick import Scores, pick_output, read_scores, rows_of
+from model_import.pictures import Pictures, generated, pixels_of, read_folder, read_golden_file
+from model_import.request import Request
+from model_import.scaling import SCALINGS
+from model_import.tflite_file import TfliteModel
+from pipeline.errors import UsageError
+from pipeline.model.feed import Head
+from pipeline.model.presets import rule_like
+from pipeline.task import Task
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What is known of a model.
+
+    Attributes:
+        request: what the user asked for.
+        opened: the source that was read.
+        decision: input rule and scaling.
+        scores: which output has the scores, and what they say; of the task "embedding", the output that is one.
+        embedding: which output is kept beside the scores; None: none.
+        class_names: in the order of the output; with how they became known.
+        pictures: that the model was tried with; those that cannot be decoded are left out.
+        pixels: uint8 [n, height, width, channels], theirs.
+        rows: float32 [n, k], the network's own output for them.
+        vectors: float32 [n, d], the embedding of them; None: there is none beside the scores.
+        notes: lines for people.
+    """
+
+    request: Request
+    opened: Opened
+    decision: Decision
+    scores: Scores
+    embedding: Scores | None
+    class_names: Fact[Sequence[str]]
+    pictures: Pictures
+    pixels: npt.NDArray[np.uint8]
+    rows: npt.NDArray[np.float32]
+    vectors: npt.NDArray[np.float32] | None = None
+    notes: Sequence[str] = ()
+
+    @property
+    def facts(self) -> dict[str, Fact[Any]]:
+        """Everything that was decided, by name, with how it became known."""
+        scores = self.scores
+        return {
+            **self.decision.facts,
+            "output": Fact(scores.output, "given" if self.request.output_name else "declared", "of the network"),
+            "task": Fact(scores.task, "given" if self.request.task else "declared", scores.why),
+            **({} if self.embedding is None else {"embedding": self._embedded(self.embedding)}),
+            "class_names": self.class_names,
+        }
+
+    @staticmethod
+    def _embedded(embedding: Scores) -> Fact[Any]:
+        return Fact(f"{embedding.output}, {embedding.width} numbers", "given", embedding.why)
+
+
+def examine(request: Request) -> Examined:
+    """Read a model and decide what can be known of it; nothing is written.
+
+    Raises:
+        UsageError: it is no model that can be imported, or something must be given; the text is one line.
+    """
+    given = given_facts(request)  # a flag that cannot be is told before a model is loaded
+    pictures = _pictures(request)
+    opened = open_source(request)
+    said = declared(opened.model, opened.beside)
+    decision = _decision(request, opened, said, given)
+    pixels, kept = pixels_of(pictures, decision.rule)
+    pictures = Pictures([pictures.encoded[i] for i in kept], pictures.origin, pictures.scores)
+    raw = raw_outputs(opened, decision, pixels)
+    output = _scores_output(request, opened)
+    rows = rows_of(raw[output.name], opened.path)
+    asked = Fact[Task](request.task, "given", "by --task") if request.task else None
+    step = opened.model.steps[output.name] if isinstance(opened.model, TfliteModel) else 0.0
+    scores = read_scores(output, rows, asked, step, opened.path)
+    embedding, vectors = _embedding(request, opened, scores, raw)
+    names = _class_names(request, opened, said, scores)
+    return Examined(request, opened, decision, scores, embedding, names, pictures, pixels, rows, vectors, said.notes)
+
+
+def _scores_output(request: Request, opened: Opened) -> Output:
+    """Return the output with the scores; where an embedding alone is wanted, the one with that."""
+    outputs, layer = opened.model.outputs, request.embedding_layer
+    if layer and request.task == "embedding":
+        return pick_output(outputs, layer, opened.path)
+    return pick_output([one for one in outputs if one.name != layer], request.output_name, opened.path)
+
+
+def _embedding(
+    request: Request, opened: Opened, scores: Scores, raw: Mapping[str, npt.NDArray[np.float32]]
+) -> tuple[Scores | None, npt.NDArray[np.float32] | None]:
+    """Return which output is kept beside the scores, and its rows."""
+    layer = request.embedding_layer
+    if not layer or scores.task == "embedding":
+        return None, None
+    output = pick_output(opened.model.outputs, layer, opened.path)
+    vectors = rows_of(raw[output.name], opened.path)
+    return Scores(output.name, vectors.shape[1], "embedding", "none", "by --embedding_layer"), vectors
+
+
+def _pictures(request: Request) -> Pictures:
+    if request.golden:
+        return read_golden_file(request.golden)
+    return read_folder(request.check) if request.check else generated()
+
+
+def _decision(request: Request, opened: Opened, said: Declared, given: dict[str, Fact[Any]]) -> Decision:
+    shape = shape_facts(opened.model, given, opened.path)
+    facts = merged(given, shape, _known(opened), _by_type(opened), declared_facts(said))
+    hint = f"{said.scaling.value.name} {said.scaling.source}" if said.scaling is not None else ""
+    return decide(facts, request.like, opened.path, hint)
+
+
+def _known(opened: Opened) -> dict[str, Fact[Any]]:
+    """Return what is known of models of a maker."""
+    if not opened.is_teachable_machine:
+        return {}
+    why = "as Teachable Machine trains"
+    rule = rule_like("teachable_machine", 224, 224)
+    facts = {name: Fact[Any](value, "declared", why) for name, value in vars(rule).items()}
+    return {**facts, "scaling": Fact(SCALINGS["sign"], "declared", why)}
+
+
+def _by_type(opened: Opened) -> dict[str, Fact[Any]]:
+    """Return what the type of a network's input says: whole numbers are pixels as they are."""
+    model = opened.model
+    if isinstance(model, TfliteModel) and model.quantization is not None:
+        scaling = model.scaling()
+        return {} if scaling is None else {"scaling": Fact(scaling, "declared", "by the quantization of its input")}
+    dtype = str(getattr(model, "dtype", "float32"))
+    if dtype.startswith(("uint", "int")):
+        return {"scaling": Fact(SCALINGS["raw"], "declared", f"by the type of its input, {dtype}")}
+    return {}
+
+
+def raw_outputs(
+    opened: Opened, decision: Decision, pixels: npt.NDArray[np.uint8]
+) -> Mapping[str, npt.NDArray[np.float32]]:
+    """Return a network's own outputs for pixels by name, before anything is put behind them.
+
+    Raises:
+        UsageError: the network does not take them.
+    """
+    scaling = decision.scaling.for_channels(decision.rule.channels)
+    try:
+        return opened.model(scaling(pixels))
+    except ValueError as error:
+        height, width = decision.rule.height, decision.rule.width
+        raise UsageError(f"{opened.path!r} does not take images of {height} x {width}: {error}") from error
+
+
+def probabilities(rows: npt.NDArray[np.float32], head: Head) -> npt.NDArray[np.float64]:
+    """Return what the head that is put behind a network makes of its rows, computed apart from TensorFlow.
+
+    >>> probabilities(np.array([[0.25]], np.float32), "pair").tolist()
+    [[0.75, 0.25]]
+    """
+    values = rows.astype(np.float64)
+    if head == "softmax":
+        values = np.exp(values - values.max(axis=1, keepdims=True))
+        values = values / values.sum(axis=1, keepdims=True)
+    if head in ("sigmoid", "sigmoid_pair"):
+        values = 1 / (1 + np.exp(-values))
+    return np.concatenate([1 - values, values], axis=1) if head in ("pair", "sigmoid_pair") else values
+
+
+def _class_names(request: Request, opened: Opened, said: Declared, scores: Scores) -> Fact[Sequence[str]]:
+    if scores.classes == 0:
+        if request.labels:
+            raise UsageError(f"--labels {request.labels!r}: the task {scores.task!r} has no classes")
+        return Fact((), "declared", f"the task {scores.task!r} has no classes")
+    if request.labels:
+        return Fact(tuple(read_class_names(request.labels, scores.classes)), "given", "by --labels")
+    if opened.labels:
+        return Fact(tuple(read_class_names(opened.labels, scores.classes)), "declared", f"by {opened.labels}")
+    packed = opened.model.packed_names if isinstance(opened.model, TfliteModel) else ""
+    if packed:
+        names = checked_names(parse_names(packed, opened.path), scores.classes, f"the file of names in {opened.path!r}")
+        return Fact(tuple(names), "declared", "by a file that is packed into it")
+    if said.class_names is not None and len(said.class_names.value) == scores.classes:
+        names = checked_names(said.class_names.value, scores.classes, f"the file {said.class_names.source}")
+        return Fact(tuple(names), "declared", said.class_names.source)
+    return Fact(tuple(str(i) for i in range(scores.classes)), "guessed", "numbers, as no --labels are given")

@@ -1,0 +1,148 @@
+"""What a person reads of an import: lines for the screen, and import/report.html. Must not know how it is done."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from model_import.build import Checked, Imported
+from model_import.decide import USUAL
+from model_import.examine import Examined
+from model_import.fact import Fact
+from model_import.scaling import Scaling
+from model_training.convert import engines_of
+from pipeline.model.thumbnails import thumbnail
+from pipeline.report.gallery import gallery
+from pipeline.report.html import render
+from pipeline.text import brief, plain, shell_path
+
+COLUMNS = 80
+"""Characters of a line on the screen."""
+
+_LABEL = 14
+"""Characters of what stands before a line's text."""
+
+REPORT = "report.html"
+
+
+def explained(examined: Examined, checks: Sequence[Checked]) -> str:
+    """Return what is known of a model and how, and what would be guessed, as lines of 80 columns."""
+    rows = [_row(f"{fact.how}: {name}", f"{_written(fact)} ({fact.why})") for name, fact in examined.facts.items()]
+    guessed = examined.decision.guessed
+    rows += [_row("checked", f"{check.name}: {check.result}") for check in checks]
+    return "\n".join([_head(examined), *rows, *_warning(guessed), *_notes(examined)])
+
+
+def summary(imported: Imported, output: str) -> str:
+    """Return what an import did, as lines of 80 columns.
+
+    Args:
+        imported: see `model_import.build.Imported`.
+        output: as the user typed it.
+    """
+    examined = imported.examined
+    lines = [_head(examined), _row("known", _told(examined, is_guess=False))]
+    guesses = _told(examined, is_guess=True)
+    if guesses:
+        lines.append(_row("guessed", guesses))
+    for i, check in enumerate(imported.checks):
+        lines.append(_row("" if i else "checked", f"{check.name}: {check.result}"))
+    if imported.spec.feed is None and imported.spec.litert is not None:
+        lines.append(_row("engines", engines_of(imported.spec.litert)))
+    else:
+        lines.append(_row("engines", "LiteRT alone, which runs the file as it is"))
+    lines += _warning(examined.decision.guessed)
+    place = shell_path(output)
+    lines += [f"{'model':<{_LABEL}}{place}", f"{'report':<{_LABEL}}{place}/import/{REPORT}"]
+    lines.append(f"{'next':<{_LABEL}}nightscore look IMAGE --model {place}")
+    return "\n".join(lines)
+
+
+_SHOWN = ("height", "width", "color_mode", "resize", "fit", "crop", "scaling", "task", "embedding", "class_names")
+"""The facts that the screen shows; the report shows all."""
+
+
+def _told(examined: Examined, is_guess: bool) -> str:
+    """Return the facts that are guessed, or those that are not, with where the guesses come from."""
+    facts = {name: examined.facts[name] for name in _SHOWN if name in examined.facts}
+    shown = {name: fact for name, fact in facts.items() if (fact.how == "guessed") == is_guess and fact.value != ()}
+    usual = [name for name, fact in shown.items() if USUAL in fact.why]
+    told = [f"{name} {_written(fact)}" for name, fact in shown.items() if name not in usual]
+    rule = ", ".join(f"{name} {_written(shown[name])}" for name in usual)
+    rest = [f"the rest of the input rule as in {USUAL}: {rule}"] if rule else []
+    return "; ".join([", ".join(told), *rest])
+
+
+def _head(examined: Examined) -> str:
+    return _row("source", f"{examined.opened.kind}: {brief(plain(examined.request.source))}")
+
+
+def _warning(guessed: list[str]) -> list[str]:
+    if not guessed:
+        return []
+    text = (
+        f"nothing tells {', '.join(guessed)}. If the model was trained otherwise, its scores are wrong and nothing "
+        "shows it: say how with --like LOADER or single flags, or prove it with --golden."
+    )
+    return [_row("note", text)]
+
+
+def _notes(examined: Examined) -> list[str]:
+    return [_row("note", note) for note in examined.notes]
+
+
+def _row(label: str, text: str) -> str:
+    if len(label) >= _LABEL:
+        label += " "
+    return textwrap.fill(
+        plain(text),
+        COLUMNS,
+        initial_indent=f"{label:<{_LABEL}}",
+        subsequent_indent=" " * _LABEL,
+        break_on_hyphens=False,
+    )
+
+
+def _written(fact: Fact[Any]) -> str:
+    value = fact.value
+    if isinstance(value, Scaling):
+        return value.name
+    if isinstance(value, tuple):
+        shown = ", ".join(brief(name, 20) for name in value[:4])
+        return f"{len(value)} ({shown}{', …' if len(value) > 4 else ''})"
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+
+
+def report_files(imported: Imported) -> Mapping[str, bytes]:
+    """Return the contents of import/, by name."""
+    examined, golden = imported.examined, imported.golden
+    names = [f"image {i}" for i in range(len(golden.pixels))]
+    pictures = {name: thumbnail(pixels) for name, pixels in zip(names, golden.pixels, strict=True)}
+    scores = next(iter(golden.scores.values()))
+    shown = [(name, *_best(imported, row)) for name, row in zip(names, scores, strict=True)]
+    page = render(
+        "import.html.j2",
+        package="model_import",
+        source=examined.request.source,
+        kind=examined.opened.kind,
+        facts=[(name, _written(fact), fact.how, fact.why) for name, fact in examined.facts.items()],
+        guessed=examined.decision.guessed,
+        checks=imported.checks,
+        notes=examined.notes,
+        spec=imported.spec,
+        engines=engines_of(imported.spec.litert) if imported.spec.litert else "",
+        golden=shown,
+        tried=examined.pictures.origin,
+        gallery=gallery(pictures, pictures),
+    )
+    return {REPORT: page.encode()}
+
+
+def _best(imported: Imported, row: Any) -> tuple[str, float]:
+    """Return the name and the score of the best class of a row; of an embedding, nothing."""
+    if not len(row):
+        return "embedding", 0.0
+    names = imported.spec.class_names
+    best = int(row.argmax())
+    return (names[best] if names else str(best)), float(row[best])

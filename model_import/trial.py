@@ -1,0 +1,104 @@
+"""Finds the input rule of a model by trying rules on labelled images. The way in: see `trial`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from model_import.candidates import Candidate, Space
+from model_import.declared import Declared
+from model_import.trial_conclusions import refuse_chance, refuse_other_order, take, verdict
+from model_import.trial_images import CheckImages
+from model_import.trial_scores import Progress, Score, Scores, undecodable
+from model_import.trial_search import Search
+from model_import.trial_verdict import Compared, Verdict
+from pipeline.model.input_rule import InputSpec
+
+UNLABELLED_IMAGES = 64
+"""Images that are scored, at most, where nothing can be decided."""
+
+Report = Callable[[Progress], None]
+
+
+def trial(
+    score: Score,
+    images: CheckImages,
+    base: InputSpec,
+    given: Mapping[str, Any],
+    progress: Report = lambda _: None,
+    *,
+    declared: Declared | None = None,
+) -> Verdict:
+    """Find the input rule of a model by trying rules on images.
+
+    Args:
+        score: scaled images, float32 [n, h, w, c] -> log probabilities, float64 [n, classes].
+        images: with their classes; without labels, rules are only shown side by side.
+        base: what is neither tried nor told apart is as in this rule, its size above all.
+        given: fields of the rule, and "scaling" (a `Scaling`), that are not tried.
+        progress: called after each few images.
+        declared: what the model tells: tried first, and taken if nothing is better.
+
+    Raises:
+        UsageError: no rule is better than chance, or the classes are in another order.
+    """
+    space = Space(base, given, _tells(declared))
+    images = images.without(undecodable(images, base))
+    labels = np.zeros(0, np.int64) if images.labels is None else images.labels
+    search = Search(space, Scores(score, images, progress), labels)
+    if why_not := images.too_few():
+        return _side_by_side(search, _start(space), why_not)
+    leader = search.run(_start(space))
+    refuse_chance(search)
+    taken = take(search, leader)
+    refuse_other_order(search, taken)
+    return verdict(search, leader, taken, declared)
+
+
+def _tells(declared: Declared | None) -> Mapping[str, Sequence[Any]]:
+    """Return the values that the model tells of each field, those first that count."""
+    if declared is None:
+        return {}
+    first: dict[str, list[Any]] = {name: [told.value] for name, told in declared.rule.items()}
+    if declared.scaling is not None:
+        first["scaling"] = [declared.scaling.value]
+    for name, others in declared.also.items():
+        first.setdefault(name, []).extend(told.value for told in others)
+    for name in ("height", "width", "class_names"):
+        first.pop(name, None)
+    return first
+
+
+def _start(space: Space) -> Candidate:
+    """Return the most plausible rule."""
+    candidate = Candidate(space.base, space.scalings()[0])
+    for values in (space.resizers()[0], space.fits()[0], {"color_mode": space.colors()[0]}):
+        candidate = space.with_parts(candidate, values) or candidate
+    return candidate
+
+
+def _side_by_side(search: Search, start: Candidate, why_not: str) -> Verdict:
+    """Return rules beside each other with the network's mean confidence, of which none is taken."""
+    scores = search.scores
+    stop = min(UNLABELLED_IMAGES, len(scores.images))
+    candidates = search.colored(start) if stop else []
+    scores.step = "rules side by side"
+    scores.compute(candidates, stop)
+    sure = {one: float(np.exp(scores.first(one, stop).max(1)).mean()) for one in candidates}
+    rows = [Compared(one.text(), stop, sure[one], 0.0, 0.0, 0.0, "compared") for one in candidates]
+    return Verdict(
+        is_decided=False,
+        why_not=why_not,
+        rule=search.space.base,
+        scaling=search.space.scalings()[0],
+        parts={},
+        compared=sorted(rows, key=lambda row: -row.accuracy),
+        images=stop,
+        classes=0,
+        accuracy=None,
+        confidence=None,
+        passes=scores.passes,
+        notes=scores.images.notes,
+    )
