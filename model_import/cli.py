@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, get_args
 
 from pipeline.cli.console import complain
@@ -143,8 +144,8 @@ def _explain(request: Any) -> int:
     from model_import.examine import examine
     from model_import.page import explained
 
-    with _quiet_tensorflow():
-        examined = examine(request)
+    with _screen() as show, _quiet_tensorflow():
+        examined = examine(request, show)
         checks = user_check(examined)
     print(explained(examined, checks))
     return 0
@@ -156,10 +157,29 @@ def _import(request: Any, output: str) -> int:
     from model_import.page import report_files, summary
 
     location = check_place(request.source, output)
-    with _quiet_tensorflow():
-        imported = build(examine(request), location, report_files)
+    with _screen() as show, _quiet_tensorflow():
+        imported = build(examine(request, show), location, report_files)
     print(summary(imported, output))
     return 0
+
+
+@contextlib.contextmanager
+def _screen() -> Iterator[Callable[[Any], None]]:
+    """Yield what shows the progress of a trial on a terminal, which is there while stderr is silenced."""
+    with os.fdopen(os.dup(2), "w") as screen:
+        width = 0
+
+        def show(progress: Any) -> None:
+            nonlocal width
+            if screen.isatty():
+                text = progress.line()
+                screen.write(f"\r{text:<{width}}")
+                screen.flush()
+                width = len(text)
+
+        yield show
+        if width:
+            screen.write(f"\r{'':<{width}}\r")
 
 
 def _quiet_tensorflow() -> Any:

@@ -31,7 +31,7 @@ def explained(examined: Examined, checks: Sequence[Checked]) -> str:
     rows = [_row(f"{fact.how}: {name}", f"{_written(fact)} ({fact.why})") for name, fact in examined.facts.items()]
     guessed = examined.decision.guessed
     rows += [_row("checked", f"{check.name}: {check.result}") for check in checks]
-    return "\n".join([_head(examined), *rows, *_warning(guessed), *_notes(examined)])
+    return "\n".join([_head(examined), *rows, *_trial(examined), *_warning(guessed), *_notes(examined)])
 
 
 def summary(imported: Imported, output: str) -> str:
@@ -52,6 +52,7 @@ def summary(imported: Imported, output: str) -> str:
         lines.append(_row("engines", engines_of(imported.spec.litert)))
     else:
         lines.append(_row("engines", "LiteRT alone, which runs the file as it is"))
+    lines += _trial(examined)
     lines += _warning(examined.decision.guessed)
     place = shell_path(output)
     lines += [f"{'model':<{_LABEL}}{place}", f"{'report':<{_LABEL}}{place}/import/{REPORT}"]
@@ -86,6 +87,12 @@ def _warning(guessed: list[str]) -> list[str]:
         "shows it: say how with --like LOADER or single flags, or prove it with --golden."
     )
     return [_row("note", text)]
+
+
+def _trial(examined: Examined) -> list[str]:
+    """Return what the images of --check tell, as lines."""
+    told = [] if examined.verdict is None else examined.verdict.lines()
+    return [f"{'' if i else 'tried':<{_LABEL}}{plain(text)}" for i, text in enumerate(told)]
 
 
 def _notes(examined: Examined) -> list[str]:
@@ -130,6 +137,7 @@ def report_files(imported: Imported) -> Mapping[str, bytes]:
         guessed=examined.decision.guessed,
         checks=imported.checks,
         notes=examined.notes,
+        trial=[] if examined.verdict is None else examined.verdict.lines(),
         spec=imported.spec,
         engines=engines_of(imported.spec.litert) if imported.spec.litert else "",
         golden=shown,

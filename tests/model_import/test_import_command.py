@@ -354,3 +354,23 @@ def test_layers_of_nested_models_are_flat(tmp_path: Path) -> None:
     model = read_keras_file(str(tmp_path / "nested.keras"))
     assert [layer.kind for layer in model.layers] == ["InputLayer", "Rescaling", "InputLayer", "Conv2D", "Flatten"]
     assert model.layers[3].name == "deep"
+
+
+def test_images_without_labels_are_shown_side_by_side_and_decide_nothing(
+    foreign: Path, photos: Path, capfd: Captured
+) -> None:
+    code, out, _ = run(capfd, foreign / "plain.keras", "--check", photos, "--explain")
+    assert code == 0
+    told = " ".join(out.split())
+    assert "nothing is decided: the images have no labels" in told
+    assert "declared: scaling raw" in told
+    code, _, err = run(capfd, foreign / "logits.keras", "--check", photos, "--explain")
+    assert code == 2
+    assert "--check decides nothing: the images have no labels" in err
+
+
+def test_folders_that_are_no_class_of_the_model_are_refused(foreign: Path, photos: Path, capfd: Captured) -> None:
+    code, _, err = run(capfd, foreign / "plain.keras", "--check", photos.parent, "--explain")
+    assert code == 2
+    assert "none is a class of the model" in err
+    assert len(err.splitlines()) == 1
