@@ -90,7 +90,8 @@ def _predicted(paths: Sequence[str], work: Work, network: LiteRTNetwork) -> Pred
         raise ValueError(f"images that cannot be decoded: {batch.images.failures}")
     size = network.call_images
     scores = np.concatenate([network(batch.pixels[i : i + size]).scores for i in range(0, len(paths), size)])
-    top = np.argsort(-scores, axis=1, kind="stable")[:, : work.options.top_k].astype(np.int32)
+    most = scores.shape[1] if work.options.top_k == "all" else work.options.top_k
+    top = np.argsort(-scores, axis=1, kind="stable")[:, :most].astype(np.int32)
     label_scores = np.where(labels >= 0, scores[np.arange(len(labels)), labels], np.float32("nan"))
     return PredictionBatch(images, top, np.take_along_axis(scores, top, axis=1), label_scores)
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.metrics.accuracy import EPSILON, wilson
+from pipeline.metrics.accuracy import EPSILON
+from pipeline.metrics.proportions import wilson
 from pipeline.model.engines.tensorflow import call_images
 
 Score = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]

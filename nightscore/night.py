@@ -16,8 +16,8 @@ from nightscore.quiet import be_impatient
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import ChangedError, UnfinishedError, UsageError
-from pipeline.metrics.figures import Figures
 from pipeline.metrics.record import Record
+from pipeline.metrics.task_figures import AnyFigures
 from pipeline.output import records
 from pipeline.output.commit import committed
 from pipeline.output.plan_file import read_ids
@@ -85,14 +85,14 @@ class Night:
         return bool(self.record.get("complete"))
 
     @functools.cached_property
-    def summary(self) -> Figures:
+    def summary(self) -> AnyFigures:
         """The content of summary.json.
 
         Raises:
             UnfinishedError: images have no row yet.
         """
         with expected_errors():
-            figures: Figures = json.loads(storage.read(self._result("summary.json")))
+            figures: AnyFigures = json.loads(storage.read(self._result("summary.json")))
         return figures
 
     @property

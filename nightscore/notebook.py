@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from pipeline import storage
-from pipeline.cli.facts import worst_classes
+from pipeline.cli.facts import of_task, worst_classes
 from pipeline.formatting import counted, duration, percent, reasons
+from pipeline.metrics.headline import task_in
+from pipeline.metrics.task_figures import AnyFigures
 from pipeline.output.commit import receipts
 from pipeline.output.run import Run
 from pipeline.output.status import status
@@ -27,6 +29,9 @@ PICTURES = 6
 
 NAME = 40
 """Characters of a class's name that are shown."""
+
+SHOWN_LISTS = ("most_mistaken", "largest_residuals", "largest_norms", "highest_values")
+"""Names of the lists of summary.json whose first images are shown, of models that are not of classes."""
 
 CELL = "padding:2px 12px 2px 0;text-align:left;vertical-align:middle"
 
@@ -44,7 +49,7 @@ def page(run: Run, record: Mapping[str, Any], figures: Mapping[str, Any] | None,
     rows = [("output", run.output), *facts]
     body = f"<p><b>{_text(_verdict(record))}</b></p>{_table([(name, _text(value)) for name, value in rows])}"
     if figures is not None:
-        body += _classes(figures, run, units)
+        body += _classes(figures, run, units) if task_in(figures) == "classes" else _first(figures, run, units)
         body += f"<p>{_link(run.result('report.html'))}</p>"
     return f'<div class="nightscore">{body}</div>'
 
@@ -71,7 +76,10 @@ def _facts(figures: Mapping[str, Any], record: Mapping[str, Any]) -> Iterator[tu
     yield "images", f"{figures['images']:,} in {duration(record['seconds'])}"
     counts = {(one["stage"], one["code"]): one["images"] for one in figures["failures"]}
     yield "failed", f"{figures['failed']:,}" + (f" ({reasons(counts)})" if counts else "")
-    if figures["labelled"]:
+    task = task_in(figures)
+    if task != "classes":
+        yield from of_task(cast(AnyFigures, figures))
+    elif figures["labelled"]:
         low, high = figures["accuracy_interval_95"]
         yield "accuracy", f"{figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})"
 
@@ -91,6 +99,26 @@ def _classes(figures: Mapping[str, Any], run: Run, units: Sequence[str]) -> str:
         for one in worst
     ]
     return f"<p>Worst classes</p>{_table(rows)}"
+
+
+def _first(figures: Mapping[str, Any], run: Run, units: Sequence[str]) -> str:
+    """Return a table of the images to look at first, of a model of another task: the first list that has any."""
+    lists = [(name, figures[name]) for name in SHOWN_LISTS if figures.get(name)]
+    if not lists:
+        return ""
+    name, examples = lists[0]
+    keys = [one["key"] for one in examples[:PICTURES]]
+    shown: dict[str, bytes] = {}
+    with closing(receipts(run, islice(units, RECEIPTS))) as found:
+        for receipt in found:
+            pictures = receipt.extras.thumbnails
+            shown |= {
+                e["key"]: pictures[e["row"]] for e in receipt.examples if e["key"] in keys and e["row"] in pictures
+            }
+            if len(shown) == len(keys):
+                break
+    pictures_of = "".join(_picture(shown[key], key) for key in keys if key in shown)
+    return f"<p>{_text(name.replace('_', ' ').capitalize())}</p><p>{pictures_of}</p>" if pictures_of else ""
 
 
 def _mistakes(classes: set[str], run: Run, units: Sequence[str]) -> dict[str, list[tuple[bytes, str]]]:

@@ -11,7 +11,7 @@ from nightscore.night import Night, expected_errors, night_of
 from nightscore.quiet import be_impatient, one_run, settings_kept
 from pipeline import api
 from pipeline.errors import UsageError
-from pipeline.options import LOCAL_RUNNERS, EngineChoice, LabelSource, PartFormat, Precision, ScoreOptions
+from pipeline.options import LOCAL_RUNNERS, EngineChoice, LabelSource, PartFormat, Precision, ScoreOptions, TopK
 from pipeline.text import plain
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class ScoreKeywords(TypedDict, total=False):
 
     label_source: LabelSource
     format: PartFormat
-    top_k: int
+    top_k: TopK
     precision: Precision
     engine: EngineChoice
     max_failed_fraction: float

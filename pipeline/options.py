@@ -21,6 +21,10 @@ PartFormat = Literal["parquet", "jsonl"]
 Precision = Literal["float32", "bfloat16"]
 Engine = Literal["litert", "tensorflow"]
 EngineChoice = Literal["auto", "litert", "tensorflow"]
+TopK = int | Literal["all"]
+
+ALL = "all"
+"""Value of --top_k with which a row lists every class."""
 
 MAX_PIXELS = 89_478_485
 """Pixels of an image, at most, by default: a quarter of a gigabyte as RGB, Pillow's own first limit."""
@@ -31,15 +35,34 @@ PRECISIONS = get_args(Precision)
 ENGINES = get_args(EngineChoice)
 
 
-_RANGES: Sequence[tuple[Sequence[str], Callable[[float], bool], str]] = (
+_RANGES: Sequence[tuple[Sequence[str], Callable[[Any], bool], str]] = (
     (
-        ("top_k", "unit_images", "limit", "max_pixels", "memory_mb"),
+        ("top_k",),
+        lambda n: n == ALL or (isinstance(n, int) and n >= 1),
+        "is too small: give a number of at least 1, or all",
+    ),
+    (
+        ("unit_images", "limit", "max_pixels", "memory_mb"),
         lambda n: n >= 1,
         "is too small: give a number of at least 1",
     ),
     (("image_timeout", "retry_deadline"), lambda s: 0 < s < math.inf, "is no time: give a number of seconds"),
     (("max_failed_fraction", "min_accuracy"), lambda f: 0 <= f <= 1, "is not a fraction: give a number from 0 to 1"),
 )
+
+
+def read_top_k(text: str) -> TopK:
+    """Return how many classes a row lists, from a command line.
+
+    >>> read_top_k("7"), read_top_k("all")
+    (7, 'all')
+    """
+    if text == ALL:
+        return "all"
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of classes: give a number, or all") from error
 
 
 def _flag(default: Any, text: str, **argparse_keywords: Any) -> Any:
@@ -66,7 +89,7 @@ class ScoreOptions:
         choices=LABEL_SOURCES,
     )
     format: PartFormat = _flag("parquet", "of the prediction files", choices=PART_FORMATS)
-    top_k: int = _flag(5, "how many classes a row lists", type=int, metavar="N")
+    top_k: TopK = _flag(5, "how many classes a row lists; all = every one", type=read_top_k, metavar="N|all")
     precision: Precision = _flag(
         "float32",
         "of the model's arithmetic; bfloat16 gives the same classes and coarser scores, faster on some CPUs and for "
@@ -126,7 +149,7 @@ class ScoreOptions:
             for name in names:
                 value = getattr(self, name)
                 if value is not None and not holds(value):
-                    raise UsageError(f"--{name} {value:g} {text}")
+                    raise UsageError(f"--{name} {value if isinstance(value, str) else format(value, 'g')} {text}")
         for spec in fields(self):
             choices = spec.metadata["argparse"].get("choices")
             value = getattr(self, spec.name)

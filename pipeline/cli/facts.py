@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
+from pipeline.cli.task_facts import FACTS, Fact
 from pipeline.formatting import REASONS, duration, rate, reasons
-from pipeline.metrics.drift import LARGE_DRIFT
-from pipeline.metrics.figures import FailureExample, FailureText, Figures, InputSlice, PerClass
-from pipeline.metrics.record import Drift, EndedRecord
+from pipeline.metrics.drift import LARGE_DRIFT, indices_of
+from pipeline.metrics.figures import FailureExample, FailureText, Figures, PerClass
+from pipeline.metrics.headline import HEADLINES, WORDS, headline_in, task_in
+from pipeline.metrics.proportions import wilson
+from pipeline.metrics.record import AnyDrift, EndedRecord
+from pipeline.metrics.task_figures import AnyFigures
+from pipeline.task import Task
 from pipeline.text import brief, shell_path
-
-Fact = tuple[str, str]
-"""A name and a text of one line."""
 
 EXAMPLES = 2
 INPUTS = 3
@@ -26,7 +28,7 @@ SHOWN_LINE = 146
 """Characters of a class's name, of a key, and of a text that may take two lines of a screen."""
 
 
-def facts(record: EndedRecord, figures: Figures | None, output: str) -> Iterator[Fact]:
+def facts(record: EndedRecord, figures: AnyFigures | None, output: str) -> Iterator[Fact]:
     """Yield what matters of a run.
 
     Args:
@@ -48,26 +50,20 @@ def facts(record: EndedRecord, figures: Figures | None, output: str) -> Iterator
         again = f", {record['rescored']:,} of {record['scored']:,} images scored again in float32"
         yield "precision", figures["precision"] + (again if record["scored"] else "")
     yield from _failed(figures)
-    if figures["unlabelled"]:
-        top = sorted(figures["unlabelled_predicted"].items(), key=lambda item: -item[1])[:CLASSES]
-        shown = ", ".join(f"{n:,} as {brief(name, SHOWN_NAME)!r}" for name, n in top)
-        yield "unlabelled", f"{figures['unlabelled']:,}, predicted mostly {shown}"
-    if figures["unknown_labels"]:
-        yield "unknown", f"{figures['unknown_labels']:,} labels are not classes of the model"
-    if figures["labelled"]:
-        yield from _quality(figures)
+    yield from of_task(figures)
     drift = "; ".join(_drift(record.get("drift") or ()))
     if drift:
         yield "drift", drift
-    yield from _inputs(figures["inputs"])
+    yield from _inputs(figures["inputs"], task_in(figures))
     yield "predictions", shell_path(f"{output}/predictions")
     yield "report", shell_path(f"{output}/report.html")
     yield "next", f"nightscore verify {shell_path(output)}"
 
 
-def as_json(record: EndedRecord, figures: Figures | None, output: str) -> dict[str, Any]:
+def as_json(record: EndedRecord, figures: AnyFigures | None, output: str) -> dict[str, Any]:
     """Return the same as JSON values; what only a complete run has is null in another. Paths are as they are."""
-    time = record["time"]
+    time, task = record["time"], task_in(record.get("model_spec", {}))
+    headline = HEADLINES[task] or "accuracy"
     return {
         "exit_code": record["verdict"]["exit_code"],
         "reasons": record["verdict"]["reasons"],
@@ -83,9 +79,8 @@ def as_json(record: EndedRecord, figures: Figures | None, output: str) -> dict[s
         "images_per_second": record["images_per_second"],
         "decides": time and time["decides"],
         "failures": figures and figures["failures"],
-        "accuracy": figures and figures["accuracy"],
-        "accuracy_interval_95": figures and figures["accuracy_interval_95"],
-        "labelled": figures and figures["labelled"],
+        **dict(zip((headline, f"{headline}_interval_95"), headline_in(figures or {}, task), strict=True)),
+        "labelled": cast(Mapping[str, Any], figures or {}).get("labelled"),
         "report": f"{output}/report.html" if figures else None,
     }
 
@@ -119,7 +114,7 @@ def _work(record: EndedRecord, images: str) -> Iterator[Fact]:
         yield "decides", record["time"]["advice"]
 
 
-def _failed(figures: Figures) -> Iterator[Fact]:
+def _failed(figures: AnyFigures) -> Iterator[Fact]:
     counted = {(failure["stage"], failure["code"]): failure["images"] for failure in figures["failures"]}
     yield "failed", f"{figures['failed']:,}" + (f" ({reasons(counted)})" if counted else "")
     for failure in _of_different_reasons(figures["failure_examples"]):
@@ -139,10 +134,28 @@ def _of_different_reasons(examples: Sequence[FailureExample]) -> list[FailureExa
     return [example for _, _, example in sorted(turns, key=lambda turn: turn[:2])[:EXAMPLES]]
 
 
-def _quality(figures: Figures) -> Iterator[Fact]:
-    low, high = figures["accuracy_interval_95"] or (0.0, 1.0)
-    interval = f"{figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})"
-    yield "accuracy", f"{interval} of {figures['labelled']:,} labelled"
+def of_task(figures: AnyFigures) -> Iterator[Fact]:
+    """Yield what matters of the figures of the model's task, its headline first."""
+    task = task_in(figures)
+    if task == "classes":
+        yield from _classes(cast(Figures, figures))
+        return
+    labelled = cast(Mapping[str, Any], figures).get("labelled")
+    if labelled:
+        yield quality(task, *headline_in(figures, task), labelled)
+    yield from FACTS[task](figures)
+
+
+def _classes(figures: Figures) -> Iterator[Fact]:
+    if figures["unlabelled"]:
+        top = sorted(figures["unlabelled_predicted"].items(), key=lambda item: -item[1])[:CLASSES]
+        shown = ", ".join(f"{n:,} as {brief(name, SHOWN_NAME)!r}" for name, n in top)
+        yield "unlabelled", f"{figures['unlabelled']:,}, predicted mostly {shown}"
+    if figures["unknown_labels"]:
+        yield "unknown", f"{figures['unknown_labels']:,} labels are not classes of the model"
+    if not figures["labelled"]:
+        return
+    yield quality("classes", figures["accuracy"], figures["accuracy_interval_95"], figures["labelled"])
     worst = worst_classes(figures["per_class"])
     if worst:
         yield "worst", ", ".join(f"recall {c['recall']:.4f} of {brief(c['class'], SHOWN_NAME)!r}" for c in worst)
@@ -151,10 +164,25 @@ def _quality(figures: Figures) -> Iterator[Fact]:
         yield "confused", ", ".join(confused)
 
 
+def quality(task: Task, value: float | None, interval: Sequence[float] | None, labelled: int) -> Fact:
+    """Return how good a result is: the headline of its task, see `pipeline.metrics.tasks.HEADLINES`.
+
+    >>> quality("value", 1.25, None, 1)
+    ('mean error', '1.25 of 1 labelled')
+    """
+    form = quality_format(task)
+    low, high = (form.format(bound) for bound in interval or (0.0, 1.0))
+    bounds = f" (95 % interval {low} to {high})" if interval else ""
+    return WORDS[HEADLINES[task]], f"{form.format(value)}{bounds} of {labelled:,} labelled"
+
+
+def quality_format(task: Task) -> str:
+    """Return how the headline of a task is written, for `str.format`: shares with four places, values as they come."""
+    return "{:.4g}" if task == "value" else "{:.4f}"
+
+
 def worst_classes(per_class: Sequence[PerClass]) -> list[PerClass]:
     """Return the classes that are surely the worst: by the upper end of their recall's interval."""
-    from pipeline.metrics.accuracy import wilson  # NumPy and Arrow, which --help does without
-
     bounded = []
     for number, c in enumerate(per_class):
         bounds = wilson(round((c["recall"] or 0) * c["support"]), c["support"])
@@ -176,23 +204,24 @@ def _confused(figures: Figures) -> list[str]:
     return [f"{n:,} of {names[label]!r} as {names[guess]!r}" for n, label, guess in most]
 
 
-def _drift(found: Sequence[Drift]) -> Iterator[str]:
+def _drift(found: Sequence[AnyDrift]) -> Iterator[str]:
     """Yield in what this night is not at all like others, by the population stability index."""
     whose = {"training": "in training", "previous": "the night before"}
     for reference in found:
-        for index, name in ((reference["classes"]["psi"], "classes"), (reference["confidence"]["psi"], "scores")):
+        for name, index in indices_of(reference):
             if index is not None and index > LARGE_DRIFT:
                 yield f"{name} unlike those {whose[reference['against']]} (PSI {index:.2f})"
 
 
-def _inputs(inputs: Sequence[InputSlice]) -> Iterator[Fact]:
+def _inputs(inputs: Sequence[Any], task: Task) -> Iterator[Fact]:
     if len(inputs) < 2:
         return
     for part in inputs[:INPUTS]:
-        accuracy = "" if part["accuracy"] is None else f", accuracy {part['accuracy']:.4f}"
+        value = headline_in(part, task)[0]
+        how_good = "" if value is None else f", {WORDS[HEADLINES[task]]} {quality_format(task).format(value)}"
         yield (
             "input",
-            f"{brief(part['input'], SHOWN_KEY)}: {part['images']:,} images, {part['failed']:,} failed{accuracy}",
+            f"{brief(part['input'], SHOWN_KEY)}: {part['images']:,} images, {part['failed']:,} failed{how_good}",
         )
     if len(inputs) > INPUTS:
         yield "input", f"and {len(inputs) - INPUTS:,} more, see the report"

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pipeline import storage
 from pipeline.cli.command import WAIT_SECONDS, to_exit_code
 from pipeline.cli.console import answer
-from pipeline.cli.facts import Fact
 from pipeline.cli.flags import JSON
 from pipeline.cli.quiet import silence_pillow, tame_streams
+from pipeline.cli.task_facts import Fact
 from pipeline.cli.terminal import Screen, show_facts, show_pictures
 from pipeline.errors import UsageError
 from pipeline.formatting import percent

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.command import calm, stop, to_exit_code
 from pipeline.cli.console import fail
-from pipeline.cli.facts import Fact
 from pipeline.cli.flags import HELP_ALL, add_output_mode, help_text, parse
+from pipeline.cli.task_facts import Fact
 from pipeline.cli.terminal import Screen, show_facts
 from pipeline.formatting import at_most, reasons, size
 from pipeline.options import add_arguments

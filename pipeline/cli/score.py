@@ -30,8 +30,8 @@ from pipeline.cli.flags import (
     split_output_mode,
 )
 from pipeline.cli.terminal import Screen, progress, show_result
-from pipeline.metrics.figures import Figures
 from pipeline.metrics.record import EndedRecord
+from pipeline.metrics.task_figures import AnyFigures
 from pipeline.options import ScoreOptions, add_arguments
 from pipeline.scoring.process_start import early
 from pipeline.text import plain
@@ -94,7 +94,7 @@ def _announce(text: str) -> None:
 
 def _conclude(record: EndedRecord, run: Run, output: str, mode: OutputMode) -> None:
     """Say what a run came to."""
-    figures: Figures | None = json.loads(storage.read(run.result("summary.json"))) if record["complete"] else None
+    figures: AnyFigures | None = json.loads(storage.read(run.result("summary.json"))) if record["complete"] else None
     if mode.json:
         answer(as_json(record, figures, output))
     elif not mode.quiet and (figures or record["images"]):

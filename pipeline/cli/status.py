@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.command import OutputCommand
 from pipeline.cli.console import answer
-from pipeline.cli.facts import Fact, example
+from pipeline.cli.facts import example, quality, quality_format
+from pipeline.cli.task_facts import Fact
 from pipeline.cli.terminal import Screen, show_facts, show_table
 from pipeline.formatting import REASONS, at_most, counted, rate
+from pipeline.metrics.headline import HEADLINES, WORDS
 from pipeline.text import shell_path
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ and why, and how the nights before were. Changes nothing.
 
 EPILOG = "Exit codes: 0 it could be told, whatever it is; 2 bad usage or no OUTPUT;\n3 storage fails."
 
-NIGHTS = ("nights before", "images", "failed", "accuracy", "images/s", "exit")
 
 COMMAND = OutputCommand("status", DESCRIPTION, EPILOG)
 
@@ -52,7 +53,9 @@ def _status(asked: argparse.Namespace) -> int:
     screen = Screen()
     show_facts(screen, _facts(found))
     if found.nights:
-        show_table(screen, NIGHTS, _nights(found))
+        headline = WORDS.get(HEADLINES[found.task])
+        names = ("nights before", "images", "failed", *([headline] if headline else []), "images/s", "exit")
+        show_table(screen, names, _nights(found))
     show_facts(screen, _next(found, output))
     return 0
 
@@ -67,9 +70,7 @@ def _facts(found: Status) -> Iterator[Fact]:
         lately = f" lately, {at_most(found.seconds_left)} left" if found.seconds_left else ""
         yield "speed", rate(found.images_per_second) + lately
     if found.labelled:
-        low, high = found.accuracy_interval_95 or (0, 1)
-        interval = f"{found.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})"
-        yield "accuracy", f"{interval} of {found.labelled:,} labelled"
+        yield quality(found.task, found.quality, found.quality_interval_95, found.labelled)
     yield "failed", f"{found.failed:,}"
     for failure in found.failures[:REASONS]:
         yield "", f"{failure['images']:,} {failure['code']} in {failure['stage']}, such as"
@@ -103,7 +104,7 @@ def _nights(found: Status) -> Iterator[tuple[str, ...]]:
         numbers = (
             (night.images, "{:,}"),
             (night.failed, "{:,}"),
-            (night.accuracy, "{:.4f}"),
+            *([(night.quality, quality_format(found.task))] if HEADLINES[found.task] else []),
             (night.images_per_second, "{:,.1f}"),
             (night.exit_code, "{}"),
         )

@@ -16,10 +16,11 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli.facts import Fact, facts
+from pipeline.cli.facts import facts
+from pipeline.cli.task_facts import Fact
 from pipeline.formatting import at_most, rate, reasons
-from pipeline.metrics.figures import Figures
 from pipeline.metrics.record import EndedRecord
+from pipeline.metrics.task_figures import AnyFigures
 from pipeline.output.progress import Count, Meter, tally
 from pipeline.text import plain
 
@@ -135,7 +136,7 @@ def _failed(count: Count) -> str:
     return f"{count.failed:,} failed: {reasons(count.failures)}" if count.failed else ""
 
 
-def show_result(console: Console, record: EndedRecord, figures: Figures | None, output: str) -> None:
+def show_result(console: Console, record: EndedRecord, figures: AnyFigures | None, output: str) -> None:
     """Print what a run came to, and where its results are; see `pipeline.cli.facts.facts`."""
     show_facts(console, facts(record, figures, output))
 

@@ -6,11 +6,9 @@ associative and commutative; ratios appear in `compute` only. Must not know wher
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.metrics.figures import CalibrationBin, Computed, PerClass
+from pipeline.metrics.proportions import interval_of_share, ratio
+from pipeline.metrics.sums import Sums, failures_in
 
 FIXED_POINT = 1 << 20
 """Number of steps between 0 and 1 in sums of log losses and confidences, which are integers."""
@@ -34,13 +34,10 @@ HISTOGRAM_BINS = 20
 LARGEST_MATRIX = 1_000
 """Number of classes up to which the confusion matrix is written out."""
 
-Z95 = 1.959963984540054
-"""97.5 % quantile of the normal distribution, in standard deviations."""
-
 
 @dataclass(frozen=True)
-class Metrics:
-    """Integer sums over prediction rows.
+class Metrics(Sums):
+    """Integer sums over the prediction rows of a model of classes.
 
     An image counts as labelled if it was scored and its label is a class of the model.
 
@@ -64,9 +61,8 @@ class Metrics:
     3
     """
 
-    images: int = 0
-    scored: int = 0
-    failures: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    task = "classes"
+
     labelled: int = 0
     unknown_labels: int = 0
     correct: int = 0
@@ -79,24 +75,6 @@ class Metrics:
     calibration_correct: Mapping[int, int] = field(default_factory=dict)
     calibration_confidence: Mapping[int, int] = field(default_factory=dict)
 
-    @property
-    def failed(self) -> int:
-        """Number of rows without a prediction."""
-        return self.images - self.scored
-
-    def merge(self, other: Metrics) -> Metrics:
-        """Return the sums over both; `Metrics()` is the identity."""
-        return Metrics(**{f.name: _add(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the sums as JSON values: numbers, and sorted lists of [*key, count]."""
-        return {f.name: _to_list(getattr(self, f.name)) for f in fields(self)}
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Metrics:
-        """Return the metrics that `to_json` wrote."""
-        return cls(**{name: _to_mapping(value) for name, value in content.items()})
-
 
 _OF_SCORED = ["label", "label_score", "predicted", "score", "top_k"]
 """Columns whose rows are summed; to filter others, too, would take twice as long."""
@@ -106,7 +84,6 @@ def measure(rows: pa.Table) -> Metrics:
     """Return the metrics of prediction rows (`pipeline.output.rows.row_schema`)."""
     scored_mask = pc.equal(rows["status"], "ok")
     scored = rows.select(_OF_SCORED).filter(scored_mask)
-    failed = rows.select(["error_stage", "error_code"]).filter(pc.invert(scored_mask))
     labelled_mask = pc.is_valid(scored["label_score"])
     labelled = scored.filter(labelled_mask)
     unlabelled = scored["predicted"].filter(pc.invert(labelled_mask))
@@ -119,7 +96,7 @@ def measure(rows: pa.Table) -> Metrics:
     return Metrics(
         images=len(rows),
         scored=len(scored),
-        failures=dict(Counter(zip(failed["error_stage"].to_pylist(), failed["error_code"].to_pylist(), strict=True))),
+        failures=failures_in(rows),
         labelled=len(labelled),
         unknown_labels=int(pc.sum(pc.and_not(has_any, has_both)).as_py() or 0),
         correct=int(correct.sum()),
@@ -134,20 +111,6 @@ def measure(rows: pa.Table) -> Metrics:
     )
 
 
-def wilson(successes: int, n: int) -> tuple[float, float] | None:
-    """Return the 95 % score interval of a proportion (Wilson, JASA 22, 1927); None where n is 0.
-
-    >>> [round(bound, 4) for bound in wilson(9_900, 10_000)]
-    [0.9879, 0.9918]
-    """
-    if n == 0:
-        return None
-    share = successes / n
-    center = share + Z95**2 / (2 * n)
-    reach = Z95 * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n * n))
-    return max(0.0, (center - reach) / (1 + Z95**2 / n)), min(1.0, (center + reach) / (1 + Z95**2 / n))
-
-
 def compute(metrics: Metrics, class_names: Sequence[str], top_k: int) -> Computed:
     """Return the figures that a person reads; a ratio without images is None.
 
@@ -157,7 +120,6 @@ def compute(metrics: Metrics, class_names: Sequence[str], top_k: int) -> Compute
         top_k: number of classes that a row lists.
     """
     n = metrics.labelled
-    interval = wilson(metrics.correct, n)
     return {
         "images": metrics.images,
         "scored": metrics.scored,
@@ -168,11 +130,11 @@ def compute(metrics: Metrics, class_names: Sequence[str], top_k: int) -> Compute
         "labelled": n,
         "unlabelled": metrics.scored - n,
         "unknown_labels": metrics.unknown_labels,
-        "accuracy": _ratio(metrics.correct, n),
-        "accuracy_interval_95": list(interval) if interval else None,
+        "accuracy": ratio(metrics.correct, n),
+        "accuracy_interval_95": interval_of_share(metrics.correct, n),
         "top_k": top_k,
-        "top_k_accuracy": _ratio(metrics.top_k_correct, n),
-        "log_loss": _ratio(metrics.log_loss, n * FIXED_POINT),
+        "top_k_accuracy": ratio(metrics.top_k_correct, n),
+        "log_loss": ratio(metrics.log_loss, n * FIXED_POINT),
         "expected_calibration_error": _calibration_error(metrics),
         "per_class": _per_class(metrics, class_names),
         "confusion_matrix": _matrix(metrics, len(class_names)),
@@ -198,9 +160,9 @@ def _per_class(metrics: Metrics, class_names: Sequence[str]) -> list[PerClass]:
                 "class": name,
                 "support": support[c],
                 "predicted": predicted[c],
-                "precision": _ratio(hits, predicted[c]),
-                "recall": _ratio(hits, support[c]),
-                "f1": _ratio(2 * hits, support[c] + predicted[c]),
+                "precision": ratio(hits, predicted[c]),
+                "recall": ratio(hits, support[c]),
+                "f1": ratio(2 * hits, support[c] + predicted[c]),
                 "unlabelled": metrics.unlabelled.get(c, 0),
             }
         )
@@ -224,8 +186,8 @@ def _calibration(metrics: Metrics) -> list[CalibrationBin]:
             "from": i / CALIBRATION_BINS,
             "to": (i + 1) / CALIBRATION_BINS,
             "images": (n := metrics.calibration_images.get(i, 0)),
-            "accuracy": _ratio(metrics.calibration_correct.get(i, 0), n),
-            "confidence": _ratio(metrics.calibration_confidence.get(i, 0), n * FIXED_POINT),
+            "accuracy": ratio(metrics.calibration_correct.get(i, 0), n),
+            "confidence": ratio(metrics.calibration_confidence.get(i, 0), n * FIXED_POINT),
         }
         for i in range(CALIBRATION_BINS)
     ]
@@ -237,7 +199,7 @@ def _calibration_error(metrics: Metrics) -> float | None:
         abs(metrics.calibration_correct.get(i, 0) * FIXED_POINT - metrics.calibration_confidence.get(i, 0))
         for i in metrics.calibration_images
     )
-    return _ratio(gaps, metrics.labelled * FIXED_POINT)
+    return ratio(gaps, metrics.labelled * FIXED_POINT)
 
 
 def _top_k_correct(top_k: pa.ChunkedArray, label: npt.NDArray[np.int64]) -> int:
@@ -245,10 +207,6 @@ def _top_k_correct(top_k: pa.ChunkedArray, label: npt.NDArray[np.int64]) -> int:
     parents = np.asarray(pc.list_parent_indices(lists), np.int64)
     candidates = np.asarray(pc.list_flatten(lists).field("label"), np.int64)
     return int((candidates == label[parents]).sum())
-
-
-def _ratio(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
 
 
 def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
@@ -269,23 +227,3 @@ def _fixed(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 
 def _sums(bins: npt.NDArray[np.int64], values: npt.NDArray[np.int64]) -> dict[int, int]:
     return {int(b): int(values[bins == b].sum()) for b in np.unique(bins)}
-
-
-def _add(a: Any, b: Any) -> Any:
-    if isinstance(a, int):
-        return a + b
-    return {key: a.get(key, 0) + b.get(key, 0) for key in a.keys() | b.keys()}
-
-
-def _to_list(value: Any) -> Any:
-    """Return a number as it is, a mapping as a sorted list of [*key, count]."""
-    if isinstance(value, int):
-        return value
-    return [[*(key if isinstance(key, tuple) else (key,)), count] for key, count in sorted(value.items())]
-
-
-def _to_mapping(value: Any) -> Any:
-    """Return what `_to_list` was given."""
-    if isinstance(value, int):
-        return value
-    return {tuple(row[:-1]) if len(row) > 2 else row[0]: row[-1] for row in value}

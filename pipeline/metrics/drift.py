@@ -6,11 +6,26 @@ It compares how classes and scores are distributed. Must not know how a record i
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal, cast
 
-from pipeline.metrics.accuracy import HISTOGRAM_BINS, Metrics, wilson
-from pipeline.metrics.record import ClassChange, Drift, NightFigures, Training
+from pipeline.metrics.accuracy import HISTOGRAM_BINS, Metrics
+from pipeline.metrics.embedding import EmbeddingSums
+from pipeline.metrics.grid import Grid
+from pipeline.metrics.labels import LabelSums, predicted_of
+from pipeline.metrics.proportions import interval_of_share, ratio
+from pipeline.metrics.record import AnyDrift, ClassChange, Drift, NightFigures, Training
+from pipeline.metrics.task_record import (
+    EmbeddingDrift,
+    EmbeddingNight,
+    GridFigures,
+    LabelNight,
+    Means,
+    ValueDrift,
+    ValueNight,
+)
+from pipeline.metrics.value import ValueSums, mean_interval
 
 LARGE_DRIFT = 0.25
 """Population stability index, in nats, above which a change is usually called large."""
@@ -23,7 +38,7 @@ MOST_CHANGED = 10
 
 
 def night_of(metrics: Metrics, class_names: Sequence[str]) -> NightFigures:
-    """Return the figures of a night with which later nights are compared.
+    """Return the figures of a night of a model of classes with which later nights are compared.
 
     `predicted` is class -> images; `confidence_histogram` has the images of each bin of the winner's probability.
     """
@@ -32,18 +47,49 @@ def night_of(metrics: Metrics, class_names: Sequence[str]) -> NightFigures:
         predicted[guess] += count
     for guess, count in metrics.unlabelled.items():
         predicted[guess] += count
-    interval = wilson(metrics.correct, metrics.labelled)
     return {
         "labelled": metrics.labelled,
-        "accuracy": metrics.correct / metrics.labelled if metrics.labelled else None,
-        "accuracy_interval_95": list(interval) if interval else None,
+        "accuracy": ratio(metrics.correct, metrics.labelled),
+        "accuracy_interval_95": interval_of_share(metrics.correct, metrics.labelled),
         "predicted": {class_names[c]: n for c, n in predicted.items() if n},
         "confidence_histogram": [metrics.confidence.get(i, 0) for i in range(HISTOGRAM_BINS)],
     }
 
 
-def compare(night: NightFigures, training: Training | None, before: NightFigures | None) -> list[Drift]:
-    """Return how far a night is from the model's training and from the night before.
+def night_of_labels(sums: LabelSums, class_names: Sequence[str]) -> LabelNight:
+    """Return the same of a model of labels: `predicted` is class -> images that were predicted to have the label."""
+    predicted = Counter(predicted_of(sums))
+    predicted.update(sums.unlabelled)
+    return {
+        "labelled": sums.labelled,
+        "exact_match": ratio(sums.correct, sums.labelled),
+        "exact_match_interval_95": interval_of_share(sums.correct, sums.labelled),
+        "predicted": {class_names[c]: n for c, n in sorted(predicted.items())},
+        "confidence_histogram": [sums.confidence.get(i, 0) for i in range(HISTOGRAM_BINS)],
+    }
+
+
+def night_of_values(sums: ValueSums, unit: float) -> ValueNight:
+    """Return the same of a model of a value: `predictions` are those of all images, in units."""
+    n = sums.labelled
+    return {
+        "labelled": n,
+        "mae": sums.absolute_error / n * unit if n else None,
+        "mae_interval_95": mean_interval(sums.absolute_error, sums.squared_error, n, unit, least=0.0),
+        "mean_prediction": sums.predicted / sums.scored * unit if sums.scored else None,
+        "predictions": cast(GridFigures, sums.predictions.to_json()),
+    }
+
+
+def night_of_embeddings(sums: EmbeddingSums) -> EmbeddingNight:
+    """Return the same of a model of an embedding: `norms` is bin of the norm -> images."""
+    return {"norms": {str(i): n for i, n in sorted(sums.norms.items())}}
+
+
+def compare(
+    night: NightFigures | LabelNight, training: Training | None, before: NightFigures | LabelNight | None
+) -> list[Drift]:
+    """Return how far a night is from the model's training and from the night before; the model is of classes or labels.
 
     Args:
         night: figures of the night, as `night_of` returns them.
@@ -67,6 +113,41 @@ def compare(night: NightFigures, training: Training | None, before: NightFigures
         for name, (classes, histogram) in references.items()
         if classes or histogram
     ]
+
+
+def compare_values(night: ValueNight, before: ValueNight | None) -> list[ValueDrift]:
+    """Return how far a night of a model of a value is from the night before; None: there was none."""
+    if before is None:
+        return []
+    index = psi(*_in_same_bins(night["predictions"], before["predictions"]))
+    means = {"mean": night["mean_prediction"], "reference_mean": before["mean_prediction"]}
+    return [{"against": "previous", "values": {"psi": index, **cast(Means, means)}}]
+
+
+def compare_embeddings(night: EmbeddingNight, before: EmbeddingNight | None) -> list[EmbeddingDrift]:
+    """Return how far a night of a model of an embedding is from the night before; None: there was none."""
+    if before is None:
+        return []
+    return [{"against": "previous", "norms": {"psi": psi(night["norms"], before["norms"])}}]
+
+
+_INDICES = {"classes": "classes", "confidence": "scores", "values": "values", "norms": "norms"}
+"""What is compared, as a record has it -> the same in words."""
+
+
+def indices_of(drift: AnyDrift) -> list[tuple[str, float | None]]:
+    """Return what is compared with one reference, in words, and the population stability index of each."""
+    return [(words, cast(Any, drift)[name]["psi"]) for name, words in _INDICES.items() if name in drift]
+
+
+def _in_same_bins(one: GridFigures, other: GridFigures) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the images of each bin of two grids, in bins that both share, of which not many hold images."""
+    grids = [Grid.from_json(cast(Mapping[str, Any], each)) for each in (one, other)]
+    width = max(grid.width for grid in grids)
+    while len(set().union(*(grid.widen(width).cells for grid in grids))) > HISTOGRAM_BINS:
+        width *= 2
+    first, second = ({str(cell): n for cell, n in grid.widen(width).cells.items()} for grid in grids)
+    return first, second
 
 
 def psi(counts: Mapping[str, int], reference: Mapping[str, int]) -> float | None:

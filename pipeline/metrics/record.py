@@ -8,6 +8,16 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
+from pipeline.metrics.task_record import (
+    EmbeddingDrift,
+    EmbeddingNight,
+    LabelNight,
+    LabelQuality,
+    ValueDrift,
+    ValueNight,
+    ValueQuality,
+)
+
 
 class Numbered(TypedDict, total=False):
     """The format number of a file; a file without one has number 1."""
@@ -23,7 +33,7 @@ class RecordedOptions(TypedDict, total=False):
     output: str
     label_source: str
     format: str
-    top_k: int
+    top_k: int | str
     precision: str
     engine: str
     max_failed_fraction: float
@@ -138,16 +148,36 @@ class NightFigures(TypedDict):
     confidence_histogram: list[int]
 
 
-class Previous(TypedDict):
-    """What a record keeps of the last complete run before it."""
+class PreviousRun(TypedDict):
+    """What a record keeps of the last complete run before it, whatever the task."""
 
     run: str
     ended: str
     images: int
     failed: int
     images_per_second: float | None
+
+
+class Previous(PreviousRun):
+    """The same, of a model of classes."""
+
     accuracy: float | None
     accuracy_interval_95: list[float] | None
+
+
+class PreviousLabels(PreviousRun, LabelQuality):
+    """The same, of a model of labels."""
+
+
+class PreviousValue(PreviousRun, ValueQuality):
+    """The same, of a model of a value."""
+
+
+AnyPrevious = Previous | PreviousLabels | PreviousValue | PreviousRun
+"""What a record keeps of the last complete run before it; its type follows from the task."""
+
+AnyNight = NightFigures | LabelNight | ValueNight | EmbeddingNight
+"""The figures of a run with which later runs are compared; their type follows from the task."""
 
 
 ClassChange = TypedDict("ClassChange", {"class": str, "share": float, "reference_share": float})
@@ -175,12 +205,16 @@ class Drift(TypedDict):
     confidence: ConfidenceDrift
 
 
+AnyDrift = Drift | ValueDrift | EmbeddingDrift
+"""How far a run is from one reference; its type follows from the task."""
+
+
 class Comparison(TypedDict):
     """A run beside the model's training and the run before."""
 
-    night: NightFigures
-    previous: Previous | None
-    drift: list[Drift]
+    night: AnyNight
+    previous: AnyPrevious | None
+    drift: list[AnyDrift]
 
 
 class TimeShares(TypedDict):

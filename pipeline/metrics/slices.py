@@ -6,17 +6,22 @@ Every sum is an integer. Must not know where rows are stored.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.metrics.accuracy import Metrics, wilson
-from pipeline.metrics.figures import FolderSlice, FolderSlices, Slice
+from pipeline.metrics.accuracy import Metrics
+from pipeline.metrics.figures import Slice
+from pipeline.metrics.labels import LabelSums
+from pipeline.metrics.proportions import interval_of_share, ratio
+from pipeline.metrics.sums import Sums
+from pipeline.metrics.task_figures import LabelPart, PartCounts, ValuePart
+from pipeline.metrics.value import ValueSums, mean_interval
 
 MOST_FOLDERS = 200
 """Number of folders that have sums of their own, at most."""
@@ -26,7 +31,7 @@ _NAMES = re.compile(r"[^/!]*[/!]?")
 
 
 class Counts(NamedTuple):
-    """Sums over rows: those fields of `Metrics` by which parts of an archive are compared."""
+    """Sums over rows of a model of classes: those fields of `Metrics` by which parts of an archive are compared."""
 
     images: int = 0
     scored: int = 0
@@ -39,22 +44,112 @@ class Counts(NamedTuple):
         """Return the sums that metrics hold."""
         return cls(*(getattr(metrics, name) for name in cls._fields))
 
-    def merge(self, other: Counts) -> Counts:
-        """Return the sums over both."""
-        return Counts(*(a + b for a, b in zip(self, other, strict=True)))
-
     def figures(self) -> Slice:
         """Return the figures that a person reads."""
-        interval = wilson(self.correct, self.labelled)
         return {
             "images": self.images,
             "scored": self.scored,
             "failed": self.images - self.scored,
             "labelled": self.labelled,
             "unknown_labels": self.unknown_labels,
-            "accuracy": self.correct / self.labelled if self.labelled else None,
-            "accuracy_interval_95": list(interval) if interval else None,
+            "accuracy": ratio(self.correct, self.labelled),
+            "accuracy_interval_95": interval_of_share(self.correct, self.labelled),
         }
+
+
+class LabelCounts(NamedTuple):
+    """The same of a model of labels; F1 over all classes is 2 * hits / names."""
+
+    images: int = 0
+    scored: int = 0
+    labelled: int = 0
+    unknown_labels: int = 0
+    correct: int = 0
+    hits: int = 0
+    names: int = 0
+
+    @classmethod
+    def of(cls, sums: LabelSums) -> LabelCounts:
+        """Return the sums that those over all rows hold."""
+        hits = sum(sums.true_positives.values())
+        names = 2 * hits + sum(sums.false_positives.values()) + sum(sums.false_negatives.values())
+        return cls(sums.images, sums.scored, sums.labelled, sums.unknown_labels, sums.correct, hits, names)
+
+    def figures(self) -> LabelPart:
+        """Return the figures that a person reads."""
+        return {
+            "images": self.images,
+            "scored": self.scored,
+            "failed": self.images - self.scored,
+            "labelled": self.labelled,
+            "unknown_labels": self.unknown_labels,
+            "exact_match": ratio(self.correct, self.labelled),
+            "exact_match_interval_95": interval_of_share(self.correct, self.labelled),
+            "f1": ratio(2 * self.hits, self.names),
+        }
+
+
+class ValueCounts(NamedTuple):
+    """The same of a model of a value; errors are in the unit of its sums."""
+
+    images: int = 0
+    scored: int = 0
+    labelled: int = 0
+    unknown_labels: int = 0
+    error: int = 0
+    absolute_error: int = 0
+    squared_error: int = 0
+
+    @classmethod
+    def of(cls, sums: ValueSums) -> ValueCounts:
+        """Return the sums that those over all rows hold."""
+        return cls(*(getattr(sums, name) for name in cls._fields))
+
+    def figures(self, unit: float) -> ValuePart:
+        """Return the figures that a person reads."""
+        n = self.labelled
+        return {
+            "images": self.images,
+            "scored": self.scored,
+            "failed": self.images - self.scored,
+            "labelled": n,
+            "unknown_labels": self.unknown_labels,
+            "mae": self.absolute_error / n * unit if n else None,
+            "mae_interval_95": mean_interval(self.absolute_error, self.squared_error, n, unit, least=0.0),
+            "mean_error": self.error / n * unit if n else None,
+        }
+
+
+class PlainCounts(NamedTuple):
+    """The same of a model of an embedding."""
+
+    images: int = 0
+    scored: int = 0
+
+    @classmethod
+    def of(cls, sums: Sums) -> PlainCounts:
+        """Return the sums that those over all rows hold."""
+        return cls(sums.images, sums.scored)
+
+    def figures(self) -> PartCounts:
+        """Return the figures that a person reads."""
+        return {"images": self.images, "scored": self.scored, "failed": self.images - self.scored}
+
+
+AnyCounts = Counts | LabelCounts | ValueCounts | PlainCounts
+"""Sums over the rows of a part of an archive, of one of the tasks."""
+
+C = TypeVar("C", bound=AnyCounts)
+
+
+def add(one: C, other: C) -> C:
+    """Return the sums over the rows of two parts of an archive; both are of one task.
+
+    >>> add(PlainCounts(3, 2), PlainCounts(1, 1))
+    PlainCounts(images=4, scored=3)
+    """
+    kind: Callable[..., C] = type(one)
+    return kind(*(a + b for a, b in zip(one, other, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -70,18 +165,32 @@ class Folders:
         depth: number of names from the root of a file system or a bucket; None: all folders have sums of their own.
     """
 
-    slices: Mapping[str, Counts] = field(default_factory=dict)
+    slices: Mapping[str, AnyCounts] = field(default_factory=dict)
     depth: int | None = None
 
     @classmethod
     def of(cls, rows: pa.Table) -> Folders:
-        """Return the sums by folder of prediction rows (`pipeline.output.rows.row_schema`)."""
-        coded = folders_of(rows["key"]).dictionary_encode()
+        """Return the sums by folder of prediction rows of a model of classes (`pipeline.output.rows.row_schema`)."""
+        return cls.count(rows["key"], Counts, _columns(rows))
+
+    @classmethod
+    def count(
+        cls,
+        keys: pa.ChunkedArray,
+        kind: type[AnyCounts],
+        columns: Sequence[npt.NDArray[np.integer[Any]] | Sequence[int]],
+    ) -> Folders:
+        """Return the sums by folder of any rows.
+
+        Args:
+            keys: keys of the rows.
+            kind: the type of the sums.
+            columns: for each of its fields, what each row adds to it: an array of small numbers, or any integers.
+        """
+        coded = folders_of(keys).dictionary_encode()
         numbers = np.asarray(coded.indices, np.int64)
-        sums = [
-            np.bincount(numbers, column, len(coded.dictionary)).astype(np.int64).tolist() for column in _columns(rows)
-        ]
-        counts = (Counts(*column) for column in zip(*sums, strict=True))
+        sums = [_sum_by(numbers, column, len(coded.dictionary)) for column in columns]
+        counts = (kind(*column) for column in zip(*sums, strict=True))
         return cls(dict(zip(coded.dictionary.to_pylist(), counts, strict=True)))._cut_to_fit()
 
     def merge(self, other: Folders) -> Folders:
@@ -89,7 +198,7 @@ class Folders:
         depths = [depth for depth in (self.depth, other.depth) if depth is not None]
         slices = dict(self.slices)
         for folder, counts in other.slices.items():
-            slices[folder] = slices[folder].merge(counts) if folder in slices else counts
+            slices[folder] = add(slices[folder], counts) if folder in slices else counts
         both = Folders(slices)
         return (both._cut_at(min(depths)) if depths else both)._cut_to_fit()
 
@@ -103,10 +212,10 @@ class Folders:
 
     def _cut_at(self, depth: int) -> Folders:
         """Return the same sums; deeper folders count with the one above them at that depth."""
-        slices: dict[str, Counts] = {}
+        slices: dict[str, AnyCounts] = {}
         for folder, counts in self.slices.items():
             above = _above(folder, depth)
-            slices[above] = slices[above].merge(counts) if above in slices else counts
+            slices[above] = add(slices[above], counts) if above in slices else counts
         return Folders(slices, depth)
 
     def to_json(self) -> dict[str, Any]:
@@ -114,16 +223,9 @@ class Folders:
         return {"depth": self.depth, "slices": [[folder, *counts] for folder, counts in sorted(self.slices.items())]}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Folders:
-        """Return the sums that `to_json` wrote."""
-        return cls({folder: Counts(*sums) for folder, *sums in content["slices"]}, content["depth"])
-
-    def figures(self) -> FolderSlices:
-        """Return the figures that a person reads."""
-        slices: list[FolderSlice] = [
-            {"folder": folder, **counts.figures()} for folder, counts in sorted(self.slices.items())
-        ]
-        return {"depth": self.depth, "slices": slices}
+    def from_json(cls, content: Mapping[str, Any], kind: type[AnyCounts] = Counts) -> Folders:
+        """Return the sums that `to_json` wrote; they are of a type."""
+        return cls({folder: kind(*sums) for folder, *sums in content["slices"]}, content["depth"])
 
 
 def folders_of(keys: pa.ChunkedArray) -> pa.Array:
@@ -149,6 +251,19 @@ def _columns(rows: pa.Table) -> list[npt.NDArray[np.int8]]:
         pc.and_(labelled, pc.fill_null(pc.equal(rows["label"], rows["predicted"]), False)),
     )
     return [np.asarray(pc.cast(mask, pa.int8()), np.int8) for mask in masks]
+
+
+def _sum_by(
+    numbers: npt.NDArray[np.int64], column: npt.NDArray[np.integer[Any]] | Sequence[int], groups: int
+) -> list[int]:
+    """Return the sum of a column for each number of a group."""
+    if isinstance(column, np.ndarray):
+        counts: list[int] = np.bincount(numbers, column, groups).astype(np.int64).tolist()
+        return counts
+    sums = [0] * groups
+    for number, value in zip(numbers.tolist(), column, strict=True):
+        sums[number] += value
+    return sums
 
 
 def _depth(folder: str) -> int:

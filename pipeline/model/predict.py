@@ -104,8 +104,10 @@ def predict(
         return PredictionBatch(images, *columns, rescored=scored.rescored, values=values, embedding=embedding)
     top = np.argsort(-scores, axis=1, kind="stable")[:, :top_k].astype(np.int32)
     best = np.take_along_axis(scores, top, axis=1)
-    label_scores, chosen = _label_scores(images, scores), None
-    if spec.task == "labels":
+    label_scores, chosen = np.full(n, np.nan, np.float32), None
+    if spec.task == "classes":
+        label_scores = _label_scores(images, scores)
+    else:
         chosen = (scores >= np.asarray(spec.label_thresholds, np.float32)) & images.ok[:, None]
     return PredictionBatch(
         images, top, best, label_scores, rescored=scored.rescored, chosen=chosen, embedding=embedding

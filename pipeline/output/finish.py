@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 from pipeline import storage
 from pipeline.concurrency import cores
-from pipeline.metrics.drift import compare, night_of
-from pipeline.metrics.record import Comparison, EndedRecord, Plan, Previous, StartedRun, Training
+from pipeline.metrics.headline import HEADLINES, headline_in
+from pipeline.metrics.record import AnyPrevious, Comparison, EndedRecord, Plan, StartedRun, Training
 from pipeline.metrics.timing import shares
 from pipeline.output import records
 from pipeline.output.commit import committed
@@ -27,6 +27,7 @@ from pipeline.output.run import Run
 from pipeline.output.summary import Summary, figures, verdict
 from pipeline.output.sweep import Claim, sweep
 from pipeline.report.page import report
+from pipeline.task import Task
 
 
 def go_to_work(run: Run) -> None:
@@ -77,25 +78,27 @@ def compare_with_others(summary: Summary, run: Run, training: Training | None) -
     Raises:
         NewerFormatError: a record of an earlier run is of a newer format.
     """
-    night = night_of(summary.metrics, run.spec.class_names)
+    metrics, task = run.metrics, run.spec.task
+    night = metrics.night(metrics.empty.merge(summary.metrics))
     before = records.night_before(run)
-    drift = compare(night, training, before["night"] if before else None)
-    return {"night": night, "previous": previous_of(before), "drift": drift}
+    drift = metrics.drift(night, training, before["night"] if before else None)
+    return {"night": night, "previous": previous_of(before, task), "drift": drift}
 
 
-def previous_of(before: EndedRecord | None) -> Previous | None:
-    """Return what a record keeps of the night before."""
+def previous_of(before: EndedRecord | None, task: Task) -> AnyPrevious | None:
+    """Return what a record keeps of the night before, of a model of a task."""
     if before is None:
         return None
-    return {
+    kept: dict[str, Any] = {
         "run": before["run"],
         "ended": before["ended"],
         "images": before["images"],
         "failed": before["failed"],
         "images_per_second": before["images_per_second"],
-        "accuracy": before["night"]["accuracy"],
-        "accuracy_interval_95": before["night"]["accuracy_interval_95"],
     }
+    if name := HEADLINES[task]:
+        kept[name], kept[f"{name}_interval_95"] = headline_in(before["night"], task)
+    return cast(AnyPrevious, kept)
 
 
 def record_of(

@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import google_crc32c
 
 from pipeline.errors import DamagedPartError
-from pipeline.metrics.accuracy import Metrics, measure
-from pipeline.metrics.examples import COLUMNS, examples_of, failures_of
+from pipeline.metrics.examples import failures_of
 from pipeline.metrics.figures import ExampleRow, FailureRow
-from pipeline.metrics.slices import Counts, Folders
+from pipeline.metrics.headline import task_in
+from pipeline.metrics.slices import Folders
+from pipeline.metrics.sums import Sums
+from pipeline.metrics.task_examples import AnyExample
+from pipeline.metrics.tasks import COUNTS, EXAMPLE_FIELDS, SUMS, read_sums
 from pipeline.metrics.timing import Spent
 from pipeline.output.rows import read_part, row_schema
 from pipeline.output.run import Run
@@ -93,6 +96,7 @@ class Receipt:
     A receipt is written as JSON whose last field is a checksum, and read again; what is not as it was written is
     refused:
 
+    >>> from pipeline.metrics.accuracy import Metrics
     >>> metrics = Metrics(images=2, scored=2)
     >>> receipt = Receipt("f" * 32, 2, 0xC0FFEE, metrics, [], [], Extras(seconds=1.5), kept=2)
     >>> data = receipt.to_json()
@@ -106,8 +110,8 @@ class Receipt:
     unit: str
     rows: int
     crc32c: int
-    metrics: Metrics
-    examples: list[ExampleRow]
+    metrics: Sums
+    examples: Sequence[ExampleRow | AnyExample]
     failures: list[FailureRow]
     extras: Extras = field(compare=False)
     folders: Folders = field(default_factory=Folders)
@@ -149,8 +153,8 @@ class Receipt:
             _check_fields(content, location)
             return cls(
                 **{name: content[name] for name in _FACTS},
-                metrics=Metrics.from_json(content["metrics"]),
-                folders=Folders.from_json(content["folders"]),
+                metrics=read_sums(content["metrics"]),
+                folders=Folders.from_json(content["folders"], COUNTS[task_in(content["metrics"])]),
                 extras=Extras.from_json(content["aside"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -166,12 +170,9 @@ _SUMS = {"metrics": "metrics", "folders": "folders", "aside": "extras"}
 _FIELDS = frozenset((*_FACTS, *_SUMS, "checksum", FIELD))
 """Names of all fields of a file."""
 
-_METRICS = frozenset(spec.name for spec in fields(Metrics))
-_EXAMPLE = frozenset((*COLUMNS, "row"))
 _FAILURE = frozenset(("row", "key", "stage", "code", "message"))
 _FOLDERS = frozenset(spec.name for spec in fields(Folders))
-_SLICE = ("folder", *Counts._fields)
-"""Names within these: of the sums, of an example, of a failure, of the folders and of one folder."""
+"""Names within these: of a failure, and of the folders."""
 
 
 def _check_fields(content: Any, location: str) -> None:
@@ -180,13 +181,17 @@ def _check_fields(content: Any, location: str) -> None:
     A field of "aside" may be unknown: no result depends on it.
     """
     check_names(content, _FIELDS, "receipt", location)
-    for name, known in (("metrics", _METRICS), ("folders", _FOLDERS)):
+    task = task_in(content["metrics"])
+    check_names({f"task {task!r}": None}, (f"task {known!r}" for known in SUMS), "receipt", location)
+    of_metrics = {"task", *(spec.name for spec in fields(SUMS[task]))} - ({"task"} if task == "classes" else set())
+    for name, known in (("metrics", of_metrics), ("folders", _FOLDERS)):
         check_names(content[name], known, "receipt", location)
-    for name, known in (("examples", _EXAMPLE), ("failures", _FAILURE)):
+    for name, known in (("examples", {*EXAMPLE_FIELDS[task], "row"}), ("failures", _FAILURE)):
         for example in content[name]:
             check_names(example, known, "receipt", location)
+    longest = 1 + len(COUNTS[task]._fields)
     for sums in content["folders"]["slices"]:
-        check_names(dict.fromkeys(f"slices[{i}]" for i in range(len(_SLICE), len(sums))), (), "receipt", location)
+        check_names(dict.fromkeys(f"slices[{i}]" for i in range(longest, len(sums))), (), "receipt", location)
 
 
 def _open(data: bytes) -> Any:
@@ -216,11 +221,11 @@ def receipt_of(unit: WorkUnit, part: bytes, run: Run, extras: Extras) -> Receipt
         unit=unit.id,
         rows=len(rows),
         crc32c=google_crc32c.value(part),
-        metrics=measure(rows),
-        examples=examples_of(rows),
+        metrics=run.metrics.measure(rows),
+        examples=run.metrics.examples(rows),
         failures=list(failures_of(rows)),
         extras=extras,
-        folders=Folders.of(rows),
+        folders=run.metrics.folders(rows),
     )
     return replace(receipt, extras=extras.only(receipt.pictured))
 

@@ -20,8 +20,8 @@ from pipeline import storage
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import UsageError
 from pipeline.machine import versions
-from pipeline.metrics.figures import Figures
 from pipeline.metrics.record import EndedRecord, OpenRecord, Record, Training
+from pipeline.metrics.task_figures import AnyFigures
 from pipeline.output.run import Run
 from pipeline.storage.formats import check_format
 
@@ -103,7 +103,7 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def as_bytes(content: Record | Figures) -> bytes:
+def as_bytes(content: Record | AnyFigures) -> bytes:
     """Return the bytes of a JSON file that a person may read: a line for each value, and one for a list of numbers."""
     text = _indented(content, "\n")
     return text.encode("utf-8", "backslashreplace") + b"\n"  # a name's bytes that are not UTF-8, as JSON's \udcff

@@ -69,6 +69,17 @@ def schema_of(task: Task, embedding: Embedding | None) -> pa.Schema:
     return pa.schema([*_KEY, *LABEL_COLUMNS[task], *SCORE_COLUMNS[task], *vector, *_STATUS])
 
 
+def stored_schema(schema: pa.Schema) -> pa.Schema:
+    """Return the columns as a Parquet file has them; the same object where there are no embeddings.
+
+    Parquet knows no lists of a fixed size, and Arrow does not read back those among which one is null.
+    """
+    place = schema.get_field_index("embedding")
+    if place < 0:
+        return schema
+    return schema.set(place, pa.field("embedding", pa.list_(schema.field(place).type.value_type)))
+
+
 def predicted_columns(batch: PredictionBatch, class_names: Sequence[str]) -> dict[str, pa.Array]:
     """Return the columns of the labels and of the predictions of a batch, by name, but for those of its images.
 

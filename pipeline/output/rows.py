@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pipeline.batches import PredictionBatch
 from pipeline.errors import DamagedPartError
 from pipeline.options import PartFormat, ScoreOptions
-from pipeline.output.row_columns import error_columns, predicted_columns, schema_of
+from pipeline.output.row_columns import error_columns, predicted_columns, schema_of, stored_schema
 from pipeline.output.row_lines import from_lines, to_lines
 from pipeline.storage.formats import FIELD, check_names, check_number, numbered
 from pipeline.task import TASKS, Embedding, Task
@@ -71,8 +71,12 @@ class PartWriter:
         self._buffer = io.BytesIO()
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
+        self._stored = stored_schema(schema)
+        self._is_as_stored = self._stored is schema
         self._parquet = (
-            pq.ParquetWriter(self._buffer, _numbered(schema), write_page_checksum=True) if form == "parquet" else None
+            pq.ParquetWriter(self._buffer, _numbered(self._stored), write_page_checksum=True)
+            if form == "parquet"
+            else None
         )
 
     def add(self, rows: pa.Table) -> None:
@@ -98,6 +102,7 @@ class PartWriter:
         rows = waiting.slice(0, n).combine_chunks()
         self._waiting, self._waiting_rows = [waiting.slice(n)], self._waiting_rows - n
         if self._parquet is not None:
+            rows = rows if self._is_as_stored else rows.cast(self._stored)
             self._parquet.write_table(rows, row_group_size=ROW_GROUP)
         else:
             self._buffer.write(to_lines(rows))
@@ -158,7 +163,7 @@ def read_part(data: bytes, form: PartFormat, schema: pa.Schema, location: str = 
         DamagedPartError: the bytes are not a whole part of that format and schema.
     """
     try:
-        table = _read_parquet(data, location) if form == "parquet" else from_lines(data, schema, location)
+        table = _read_parquet(data, schema, location) if form == "parquet" else from_lines(data, schema, location)
         names = table.schema.names
         fits = names == schema.names and table.schema.types == schema.types
         if not fits:
@@ -187,7 +192,7 @@ def _numbered(schema: pa.Schema) -> pa.Schema:
     return schema if number is None else schema.with_metadata({_NUMBER: str(number)})
 
 
-def _read_parquet(data: bytes, location: str) -> pa.Table:
+def _read_parquet(data: bytes, schema: pa.Schema, location: str) -> pa.Table:
     try:
         with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
             table = file.read(use_threads=False)
@@ -195,7 +200,8 @@ def _read_parquet(data: bytes, location: str) -> pa.Table:
         _check_metadata(pq.read_schema(pa.BufferReader(data)), location)  # a newer one may be encoded as none before
         raise
     _check_metadata(table.schema, location)
-    return table
+    stored = stored_schema(schema)
+    return table if stored is schema or table.schema.types != stored.types else table.cast(schema)
 
 
 def _check_metadata(schema: pa.Schema, location: str) -> None:

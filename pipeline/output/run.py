@@ -5,6 +5,7 @@ The one object that travels with the pipeline. Must not do anything with what it
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, cast
@@ -19,6 +20,7 @@ from pipeline.metrics.record import (
     RecordedOutputs,
     RecordedRun,
 )
+from pipeline.metrics.tasks import TaskMetrics, metrics_of
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.outputs import OUTPUT_FIELDS, check_outputs, read_outputs
 from pipeline.model.spec import ModelSpec
@@ -74,7 +76,14 @@ class Run:
     @property
     def top_k(self) -> int:
         """How many classes a row lists: never more than the model has."""
-        return min(self.options.top_k, len(self.spec.class_names))
+        classes = len(self.spec.class_names)
+        return classes if self.options.top_k == "all" else min(self.options.top_k, classes)
+
+    @functools.cached_property
+    def metrics(self) -> TaskMetrics[Any]:
+        """What is measured of the run's rows: it follows from the model's task."""
+        spec = self.spec
+        return metrics_of(spec.task, spec.class_names, self.top_k, spec.thresholds, spec.value_unit)
 
     @property
     def plan(self) -> str:

@@ -11,19 +11,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal, cast
 
 from pipeline import storage
-from pipeline.metrics.accuracy import Metrics, wilson
 from pipeline.metrics.examples import first_of_each
 from pipeline.metrics.figures import FailureExample, FailureSummary, FailureText
+from pipeline.metrics.headline import headline_in, task_in
 from pipeline.metrics.record import Record
+from pipeline.metrics.sums import Sums
 from pipeline.output import records
 from pipeline.output.commit import committed, receipts
 from pipeline.output.plan_file import Index, read_index
 from pipeline.output.progress import Count, Meter
 from pipeline.output.receipts import Receipt
 from pipeline.output.run import Run
+from pipeline.task import Task
 
 State = Literal["running", "running_or_interrupted", "finished", "unfinished"]
 """`unfinished`: it has ended, and not all that was planned is done."""
@@ -53,9 +55,10 @@ class EarlierRun:
         started: ISO 8601, UTC.
         images: that have a row.
         failed: of those.
-        accuracy: of the labelled ones.
+        accuracy: of the labelled ones, of a model of classes.
         images_per_second: scored, with start-up.
         exit_code: of the verdict.
+        quality: value of the headline of the model's task, see `pipeline.metrics.tasks.HEADLINES`.
     """
 
     run: str
@@ -65,10 +68,13 @@ class EarlierRun:
     accuracy: float | None = None
     images_per_second: float | None = None
     exit_code: int | None = None
+    quality: float | None = None
 
     @classmethod
     def of(cls, record: Record) -> EarlierRun:
         """Return what a record tells."""
+        task = task_in(record["model_spec"])
+        night = cast(Mapping[str, Any], record.get("night") or {})
         started = str(record.get("started") or "")
         if not records.has_ended(record):
             return cls(record["run"], started)
@@ -77,7 +83,8 @@ class EarlierRun:
             started=started,
             images=record.get("images"),
             failed=record.get("failed"),
-            accuracy=record["night"]["accuracy"] if record.get("night") else None,
+            accuracy=headline_in(night, "classes")[0],
+            quality=headline_in(night, task)[0],
             images_per_second=record.get("images_per_second") if record.get("scored") else None,
             exit_code=record["verdict"]["exit_code"],
         )
@@ -100,9 +107,12 @@ class Status:
         kept: of those, from earlier runs.
         failed: of those that have a row.
         failures: {stage, code, images, examples: [{key, message}]}, the most frequent first.
-        labelled: scored images whose label is a class of the model.
-        accuracy: of those.
+        labelled: scored images with a label that the model could give.
+        accuracy: of those, of a model of classes.
         accuracy_interval_95: of the accuracy.
+        task: what the model says of an image.
+        quality: value of the task's headline, see `pipeline.metrics.tasks.HEADLINES`.
+        quality_interval_95: of that.
         images_per_second: of a run under way lately, of another as its record says.
         seconds_left: of a run under way.
         silent_seconds: since the last receipt, or since the start; None of a run that has ended.
@@ -125,6 +135,9 @@ class Status:
     labelled: int
     accuracy: float | None
     accuracy_interval_95: Sequence[float] | None
+    task: Task
+    quality: float | None
+    quality_interval_95: Sequence[float] | None
     images_per_second: float | None
     seconds_left: float | None
     silent_seconds: float | None
@@ -148,6 +161,7 @@ def status(output: str, now: float) -> Status:
     course = _Course(work, now) if ended is None else None
     is_complete = ended is not None and ended["complete"]
     total = ended["images"] if work.images is None and ended is not None and is_complete else work.images
+    task, night = run.spec.task, run.metrics.night(run.metrics.empty.merge(work.metrics))
     rate = course.rate() if course else (ended and ended.get("images_per_second")) or None
     return Status(
         run=run.id,
@@ -162,9 +176,12 @@ def status(output: str, now: float) -> Status:
         kept=sum(receipt.rows for receipt in work.receipts if work.is_kept(receipt)),
         failed=work.metrics.failed,
         failures=_failures(work),
-        labelled=work.metrics.labelled,
-        accuracy=work.metrics.correct / work.metrics.labelled if work.metrics.labelled else None,
-        accuracy_interval_95=wilson(work.metrics.correct, work.metrics.labelled),
+        labelled=getattr(work.metrics, "labelled", 0),
+        accuracy=headline_in(night, "classes")[0],
+        accuracy_interval_95=headline_in(night, "classes")[1],
+        task=task,
+        quality=headline_in(night, task)[0],
+        quality_interval_95=headline_in(night, task)[1],
         images_per_second=rate,
         seconds_left=(total - work.metrics.images) / rate if course and rate and total is not None else None,
         silent_seconds=course.silent if course else None,
@@ -196,7 +213,7 @@ class _Work:
     units: int | None
     images: int | None
     receipts: Sequence[Receipt]
-    metrics: Metrics
+    metrics: Sums
     moments: Mapping[str, float]
     started: float
 
@@ -209,7 +226,7 @@ class _Work:
         moments = {written[o.location]: _moment(o.version) for o in listed if o.location in written}
         with closing(receipts(run, sorted(written.values()))) as found:
             done = list(found)
-        metrics = Metrics()
+        metrics = Sums()
         for receipt in done:
             metrics = metrics.merge(receipt.metrics)
         known = {unit: moment for unit, moment in moments.items() if moment is not None}

@@ -8,10 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from pipeline.metrics.accuracy import Metrics, compute
-from pipeline.metrics.examples import OF_ARCHIVE, first_of_each, lists_of, merge
-from pipeline.metrics.figures import Example, ExampleRow, FailureExample, FailureRow, Figures
-from pipeline.metrics.slices import Counts, Folders
+from pipeline.metrics.examples import first_of_each
+from pipeline.metrics.figures import FailureExample
+from pipeline.metrics.slices import AnyCounts, Folders, add
+from pipeline.metrics.sums import Sums
+from pipeline.metrics.task_examples import AnyExample
+from pipeline.metrics.task_figures import AnyFigures
+from pipeline.metrics.tasks import COUNTS, count, merge_examples
 from pipeline.metrics.timing import Spent
 from pipeline.output.receipts import Receipt, Unfinished
 from pipeline.output.run import Run
@@ -48,10 +51,10 @@ class Summary:
     kept: int = 0
     kept_units: int = 0
     rescored: int = 0
-    metrics: Metrics = field(default_factory=Metrics)
-    inputs: Mapping[int, Counts] = field(default_factory=dict)
+    metrics: Sums = field(default_factory=Sums)
+    inputs: Mapping[int, AnyCounts] = field(default_factory=dict)
     folders: Folders = field(default_factory=Folders)
-    examples: Sequence[Example] = ()
+    examples: Sequence[AnyExample] = ()
     failures: Sequence[FailureExample] = ()
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
     makers: Mapping[str, int] = field(default_factory=dict)
@@ -74,9 +77,9 @@ class Summary:
             kept_units=int(0 < outcome.kept == outcome.rows),
             rescored=outcome.rescored,
             metrics=outcome.metrics,
-            inputs={outcome.input: Counts.of(outcome.metrics)},
+            inputs={outcome.input: count(outcome.metrics)},
             folders=outcome.folders,
-            examples=[cast(Example, _without_row(example)) for example in outcome.examples],
+            examples=[_without_row(example) for example in outcome.examples],
             failures=[cast(FailureExample, _without_row(failure)) for failure in outcome.failures],
             spent=outcome.spent,
             makers={outcome.extras.maker: 1},
@@ -103,7 +106,8 @@ class Summary:
 
     def merge(self, other: Summary) -> Summary:
         """Return the summary of both."""
-        examples = merge(self.examples, other.examples)
+        metrics = self.metrics.merge(other.metrics)
+        examples = merge_examples(metrics.task, self.examples, other.examples)
         failures = list(first_of_each(sorted([*self.failures, *other.failures], key=_by_reason)))
         thumbnails = {**self.thumbnails, **other.thumbnails}
         shown = [one["key"] for one in (*examples, *failures) if one["key"] in thumbnails]
@@ -112,11 +116,8 @@ class Summary:
             kept=self.kept + other.kept,
             kept_units=self.kept_units + other.kept_units,
             rescored=self.rescored + other.rescored,
-            metrics=self.metrics.merge(other.metrics),
-            inputs={
-                number: self.inputs.get(number, Counts()).merge(other.inputs.get(number, Counts()))
-                for number in self.inputs.keys() | other.inputs.keys()
-            },
+            metrics=metrics,
+            inputs=_add_inputs(self.inputs, other.inputs),
             folders=self.folders.merge(other.folders),
             examples=examples,
             failures=failures,
@@ -136,31 +137,39 @@ def _by_reason(failure: FailureExample) -> tuple[str, str, str]:
     return failure["stage"], failure["code"], failure["key"]
 
 
-def _without_row(one: ExampleRow | FailureRow) -> dict[str, object]:
+def _add_inputs(one: Mapping[int, AnyCounts], other: Mapping[int, AnyCounts]) -> dict[int, AnyCounts]:
+    both = {number: add(one[number], other[number]) for number in one.keys() & other.keys()}
+    return {**one, **other, **both}
+
+
+def _without_row(one: Mapping[str, object]) -> dict[str, object]:
     """Return what a summary, in which many parts meet, keeps of an image; the fields stay in their order."""
     return {name: value for name, value in one.items() if name != "row"}
 
 
-def figures(summary: Summary, run: Run) -> Figures:
+def figures(summary: Summary, run: Run) -> AnyFigures:
     """Return the content of summary.json: a pure function of the receipts."""
-    lists = lists_of(summary.examples, OF_ARCHIVE)
-    return {
+    metrics, empty = run.metrics, COUNTS[run.spec.task]()
+    content = {
         "model": run.spec.model_id,
         "precision": run.options.precision,
         "engine": run.engine,
         "units": summary.units,
-        **compute(summary.metrics, run.spec.class_names, run.top_k),
+        **metrics.compute(metrics.empty.merge(summary.metrics)),
         "inputs": [
-            {"input": key_of(pattern), **summary.inputs.get(number, Counts()).figures()}
+            {"input": key_of(pattern), **metrics.part(summary.inputs.get(number, empty))}
             for number, pattern in enumerate(run.inputs)
         ],
-        "folders": summary.folders.figures(),
-        "most_confident_mistakes": lists["most_confident_mistakes"],
-        "confused": lists["confused"],
-        "doubtful_labels": lists["doubtful_labels"],
-        "least_certain": lists["least_certain"],
+        "folders": {
+            "depth": summary.folders.depth,
+            "slices": [
+                {"folder": folder, **metrics.part(counts)} for folder, counts in sorted(summary.folders.slices.items())
+            ],
+        },
+        **metrics.lists(summary.examples),
         "failure_examples": list(summary.failures),
     }
+    return cast(AnyFigures, content)
 
 
 def verdict(summary: Summary, run: Run, planned: int | None, lost: str = "") -> tuple[int, list[str]]:
@@ -193,14 +202,18 @@ def verdict(summary: Summary, run: Run, planned: int | None, lost: str = "") -> 
         )
     if reasons:
         return 3, reasons
-    return _quality(metrics, options.min_accuracy)
+    return _quality(metrics, run)
 
 
-def _quality(metrics: Metrics, wanted: float | None) -> tuple[int, list[str]]:
+def _quality(metrics: Sums, run: Run) -> tuple[int, list[str]]:
+    """Return the exit code and the reason for it, by the share of the labelled images that is right."""
+    wanted = run.options.min_accuracy
     if wanted is None:
         return 0, []
-    if not metrics.labelled:
+    labelled, correct = (getattr(run.metrics.empty.merge(metrics), name) for name in ("labelled", "correct"))
+    if not labelled:
         return 4, [f"--min_accuracy {wanted:g} cannot be checked: no scored image has a label of the model's classes"]
-    if metrics.correct < wanted * metrics.labelled:
-        return 4, [f"accuracy is {metrics.correct / metrics.labelled:.4f}, less than --min_accuracy {wanted:g}"]
+    if correct < wanted * labelled:
+        what = "accuracy" if run.spec.task == "classes" else "the share of images with exactly their labels"
+        return 4, [f"{what} is {correct / labelled:.4f}, less than --min_accuracy {wanted:g}"]
     return 0, []

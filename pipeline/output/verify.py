@@ -16,7 +16,9 @@ import google_crc32c
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import DamagedPartError
-from pipeline.metrics.figures import FIRST_FIGURES, Figures
+from pipeline.metrics.figures import FIRST_FIGURES
+from pipeline.metrics.headline import task_in
+from pipeline.metrics.task_figures import AnyFigures
 from pipeline.output import records
 from pipeline.output.plan_file import PlanTotals, read_totals, read_units
 from pipeline.output.receipts import Extras, Receipt, receipt_of
@@ -269,9 +271,10 @@ def _parse(data: bytes) -> Any:
         return None
 
 
-def _is_summary(stored: Any, computed: Figures) -> bool:
+def _is_summary(stored: Any, computed: AnyFigures) -> bool:
     """Return whether a summary has the figures that the receipts give; an older one lacks later figures."""
-    is_whole = isinstance(stored, dict) and stored.keys() >= set(FIRST_FIGURES)
+    first = set(FIRST_FIGURES if task_in(computed) == "classes" else computed)
+    is_whole = isinstance(stored, dict) and stored.keys() >= first
     return is_whole and _agrees(stored, json.loads(json.dumps(computed)))
 
 

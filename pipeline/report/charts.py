@@ -73,17 +73,17 @@ def reliability(bins: Sequence[CalibrationBin]) -> Markup:
     frame = Frame((0, 1), (0, 1))
     most = max((b["images"] for b in bins), default=0)
     ticks = [(v / 4, percent(v / 4, 0)) for v in range(5)]
-    body = _axes(frame, ticks, ticks, "score of the predicted class", "of these right")
-    body += _line(frame, [(0, 0), (1, 1)], "ideal")
+    body = draw_axes(frame, ticks, ticks, "score of the predicted class", "of these right")
+    body += draw_line(frame, [(0, 0), (1, 1)], "ideal")
     for b in (b for b in bins if b["images"]):
         accuracy, confidence = b["accuracy"] or 0.0, b["confidence"] or 0.0
         text = f"score {percent(confidence)}: {percent(accuracy)} of {b['images']:,} images right"
         strong = 0.45 + 0.55 * math.sqrt(b["images"] / most)
-        body += _bar(frame, (b["from"], b["to"]), 0, accuracy, "one", text, strong)
+        body += draw_bar(frame, (b["from"], b["to"]), 0, accuracy, "one", text, strong)
         middle, half = frame.x(confidence), 5
         y = frame.y(confidence)
         body += Markup('<path class="mark" d="M{:.1f} {:.1f}h{}"/>').format(middle - half, y, 2 * half)
-    return _chart("Reliability diagram", "Bars: share of right predictions; dashed: perfectly calibrated.", body)
+    return draw_chart("Reliability diagram", "Bars: share of right predictions; dashed: perfectly calibrated.", body)
 
 
 def histogram(counts: Sequence[int], reference: Sequence[int] | None = None) -> Markup:
@@ -95,19 +95,19 @@ def histogram(counts: Sequence[int], reference: Sequence[int] | None = None) -> 
     """
     frame = Frame((0, 1), (_LEAST, 0))
     ticks = [(v / 4, percent(v / 4, 0)) for v in range(5)]
-    body = _axes(frame, ticks, [(p, f"{100 * 10.0**p:g} %") for p in range(_LEAST, 1)], "score", "of the images")
+    body = draw_axes(frame, ticks, [(p, f"{100 * 10.0**p:g} %") for p in range(_LEAST, 1)], "score", "of the images")
     total, n = max(1, sum(counts)), len(counts)
     for i, images in enumerate(counts):
         if images:
             text = (
                 f"score {percent(i / n, 0)} to {percent((i + 1) / n, 0)}: {images:,} images, {percent(images / total)}"
             )
-            body += _bar(frame, (i / n, (i + 1) / n), _LEAST, _log(images / total), "one", text)
+            body += draw_bar(frame, (i / n, (i + 1) / n), _LEAST, _log(images / total), "one", text)
     if reference and sum(reference):
         heights = [_log(images / sum(reference)) for images in reference]
         steps = [(x / n, height) for i, height in enumerate(heights) for x in (i, i + 1)]
-        body += _line(frame, steps, "two")
-    return _chart("Images by score", "Bars: share of the images, on a logarithmic scale.", body)
+        body += draw_line(frame, steps, "two")
+    return draw_chart("Images by score", "Bars: share of the images, on a logarithmic scale.", body)
 
 
 def course(points: Sequence[Sequence[float]]) -> Markup | None:
@@ -124,12 +124,13 @@ def course(points: Sequence[Sequence[float]]) -> Markup | None:
     divide, unit = next(
         (d, u) for d, u in ((3600, "hours"), (60, "minutes"), (1, "seconds")) if longest >= 2 * d or d == 1
     )
-    frame = Frame((0, longest), (0, _above(highest)))
-    across = [(v * divide, f"{v:g}") for v in _ticks(0, longest / divide)]
-    body = _axes(frame, across, [(v, _short(v)) for v in _ticks(0, _above(highest))], unit, "images/s")
+    frame = Frame((0, longest), (0, round_above(highest)))
+    across = [(v * divide, f"{v:g}") for v in round_ticks(0, longest / divide)]
+    up = [(v, short_number(v)) for v in round_ticks(0, round_above(highest))]
+    body = draw_axes(frame, across, up, unit, "images/s")
     area = frame.points([(0, 0), *values, (longest, 0)])
-    body += Markup('<polygon class="area" points="{}"/>').format(area) + _line(frame, values, "line one")
-    return _chart("Images per second", f"From the first committed images on; at most {highest:,.0f}.", body)
+    body += Markup('<polygon class="area" points="{}"/>').format(area) + draw_line(frame, values, "line one")
+    return draw_chart("Images per second", f"From the first committed images on; at most {highest:,.0f}.", body)
 
 
 def curves(name: str, series: Mapping[str, Sequence[float]], are_shares: bool = False) -> Markup:
@@ -148,31 +149,32 @@ def curves(name: str, series: Mapping[str, Sequence[float]], are_shares: bool = 
     high = min(1.0, high + margin) if are_shares else high + margin
     epochs = max(len(line) for line in series.values())
     frame = Frame((0.5, epochs + 0.5), (low, high))
-    across = [(v, f"{v:g}") for v in _ticks(1, epochs) if v == int(v)]
-    up = [(v, f"{100 * v:.4g} %" if are_shares else f"{v:.4g}") for v in _ticks(low, high)]
-    body = _axes(frame, across, up, "epoch", name)
+    across = [(v, f"{v:g}") for v in round_ticks(1, epochs) if v == int(v)]
+    up = [(v, f"{100 * v:.4g} %" if are_shares else f"{v:.4g}") for v in round_ticks(low, high)]
+    body = draw_axes(frame, across, up, "epoch", name)
     for kind, (title, line) in zip(("one", "two"), series.items(), strict=False):
         points = [(i, v) for i, v in enumerate(line, 1) if math.isfinite(v)]
-        body += _line(frame, points, f"line {kind}")
+        body += draw_line(frame, points, f"line {kind}")
         for i, v in points if epochs <= 60 else ():
             text = percent(v) if are_shares else f"{v:.4f}"
             place = (frame.x(i), frame.y(v))
             dot = '<circle class="dot {}" cx="{:.1f}" cy="{:.1f}" r="3"><title>{}, epoch {}: {}</title></circle>'
             body += Markup(dot).format(kind, *place, title, i, text)
-    return _chart(name, "By epoch: " + ", ".join(series) + ".", body)
+    return draw_chart(name, "By epoch: " + ", ".join(series) + ".", body)
 
 
 def _short_name(name: str) -> str:
     return brief(plain(name), LONGEST_SHOWN)
 
 
-def _chart(title: str, description: str, body: Markup) -> Markup:
+def draw_chart(title: str, description: str, body: Markup) -> Markup:
+    """Return a chart around what is drawn in it."""
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img"><title>{}</title><desc>{}</desc>{}</svg>').format(
         WIDTH, HEIGHT, title, description, body
     )
 
 
-def _axes(
+def draw_axes(
     frame: Frame, across: Sequence[tuple[float, str]], up: Sequence[tuple[float, str]], below: str, beside: str
 ) -> Markup:
     """Return the grid, the ticks and the names of the axes."""
@@ -191,9 +193,10 @@ def _axes(
     return Markup("").join(parts)
 
 
-def _bar(
+def draw_bar(
     frame: Frame, across: tuple[float, float], bottom: float, top: float, kind: str, text: str, opacity: float = 1
 ) -> Markup:
+    """Return a bar between two values of each axis, whose text appears when it is pointed at."""
     x, width = frame.x(across[0]) + 1, frame.x(across[1]) - frame.x(across[0]) - 2
     y, base = min(frame.y(top), frame.y(bottom) - 1), frame.y(bottom)
     place = 'x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" opacity="{:.2f}"'
@@ -201,7 +204,8 @@ def _bar(
     return Markup(bar).format(kind, x, y, width, base - y, opacity, text)
 
 
-def _line(frame: Frame, points: Sequence[tuple[float, float]], kind: str) -> Markup:
+def draw_line(frame: Frame, points: Sequence[tuple[float, float]], kind: str) -> Markup:
+    """Return a line through points."""
     return Markup('<polyline class="{}" points="{}"/>').format(kind, frame.points(points))
 
 
@@ -209,10 +213,10 @@ def _log(share: float) -> float:
     return max(_LEAST, math.log10(share)) if share > 0 else _LEAST
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def round_ticks(low: float, high: float) -> list[float]:
     """Return about five round numbers between two.
 
-    >>> _ticks(0, 100), _ticks(1, 5)
+    >>> round_ticks(0, 100), round_ticks(1, 5)
     ([0, 20, 40, 60, 80, 100], [1, 2, 3, 4, 5])
     """
     step = _round_step((high - low) / 5) if high > low else 1.0
@@ -226,16 +230,16 @@ def _round_step(least: float) -> float:
     return float(next(m * power for m in (1, 2, 5, 10) if m * power >= least * 0.999))
 
 
-def _above(value: float) -> float:
+def round_above(value: float) -> float:
     """Return a round number that is at least the value."""
     step = _round_step((value or 1) / 4)
     return math.ceil((value or 1) / step) * step
 
 
-def _short(value: float) -> str:
+def short_number(value: float) -> str:
     """Return a number as text of few characters.
 
-    >>> _short(25000), _short(1500000), _short(12)
+    >>> short_number(25000), short_number(1500000), short_number(12)
     ('25k', '1.5M', '12')
     """
     for size, letter in ((1e6, "M"), (1e3, "k")):

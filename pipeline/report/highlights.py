@@ -6,14 +6,18 @@ Must not know how the page looks, only the names of its sections.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.formatting import between, count, counted, percent, why
-from pipeline.metrics.accuracy import wilson
-from pipeline.metrics.drift import LARGE_DRIFT
-from pipeline.metrics.figures import FailureCount, Figures, PerClass, Slice
+from pipeline.metrics.drift import LARGE_DRIFT, indices_of
+from pipeline.metrics.figures import FailureCount, Figures, PerClass
+from pipeline.metrics.headline import headline_in, task_in
+from pipeline.metrics.proportions import wilson
 from pipeline.metrics.record import EndedRecord
+from pipeline.metrics.task_figures import AnyFigures, LabelFigures, PerLabel
+from pipeline.report.headline import Headline
 from pipeline.text import brief, plain
 
 MANY_FAILED = 0.001
@@ -45,42 +49,35 @@ class Pointer:
     section: str
 
 
-def look_first(figures: Figures, record: EndedRecord) -> list[Pointer]:
+Rule = Callable[[Any, EndedRecord], Iterator[Pointer]]
+"""What yields the things of one kind that stand out, of the content of summary.json and of run.json."""
+
+
+def look_first(figures: AnyFigures, record: EndedRecord, rules: Sequence[Rule]) -> list[Pointer]:
     """Return what stands out, the gravest first; an empty list if nothing does.
 
     Args:
         figures: the content of summary.json.
         record: the content of run.json.
+        rules: what else may stand out, for the model's task; `CLASSES` are those of a model of classes.
     """
-    rules = (
-        _no_images,
-        _unfinished_units,
-        _failures,
-        _lower_accuracy,
-        _classes,
-        _slices,
-        _drift,
-        _calibration,
-        _unknown_labels,
-        _doubtful_labels,
-        _makers,
-    )
-    return [pointer for rule in rules for pointer in rule(figures, record)]
+    every = (_no_images, _unfinished_units, _failures, *rules, _makers)
+    return [pointer for rule in every for pointer in rule(figures, record)]
 
 
-def _no_images(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
+def _no_images(figures: AnyFigures, _: EndedRecord) -> Iterator[Pointer]:
     if not figures["images"]:
         yield Pointer("There is no image: see which inputs were asked for, and what was left out", "ran")
 
 
-def _unfinished_units(_: Figures, record: EndedRecord) -> Iterator[Pointer]:
+def _unfinished_units(_: AnyFigures, record: EndedRecord) -> Iterator[Pointer]:
     units = record["unfinished_units"]
     if units:
         verb = "is" if units == 1 else "are"
         yield Pointer(f"{counted(units, 'work unit')} {verb} unfinished: the same command finishes them", "next")
 
 
-def _failures(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
+def _failures(figures: AnyFigures, _: EndedRecord) -> Iterator[Pointer]:
     for failure in sorted(figures["failures"], key=_by_images):
         n = failure["images"]
         if n >= MANY_FAILED * figures["images"]:
@@ -94,7 +91,7 @@ def _lower_accuracy(figures: Figures, record: EndedRecord) -> Iterator[Pointer]:
     now, training, previous = figures["accuracy_interval_95"], record["training"], record["previous"]
     for then, name in (
         (training and training["test_accuracy_interval_95"], "on the test images of its training"),
-        (previous and previous["accuracy_interval_95"], "in the run before"),
+        (previous and headline_in(previous, "classes")[1], "in the run before"),
     ):
         if now and then and now[1] < then[0]:
             yield Pointer(f"The accuracy is lower than {name}: {between(now)}, it was {between(then)}", "drift")
@@ -104,50 +101,46 @@ def _classes(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
     overall = figures["accuracy"]
     if overall is None:
         return
-    low = [c for c in figures["per_class"] if c["support"] and _upper_recall(c) < overall - FAR_LOWER]
+    low = [c for c in figures["per_class"] if c["support"] and upper_recall(c) < overall - FAR_LOWER]
     low.sort(key=lambda c: c["recall"] or 0.0)
     if low:
         worst = low[0]
-        text = f"Of class {_quote(worst['class'])} only {percent(worst['recall'])} are recognized"
+        text = f"Of class {quote(worst['class'])} only {percent(worst['recall'])} are recognized"
         text += f", of all {percent(overall)}"
-        yield Pointer(text + _and_more(len(low) - 1, "class", "classes"), "classes")
+        yield Pointer(text + and_more(len(low) - 1, "class", "classes"), "classes")
 
 
-def _slices(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
-    interval = figures["accuracy_interval_95"]
-    if interval is None:
-        return
-    inputs = [(s["input"], s) for s in figures["inputs"]]
-    folders = [(s["folder"], s) for s in figures["folders"]["slices"]]
-    for kind, slices in (("input", inputs), ("folder", folders)):
-        below = [(name, s["accuracy"] or 0.0) for name, s in slices if is_below(s, interval)]
-        if below:
-            name, accuracy = min(below, key=_accuracy)
-            text = f"In {kind} {_quote(name)} the accuracy is only {percent(accuracy)}"
-            text += f", of all {percent(figures['accuracy'])}"
-            yield Pointer(text + _and_more(len(below) - 1, kind, f"{kind}s"), f"{kind}s")
+def worse_than_before(figures: Mapping[str, Any], record: EndedRecord) -> Iterator[Pointer]:
+    """Yield a pointer if the headline of the task is surely worse than in the run before."""
+    headline, before = Headline(task_in(figures)), record["previous"]
+    if before is not None and headline.is_worse(figures, before):
+        now, then = (headline.between(headline_in(each, headline.task)[1]) for each in (figures, before))
+        yield Pointer(f"The {headline.word} is {headline.worse} than in the run before: {now}, it was {then}", "drift")
 
 
-def is_below(part: Slice, interval: Sequence[float] | None) -> bool:
-    """Return whether the accuracy of a part is surely lower: its interval ends before that of all images begins.
+def weak_slices(figures: Mapping[str, Any], _: EndedRecord) -> Iterator[Pointer]:
+    """Yield a pointer to the input and to the folder that are surely worse than all images together."""
+    headline = Headline(task_in(figures))
+    inputs = [(part["input"], part) for part in figures["inputs"]]
+    folders = [(part["folder"], part) for part in figures["folders"]["slices"]]
+    for kind, parts in (("input", inputs), ("folder", folders)):
+        weak = [(name, headline_in(p, headline.task)[0] or 0.0) for name, p in parts if headline.is_worse(p, figures)]
+        if weak:
+            name, value = max(weak, key=_value) if headline.is_error else min(weak, key=_value)
+            text = f"In {kind} {quote(name)} the {headline.word} is {'' if headline.is_error else 'only '}"
+            text += f"{headline.text(value)}, of all {headline.text(headline_in(figures, headline.task)[0])}"
+            yield Pointer(text + and_more(len(weak) - 1, kind, f"{kind}s"), f"{kind}s")
 
-    Args:
-        part: figures of the part.
-        interval: 95 % interval of the accuracy over all images; None: no image has a label.
-    """
-    own = part["accuracy_interval_95"]
-    return own is not None and interval is not None and bool(own[1] < interval[0])
 
-
-def _drift(_: Figures, record: EndedRecord) -> Iterator[Pointer]:
+def far_from_others(_: AnyFigures, record: EndedRecord) -> Iterator[Pointer]:
+    """Yield a pointer to what is distributed otherwise than in training or in the run before."""
     for drift in record["drift"]:
         other = "the training data" if drift["against"] == "training" else "the run before"
-        for psi, words in (
-            (drift["classes"]["psi"], "classes are distributed"),
-            (drift["confidence"]["psi"], "scores are distributed"),
-        ):
+        for words, psi in indices_of(drift):
             if psi is not None and psi > LARGE_DRIFT:
-                yield Pointer(f"The {words} otherwise than in {other} (stability index {psi:.2f})", "drift")
+                yield Pointer(
+                    f"The {words} are distributed otherwise than in {other} (stability index {psi:.2f})", "drift"
+                )
 
 
 def _calibration(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
@@ -159,7 +152,8 @@ def _calibration(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
         yield Pointer(f"The scores are {side}: they miss the accuracy by {percent(error)} on average", "scores")
 
 
-def _unknown_labels(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
+def unknown_labels(figures: Figures | LabelFigures, _: EndedRecord) -> Iterator[Pointer]:
+    """Yield a pointer if labels are no classes of the model."""
     n = figures["unknown_labels"]
     if n:
         verb = "has a label that is no class" if n == 1 else "have labels that are no classes"
@@ -174,7 +168,7 @@ def _doubtful_labels(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
         yield Pointer(f"{n} {noun} wrong: the model is more than {percent(SURE, 0)} sure of another class", "doubtful")
 
 
-def _upper_recall(figures: PerClass) -> float:
+def upper_recall(figures: PerClass | PerLabel) -> float:
     """Return the upper end of the 95 % interval of a class's recall."""
     interval = wilson(round((figures["recall"] or 0.0) * figures["support"]), figures["support"])
     return interval[1] if interval else 1.0
@@ -184,20 +178,34 @@ def _by_images(failure: FailureCount) -> int:
     return -failure["images"]
 
 
-def _accuracy(pair: tuple[str, float]) -> float:
+def _value(pair: tuple[str, float]) -> float:
     return pair[1]
 
 
-def _quote(name: str) -> str:
+def quote(name: str) -> str:
+    """Return a name in quotation marks, short and safe to show."""
     return f"“{brief(plain(name), LONGEST_SHOWN)}”"
 
 
-def _and_more(n: int, one: str, many: str) -> str:
+def and_more(n: int, one: str, many: str) -> str:
+    """Return that there are n more things like one that is named; "" if there are none."""
     return f"; {counted(n, f'more {one}', f'more {many}')} like it" if n else ""
 
 
-def _makers(_: Figures, record: EndedRecord) -> Iterator[Pointer]:
+def _makers(_: AnyFigures, record: EndedRecord) -> Iterator[Pointer]:
     makers = len(record.get("made_by", ()))
     if makers > 1:
         text = f"The scores were made by {makers} versions of the engine or kinds of CPU: their last digits may differ"
         yield Pointer(text, "ran")
+
+
+CLASSES: Sequence[Rule] = (
+    _lower_accuracy,
+    _classes,
+    weak_slices,
+    far_from_others,
+    _calibration,
+    unknown_labels,
+    _doubtful_labels,
+)
+"""What may stand out, for a model of classes."""

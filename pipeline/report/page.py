@@ -6,27 +6,28 @@ each picture is embedded once, the most important ones first, up to a limit.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from typing import TypedDict
+from typing import Any, NamedTuple, cast
 
-from pipeline.metrics.figures import Example, FailureCount, Figures, PerClass, Slice
+from pipeline.formatting import NOTHING, count, moment, rate
+from pipeline.metrics.drift import indices_of
+from pipeline.metrics.figures import FailureCount, Figures
+from pipeline.metrics.headline import headline_in, task_in
 from pipeline.metrics.record import EndedRecord, RecordedOptions
+from pipeline.metrics.task_figures import AnyFigures, EmbeddingFigures, LabelFigures, ValueFigures
 from pipeline.options import ScoreOptions
 from pipeline.report import charts
-from pipeline.report.confusion import Confusion, confusion
+from pipeline.report.class_page import class_part
 from pipeline.report.gallery import gallery
-from pipeline.report.highlights import is_below, look_first
+from pipeline.report.headline import Headline, SliceTable
+from pipeline.report.highlights import look_first
 from pipeline.report.html import render
+from pipeline.report.label_page import label_part
+from pipeline.report.task_part import TaskPart
+from pipeline.report.value_page import embedding_part, value_part
 from pipeline.storage.locations import location_of
-from pipeline.text import shell_command, shell_word
-
-SHOWN_CLASSES = 1_000
-"""Number of rows of the table of classes; if there are more classes, those with the most images have a row."""
-
-FEW_CLASSES = 30
-"""Number of classes up to which classes without images have a row as well."""
+from pipeline.text import brief, plain, shell_command, shell_word
 
 SHOWN_INPUTS = 200
 """Number of rows of the table of inputs."""
@@ -40,41 +41,32 @@ SHOWN_VALUES = 10
 LONGEST_COMMAND = 8_000
 """Number of characters of the command that made the run; a longer command is not shown."""
 
-LEAST_REACH = 0.02
-"""Difference of accuracy that a drawing of intervals spans at least."""
+
+SHOWN_NAME = 60
+"""Number of characters of the name of a data set that is shown."""
 
 
-class ClassRow(PerClass):
-    """A row of the table of classes: all images of the class, and its share of the training images."""
-
-    all: int
-    trained: float | None
-
-
-class SliceRow(Slice):
-    """A row of the table of inputs or of folders."""
-
-    name: str
-    is_below: bool
-
-
-class SliceTable(TypedDict):
-    """The table of inputs or of folders.
+class NightRow(NamedTuple):
+    """A row of the table of this run and what it is compared with: texts.
 
     Attributes:
-        kind: "input" or "folder".
-        rows: the rows of the table.
-        low: accuracy at the left edge of the drawn intervals.
-        depth: depth at which folders were cut; None: they were not.
+        title: what it is.
+        images: number of images.
+        failed: number of those without a prediction.
+        value: the headline of the task.
+        interval: its 95 % interval.
+        rate: images per second.
     """
 
-    kind: str
-    rows: list[SliceRow]
-    low: float
-    depth: int | None
+    title: str
+    images: str
+    failed: str
+    value: str
+    interval: str
+    rate: str
 
 
-def report(figures: Figures, record: EndedRecord, pictures: Mapping[str, bytes]) -> str:
+def report(figures: AnyFigures, record: EndedRecord, pictures: Mapping[str, bytes]) -> str:
     """Return report.html.
 
     Args:
@@ -82,44 +74,51 @@ def report(figures: Figures, record: EndedRecord, pictures: Mapping[str, bytes])
         record: the content of run.json.
         pictures: key -> PNG or JPEG file of at most 64 x 64 pixels; an image that the figures name may have none.
     """
-    names = [c["class"] for c in figures["per_class"]]
-    matrix = confusion(figures["confusion_matrix"], figures["confused"], names) if figures["labelled"] else None
-    classes, slices = _classes(figures, record), _slices(figures)
+    part, headline = _part(figures, record), Headline(task_in(figures))
+    slices = _slices(figures, headline)
+    keys = [*part.keys, *(example["key"] for example in figures["failure_examples"])]
     return render(
         "report.html.j2",
         figures=figures,
         record=record,
-        first=look_first(figures, record),
-        sections=list(_sections(figures, record, slices)),
-        names=names,
-        confusion=matrix,
-        classes=classes,
-        largest=_largest_share(classes, figures["scored"]),
+        first=look_first(figures, record, part.rules),
+        sections=list(_sections(figures, record, part, slices)),
+        tile=part.tile,
+        sentence=part.sentence,
+        headline=headline,
+        nights=_nights(figures, record, headline),
+        indices=indices_of,
         slices=slices,
-        gallery=gallery(_by_priority(figures, matrix), pictures),
-        reliability=charts.reliability(figures["calibration"]),
-        histogram=charts.histogram(figures["confidence_histogram"], _reference(record)),
+        gallery=gallery(keys, pictures),
         course=charts.course(record["time"]["course"]) if record["time"] else None,
         command=_command(record["options"]),
         output=shell_word(location_of(record["options"]["output"])),
         failures=sorted(figures["failures"], key=_failure_images, reverse=True),
-        shown_classes=SHOWN_CLASSES,
         shown_inputs=SHOWN_INPUTS,
         shown_reasons=SHOWN_REASONS,
         shown_values=SHOWN_VALUES,
+        **cast(dict[str, Any], part.content),
     )
 
 
-def _sections(figures: Figures, record: EndedRecord, slices: Mapping[str, SliceTable]) -> Iterator[tuple[str, str]]:
+def _part(figures: AnyFigures, record: EndedRecord) -> TaskPart:
+    """Return what the page shows that depends on the task."""
+    task = task_in(figures)
+    if task == "labels":
+        return label_part(cast(LabelFigures, figures), record)
+    if task == "value":
+        return value_part(cast(ValueFigures, figures), record)
+    if task == "embedding":
+        return embedding_part(cast(EmbeddingFigures, figures), record)
+    return class_part(cast(Figures, figures), record)
+
+
+def _sections(
+    figures: AnyFigures, record: EndedRecord, part: TaskPart, slices: Mapping[str, SliceTable]
+) -> Iterator[tuple[str, str]]:
     """Yield the name and the title of each section that has something to say; `pages/report_<name>` draws it."""
-    labelled = bool(figures["labelled"])
     for name, title, is_there in (
-        ("confusion", "Confusion matrix", labelled),
-        ("classes", "Classes", figures["scored"] or figures["unknown_labels"]),
-        ("scores", "Calibration and scores" if labelled else "Scores", figures["scored"]),
-        ("mistakes", "Most confident mistakes", figures["most_confident_mistakes"]),
-        ("doubtful", "Labels that look wrong", figures["doubtful_labels"]),
-        ("uncertain", "Least certain images", figures["least_certain"]),
+        *part.sections,
         ("failures", "Failures", figures["failures"]),
         ("inputs", "By input", "inputs" in slices),
         ("folders", "By folder", "folders" in slices),
@@ -132,71 +131,41 @@ def _sections(figures: Figures, record: EndedRecord, slices: Mapping[str, SliceT
             yield name, title
 
 
-def _by_priority(figures: Figures, matrix: Confusion[Example] | None) -> Iterator[str]:
-    """Yield the keys of the images that the page shows, those first whose pictures are most important."""
-    for examples in (figures["most_confident_mistakes"], figures["doubtful_labels"]):
-        yield from (example["key"] for example in examples)
-    for i in range(4):  # one picture for every pair before there is a second one for any
-        yield from (pair.examples[i]["key"] for pair in (matrix.pairs if matrix else ()) if i < len(pair.examples))
-    yield from (example["key"] for example in figures["least_certain"])
-    yield from (example["key"] for example in figures["failure_examples"])
+def _slices(figures: AnyFigures, headline: Headline) -> dict[str, SliceTable]:
+    """Return the tables "inputs" and "folders"; a table with a single row is left out."""
+    inputs: list[tuple[str, Mapping[str, Any]]] = [(part["input"], part) for part in figures["inputs"]]
+    folders: list[tuple[str, Mapping[str, Any]]] = [(part["folder"], part) for part in figures["folders"]["slices"]]
+    tables = {
+        "inputs": headline.table("input", inputs, figures, None),
+        "folders": headline.table("folder", folders, figures, figures["folders"]["depth"]),
+    }
+    return {name: table for name, table in tables.items() if len(table["rows"]) > 1}
 
 
-def _classes(figures: Figures, record: EndedRecord) -> list[ClassRow]:
-    """Return the rows of the table of classes: the classes with images, or all if they are few."""
-    training = record["training"] and record["training"]["images_per_class"]
-    trained_images = sum(training.values()) if training else 0
-    rows: list[ClassRow] = [
-        {
-            **c,
-            "all": c["predicted"] + c["unlabelled"],
-            "trained": training.get(c["class"], 0) / trained_images if training and trained_images else None,
-        }
-        for c in figures["per_class"]
-        if len(figures["per_class"]) <= FEW_CLASSES or c["support"] or c["predicted"] or c["unlabelled"]
-    ]
-    if len(rows) > SHOWN_CLASSES:
-        rows.sort(key=_row_images, reverse=True)
+def _nights(figures: AnyFigures, record: EndedRecord, headline: Headline) -> list[NightRow]:
+    """Return the rows of the table of this run and what it is compared with."""
+    rate_now = rate(record["images_per_second"]) if record["scored"] else NOTHING
+    rows = [_night_row("this run", figures, headline, rate_now)]
+    before, training = record["previous"], record["training"]
+    if before:
+        title = f"the run before, {moment(before['ended'])}"
+        rows.append(_night_row(title, before, headline, rate(before["images_per_second"])))
+    if training:
+        on = f" on {brief(plain(training['dataset']), SHOWN_NAME)}" if training["dataset"] else ""
+        value, interval = training["test_accuracy"], training["test_accuracy_interval_95"]
+        texts = (headline.text(value), headline.between(interval))
+        rows.append(NightRow(f"the test images of the training{on}", NOTHING, NOTHING, *texts, NOTHING))
     return rows
 
 
-def _largest_share(classes: Sequence[ClassRow], scored: int) -> float:
-    """Return the greatest share of a class, in this run or in training; 1 if no class has images."""
-    shares = [share for c in classes for share in (c["all"] / max(1, scored), c["trained"] or 0.0)]
-    return max(shares, default=0.0) or 1.0
-
-
-def _row_images(row: ClassRow) -> int:
-    return row["support"] + row["all"]
+def _night_row(title: str, night: Mapping[str, Any], headline: Headline, speed: str) -> NightRow:
+    value, interval = headline_in(night, headline.task)
+    images, failed = count(night["images"]), count(night["failed"])
+    return NightRow(title, images, failed, headline.text(value), headline.between(interval), speed)
 
 
 def _failure_images(failure: FailureCount) -> int:
     return failure["images"]
-
-
-def _slices(figures: Figures) -> dict[str, SliceTable]:
-    """Return the tables "inputs" and "folders"; a table with a single row is left out."""
-    tables: dict[str, SliceTable] = {}
-    folders = figures["folders"]
-    for kind, parts, depth in (
-        ("input", [(part["input"], part) for part in figures["inputs"]], None),
-        ("folder", [(part["folder"], part) for part in folders["slices"]], folders["depth"]),
-    ):
-        if len(parts) > 1:
-            intervals = [p["accuracy_interval_95"] for _, p in parts if p["accuracy_interval_95"]]
-            low = math.floor(100 * min([1 - LEAST_REACH, *(interval[0] for interval in intervals)])) / 100
-            rows = [_slice_row(name, part, figures) for name, part in parts]
-            tables[f"{kind}s"] = {"kind": kind, "rows": rows, "low": low, "depth": depth}
-    return tables
-
-
-def _slice_row(name: str, part: Slice, figures: Figures) -> SliceRow:
-    return {**part, "name": name, "is_below": is_below(part, figures["accuracy_interval_95"])}
-
-
-def _reference(record: EndedRecord) -> Sequence[int] | None:
-    training = record["training"]
-    return training["confidence_histogram"] if training else None
 
 
 def _command(options: RecordedOptions) -> str | None:

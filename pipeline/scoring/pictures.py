@@ -7,15 +7,20 @@ shows it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pipeline.batches import PixelBatch, PredictionBatch
-from pipeline.metrics.examples import OF_UNIT, first_of_each, in_any_list
+from pipeline.metrics.examples import OF_UNIT, first_of_each
 from pipeline.metrics.figures import Candidate, FailureReason
+from pipeline.metrics.task_examples import AnyCandidate
+from pipeline.metrics.tasks import pick_examples
 from pipeline.model.thumbnails import thumbnail
+from pipeline.output.run import Run
+from pipeline.task import Task
 
 
 class _Failure(FailureReason):
@@ -33,30 +38,50 @@ class Shortlist:
 
     def __init__(self) -> None:
         """Start without images."""
-        self._examples: list[Candidate] = []
+        self._examples: list[AnyCandidate] = []
         self._lock = threading.Lock()
 
-    def examples(self) -> list[Candidate]:
+    def examples(self) -> list[AnyCandidate]:
         """Return the images in the lists."""
         with self._lock:
             return self._examples
 
-    def add(self, entered: Sequence[Candidate]) -> None:
-        """Add images that `choose` has returned."""
+    def add(self, entered: Sequence[AnyCandidate], task: Task = "classes") -> None:
+        """Add images that `choose` or `choose_rows` has returned, of a model of a task."""
         if entered:
             with self._lock:
-                self._examples = in_any_list([*self._examples, *entered], OF_UNIT)
+                self._examples = pick_examples(task, [*self._examples, *entered])
 
 
-def choose(batch: PredictionBatch, examples: Sequence[Candidate]) -> tuple[list[Candidate], list[int]]:
+def choose(batch: PredictionBatch, examples: Sequence[AnyCandidate]) -> tuple[list[AnyCandidate], list[int]]:
     """Return the images of a batch that enter the lists of their unit, and the indices of all that get a picture.
 
     Args:
-        batch: the model's predictions.
+        batch: the predictions of a model of classes.
         examples: the images that the lists hold so far.
     """
-    candidates = dict(_candidates(batch))
-    ids = set(map(id, in_any_list([*examples, *candidates.values()], OF_UNIT)))
+    return _enter("classes", batch, dict(_candidates(batch)), examples)
+
+
+def choose_rows(
+    rows: pa.Table, run: Run, batch: PredictionBatch, examples: Sequence[AnyCandidate]
+) -> tuple[list[AnyCandidate], list[int]]:
+    """Return the same of a model of any other task.
+
+    Args:
+        rows: the rows of the batch.
+        run: whose model made the predictions.
+        batch: the predictions.
+        examples: the images that the lists hold so far.
+    """
+    candidates = {one.pop("row"): one for one in run.metrics.examples(rows)}
+    return _enter(run.spec.task, batch, candidates, examples)
+
+
+def _enter(
+    task: Task, batch: PredictionBatch, candidates: Mapping[int, AnyCandidate], examples: Sequence[AnyCandidate]
+) -> tuple[list[AnyCandidate], list[int]]:
+    ids = set(map(id, pick_examples(task, [*examples, *candidates.values()])))
     entered = {i: candidate for i, candidate in candidates.items() if id(candidate) in ids}
     return list(entered.values()), sorted({*entered, *_model_failures(batch)})
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.batches import Failure, PixelBatch
-from pipeline.metrics.figures import Candidate
+from pipeline.metrics.task_examples import AnyCandidate
 from pipeline.model.loaded import Model
 from pipeline.model.predict import Range, predict
 from pipeline.output.rows import row_schema, to_table
 from pipeline.output.run import Run
-from pipeline.scoring.pictures import choose, draw
+from pipeline.scoring.pictures import choose, choose_rows, draw
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class PieceRows:
     count: int
     failures: Mapping[int, Failure]
     pictures: Mapping[int, bytes]
-    examples: Sequence[Candidate]
+    examples: Sequence[AnyCandidate]
     rescored: int
     seconds: Mapping[str, float]
 
@@ -48,7 +48,7 @@ def make_rows(
     pixels: PixelBatch,
     model: Model,
     run: Run,
-    examples: Sequence[Candidate],
+    examples: Sequence[AnyCandidate],
     begin: Callable[[int, int], None] = lambda first, stop: None,
     alone: Sequence[Range] = (),
 ) -> PieceRows:
@@ -65,11 +65,11 @@ def make_rows(
     started = time.monotonic()
     batch = predict(pixels, model, run.top_k, begin, alone)
     after_predict = time.monotonic()
-    entered, pictured = choose(batch, examples)
+    rows = to_table(batch, run.spec.class_names, row_schema(run.spec.task, run.options, run.spec.embedding))
+    is_of_classes = run.spec.task == "classes"
+    entered, pictured = choose(batch, examples) if is_of_classes else choose_rows(rows, run, batch, examples)
     pictures = draw(pixels, pictured)
-    stream = to_stream(
-        to_table(batch, run.spec.class_names, row_schema(run.spec.task, run.options, run.spec.embedding))
-    )
+    stream = to_stream(rows)
     seconds = {**pixels.seconds, "predict": after_predict - started, "commit": time.monotonic() - after_predict}
     return PieceRows(stream, len(batch.images), batch.images.failures, pictures, entered, batch.rescored, seconds)
 

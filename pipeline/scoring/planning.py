@@ -15,7 +15,7 @@ from pipeline.units import WorkUnit
 
 def read_rule(run: Run) -> ReadRule:
     """Return the rule by which a run reads its work units."""
-    return ReadRule.of(run.options, run.spec.class_names, run.spec.input.shape)
+    return ReadRule.of(run.options, run.spec.class_names, run.spec.input.shape, run.spec.task)
 
 
 def units_of(run: Run, skipped: Counter[str]) -> Iterator[WorkUnit]:

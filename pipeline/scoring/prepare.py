@@ -16,6 +16,7 @@ from pipeline.output import records
 from pipeline.output.finish import go_to_work
 from pipeline.output.run import Run
 from pipeline.sources.inputs import require_input
+from pipeline.task import WITH_CLASSES
 
 CHECK_SECONDS = 30.0
 """Seconds for which failing storage is tried again before the run has started: a person is waiting at the terminal."""
@@ -50,6 +51,11 @@ def check(options: ScoreOptions) -> Run:
     spec = read_spec(storage.absolute(options.model))
     for pattern in options.input:
         require_input(pattern)
+    if options.min_accuracy is not None and spec.task not in WITH_CLASSES:
+        raise UsageError(
+            f"--min_accuracy {options.min_accuracy:g} cannot be checked: the model gives "
+            f"{'a number' if spec.task == 'value' else 'an embedding'}, which has no accuracy; leave the option out"
+        )
     run = Run.of(new_id(datetime.now(timezone.utc)), options, spec)
     begun_with = _check_output(run)
     choice = choose(options, spec, begun_with)

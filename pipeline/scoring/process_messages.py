@@ -15,7 +15,7 @@ import numpy as np
 from pipeline import errors
 from pipeline.batches import Failure, ImageColumns
 from pipeline.errors import NightscoreError
-from pipeline.metrics.figures import Candidate
+from pipeline.metrics.task_examples import AnyCandidate
 from pipeline.model.predict import Range
 from pipeline.output.run import Run
 from pipeline.units import WorkUnit
@@ -89,7 +89,7 @@ class Request:
     sizes: Sequence[int] = ()
     images: ImageColumns | None = None
     failures: Mapping[int, Failure] = field(default_factory=dict)
-    examples: Sequence[Candidate] = ()
+    examples: Sequence[AnyCandidate] = ()
     alone: Sequence[Range] = ()
     replaced: Sequence[int] = ()
     seconds: float = 0.0
@@ -149,7 +149,7 @@ class Answer:
     failures: Mapping[int, Failure] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     pictured: Sequence[int] = ()
-    examples: Sequence[Candidate] = ()
+    examples: Sequence[AnyCandidate] = ()
     rescored: int = 0
     loaded: Loaded | None = None
     error: NightscoreError | None = None
@@ -220,28 +220,42 @@ def _failures_from_json(content: Iterable[Sequence[Any]]) -> dict[int, Failure]:
 
 
 def _images_to_json(images: ImageColumns) -> dict[str, Any]:
+    lists = {} if images.label_lists is None else {"label_lists": list(images.label_lists)}
+    values = {} if images.label_values is None else {"label_values": images.label_values.tolist()}
     return {
         "keys": list(images.keys),
         "labels": images.labels.tolist(),
         "labelled": images.labelled.tolist(),
         "label_names": list(images.label_names),
+        **lists,
+        **values,
     }
 
 
 def _images_from_json(content: Mapping[str, Any]) -> ImageColumns:
     labels, labelled = np.array(content["labels"], np.int32), np.array(content["labelled"], np.bool_)
-    return ImageColumns(content["keys"], labels, labelled, content["label_names"])
+    values = np.array(content["label_values"], np.float64) if "label_values" in content else None
+    return ImageColumns(
+        content["keys"],
+        labels,
+        labelled,
+        content["label_names"],
+        label_lists=content.get("label_lists"),
+        label_values=values,
+    )
 
 
 _EXAMPLE = ("key", "label", "label_score", "predicted", "score")
 
 
-def _examples_to_json(examples: Iterable[Candidate]) -> list[list[Any]]:
-    return [[cast(dict[str, Any], example)[name] for name in _EXAMPLE] for example in examples]
+def _examples_to_json(examples: Iterable[AnyCandidate]) -> list[list[Any] | dict[str, Any]]:
+    """Return those of a model of classes, which are many, without the names of their fields."""
+    every = cast(Iterable[dict[str, Any]], examples)
+    return [[one[name] for name in _EXAMPLE] if "label_score" in one else one for one in every]
 
 
-def _examples_from_json(content: Iterable[Sequence[Any]]) -> list[Candidate]:
-    return [cast(Candidate, dict(zip(_EXAMPLE, values, strict=True))) for values in content]
+def _examples_from_json(content: Iterable[Any]) -> list[AnyCandidate]:
+    return [dict(zip(_EXAMPLE, values, strict=True)) if isinstance(values, list) else values for values in content]
 
 
 def _error_to_json(error: NightscoreError) -> list[str]:

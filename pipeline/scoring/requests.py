@@ -19,7 +19,7 @@ from pipeline.batches import EncodedBatch, PixelBatch
 from pipeline.concurrency import cores
 from pipeline.errors import NightscoreError
 from pipeline.machine import cpu_kind, describe
-from pipeline.metrics.figures import Candidate
+from pipeline.metrics.task_examples import AnyCandidate
 from pipeline.model.directory import local_copy
 from pipeline.model.engines.choice import sees_gpu
 from pipeline.model.loaded import Model, acquire
@@ -213,7 +213,7 @@ def preprocess_in_process(piece: Piece, run: Run) -> PixelBatch:
     return PixelBatch(images.failed(answer.failures), np.frombuffer(pixels, np.uint8).reshape(shape), answer.seconds)
 
 
-def score_in_process(piece: Piece, run: Run, examples: Sequence[Candidate]) -> PieceRows:
+def score_in_process(piece: Piece, run: Run, examples: Sequence[AnyCandidate]) -> PieceRows:
     """Read, decode and score a piece in local processes; return its rows.
 
     An image of which processes die, in the decoder or in the model, is a failed row.

@@ -223,7 +223,7 @@ def _score_piece(step: _Step | Outcome, run: Run) -> _Step | Outcome:
     except TransientError as error:
         task.error = error
         return step
-    task.shortlist.add(rows.examples)
+    task.shortlist.add(rows.examples, run.spec.task)
     return task, rows
 
 

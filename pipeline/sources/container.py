@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch, Failure
 from pipeline.errors import ChangedError
+from pipeline.sources.labels import Label
 from pipeline.sources.read_rule import ReadRule
 from pipeline.storage import StoredFile, StoredObject, key_of, store_of
 from pipeline.units import UNIT_BYTES, WorkUnit
@@ -49,13 +50,13 @@ class Image(NamedTuple):
     Attributes:
         key: see `pipeline.output.rows.row_schema`.
         encoded: its bytes, or why there are none.
-        label: what the container itself says: a number, a name, or None.
+        label: what the container itself says of it.
         folder: name of the folder that it lies in.
     """
 
     key: str
     encoded: bytes | Failure
-    label: int | str | None
+    label: Label
     folder: str
 
 

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from pipeline.batches import BATCH_BYTES, EncodedBatch, Failure
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import ChangedError
-from pipeline.sources.labels import folder_of
+from pipeline.sources.labels import Label, folder_of
 from pipeline.sources.limits import too_large
 from pipeline.sources.read_rule import ReadRule
 from pipeline.storage import Store, StoredObject, key_of, store_of
@@ -19,8 +19,8 @@ NAME = "images"
 MISSING = -1
 """Version of a file that a manifest names and that did not exist when the run was planned."""
 
-Listed = tuple[StoredObject, int | str | None]
-"""A file, and its label as found: a number, a name, or None."""
+Listed = tuple[StoredObject, Label]
+"""A file, and its label as the archive writes it."""
 
 
 def is_image(head: bytes) -> bool:

@@ -21,7 +21,7 @@ from pipeline import storage
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import UsageError
 from pipeline.sources.images import MISSING, Listed
-from pipeline.sources.labels import as_label
+from pipeline.sources.labels import Label, as_label
 from pipeline.sources.names import suffix
 from pipeline.storage import StoredObject
 
@@ -57,7 +57,7 @@ def listed(found: StoredObject) -> Generator[Listed, None, None]:
         raise UsageError(f"manifest {found.location!r} names no file")
 
 
-def _rows(found: StoredObject) -> Iterator[tuple[str, int | str | None]]:
+def _rows(found: StoredObject) -> Iterator[tuple[str, Label]]:
     """Yield the location and the label that each row names."""
     data = storage.read(found.location, version=found.version)
     folder = found.location.rpartition("/")[0]
@@ -152,7 +152,7 @@ def _resolved(name: object, folder: str) -> str:
     return storage.absolute(location)
 
 
-def _looked_up(row: tuple[str, int | str | None]) -> Listed:
+def _looked_up(row: tuple[str, Label]) -> Listed:
     location, label = row
     missing = StoredObject(location, 0, MISSING)
     try:

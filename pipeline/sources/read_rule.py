@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pipeline.batches import BATCH_IMAGES, batch_images
 from pipeline.options import ScoreOptions
 from pipeline.sources.labels import LabelRule
+from pipeline.task import Task
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,20 @@ class ReadRule:
     batch_images: int = BATCH_IMAGES
 
     @classmethod
-    def of(cls, options: ScoreOptions, class_names: Sequence[str], shape: tuple[int, int, int]) -> ReadRule:
+    def of(
+        cls,
+        options: ScoreOptions,
+        class_names: Sequence[str],
+        shape: tuple[int, int, int],
+        task: Task = "classes",
+    ) -> ReadRule:
         """Return the rule of a run.
 
         Args:
             options: of the run.
             class_names: of the model, in the order of its output.
             shape: (height, width, channels) of the pixels that the model takes.
+            task: of the model: it decides what a label means.
         """
-        labels = LabelRule(class_names, options.label_source, options.label_offset)
+        labels = LabelRule(class_names, options.label_source, options.label_offset, task)
         return cls(labels, options.image_key, options.label_key, batch_images(shape))

@@ -29,7 +29,7 @@ from pipeline.sources.container import (
     make_batches,
     open_unit,
 )
-from pipeline.sources.labels import as_label, folder_of
+from pipeline.sources.labels import Label, as_label, folder_of
 from pipeline.sources.names import is_sidecar_name
 from pipeline.sources.read_rule import ReadRule
 from pipeline.sources.tar_entries import HEAD, Entry, entries, is_compressed_tar, is_tar
@@ -111,12 +111,12 @@ def _is_far(entry: Entry, first: Entry) -> bool:
     return entry.is_row and entry.start - first.start > UNIT_BYTES
 
 
-def _label(sample: Sequence[Entry]) -> int | str | None:
+def _label(sample: Sequence[Entry]) -> Label:
     """Return what a sample's files say: the first .cls or .json that has a label."""
     return next((label for label in map(_label_in, sample) if label is not None), None)
 
 
-def _label_in(entry: Entry) -> int | str | None:
+def _label_in(entry: Entry) -> Label:
     if not isinstance(entry.data, bytes) or not is_sidecar_name(entry.name):
         return None
     text = entry.data.decode("utf-8-sig", "replace").strip()

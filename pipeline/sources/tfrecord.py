@@ -32,7 +32,7 @@ from pipeline.sources.container import (
     open_unit,
 )
 from pipeline.sources.inflate import BombError, Inflated
-from pipeline.sources.labels import as_label, folder_of
+from pipeline.sources.labels import Label, folder_of
 from pipeline.sources.limits import BLOCK, GZIP, too_large
 from pipeline.sources.read_rule import ReadRule
 from pipeline.storage import StoredObject, key_of
@@ -122,7 +122,7 @@ def _images(unit: WorkUnit, rule: ReadRule) -> Iterator[Image]:
         yield Image(f"{location}#{number}", *_fields(record, rule), folder)
 
 
-def _fields(record: bytes | Failure, rule: ReadRule) -> tuple[bytes | Failure, int | str | None]:
+def _fields(record: bytes | Failure, rule: ReadRule) -> tuple[bytes | Failure, Label]:
     """Return a record's encoded image, and its label as found."""
     if isinstance(record, Failure):
         return record, None
@@ -132,7 +132,7 @@ def _fields(record: bytes | Failure, rule: ReadRule) -> tuple[bytes | Failure, i
         features = parse_example(record)
     except ValueError as error:
         return Failure("read", "INVALID_ARGUMENT", str(error)), None
-    label = _first(features, (rule.label_key,) if rule.label_key else LABEL_KEYS)
+    label = rule.labels.of_feature(_label_values(features, (rule.label_key,) if rule.label_key else LABEL_KEYS))
     wanted = (rule.image_key,) if rule.image_key else IMAGE_KEYS
     image = None if wanted == (RAW_KEY,) else _first(features, wanted)
     if image is None and rule.image_key in (None, RAW_KEY):
@@ -141,7 +141,7 @@ def _fields(record: bytes | Failure, rule: ReadRule) -> tuple[bytes | Failure, i
         names = ", ".join(sorted(features)[:8]) or "none"
         text = f"record has no bytes feature {' or '.join(map(repr, wanted))}; it has {names}; see --image_key"
         image = Failure("read", "INVALID_ARGUMENT", text)
-    return image, as_label(label.decode("utf-8", "replace") if isinstance(label, bytes) else label)
+    return image, label
 
 
 def _raw_pixels(features: Mapping[str, Any]) -> bytes | None:
@@ -164,6 +164,17 @@ def _first(features: Mapping[str, Any], names: tuple[str, ...]) -> Any:
                 if values:
                     return values[0]
     return None
+
+
+def _label_values(features: Mapping[str, Any], names: tuple[str, ...]) -> list[int | float | str] | None:
+    """Return all values of the first of these features that has one; [] if those that are there have none."""
+    there = [features[name] for name in names if name in features]
+    for feature in there:
+        if texts := feature.bytes_list.value:
+            return [text.decode("utf-8", "replace") for text in texts]
+        if numbers := feature.int64_list.value or feature.float_list.value:
+            return list(numbers)
+    return [] if there else None
 
 
 def _records(unit: WorkUnit) -> Iterator[bytes | Failure]:

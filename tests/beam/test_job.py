@@ -45,7 +45,7 @@ def test_labels_of_a_dataflow_job_stay_beams() -> None:
     [
         (["--bogus", "3"], "unknown argument '--bogus'"),
         (["extra"], "unknown argument 'extra'"),
-        (["--top_k", "many"], "--top_k: invalid int value: 'many'"),
+        (["--top_k", "many"], "--top_k: 'many' is no number of classes: give a number, or all"),
         (["--top_k", "0"], "--top_k 0"),
         (["--min_accuracy", "2"], "--min_accuracy 2"),
         (["--max_failed_fraction", "nan"], "--max_failed_fraction nan"),

@@ -130,7 +130,7 @@ def test_program_scores_a_real_archive_on_beams_own_runner(
     [
         (["--model=gs://b/m", "--input="], "--input is missing"),
         ([*NEEDED, "--top_k=0"], "--top_k 0"),
-        ([*NEEDED, "--top_k=many"], "--top_k: invalid int value: 'many'"),
+        ([*NEEDED, "--top_k=many"], "--top_k: 'many' is no number of classes: give a number, or all"),
         ([*NEEDED, "--no_canary=1"], "--no_canary '1' is neither true nor false"),
         (
             [*NEEDED, "--runner=DataflowRunner", "--project=night-1", "--temp_location=gs://b/t"],

@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.batches import Code, Failure, ImageColumns, PredictionBatch, Stage
-from pipeline.metrics.accuracy import CALIBRATION_BINS, FIXED_POINT, LARGEST_MATRIX, Metrics, compute, measure, wilson
+from pipeline.metrics.accuracy import CALIBRATION_BINS, FIXED_POINT, LARGEST_MATRIX, Metrics, compute, measure
+from pipeline.metrics.proportions import wilson
 from pipeline.output.rows import to_table
 
 CLASSES = ("cat", "dog", "eel", "fox", "gnu")

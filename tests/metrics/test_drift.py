@@ -103,9 +103,9 @@ def test_night_before_is_the_last_complete_run_that_can_be_read(make_run: MakeRu
     (runs / "run-5.json").write_text(json.dumps({"verdict": None}))
     (runs / "run-6.json").write_text(json.dumps({**whole, "run": "run-6"}))
     assert night_before(run) == whole
-    previous = previous_of(whole)
+    previous = previous_of(whole, "classes")
     assert previous == {
         "run": "run-2", "ended": "e", "images": 9, "failed": 1, "images_per_second": 3.5, "accuracy": 0.5,
         "accuracy_interval_95": [0.4, 0.6],
     }  # fmt: skip
-    assert night_before(make_run("x", name="run-0")) is previous_of(None) is None
+    assert night_before(make_run("x", name="run-0")) is previous_of(None, "classes") is None

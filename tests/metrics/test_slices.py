@@ -42,7 +42,6 @@ def test_too_many_folders_count_with_those_above_them(monkeypatch: pytest.Monkey
     monkeypatch.setattr(slices, "MOST_FOLDERS", 3)
     deep = Folders({f"/data/{x}/{i}": Counts(1) for x in "ab" for i in range(2)}).merge(Folders({"/data": Counts(5)}))
     assert deep == Folders({"/data": Counts(5), "/data/a": Counts(2), "/data/b": Counts(2)}, depth=3)
-    assert deep.figures()["depth"] == 3
 
 
 def test_depth_is_the_deepest_at_which_there_are_not_too_many() -> None:

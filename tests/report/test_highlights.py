@@ -8,7 +8,7 @@ import pytest
 from example_nights import Night, empty_night, night
 
 from pipeline.formatting import percent
-from pipeline.report.highlights import look_first
+from pipeline.report.highlights import CLASSES, look_first
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def calm() -> Night:
 
 
 def pointers(some: Night) -> list[tuple[str, str]]:
-    return [(pointer.section, pointer.text) for pointer in look_first(some.figures, some.record)]
+    return [(pointer.section, pointer.text) for pointer in look_first(some.figures, some.record, CLASSES)]
 
 
 def test_calm_night_has_nothing_to_look_at(calm: Night) -> None:

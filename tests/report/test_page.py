@@ -12,8 +12,9 @@ import pytest
 from example_nights import FAILURES, HOSTILE, NIGHTS, Night, empty_night, night, picture
 from parsed_page import ParsedPage
 
+from pipeline.report.class_page import SHOWN_CLASSES
 from pipeline.report.gallery import PICTURE_BYTES
-from pipeline.report.page import SHOWN_CLASSES, report
+from pipeline.report.page import report
 
 
 def parsed(night: Night) -> ParsedPage:

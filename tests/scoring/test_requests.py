@@ -141,7 +141,7 @@ def naive_rows(unit: WorkUnit, run: Run) -> Iterable[dict[str, Any]]:
         network.set_tensor(feed, np.asarray(image)[None, :, :, None])
         network.invoke()
         scores = network.get_tensor(fetch)[0]
-        best = np.argsort(-scores, kind="stable")[: run.options.top_k].tolist()
+        best = np.argsort(-scores, kind="stable")[: run.top_k].tolist()
         top = [{"label": i, "name": str(i), "score": float(scores[i])} for i in best]
         yield {"key": location, "status": "ok", "predicted": best[0], "score": top[0]["score"], "top_k": top}
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,10 +13,11 @@ from hypothesis import strategies as st
 
 from pipeline.batches import Failure
 from pipeline.options import LabelSource
-from pipeline.sources.labels import LabelRule, folder_of
+from pipeline.sources.labels import LabelRule, as_label, folder_of
+from pipeline.task import Task
 
 CLASSES = ("cat", "dog", "7")
-Own = int | str | None
+Own = int | float | str | list[Any] | None
 Label = tuple[int | None, str | None]
 
 
@@ -36,6 +41,10 @@ def label(rule: LabelRule, own: Own, folder: str) -> Label:
         ("auto", "7", "dog", (2, "7")),
         ("auto", 3, "dog", (3, None)),
         ("auto", -1, "dog", (-1, None)),
+        ("auto", 0.5, "dog", (None, "0.5")),
+        ("auto", [0], "dog", (None, "[0]")),
+        ("auto", ["cat", "dog"], "dog", (None, '["cat", "dog"]')),
+        ("auto", "cat|dog", "dog", (None, "cat|dog")),
         ("from_directory", None, "dog", (1, "dog")),
         ("from_directory", 0, "dog", (1, "dog")),
         ("from_directory", "cat", "2024-11", (None, "2024-11")),
@@ -111,3 +120,150 @@ def test_keys_and_failures_are_kept() -> None:
 )
 def test_folder_is_the_name_of_what_holds_the_file(location: str, folder: str) -> None:
     assert folder_of(location) == folder
+
+
+def names_of(own: Own, folder: str = "", source: LabelSource = "auto", offset: int = 0) -> Any:
+    """Return the names of the labels that one image gets from a model of labels."""
+    columns = LabelRule(CLASSES, source, offset, "labels").columns(["key"], [own], [folder])
+    assert columns.label_lists is not None
+    assert columns.labelled[0] == (columns.label_lists[0] is not None)
+    assert (columns.label_names, columns.labels.tolist()) == ([None], [0])
+    return columns.label_lists[0]
+
+
+@pytest.mark.parametrize(
+    ("own", "names"),
+    [
+        (None, None),
+        ([], []),
+        ("[]", []),
+        ("|", []),
+        ("cat", ["cat"]),
+        ("cat|dog", ["cat", "dog"]),
+        (" dog | cat |", ["dog", "cat"]),
+        ('["cat", 1]', ["cat", "dog"]),
+        ("[cat", ["[cat"]),
+        (["cat", "cow", "cat"], ["cat", "cow"]),
+        ([0, "7", 2], ["cat", "7"]),
+        ("7", ["7"]),
+        ("1", ["dog"]),
+        (1, ["dog"]),
+        ([0, 0, 1], ["cat", "dog"]),
+        ([3, -1], ["#3", "#-1"]),
+        ([0.5, "0.5"], ["0.5"]),
+        ({"a": 1}, ['{"a": 1}']),
+        ([["cat"], None, ""], ['["cat"]']),
+    ],
+)
+def test_labels_are_any_number_of_names_and_numbers(own: Any, names: list[str] | None) -> None:
+    assert names_of(as_label(own)) == names
+
+
+def test_labels_come_from_where_the_source_says() -> None:
+    assert names_of(None, "dog") == ["dog"]
+    assert names_of(None, "2024") is None
+    assert names_of("cat", "2024", "from_directory") == ["2024"]
+    assert names_of("cat", "dog", "none") is None
+
+
+def test_number_outside_the_classes_is_never_called_as_a_class_is() -> None:
+    classes = [str(i) for i in range(10)] + ["#0"]
+    columns = LabelRule(classes, offset=1, task="labels").columns(["a"], [[0, 1, 11]], [""])
+    assert columns.label_lists == [["##0", "0", "#0"]]
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ([0, 1, 1], ["dog", "7"]),
+        ([0.0, 1.0, 0.0], ["dog"]),
+        ([0, 0, 0], []),
+        ([0, 2, 1], ["cat", "7", "dog"]),
+        ([1, 0], ["dog", "cat"]),
+        ([1], ["dog"]),
+        (["cat", "dog"], ["cat", "dog"]),
+        (["cat"], ["cat"]),
+        ([], []),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("offset", [0, 1])
+def test_vector_of_zeros_and_ones_one_a_class_has_a_one_for_each_label(
+    values: Any, names: list[str] | None, offset: int
+) -> None:
+    is_vector = values is not None and len(values) == 3 and set(values) <= {0, 1}
+    if not is_vector and values:
+        values = [value + offset if isinstance(value, int) else value for value in values]
+    label = LabelRule(CLASSES, "auto", offset, "labels").of_feature(values)
+    assert names_of(label, offset=offset) == names
+
+
+@pytest.mark.parametrize(
+    ("own", "value"),
+    [
+        (None, None),
+        (7, 7.0),
+        (-0.5, -0.5),
+        ("-1.5e3", -1500.0),
+        ("+.5", 0.5),
+        ("7.", 7.0),
+        ("", None),
+        ("nan", math.nan),
+        ("inf", math.nan),
+        ("1e999", math.nan),
+        ("1_000", math.nan),
+        ("0x10", math.nan),
+        ("٣", math.nan),
+        ("7 years", math.nan),
+        (10**400, math.nan),
+        (float("inf"), math.nan),
+        ([7], math.nan),
+        ("1|2", math.nan),
+        (True, math.nan),
+    ],
+)
+def test_value_is_a_number_and_what_is_none_is_counted(own: Any, value: float | None) -> None:
+    columns = LabelRule((), task="value").columns(["key"], [as_label(own)], ["37"])
+    assert columns.label_values is not None
+    assert columns.label_values.dtype == np.float64
+    assert columns.labelled[0] == (value is not None)
+    np.testing.assert_array_equal(columns.label_values[0], math.nan if value is None else value)
+
+
+def test_value_is_the_folders_name_only_if_asked_for() -> None:
+    for source, expected in (("auto", False), ("from_directory", True), ("none", False)):
+        columns = LabelRule((), source, task="value").columns(["a"], [None], ["37"])  # type: ignore[arg-type]
+        assert columns.labelled[0] == expected
+
+
+def test_embedding_has_no_labels() -> None:
+    gone = Failure("read", "NOT_FOUND", "gone")
+    columns = LabelRule((), "from_directory", task="embedding").columns(["a", "b"], ["x", 1], ["x", "y"], {0: gone})
+    assert not columns.labelled.any()
+    assert columns.failures == {0: gone}
+    assert (columns.label_lists, columns.label_values) == (None, None)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=6,
+)
+
+
+@given(anything, st.sampled_from(["classes", "labels", "value", "embedding"]), st.integers(-2, 2))
+def test_whatever_an_archive_says_becomes_a_label_or_is_counted(value: Any, task: Task, offset: int) -> None:
+    label = as_label(value)
+    assert as_label(json.loads(json.dumps(label))) == label, "a plan holds it"
+    columns = LabelRule(CLASSES if task in ("classes", "labels") else (), "auto", offset, task).columns(
+        ["key"], [label], [""]
+    )
+    is_there = {
+        "classes": bool(columns.labelled[0]) or columns.label_names[0] is not None,
+        "labels": columns.label_lists is not None and columns.label_lists[0] is not None,
+        "value": bool(columns.labelled[0]),
+        "embedding": False,
+    }[task]
+    assert is_there == (label is not None and task != "embedding")
+    for name in (columns.label_lists or [[]])[0] or ():
+        name.encode()

@@ -27,10 +27,10 @@ from pipeline.options import ScoreOptions
 from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule, units_of
 from pipeline.sources import images, manifest
+from pipeline.sources.labels import Label
 from pipeline.storage import local
 
 SPEC = ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "f00")
-Label = int | str | None
 
 
 def run(*inputs: Path, **options: Any) -> Run:
@@ -133,8 +133,9 @@ class TestForms:
         names = pa.array(["a.png", "b.png", "a.png"]).dictionary_encode()
         for labels, found in (
             ([1, None, 0], [1, None, 0]),
-            ([1.0, None, 0.5], [1, None, None]),
-            ([True] * 3, [None] * 3),
+            ([1.0, None, 0.5], [1, None, 0.5]),
+            ([True] * 3, ["true"] * 3),
+            ([[1, 2], None, []], [[1, 2], None, []]),
         ):
             pq.write_table(pa.table({"file_name": names, "label": labels}), tmp_path / "m.parquet")
             assert [label for _, label in listed(tmp_path / "m.parquet")] == found
@@ -225,9 +226,20 @@ class TestNames:
 
 @pytest.mark.parametrize(
     ("value", "label"),
-    [("1", "1"), (1, 1), (1.0, 1), (" dog ", "dog"), ("", None), (None, None), ([1], None), ({}, None), (True, None)],
+    [
+        ("1", "1"),
+        (1, 1),
+        (1.0, 1),
+        (2.5, 2.5),
+        (" dog ", "dog"),
+        ("", None),
+        (None, None),
+        ([1, "a"], [1, "a"]),
+        ({}, "{}"),
+        (True, "true"),
+    ],
 )
-def test_labels_are_numbers_or_names(tmp_path: Path, value: Any, label: Label) -> None:
+def test_labels_are_as_they_are_written(tmp_path: Path, value: Any, label: Label) -> None:
     (tmp_path / "m.jsonl").write_text(json.dumps({"file_name": "a.png", "label": value}))
     assert listed(tmp_path / "m.jsonl") == [(f"{tmp_path}/a.png!", label)]
 

@@ -1,0 +1,81 @@
+"""What a run says of its figures when it is over, for models of labels, of a value, and of an embedding. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from pipeline.metrics.task_figures import EmbeddingFigures, LabelFigures, PerLabel, ValueFigures
+from pipeline.task import Task
+from pipeline.text import brief
+
+Fact = tuple[str, str]
+"""A name and a text of one line."""
+
+CLASSES = 3
+"""Number of labels that are shown, at most."""
+
+SHOWN_NAME = 24
+"""Number of characters of a label that are shown, at most."""
+
+
+def _labels(figures: LabelFigures) -> Iterator[Fact]:
+    if figures["unlabelled"]:
+        most = sorted(figures["per_class"], key=_unlabelled, reverse=True)[:CLASSES]
+        shown = ", ".join(f"{c['unlabelled']:,} as {_quote(c)}" for c in most if c["unlabelled"])
+        yield "unlabelled", f"{figures['unlabelled']:,}, predicted {'mostly ' + shown if shown else 'without a label'}"
+    if figures["unknown_labels"]:
+        names, images = figures["unknown_names"], figures["unknown_labels"]
+        yield "unknown", f"{names:,} labels of {images:,} images are not classes of the model"
+    if figures["labelled"]:
+        micro, macro = figures["micro"], figures["macro"]
+        parts = (("precision", micro["precision"]), ("recall", micro["recall"]), ("F1", micro["f1"]))
+        shown = ", ".join(f"{name} {_share(share)}" for name, share in parts)
+        yield "all labels", f"{shown}; mean F1 of the classes {_share(macro['f1'])}"
+        found = [c for c in figures["per_class"] if c["f1"] is not None and c["f1"] < 1]
+        worst = sorted(found, key=_f1)[:CLASSES]
+        if worst:
+            yield "worst", ", ".join(f"F1 {_share(c['f1'])} of {_quote(c)}" for c in worst)
+
+
+def _value(figures: ValueFigures) -> Iterator[Fact]:
+    if figures["unknown_labels"]:
+        yield "unknown", f"{figures['unknown_labels']:,} labels are no numbers"
+    if figures["scored"]:
+        mean, deviation = figures["mean_prediction"], figures["prediction_deviation"]
+        yield "values", f"mean {_number(mean)}, standard deviation {_number(deviation)}"
+    if figures["labelled"]:
+        rmse, r2, bias = figures["rmse"], figures["r2"], figures["mean_error"]
+        yield "errors", f"RMSE {_number(rmse)}, R2 {_number(r2)}, mean residual {_number(bias)}"
+
+
+def _embedding(figures: EmbeddingFigures) -> Iterator[Fact]:
+    bins = figures["norm_histogram"]
+    if bins:
+        yield "norms", f"{bins[0]['from']:.4g} to {bins[-1]['to']:.4g}"
+    if figures["zero_embeddings"]:
+        yield "zeros", f"{figures['zero_embeddings']:,} embeddings are 0 everywhere"
+
+
+FACTS: Mapping[Task, Callable[[Any], Iterator[Fact]]] = {"labels": _labels, "value": _value, "embedding": _embedding}
+"""Task -> what yields the facts that matter of its figures, but for its headline."""
+
+
+def _quote(figures: PerLabel) -> str:
+    return repr(brief(figures["class"], SHOWN_NAME))
+
+
+def _unlabelled(figures: PerLabel) -> int:
+    return figures["unlabelled"]
+
+
+def _f1(figures: PerLabel) -> float:
+    return figures["f1"] or 0.0
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{share:.4f}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
