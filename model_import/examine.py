@@ -82,12 +82,17 @@ class Examined:
         return Fact(f"{embedding.output}, {embedding.width} numbers", "given", embedding.why)
 
 
-def examine(request: Request, progress: Callable[[Progress], None] = lambda _: None) -> Examined:
+def examine(
+    request: Request,
+    progress: Callable[[Progress], None] = lambda _: None,
+    known: Callable[[Opened, Mapping[str, Fact[Any]]], None] = lambda opened, facts: None,
+) -> Examined:
     """Read a model and decide what can be known of it; nothing is written.
 
     Args:
         request: what the user asked for.
         progress: called now and then while rules are tried.
+        known: called with what is known before anything is tried, which may not suffice.
 
     Raises:
         UsageError: it is no model that can be imported, or something must be given; the text is one line.
@@ -97,6 +102,7 @@ def examine(request: Request, progress: Callable[[Progress], None] = lambda _: N
     opened = open_source(request)
     said = declared(opened.model, opened.beside)
     facts = _facts(request, opened, said, given)
+    known(opened, facts)
     verdict = _trial(request, opened, said, facts, progress) if request.check else None
     tried = {} if verdict is None else verdict_facts(verdict)
     decision = decide(merged(_fixed(facts, opened), tried, facts), request.like, opened.path, _hint(said, verdict))

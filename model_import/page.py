@@ -10,6 +10,7 @@ from model_import.build import Checked, Imported
 from model_import.decide import USUAL
 from model_import.examine import Examined
 from model_import.fact import Fact
+from model_import.opening import Opened
 from model_import.scaling import Scaling
 from model_training.convert import engines_of
 from pipeline.model.thumbnails import thumbnail
@@ -32,6 +33,12 @@ def explained(examined: Examined, checks: Sequence[Checked]) -> str:
     guessed = examined.decision.guessed
     rows += [_row("checked", f"{check.name}: {check.result}") for check in checks]
     return "\n".join([_head(examined), *rows, *_trial(examined), *_warning(guessed), *_notes(examined)])
+
+
+def known_so_far(opened: Opened, facts: Mapping[str, Fact[Any]]) -> str:
+    """Return what is known of a model before anything is tried, as lines of 80 columns."""
+    rows = [_row(f"{fact.how}: {name}", f"{_written(fact)} ({fact.why})") for name, fact in facts.items()]
+    return "\n".join([_row("source", f"{opened.kind}: {brief(plain(opened.path))}"), *rows])
 
 
 def summary(imported: Imported, output: str) -> str:

@@ -67,8 +67,12 @@ def lively(network: Any) -> Any:
     """Return a network whose random weights give photographs answers as far apart as a trained one does."""
     random = np.random.default_rng(0)
     sizes = network.input_shape[1:]
-    values = random.normal(0, 1, (8, *sizes)) + random.normal(0, 1, (8, 1, 1, sizes[2]))
-    outputs = np.log(network.predict(values.astype(np.float32), verbose=0))
+    values = (random.normal(0, 1, (8, *sizes)) + random.normal(0, 1, (8, 1, 1, sizes[2]))).astype(np.float32)
+    for layer in network.layers:
+        if type(layer).__name__ == "BatchNormalization":
+            layer.momentum = 0.0  # its means and variances are those of the next batch
+    network(values, training=True)
+    outputs = np.log(network.predict(values, verbose=0))
     kernel = network.layers[-1].weights[0]
     kernel.assign(np.asarray(kernel) * 2 / (outputs - outputs.mean(axis=0)).std())
     return network
