@@ -327,6 +327,7 @@ def facts_of(examined: Examined, checks: Sequence[Checked]) -> Mapping[str, Any]
         "facts": {**told, "class_names": {"how": names.how, "why": line(names.why)}},
         "scaling": {"name": examined.decision.scaling.name, **_numbers(examined)},
         "head": examined.scores.head,
+        **({} if examined.verdict is None else {"trial": examined.verdict.to_json()}),
         "checks": {check.name: check.result for check in checks},
     }
 

@@ -241,10 +241,29 @@ def test_free_size_and_contradictions_are_asked_for(foreign: Path, capfd: Captur
         (["plain.keras"], "--output MODEL is missing"),
     ):
         explain = [] if why.startswith("--output") else ["--explain"]
-        code, out, err = run(capfd, foreign / words[0], *words[1:], *explain)
-        assert (code, out) == (2, ""), words
+        code, _, err = run(capfd, foreign / words[0], *words[1:], *explain)
+        assert code == 2, words
         assert why in err, words
         assert len(err.splitlines()) == 1
+
+
+def test_explain_shows_what_is_known_where_that_does_not_suffice(foreign: Path) -> None:
+    words = [
+        sys.executable,
+        "-m",
+        "nightscore",
+        "import-model",
+        str(foreign / "free.keras"),
+        "--width",
+        "40",
+        "--explain",
+    ]
+    done = subprocess.run([*words, "--explain"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "given: width  40 (by --width)" in done.stdout
+    assert "declared: scaling raw" in " ".join(done.stdout.split())
+    assert done.stderr.endswith("takes images of any size: give --height, as it was trained\n")
+    assert len(done.stderr.splitlines()) == 1  # a process of its own: no banners of TensorFlow
 
 
 def test_size_that_is_given_is_taken(foreign: Path, capfd: Captured) -> None:
@@ -354,3 +373,23 @@ def test_layers_of_nested_models_are_flat(tmp_path: Path) -> None:
     model = read_keras_file(str(tmp_path / "nested.keras"))
     assert [layer.kind for layer in model.layers] == ["InputLayer", "Rescaling", "InputLayer", "Conv2D", "Flatten"]
     assert model.layers[3].name == "deep"
+
+
+def test_images_without_labels_are_shown_side_by_side_and_decide_nothing(
+    foreign: Path, photos: Path, capfd: Captured
+) -> None:
+    code, out, _ = run(capfd, foreign / "plain.keras", "--check", photos, "--explain")
+    assert code == 0
+    told = " ".join(out.split())
+    assert "nothing is decided: the images have no labels" in told
+    assert "declared: scaling raw" in told
+    code, _, err = run(capfd, foreign / "logits.keras", "--check", photos, "--explain")
+    assert code == 2
+    assert "--check decides nothing: the images have no labels" in err
+
+
+def test_folders_that_are_no_class_of_the_model_are_refused(foreign: Path, photos: Path, capfd: Captured) -> None:
+    code, _, err = run(capfd, foreign / "plain.keras", "--check", photos.parent, "--explain")
+    assert code == 2
+    assert "none is a class of the model" in err
+    assert len(err.splitlines()) == 1

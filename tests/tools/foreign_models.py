@@ -29,8 +29,8 @@ def photographs(folder: Path, n: int = 24, broken: int = 3) -> Path:
         top, left = int(random.integers(427 - height)), int(random.integers(640 - width))
         image = Image.fromarray(photo[top : top + height, left : left + width])
         image.save(folder / f"{i:03d}.{'png' if i % 4 == 3 else 'jpg'}")
-    for i in range(broken):
-        (folder / f"broken{i}.jpg").write_bytes((folder / f"00{i}.jpg").read_bytes()[: 300 + 100 * i])
+    for i, path in enumerate(sorted(folder.glob("*.jpg"))[:broken]):
+        (folder / f"broken{i}.jpg").write_bytes(path.read_bytes()[: 300 + 20 * i])
     return folder
 
 
