@@ -98,11 +98,16 @@ def difference(scores: Scores, expected: Scores, task: Task = "classes") -> floa
     (0.0, 2.4)
     """
     off = np.abs(_compared(scores, task) - _compared(expected, task))
-    if task == "classes" and scores.shape[1] == 2:  # of 1 - p and p, one has no digits of its own where p is near 1
+    if task == "classes" and _is_pair(scores) and _is_pair(expected):
         off = np.where(np.abs(scores.astype(np.float64) - expected) <= STEPS * np.finfo(np.float32).eps / 2, 0, off)
     if task == "labels":
         off = np.maximum(off - _rounding(scores, task) - _rounding(expected, task), 0)
     return float(off.max() / spread(expected, task))
+
+
+def _is_pair(scores: Scores) -> bool:
+    """Return whether scores are 1 - p and p of a sigmoid: where p is near 1, 1 - p has no digits of its own."""
+    return scores.shape[1] == 2 and bool((scores[:, 0] == np.float32(1) - scores[:, 1]).all())
 
 
 def difference_of_outputs(outputs: Outputs, expected: Outputs, task: Task) -> float:
