@@ -13,7 +13,7 @@ from typing import Any, get_args
 from model_import.declared_values import is_same
 from model_import.scaling import SCALINGS, Scaling
 from pipeline.errors import UsageError
-from pipeline.model.fit import FITS
+from pipeline.model.fit import FITS, WITH_CROP
 from pipeline.model.input_rule import InputSpec, Resize, check_rule
 
 Values = Mapping[str, Any]
@@ -153,11 +153,15 @@ class Space:
     def fits(self) -> Sequence[Values]:
         """Return the fits to try, with their crops."""
         usual = [{"fit": fit, "crop": crop} for fit, crop, _, _ in _LOADERS]
-        told = [{"fit": fit, "crop": self.base.crop} for fit in self.declared.get("fit", ())]
+        crop = next(iter(self.declared.get("crop", ())), 1.0)
+        told = [{"fit": fit, "crop": crop if fit in WITH_CROP else 1.0} for fit in self.declared.get("fit", ())]
         return self._open([*told, *usual])
 
     def resizers(self) -> Sequence[Values]:
         """Return the resizers to try, each with how its library decodes."""
+        if "resize" in self.given:
+            name = self.given["resize"]
+            return self._open([_with_library(name, antialias) for antialias in (False, True)])
         usual = [*[(name, antialias) for _, _, name, antialias in _LOADERS], *_MORE_KERNELS]
         told = [(name, self._declared_antialias()) for name in self.declared.get("resize", ())]
         return self._open([_with_library(name, antialias) for name, antialias in (*told, *usual)])

@@ -42,6 +42,9 @@ LARGEST_OFFSET = 16.0
 
 RAW = SCALINGS["raw"]
 
+UNKNOWN = "a Normalization layer was adapted to data: what it takes is not in its configuration, 0 to 255 is assumed"
+"""What is told of a layer whose mean and variance are weights."""
+
 Numbers = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 """Factor and offset of a layer, one for all channels or one a channel."""
 
@@ -101,7 +104,10 @@ def _scaling(layers: Sequence[Layer]) -> Reading | None:
     if scalers:
         source = f"the layer {scalers[0].kind} {scalers[0].name!r}"
         entering, inside = _entering(_numbers(scalers)), values_inside(layers)
-        notes = [f"the network itself makes its values {_range(inside)}: {source}"] if inside else []
+        is_unknown = _numbers(scalers)[0] is None
+        notes = (
+            [f"the network itself makes its values {_range(inside)}: {source}"] if inside else [UNKNOWN] * is_unknown
+        )
         return reading(f"from {source}", {"scaling": entering}, notes)
     operations = [layer for layer in first if layer.kind in OPERATIONS]
     if not operations:

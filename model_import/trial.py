@@ -9,12 +9,15 @@ import numpy as np
 
 from model_import.candidates import Candidate, Space
 from model_import.declared import Declared
-from model_import.trial_conclusions import refuse_chance, refuse_other_order, take, verdict
+from model_import.trial_conclusions import refuse_chance, refuse_misled, refuse_other_order, take, verdict
 from model_import.trial_images import CheckImages
 from model_import.trial_scores import Progress, Score, Scores, undecodable
 from model_import.trial_search import Search
 from model_import.trial_verdict import Compared, Verdict
 from pipeline.model.input_rule import InputSpec
+
+HOPELESS = 0.2
+"""A search ends halfway if the best rule so far would look as good this often with permuted labels."""
 
 UNLABELLED_IMAGES = 64
 """Images that are scored, at most, where nothing can be decided."""
@@ -42,7 +45,7 @@ def trial(
         declared: what the model tells: tried first, and taken if nothing is better.
 
     Raises:
-        UsageError: no rule is better than chance, or the classes are in another order.
+        UsageError: no rule is better than chance, the classes are in another order, or the best rule is a poor one.
     """
     space = Space(base, given, _tells(declared))
     images = images.without(undecodable(images, base))
@@ -50,10 +53,13 @@ def trial(
     search = Search(space, Scores(score, images, progress), labels)
     if why_not := images.too_few():
         return _side_by_side(search, _start(space), why_not)
-    leader = search.run(_start(space))
+    fitted = search.begin(_start(space))
+    refuse_chance(search, HOPELESS)
+    leader = search.finish(fitted)
     refuse_chance(search)
     taken = take(search, leader)
     refuse_other_order(search, taken)
+    refuse_misled(search, taken)
     return verdict(search, leader, taken, declared)
 
 

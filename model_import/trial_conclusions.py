@@ -21,6 +21,9 @@ MOST_COMPARED_WITH_CHANCE = 32
 TOO_SURE = 0.2
 """A network whose confidence is this much above its accuracy is said to be too sure."""
 
+MISLED = 0.6
+"""A network whose accuracy is less than this share of its confidence is taken to see its images through a wrong rule."""
+
 _SHOWN = 6
 
 
@@ -76,9 +79,7 @@ def verdict(search: Search, leader: Candidate, taken: Candidate, declared: Decla
     """
     rows = compared(search, taken)
     as_good = {one: words for one, words in rows if words.state == "not distinguished"}
-    final = search.scores.first(taken, search.tried[taken])
-    accuracy = float(np.mean(final.argmax(1) == search.labels[: len(final)]))
-    confidence = float(np.exp(final.max(1)).mean())
+    accuracy, confidence = _right_and_sure(search, taken)
     names = [name for name in PARTS if name != "grey" or taken.rule.channels == 1]
     return Verdict(
         is_decided=True,
@@ -87,7 +88,7 @@ def verdict(search: Search, leader: Candidate, taken: Candidate, declared: Decla
         scaling=taken.scaling,
         parts={name: _part(search, name, (taken, leader), as_good, declared) for name in names},
         compared=[words for _, words in rows],
-        images=len(final),
+        images=search.tried[taken],
         classes=len(np.unique(search.labels)),
         accuracy=accuracy,
         confidence=confidence,
@@ -136,22 +137,39 @@ def _doubts(search: Search, accuracy: float, confidence: float) -> Sequence[str]
     return notes
 
 
-def refuse_chance(search: Search) -> None:
+def refuse_chance(search: Search, level: float = CHANCE_LEVEL) -> None:
     """Stop where no rule is better than a permuted labelling.
+
+    Args:
+        search: that has tried some.
+        level: how often the best rule may look as good as it does with permuted labels.
 
     Raises:
         UsageError: none is; the text has the best matching of folders and classes, if there is a good one.
     """
     best = sorted(search.tried, key=search.promise)[:MOST_COMPARED_WITH_CHANCE]
     stop = min(search.tried[one] for one in best)
-    if chance([search.scores.first(one, stop) for one in best], search.labels[:stop]) < CHANCE_LEVEL:
+    if chance([search.scores.first(one, stop) for one in best], search.labels[:stop]) < level:
         return
-    matching = max((_matching(search, one) for one in search.tried), key=lambda found: found.share)
-    hint = "under none of the rules tried does the model tell the folders apart"
-    if matching.share > max(0.5, 2 / len(matching.classes)):
-        names = matching.named(search.scores.images.class_names, matching.classes)
-        hint = f"{matching.share:.0%} would be right with {names}"
+    hint = _hint(search) or "under none of the rules tried does the model tell the folders apart"
     raise UsageError(f"no rule fits: the class order or the folders are wrong; {hint}")
+
+
+def refuse_misled(search: Search, taken: Candidate) -> None:
+    """Stop where the model is much more often wrong than it is unsure, under the best rule.
+
+    Better than chance is not enough: a network still sees something through a rule that it was not trained with.
+
+    Raises:
+        UsageError: it is.
+    """
+    accuracy, confidence = _right_and_sure(search, taken)
+    if accuracy < MISLED * confidence:
+        raise UsageError(
+            f"no rule fits: under the best one tried ({taken.text()}) the model is sure to {confidence:.0%} on average "
+            f"and right on {accuracy:.0%}; the class order or the folders are wrong, or its own rule is none of these"
+            + (f"; {hint}" if (hint := _hint(search)) else "; to import it all the same, give its rule without --check")
+        )
 
 
 def refuse_other_order(search: Search, taken: Candidate) -> None:
@@ -165,6 +183,23 @@ def refuse_other_order(search: Search, taken: Candidate) -> None:
     if len(moved) > 1 and set(moved) & {matching.classes[folder][0] for folder in moved}:
         names = matching.named(search.scores.images.class_names, moved)
         raise UsageError(f"no rule fits: the class order or the folders are wrong; most images are right with {names}")
+
+
+def _right_and_sure(search: Search, taken: Candidate) -> tuple[float, float]:
+    """Return the share of images that are right under a rule, and the mean of their largest probability."""
+    scores = search.scores.first(taken, search.tried[taken])
+    is_right = scores.argmax(1) == search.labels[: len(scores)]
+    return float(is_right.mean()), float(np.exp(scores.max(1)).mean())
+
+
+def _hint(search: Search) -> str:
+    """Return which classes the folders would have to be, "" if no order of them is right on most images."""
+    matching = max((_matching(search, one) for one in search.tried), key=lambda found: found.share)
+    moved = [folder for folder, (number, _) in matching.classes.items() if number != folder]
+    if not moved or matching.share <= max(0.5, 1.5 / len(matching.classes)):
+        return ""
+    names = matching.named(search.scores.images.class_names, moved)
+    return f"{matching.share:.0%} would be right with {names}"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 
 from model_import.candidates import Candidate, Space, apart, other_decoding
 from model_import.trial_scores import MOST_PASSES, Scores
-from model_import.trial_statistics import LEVEL, MARGIN, Comparison, Labels, compare
+from model_import.trial_statistics import LEVEL, MARGIN, Comparison, Labels, compare, image_losses
 from pipeline.model.input_rule import InputSpec
 
 FIRST_IMAGES = 48
@@ -59,10 +59,13 @@ class Search:
         self.tried: dict[Candidate, int] = {}
         self.left_out: set[Candidate] = set()
 
-    def run(self, start: Candidate) -> Candidate:
-        """Return a rule that no other in one part is better than, after all steps."""
+    def begin(self, start: Candidate) -> Sequence[Candidate]:
+        """Run the first half: scaling, color and fit; return the rules that are left, the best first."""
         leaders = self._race("scaling and color", self.colored(start))
-        fitted = self._race("fit", self._fitted(leaders[0]))
+        return self._race("fit", self._fitted(leaders[0]))
+
+    def finish(self, fitted: Sequence[Candidate]) -> Candidate:
+        """Run the second half; return a rule that no other which differs in one part is better than."""
         by_fit = _first_of_each(fitted, lambda one: _like_fits(one.rule))[:MOST_FITS]
         leader = self._race("resizer", self._with(by_fit, self.space.resizers()))[0]
         for _ in range(TIMES_AROUND):
@@ -90,7 +93,7 @@ class Search:
     def promise(self, candidate: Candidate) -> tuple[Any, ...]:
         """Return what orders candidates of which not all may be affordable: known losses first, then plausibility."""
         known = self.tried.get(candidate, 0)
-        loss = float(self.compare([candidate], known).losses[0]) if known else 0.0
+        loss = float(image_losses(self.scores.first(candidate, known), self.labels[:known]).mean()) if known else 0.0
         return (known == 0, loss, self.space.rank(candidate))
 
     def _race(self, step: str, candidates: Sequence[Candidate]) -> Sequence[Candidate]:

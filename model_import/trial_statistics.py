@@ -88,7 +88,7 @@ def compare(scores: Sequence[Floats], labels: Labels) -> Comparison:
     means = losses.mean(1)
     best = int(means.argmin())
     differences = losses - losses[best]
-    resampled = differences @ _weights(len(labels)).T  # [k, RESAMPLES], means of bootstrap samples
+    resampled = differences.astype(np.float32) @ _weights(len(labels)).T  # [k, RESAMPLES], means of bootstrap samples
     raw = (1 + (resampled <= 0).sum(1)) / (1 + RESAMPLES)
     raw[best] = 1.0
     others = np.delete(np.arange(len(scores)), best)
@@ -188,14 +188,17 @@ def best_matching(counts: npt.NDArray[Any]) -> Sequence[int]:
     return found
 
 
-_drawn: dict[int, Floats] = {}
+_drawn: dict[int, npt.NDArray[np.float32]] = {}
 
 
-def _weights(n: int) -> Floats:
+def _weights(n: int) -> npt.NDArray[np.float32]:
     """Return how much each of n images counts in each bootstrap sample, [RESAMPLES, n]; always the same."""
     if n not in _drawn:
-        _drawn.clear()
+        if len(_drawn) > 4:  # numbers of images in a search
+            _drawn.clear()
         random = np.random.default_rng(_SEED)
         picks = random.integers(0, n, (RESAMPLES, n)) + np.arange(RESAMPLES)[:, None] * n
-        _drawn[n] = np.bincount(picks.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n) / n
+        _drawn[n] = np.bincount(picks.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n).astype(
+            np.float32
+        ) / np.float32(n)
     return _drawn[n]

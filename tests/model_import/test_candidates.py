@@ -42,7 +42,7 @@ def test_given_fields_are_not_tried() -> None:
     assert space.fits() == [{}]
     start = Candidate(InputSpec(64, 64, "rgb", "bicubic"), SCALINGS["sign"])
     tried = {space.with_parts(start, values) for values in space.resizers()}
-    assert {one.rule.resize for one in tried if one is not None} == {"bicubic"}
+    assert {one.rule for one in tried if one is not None} == {rule_like("keras.load_img:bicubic", 64, 64)}
 
 
 def test_what_is_declared_comes_first_and_is_more_plausible_than_anything_else() -> None:
@@ -56,6 +56,11 @@ def test_what_is_declared_comes_first_and_is_more_plausible_than_anything_else()
     usual = Candidate(rule_like("keras.load_img", 64, 64), SCALINGS["sign"])
     assert space.rank(declared) < space.rank(usual)
     assert (space.tier(declared)[0], space.tier(usual)[0]) == (0, 3)
+
+
+def test_declared_crop_goes_with_the_declared_fit() -> None:
+    space = Space(BASE, {}, {"fit": ["torch_shorter_side", "stretch"], "crop": [0.9375]})
+    assert list(space.fits())[:2] == [{"fit": "torch_shorter_side", "crop": 0.9375}, {"fit": "stretch", "crop": 1.0}]
 
 
 def test_loaders_in_use_are_more_plausible_than_mixtures_of_them() -> None:

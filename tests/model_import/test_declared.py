@@ -164,6 +164,11 @@ def test_layer_that_scales_tells_what_enters(layers: Sequence[Layer], wanted: st
     assert said.scaling.source.startswith(f"from the layer {layers[-1 if len(layers) == 1 else 1].kind} '")
 
 
+def test_normalization_adapted_to_data_is_told_as_an_assumption(tmp_path: Path) -> None:
+    adapted = Layer("Normalization", "n", {"mean": None, "variance": None})
+    assert any("was adapted to data" in note for note in declared(Told([adapted, CONV]), tmp_path).notes)
+
+
 def test_rescaling_behind_the_first_convolution_says_nothing(tmp_path: Path) -> None:
     assert declared(Told([CONV, rescaling(1 / 255)]), tmp_path).scaling is None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,20 +27,22 @@ CLASSES = tuple(
 Array = npt.NDArray[np.float32]
 
 
-def write_photographs(folder: Path, images: int, seed: int) -> Path:
-    """Write photographs of odd sizes in class folders, as JPEG files."""
+def write_photographs(
+    folder: Path, images: int, seed: int, noise: float = 18, classes: Sequence[str] = CLASSES
+) -> Path:
+    """Write photographs of odd sizes in class folders, as JPEG files; noise is in grey levels."""
     random = np.random.default_rng(seed)
     for i in range(images):
-        name = CLASSES[i % len(CLASSES)]
+        name = classes[i % len(classes)]
         path = folder / name / f"{i:05d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
-        photograph(name, random).save(buffer, "JPEG", quality=90)
+        photograph(name, random, noise).save(buffer, "JPEG", quality=90)
         path.write_bytes(buffer.getvalue())
     return folder
 
 
-def photograph(name: str, random: np.random.Generator) -> Image.Image:
+def photograph(name: str, random: np.random.Generator, noise: float = 18) -> Image.Image:
     """Return a part of one of scikit-learn's two photographs with an object of a class on it."""
     color, shape, size = name.split()
     height = int(random.integers(120, 170))
@@ -52,12 +54,12 @@ def photograph(name: str, random: np.random.Generator) -> Image.Image:
         image = ImageOps.mirror(image)
     long = height * random.uniform(0.95, 1.05) * (0.48 if size == "big" else 0.32)
     wide, tall = (long, long / 1.5) if shape == "flat" else (long / 1.5, long)
-    x, y = random.uniform(0.12, 0.88) * width, random.uniform(0.25, 0.75) * height
+    x, y = random.uniform(0.37, 0.63) * width, random.uniform(0.35, 0.65) * height  # whole under every fit
     main, other = random.uniform(150, 220), random.uniform(50, 100)
     fill = (other, random.uniform(60, 110), main) if color == "blue" else (main, random.uniform(60, 110), other)
     box = (x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2)
     ImageDraw.Draw(image).ellipse(box, tuple(int(part) for part in fill))
-    noisy = np.asarray(image, np.float32) + random.normal(scale=24, size=(height, width, 3))
+    noisy = np.asarray(image, np.float32) + random.normal(scale=noise, size=(height, width, 3))
     return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
 
 

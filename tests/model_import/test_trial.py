@@ -1,0 +1,279 @@
+"""The trial finds the rule that a network was trained with, or says why it cannot."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from trained_on_photographs import (
+    CLASSES,
+    LOADERS,
+    SIDE,
+    accuracy,
+    files,
+    network,
+    photograph,
+    scorer,
+    write_photographs,
+)
+
+from model_import.declared import Declared
+from model_import.declared_values import Told
+from model_import.scaling import SCALINGS
+from model_import.trial import trial
+from model_import.trial_images import CheckImages, read_check_folder
+from model_import.trial_scores import MOST_PASSES, Progress, Score, decoded
+from model_import.trial_verdict import Verdict
+from pipeline.errors import UsageError
+from pipeline.model.input_rule import InputSpec
+
+BASE = InputSpec(SIDE, SIDE, "rgb")
+
+EASY = CLASSES[::2]
+"""The classes of big objects."""
+
+SMALL = InputSpec(16, 16, "rgb")
+
+PLAIN = {"resize": "bilinear", "fit": "stretch"}
+"""What is given where a test is of something else."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network of Keras with the loader that it was trained by, and photographs that it has not seen."""
+
+    model: Any
+    loader: str
+    held_out: Path
+    accuracy: float
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A network that learned photographs with little noise, of which four classes are big objects."""
+    folder = tmp_path_factory.mktemp("easy")
+    write_photographs(folder / "train", 800, 1, 6, EASY)
+    write_photographs(folder / "held out", 128, 2, 6, EASY)
+    return train("image_dataset_from_directory, cropped", folder, 0)
+
+
+def train(loader: str, folder: Path, seed: int, epochs: int = 8) -> Trained:
+    how, check = LOADERS[loader], folder / "held out"
+    if not check.exists():
+        write_photographs(folder / "train", 1200, 1000 + seed)
+        write_photographs(check, 400, 2000 + seed)
+    model = network(*how.values(folder / "train"), seed, epochs)
+    return Trained(model, loader, check, accuracy(model, *how.values(check)))
+
+
+def test_rule_of_a_network_that_keras_trained_is_found(trained: Trained) -> None:
+    steps: list[Progress] = []
+    images = read_check_folder(trained.held_out, CLASSES)
+    found = trial(scorer(trained.model), images, BASE, {}, steps.append)
+    assert found.is_decided
+    assert (found.scaling.name, found.rule.color_mode) == ("sign", "rgb")
+    assert "keras_crop" in (found.rule.fit, *found.parts["fit"].not_distinguished)
+    assert "stretch" not in (found.rule.fit, *found.parts["fit"].not_distinguished)
+    assert "tf.bilinear" in (found.rule.resize, *found.parts["resizer"].not_distinguished)
+    assert found.accuracy is not None
+    assert found.accuracy >= trained.accuracy - 0.02
+    assert any("4 of the model's 8 classes have no folder" in note for note in found.notes)
+    assert [step.done for step in steps] == sorted(step.done for step in steps)
+    assert found.passes == steps[-1].done <= MOST_PASSES
+    check_shown(found)
+
+
+def test_classes_in_another_order_are_refused_with_the_order_that_would_fit(trained: Trained) -> None:
+    images = read_check_folder(trained.held_out, [*CLASSES[2:], *CLASSES[:2]])
+    with pytest.raises(
+        UsageError, match=r"no rule fits: .*the class order or the folders are wrong.* right with folder"
+    ) as told:
+        trial(scorer(trained.model), images, BASE, {})
+    assert f"{EASY[0]!r} for {EASY[1]!r}" in str(told.value)
+
+
+@pytest.mark.heavy
+def test_two_classes_exchanged_are_refused_with_their_names(trained: Trained) -> None:
+    images = read_check_folder(trained.held_out, [EASY[1], CLASSES[1], EASY[0], *CLASSES[3:]])
+    with pytest.raises(UsageError, match="class order or the folders are wrong") as told:
+        trial(scorer(trained.model), images, BASE, {})
+    assert f"{EASY[0]!r} for {EASY[1]!r}" in str(told.value)
+    assert EASY[2] not in str(told.value)
+
+
+def check_shown(found: Verdict) -> None:
+    lines = found.lines()
+    assert all(len(line) <= 80 for line in lines)
+    assert json.loads(json.dumps(found.to_json()))["rule"] == found.rule.to_json()
+
+
+@pytest.fixture(scope="module")
+def simple() -> tuple[Score, CheckImages]:
+    """A network of one layer, which learns the color of objects in a second, and images that it has not seen."""
+    rule = InputSpec(16, 16, "rgb", "bilinear", exif_orientation=False, deep="clip")
+    seen, labels = encoded(400, 1)
+    values = SCALINGS["sign"](decoded(seen, rule)[0]).reshape(len(seen), -1)
+    model = LogisticRegression(C=0.01, max_iter=500).fit(values, labels)
+
+    def score(images: np.ndarray) -> np.ndarray:
+        assert images.dtype == np.float32
+        found = model.predict_proba(images.reshape(len(images), -1).astype(np.float64))
+        return np.asarray(np.log(np.maximum(found, 1e-12)))
+
+    data, numbers = encoded(120, 2)
+    return score, CheckImages([f"{i}.jpg" for i in range(len(data))], data, numbers, ("blue", "red"))
+
+
+def encoded(count: int, seed: int) -> tuple[list[bytes], np.ndarray]:
+    random = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    found = []
+    for label in labels:
+        buffer = io.BytesIO()
+        photograph(CLASSES[4 * label], random).resize((48, 36)).save(buffer, "JPEG")
+        found.append(buffer.getvalue())
+    return found, labels.astype(np.int64)
+
+
+def run(simple: tuple[Score, CheckImages], **more: Any) -> Verdict:
+    score, images = simple
+    found = trial(score, more.pop("images", images), more.pop("base", SMALL), more.pop("given", {}), **more)
+    check_shown(found)
+    return found
+
+
+def test_color_is_found_where_the_network_sees_only_that_and_found_again(simple: tuple[Score, CheckImages]) -> None:
+    found = run(simple)
+    assert run(simple) == found
+    assert found.rule.color_mode == "rgb"
+    assert found.parts["color"].how == "tried"
+    assert found.parts["fit"].not_distinguished
+
+
+def test_what_is_given_wins_also_where_it_is_worse(simple: tuple[Score, CheckImages]) -> None:
+    given = {"scaling": SCALINGS["torch"], "fit": "tf_pad", "resize": "bicubic"}
+    found = run(simple, given=given, base=replace(SMALL, fit="tf_pad", resize="bicubic"))
+    assert (found.scaling.name, found.rule.fit, found.rule.resize) == ("torch", "tf_pad", "bicubic")
+    assert {name: part.how for name, part in found.parts.items() if name in ("scaling", "fit", "resizer")} == {
+        "scaling": "given",
+        "fit": "given",
+        "resizer": "given",
+    }
+    assert found.parts["color"].how == "tried"
+
+
+def test_given_color_that_is_wrong_is_refused_and_not_changed(simple: tuple[Score, CheckImages]) -> None:
+    with pytest.raises(UsageError, match="no rule fits"):
+        run(simple, given={"color_mode": "bgr"}, base=replace(SMALL, color_mode="bgr"))
+
+
+def told(**values: Any) -> Declared:
+    scaling = values.pop("scaling", None)
+    rule = {name: Told(value, f"from {name}.json") for name, value in values.items()}
+    return Declared(scaling and Told(scaling, "from scaling.json"), rule, None, {}, [])
+
+
+def test_declared_value_is_taken_where_nothing_is_better(simple: tuple[Score, CheckImages]) -> None:
+    found = run(simple, declared=told(resize="pillow.hamming", fit="keras_crop"))
+    assert (found.rule.resize, found.rule.fit) == ("pillow.hamming", "keras_crop")
+    assert (found.parts["resizer"].how, found.parts["resizer"].source) == ("declared", "from resize.json")
+    assert any("from resize.json" in line for line in found.lines())
+
+
+def test_declared_value_that_is_worse_is_told(simple: tuple[Score, CheckImages]) -> None:
+    found = run(simple, declared=told(color_mode="bgr"), given=PLAIN)
+    assert found.rule.color_mode == "rgb"
+    assert found.parts["color"].against == "bgr from color_mode.json"
+    assert any("which is worse on your images" in line.replace("\n", " ") for line in [" ".join(found.lines())])
+
+
+def test_images_without_labels_are_shown_side_by_side_and_decide_nothing(simple: tuple[Score, CheckImages]) -> None:
+    found = run(simple, images=replace(simple[1], labels=None))
+    assert not found.is_decided
+    assert found.accuracy is None
+    assert found.rule == SMALL
+    assert len(found.compared) > 10
+    assert {one.state for one in found.compared} == {"compared"}
+    assert found.lines()[0].startswith("nothing is decided: the images have no labels")
+    assert any("mean confidence" in line for line in found.lines())
+
+
+def test_too_few_images_decide_nothing(simple: tuple[Score, CheckImages]) -> None:
+    images = simple[1]
+    few = CheckImages(images.names[:99], images.encoded[:99], np.asarray(images.labels)[:99], images.class_names)
+    found = run(simple, images=few)
+    assert not found.is_decided
+    assert "99 labelled images, and 100 are needed" in found.why_not
+
+
+def test_image_that_cannot_be_decoded_is_left_out(simple: tuple[Score, CheckImages]) -> None:
+    images = simple[1]
+    broken = replace(images, encoded=[b"no image", *images.encoded[1:]])
+    found = run(simple, images=broken, given=PLAIN)
+    assert found.images == 119
+    assert any("1 images cannot be decoded" in note for note in found.notes)
+
+
+def test_network_that_knows_nothing_of_the_classes_is_refused(simple: tuple[Score, CheckImages]) -> None:
+    def score(images: np.ndarray) -> np.ndarray:
+        sums = images.reshape(len(images), -1).astype(np.float64).sum(1)
+        logits = np.stack([np.sin(1e4 * sums), np.cos(1e4 * sums)], 1)
+        return np.asarray(logits - np.log(np.exp(logits).sum(1, keepdims=True)))
+
+    with pytest.raises(UsageError, match=r"no rule fits: .* under none of the rules tried"):
+        trial(score, simple[1], SMALL, {})
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("loader", LOADERS)
+def test_rule_of_every_loader_is_found(
+    loader: str, seed: int, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    made = train(loader, tmp_path, seed)
+    wanted = LOADERS[loader]
+    found = trial(scorer(made.model), read_check_folder(made.held_out, CLASSES), BASE, {})
+    for line in found.lines():
+        record_property("line", line)
+    print(loader, seed, made.accuracy, *found.lines(), sep="\n")
+    assert (found.scaling.name, found.rule.color_mode) == (wanted.scaling, wanted.color)
+    assert (found.rule.fit, found.rule.crop) == (wanted.fit, wanted.crop)
+    antialiased = " antialiased" if wanted.antialias else ""
+    resizers = (found.parts["resizer"].value, *found.parts["resizer"].not_distinguished)
+    assert wanted.resize + antialiased in resizers
+    new = write_photographs(tmp_path / "new", 1600, 3000 + seed)
+    assert accuracy_under(found, made.model, new) >= accuracy(made.model, *wanted.values(new)) - 0.005
+
+
+def accuracy_under(found: Verdict, model: Any, folder: Path) -> float:
+    values = found.scaling(decoded([path.read_bytes() for path in files(folder)], found.rule)[0])
+    labels = np.array([CLASSES.index(path.parent.name) for path in files(folder)])
+    return accuracy(model, values, labels)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("seed", [0, 1])
+def test_rule_outside_the_table_is_refused(seed: int, tmp_path: Path) -> None:
+    made = train("image_dataset_from_directory", tmp_path, seed)
+    score, images = scorer(made.model), read_check_folder(made.held_out, CLASSES)
+    assert made.accuracy > 0.7
+    with pytest.raises(UsageError, match="no rule fits"):
+        trial(lambda values: score(1 - values), images, BASE, {})  # a network of negatives
+    with pytest.raises(UsageError, match="no rule fits"):
+        trial(lambda values: score(np.ascontiguousarray(values.transpose(0, 2, 1, 3))), images, BASE, {})
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("seed", [0, 1])
+def test_shuffled_class_order_is_refused(seed: int, tmp_path: Path) -> None:
+    made = train("load_img", tmp_path, seed)
+    order = np.random.default_rng(seed).permutation(len(CLASSES))
+    with pytest.raises(UsageError, match="no rule fits: the class order or the folders are wrong"):
+        trial(scorer(made.model), read_check_folder(made.held_out, [CLASSES[i] for i in order]), BASE, {})
