@@ -38,7 +38,7 @@ Original = Callable[[npt.NDArray[np.uint8]], Rows]
 """The original framework's own loop: uint8 [n, height, width, channels] -> probabilities."""
 
 
-def check(source: Path, words: list[str], photos: Path, work: Path, original: Original) -> Any:
+def check(source: Path, words: list[str], photos: Path, work: Path, original: Original, tolerance: float = 2e-3) -> Any:
     """Import a model, score photographs with each engine, resume, verify, and compare with the original's own loop."""
     model = work / "model"
     assert cli.main([str(source), *words, "--output", str(model)]) == 0
@@ -59,7 +59,7 @@ def check(source: Path, words: list[str], photos: Path, work: Path, original: Or
         assert sum(row["status"] == "failed" for row in rows) == BROKEN
         whole = [row for row in rows if row["status"] == "ok"]
         assert [row["predicted_name"] for row in whole] == names.tolist()
-        np.testing.assert_allclose([row["score"] for row in whole], expected.max(axis=1), atol=2e-3)
+        np.testing.assert_allclose([row["score"] for row in whole], expected.max(axis=1), atol=tolerance)
     return spec
 
 
@@ -206,5 +206,6 @@ def test_quantized_network_of_the_package_fer_scores_as_there(many: Path, tmp_pa
             rows.append(interpreter.get_tensor(fetch["index"])[0])
         return np.array(rows)
 
-    spec = check(source, ["--scaling", "sign", "--like", "cv2.resize"], many, tmp_path, original)
+    words = ["--scaling", "sign", "--like", "cv2.resize"]  # its layers round what differs in the last bit
+    spec = check(source, words, many, tmp_path, original, tolerance=1e-2)
     assert spec.golden_tolerance == 1e-2
