@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model_import.examine import Examined, probabilities
+from model_import.examine import Examined, probabilities, takes_of
 from model_import.graph_model import GraphModel
 from model_import.tflite_file import TfliteModel
 from model_import.wrap import write_saved_model
@@ -21,6 +21,7 @@ from model_training.check_images import check_images
 from model_training.convert import Converted, convert, with_engines, with_scores
 from model_training.publish import check_output, lie_in_one_another, staged, write_files
 from pipeline import storage
+from pipeline.batches import EncodedBatch, ImageColumns, PixelBatch
 from pipeline.errors import UsageError
 from pipeline.machine import versions
 from pipeline.model import agreement, directory
@@ -132,12 +133,16 @@ def _fill(examined: Examined, folder: str) -> tuple[Golden, ModelSpec, Sequence[
         write_saved_model(model, decision.rule, decision.scaling, scores, embedding, saved_model)
     except ValueError as error:
         raise UsageError(f"{path!r} cannot be written as a SavedModel: {brief(line(str(error)), 300)}") from error
-    found = _outputs(TensorFlowNetwork(saved_model, decision.rule.shape), examined.pixels)
+    takes = takes_of(examined.opened)
+    images = examined.pixels if takes == "pixels" else _files(examined.pictures.encoded)
+    found = _outputs(TensorFlowNetwork(saved_model, decision.rule.shape), images)
     checks = [_same(examined, found, "the SavedModel")]
     golden = golden.with_outputs("tensorflow", _picked(found, chosen))
-    converted = convert(
-        folder, golden.pixels, check_images([examined.pixels], COMPARED_IMAGES), task=examined.scores.task
-    )
+    if takes == "encoded":
+        converted = Converted(Conversion(missing="its network takes encoded files, which LiteRT does not decode"))
+    else:
+        more = check_images([examined.pixels], COMPARED_IMAGES)
+        converted = convert(folder, golden.pixels, more, task=examined.scores.task)
     root = Path(saved_model)
     files = [(path.relative_to(root).as_posix(), path.read_bytes()) for path in root.rglob("*") if path.is_file()]
     checks.append(_engines(converted))
@@ -173,7 +178,12 @@ def feed_of(examined: Examined, model: TfliteModel) -> Feed:
     return Feed(scaling.scale, scaling.offset, model.layout.order, names.index(scores.output), scores.head, beside)
 
 
-def _outputs(network: Network, pixels: npt.NDArray[np.uint8]) -> Outputs:
+def _files(encoded: Sequence[bytes]) -> npt.NDArray[Any]:
+    """Return encoded files as a network gets them: object [n], of bytes."""
+    return PixelBatch.of_files(EncodedBatch(ImageColumns.of([str(i) for i in range(len(encoded))]), encoded)).inputs
+
+
+def _outputs(network: Network, pixels: npt.NDArray[Any]) -> Outputs:
     """Return a network's outputs, in calls of the size that scoring uses."""
     size = network.call_images
     return Outputs.joined([network(pixels[i : i + size]) for i in range(0, len(pixels), size)])
@@ -286,6 +296,7 @@ def _spec(
         task=task,
         thresholds=_thresholds(examined),
         value_unit=value_unit(examined.rows) if task == "value" else 0.0,
+        takes=takes_of(examined.opened),
         embedding=None if embedded is None else Embedding(embedded.width, examined.request.embedding_type),
     )
     return replace(made, model_id=model_id(rule, names, files, made.identity()))

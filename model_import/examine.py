@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from model_import.class_names import checked_names, parse_names, read_class_names
-from model_import.decide import Decision, decide, declared_facts, given_facts, merged, shape_facts
+from model_import.decide import Decision, decide, decision_of_files, declared_facts, given_facts, merged, shape_facts
 from model_import.declared import Declared, declared
 from model_import.fact import Fact
 from model_import.foreign import Output
+from model_import.graph_model import GraphModel
 from model_import.opening import Opened, open_source
 from model_import.pick import Scores, pick_output, read_scores, rows_of
 from model_import.pictures import Pictures, generated, pixels_of, read_folder, read_golden_file
@@ -30,6 +31,7 @@ from pipeline.errors import UsageError
 from pipeline.model.feed import Head
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.presets import rule_like
+from pipeline.model.spec import Takes
 from pipeline.task import Task
 
 
@@ -103,12 +105,18 @@ def examine(
     said = declared(opened.model, opened.beside)
     facts = _facts(request, opened, said, given)
     known(opened, facts)
-    verdict = _trial(request, opened, said, facts, progress) if request.check else None
-    tried = {} if verdict is None else verdict_facts(verdict)
-    decision = decide(merged(_fixed(facts, opened), tried, facts), request.like, opened.path, _hint(said, verdict))
+    if takes_of(opened) == "encoded":
+        verdict, decision = None, decision_of_files(request, opened.path)
+    else:
+        verdict = _trial(request, opened, said, facts, progress) if request.check else None
+        tried = {} if verdict is None else verdict_facts(verdict)
+        decision = decide(merged(_fixed(facts, opened), tried, facts), request.like, opened.path, _hint(said, verdict))
     pixels, kept = pixels_of(pictures, decision.rule)
     pictures = Pictures([pictures.encoded[i] for i in kept], pictures.origin, pictures.scores)
-    raw = raw_outputs(opened, decision.scaling, pixels, decision.rule)
+    if takes_of(opened) == "encoded":
+        raw = _outputs_of_files(opened, pictures)
+    else:
+        raw = raw_outputs(opened, decision.scaling, pixels, decision.rule)
     rows = rows_of(raw[_scores_output(request, opened).name], opened.path)
     scores = _read_scores(request, opened, rows)
     embedding, vectors = _embedding(request, opened, scores, raw)
@@ -217,6 +225,27 @@ def _by_type(opened: Opened) -> dict[str, Fact[Any]]:
     if dtype.startswith(("uint", "int")):
         return {"scaling": Fact(SCALINGS["raw"], "declared", f"by the type of its input, {dtype}")}
     return {}
+
+
+def takes_of(opened: Opened) -> Takes:
+    """Return whether a model takes pixels, or encoded files."""
+    return opened.model.takes if isinstance(opened.model, GraphModel) else "pixels"
+
+
+def _outputs_of_files(opened: Opened, pictures: Pictures) -> Mapping[str, npt.NDArray[np.float32]]:
+    """Return a network's own outputs for encoded files by name.
+
+    Raises:
+        UsageError: it does not take them.
+    """
+    assert isinstance(opened.model, GraphModel)
+    try:
+        return opened.model(pictures.encoded)
+    except ValueError as error:
+        raise UsageError(
+            f"{opened.path!r} takes strings that are no image files ({error}): text, perhaps, or a tf.Example; with "
+            "--signature name one that takes images, where there is one"
+        ) from error
 
 
 def raw_outputs(

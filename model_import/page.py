@@ -67,7 +67,9 @@ def summary(imported: Imported, output: str) -> str:
     return "\n".join(lines)
 
 
-_SHOWN = ("height", "width", "color_mode", "resize", "fit", "crop", "scaling", "task", "embedding", "class_names")
+_SHOWN = (
+    "takes", "height", "width", "color_mode", "resize", "fit", "crop", "scaling", "task", "embedding", "class_names",
+)  # fmt: skip
 """The facts that the screen shows; the report shows all."""
 
 

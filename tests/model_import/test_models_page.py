@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from foreign_models import photographs, small_network, write_tflite, written
+from foreign_models import photographs, small_network, write_signatures_of_files, write_tflite, written
 
 from model_import.cli import _parser
 from model_import.scaling import SCALINGS
@@ -63,6 +63,7 @@ def write_models(folder: Path) -> None:
     shape = library.TensorSpec((None, None, None, 3), library.float32, name="images")
     signature = call.get_concrete_function(shape)
     library.saved_model.save(module, str(folder / "hub"), signatures=signature)
+    write_signatures_of_files(folder / "estimator")
     write_tflite(folder / "phone.tflite", flowers, "uint8")
     written(folder, small_network(classes=4, activation="sigmoid"), "tags.keras")
     written(folder, small_network(classes=1, activation=None), "age.keras")
