@@ -140,7 +140,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _explain(request: Any) -> int:
-    from model_import.build import user_check
+    from model_import.checks import user_check
     from model_import.examine import examine
     from model_import.page import explained, known_so_far
 

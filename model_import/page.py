@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model_import.build import Checked, Imported
+from model_import.build import Imported
+from model_import.checks import Checked
 from model_import.decide import USUAL
 from model_import.examine import Examined
 from model_import.fact import Fact

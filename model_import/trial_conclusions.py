@@ -22,7 +22,7 @@ TOO_SURE = 0.2
 """A network whose confidence is this much above its accuracy is said to be too sure."""
 
 MISLED = 0.6
-"""A network with an accuracy of less than this share of its confidence is taken to see images through a wrong rule."""
+"""A network whose accuracy is less than this share of its confidence is taken to see images through a wrong rule."""
 
 _SHOWN = 6
 
