@@ -166,6 +166,12 @@ class Space:
         told = [(name, self._declared_antialias()) for name in self.declared.get("resize", ())]
         return self._open([_with_library(name, antialias) for name, antialias in (*told, *usual)])
 
+    def loaders(self) -> Sequence[Values]:
+        """Return what loaders in use do, fit and resizer together: a right fit may lose with a wrong resizer."""
+        return self._open(
+            [{"fit": fit, "crop": crop, **_with_library(name, antialias)} for fit, crop, name, antialias in _LOADERS]
+        )
+
     def with_parts(self, candidate: Candidate, values: Values) -> Candidate | None:
         """Return a candidate with other values, None where no such rule can be; what is given stays."""
         changes = {name: value for name, value in values.items() if name in _FIELDS and name not in self.given}

@@ -18,11 +18,14 @@ from pipeline.errors import UsageError
 MOST_COMPARED_WITH_CHANCE = 32
 """Rules, the best ones, of which one must be better than chance."""
 
+NEAR = 2.0
+"""Standard errors by which the loss of a rule may be behind where the more usual rule is taken."""
+
 TOO_SURE = 0.2
 """A network whose confidence is this much above its accuracy is said to be too sure."""
 
 MISLED = 0.6
-"""A network whose accuracy is less than this share of its confidence is taken to see images through a wrong rule."""
+"""A network whose accuracy is less than this share of its confidence is taken to have been given a wrong rule."""
 
 _SHOWN = 6
 
@@ -31,7 +34,7 @@ def take(search: Search, leader: Candidate) -> Candidate:
     """Return the rule to take of those that are not distinguished from the best.
 
     That is one which contradicts least of what the model tells; among equals, what a loader in use does counts more
-    than a mixture of loaders; then it is the most usual of those whose loss is within one standard error of the
+    than a mixture of loaders; then it is the most usual of those whose loss is within two standard errors of the
     smallest.
     """
     stop = search.tried[leader]
@@ -39,7 +42,7 @@ def take(search: Search, leader: Candidate) -> Candidate:
     tier = min(map(search.space.tier, left))
     pool = [one for one in left if search.space.tier(one) == tier]
     comparison = search.compare(pool, stop)
-    near = [one for i, one in enumerate(pool) if comparison.behind[i] <= comparison.error[i] + 1e-9]
+    near = [one for i, one in enumerate(pool) if comparison.behind[i] <= NEAR * comparison.error[i] + 1e-9]
     return min(near, key=search.space.rank)
 
 
@@ -57,7 +60,7 @@ def compared(search: Search, taken: Candidate) -> Sequence[tuple[Candidate, Comp
     for stop, group in by_images.items():
         together = [taken, *(one for one in group if one != taken)]
         found = search.compare(together, stop)
-        is_worse = found.is_worse(margin=MARGIN if stop < len(search.labels) else 0.0)
+        is_worse = found.is_worse(margin=MARGIN)
         for i, one in enumerate(together):
             if one == taken and stop != search.tried[taken]:
                 continue

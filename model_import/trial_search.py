@@ -1,9 +1,10 @@
 """The search for an input rule: races between rules, each of which drops what is worse on the same images.
 
     1  scaling and color, at two fits
-    2  fit, at two resizers
+    2  fit, at two resizers, and as loaders in use pair them
     3  resizer, at the fits that are left
-    4  once more around: every other value of each part beside the best rule, until none of them is better than it
+    4  once more around: every other value of each part beside the best rule, and all loaders in use, until none of them
+       is better than it
 
 In a race all rules score the first images, what is worse is dropped, and the rest score as many again. The differences
 of a race are tested together, so that a rule is seldom dropped by chance. Concludes nothing for a person.
@@ -106,7 +107,7 @@ class Search:
             self.scores.compute(alive, stop)
             self.tried.update({one: max(stop, self.tried.get(one, 0)) for one in alive})
             comparison = self.compare(alive, stop)
-            is_worse = comparison.is_worse(LEVEL / ROUNDS, MARGIN if stop < n else 0.0)
+            is_worse = comparison.is_worse(LEVEL / ROUNDS, MARGIN)
             alive = [alive[i] for i in np.argsort(comparison.losses, kind="stable") if not is_worse[i]]
             following = min(2 * stop, n)
             cannot_go_on = self.scores.passes + self.scores.cost(alive[:2], following) > limit
@@ -127,11 +128,12 @@ class Search:
     def _fitted(self, leader: Candidate) -> Sequence[Candidate]:
         resized = self._with([leader], self.space.resizers())
         two = _first_of_each([leader, *resized], lambda one: _weighs_every_pixel(one.rule))[:2]
-        return self._with(two, self.space.fits())
+        return [*self._with(two, self.space.fits()), *self._with([leader], self.space.loaders())]
 
     def _around(self, leader: Candidate) -> Sequence[Candidate]:
-        """Return the rules that differ from a rule in one part."""
+        """Return the rules that differ from a rule in one part, and those of all loaders in use."""
         choices: list[Mapping[str, Any]] = [
+            *self.space.loaders(),
             *self.space.resizers(),
             *self.space.fits(),
             *({"scaling": scaling} for scaling in self.space.scalings()),

@@ -27,7 +27,7 @@ LEVEL = 0.05
 """Chance of calling a rule worse that is not, over all rules of a comparison."""
 
 MARGIN = 0.02
-"""Log loss by which a rule must be behind to be dropped before it has scored all images: less costs no accuracy."""
+"""Log loss by which a rule must be behind to be called worse: less costs no accuracy."""
 
 CHANCE_LEVEL = 0.01
 """Chance that a model which knows nothing of the classes is taken to know them."""

@@ -1,7 +1,7 @@
 """Small networks trained by the loaders of Keras, TensorFlow and others on photographs with objects, for the trial.
 
 The class is what an object is: its color, its shape (upright or flat), its size. So a wrong order of colors, a
-stretched picture and one that is cut closer all make one class look like another.
+stretched picture and one that is cut closer or less close all make one class look like another.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from PIL import Image, ImageDraw, ImageOps
 from sklearn.datasets import load_sample_images
 
 SIDE = 64
-CLASSES = tuple(
-    f"{color} {shape} {size}" for color in ("blue", "red") for shape in ("flat", "tall") for size in ("big", "small")
-)
+SIZES = {"big": 0.52, "middle": 0.39, "small": 0.29}
+"""Size -> longer side of an object, as a share of the photograph's height."""
+
+CLASSES = tuple(f"{color} {shape} {size}" for color in ("blue", "red") for shape in ("flat", "tall") for size in SIZES)
 """In the order of the alphabet, as Keras numbers folders."""
 
 Array = npt.NDArray[np.float32]
@@ -52,7 +53,7 @@ def photograph(name: str, random: np.random.Generator, noise: float = 18) -> Ima
     image = source.crop((left, upper, left + width, upper + height))
     if random.random() < 0.5:
         image = ImageOps.mirror(image)
-    long = height * random.uniform(0.95, 1.05) * (0.48 if size == "big" else 0.32)
+    long = height * random.uniform(0.96, 1.04) * SIZES[size]
     wide, tall = (long, long / 1.5) if shape == "flat" else (long / 1.5, long)
     x, y = random.uniform(0.37, 0.63) * width, random.uniform(0.35, 0.65) * height  # whole under every fit
     main, other = random.uniform(150, 220), random.uniform(50, 100)
