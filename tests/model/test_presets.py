@@ -66,8 +66,14 @@ def test_preset_is_its_loader(name: str, is_gray: bool) -> None:
     check(name, is_gray, [files_of(2), files_of(3)])
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize("first", range(0, 200, 10))
+IN_HEAVY = (0, 100)
+"""First photographs of the tens that the heavy tests take; all others are for `make soak`."""
+
+
+@pytest.mark.parametrize(
+    "first",
+    [pytest.param(n, marks=pytest.mark.heavy if n in IN_HEAVY else pytest.mark.soak) for n in range(0, 200, 10)],
+)
 def test_presets_are_their_loaders_on_200_photographs(first: int) -> None:
     made = [files_of(seed) for seed in range(first, first + 10)]
     for name in LOADERS:

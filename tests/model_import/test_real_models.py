@@ -89,8 +89,14 @@ APPLICATIONS = {
 """Name of an architecture -> its module, the side of its images, and the scaling that the import must declare."""
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize("name", APPLICATIONS)
+IN_HEAVY = ("MobileNetV2", "ResNet50")
+"""The architectures that the heavy tests take; all others are for `make soak`."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.heavy if name in IN_HEAVY else pytest.mark.soak) for name in APPLICATIONS],
+)
 def test_application_of_keras_scores_as_with_its_own_preprocessing(name: str, many: Path, tmp_path: Path) -> None:
     module, side, scaling = APPLICATIONS[name]
     applications = keras().applications
