@@ -30,7 +30,7 @@ REPORT = "report.html"
 
 def explained(examined: Examined, checks: Sequence[Checked]) -> str:
     """Return what is known of a model and how, and what would be guessed, as lines of 80 columns."""
-    rows = [_row(f"{fact.how}: {name}", f"{_written(fact)} ({fact.why})") for name, fact in examined.facts.items()]
+    rows = _facts(examined.facts)
     guessed = examined.decision.guessed
     rows += [_row("checked", f"{check.name}: {check.result}") for check in checks]
     return "\n".join([_head(examined), *rows, *_trial(examined), *_warning(guessed), *_notes(examined)])
@@ -38,8 +38,19 @@ def explained(examined: Examined, checks: Sequence[Checked]) -> str:
 
 def known_so_far(opened: Opened, facts: Mapping[str, Fact[Any]]) -> str:
     """Return what is known of a model before anything is tried, as lines of 80 columns."""
-    rows = [_row(f"{fact.how}: {name}", f"{_written(fact)} ({fact.why})") for name, fact in facts.items()]
-    return "\n".join([_row("source", f"{opened.kind}: {brief(plain(opened.path))}"), *rows])
+    return "\n".join([_row("source", f"{opened.kind}: {brief(plain(opened.path))}"), *_facts(facts)])
+
+
+def _facts(facts: Mapping[str, Fact[Any]]) -> list[str]:
+    """Return a line for each fact, and one for all that are guessed for the same reason."""
+    usual = {name: fact for name, fact in facts.items() if fact.how == "guessed" and USUAL in fact.why}
+    rows = [
+        _row(name, f"{_written(fact)} ({fact.how}: {fact.why})") for name, fact in facts.items() if name not in usual
+    ]
+    if usual:
+        told = ", ".join(f"{name} {_written(fact)}" for name, fact in usual.items())
+        rows.append(_row("the rest", f"{told} (guessed: the default of {USUAL})"))
+    return rows
 
 
 def summary(imported: Imported, output: str) -> str:

@@ -100,8 +100,8 @@ def test_flag_about_pixels_is_refused(
 def test_explain_says_so_and_writes_nothing(exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, said, _ = run(capsys, exported / "model", "--signature", "files", "--explain")
     assert code == 0
-    assert "declared: takes" in said
-    assert "guessed: fit" not in said
+    assert "takes         encoded files (declared: " in said
+    assert "the rest" not in said
 
 
 def test_own_scores_of_files_are_compared(exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
