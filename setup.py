@@ -41,6 +41,7 @@ setup(
             "gcp-storage-emulator>=2026.7",
             "hypothesis>=6.100",
             "mypy>=1.15",
+            "opencv-python-headless>=4.10",
             "pandas>=2.3",
             "pytest>=8.3",
             "pytest-timeout>=2.4",

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model_import.examine import Examined, probabilities
+from model_import.checks import Checked, engines_check, same, user_check
+from model_import.examine import Examined, takes_of
 from model_import.graph_model import GraphModel
 from model_import.tflite_file import TfliteModel
 from model_import.wrap import write_saved_model
@@ -21,9 +22,10 @@ from model_training.check_images import check_images
 from model_training.convert import Converted, convert, with_engines, with_scores
 from model_training.publish import check_output, lie_in_one_another, staged, write_files
 from pipeline import storage
+from pipeline.batches import EncodedBatch, ImageColumns, PixelBatch
 from pipeline.errors import UsageError
 from pipeline.machine import versions
-from pipeline.model import agreement, directory
+from pipeline.model import directory
 from pipeline.model.directory import Golden
 from pipeline.model.engines.fed_litert import FedLiteRTNetwork
 from pipeline.model.engines.network import Network, Outputs
@@ -42,23 +44,7 @@ COMPARED_IMAGES = 64
 GOLDEN_BYTES = 8 << 20
 """Bytes of the golden images' files, at most, beyond the first."""
 
-USER_TOLERANCE = 0.01
-"""Difference of a probability from the user's own, at most: pixels may be off by one grey level."""
-
 _VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "numpy", "pillow", "nightscore")
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A check of an import and what it found.
-
-    Attributes:
-        name: what was compared.
-        result: as a phrase.
-    """
-
-    name: str
-    result: str
 
 
 @dataclass(frozen=True)
@@ -132,15 +118,19 @@ def _fill(examined: Examined, folder: str) -> tuple[Golden, ModelSpec, Sequence[
         write_saved_model(model, decision.rule, decision.scaling, scores, embedding, saved_model)
     except ValueError as error:
         raise UsageError(f"{path!r} cannot be written as a SavedModel: {brief(line(str(error)), 300)}") from error
-    found = _outputs(TensorFlowNetwork(saved_model, decision.rule.shape), examined.pixels)
-    checks = [_same(examined, found, "the SavedModel")]
+    takes = takes_of(examined.opened)
+    images = examined.pixels if takes == "pixels" else _files(examined.pictures.encoded)
+    found = _outputs(TensorFlowNetwork(saved_model, decision.rule.shape), images)
+    checks = [same(examined, found, "the SavedModel")]
     golden = golden.with_outputs("tensorflow", _picked(found, chosen))
-    converted = convert(
-        folder, golden.pixels, check_images([examined.pixels], COMPARED_IMAGES), task=examined.scores.task
-    )
+    if takes == "encoded":
+        converted = Converted(Conversion(missing="its network takes encoded files, which LiteRT does not decode"))
+    else:
+        more = check_images([examined.pixels], COMPARED_IMAGES)
+        converted = convert(folder, golden.pixels, more, task=examined.scores.task)
     root = Path(saved_model)
     files = [(path.relative_to(root).as_posix(), path.read_bytes()) for path in root.rglob("*") if path.is_file()]
-    checks.append(_engines(converted))
+    checks.append(engines_check(converted))
     spec = with_engines(_spec(examined, files, None, checks), converted)
     return with_scores(golden, converted), spec, checks
 
@@ -154,7 +144,7 @@ def _fill_tflite(
     Path(target).write_bytes(data)
     feed = feed_of(examined, model)
     found = _outputs(FedLiteRTNetwork(target, examined.decision.rule.shape, feed), examined.pixels)
-    checks = [_same(examined, found, directory.TFLITE)]
+    checks = [same(examined, found, directory.TFLITE)]
     sha256 = hashlib.sha256(data).hexdigest()
     conversion = Conversion(sha256, len(data), 0.0, len(found.scores), "none: the file is used as it is")
     spec = replace(_spec(examined, [(directory.TFLITE, data)], feed, checks), litert=conversion)
@@ -173,7 +163,12 @@ def feed_of(examined: Examined, model: TfliteModel) -> Feed:
     return Feed(scaling.scale, scaling.offset, model.layout.order, names.index(scores.output), scores.head, beside)
 
 
-def _outputs(network: Network, pixels: npt.NDArray[np.uint8]) -> Outputs:
+def _files(encoded: Sequence[bytes]) -> npt.NDArray[Any]:
+    """Return encoded files as a network gets them: object [n], of bytes."""
+    return PixelBatch.of_files(EncodedBatch(ImageColumns.of([str(i) for i in range(len(encoded))]), encoded)).inputs
+
+
+def _outputs(network: Network, pixels: npt.NDArray[Any]) -> Outputs:
     """Return a network's outputs, in calls of the size that scoring uses."""
     size = network.call_images
     return Outputs.joined([network(pixels[i : i + size]) for i in range(0, len(pixels), size)])
@@ -202,75 +197,6 @@ def golden_numbers(encoded: Sequence[bytes]) -> list[int]:
     return sorted(kept)
 
 
-def user_check(examined: Examined) -> Sequence[Checked]:
-    """Compare the network's scores with the user's own, where there are any.
-
-    Raises:
-        UsageError: they differ: the input rule or the scaling is not what the user's own code has.
-    """
-    expected = examined.pictures.scores
-    if expected is None:
-        return []
-    own = examined.rows.astype(np.float64)
-    final = probabilities(examined.rows, examined.scores.head)
-    differences = [(_difference(values, expected), values) for values in (final, own) if values.shape == expected.shape]
-    if not differences:
-        raise UsageError(
-            f"--golden {examined.request.golden!r} has {expected.shape[1]} scores an image, and the model gives "
-            f"{final.shape[1]}"
-        )
-    difference, values = min(differences, key=lambda pair: pair[0])
-    if not difference <= USER_TOLERANCE:
-        worst = int(np.abs(values - expected).max(axis=1).argmax())
-        raise UsageError(
-            f"the scores in --golden {examined.request.golden!r} are not those of this model with this input rule: "
-            f"they differ by up to {difference:.2g} (image {worst}); your code has another scaling than "
-            f"{examined.decision.scaling.name!r}, or another rule ('--explain' shows what was taken)"
-        )
-    return [Checked("your own scores", f"{len(expected)} images, largest difference {difference:.2g}")]
-
-
-def _difference(values: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> float:
-    """Return the largest difference, as a share of the spread where numbers are larger than probabilities."""
-    spread = float(np.sqrt(np.mean((expected - expected.mean(axis=0)) ** 2))) if expected.size else 0.0
-    return float(np.abs(values - expected).max() / max(1.0, spread))
-
-
-def _same(examined: Examined, found: Outputs, name: str) -> Checked:
-    """Compare what was written with the original network.
-
-    Raises:
-        UsageError: it is another network.
-    """
-    expected = _expected(examined)
-    shapes = [None if one is None else one.shape for one in (*found, *expected)]
-    if shapes[:2] != shapes[2:]:
-        raise UsageError(f"{examined.opened.path!r} gives {shapes[:2]} instead of {shapes[2:]} once it is written")
-    difference = agreement.difference_of_outputs(found, expected, examined.scores.task)
-    if not difference <= LARGEST_TOLERANCE:
-        raise UsageError(
-            f"{examined.opened.path!r} gives other scores once it is written: off by {difference:.2g} of their spread"
-        )
-    result = f"{len(found.scores)} images, outputs differ by {difference:.1g} of their spread"
-    return Checked(f"{name} and the original", result)
-
-
-def _expected(examined: Examined) -> Outputs:
-    """Return what the original network gives, with what is put behind it computed apart from TensorFlow."""
-    if examined.scores.task == "embedding":
-        return Outputs(np.zeros((len(examined.rows), 0), np.float32), examined.rows)
-    scores = probabilities(examined.rows, examined.scores.head).astype(np.float32)
-    return Outputs(scores, examined.vectors)
-
-
-def _engines(converted: Converted) -> Checked:
-    conversion = converted.conversion
-    name = "the SavedModel and model.tflite"
-    if conversion.missing:
-        return Checked(name, f"no model.tflite: {conversion.missing}")
-    return Checked(name, f"{conversion.images} images, outputs differ by {conversion.difference:.1g} of their spread")
-
-
 def _spec(
     examined: Examined, files: Sequence[tuple[str, bytes]], feed: Feed | None, checks: Sequence[Checked]
 ) -> ModelSpec:
@@ -286,6 +212,7 @@ def _spec(
         task=task,
         thresholds=_thresholds(examined),
         value_unit=value_unit(examined.rows) if task == "value" else 0.0,
+        takes=takes_of(examined.opened),
         embedding=None if embedded is None else Embedding(embedded.width, examined.request.embedding_type),
     )
     return replace(made, model_id=model_id(rule, names, files, made.identity()))
@@ -327,6 +254,7 @@ def facts_of(examined: Examined, checks: Sequence[Checked]) -> Mapping[str, Any]
         "facts": {**told, "class_names": {"how": names.how, "why": line(names.why)}},
         "scaling": {"name": examined.decision.scaling.name, **_numbers(examined)},
         "head": examined.scores.head,
+        **({} if examined.verdict is None else {"trial": examined.verdict.to_json()}),
         "checks": {check.name: check.result for check in checks},
     }
 

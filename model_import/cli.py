@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, get_args
 
 from pipeline.cli.console import complain
@@ -34,7 +35,7 @@ _TEXTS = {
     "like": ("LOADER", "whose input rule it is, such as keras.image_dataset_from_directory"),
     "scaling": ("SCALING", "raw (0..255), unit (0..1), sign (-1..1), torch, caffe, or 'SCALE,OFFSET'"),
     "golden": ("FILE.npz", "your own 'scores' of 'images': the model must give the same"),
-    "check": ("FOLDER", "images to try the model with"),
+    "check": ("FOLDER", "class folders, or images: the rule is found by trying"),
 }
 
 
@@ -139,13 +140,18 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _explain(request: Any) -> int:
-    from model_import.build import user_check
+    from model_import.checks import user_check
     from model_import.examine import examine
-    from model_import.page import explained
+    from model_import.page import explained, known_so_far
 
-    with _quiet_tensorflow():
-        examined = examine(request)
-        checks = user_check(examined)
+    known: list[str] = []
+    try:
+        with _screen() as show, _quiet_tensorflow():
+            examined = examine(request, show, lambda opened, facts: known.append(known_so_far(opened, facts)))
+            checks = user_check(examined)
+    except UsageError:
+        print("".join(f"{text}\n" for text in known), end="")
+        raise
     print(explained(examined, checks))
     return 0
 
@@ -156,16 +162,43 @@ def _import(request: Any, output: str) -> int:
     from model_import.page import report_files, summary
 
     location = check_place(request.source, output)
-    with _quiet_tensorflow():
-        imported = build(examine(request), location, report_files)
+    with _screen() as show, _quiet_tensorflow():
+        imported = build(examine(request, show), location, report_files)
     print(summary(imported, output))
     return 0
 
 
-def _quiet_tensorflow() -> Any:
-    """Keep banners of TensorFlow and Keras off the screen."""
+@contextlib.contextmanager
+def _screen() -> Iterator[Callable[[Any], None]]:
+    """Yield what shows the progress of a trial on a terminal, which is there while stderr is silenced."""
+    with os.fdopen(os.dup(2), "w") as screen:
+        width = 0
+
+        def show(progress: Any) -> None:
+            nonlocal width
+            if screen.isatty():
+                text = progress.line()
+                screen.write(f"\r{text:<{width}}")
+                screen.flush()
+                width = len(text)
+
+        yield show
+        if width:
+            screen.write(f"\r{'':<{width}}\r")
+
+
+@contextlib.contextmanager
+def _quiet_tensorflow() -> Iterator[None]:
+    """Keep banners of TensorFlow and Keras off the screen, also where a line says why there is no model."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    return stderr_silenced()
+    refusal: BaseException | None = None
+    with stderr_silenced():
+        try:
+            yield
+        except (NightscoreError, OSError, KeyboardInterrupt) as error:
+            refusal = error
+    if refusal is not None:
+        raise refusal
 
 
 def _say(text: str, code: int) -> int:

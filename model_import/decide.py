@@ -7,12 +7,13 @@ nobody may guess, the scaling and a free size, is asked for in one line. Must no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from model_import.declared import Declared
 from model_import.fact import Fact
 from model_import.foreign import Foreign
+from model_import.layout import PICTURE_SIDE
 from model_import.request import Request
 from model_import.scaling import SCALINGS, Scaling, parse_scaling
 from pipeline.errors import UsageError
@@ -136,6 +137,22 @@ def decide(facts: Facts, like: str, path: str, hint: str = "") -> Decision:
         raise UsageError(f"the input rule contradicts itself: {error}") from error
     scaling.value.for_channels(rule.channels)
     return Decision(rule, scaling.value, {**all_facts, "scaling": scaling})
+
+
+def decision_of_files(request: Request, path: str) -> Decision:
+    """Return the decision for a network that decodes files itself: its rule is for the report's pictures alone.
+
+    Raises:
+        UsageError: a flag says what only the network decides.
+    """
+    flags = [*(["like"] if request.like else []), *(["scaling"] if request.scaling else []), *request.rule]
+    if flags:
+        raise UsageError(
+            f"--{flags[0]} is for networks that take pixels, and {path!r} takes encoded files: it decodes them itself"
+        )
+    rule = replace(rule_like("nightscore", PICTURE_SIDE, PICTURE_SIDE), decode="reduced")
+    fact = Fact[Any]("encoded files", "declared", "by its signature, which takes strings: it decodes them itself")
+    return Decision(rule, SCALINGS["raw"], {"takes": fact})
 
 
 def _preset(like: str, size: tuple[int, int], color: Fact[Any] | None) -> dict[str, Fact[Any]]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,19 +13,25 @@ import numpy as np
 import numpy.typing as npt
 
 from model_import.class_names import checked_names, parse_names, read_class_names
-from model_import.decide import Decision, decide, declared_facts, given_facts, merged, shape_facts
+from model_import.decide import Decision, decide, decision_of_files, declared_facts, given_facts, merged, shape_facts
 from model_import.declared import Declared, declared
 from model_import.fact import Fact
 from model_import.foreign import Output
+from model_import.graph_model import GraphModel
 from model_import.opening import Opened, open_source
 from model_import.pick import Scores, pick_output, read_scores, rows_of
 from model_import.pictures import Pictures, generated, pixels_of, read_folder, read_golden_file
 from model_import.request import Request
-from model_import.scaling import SCALINGS
+from model_import.scaling import SCALINGS, Scaling
 from model_import.tflite_file import TfliteModel
+from model_import.trial_scores import Progress
+from model_import.trial_verdict import Verdict
+from model_import.try_rules import try_rules, verdict_facts
 from pipeline.errors import UsageError
 from pipeline.model.feed import Head
+from pipeline.model.input_rule import InputSpec
 from pipeline.model.presets import rule_like
+from pipeline.model.spec import Takes
 from pipeline.task import Task
 
 
@@ -45,6 +51,7 @@ class Examined:
         rows: float32 [n, k], the network's own output for them.
         vectors: float32 [n, d], the embedding of them; None: there is none beside the scores.
         notes: lines for people.
+        verdict: what the images of --check tell of the rule; None: nothing was tried.
     """
 
     request: Request
@@ -58,6 +65,7 @@ class Examined:
     rows: npt.NDArray[np.float32]
     vectors: npt.NDArray[np.float32] | None = None
     notes: Sequence[str] = ()
+    verdict: Verdict | None = None
 
     @property
     def facts(self) -> dict[str, Fact[Any]]:
@@ -76,8 +84,17 @@ class Examined:
         return Fact(f"{embedding.output}, {embedding.width} numbers", "given", embedding.why)
 
 
-def examine(request: Request) -> Examined:
+def examine(
+    request: Request,
+    progress: Callable[[Progress], None] = lambda _: None,
+    known: Callable[[Opened, Mapping[str, Fact[Any]]], None] = lambda opened, facts: None,
+) -> Examined:
     """Read a model and decide what can be known of it; nothing is written.
+
+    Args:
+        request: what the user asked for.
+        progress: called now and then while rules are tried.
+        known: called with what is known before anything is tried, which may not suffice.
 
     Raises:
         UsageError: it is no model that can be imported, or something must be given; the text is one line.
@@ -86,18 +103,80 @@ def examine(request: Request) -> Examined:
     pictures = _pictures(request)
     opened = open_source(request)
     said = declared(opened.model, opened.beside)
-    decision = _decision(request, opened, said, given)
+    facts = _facts(request, opened, said, given)
+    known(opened, facts)
+    if takes_of(opened) == "encoded":
+        verdict, decision = None, decision_of_files(request, opened.path)
+    else:
+        verdict = _trial(request, opened, said, facts, progress) if request.check else None
+        tried = {} if verdict is None else verdict_facts(verdict)
+        decision = decide(merged(_fixed(facts, opened), tried, facts), request.like, opened.path, _hint(said, verdict))
     pixels, kept = pixels_of(pictures, decision.rule)
     pictures = Pictures([pictures.encoded[i] for i in kept], pictures.origin, pictures.scores)
-    raw = raw_outputs(opened, decision, pixels)
-    output = _scores_output(request, opened)
-    rows = rows_of(raw[output.name], opened.path)
-    asked = Fact[Task](request.task, "given", "by --task") if request.task else None
-    step = opened.model.steps[output.name] if isinstance(opened.model, TfliteModel) else 0.0
-    scores = read_scores(output, rows, asked, step, opened.path)
+    if takes_of(opened) == "encoded":
+        raw = _outputs_of_files(opened, pictures)
+    else:
+        raw = raw_outputs(opened, decision.scaling, pixels, decision.rule)
+    rows = rows_of(raw[_scores_output(request, opened).name], opened.path)
+    scores = _read_scores(request, opened, rows)
     embedding, vectors = _embedding(request, opened, scores, raw)
     names = _class_names(request, opened, said, scores)
-    return Examined(request, opened, decision, scores, embedding, names, pictures, pixels, rows, vectors, said.notes)
+    return Examined(
+        request, opened, decision, scores, embedding, names, pictures, pixels, rows, vectors, said.notes, verdict
+    )
+
+
+def _facts(request: Request, opened: Opened, said: Declared, given: dict[str, Fact[Any]]) -> dict[str, Fact[Any]]:
+    """Return all that is known before anything is tried."""
+    shape = shape_facts(opened.model, given, opened.path)
+    return merged(given, shape, _known(opened), _by_type(opened), declared_facts(said))
+
+
+def _fixed(facts: dict[str, Fact[Any]], opened: Opened) -> dict[str, Fact[Any]]:
+    """Return what no trial may change: what flags say, the input's shape and type, and what a maker always does."""
+    fixed = {*_known(opened), *_by_type(opened), "height", "width"}
+    return {name: fact for name, fact in facts.items() if fact.how == "given" or name in fixed}
+
+
+def _trial(
+    request: Request,
+    opened: Opened,
+    said: Declared,
+    facts: dict[str, Fact[Any]],
+    progress: Callable[[Progress], None],
+) -> Verdict | None:
+    """Try rules on the images of --check; None where there is nothing to try.
+
+    What the scores are depends on no rule: it is read from images at any scaling.
+    """
+    if request.task not in (None, "classes") or not {"height", "width"} <= facts.keys():
+        return None
+    guess = decide(merged(facts, {"scaling": Fact(SCALINGS["unit"], "guessed", "")}), request.like, opened.path)
+    pixels, _ = pixels_of(generated(4), guess.rule)
+    raw = raw_outputs(opened, guess.scaling, pixels, guess.rule)
+    rows = rows_of(raw[_scores_output(request, opened).name], opened.path)
+    scores = _read_scores(request, opened, rows)
+    if scores.task != "classes":
+        return None
+    names = tuple(_class_names(request, opened, said, scores).value)
+    fixed = _fixed(facts, opened)
+    if request.like:
+        fixed = {**{name: guess.facts[name] for name in vars(guess.rule) if guess.facts[name].how == "given"}, **fixed}
+    return try_rules(request, opened, said, scores, names, guess.rule, fixed, progress)
+
+
+def _hint(said: Declared, verdict: Verdict | None) -> str:
+    """Return what is said of the scaling without being enough."""
+    if verdict is not None and not verdict.is_decided:
+        return f"--check decides nothing: {verdict.why_not}"
+    return f"{said.scaling.value.name} {said.scaling.source}" if said.scaling is not None else ""
+
+
+def _read_scores(request: Request, opened: Opened, rows: npt.NDArray[np.float32]) -> Scores:
+    output = _scores_output(request, opened)
+    asked = Fact[Task](request.task, "given", "by --task") if request.task else None
+    step = opened.model.steps[output.name] if isinstance(opened.model, TfliteModel) else 0.0
+    return read_scores(output, rows, asked, step, opened.path)
 
 
 def _scores_output(request: Request, opened: Opened) -> Output:
@@ -126,13 +205,6 @@ def _pictures(request: Request) -> Pictures:
     return read_folder(request.check) if request.check else generated()
 
 
-def _decision(request: Request, opened: Opened, said: Declared, given: dict[str, Fact[Any]]) -> Decision:
-    shape = shape_facts(opened.model, given, opened.path)
-    facts = merged(given, shape, _known(opened), _by_type(opened), declared_facts(said))
-    hint = f"{said.scaling.value.name} {said.scaling.source}" if said.scaling is not None else ""
-    return decide(facts, request.like, opened.path, hint)
-
-
 def _known(opened: Opened) -> dict[str, Fact[Any]]:
     """Return what is known of models of a maker."""
     if not opened.is_teachable_machine:
@@ -155,20 +227,39 @@ def _by_type(opened: Opened) -> dict[str, Fact[Any]]:
     return {}
 
 
+def takes_of(opened: Opened) -> Takes:
+    """Return whether a model takes pixels, or encoded files."""
+    return opened.model.takes if isinstance(opened.model, GraphModel) else "pixels"
+
+
+def _outputs_of_files(opened: Opened, pictures: Pictures) -> Mapping[str, npt.NDArray[np.float32]]:
+    """Return a network's own outputs for encoded files by name.
+
+    Raises:
+        UsageError: it does not take them.
+    """
+    assert isinstance(opened.model, GraphModel)
+    try:
+        return opened.model(pictures.encoded)
+    except ValueError as error:
+        raise UsageError(
+            f"{opened.path!r} takes strings that are no image files ({error}): text, perhaps, or a tf.Example; with "
+            "--signature name one that takes images, where there is one"
+        ) from error
+
+
 def raw_outputs(
-    opened: Opened, decision: Decision, pixels: npt.NDArray[np.uint8]
+    opened: Opened, scaling: Scaling, pixels: npt.NDArray[np.uint8], rule: InputSpec
 ) -> Mapping[str, npt.NDArray[np.float32]]:
     """Return a network's own outputs for pixels by name, before anything is put behind them.
 
     Raises:
         UsageError: the network does not take them.
     """
-    scaling = decision.scaling.for_channels(decision.rule.channels)
     try:
-        return opened.model(scaling(pixels))
+        return opened.model(scaling.for_channels(rule.channels)(pixels))
     except ValueError as error:
-        height, width = decision.rule.height, decision.rule.width
-        raise UsageError(f"{opened.path!r} does not take images of {height} x {width}: {error}") from error
+        raise UsageError(f"{opened.path!r} does not take images of {rule.height} x {rule.width}: {error}") from error
 
 
 def probabilities(rows: npt.NDArray[np.float32], head: Head) -> npt.NDArray[np.float64]:

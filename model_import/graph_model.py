@@ -15,6 +15,7 @@ import numpy.typing as npt
 from model_import.foreign import Images, Kind, Layer, Output
 from model_import.layout import Layout
 from model_import.start import tf
+from pipeline.model.spec import Takes
 from pipeline.text import brief, line
 
 CALL_IMAGES = 32
@@ -64,14 +65,23 @@ class GraphModel:
         """Whether its own input has the channels before the sides."""
         return self.layout.order == "nchw"
 
+    @property
+    def takes(self) -> Takes:
+        """Whether it is called with pixels, or with encoded files."""
+        return "encoded" if self.dtype == "string" else "pixels"
+
     def tensors(self, values: Any) -> Mapping[str, Any]:
-        """Return its outputs for a tensor of scaled images, float32 [n, height, width, channels], within a graph."""
+        """Return its outputs for a tensor of scaled images, within a graph.
+
+        Args:
+            values: float32 [n, height, width, channels]; or strings [n], if it takes encoded files.
+        """
         library = tf()
         if self.layout.order == "nchw":
             values = library.transpose(values, [0, 3, 1, 2])
         elif self.layout.order == "nhw":
             values = values[..., 0]
-        if self.dtype != "float32":
+        if self.dtype not in ("float32", "string"):
             values = library.cast(values, self.dtype)
         if self.layout.batch is None:
             found = self.function(values)
@@ -89,8 +99,8 @@ class GraphModel:
 
         return dict(zip(names, library.map_fn(call, values, [library.float32] * len(names)), strict=True))
 
-    def __call__(self, images: Images) -> Mapping[str, npt.NDArray[np.float32]]:
-        """Return the outputs of scaled images by name, see `model_import.foreign.Foreign`.
+    def __call__(self, images: Images | Sequence[bytes]) -> Mapping[str, npt.NDArray[np.float32]]:
+        """Return the outputs of scaled images, or of encoded files, by name, see `model_import.foreign.Foreign`.
 
         Raises:
             ValueError: the network does not take these images.

@@ -9,6 +9,9 @@ from pipeline.errors import UsageError
 from pipeline.model.feed import Order
 from pipeline.model.input_rule import ColorMode
 
+PICTURE_SIDE = 64
+"""Pixels of a side of the pictures that a report shows, if the network decodes files itself."""
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -6,10 +6,12 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model_import.build import Checked, Imported
+from model_import.build import Imported
+from model_import.checks import Checked
 from model_import.decide import USUAL
 from model_import.examine import Examined
 from model_import.fact import Fact
+from model_import.opening import Opened
 from model_import.scaling import Scaling
 from model_training.convert import engines_of
 from pipeline.model.thumbnails import thumbnail
@@ -28,10 +30,27 @@ REPORT = "report.html"
 
 def explained(examined: Examined, checks: Sequence[Checked]) -> str:
     """Return what is known of a model and how, and what would be guessed, as lines of 80 columns."""
-    rows = [_row(f"{fact.how}: {name}", f"{_written(fact)} ({fact.why})") for name, fact in examined.facts.items()]
+    rows = _facts(examined.facts)
     guessed = examined.decision.guessed
     rows += [_row("checked", f"{check.name}: {check.result}") for check in checks]
-    return "\n".join([_head(examined), *rows, *_warning(guessed), *_notes(examined)])
+    return "\n".join([_head(examined), *rows, *_trial(examined), *_warning(guessed), *_notes(examined)])
+
+
+def known_so_far(opened: Opened, facts: Mapping[str, Fact[Any]]) -> str:
+    """Return what is known of a model before anything is tried, as lines of 80 columns."""
+    return "\n".join([_row("source", f"{opened.kind}: {brief(plain(opened.path))}"), *_facts(facts)])
+
+
+def _facts(facts: Mapping[str, Fact[Any]]) -> list[str]:
+    """Return a line for each fact, and one for all that are guessed for the same reason."""
+    usual = {name: fact for name, fact in facts.items() if fact.how == "guessed" and USUAL in fact.why}
+    rows = [
+        _row(name, f"{_written(fact)} ({fact.how}: {fact.why})") for name, fact in facts.items() if name not in usual
+    ]
+    if usual:
+        told = ", ".join(f"{name} {_written(fact)}" for name, fact in usual.items())
+        rows.append(_row("the rest", f"{told} (guessed: the default of {USUAL})"))
+    return rows
 
 
 def summary(imported: Imported, output: str) -> str:
@@ -52,6 +71,7 @@ def summary(imported: Imported, output: str) -> str:
         lines.append(_row("engines", engines_of(imported.spec.litert)))
     else:
         lines.append(_row("engines", "LiteRT alone, which runs the file as it is"))
+    lines += _trial(examined)
     lines += _warning(examined.decision.guessed)
     place = shell_path(output)
     lines += [f"{'model':<{_LABEL}}{place}", f"{'report':<{_LABEL}}{place}/import/{REPORT}"]
@@ -59,7 +79,9 @@ def summary(imported: Imported, output: str) -> str:
     return "\n".join(lines)
 
 
-_SHOWN = ("height", "width", "color_mode", "resize", "fit", "crop", "scaling", "task", "embedding", "class_names")
+_SHOWN = (
+    "takes", "height", "width", "color_mode", "resize", "fit", "crop", "scaling", "task", "embedding", "class_names",
+)  # fmt: skip
 """The facts that the screen shows; the report shows all."""
 
 
@@ -86,6 +108,12 @@ def _warning(guessed: list[str]) -> list[str]:
         "shows it: say how with --like LOADER or single flags, or prove it with --golden."
     )
     return [_row("note", text)]
+
+
+def _trial(examined: Examined) -> list[str]:
+    """Return what the images of --check tell, as lines."""
+    told = [] if examined.verdict is None else examined.verdict.lines()
+    return [f"{'' if i else 'tried':<{_LABEL}}{plain(text)}" for i, text in enumerate(told)]
 
 
 def _notes(examined: Examined) -> list[str]:
@@ -130,6 +158,7 @@ def report_files(imported: Imported) -> Mapping[str, bytes]:
         guessed=examined.decision.guessed,
         checks=imported.checks,
         notes=examined.notes,
+        trial=[] if examined.verdict is None else examined.verdict.lines(),
         spec=imported.spec,
         engines=engines_of(imported.spec.litert) if imported.spec.litert else "",
         golden=shown,

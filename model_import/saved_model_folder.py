@@ -13,7 +13,7 @@ from typing import Any
 
 from model_import.foreign import Output
 from model_import.graph_model import GraphModel
-from model_import.layout import read_layout
+from model_import.layout import PICTURE_SIDE, Layout, read_layout
 from model_import.start import check_tensorflow, tf
 from pipeline.errors import UsageError
 from pipeline.model.input_rule import ColorMode
@@ -79,13 +79,20 @@ def read_saved_model(path: str, wanted: Wanted) -> GraphModel:
     entry = _entry(loaded, path, wanted.signature)
     name = _input(entry, path, wanted)
     spec = entry.inputs[name]
-    layout = read_layout(spec.shape.as_list() if spec.shape.rank else None, wanted.color_mode, path, name)
+    takes_files = spec.dtype.name == "string"
+    if takes_files:
+        layout = _layout_of_files(spec, path, name)
+    else:
+        layout = read_layout(spec.shape.as_list() if spec.shape.rank else None, wanted.color_mode, path, name)
     others = {other: library.zeros(one.shape, one.dtype) for other, one in entry.inputs.items() if other != name}
     numeric = {key: one for key, one in entry.outputs.items() if one.dtype.is_floating or one.dtype.is_integer}
     outputs = [Output(key, _sides(one)) for key, one in numeric.items()]
     _check_outputs(outputs, path)
 
     def function(values: Any) -> Mapping[str, Any]:
+        if takes_files and spec.shape.rank == 0:
+            found = entry.call({name: values[0], **others})
+            return {key: library.reshape(value, [1, -1]) for key, value in found.items()}
         return entry.call({name: values, **others})
 
     return GraphModel("saved_model", layout, spec.dtype.name, outputs, function, loaded)
@@ -191,12 +198,7 @@ def _input(entry: _Entry, path: str, wanted: Wanted) -> str:
             f"{path!r} has no input {wanted.input_name!r}: --input_name can be {', '.join(sorted(inputs))}"
         )
     strings = [name for name, spec in inputs.items() if spec.dtype.name == "string"]
-    if strings:
-        raise UsageError(
-            f"{path!r}: the signature {entry.name!r} takes strings ({strings[0]!r}): encoded files, or text; importing "
-            f"one is not possible yet{_others(path)}"
-        )
-    large = [name for name, spec in inputs.items() if spec.shape.rank is None or spec.shape.rank > 2]
+    large = [name for name, spec in inputs.items() if spec.shape.rank is None or spec.shape.rank > 2] or strings
     name = wanted.input_name or (large[0] if len(large) == 1 else next(iter(inputs)) if len(inputs) == 1 else "")
     if not name and len(large) > 1:
         raise UsageError(
@@ -211,8 +213,16 @@ def _input(entry: _Entry, path: str, wanted: Wanted) -> str:
     return name
 
 
-def _others(path: str) -> str:
-    return "; with --signature a signature that takes pixels can be named, where there is one"
+def _layout_of_files(spec: Any, path: str, name: str) -> Layout:
+    """Return a layout for an input that takes encoded files: only the number in a call is of use.
+
+    Raises:
+        UsageError: it takes no list of strings, nor one alone.
+    """
+    shape = spec.shape.as_list() if spec.shape.rank is not None else [None]
+    if len(shape) > 1 or (shape and shape[0] not in (None, 1)):
+        raise UsageError(f"{path!r} takes no images: its input {name!r} has strings of the shape {shape}")
+    return Layout(PICTURE_SIDE, PICTURE_SIDE, 3, batch=shape[0] if shape else 1)
 
 
 def _check_outputs(outputs: Sequence[Output], path: str) -> None:

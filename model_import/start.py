@@ -42,7 +42,10 @@ def keras() -> Any:
     return library
 
 
+@functools.cache
 def tf() -> Any:
     """Import TensorFlow."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    return tensorflow.tensorflow()
+    with tensorflow.import_context():
+        import tensorflow as library  # with all cores for a call: scoring has a call for each core instead
+    return library

@@ -17,7 +17,7 @@ that are as good as the best, or not tried."""
 State = Literal["taken", "not distinguished", "worse", "compared"]
 """What became of a rule that was tried; "compared": nothing was decided."""
 
-WIDTH = 78
+WIDTH = 66
 
 
 @dataclass(frozen=True)

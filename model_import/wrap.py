@@ -27,6 +27,8 @@ def write_saved_model(
 ) -> None:
     """Write a SavedModel whose only signature takes uint8 [n, height, width, channels] and gives float32 [n, k].
 
+    If the network takes encoded files, the signature takes strings [n], as they are.
+
     Args:
         model: that was read.
         rule: its input rule.
@@ -40,17 +42,20 @@ def write_saved_model(
         ValueError: TensorFlow cannot write this network.
     """
     library = tf()
-    pixels = library.TensorSpec([None, *rule.shape], library.uint8, name="images")
+    images_spec = library.TensorSpec([None, *rule.shape], library.uint8, name="images")
+    if model.takes == "encoded":
+        images_spec = library.TensorSpec([None], library.string, name="files")
     named = {name: one for name, one in ((SCORES, scores), (EMBEDDING, embedding)) if one is not None}
 
     def serve(images: Any) -> dict[str, Any]:
-        found = model.tensors(scaled(images, scaling.for_channels(rule.channels)))
+        values = images if model.takes == "encoded" else scaled(images, scaling.for_channels(rule.channels))
+        found = model.tensors(values)
         rows = {name: library.reshape(found[one.output], [-1, one.width]) for name, one in named.items()}
         return {name: with_head(rows[name], one.head) for name, one in named.items()}
 
     module = library.Module()
     module.kept = model.kept
-    module.serve = library.function(serve, input_signature=[pixels], autograph=False)
+    module.serve = library.function(serve, input_signature=[images_spec], autograph=False)
     try:
         library.saved_model.save(module, folder, signatures={SIGNATURE: module.serve})
     except library.errors.OpError as error:

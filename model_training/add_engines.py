@@ -44,6 +44,8 @@ def add_engines(model: str, output: str) -> ModelSpec:
     if lie_in_one_another(source, location):
         raise UsageError(f"--output {location!r} and --add_engines {source!r} lie in one another: give a folder apart")
     spec = read_spec(source)
+    if spec.feed is not None:
+        raise UsageError(f"model {source!r} was imported from a .tflite file, which is its {directory.TFLITE}")
     golden = read_golden(source)
     _check_golden(source, spec, golden)
     with staged(location) as folder:

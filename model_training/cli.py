@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_given,
         metavar="LOADER",
         help="decode and resize as this loader does, also when the model scores: keras.image_dataset_from_directory, "
-        "torchvision, cv2.resize, ...; docs/models.md lists all (default: nightscore)",
+        "torchvision, cv2.resize, ...; docs/input_rules.md lists all (default: nightscore)",
     )
     return parser
 

@@ -24,9 +24,10 @@ from model_training.network import LARGEST_SIDE, SMALLEST_SIDE
 from pipeline import storage
 from pipeline.batches import Code, EncodedBatch, Failure
 from pipeline.errors import UsageError
+from pipeline.model.colors import to_mode
 from pipeline.model.input_rule import ColorMode, InputSpec
 from pipeline.model.pillow import open_image
-from pipeline.model.preprocess import preprocess, to_mode
+from pipeline.model.preprocess import preprocess
 from pipeline.model.thumbnails import png
 from pipeline.sources import images
 from pipeline.sources.labels import folder_of

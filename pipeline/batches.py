@@ -193,17 +193,36 @@ class PixelBatch:
 
     Attributes:
         images: who they are.
-        pixels: uint8 [n, height, width, channels]; zeros where the image failed.
+        pixels: uint8 [n, height, width, channels]; zeros where the image failed; uint8 [n, 0, 0, 0] if the model takes
+            encoded files.
         seconds: spent on it so far, by step.
+        encoded: n files' contents, if the model takes these; None: it takes the pixels.
     """
 
     images: ImageColumns
     pixels: npt.NDArray[np.uint8]
     seconds: Mapping[str, float] = field(default_factory=dict)
+    encoded: Sequence[bytes] | None = None
+
+    @classmethod
+    def of_files(cls, batch: EncodedBatch, seconds: Mapping[str, float] | None = None) -> PixelBatch:
+        """Return images for a model that takes encoded files."""
+        return cls(batch.images, np.zeros((len(batch.images), 0, 0, 0), np.uint8), seconds or {}, batch.encoded)
+
+    @property
+    def inputs(self) -> npt.NDArray[Any]:
+        """The images as a network gets them: the pixels; or, if it takes encoded files, object [n], of bytes."""
+        if self.encoded is None:
+            return self.pixels
+        files = np.empty(len(self.encoded), np.object_)
+        files[:] = self.encoded
+        return files
 
     def __post_init__(self) -> None:
-        """Check length and type of the pixels."""
+        """Check length and type of the columns."""
         _same_length(self.images, self.pixels)
+        if self.encoded is not None:
+            _same_length(self.images, self.encoded)
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4:
             raise ValueError(f"pixels must be uint8 [n, h, w, c], not {self.pixels.dtype} {self.pixels.shape}")
 

@@ -205,6 +205,7 @@ def test_local_process_is_a_program_free_of_beam_and_of_engines_until_it_loads_a
         ["--help"],
         ["score", "--help"],
         ["train", "--help"],
+        ["import-model", "--help"],
         ["demo", "--help"],
         ["verify", "--help"],
         ["report", "--help"],

@@ -13,14 +13,18 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import SCHEMA, rows_of
+from task_nights import metrics_for
+from task_rows import label_row, random_labels, random_values, table, value_row
 
 from model_training.datasets import RawImages
 from pipeline.cli import score as cli
 from pipeline.metrics.accuracy import FIXED_POINT
 from pipeline.metrics.examples import OF_UNIT
+from pipeline.task import Task
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "sql.md").read_text()
 PIECE = re.compile(r"^## (.+?)$|^(<!-- not run -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -132,10 +136,49 @@ def nights(tiny_model: str, digits: RawImages, tmp_path_factory: pytest.TempPath
     assert sorted(listed) == sorted(map(str, (night / "predictions").glob("*.parquet")))
     left = {path.name for path in (folder / "last-night" / "predictions").iterdir()} - {Path(p).name for p in listed}
     shutil.copy(folder / "last-night" / "predictions" / min(left), night / "predictions")
+    for name, task in (("labels", "labels"), ("values", "value")):
+        (folder / name / "predictions").mkdir(parents=True)
+        pq.write_table(task_rows(task), folder / name / "predictions" / "part-0.parquet")
     morning.mkdir()
-    for name in ("night", "last-night", "night-jsonl"):
+    for name in ("night", "last-night", "night-jsonl", "labels", "values"):
         shutil.move(folder / name, morning / name)
     return Nights(morning, now.rows, last.rows, now.summary)
+
+
+def task_rows(task: Task) -> pa.Table:
+    """Return the rows of a night of a model of labels or of a value, with an image that failed."""
+    if task == "labels":
+        return pa.concat_tables([random_labels(200)[0], table("labels", [label_row("gone", ["cat"], None)])])
+    broken = [value_row("gone", 1.0, None), value_row("nan", float("nan"), 1.0)]
+    return pa.concat_tables([random_values(200)[0], table("value", broken)])
+
+
+def check_named(answers: Sequence[Rows], _: Nights) -> None:
+    metrics, rows = metrics_for("labels"), task_rows("labels")
+    figures = metrics.compute(metrics.measure(rows))
+    by_label, mistaken = answers
+    expected = {c["class"]: c for c in figures["per_class"] if c["f1"] is not None}
+    assert {row["name"] for row in by_label} == expected.keys()
+    for row in by_label:
+        names = ("support", "predicted", "precision", "recall", "f1")
+        assert [row[name] for name in names] == [near(expected[row["name"]][name]) for name in names]
+    assert [row["mistakes"] for row in mistaken] == [e["mistakes"] for e in figures_of(rows, "labels")[:20]]
+
+
+def figures_of(rows: pa.Table, task: Task) -> Rows:
+    """Return the images that a person should look at first, of these rows."""
+    metrics = metrics_for(task)
+    return next(iter(metrics.lists(metrics.examples(rows)).values()))
+
+
+def check_valued(answers: Sequence[Rows], _: Nights) -> None:
+    metrics, rows = metrics_for("value"), task_rows("value")
+    figures = metrics.compute(metrics.measure(rows))
+    (found,), farthest = answers
+    for name in ("mae", "rmse", "mean_error", "r2"):
+        assert found[name] == near(figures[name], 1e-4)
+    assert found["n"] == figures["labelled"]
+    assert [row["key"] for row in farthest] == [e["key"] for e in figures_of(rows, "value")[:20]]
 
 
 def near(value: float | None, within: float = TINY) -> Any:
@@ -314,6 +357,8 @@ CHECKS: dict[str, Callable[[Sequence[Rows], Nights], None]] = {
     "Least certain images": check_margins,
     "One row for each of the top k": check_ranks,
     "Slices": check_slices,
+    "Labels": check_named,
+    "Values": check_valued,
     "Two nights": check_two_nights,
     "One compact file": check_file,
     "JSON Lines": check_json_lines,
@@ -340,6 +385,12 @@ WRONG = [
     ("One row for each of the top k", "WHERE label = own", "WHERE label != own"),
     ("Slices", "'([^/]+)/[^/]+/[^/]+$'", "'([^/]+)/[^/]+$'"),
     ("Slices", "unnest(wilson(hits, n))\nFROM night", "unnest(wilson(hits, images))\nFROM night"),
+    ("Labels", "2 * hits / nullif(support", "hits / nullif(support"),
+    ("Labels", "label_names IS NOT NULL", "label_names IS NULL"),
+    ("Labels", "ORDER BY mistakes DESC", "ORDER BY mistakes"),
+    ("Values", "var_pop", "var_samp"),
+    ("Values", "isfinite(label_value)", "label_value IS NOT NULL"),
+    ("Values", "abs(residual) DESC", "residual DESC"),
     ("Two nights", "IS DISTINCT FROM", "!="),
     ("Two nights", "FULL JOIN", "LEFT JOIN"),
     ("One compact file", "FROM night ORDER", "FROM labelled ORDER"),

@@ -20,6 +20,7 @@ from pipeline.cli.task_facts import Fact
 from pipeline.cli.terminal import Screen, show_facts
 from pipeline.formatting import at_most, reasons, size
 from pipeline.options import add_arguments
+from pipeline.task import Task
 from pipeline.text import brief
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _plan(arguments: Sequence[str]) -> int:
         predict, absent = measure_ways(rehearsal, scratch, run, find_engine(run))
         costs = measure_costs(rehearsal, work, predict, start, scratch)
     usual = Way(run.engine, run.options.precision)
-    show_facts(screen, (*_speeds(costs, absent), *_reduced(reduction), *_forecast(costs, work, usual)))
+    show_facts(screen, (*_speeds(costs, absent), *_reduced(reduction, run.spec.task), *_forecast(costs, work, usual)))
     return 0
 
 
@@ -100,20 +101,21 @@ def _canary(canary: Canary) -> Iterator[Fact]:
 
 
 def _speeds(costs: Costs, absent: Mapping[Way, str]) -> Iterator[Fact]:
-    yield "decoding", f"{1 / costs.decode:,.0f} images/s in one process"
+    yield "decoding", f"{1 / costs.decode:,.0f} images/s in one process" if costs.decode else "done by the model"
     for way, seconds in costs.predict.items():
         yield "model", f"{1 / seconds:,.0f} images/s by {way}"
     for way, why in absent.items():
         yield "model", f"not by {way}: {why}"
 
 
-def _reduced(reduction: Reduction | None) -> Iterator[Fact]:
+def _reduced(reduction: Reduction | None, task: Task) -> Iterator[Fact]:
     """Yield what a model would gain and lose by decoding JPEG files at a smaller scale, where it gains anything."""
     if reduction is not None and reduction.reduced < reduction.full / WORTH_TELLING:
         share = reduction.reduced / reduction.full
+        what = "class" if task == "classes" else "labels"
         yield (
             "reduced",
-            f"decoding JPEG files reduced would take {share:.0%} of the time and change the class of "
+            f"decoding JPEG files reduced would take {share:.0%} of the time and change the {what} of "
             f"{reduction.changed} of {reduction.images} images; a model made with 'train --decode reduced' learns so",
         )
 

@@ -89,6 +89,7 @@ class RecordedOutputs(TypedDict, total=False):
     thresholds: list[float]
     value_unit: float
     embedding: RecordedEmbedding
+    takes: str
 
 
 class RecordedSpec(RecordedOutputs):

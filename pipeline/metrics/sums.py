@@ -91,6 +91,8 @@ _NOTHING: Any = object()
 
 def failures_in(rows: pa.Table) -> dict[tuple[str, str], int]:
     """Return (stage, code) -> number of the rows without a prediction."""
+    if rows["error_code"].null_count == len(rows):
+        return {}
     failed = rows.select(["error_stage", "error_code"]).filter(pc.invert(pc.equal(rows["status"], "ok")))
     return dict(Counter(zip(failed["error_stage"].to_pylist(), failed["error_code"].to_pylist(), strict=True)))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -75,6 +75,10 @@ class TaskMetrics(Protocol[S]):
     """What can be measured of the rows of one model."""
 
     @property
+    def task(self) -> Task:
+        """What the model says of an image."""
+
+    @property
     def empty(self) -> S:
         """The sums over no rows."""
 
@@ -114,7 +118,8 @@ class ClassMetrics:
 
     class_names: Sequence[str]
     top_k: int
-    empty = Metrics()
+    task: ClassVar[Task] = "classes"
+    empty: ClassVar[Metrics] = Metrics()
 
     def measure(self, rows: pa.Table) -> Metrics:  # noqa: D102 - as `TaskMetrics`, like all that follow
         return measure(rows)
@@ -154,7 +159,8 @@ class LabelMetrics:
     class_names: Sequence[str]
     top_k: int
     thresholds: Sequence[float] = ()
-    empty = LabelSums()
+    task: ClassVar[Task] = "labels"
+    empty: ClassVar[LabelSums] = LabelSums()
 
     def measure(self, rows: pa.Table) -> LabelSums:  # noqa: D102
         return measure_labels(rows, self.class_names)
@@ -200,7 +206,8 @@ class ValueMetrics:
     """
 
     unit: float
-    empty = ValueSums()
+    task: ClassVar[Task] = "value"
+    empty: ClassVar[ValueSums] = ValueSums()
 
     def measure(self, rows: pa.Table) -> ValueSums:  # noqa: D102
         return measure_values(rows, self.unit)
@@ -238,7 +245,8 @@ class ValueMetrics:
 class EmbeddingMetrics:
     """What can be measured of the rows of a model of an embedding alone."""
 
-    empty = EmbeddingSums()
+    task: ClassVar[Task] = "embedding"
+    empty: ClassVar[EmbeddingSums] = EmbeddingSums()
 
     def measure(self, rows: pa.Table) -> EmbeddingSums:  # noqa: D102
         return measure_embeddings(rows)

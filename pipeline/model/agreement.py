@@ -19,6 +19,9 @@ from pipeline.task import Task
 LEAST = 1e-30
 """The least probability that is told from 0: float32 has no exact ones below 1e-38."""
 
+LEAST_REST = float(np.finfo(np.float32).eps) / 4
+"""The least difference of a probability from 1: half of the smallest one that float32 tells."""
+
 LEAST_SPREAD = 1e-3
 """The least spread of outputs before a softmax or a sigmoid: below it, rounding would decide."""
 
@@ -50,7 +53,7 @@ def logits(scores: Scores) -> Numbers:
     [[0.0, 17.33, -69.08]]
     """
     p = scores.astype(np.float64)
-    return np.asarray(np.log(np.maximum(p, LEAST)) - np.log(np.maximum(1 - p, np.finfo(np.float32).eps / 4)))
+    return np.asarray(np.log(np.maximum(p, LEAST)) - np.log(np.maximum(1 - p, LEAST_REST)))
 
 
 def _compared(scores: Scores, task: Task) -> Numbers:
@@ -60,14 +63,15 @@ def _compared(scores: Scores, task: Task) -> Numbers:
     return logits(scores) if task == "labels" else scores.astype(np.float64)
 
 
-def _rounding(scores: Scores, task: Task) -> Numbers | float:
-    """Return how far the compared numbers may be off because float32 holds the scores.
+def _rounding(scores: Scores, task: Task) -> Numbers:
+    """Return how far the compared numbers of labels, or of two classes, may be off because float32 holds the scores.
 
-    A probability near 1 tells its output before the sigmoid in coarse steps only.
+    A probability near 1 tells its output before the sigmoid in coarse steps only. The same holds for the first of two
+    classes: it may be what is missing to 1, as where a network has a single sigmoid. The second one has its own digits.
     """
-    if task != "labels":
-        return 0.0
-    p = np.clip(scores.astype(np.float64), LEAST, 1 - np.finfo(np.float32).eps / 4)
+    p = np.clip(scores.astype(np.float64), LEAST, 1 - LEAST_REST)
+    if task == "classes":
+        return STEPS * 2 * LEAST_REST / p * [1, 0]
     return np.asarray(STEPS * np.spacing(p.astype(np.float32)).astype(np.float64) / (p * (1 - p)))
 
 
@@ -98,9 +102,7 @@ def difference(scores: Scores, expected: Scores, task: Task = "classes") -> floa
     (0.0, 2.4)
     """
     off = np.abs(_compared(scores, task) - _compared(expected, task))
-    if task == "classes" and scores.shape[1] == 2:  # of 1 - p and p, one has no digits of its own where p is near 1
-        off = np.where(np.abs(scores.astype(np.float64) - expected) <= STEPS * np.finfo(np.float32).eps / 2, 0, off)
-    if task == "labels":
+    if task == "labels" or (task == "classes" and scores.shape[1] == 2):
         off = np.maximum(off - _rounding(scores, task) - _rounding(expected, task), 0)
     return float(off.max() / spread(expected, task))
 

@@ -30,9 +30,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline import storage
+from pipeline.batches import ImageColumns, PixelBatch
 from pipeline.errors import UsageError
 from pipeline.model.engines.network import Outputs
-from pipeline.model.spec import ModelSpec, model_id
+from pipeline.model.spec import ModelSpec, Takes, model_id
 from pipeline.options import Engine
 
 SPEC = "model_spec.json"
@@ -83,6 +84,12 @@ class Golden:
         if outputs.embedding is not None:
             embeddings[engine] = outputs.embedding
         return replace(self, scores={**self.scores, engine: outputs.scores}, embeddings=embeddings)
+
+    def inputs(self, takes: Takes) -> npt.NDArray[Any]:
+        """Return the images as a network gets them: see `pipeline.batches.PixelBatch.inputs`."""
+        columns = ImageColumns.of([str(i) for i in range(len(self.encoded))])
+        encoded = self.encoded if takes == "encoded" else None
+        return PixelBatch(columns, self.pixels, encoded=encoded).inputs
 
     def files(self) -> dict[str, bytes]:
         """Return the contents of golden/, by name."""

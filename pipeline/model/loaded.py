@@ -137,7 +137,7 @@ class Model:
         }
         for precision, (network, tolerance) in networks.items():
             if network is not None:
-                outputs = self._call_golden(network, golden.pixels)
+                outputs = self._call_golden(network, golden.inputs(self.spec.takes))
                 _check_shapes(outputs, expected, self.spec, folder)
                 if isinstance(network, FedLiteRTNetwork):
                     outputs = network.settled(outputs, expected)

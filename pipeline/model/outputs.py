@@ -1,4 +1,4 @@
-"""The fields of a model's spec that say what its output is: they are checked, and read from JSON, here."""
+"""The fields of a model's spec that say what its output is and what it takes: they are read from JSON here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.storage.formats import Kind, check_names
 from pipeline.task import TASKS, WITH_CLASSES, Embedding, Task
 
-OUTPUT_FIELDS = ("task", "thresholds", "value_unit", "embedding")
+OUTPUT_FIELDS = ("task", "thresholds", "value_unit", "embedding", "takes")
 """Fields of `pipeline.model.spec.ModelSpec` that change a row; one is written only where it is not at its default."""
 
 THRESHOLD = 0.5

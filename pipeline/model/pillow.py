@@ -17,6 +17,9 @@ from pipeline.batches import Code
 from pipeline.model import fast_decoders
 from pipeline.options import MAX_PIXELS
 
+JPEG = b"\xff\xd8\xff"
+"""First bytes of JPEG files."""
+
 
 class RefusedError(Exception):
     """An image that is not scored, with its google.rpc code."""
@@ -79,7 +82,7 @@ def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile
     """
     if data.startswith(fast_decoders.PNG):
         image: ImageFile.ImageFile = _Png(io.BytesIO(data))
-    elif data.startswith(b"\xff\xd8\xff"):
+    elif data.startswith(JPEG):
         image = _Jpeg(io.BytesIO(data))
     elif data.startswith((b"GIF87a", b"GIF89a")):
         image = GifImageFile(io.BytesIO(data))

@@ -88,7 +88,7 @@ def predict(
     """
     n, spec = len(batch.images), model.spec
     ok = np.flatnonzero(batch.images.ok)
-    scored = _score(batch.pixels, ok, model, begin, alone)
+    scored = _score(batch.inputs, ok, model, begin, alone)
     begin(n, n)
     scores = scored.scores
     failed = dict(scored.failures)

@@ -21,9 +21,8 @@ Pillow is the reference decoder; faster decoders with the same pixels stand in f
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +32,10 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from pipeline.batches import Code, EncodedBatch, Failure, PixelBatch
 from pipeline.model import fast_decoders, reduced_jpeg
-from pipeline.model.input_rule import Deep, InputSpec
-from pipeline.model.pillow import MeteredExif, RefusedError, open_image
-from pipeline.model.resize import fitted, takes_exact
+from pipeline.model.colors import cut_off, gray_of_deep_png, low_bytes, to_mode
+from pipeline.model.input_rule import InputSpec
+from pipeline.model.pillow import JPEG, MeteredExif, RefusedError, open_image
+from pipeline.model.resize import fitted, fitted_pixels, resizes_pixels, takes_exact
 from pipeline.options import MAX_PIXELS
 
 SMALL_PIXELS = 1 << 14
@@ -54,13 +54,6 @@ _TRANSPOSE = {
 }
 _TURN_BACK = {**_TRANSPOSE, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
 _EXIF_SOURCES = {"exif", "Raw profile type exif", "Raw profile type APP1", "XML:com.adobe.xmp", "xmp"}
-_KEPT_DEEP = ("I", "I;16")
-_LOW_BYTES: Mapping[Any, str] = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
-"""How Pillow unpacks the high bytes of a PNG's samples -> how it unpacks their low bytes."""
-
-_RED, _GREEN = 9797, 19234
-"""Weights of libpng, in 1/32768: 0.299 and 0.587 as it rounds them."""
-
 _SAYS_ENOUGH = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, fast_decoders.CorruptError)
 
 
@@ -111,16 +104,47 @@ def decode(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> npt.ND
     Raises:
         Exception: of many kinds, where `data` is not an image that can be decoded whole.
     """
+    pixels = _by_numpy(data, spec, max_pixels) if resizes_pixels(spec) else _by_pillow(data, spec, max_pixels)
+    return pixels[:, :, ::-1] if spec.color_mode == "bgr" else pixels
+
+
+def _by_pillow(data: bytes, spec: InputSpec, max_pixels: int) -> npt.NDArray[np.uint8]:
+    image, picture = _loaded(data, spec, max_pixels)
+    image = fitted(image, picture, spec)
+    if image.mode not in ("L", "RGB"):
+        image = cut_off(image)
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(spec.shape)
+
+
+def _by_numpy(data: bytes, spec: InputSpec, max_pixels: int) -> npt.NDArray[np.uint8]:
+    pixels = _jpeg_pixels(data, spec, max_pixels)
+    if pixels is None:
+        image, _ = _loaded(data, spec, max_pixels)
+        pixels = np.asarray(image)
+    made = fitted_pixels(pixels.reshape(*pixels.shape[:2], -1), spec)
+    return made if made.shape == spec.shape else np.repeat(made, spec.channels, axis=2)
+
+
+def _jpeg_pixels(data: bytes, spec: InputSpec, max_pixels: int) -> npt.NDArray[np.uint8] | None:
+    """Return a JPEG's pixels without a copy in Pillow's memory, which takes as long as resizing; None: not this file.
+
+    Grey stays grey, also if the model takes color.
+    """
+    if not data.startswith(JPEG):
+        return None
+    image = open_image(data, max_pixels)
+    mode = reduced_jpeg.mode_of(image, spec)
+    if mode not in ("L", "RGB")[: spec.channels] or _turn(image, spec) is not None:
+        return None
+    return fast_decoders.jpeg(data, mode, image.size, is_fast=spec.jpeg_dct == "fast")
+
+
+def _loaded(data: bytes, spec: InputSpec, max_pixels: int) -> tuple[Image.Image, reduced_jpeg.Picture | None]:
+    """Return an image in the model's mode, and how it relates to the picture; None: it is the picture."""
     is_png = data.startswith(fast_decoders.PNG)
     found = fast_decoders.png(data, max_pixels) if is_png else None
-    if is_png and not found and spec.color_mode == "grayscale" and spec.gray_from == "jpeg_luma":
-        found = _gray_of_deep_png(data, max_pixels)
     loaded, picture = (found, None) if found else _oriented(data, spec, max_pixels)
-    image = fitted(to_mode(loaded, spec, is_png), picture, spec)
-    if image.mode not in ("L", "RGB"):
-        image = _cut_off(image)
-    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(spec.shape)
-    return pixels[:, :, ::-1] if spec.color_mode == "bgr" else pixels
+    return to_mode(loaded, spec, is_png), picture
 
 
 def upright(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -130,85 +154,8 @@ def upright(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> Image
         Exception: of many kinds, where `data` is not an image that can be decoded whole.
     """
     image, _ = _oriented(data, replace(spec, decode="full"), max_pixels)
-    return to_mode(image, spec)
-
-
-def to_mode(image: Image.Image, spec: InputSpec, is_png: bool = False) -> Image.Image:
-    """Return an image in mode "L" or "RGB", as the spec's color mode says.
-
-    Deep grey that is to be cut off last stays as it is.
-
-    Args:
-        image: decoded.
-        spec: what the model takes.
-        is_png: whether it was a PNG file, of which libpng has a grey of its own.
-    """
-    wanted = "L" if spec.color_mode == "grayscale" else "RGB"
-    if image.mode == wanted:
-        return image
-    if image.mode.startswith("I") or image.mode == "F":
-        if spec.deep == "clip_last" and wanted == "L" and image.mode in _KEPT_DEEP:
-            return image
-        image = _cut_off(image) if spec.deep.startswith("clip") else _eight_bits(image, spec.deep)
-    image.info.pop("transparency", None)  # dropped like any alpha; `convert` would warn and look for a color instead
-    if wanted == "L" and spec.gray_from == "jpeg_luma" and is_png:
-        return _gray_of_libpng(image)
-    if image.mode == "CMYK" and spec.resize.startswith("cv2."):
-        image = _colors_of_opencv(image)
-    return image if image.mode == wanted else image.convert(wanted)
-
-
-def _eight_bits(image: Image.Image, deep: Deep) -> Image.Image:
-    values = np.asarray(image)
-    full = 1.0 if image.mode == "F" else 65535.0
-    low, high = float(values.min()), float(values.max())
-    if not (low >= 0 and high <= full):
-        raise RefusedError(
-            "INVALID_ARGUMENT", f"pixels from {low:g} to {high:g}: expected 0 to {full:g} in mode {image.mode}"
-        )
-    if deep == "high_byte" and image.mode != "F":
-        return Image.fromarray((values >> 8).astype(np.uint8))
-    return Image.fromarray(np.rint(values * (255.0 / full)).astype(np.uint8))
-
-
-def _cut_off(image: Image.Image) -> Image.Image:
-    """Return deep grey in mode "L": what is above 255 becomes 255."""
-    values = np.asarray(image)
-    if np.isnan(values).any():
-        raise RefusedError("INVALID_ARGUMENT", f"pixels that are no numbers in mode {image.mode}")
-    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
-
-
-def _gray_of_libpng(image: Image.Image) -> Image.Image:
-    """Follow libpng's `png_set_rgb_to_gray` with the weights that TensorFlow and OpenCV give: cut to whole levels."""
-    if image.mode in ("1", "L", "LA"):
-        return image.convert("L")
-    pixels = np.asarray(image.convert("RGB"))
-    red, green, blue = (pixels[:, :, i].astype(np.int32) for i in range(3))
-    gray = (_RED * red + _GREEN * green + ((1 << 15) - _RED - _GREEN) * blue) >> 15
-    return Image.fromarray(np.where((red == green) & (green == blue), red, gray).astype(np.uint8))
-
-
-def _gray_of_deep_png(data: bytes, max_pixels: int) -> Image.Image | None:
-    """Return the grey that libpng makes of 16-bit color, which it takes the high byte of only then; None: no such PNG.
-
-    Pillow unpacks one byte of each sample at a time: that of big-endian samples, or of little-endian ones.
-    """
-    image, low = open_image(data, max_pixels), open_image(data, max_pixels)
-    low.tile = [tile._replace(args=_LOW_BYTES[tile.args]) for tile in low.tile if tile.args in _LOW_BYTES]
-    if not low.tile:
-        return None
-    pixels = np.asarray(image)[:, :, :3].astype(np.int64) << 8 | np.asarray(low)[:, :, :3]
-    red, green, blue = (pixels[:, :, i] for i in range(3))
-    gray = (_RED * red + _GREEN * green + ((1 << 15) - _RED - _GREEN) * blue + (1 << 14)) >> 15
-    return Image.fromarray((np.where((red == green) & (green == blue), red, gray) >> 8).astype(np.uint8))
-
-
-def _colors_of_opencv(image: Image.Image) -> Image.Image:
-    """Return inks as colors as `cv2.imread` has them: up to one level darker than Pillow's."""
-    inks = np.asarray(image).astype(np.int32)
-    light = 255 - inks[:, :, 3:]
-    return Image.fromarray((light - (inks[:, :, :3] * light >> 8)).astype(np.uint8))
+    made = to_mode(image, spec, data.startswith(fast_decoders.PNG))
+    return made if made.mode in ("L", "RGB") else cut_off(made)
 
 
 def _oriented(data: bytes, spec: InputSpec, max_pixels: int) -> tuple[Image.Image, reduced_jpeg.Picture | None]:
@@ -221,7 +168,10 @@ def _oriented(data: bytes, spec: InputSpec, max_pixels: int) -> tuple[Image.Imag
         return reduced_jpeg.load(data, image, spec, method)
     image.load()
     method = _turn(image, spec)
-    return image if method is None else image.transpose(method), None
+    wants_luma = spec.color_mode == "grayscale" and spec.gray_from == "jpeg_luma"
+    low = low_bytes(data, max_pixels) if wants_luma and image.mode in ("RGB", "RGBA") else None
+    shown = image if low is None else gray_of_deep_png(image, low)
+    return shown if method is None else shown.transpose(method), None
 
 
 def _turn(image: ImageFile.ImageFile, spec: InputSpec) -> Image.Transpose | None:

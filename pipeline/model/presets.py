@@ -159,7 +159,7 @@ def preset_of(name: str) -> Preset:
         return known[_plain(name)]
     near = difflib.get_close_matches(_plain(name), known, n=3, cutoff=0.4)
     names = [known for known in PRESETS if _plain(known) in near] or list(PRESETS)[:4]
-    raise UsageError(f"unknown loader {name!r}: nearest are {', '.join(names)}; docs/models.md lists all")
+    raise UsageError(f"unknown loader {name!r}: nearest are {', '.join(names)}; docs/input_rules.md lists all")
 
 
 def _plain(name: str) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from PIL import Image
+from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from pipeline.model import fast_decoders
@@ -90,8 +90,7 @@ def load(
     """
     size = image.size
     by = denominator(size[::-1] if turn in _ON_THEIR_SIDE else size, rule)
-    wants_luma = rule.color_mode == "grayscale" and rule.gray_from == "jpeg_luma" and image.mode == "RGB"
-    mode = "L" if wants_luma else image.mode
+    mode = mode_of(image, rule)
     if rule.jpeg_dct == "fast" and mode == "CMYK":
         pixels = fast_decoders.cmyk_jpeg(data, size, is_inverted="adobe" in image.info)
     else:
@@ -103,6 +102,12 @@ def load(
     loaded = _load_with_pillow(image, by, mode) if pixels is None else Image.fromarray(pixels)
     upright = loaded if turn is None else loaded.transpose(turn)
     return upright, None if by == 1 else picture(size, by, turn)
+
+
+def mode_of(image: ImageFile.ImageFile, rule: InputSpec) -> str:
+    """Return in which of Pillow's modes a JPEG file is decoded: its own, or "L" if the rule wants its luma."""
+    wants_luma = rule.color_mode == "grayscale" and rule.gray_from == "jpeg_luma"
+    return "L" if wants_luma and image.mode == "RGB" else image.mode
 
 
 def denominator(size: tuple[int, int], rule: InputSpec) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -24,7 +26,7 @@ _FILTER = {
 
 
 def fitted(image: Image.Image, picture: Picture | None, spec: InputSpec) -> Image.Image:
-    """Return an image as large as the model takes it.
+    """Return an image as large as the model takes it, resized by Pillow.
 
     Args:
         image: of one channel, or in mode "RGB".
@@ -33,19 +35,54 @@ def fitted(image: Image.Image, picture: Picture | None, spec: InputSpec) -> Imag
     """
     target = (spec.width, spec.height)
     box, size, offset, is_cut = place(spec.fit, picture.size if picture else image.size, target, spec.crop)
-    is_ours = spec.resize not in _FILTER
-    if (is_cut or is_ours) and picture is None and box != (0, 0, *image.size):
+    if is_cut and picture is None and box != (0, 0, *image.size):
         image = image.crop((int(box[0]), int(box[1]), int(box[2]), int(box[3])))
         box = (0, 0, *image.size)
-    if is_ours:
-        image = Image.fromarray(_resized(image, size, spec))
-    elif image.size != size or box != (0, 0, *size):
+    if image.size != size or box != (0, 0, *size):
         image = image.resize(size, _FILTER[spec.resize], picture.part(box) if picture else box)
     if size == target and offset == (0, 0):
         return image
     canvas = Image.new(image.mode, target)
     canvas.paste(image, offset)
     return canvas
+
+
+def fitted_pixels(pixels: Pixels, spec: InputSpec) -> Pixels:
+    """Do the same as TensorFlow or OpenCV do, where the rule says so.
+
+    Args:
+        pixels: uint8 [height, width, channels].
+        spec: what the model takes. Its channels' order does not count here.
+
+    Returns:
+        uint8 [spec.height, spec.width, channels]: rounded half to even, and clipped.
+    """
+    target = (spec.width, spec.height)
+    box, size, offset, _ = place(spec.fit, (pixels.shape[1], pixels.shape[0]), target, spec.crop)
+    part = _cut(pixels, *map(int, box))
+    library, _, method = spec.resize.partition(".")
+    if library == "tf":
+        made = resize_tf.resize(part, size, method, spec.antialias)
+    else:
+        made = resize_cv2.resize(part, size, method)
+    if made.dtype != np.uint8:
+        made = np.rint(np.clip(made, 0, 255))
+    if size != target or offset != (0, 0):
+        made = _cut(made, -offset[0], -offset[1], target[0] - offset[0], target[1] - offset[1])
+    return made.astype(np.uint8)
+
+
+def resizes_pixels(spec: InputSpec) -> bool:
+    """Return whether a rule resizes with `fitted_pixels`, not with Pillow."""
+    return spec.resize not in _FILTER
+
+
+def _cut(pixels: npt.NDArray[Any], left: int, upper: int, right: int, lower: int) -> npt.NDArray[Any]:
+    """Return a part of an image; what lies beside the image is black."""
+    height, width = pixels.shape[:2]
+    inside = pixels[max(upper, 0) : lower, max(left, 0) : right]
+    beside = ((max(-upper, 0), max(lower - height, 0)), (max(-left, 0), max(right - width, 0)), (0, 0))
+    return np.pad(inside, beside) if any(map(any, beside)) else np.ascontiguousarray(inside)
 
 
 def takes_exact(spec: InputSpec) -> bool:
@@ -55,17 +92,3 @@ def takes_exact(spec: InputSpec) -> bool:
     library, _, method = spec.resize.partition(".")
     is_exact = library != "tf" or method not in resize_tf.NEVER_EXACT
     return is_exact and place(spec.fit, target, target, spec.crop)[:3] == whole
-
-
-def _resized(image: Image.Image, size: tuple[int, int], spec: InputSpec) -> Pixels:
-    """Resize as TensorFlow or OpenCV do; round half to even, and clip."""
-    pixels = np.asarray(image)
-    shaped = pixels.reshape(*pixels.shape[:2], -1)
-    library, _, method = spec.resize.partition(".")
-    if library == "tf":
-        made = resize_tf.resize(shaped, size, method, spec.antialias)
-    else:
-        made = resize_cv2.resize(shaped, size, method)
-    rounded = made if made.dtype == np.uint8 else np.rint(np.clip(made, 0, 255))
-    whole: Pixels = np.ascontiguousarray(rounded, np.uint8)
-    return whole[:, :, 0] if pixels.ndim == 2 else whole

@@ -152,6 +152,9 @@ def _area(pixels: Pixels, size: tuple[int, int]) -> Floats:
     for i in range(across.weights.shape[1]):
         weight = across.weights[:, i, None]
         narrow += pixels.take(np.minimum(across.starts + i, last), axis=1) * weight
+    beyond = int(down.stops.max()) - height  # by rounding: the last pixel counts again
+    if beyond > 0:
+        narrow = np.concatenate([narrow, np.repeat(narrow[-1:], beyond, axis=0)])
     made = weigh_rows(narrow, down)
     made *= np.float32(1) / (_scale(height, size[1]) * _scale(width, size[0]))
     return made

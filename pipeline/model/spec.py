@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, get_args
 
 from pipeline.model.feed import Feed
 from pipeline.model.input_rule import FIRST_FIELDS, InputSpec, check_rule
@@ -21,6 +21,9 @@ SCALING = "divided by 255 inside the graph"
 IMPORTED_SCALING = "as imported"
 """Text in model_spec.json that says where pixels are scaled, of a network from elsewhere: `imported` tells."""
 
+
+Takes = Literal["pixels", "encoded"]
+"""What a network takes of an image: "pixels" = those that the input rule gives, "encoded" = the file itself."""
 
 FORMAT_VERSION = "format_version"
 """Name of the field of model_spec.json that holds its format number; unlike others it is written for number 1, too."""
@@ -75,6 +78,7 @@ class ModelSpec:
         embedding: the vector that the model gives for an image, alone or beside its scores; None: it gives none.
         feed: how pixels enter model.tflite if it was made elsewhere, and is the model; None: saved_model/ is.
         imported: of a model from elsewhere, what was read from where, for people; {}: it was trained here.
+        takes: "pixels", or "encoded": its network gets each file as it is, and the input rule is for pictures alone.
     """
 
     input: InputSpec
@@ -90,6 +94,7 @@ class ModelSpec:
     embedding: Embedding | None = None
     feed: Feed | None = None
     imported: Mapping[str, Any] = field(default_factory=dict)
+    takes: Takes = "pixels"
 
     @property
     def has_litert(self) -> bool:
@@ -102,7 +107,7 @@ class ModelSpec:
         return self.thresholds or (THRESHOLD,) * len(self.class_names)
 
     def outputs(self) -> dict[str, Any]:
-        """Return what the model's output is, as JSON values: the fields that are not at their default."""
+        """Return what the model's output is and what it takes, as JSON values: the fields that are not at default."""
         values = {spec.name: (getattr(self, spec.name), spec.default) for spec in fields(self)}
         told = {name: values[name][0] for name in OUTPUT_FIELDS if values[name][0] != values[name][1]}
         if self.embedding is not None:
@@ -153,6 +158,8 @@ class ModelSpec:
             raise ValueError(f"fields are missing: {error}") from error
         check_outputs(spec.task, spec.class_names, spec.thresholds, spec.value_unit, spec.embedding)
         check_rule(spec.input)
+        if spec.takes not in get_args(Takes):
+            raise ValueError(f"takes is {spec.takes!r}, unknown here: expected one of {', '.join(get_args(Takes))}")
         if not isinstance(spec.model_id, str):
             raise ValueError("model_id is no text")
         if not (isinstance(spec.golden_tolerance, float) and 0 < spec.golden_tolerance <= LARGEST_TOLERANCE):

@@ -142,12 +142,16 @@ def _vectors(vectors: npt.NDArray[np.floating[Any]], failed: _Mask) -> pa.Array:
 
 def _top_k(batch: PredictionBatch, names: pa.Array, failed: _Mask) -> pa.Array:
     n, k = batch.top_labels.shape
-    flat = pa.array(batch.top_labels.reshape(-1), pa.int32())
+    labels, scores = batch.top_labels, batch.top_scores
+    starts = np.arange(0, n * k + 1, k, dtype=np.int32)
+    if failed.any():  # nothing lies behind a null, as in what is read from a file
+        labels, scores = labels[~failed], scores[~failed]
+        starts = np.concatenate([[0], np.cumsum(k * ~failed)]).astype(np.int32)
+    flat = pa.array(labels.reshape(-1), pa.int32())
     structs = pa.StructArray.from_arrays(
-        [flat, names.take(flat), pa.array(batch.top_scores.reshape(-1))],
-        fields=list(TOP_K.value_type),
+        [flat, names.take(flat), pa.array(scores.reshape(-1))], fields=list(TOP_K.value_type)
     )
-    offsets = pa.array(np.arange(0, n * k + 1, k, dtype=np.int32), pa.int32())
+    offsets = pa.array(starts, pa.int32())
     return pa.ListArray.from_arrays(offsets, structs, TOP_K, mask=pa.array(failed))
 
 

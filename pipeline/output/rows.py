@@ -181,7 +181,9 @@ def check_part(data: bytes, form: PartFormat, location: str) -> None:
     Raises:
         NewerFormatError: it is.
     """
-    for schema in _SCHEMAS.values():
+    for task, schema in _SCHEMAS.items():
+        if task == "embedding" and form == "jsonl" and b'"embedding"' not in data:
+            continue  # its lines have no other field that must be there: a field with a flipped bit would look new
         with contextlib.suppress(DamagedPartError):
             read_part(data, form, schema, location)
 

@@ -30,6 +30,7 @@ from pipeline.scoring.process_pool import processes
 from pipeline.scoring.requests import arrange, measure_in_process, preprocess_in_process, score_in_process
 from pipeline.scoring.ways import WAYS, Costs, Way
 from pipeline.sources import images
+from pipeline.task import WITH_CLASSES
 from pipeline.units import WorkUnit
 
 KEPT_BYTES = 64 << 20
@@ -86,30 +87,34 @@ class Rehearsal:
 
     Attributes:
         canary: how many images were tried, and which failed.
-        pixels: uint8 [n, height, width, channels], the images that could be decoded.
+        inputs: the images that could be decoded, or scored, as the model takes them.
         encoded: the files of the first of these, KEPT_BYTES in all.
     """
 
     canary: Canary
-    pixels: Pixels
+    inputs: Pixels
     encoded: Sequence[bytes]
 
 
 def rehearse(run: Run, done: frozenset[str]) -> Rehearsal:
     """Try the images of the canary, and return those that can be decoded to measure with."""
     canary, kept_bytes = Canary(0, ()), 0
-    pixels = [np.zeros((0, *run.spec.input.shape), np.uint8)]
+    inputs: list[Pixels] = []
     encoded: list[bytes] = []
     for batch in read_samples(run, done):
-        decoded = preprocess_in_process(batch, run)
-        canary = canary.with_images(batch.images.failed(score_in_process(batch, run, ()).failures))
-        good = np.flatnonzero(decoded.images.ok)
-        pixels.append(decoded.pixels[good])
+        scored = batch.images.failed(score_in_process(batch, run, ()).failures)
+        canary = canary.with_images(scored)
+        if run.spec.takes == "encoded":
+            taken = PixelBatch.of_files(EncodedBatch(scored, batch.encoded))
+        else:
+            taken = preprocess_in_process(batch, run)
+        good = np.flatnonzero(taken.images.ok)
+        inputs.append(taken.inputs[good])
         for i in good.tolist():
             kept_bytes += len(batch.encoded[i])
             if kept_bytes <= KEPT_BYTES or not encoded:
                 encoded.append(batch.encoded[i])
-    return Rehearsal(canary, np.concatenate(pixels), encoded)
+    return Rehearsal(canary, np.concatenate(inputs) if inputs else np.zeros(0, np.uint8), encoded)
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ class Reduction:
 
     Attributes:
         images: number of images that were tried.
-        changed: number of these that get another class.
+        changed: number of these that get another class, or other labels.
         full: seconds that one process takes to decode an image in full.
         reduced: the same, at a smaller scale.
     """
@@ -130,17 +135,21 @@ class Reduction:
 
 
 def try_reduced(rehearsal: Rehearsal, run: Run) -> Reduction | None:
-    """Score the images of the canary once more, decoded at a smaller scale; None if that is no choice for the model."""
-    if not may_reduce(run.spec.input):
+    """Score the images of the canary once more, decoded at a smaller scale; None if that is no choice for the model.
+
+    Of a value or an embedding nothing would tell whether it has changed too much.
+    """
+    if not may_reduce(run.spec.input) or run.spec.task not in WITH_CLASSES:
         return None
+    column = "predicted" if run.spec.task == "classes" else "predicted_names"
     rule = replace(run.spec.input, decode="reduced")
     other = replace(run, spec=replace(run.spec, input=rule))
     batch = EncodedBatch(ImageColumns.of([str(i) for i in range(len(rehearsal.encoded))]), rehearsal.encoded)
     arrange(run)
-    classes = from_stream(score_in_process(batch, run, ()).stream)["predicted"].to_pylist()
+    classes = from_stream(score_in_process(batch, run, ()).stream)[column].to_pylist()
     full = decode_cost(rehearsal.encoded, run)
     arrange(other)
-    others = from_stream(score_in_process(batch, other, ()).stream)["predicted"].to_pylist()
+    others = from_stream(score_in_process(batch, other, ()).stream)[column].to_pylist()
     changed = sum(one != another for one, another in zip(classes, others, strict=True))
     return Reduction(len(classes), changed, full, decode_cost(rehearsal.encoded, other))
 
@@ -162,7 +171,7 @@ def measure_ways(
         try:
             choose(replace(run.options, engine=way.engine, precision=way.precision), run.spec, begun_with)
             options = replace(scratch.options, engine=way.engine, precision=way.precision)
-            costs[way] = predict_cost(replace(scratch, options=options), rehearsal.pixels)
+            costs[way] = predict_cost(replace(scratch, options=options), rehearsal.inputs)
         except (UsageError, GoldenMismatchError) as error:
             absent[way] = str(error)
     return costs, absent
@@ -208,15 +217,21 @@ def count_readers(unit: WorkUnit) -> int:
 
 
 def decode_cost(encoded: Sequence[bytes], run: Run) -> float:
-    """Return the seconds that one decoder takes for one of these images, on average."""
+    """Return the seconds that one decoder takes for one of these images, on average; 0 if the model decodes them."""
+    if run.spec.takes == "encoded":
+        return 0.0
     batch = EncodedBatch(ImageColumns.of([str(i) for i in range(len(encoded))]), encoded)
     return _repeat(lambda: preprocess_in_process(batch, run), DECODE_SECONDS) / len(encoded)
 
 
-def predict_cost(run: Run, pixels: Pixels) -> float:
+def predict_cost(run: Run, inputs: Pixels) -> float:
     """Return the seconds that an image takes while all cores predict; the best of a few rounds."""
-    many = np.resize(pixels, (MEASURED_IMAGES, *pixels.shape[1:]))  # these images over and over
-    batch = PixelBatch(ImageColumns.of([str(i) for i in range(len(many))]), many)
+    many = np.resize(inputs, (MEASURED_IMAGES, *inputs.shape[1:]))  # these images over and over
+    columns = ImageColumns.of([str(i) for i in range(len(many))])
+    if run.spec.takes == "encoded":
+        batch = PixelBatch.of_files(EncodedBatch(columns, many.tolist()))
+    else:
+        batch = PixelBatch(columns, many)
     arrange(run)
     at_once = max(1, processes().scorers)
     rates = [0.0]

@@ -70,6 +70,7 @@ def make_unit(
     run: Run,
     begin: Callable[[int, int], None] = lambda first, stop: None,
     alone: Sequence[Range] = (),
+    begin_picture: Callable[[int, int], None] = lambda first, stop: None,
 ) -> ScoredUnit:
     """Score all images of a unit, and make its part: the same bytes as of its pieces.
 
@@ -80,6 +81,7 @@ def make_unit(
         run: whose options say what a row holds.
         begin: see `pipeline.model.predict.predict`.
         alone: see `pipeline.model.predict.predict`.
+        begin_picture: see `pipeline.scoring.pictures.draw`.
 
     Raises:
         DamagedPartError: there are not as many images as the unit has.
@@ -91,7 +93,9 @@ def make_unit(
     rows = to_table(batch, run.spec.class_names, schema)
     part, receipt = _finished(unit, PartWriter(run.options.format, schema), [rows], run)
     has_pixels = (row for row in receipt.pictured if row not in failures or failures[row].stage == "predict")
-    receipt = replace(receipt, extras=Extras(thumbnails=draw(pixels, sorted(has_pixels))))
+    receipt = replace(
+        receipt, extras=Extras(thumbnails=draw(pixels, sorted(has_pixels), run.spec.input, begin_picture))
+    )
     seconds = {**pixels.seconds, "predict": after_predict - started, "commit": time.monotonic() - after_predict}
     return ScoredUnit(part, receipt, failures, batch.rescored, seconds)
 

@@ -7,19 +7,21 @@ shows it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.batches import PixelBatch, PredictionBatch
+from pipeline.batches import EncodedBatch, ImageColumns, PixelBatch, PredictionBatch
 from pipeline.metrics.examples import OF_UNIT, first_of_each
 from pipeline.metrics.figures import Candidate, FailureReason
 from pipeline.metrics.task_examples import AnyCandidate
-from pipeline.metrics.tasks import pick_examples
+from pipeline.metrics.tasks import TaskMetrics, pick_examples
+from pipeline.model.input_rule import InputSpec
+from pipeline.model.preprocess import preprocess
 from pipeline.model.thumbnails import thumbnail
-from pipeline.output.run import Run
 from pipeline.task import Task
 
 
@@ -64,18 +66,18 @@ def choose(batch: PredictionBatch, examples: Sequence[AnyCandidate]) -> tuple[li
 
 
 def choose_rows(
-    rows: pa.Table, run: Run, batch: PredictionBatch, examples: Sequence[AnyCandidate]
+    rows: pa.Table, metrics: TaskMetrics[Any], batch: PredictionBatch, examples: Sequence[AnyCandidate]
 ) -> tuple[list[AnyCandidate], list[int]]:
     """Return the same of a model of any other task.
 
     Args:
         rows: the rows of the batch.
-        run: whose model made the predictions.
+        metrics: what is measured of the rows.
         batch: the predictions.
         examples: the images that the lists hold so far.
     """
-    candidates = {one.pop("row"): one for one in run.metrics.examples(rows)}
-    return _enter(run.spec.task, batch, candidates, examples)
+    candidates = {one.pop("row"): one for one in metrics.examples(rows)}
+    return _enter(metrics.task, batch, candidates, examples)
 
 
 def _enter(
@@ -86,9 +88,33 @@ def _enter(
     return list(entered.values()), sorted({*entered, *_model_failures(batch)})
 
 
-def draw(pixels: PixelBatch, chosen: Sequence[int]) -> dict[int, bytes]:
-    """Return the thumbnails of some images: index in the batch -> PNG or JPEG file."""
-    return {i: thumbnail(pixels.pixels[i]) for i in chosen}
+def draw(
+    batch: PixelBatch,
+    chosen: Sequence[int],
+    rule: InputSpec,
+    begin: Callable[[int, int], None] = lambda first, stop: None,
+) -> dict[int, bytes]:
+    """Return the thumbnails of some images: index in the batch -> PNG or JPEG file.
+
+    If the model takes encoded files, they are decoded here; those that Pillow cannot decode get no thumbnail.
+
+    Args:
+        batch: the images, as the model takes them.
+        chosen: indices of those that get a thumbnail.
+        rule: of the pictures, if the model takes encoded files.
+        begin: called before a file is decoded here with its range, and after the last one with an empty range.
+    """
+    if batch.encoded is None:
+        return {i: thumbnail(batch.pixels[i]) for i in chosen}
+    pictures: dict[int, bytes] = {}
+    for i in (i for i in chosen if i not in batch.images.failures):  # a process may have died of one that has failed
+        begin(i, i + 1)
+        file = EncodedBatch(ImageColumns.of([batch.images.keys[i]]), [batch.encoded[i]])
+        decoded = preprocess(file, rule, one_by_one=True)
+        if not decoded.images.failures:
+            pictures[i] = thumbnail(decoded.pixels[0])
+    begin(len(batch.images), len(batch.images))
+    return pictures
 
 
 def _candidates(batch: PredictionBatch) -> Iterator[tuple[int, Candidate]]:

@@ -51,6 +51,7 @@ def make_rows(
     examples: Sequence[AnyCandidate],
     begin: Callable[[int, int], None] = lambda first, stop: None,
     alone: Sequence[Range] = (),
+    begin_picture: Callable[[int, int], None] = lambda first, stop: None,
 ) -> PieceRows:
     """Score a piece and return its rows.
 
@@ -61,14 +62,15 @@ def make_rows(
         examples: the images that the lists of the unit hold so far.
         begin: see `pipeline.model.predict.predict`.
         alone: see `pipeline.model.predict.predict`.
+        begin_picture: see `pipeline.scoring.pictures.draw`.
     """
     started = time.monotonic()
     batch = predict(pixels, model, run.top_k, begin, alone)
     after_predict = time.monotonic()
     rows = to_table(batch, run.spec.class_names, row_schema(run.spec.task, run.options, run.spec.embedding))
     is_of_classes = run.spec.task == "classes"
-    entered, pictured = choose(batch, examples) if is_of_classes else choose_rows(rows, run, batch, examples)
-    pictures = draw(pixels, pictured)
+    entered, pictured = choose(batch, examples) if is_of_classes else choose_rows(rows, run.metrics, batch, examples)
+    pictures = draw(pixels, pictured, run.spec.input, begin_picture)
     stream = to_stream(rows)
     seconds = {**pixels.seconds, "predict": after_predict - started, "commit": time.monotonic() - after_predict}
     return PieceRows(stream, len(batch.images), batch.images.failures, pictures, entered, batch.rescored, seconds)

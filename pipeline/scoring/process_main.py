@@ -110,7 +110,9 @@ class _Worker:
         model = self._acquire(run)
         pixels = self._pixels(request, body, run)
         with self._at("encode", 0, len(pixels.images)):
-            rows = make_rows(pixels, model, run, request.examples, self._before_calls(model), request.alone)
+            rows = make_rows(
+                pixels, model, run, request.examples, self._before_calls(model), request.alone, self._before_picture
+            )
         pictures = sorted(rows.pictures.items())
         pieces = [rows.stream, *(picture for _, picture in pictures)]
         answer = Answer(
@@ -137,12 +139,22 @@ class _Worker:
 
         return begin
 
+    def _before_picture(self, first: int, stop: int) -> None:
+        """Note that a file is decoded for its picture alone; and with an empty range, that all are."""
+        assert self._run is not None
+        if first == stop:
+            self._begin("encode", first, stop, 0)
+        else:
+            self._begin("decode", first, stop, self._run.options.image_timeout)
+
     def _answer_unit(self, request: Request, body: memoryview, run: Run) -> tuple[Answer, Pieces]:
         assert request.unit is not None
         model = self._acquire(run)
         pixels = self._pixels(request, body, run)
         with self._at("encode", 0, len(pixels.images)):
-            unit = make_unit(request.unit, pixels, model, run, self._before_calls(model), request.alone)
+            unit = make_unit(
+                request.unit, pixels, model, run, self._before_calls(model), request.alone, self._before_picture
+            )
         facts = unit.receipt.to_json()
         sizes = [len(unit.part), len(facts)]
         answer = Answer("part", sizes, failures=unit.failures, seconds=unit.seconds, rescored=unit.rescored)
@@ -172,6 +184,10 @@ class _Worker:
         unfit = {i: why for i, why in request.failures.items() if why.stage != "predict"}  # others get a picture
         batch = EncodedBatch(batch.images.failed(unfit), batch.encoded)
         after_read = time.monotonic()
+        if run.spec.takes == "encoded":
+            return PixelBatch.of_files(
+                EncodedBatch(batch.images.failed(request.failures), batch.encoded), {"read": after_read - started}
+            )
 
         def begin(first: int, stop: int) -> None:
             self._begin("decode", first, stop, run.options.image_timeout)

@@ -116,14 +116,16 @@ def _arrange(run: Run, most: int) -> Arrangement:
     pool = processes()
     if _arranged and _network(_arranged[0].run) != _network(run):
         pool.close()
-    if run.engine == "tensorflow" and sees_gpu():
+    if run.engine == "tensorflow" and run.spec.takes == "pixels" and sees_gpu():
         model = _model(run)
         pool.arrange(0, most)
         _log(run, model.version)
         return Arrangement(run, most, f"{model.version} on {model.device}, {cpu_kind()}", in_threads=True)
     pool.arrange(1, max(1, most - 1))
     loaded = _load_first(run)
-    if run.engine == "tensorflow":
+    if run.spec.takes == "encoded":
+        pool.arrange(1, 0)  # files that its decoder may die of are read and scored there, in threads, and nowhere else
+    elif run.engine == "tensorflow":
         pool.arrange(1, most)  # it computes in as many threads as there are cores
     else:
         allowed = allowed_bytes(run.options.memory_mb)
@@ -341,6 +343,10 @@ def measure_in_process(pixels: PixelBatch, run: Run, seconds: float) -> float:
     """
     if arrange(run).in_threads:
         return measure(pixels, _model(run), run, seconds)
+    if pixels.encoded is not None:
+        sizes = [len(data) for data in pixels.encoded]
+        request = Request("measure", body="encoded", sizes=sizes, images=pixels.images, seconds=seconds)
+        return _ask(request, pixels.encoded, run, scores=True)[0].seconds["predict"]
     request = Request("measure", body="pixels", images=pixels.images, seconds=seconds)
     answer, _ = _ask(request, [np.ascontiguousarray(pixels.pixels).data], run, scores=True)
     return answer.seconds["predict"]

@@ -11,9 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.model.agreement import LEAST_SPREAD, changed_classes, difference, log_scores, spread
+from pipeline.model.agreement import (
+    LEAST_SPREAD,
+    changed_classes,
+    changed_labels,
+    difference,
+    difference_of_outputs,
+    log_scores,
+    logits,
+    spread,
+)
 from pipeline.model.directory import TFLITE, read_golden, read_spec
 from pipeline.model.engines.litert import LiteRTNetwork
+from pipeline.model.engines.network import Outputs
+from pipeline.task import TASKS, Task
 
 Scores = npt.NDArray[np.float32]
 
@@ -103,3 +114,84 @@ def test_what_is_wrong_with_pixels_is_more_than_the_tolerance(tiny_model: str, f
 def test_engines_agree_far_within_the_tolerance(tiny_model: str) -> None:
     golden = read_golden(tiny_model)
     assert difference(golden.scores["litert"], golden.scores["tensorflow"]) < read_spec(tiny_model).golden_tolerance / 5
+
+
+def sigmoid(outputs: npt.NDArray[np.float64]) -> Scores:
+    return (1 / (1 + np.exp(-outputs))).astype(np.float32)
+
+
+@given(shapes, st.sampled_from(TASKS))
+def test_outputs_of_any_task_are_as_far_from_themselves_as_nothing(
+    shape: tuple[int, int, int, float], task: Task
+) -> None:
+    made = outputs_of(*shape)
+    scores = {"classes": softmax, "labels": sigmoid}.get(task, np.float32)(made)
+    assert difference(scores, scores, task) == 0
+    assert spread(scores, task) > 0
+
+
+@given(st.integers(0, 1 << 32), st.floats(0.5, 5), st.floats(1e-2, 0.3), st.sampled_from(["labels", "value"]))
+def test_difference_of_labels_and_values_is_that_of_one_output_as_a_share_of_their_deviation(
+    seed: int, scale: float, off: float, task: Task
+) -> None:
+    give = sigmoid if task == "labels" else np.float32
+    outputs = np.clip(outputs_of(seed, 8, 4, scale), -4, 4)
+    wrong = outputs.copy()
+    wrong[3, 1] += off * np.sqrt(np.mean((outputs - outputs.mean(axis=0)) ** 2))
+    assert difference(give(wrong), give(outputs), task) == pytest.approx(off, rel=5e-2)
+
+
+@given(shapes, st.integers(0, 1 << 32), st.floats(1e-6, 0.1), st.floats(0, 0.2), st.floats(0.05, 0.95))
+def test_difference_within_the_tolerance_changes_no_clear_label(
+    shape: tuple[int, int, int, float], seed: int, tolerance: float, noise: float, threshold: float
+) -> None:
+    outputs = outputs_of(*shape)
+    expected = sigmoid(outputs)
+    scores = sigmoid(outputs + np.random.default_rng(seed).uniform(-1, 1, outputs.shape) * noise * shape[3])
+    if difference(scores, expected, "labels") <= tolerance:
+        assert changed_labels(scores, expected, tolerance, [threshold] * expected.shape[1]) == 0
+
+
+def test_changed_label_counts_where_it_is_far_from_its_own_threshold() -> None:
+    expected = np.array([[0.9, 0.6], [0.2, 0.4]], np.float32)
+    other = np.array([[0.9, 0.4], [0.2, 0.6]], np.float32)
+    assert changed_labels(other, expected, 1e-3, [0.5, 0.5]) == 2
+    assert changed_labels(other, expected, 1e-3, [0.5, 0.3]) == 0
+    assert changed_labels(other, expected, 0.5, [0.5, 0.5]) == 0, "that is not clear"
+
+
+def test_probabilities_that_float32_rounds_to_one_are_no_difference() -> None:
+    outputs = np.array([[18.0, -3.0], [2.0, 17.0], [-9.0, 0.0]])
+    scores, expected = sigmoid(outputs + 1e-4), sigmoid(outputs)
+    assert np.abs(logits(scores) - logits(expected)).max() >= 0
+    assert difference(scores, expected, "labels") < 1e-3
+    assert difference(sigmoid(outputs + 1), expected, "labels") > 0.05
+
+
+def test_values_far_from_zero_are_not_held_to_more_than_float32_has() -> None:
+    expected = np.array([[2000.0], [2000.01]], np.float32)
+    assert difference(np.nextafter(expected, np.float32(1e9)), expected, "value") < 1e-3
+    assert difference(expected + 1, expected, "value") > 0.1
+
+
+def test_scores_and_embeddings_both_count_and_what_is_no_number_is_no_small_difference() -> None:
+    scores = softmax(outputs_of(1, 4, 3, 1.0))
+    vectors = outputs_of(2, 4, 5, 1.0).astype(np.float32)
+    whole, wrong = Outputs(scores, vectors), vectors.copy()
+    wrong[2, 1] += 1
+    assert difference_of_outputs(whole, whole, "classes") == 0
+    assert difference_of_outputs(Outputs(scores, wrong), whole, "classes") > 0.5
+    assert difference_of_outputs(Outputs(scores[:, :0], wrong), Outputs(scores[:, :0], vectors), "embedding") > 0.5
+    for place in (scores.copy(), vectors.copy()):
+        place[0, 0] = np.nan
+        given = Outputs(place, vectors) if place.shape == scores.shape else Outputs(scores, place)
+        assert not difference_of_outputs(given, whole, "classes") <= 1e9
+
+
+def test_first_of_two_classes_may_be_what_is_missing_to_one() -> None:
+    p = sigmoid(np.array([[16.0], [-3.0], [2.0], [0.0]]))
+    other = np.nextafter(p, np.float32(0))
+    expected, scores = (np.concatenate([1 - one, one], axis=1).astype(np.float32) for one in (p, other))
+    assert difference(scores, expected) < 1e-4
+    sure = np.array([[1 - 1e-7, 1e-7], [0.5, 0.5]], np.float32)
+    assert difference(np.array([[1 - 1e-9, 1e-9], [0.5, 0.5]], np.float32), sure) > 0.5

@@ -132,6 +132,18 @@ def test_spec_with_a_class_twice_is_refused(model: Path) -> None:
         ({"decode": None}, "input has decode None, unknown here"),
         ({"decode": ["full"]}, "unknown here"),
         ({"decode": "reduced", "resize": "nearest"}, "input has decode 'reduced' with resize 'nearest': only"),
+        ({"decode": "reduced", "resize": "tf.area"}, "input has decode 'reduced' with resize 'tf.area': only"),
+        ({"decode": "reduced", "jpeg_dct": "fast"}, "input has decode 'reduced' with jpeg_dct 'fast'"),
+        ({"decode": "reduced", "gray_from": "jpeg_luma"}, "or gray_from 'jpeg_luma': give decode 'full'"),
+        ({"decode": "reduced", "fit": "keras_hub_pad"}, "input has decode 'reduced' with fit 'keras_hub_pad'"),
+        ({"resize": "pillow.bilinear"}, "resize 'pillow.bilinear', unknown here"),
+        ({"resize": "cv2.area", "antialias": True}, "input has antialias with resize 'cv2.area': only tf.bilinear,"),
+        ({"antialias": "yes"}, "input has antialias 'yes', expected true or false"),
+        ({"fit": "teachable_machine", "resize": "tf.area"}, "only Pillow resizes parts of a pixel"),
+        ({"jpeg_dct": "slow"}, "input has jpeg_dct 'slow', unknown here: expected 'accurate' or 'fast'"),
+        ({"gray_from": "red"}, "input has gray_from 'red', unknown here: expected 'rgb' or 'jpeg_luma'"),
+        ({"deep": 16}, "input has deep 16, unknown here: expected 'round', 'high_byte', 'clip' or 'clip_last'"),
+        ({"deep": "clip_last", "resize": "tf.area"}, "input has deep 'clip_last', which is for grayscale"),
     ],
 )
 def test_spec_that_decodes_as_nothing_here_does_is_refused_in_one_line(

@@ -23,7 +23,13 @@ from pipeline.model.engines.choice import add_engines, choose, sees_gpu
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.spec import Conversion, ModelSpec
 from pipeline.options import Engine, EngineChoice, Precision, ScoreOptions
+from pipeline.task import Embedding
 
+NO_BFLOAT16 = [
+    ModelSpec(InputSpec(2, 2, "rgb"), (), "id", task="value", value_unit=1.0),
+    ModelSpec(InputSpec(2, 2, "rgb"), (), "id", task="embedding", embedding=Embedding(2)),
+    ModelSpec(InputSpec(2, 2, "rgb"), ["a", "b"], "id", embedding=Embedding(2)),
+]
 OLD = ModelSpec(InputSpec(2, 2, "rgb"), ["a", "b"], "id")
 LITE = replace(OLD, litert=Conversion("ab" * 32, 100))
 FAILED = replace(OLD, litert=Conversion(missing="operation LSTM cannot be converted"))
@@ -229,3 +235,13 @@ def test_engine_without_its_network_or_its_package_is_one_line(
     line = refused(archive, tiny_model, tmp_path / "night", capfd, "--engine", "litert")
     assert "needs the package ai-edge-litert, which is not installed here" in line
     assert not (tmp_path / "night").exists()
+
+
+@pytest.mark.parametrize("spec", NO_BFLOAT16)
+def test_value_and_embedding_are_refused_in_bfloat16_in_one_line(spec: ModelSpec) -> None:
+    with pytest.raises(
+        UsageError, match=r"^--precision bfloat16 cannot score --model 'm': its output is an? \w+, of"
+    ) as caught:
+        choose(options(precision="bfloat16"), spec, None)
+    assert "\n" not in str(caught.value)
+    assert choose(options("tensorflow"), spec, None).engine == "tensorflow"

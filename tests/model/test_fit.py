@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,73 +35,138 @@ def marked(size: Size) -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]
     return np.stack([columns, rows], axis=2).astype(np.float32)
 
 
+class Asked(Image.Image):
+    """An image without pixels, which keeps what it is asked to be resized to."""
+
+    size = (1, 1)
+    mode = "RGB"
+
+    def resize(self, size, resample=None, box=None, reducing_gap=None):  # type: ignore[no-untyped-def]
+        self.placement = Placement(tuple(box), size)
+        return self
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_teachable_machine_is_imageops_fit(target: Size) -> None:
-    asked: list[Placement] = []
-
-    class Asked(Image.Image):
-        size = (1, 1)
-
-        def resize(self, size, resample=None, box=None, reducing_gap=None):  # type: ignore[no-untyped-def]
-            asked.append(Placement(box, size))
-            return self
-
+    image = Asked()
     for size in sizes(5_000):
-        image = Asked()
-        Asked.size = size  # type: ignore[assignment]
+        image.size = size
         ImageOps.fit(image, target)
-        assert place("teachable_machine", size, target) == asked.pop()
+        assert place("teachable_machine", size, target) == image.placement
 
 
-@pytest.mark.parametrize("target", [(96, 64), (224, 224)])
-def test_keras_crop_is_smart_resize(target: Size, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `image_dataset_from_directory` calls it: in a graph, with sizes that are not known before."""
+@pytest.mark.parametrize("target", TARGETS)
+def test_pil_crop_is_load_img(target: Size, monkeypatch: pytest.MonkeyPatch) -> None:
+    from keras.src.utils import image_utils
+
+    image = Asked()
+    monkeypatch.setattr(image_utils.pil_image, "open", lambda file: image)
+    for size in sizes(5_000):
+        crop = (size[0] * target[1] // target[0], size[1] * target[0] // target[1])
+        if size == target or min(crop) < 1:
+            continue  # not resized at all, or refused by Pillow
+        image.size = size
+        image_utils.load_img(io.BytesIO(), target_size=(target[1], target[0]), keep_aspect_ratio=True)
+        assert place("pil_crop", size, target) == image.placement
+
+
+Asking = Callable[[Any, Size], tuple[Any, Any, Any, Any]]
+"""Return left, upper, right and lower side of a box; called in tf.data with a white image and the input's size."""
+
+
+def asked_of_smart_resize(image: Any, target: Size) -> tuple[Any, Any, Any, Any]:
+    """Return what `image_dataset_from_directory(crop_to_aspect_ratio=True)` cuts out."""
     import tensorflow as tf
     from keras.src.backend import tensorflow as backend
     from keras.src.utils import image_utils
 
-    monkeypatch.setattr(backend.image, "resize", lambda image, **_: image)
+    class Backend:
+        convert_to_tensor, shape, cast, numpy = backend.convert_to_tensor, backend.shape, backend.cast, backend.numpy
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, 2])])
-    def cut(image: tf.Tensor) -> tf.Tensor:
-        size = (target[1], target[0])
-        return image_utils.smart_resize(image, size, data_format="channels_last", backend_module=backend)
+        class image:  # noqa: N801
+            resize = staticmethod(lambda kept, **_: kept)
 
-    for size in list(sizes(2_000))[::5]:
-        kept = cut(marked(size)).numpy()
-        left, upper = kept[0, 0].astype(int).tolist()
-        assert place("keras_crop", size, target).box == (left, upper, left + kept.shape[1], upper + kept.shape[0])
+    height, width = tf.shape(image)[0], tf.shape(image)[1]
+    here = tf.stack(tf.meshgrid(tf.range(width), tf.range(height)), 2)
+    kept = image_utils.smart_resize(
+        tf.ensure_shape(here, [None, None, 2]),
+        (target[1], target[0]),
+        data_format="channels_last",
+        backend_module=Backend,
+    )
+    return kept[0, 0, 0], kept[0, 0, 1], kept[-1, -1, 0] + 1, kept[-1, -1, 1] + 1
+
+
+def asked_of_keras_pad(image: Any, target: Size) -> tuple[Any, Any, Any, Any]:
+    """Return the part that `keras.layers.Resizing(pad_to_aspect_ratio=True)` resizes, with its border."""
+    import tensorflow as tf
+    from keras.src.backend import tensorflow as backend
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tf.image, "resize", lambda padded, *_, **__: padded)
+        padded = backend.image.resize(
+            image, (target[1], target[0]), pad_to_aspect_ratio=True, data_format="channels_last"
+        )
+    y, x = ((tf.shape(padded)[axis] - tf.shape(image)[axis]) // 2 for axis in (0, 1))
+    return -x, -y, tf.shape(padded)[1] - x, tf.shape(padded)[0] - y
+
+
+def asked_of_resize_with_pad(image: Any, target: Size) -> tuple[Any, Any, Any, Any]:
+    """Return where `tf.image.resize_with_pad` lays an image."""
+    import tensorflow as tf
+
+    made = tf.image.resize_with_pad(image, target[1], target[0], method="nearest")[..., 0] > 0
+    columns, rows = tf.where(tf.reduce_any(made, 0))[:, 0], tf.where(tf.reduce_any(made, 1))[:, 0]
+    return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+
+
+ASKED: dict[Fit, Asking] = {
+    "keras_crop": asked_of_smart_resize,
+    "keras_hub_pad": asked_of_keras_pad,
+    "tf_pad": asked_of_resize_with_pad,
+}
+
+
+def check_in_tf_data(fit: Fit, target: Size, sizes: Sequence[Size]) -> None:
+    """Compare with what a function of TensorFlow or Keras does in tf.data, which is where loaders call it."""
+    import tensorflow as tf
+
+    if fit == "tf_pad":  # TensorFlow refuses an image of which a side would become 0
+        sizes = [(w, h) for w, h in sizes if min(target[0] * h // w, target[1] * w // h) >= 1]
+
+    def ask(size: Any) -> Any:
+        image = tf.ensure_shape(tf.ones((size[1], size[0], 1)), [None, None, 1])
+        return tf.stack([tf.cast(side, tf.int32) for side in ASKED[fit](image, target)])
+
+    made = tf.data.Dataset.from_tensor_slices(list(sizes)).map(ask, num_parallel_calls=2).batch(1024)
+    found = np.concatenate(list(made.as_numpy_iterator())).tolist()
+    for size, expected in zip(sizes, found, strict=True):
+        box, (width, height), (x, y), _ = place(fit, size, target)
+        assert expected == list((x, y, x + width, y + height) if fit == "tf_pad" else box), size
+
+
+@pytest.mark.parametrize("target", [(96, 64), (224, 224)])
+@pytest.mark.parametrize("fit", ASKED)
+def test_fit_is_that_of_tensorflow_or_keras(fit: Fit, target: Size) -> None:
+    check_in_tf_data(fit, target, list(sizes(2_000))[::10])
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("fit", ASKED)
+def test_fit_is_that_of_tensorflow_or_keras_at_all_sizes(fit: Fit) -> None:
+    check_in_tf_data(fit, (224, 224), [(width, height) for width in range(1, 701) for height in range(1, 701)])
 
 
 @pytest.mark.parametrize("crop", [0.875, 0.5, 1 / 3, 1.0])
-def test_tf_central_crop_is_central_crop(crop: float) -> None:
+def test_tf_central_crop_is_central_crop_at_all_sizes(crop: float) -> None:
     import tensorflow as tf
 
-    for size in list(sizes(2_000))[::10]:
+    for side in range(1, 701, 1 if crop == 0.875 else 9):
+        size = (side, 701 - side)
         kept = tf.image.central_crop(marked(size), crop).numpy()
         left, upper = kept[0, 0].astype(int).tolist()
         expected = (left, upper, left + kept.shape[1], upper + kept.shape[0])
         assert place("tf_central_crop", size, (224, 224), crop).box == expected
-
-
-@pytest.mark.parametrize("target", [(96, 64), (224, 224)])
-def test_tf_pad_is_resize_with_pad(target: Size) -> None:
-    """As tf.data calls it. TensorFlow refuses an image of which a side would become 0."""
-    import tensorflow as tf
-
-    def fit(there: tf.Tensor) -> tf.Tensor:
-        white = tf.ensure_shape(tf.ones((there[1], there[0], 1)), [None, None, 1])
-        return tf.image.resize_with_pad(white, target[1], target[0], method="nearest")
-
-    kept = [
-        size for size in list(sizes(2_000))[::10] if min(target[0] * size[1] // size[0], target[1] * size[0] // size[1])
-    ]
-    made = tf.data.Dataset.from_tensor_slices(kept).map(fit)
-    for there, pixels in zip(kept, made.as_numpy_iterator(), strict=True):
-        rows, columns = np.nonzero(pixels[..., 0])
-        _, size, offset, _ = place("tf_pad", there, target)
-        assert offset == (columns.min(), rows.min())
-        assert size == (columns.max() - columns.min() + 1, rows.max() - rows.min() + 1)
 
 
 @pytest.mark.parametrize("name", ["nearest", "bilinear", "lanczos"])

@@ -170,9 +170,10 @@ def test_explain_says_how_everything_is_known_and_writes_nothing(
     code, out, err = run(capfd, foreign / "plain.keras", "--explain")
     assert (code, err) == (0, "")
     told = " ".join(out.split())
-    assert "declared: scaling raw (from the layer Rescaling" in told
-    assert "guessed: resize tf.bilinear (the default of keras.image_dataset_from_directory)" in told
-    assert "declared: task classes (the rows of 16 images lie in [0, 1] and add up to 1)" in told
+    assert "scaling raw (declared: from the layer Rescaling" in told
+    assert "the rest resize tf.bilinear, " in told
+    assert "(guessed: the default of keras.image_dataset_from_directory)" in told
+    assert "task classes (declared: the rows of 16 images lie in [0, 1] and add up to 1)" in told
     assert list(tmp_path.iterdir()) == []
 
 
@@ -211,9 +212,9 @@ def test_teachable_machine_folder_has_a_fixed_rule_and_names(foreign: Path, tmp_
     code, out, err = run(capfd, folder, "--explain")
     assert (code, err) == (0, "")
     told = " ".join(out.split())
-    assert "declared: fit teachable_machine (as Teachable Machine trains)" in told
-    assert "declared: scaling sign" in told
-    assert "declared: class_names 2 (cat, dog)" in told
+    assert "fit teachable_machine (declared: as Teachable Machine trains)" in told
+    assert "scaling sign (declared: " in told
+    assert "class_names 2 (cat, dog) (declared: " in told
     assert "guessed" not in told
 
 
@@ -241,16 +242,35 @@ def test_free_size_and_contradictions_are_asked_for(foreign: Path, capfd: Captur
         (["plain.keras"], "--output MODEL is missing"),
     ):
         explain = [] if why.startswith("--output") else ["--explain"]
-        code, out, err = run(capfd, foreign / words[0], *words[1:], *explain)
-        assert (code, out) == (2, ""), words
+        code, _, err = run(capfd, foreign / words[0], *words[1:], *explain)
+        assert code == 2, words
         assert why in err, words
         assert len(err.splitlines()) == 1
+
+
+def test_explain_shows_what_is_known_where_that_does_not_suffice(foreign: Path) -> None:
+    words = [
+        sys.executable,
+        "-m",
+        "nightscore",
+        "import-model",
+        str(foreign / "free.keras"),
+        "--width",
+        "40",
+        "--explain",
+    ]
+    done = subprocess.run([*words, "--explain"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "width         40 (given: by --width)" in done.stdout
+    assert "scaling raw (declared: " in " ".join(done.stdout.split())
+    assert done.stderr.endswith("takes images of any size: give --height, as it was trained\n")
+    assert len(done.stderr.splitlines()) == 1  # a process of its own: no banners of TensorFlow
 
 
 def test_size_that_is_given_is_taken(foreign: Path, capfd: Captured) -> None:
     code, out, _ = run(capfd, foreign / "free.keras", "--height", "40", "--width", "56", "--explain")
     assert code == 0
-    assert "given: width 56 (by --width)" in " ".join(out.split())
+    assert "width 56 (given: by --width)" in " ".join(out.split())
 
 
 def damaged(folder: Path, foreign: Path) -> dict[str, Path]:
@@ -354,3 +374,23 @@ def test_layers_of_nested_models_are_flat(tmp_path: Path) -> None:
     model = read_keras_file(str(tmp_path / "nested.keras"))
     assert [layer.kind for layer in model.layers] == ["InputLayer", "Rescaling", "InputLayer", "Conv2D", "Flatten"]
     assert model.layers[3].name == "deep"
+
+
+def test_images_without_labels_are_shown_side_by_side_and_decide_nothing(
+    foreign: Path, photos: Path, capfd: Captured
+) -> None:
+    code, out, _ = run(capfd, foreign / "plain.keras", "--check", photos, "--explain")
+    assert code == 0
+    told = " ".join(out.split())
+    assert "nothing is decided: the images have no labels" in told
+    assert "scaling raw (declared: " in told
+    code, _, err = run(capfd, foreign / "logits.keras", "--check", photos, "--explain")
+    assert code == 2
+    assert "--check decides nothing: the images have no labels" in err
+
+
+def test_folders_that_are_no_class_of_the_model_are_refused(foreign: Path, photos: Path, capfd: Captured) -> None:
+    code, _, err = run(capfd, foreign / "plain.keras", "--check", photos.parent, "--explain")
+    assert code == 2
+    assert "none is a class of the model" in err
+    assert len(err.splitlines()) == 1

@@ -231,7 +231,7 @@ def test_network_that_knows_nothing_of_the_classes_is_refused(simple: tuple[Scor
         trial(score, simple[1], SMALL, {})
 
 
-@pytest.mark.heavy
+@pytest.mark.soak
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("loader", LOADERS)
 def test_rule_of_every_loader_is_found(
@@ -258,8 +258,7 @@ def accuracy_under(found: Verdict, model: Any, folder: Path) -> float:
     return accuracy(model, values, labels)
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.heavy), pytest.param(1, marks=pytest.mark.soak)])
 def test_rule_outside_the_table_is_refused(seed: int, tmp_path: Path) -> None:
     made = train("image_dataset_from_directory", tmp_path, seed)
     score, images = scorer(made.model), read_check_folder(made.held_out, CLASSES)
@@ -270,8 +269,7 @@ def test_rule_outside_the_table_is_refused(seed: int, tmp_path: Path) -> None:
         trial(lambda values: score(np.ascontiguousarray(values.transpose(0, 2, 1, 3))), images, BASE, {})
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.heavy), pytest.param(1, marks=pytest.mark.soak)])
 def test_shuffled_class_order_is_refused(seed: int, tmp_path: Path) -> None:
     made = train("load_img", tmp_path, seed)
     order = np.random.default_rng(seed).permutation(len(CLASSES))

@@ -10,12 +10,15 @@ import pyarrow as pa
 from conftest import SCHEMA
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from task_nights import metrics_for
+from task_rows import random_labels, random_values
 
 from pipeline.batches import Failure, ImageColumns, PixelBatch, PredictionBatch
 from pipeline.metrics.examples import FAILURE_EXAMPLES, OF_UNIT, examples_of
 from pipeline.model.thumbnails import thumbnail
 from pipeline.output.rows import to_table
-from pipeline.scoring.pictures import Shortlist, choose, draw
+from pipeline.scoring.pictures import Shortlist, choose, choose_rows, draw
+from pipeline.task import Task
 
 CLASSES = ["a", "b", "c"]
 
@@ -102,3 +105,20 @@ def test_piece_that_was_sent_before_another_was_back_loses_nothing() -> None:
         in_turn.add(choose(batch, in_turn.examples())[0])
     assert sorted(map(str, at_once.examples())) == sorted(map(str, in_turn.examples()))
     assert at_once.examples()
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=5), st.sampled_from(["labels", "value"]))
+@settings(deadline=None)
+def test_whatever_a_receipt_of_another_task_lists_has_a_picture(sizes: list[int], task: Task) -> None:
+    metrics = metrics_for(task)
+    parts = [random_labels(n, i)[0] if task == "labels" else random_values(n, i)[0] for i, n in enumerate(sizes)]
+    rows = pa.concat_tables(parts).drop_columns("key")
+    rows = rows.add_column(0, "key", pa.array([f"{i:04d}" for i in range(len(rows))]))
+    shortlist, numbers, start = Shortlist(), set[int](), 0
+    for n in sizes:
+        pixels, batch = scored(1, n)
+        entered, chosen = choose_rows(rows.slice(start, n), metrics, batch, shortlist.examples())
+        shortlist.add(entered, task)
+        numbers |= {start + i for i in draw(pixels, chosen)}
+        start += n
+    assert {example["row"] for example in metrics.examples(rows)} <= numbers

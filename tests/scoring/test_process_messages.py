@@ -67,7 +67,11 @@ def images(draw: st.DrawFn) -> ImageColumns:
     n = len(keys)
     labels = np.array(draw(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=n, max_size=n)), np.int32)
     labelled = np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)), np.bool_)
-    return ImageColumns(keys, labels, labelled, draw(st.lists(st.none() | st.text(), min_size=n, max_size=n)))
+    names = draw(st.lists(st.none() | st.text(), min_size=n, max_size=n))
+    lists = draw(st.none() | st.lists(st.none() | st.lists(st.text(), max_size=2), min_size=n, max_size=n))
+    values = draw(st.none() | st.lists(st.floats(), min_size=n, max_size=n))
+    numbers = None if values is None else np.array(values, np.float64)
+    return ImageColumns(keys, labels, labelled, names, label_lists=lists, label_values=numbers)
 
 
 def over_a_pipe(message: Any, body: list[bytes]) -> tuple[Any, bytes]:
@@ -81,7 +85,12 @@ def over_a_pipe(message: Any, body: list[bytes]) -> tuple[Any, bytes]:
 def same_images(actual: ImageColumns | None, expected: ImageColumns | None) -> bool:
     if actual is None or expected is None:
         return actual is expected
-    columns = [(one.labels.dtype, one.labels.tolist(), one.labelled.tolist()) for one in (actual, expected)]
+    assert (actual.label_values is None) == (expected.label_values is None)
+    if actual.label_values is not None:
+        np.testing.assert_array_equal(actual.label_values, expected.label_values)
+    columns = [
+        (one.labels.dtype, one.labels.tolist(), one.labelled.tolist(), one.label_lists) for one in (actual, expected)
+    ]
     return (actual.keys, actual.label_names, columns[0]) == (expected.keys, expected.label_names, columns[1])
 
 

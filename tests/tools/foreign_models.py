@@ -29,8 +29,8 @@ def photographs(folder: Path, n: int = 24, broken: int = 3) -> Path:
         top, left = int(random.integers(427 - height)), int(random.integers(640 - width))
         image = Image.fromarray(photo[top : top + height, left : left + width])
         image.save(folder / f"{i:03d}.{'png' if i % 4 == 3 else 'jpg'}")
-    for i in range(broken):
-        (folder / f"broken{i}.jpg").write_bytes((folder / f"00{i}.jpg").read_bytes()[: 300 + 100 * i])
+    for i, path in enumerate(sorted(folder.glob("*.jpg"))[:broken]):
+        (folder / f"broken{i}.jpg").write_bytes(path.read_bytes()[: 300 + 20 * i])
     return folder
 
 
@@ -148,3 +148,29 @@ def foreign(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
         write_tflite(folder / "quantized.tflite", network, "uint8")
 
     return made_once(tmp_path_factory, worker_id, "foreign", make)
+
+
+def write_signatures_of_files(folder: Path) -> None:
+    """Write a SavedModel with a signature that takes files, one that takes a file, and one that takes text."""
+    import tensorflow as tf
+
+    def decode(data: Any) -> Any:
+        return tf.image.resize(tf.io.decode_image(data, 3, expand_animations=False), (16, 16))
+
+    class Network(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+        def files(self, image_bytes: Any) -> dict[str, Any]:
+            images = tf.map_fn(decode, image_bytes, fn_output_signature=tf.float32)
+            return {"logits": tf.reduce_mean(images, (1, 2)) / 16}
+
+        @tf.function(input_signature=[tf.TensorSpec([], tf.string, name="image_bytes")])
+        def one(self, image_bytes: Any) -> dict[str, Any]:
+            return {"logits": tf.reduce_mean(decode(image_bytes), (0, 1)) / 16}
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+        def words(self, text: Any) -> dict[str, Any]:
+            return {"logits": tf.strings.to_number(text)[:, None] * tf.ones((1, 3))}
+
+    network = Network()
+    signatures = {"files": network.files, "one": network.one, "words": network.words}
+    tf.saved_model.save(network, str(folder), signatures=signatures)

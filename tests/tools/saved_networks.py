@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.model.directory import GOLDEN, SPEC, Golden
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
+from pipeline.model.spec import Conversion, ModelSpec, model_id
 
 SHAPE = (12, 12, 3)
 
@@ -87,6 +89,44 @@ def write_model(function: Callable[[Any], Any], folder: Path) -> None:
     pixels = preprocess(EncodedBatch(ImageColumns.of(["0", "1", "2"]), encoded), rule).pixels
     write_files(str(folder / GOLDEN), Golden(encoded, pixels, {"tensorflow": score(pixels)}).files())
     write_files(str(folder), {SPEC: make_spec(str(folder), rule, ["red", "green", "blue"], {}).to_json().encode()})
+
+
+def write_encoded_model(folder: Path, encoded: Sequence[bytes]) -> None:
+    """Write a model directory whose network gets files and decodes them: three classes, as those of `means`.
+
+    Args:
+        folder: that exists.
+        encoded: the golden images.
+    """
+    import tensorflow as tf
+
+    from pipeline.model.engines.tensorflow import TensorFlowNetwork
+
+    class Network(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[untyped-decorator]
+        def serve(self, image_bytes: Any) -> dict[str, Any]:
+            return {"scores": tf.nn.softmax(means(tf.map_fn(decode, image_bytes, fn_output_signature=tf.float32)))}
+
+    def decode(data: Any) -> Any:
+        return tf.image.resize(tf.io.decode_image(data, 3, expand_animations=False), SHAPE[:2])
+
+    module = Network()
+    tf.saved_model.save(module, str(folder / "saved_model"), signatures={"serving_default": module.serve})
+    rule = InputSpec(32, 32, "rgb", decode="reduced")
+    columns = ImageColumns.of([str(i) for i in range(len(encoded))])
+    golden = Golden(encoded, preprocess(EncodedBatch(columns, encoded), rule).pixels, {})
+    network = TensorFlowNetwork(str(folder / "saved_model"), rule.shape)
+    golden = golden.with_outputs("tensorflow", network(golden.inputs("encoded")))
+    files = [
+        (str(p.relative_to(folder / "saved_model")), p.read_bytes())
+        for p in (folder / "saved_model").rglob("*")
+        if p.is_file()
+    ]
+    names = ("red", "green", "blue")
+    spec = ModelSpec(rule, names, "", litert=Conversion(missing="its network takes encoded files"), takes="encoded")
+    spec = replace(spec, model_id=model_id(rule, names, files, spec.identity()))
+    write_files(str(folder / GOLDEN), golden.files())
+    write_files(str(folder), {SPEC: spec.to_json().encode()})
 
 
 def write_images(folder: Path) -> None:

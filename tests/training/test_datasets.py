@@ -26,6 +26,7 @@ from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.model.input_rule import Decode, InputSpec
 from pipeline.model.preprocess import decode
+from pipeline.model.presets import rule_like
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -380,6 +381,41 @@ def test_training_pixels_of_jpeg_files_are_scoring_pixels(write_folder: WriteFol
     assert trained == {decode(data, dataset.input).tobytes() for data in files.values()}
     other = replace(dataset.input, decode="full" if how == "reduced" else "reduced")
     assert trained.isdisjoint({decode(data, other).tobytes() for data in files.values()})
+
+
+@pytest.mark.parametrize("like", ["keras.image_dataset_from_directory", "torchvision", "cv2.resize"])
+def test_model_may_be_trained_on_the_pixels_of_a_loader(write_folder: WriteFolder, like: str) -> None:
+    noise = Image.effect_noise((51, 43), 90).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    files = {f"{c}/{i}.jpg": encoded(noise.rotate(i * 7), "JPEG", exif=exif) for c in ("cat", "dog") for i in range(8)}
+    dataset = load(str(write_folder(files)), image_size=16, color_mode="rgb", like=like)
+    assert dataset.input == rule_like(like, 16, 16)
+    trained = {pixels.tobytes() for pixels in (*dataset.train_images, *dataset.test_images)}
+    assert trained == {decode(data, dataset.input).tobytes() for data in files.values()}
+
+
+@pytest.mark.parametrize(("like", "size"), [("keras.load_img", (12, 20)), ("cv2.resize", (20, 12))])
+def test_own_size_is_that_of_the_file_if_the_loader_does_not_turn_it(
+    write_folder: WriteFolder, like: str, size: tuple[int, int]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying = Image.effect_noise((20, 12), 90).convert("RGB")
+    files = {f"{c}/{i}.png": encoded(lying.rotate(i), "PNG", exif=exif) for c in ("cat", "dog") for i in range(8)}
+    dataset = load(str(write_folder(files)), like=like)
+    assert (dataset.input.height, dataset.input.width) == size
+    with pytest.raises(UsageError, match="'torchvision' cannot be taken: input is of 12 x 20 pixels"):
+        load(str(write_folder(files)), like="torchvision")
+
+
+def test_digits_may_be_those_of_a_loader(digits: RawImages) -> None:
+    dataset = load("digits", like="tf.image.resize")
+    assert dataset.input == rule_like("tf.image.resize", 28, 28, "grayscale")
+    pixels = (*dataset.train_images, *dataset.test_images)
+    assert {found.tobytes() for found in pixels} == {
+        decode(digits.encoded(i), dataset.input).tobytes() for i in range(len(digits.images))
+    }
 
 
 @given(hnp.arrays(np.int64, st.integers(0, 40), elements=st.integers(0, 12)), st.integers(1, 12))

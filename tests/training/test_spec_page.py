@@ -7,6 +7,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from pipeline.model.feed import Feed
 from pipeline.model.spec import Conversion
 
 PAGE = Path(__file__).parents[2] / "docs" / "schema.md"
@@ -19,6 +20,10 @@ def fields_of(title: str) -> list[str]:
 
 def test_fields_of_the_spec_are_those_of_the_page(tiny_model: str) -> None:
     assert fields_of("model_spec.json") == list(json.loads(Path(tiny_model, "model_spec.json").read_text()))
+
+
+def test_fields_of_a_feed_are_those_of_the_page() -> None:
+    assert fields_of("Feed") == [field.name for field in fields(Feed)]
 
 
 def test_fields_of_a_conversion_are_those_of_the_page() -> None:

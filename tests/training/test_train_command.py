@@ -91,6 +91,12 @@ def test_jpeg_files_are_decoded_in_full_where_that_is_asked_for(photos: Path, tm
         ),
         (["--dataset", "digits", "--output", "new", "--color_mode", "grey"], "invalid choice: 'grey'"),
         (["--dataset", "digits", "--output", "new", "--decode", "half"], "argument --decode: invalid choice: 'half'"),
+        (["--dataset", "digits", "--output", "new", "--like", "keras"], "unknown loader 'keras': nearest are keras."),
+        (
+            ["--dataset", "digits", "--output", "new", "--like", "timm", "--decode", "reduced"],
+            "--decode reduced contradicts --like timm, which decodes every pixel",
+        ),
+        (["--add_engines", "old", "--output", "new", "--like", "timm"], "--like is for --dataset: --add_engines"),
         (["--dataset", "digits", "--output", "new", "--image_size", "32"], "are for folders: digits is 28 x 28"),
         (["--dataset", "digits", "--output", "new", "--data_dir", "."], "--data_dir is for --dataset mnist"),
         (

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.options import Engine
 
-Pixels = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[Any]
+"""Images as a network takes them: uint8 [n, height, width, channels]; or object [n], of bytes: encoded files."""
+
 Scores = npt.NDArray[np.float32]
 Vectors = npt.NDArray[np.float32]
 

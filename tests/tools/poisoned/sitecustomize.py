@@ -11,7 +11,8 @@ that holds b"SLEEP" never ends. And where they are set:
     IMPATIENT       nothing waits long before it is tried again
     CPUINFO         a file that is taken for /proc/cpuinfo
     ALARM_FACTOR    by how much all alarms are sooner
-    MODEL_DIES      a model does the same of images whose first pixel is 251, 252 or 253, and raises an error for 250
+    MODEL_DIES      a model does the same of images whose first pixel is 251, 252 or 253, and raises an error for 250;
+                    one that takes encoded files, of those that hold the words above
     LOAD            how an engine ends the process that loads a network: "ABORT", or "KILLED"
     KILLED_ONCE     a file that is not there yet: who makes it as it decodes an image that holds b"ONCE" is killed
 """
@@ -101,7 +102,11 @@ def _is_first(path: str) -> bool:
 
 
 def _die_of(pixels: Any) -> None:
-    first = set(pixels[:, 0, 0, 0].tolist())
+    if pixels.dtype == object:  # encoded files
+        deaths = {b"ABORT": 251, b"KILLED": 252, b"SLEEP": 253}
+        first = {number for data in pixels.tolist() for word, number in deaths.items() if word in data}
+    else:
+        first = set(pixels[:, 0, 0, 0].tolist())
     if 251 in first:
         os.abort()
     if 252 in first:

@@ -1,0 +1,102 @@
+"""What an import compares: the user's own scores, the network before and after it is written, and two engines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from model_import.examine import Examined, probabilities
+from model_training.convert import Converted
+from pipeline.errors import UsageError
+from pipeline.model import agreement
+from pipeline.model.engines.network import Outputs
+from pipeline.model.spec import LARGEST_TOLERANCE
+
+USER_TOLERANCE = 0.01
+"""Difference of a probability from the user's own, at most: pixels may be off by one grey level."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A check of an import and what it found.
+
+    Attributes:
+        name: what was compared.
+        result: as a phrase.
+    """
+
+    name: str
+    result: str
+
+
+def user_check(examined: Examined) -> Sequence[Checked]:
+    """Compare the network's scores with the user's own, where there are any.
+
+    Raises:
+        UsageError: they differ: the input rule or the scaling is not what the user's own code has.
+    """
+    expected = examined.pictures.scores
+    if expected is None:
+        return []
+    own = examined.rows.astype(np.float64)
+    final = probabilities(examined.rows, examined.scores.head)
+    differences = [(_difference(values, expected), values) for values in (final, own) if values.shape == expected.shape]
+    if not differences:
+        raise UsageError(
+            f"--golden {examined.request.golden!r} has {expected.shape[1]} scores an image, and the model gives "
+            f"{final.shape[1]}"
+        )
+    difference, values = min(differences, key=lambda pair: pair[0])
+    if not difference <= USER_TOLERANCE:
+        worst = int(np.abs(values - expected).max(axis=1).argmax())
+        raise UsageError(
+            f"the scores in --golden {examined.request.golden!r} are not those of this model with this input rule: "
+            f"they differ by up to {difference:.2g} (image {worst}); your code has another scaling than "
+            f"{examined.decision.scaling.name!r}, or another rule ('--explain' shows what was taken)"
+        )
+    return [Checked("your own scores", f"{len(expected)} images, largest difference {difference:.2g}")]
+
+
+def _difference(values: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> float:
+    """Return the largest difference, as a share of the spread where numbers are larger than probabilities."""
+    spread = float(np.sqrt(np.mean((expected - expected.mean(axis=0)) ** 2))) if expected.size else 0.0
+    return float(np.abs(values - expected).max() / max(1.0, spread))
+
+
+def same(examined: Examined, found: Outputs, name: str) -> Checked:
+    """Compare what was written with the original network.
+
+    Raises:
+        UsageError: it is another network.
+    """
+    expected = _expected(examined)
+    shapes = [None if one is None else one.shape for one in (*found, *expected)]
+    if shapes[:2] != shapes[2:]:
+        raise UsageError(f"{examined.opened.path!r} gives {shapes[:2]} instead of {shapes[2:]} once it is written")
+    difference = agreement.difference_of_outputs(found, expected, examined.scores.task)
+    if not difference <= LARGEST_TOLERANCE:
+        raise UsageError(
+            f"{examined.opened.path!r} gives other scores once it is written: off by {difference:.2g} of their spread"
+        )
+    result = f"{len(found.scores)} images, outputs differ by {difference:.1g} of their spread"
+    return Checked(f"{name} and the original", result)
+
+
+def _expected(examined: Examined) -> Outputs:
+    """Return what the original network gives, with what is put behind it computed apart from TensorFlow."""
+    if examined.scores.task == "embedding":
+        return Outputs(np.zeros((len(examined.rows), 0), np.float32), examined.rows)
+    scores = probabilities(examined.rows, examined.scores.head).astype(np.float32)
+    return Outputs(scores, examined.vectors)
+
+
+def engines_check(converted: Converted) -> Checked:
+    """Return how far the outputs of two engines are apart, or why there is one alone."""
+    conversion = converted.conversion
+    name = "the SavedModel and model.tflite"
+    if conversion.missing:
+        return Checked(name, f"no model.tflite: {conversion.missing}")
+    return Checked(name, f"{conversion.images} images, outputs differ by {conversion.difference:.1g} of their spread")

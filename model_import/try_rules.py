@@ -1,0 +1,136 @@
+"""Try rules on the images of --check, and turn what was found into facts.
+
+A trial needs to know before what the scores are and which classes there are; neither depends on the input rule. Must
+not know how rules are compared (`model_import.trial`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model_import.candidates import PARTS
+from model_import.class_names import IMAGENET, imagenet
+from model_import.declared import Declared
+from model_import.fact import Fact, How
+from model_import.opening import Opened
+from model_import.pick import Scores, rows_of
+from model_import.request import Request
+from model_import.trial import trial
+from model_import.trial_images import read_aliases, read_check_folder
+from model_import.trial_scores import Progress
+from model_import.trial_verdict import Part, Verdict
+from pipeline.errors import UsageError
+from pipeline.model import agreement
+from pipeline.model.feed import Head, with_head
+from pipeline.model.input_rule import InputSpec
+
+_HOW: Mapping[str, How] = {
+    "given": "given",
+    "declared": "declared",
+    "tried": "tried",
+    "usual": "tried",
+    "untried": "guessed",
+}
+
+
+def try_rules(
+    request: Request,
+    opened: Opened,
+    said: Declared,
+    scores: Scores,
+    class_names: tuple[str, ...],
+    base: InputSpec,
+    given: Mapping[str, Fact[Any]],
+    progress: Callable[[Progress], None],
+) -> Verdict:
+    """Return what the images of --check tell of the input rule.
+
+    Args:
+        request: what the user asked for.
+        opened: the source that was read.
+        said: what it declares.
+        scores: which output has them.
+        class_names: of the model.
+        base: rule of the right size; what is neither given nor tried stays as in it.
+        given: what is not tried.
+        progress: called now and then.
+
+    Raises:
+        UsageError: the folder has none of the classes, or no rule is better than chance.
+    """
+    images = read_check_folder(Path(request.check), class_names, _aliases(request, class_names))
+
+    def score(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        try:
+            found = opened.model(values)[scores.output]
+        except ValueError as error:
+            raise UsageError(
+                f"{opened.path!r} does not take images of {base.height} x {base.width}: {error}"
+            ) from error
+        return log_probabilities(rows_of(found, opened.path), scores.head)
+
+    fixed = {name: fact.value for name, fact in given.items() if name not in ("height", "width")}
+    return trial(score, images, base, fixed, progress, declared=said)
+
+
+def log_probabilities(rows: npt.NDArray[np.float32], head: Head) -> npt.NDArray[np.float64]:
+    """Return logarithms of the probabilities that a network's rows mean, float64 [n, classes].
+
+    >>> log_probabilities(np.array([[0.0, 0.0]], np.float32), "softmax").round(2).tolist()
+    [[-0.69, -0.69]]
+    """
+    if head == "softmax":
+        values = rows.astype(np.float64)
+        values -= values.max(axis=1, keepdims=True)
+        return np.asarray(values - np.log(np.exp(values).sum(axis=1, keepdims=True)))
+    return agreement.log_scores(with_head(rows, head))
+
+
+def _aliases(request: Request, class_names: tuple[str, ...]) -> Mapping[str, int]:
+    """Return other names of the classes: ImageNet's synsets, or those of the file that --labels names."""
+    if request.labels == IMAGENET:
+        offset = len(class_names) - len(imagenet())
+        return {synset: i + offset for i, (synset, _) in enumerate(imagenet())}
+    if not request.labels:
+        return {}
+    try:
+        return read_aliases(Path(request.labels))
+    except (UsageError, OSError, ValueError):  # a file of names in another form: they are known already
+        return {}
+
+
+def verdict_facts(found: Verdict) -> dict[str, Fact[Any]]:
+    """Return what a trial has decided, by field of the rule, and the scaling."""
+    if not found.is_decided:
+        return {}
+    facts: dict[str, Fact[Any]] = {}
+    for part, names in PARTS.items():
+        if part in found.parts:
+            one = found.parts[part]
+            for name in names:
+                value = found.scaling if name == "scaling" else getattr(found.rule, name)
+                facts[name] = Fact(value, _HOW[one.how], _why(one, found.images))
+    for name, value in vars(found.rule).items():
+        if name not in facts and name not in ("height", "width"):
+            facts[name] = Fact(value, "tried", "as the resizer's library decodes files")
+    facts.setdefault("scaling", Fact(found.scaling, "tried", f"on {found.images} images"))
+    return facts
+
+
+def _why(part: Part, images: int) -> str:
+    if part.how == "given":
+        return "by a flag"
+    if part.how == "declared":
+        return part.source
+    if part.how == "untried":
+        return "not tried"
+    if part.how == "usual":
+        others = part.not_distinguished
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        return f"the most usual; not distinguished on {images} images: {', '.join(others[:3])}{more}"
+    return f"the best on {images} images"
