@@ -69,7 +69,7 @@ def test_keywords_of_train_are_the_flags() -> None:
     parameters = {name: one.default for name, one in inspect.signature(train).parameters.items() if name != "progress"}
     assert set(flags) - {"add_engines"} == set(parameters)
     recipe = Recipe()
-    unless_given = {"epochs": recipe.epochs, "batch_size": recipe.batch_size, "seed": recipe.seed, "decode": "reduced"}
+    unless_given = {"epochs": recipe.epochs, "batch_size": recipe.batch_size, "seed": recipe.seed}
     assert {
         name: unless_given.get(name, flags[name]) for name in flags.keys() - {"add_engines", "dataset", "output"}
     } == {name: default for name, default in parameters.items() if name not in ("dataset", "output")}
@@ -196,6 +196,6 @@ def test_program_elsewhere_is_checked_by_mypy(tmp_path: Path) -> None:
     assert "int" in notes[2]
     assert "Finding" in notes[3]
     assert [line.split(";")[0].split("  ")[0] for line in wrong] == [
-        'Argument "top_k" to "score" has incompatible type "str"',
+        'Argument "top_k" to "score" has incompatible type "Literal[\'three\']"',
         'Unexpected keyword argument "topk" for "score"',
     ], done.stdout

@@ -6,7 +6,7 @@ import json
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from task_rows import embedding_row, table
 
@@ -23,7 +23,6 @@ def rows_of(drawn: list[list[float] | None], dtype: str = "float32") -> pa.Table
 
 
 @given(st.lists(vectors, max_size=9), st.integers(0, 9), st.sampled_from(["float32", "float16"]))
-@settings(deadline=None)
 def test_measuring_parts_and_merging_is_measuring_the_whole(
     drawn: list[list[float] | None], cut: int, dtype: str
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.metrics.grid import Grid
@@ -19,7 +19,6 @@ def grid(drawn: list[tuple[int, int]]) -> Grid:
 
 
 @given(points, points, points)
-@settings(deadline=None)
 def test_merge_is_associative_and_commutative_and_that_of_all_points(
     a: list[tuple[int, int]], b: list[tuple[int, int]], c: list[tuple[int, int]]
 ) -> None:
@@ -31,7 +30,6 @@ def test_merge_is_associative_and_commutative_and_that_of_all_points(
 
 
 @given(points)
-@settings(deadline=None)
 def test_every_point_is_in_its_cell_and_cells_are_as_narrow_as_can_be(drawn: list[tuple[int, int]]) -> None:
     found = grid(drawn)
     cells = [(x // found.width, y // found.width) for x, y in drawn]

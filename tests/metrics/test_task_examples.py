@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from task_rows import NAMES, label_row, random_labels, random_values, table, value_row
 
@@ -18,7 +18,6 @@ LABELS, VALUES = LabelMetrics(NAMES, 3), ValueMetrics(2.0**-10)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(-3, 3), st.none() | st.integers(-3, 3)), max_size=15))
-@settings(deadline=None)
 def test_lists_of_the_whole_can_be_told_from_those_of_any_parts(drawn: list[tuple[int, int, int | None]]) -> None:
     short = [ListRule(rule.name, rule.order, 2, 3) for rule in RULES["value"]]
     every = [

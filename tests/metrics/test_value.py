@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import sklearn.metrics
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from task_rows import random_values, table, value_row
 
@@ -34,7 +34,6 @@ def any_rows(draw: st.DrawFn) -> pa.Table:
 
 
 @given(any_rows(), st.lists(st.integers(0, 10), min_size=2, max_size=2))
-@settings(deadline=None)
 def test_sums_are_exact_however_rows_are_cut(rows: pa.Table, cuts: list[int]) -> None:
     ends = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
     parts = [rows.slice(start, stop - start) for start, stop in itertools.pairwise(ends)]
@@ -47,7 +46,6 @@ def test_sums_are_exact_however_rows_are_cut(rows: pa.Table, cuts: list[int]) ->
 
 
 @given(any_rows())
-@settings(deadline=None)
 def test_json_names_the_task_and_gives_back_what_was_written(rows: pa.Table) -> None:
     sums = measure_values(rows, UNIT)
     content = json.loads(json.dumps(sums.to_json(), allow_nan=False))
@@ -57,7 +55,6 @@ def test_json_names_the_task_and_gives_back_what_was_written(rows: pa.Table) -> 
 
 
 @given(any_rows())
-@settings(deadline=None)
 def test_every_row_is_counted_once_in_each_breakdown(rows: pa.Table) -> None:
     sums = measure_values(rows, UNIT)
     numbers = [row["label_value"] for row in rows.to_pylist() if row["label_value"] is not None]

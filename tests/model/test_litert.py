@@ -147,7 +147,7 @@ def test_version_is_that_of_the_package() -> None:
 def test_where_the_package_is_missing_it_is_one_line(monkeypatch: pytest.MonkeyPatch, tiny_model: str) -> None:
     for name in ("ai_edge_litert", "ai_edge_litert.interpreter"):
         monkeypatch.setitem(sys.modules, name, None)
-    litert._interpreter.cache_clear()
+    litert.interpreter.cache_clear()
     assert not litert.is_installed()
     with pytest.raises(UsageError, match=r"^--engine litert needs the package ai-edge-litert.*pip install") as caught:
         LiteRTNetwork(f"{tiny_model}/{TFLITE}", SHAPE)

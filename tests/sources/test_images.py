@@ -14,7 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from permissions import nobody
 
@@ -55,7 +55,6 @@ class TestCutting:
     @example([1, UNIT_BYTES + 1, 1], 5, "")
     @example([UNIT_BYTES] * 3, 5, "")
     @example([0] * 41, 10, "")
-    @settings(deadline=None)
     def test_every_object_is_in_one_unit_in_order_and_no_unit_is_too_large_or_too_small(
         self, sizes: list[int], unit_images: int, folder: str
     ) -> None:

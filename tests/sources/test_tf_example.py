@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 from google.protobuf.message import DecodeError
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.sources.tf_example import parse_example
@@ -36,7 +36,6 @@ def content(features: Any) -> dict[str, Any]:
 
 
 @given(st.dictionaries(names, feature, max_size=5))
-@settings(deadline=None)
 def test_features_are_those_that_tensorflow_wrote(features: dict[str, Any]) -> None:
     written = tf.train.Example(features=tf.train.Features(feature=features))
     assert content(parse_example(written.SerializeToString())) == content(written.features.feature)
@@ -66,7 +65,6 @@ def test_of_every_flipped_bit_and_every_prefix_both_parsers_say_the_same() -> No
 @given(st.binary(max_size=60))
 @example(b"")
 @example(b"\xff\xd8\xff\xe0\0\x10JFIF")
-@settings(deadline=None)
 def test_of_any_bytes_both_parsers_say_the_same(data: bytes) -> None:
     agree(data)
 

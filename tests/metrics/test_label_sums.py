@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import sklearn.metrics
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from task_rows import NAMES, label_row, random_labels, table
 
@@ -53,7 +53,6 @@ def test_json_names_the_task_and_gives_back_what_was_written(a: LabelSums) -> No
 
 
 @given(any_rows(), st.lists(st.integers(0, 10), max_size=3))
-@settings(deadline=None)
 def test_measuring_parts_and_merging_is_measuring_the_whole(rows: pa.Table, cuts: list[int]) -> None:
     ends = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
     parts = [rows.slice(start, stop - start) for start, stop in itertools.pairwise(ends)]
@@ -66,7 +65,6 @@ def test_measuring_parts_and_merging_is_measuring_the_whole(rows: pa.Table, cuts
 
 
 @given(any_rows())
-@settings(deadline=None)
 def test_sums_are_those_of_a_plain_loop(rows: pa.Table) -> None:
     expected: dict[str, Any] = dict.fromkeys(("labelled", "unknown_labels", "unknown_names", "correct"), 0)
     hits = dict.fromkeys(NAMES, 0)
