@@ -38,6 +38,7 @@ def test_commands_are_the_ones_tested_here() -> None:
     ]
 
 
+@pytest.mark.heavy
 def test_nightscore_commands_and_the_python_example_run_as_written(write_images: WriteImages, tmp_path: Path) -> None:
     write_images(120, "photos")
     for command in commands():

@@ -63,7 +63,7 @@ def test_preset_is_its_loader(name: str, is_gray: bool) -> None:
         pytest.importorskip("cv2")
     if is_gray and name.startswith("keras_hub"):
         pytest.skip("nobody gives it grey")
-    check(name, is_gray, [files_of(2), files_of(3)])
+    check(name, is_gray, [files_of(3 if is_gray else 2)])
 
 
 IN_HEAVY = (0, 100)

@@ -56,6 +56,7 @@ def whole(photos: Path) -> list[Path]:
     return sorted(path for path in photos.iterdir() if not path.name.startswith("broken"))
 
 
+@pytest.mark.heavy
 def test_imported_network_scores_as_keras_does_on_the_same_photographs(
     photos: Path, tmp_path: Path, capfd: Captured
 ) -> None:

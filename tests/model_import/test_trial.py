@@ -73,6 +73,7 @@ def train(loader: str, folder: Path, seed: int, epochs: int = 8) -> Trained:
     return Trained(model, loader, check, accuracy(model, *how.values(check)))
 
 
+@pytest.mark.heavy
 def test_rule_of_a_network_that_keras_trained_is_found(trained: Trained) -> None:
     steps: list[Progress] = []
     images = read_check_folder(trained.held_out, CLASSES)
@@ -90,6 +91,7 @@ def test_rule_of_a_network_that_keras_trained_is_found(trained: Trained) -> None
     check_shown(found)
 
 
+@pytest.mark.heavy
 def test_classes_in_another_order_are_refused_with_the_order_that_would_fit(trained: Trained) -> None:
     images = read_check_folder(trained.held_out, [*CLASSES[3:], *CLASSES[:3]])
     with pytest.raises(

@@ -64,6 +64,7 @@ def test_knowledge_is_told_from_chance() -> None:
     assert chance([good], (labels + 1) % 5) > 0.5  # the classes in another order
 
 
+@pytest.mark.heavy
 def test_best_of_many_that_know_nothing_is_chance() -> None:
     lucky = 0
     for seed in range(40):

@@ -98,7 +98,7 @@ def test_second_run_has_nothing_to_do(encoded_model: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("word", "code"),
     [
-        (b"ABORT", "INTERNAL"),
+        pytest.param(b"ABORT", "INTERNAL", marks=pytest.mark.heavy),
         pytest.param(b"KILLED", "RESOURCE_EXHAUSTED", marks=pytest.mark.heavy),
         pytest.param(b"SLEEP", "DEADLINE_EXCEEDED", marks=pytest.mark.heavy),
     ],
@@ -119,6 +119,7 @@ def test_file_that_its_decoder_dies_of_or_never_leaves_costs_one_row(
     ]
 
 
+@pytest.mark.heavy
 def test_plan_measures_it(encoded_model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     archive = write_archive(tmp_path / "archive")
     words = ["--input", str(archive), "--model", encoded_model, "--output", str(tmp_path / "night")]

@@ -56,7 +56,7 @@ def as_compressed_tar(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("pack", "form"),
     [
-        (as_folder, "parquet"),
+        pytest.param(as_folder, "parquet", marks=pytest.mark.heavy),
         (as_tar, "jsonl"),
         pytest.param(as_compressed_tar, "parquet", marks=pytest.mark.heavy),
         pytest.param(as_folder, "jsonl", marks=pytest.mark.heavy),

@@ -80,6 +80,7 @@ def test_tensorflow_is_missing_in_these_tests(python: Python, started: Path) -> 
     assert started.read_text().splitlines().count("imported keras") == 1
 
 
+@pytest.mark.heavy
 def test_commands_work_where_it_is_not_installed(
     python: Python, started: Path, tiny_model: str, write_images: WriteImages, tmp_path: Path
 ) -> None:
