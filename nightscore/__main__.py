@@ -28,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
-        listed = "\n".join(f"  {name:8} {command.text}" for name, command in COMMANDS.items())
+        longest = max(map(len, COMMANDS))
+        listed = "\n".join(f"  {name:{longest}} {command.text}" for name, command in COMMANDS.items())
         print(f"{EXAMPLE}\ncommands:\n{listed}\n\n'nightscore COMMAND --help' shows a command's options")
         return 0
     if name not in COMMANDS:

@@ -20,8 +20,8 @@ class Command(NamedTuple):
 
 COMMANDS: Mapping[str, Command] = {
     "train": Command("model_training.cli", "train a CNN and write a model directory"),
-    "look": Command("pipeline.cli.look", "show what a model sees of an image: its pixels beside the image"),
     "import-model": Command("model_import.cli", "make a model directory of a model from elsewhere"),
+    "look": Command("pipeline.cli.look", "show what a model sees of an image: its pixels beside the image"),
     "plan": Command("pipeline.cli.plan", "say what a score would do and how long it would take; writes nothing"),
     "score": Command("pipeline.cli.score", "score an archive of images with a model"),
     "status": Command("pipeline.cli.status", "say how a night stands, while it is under way or long after"),
