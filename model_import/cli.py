@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--explain", action="store_true", help="say what is known and what would be guessed; write nothing")
     for name, (metavar, text) in _TEXTS.items():
         add(f"--{name}", type=_given, metavar=metavar, help=text)
+    add("--check_by_order", action="store_true", help="the folders in it, sorted by name, are the classes in order")
     add("--task", choices=TASKS, help="what the scores say (default: told by the output)")
     add("--thresholds", type=_shares, default=(), metavar="P[,P...]", help="of --task labels: one, or one a class")
     add("--embedding_layer", type=_given, metavar="NAME", help="layer whose output is kept beside the scores")
@@ -129,8 +130,11 @@ def _run(arguments: argparse.Namespace) -> int:
         thresholds=arguments.thresholds,
         embedding_layer=arguments.embedding_layer or "",
         embedding_type=arguments.embedding_type,
+        check_by_order=arguments.check_by_order,
         **texts,
     )
+    if request.check_by_order and not request.check:
+        raise UsageError("--check_by_order says how the folders of --check are read: give --check FOLDER as well")
     silence_pillow()  # an image that is left out is counted
     if arguments.explain:
         return _explain(request)

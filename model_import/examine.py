@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from model_import.pictures import Pictures, generated, pixels_of, read_folder, r
 from model_import.request import Request
 from model_import.scaling import SCALINGS, Scaling
 from model_import.tflite_file import TfliteModel
+from model_import.trial_images import class_folders
 from model_import.trial_scores import Progress
 from model_import.trial_verdict import Verdict
 from model_import.try_rules import try_rules, verdict_facts
@@ -284,6 +286,9 @@ def _class_names(request: Request, opened: Opened, said: Declared, scores: Score
         return Fact((), "declared", f"the task {scores.task!r} has no classes")
     if request.labels:
         return Fact(tuple(read_class_names(request.labels, scores.classes)), "given", "by --labels")
+    if request.check_by_order:
+        names = checked_names(class_folders(Path(request.check)), scores.classes, f"--check {request.check!r}")
+        return Fact(tuple(names), "given", "by the folders of --check and --check_by_order")
     if opened.labels:
         return Fact(tuple(read_class_names(opened.labels, scores.classes)), "declared", f"by {opened.labels}")
     packed = opened.model.packed_names if isinstance(opened.model, TfliteModel) else ""

@@ -30,6 +30,7 @@ class Request:
         embedding_type: of its numbers in the rows.
         golden: file with images and the user's own scores of them; "": none given.
         check: folder with images, in folders of their classes or not; "": none given.
+        check_by_order: whether the folders in it, sorted by name, are the classes in their order.
     """
 
     source: str
@@ -46,6 +47,7 @@ class Request:
     embedding_type: EmbeddingType = "float32"
     golden: str = ""
     check: str = ""
+    check_by_order: bool = False
 
 
 @dataclass(frozen=True)

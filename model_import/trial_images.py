@@ -101,7 +101,7 @@ def read_check_folder(
     """
     if not folder.is_dir():
         raise UsageError(f"--check {str(folder)!r} is no folder")
-    classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    classes = [folder / name for name in class_folders(folder)]
     if not classes:
         files = _files(folder)
         if not files:
@@ -120,6 +120,11 @@ def read_check_folder(
     found = {number: _files(path) for path, number in chosen.items()}
     present = {number: paths for number, paths in found.items() if paths}
     return _read(folder, list(present.values()), list(present), class_names, _notes(classes, chosen, class_names))
+
+
+def class_folders(folder: Path) -> list[str]:
+    """Return the names of the folders in a folder, sorted; hidden ones are left out."""
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def read_aliases(path: Path) -> Mapping[str, int]:

@@ -63,7 +63,8 @@ def try_rules(
     Raises:
         UsageError: the folder has none of the classes, or no rule is better than chance.
     """
-    images = read_check_folder(Path(request.check), class_names, _aliases(request, class_names))
+    aliases = _aliases(request, class_names)
+    images = read_check_folder(Path(request.check), class_names, aliases, request.check_by_order)
 
     def score(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         try:

@@ -395,3 +395,26 @@ def test_folders_that_are_no_class_of_the_model_are_refused(foreign: Path, photo
     assert code == 2
     assert "none is a class of the model" in err
     assert len(err.splitlines()) == 1
+
+
+def test_folders_are_classes_by_their_order_only_if_that_is_asked_for(
+    foreign: Path, photos: Path, tmp_path: Path, capfd: Captured
+) -> None:
+    names = ["ant", "bee", "cat", "dog", "elk"]
+    for i, name in enumerate(names):
+        (tmp_path / "check" / name).mkdir(parents=True)
+        (tmp_path / "check" / name / "one.jpg").write_bytes(whole(photos)[i].read_bytes())
+    words = (foreign / "plain.keras", "--check", tmp_path / "check", "--explain")
+    assert run(capfd, *words)[0] == 2
+    code, out, _ = run(capfd, *words, "--check_by_order")
+    assert code == 0
+    told = " ".join(out.split())
+    assert "class_names 5 (ant, bee, cat, dog, …) (given: by the folders of --check and --check_by_order)" in told
+    assert "nothing is decided: there are 5 labelled images" in told
+    (tmp_path / "check" / "elk" / "one.jpg").unlink()
+    (tmp_path / "check" / "elk").rmdir()
+    code, _, err = run(capfd, *words, "--check_by_order")
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    code, _, err = run(capfd, foreign / "plain.keras", "--check_by_order", "--explain")
+    assert (code, "give --check FOLDER as well" in err) == (2, True)
