@@ -151,7 +151,7 @@ def test_fit_is_that_of_tensorflow_or_keras(fit: Fit, target: Size) -> None:
     check_in_tf_data(fit, target, list(sizes(2_000))[::10])
 
 
-@pytest.mark.heavy
+@pytest.mark.soak
 @pytest.mark.parametrize("fit", ASKED)
 def test_fit_is_that_of_tensorflow_or_keras_at_all_sizes(fit: Fit) -> None:
     check_in_tf_data(fit, (224, 224), [(width, height) for width in range(1, 701) for height in range(1, 701)])

@@ -66,7 +66,7 @@ def test_preset_is_its_loader(name: str, is_gray: bool) -> None:
     check(name, is_gray, [files_of(3 if is_gray else 2)])
 
 
-IN_HEAVY = (0, 100)
+IN_HEAVY = (0,)
 """First photographs of the tens that the heavy tests take; all others are for `make soak`."""
 
 

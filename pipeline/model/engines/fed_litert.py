@@ -123,8 +123,12 @@ class RawLiteRT:
         self._allocated: tuple[int, ...] = ()
 
     def is_quantized(self) -> bool:
-        """Return whether any of its tensors is quantized: then other CPUs may round otherwise."""
-        return any(quantization_of(details) is not None for details in self._interpreter.get_tensor_details())
+        """Return whether any of its tensors is quantized: then other CPUs may round otherwise.
+
+        Weights may be quantized with a step for each channel, of which "quantization" does not tell.
+        """
+        tensors = self._interpreter.get_tensor_details()
+        return any(len(details["quantization_parameters"]["scales"]) > 0 for details in tensors)
 
     def _load(self) -> Any:
         return interpreter()(model_path=self._path, num_threads=1)
