@@ -22,7 +22,6 @@ from model_training.check_images import check_images
 from model_training.convert import Converted, convert, with_engines, with_scores
 from model_training.publish import check_output, lie_in_one_another, staged, write_files
 from pipeline import storage
-from pipeline.batches import EncodedBatch, ImageColumns, PixelBatch
 from pipeline.errors import UsageError
 from pipeline.machine import versions
 from pipeline.model import directory
@@ -119,7 +118,7 @@ def _fill(examined: Examined, folder: str) -> tuple[Golden, ModelSpec, Sequence[
     except ValueError as error:
         raise UsageError(f"{path!r} cannot be written as a SavedModel: {brief(line(str(error)), 300)}") from error
     takes = takes_of(examined.opened)
-    images = examined.pixels if takes == "pixels" else _files(examined.pictures.encoded)
+    images = Golden(examined.pictures.encoded, examined.pixels, {}).inputs(takes)
     found = _outputs(TensorFlowNetwork(saved_model, decision.rule.shape), images)
     checks = [same(examined, found, "the SavedModel")]
     golden = golden.with_outputs("tensorflow", _picked(found, chosen))
@@ -161,11 +160,6 @@ def feed_of(examined: Examined, model: TfliteModel) -> Feed:
         return Feed(scaling.scale, scaling.offset, model.layout.order, None, "none", names.index(scores.output))
     beside = None if embedding is None else names.index(embedding.output)
     return Feed(scaling.scale, scaling.offset, model.layout.order, names.index(scores.output), scores.head, beside)
-
-
-def _files(encoded: Sequence[bytes]) -> npt.NDArray[Any]:
-    """Return encoded files as a network gets them: object [n], of bytes."""
-    return PixelBatch.of_files(EncodedBatch(ImageColumns.of([str(i) for i in range(len(encoded))]), encoded)).inputs
 
 
 def _outputs(network: Network, pixels: npt.NDArray[Any]) -> Outputs:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pipeline.batches import EncodedBatch, ImageColumns
+from pipeline.batches import EncodedBatch
 from pipeline.errors import UsageError
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
@@ -155,9 +155,7 @@ def pixels_of(pictures: Pictures, rule: InputSpec) -> tuple[npt.NDArray[np.uint8
     Raises:
         UsageError: none can, or one of the user's golden images cannot.
     """
-    batch = preprocess(
-        EncodedBatch(ImageColumns.of([str(i) for i in range(len(pictures.encoded))]), pictures.encoded), rule
-    )
+    batch = preprocess(EncodedBatch.of(pictures.encoded), rule)
     failed = set(batch.images.failures)
     kept = [i for i in range(len(pictures.encoded)) if i not in failed]
     if not kept or (failed and pictures.scores is not None):

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from model_import.candidates import Candidate
 from model_import.scaling import Scaling
 from model_import.trial_images import CheckImages
-from pipeline.batches import EncodedBatch, ImageColumns
+from pipeline.batches import EncodedBatch
 from pipeline.concurrency import ahead, cores
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
@@ -120,7 +120,7 @@ class Scores:
 
 def decoded(encoded: Sequence[bytes], rule: InputSpec) -> tuple[npt.NDArray[np.uint8], Sequence[int]]:
     """Return pixels of encoded images, uint8 [n, h, w, c], and the indices of those that cannot be decoded."""
-    batch = preprocess(EncodedBatch(ImageColumns.of([str(i) for i in range(len(encoded))]), encoded), rule)
+    batch = preprocess(EncodedBatch.of(encoded), rule)
     return batch.pixels, sorted(batch.images.failures)
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from model_training.convert import Converted, with_engines
 from model_training.evaluation import Score
-from pipeline.batches import EncodedBatch, ImageColumns
+from pipeline.batches import EncodedBatch
 from pipeline.machine import versions
 from pipeline.model import directory
 from pipeline.model.directory import Golden
@@ -60,7 +60,7 @@ def make_golden(examples: Sequence[bytes], spec: InputSpec, score: Score) -> Gol
     Raises:
         ValueError: one of them cannot be decoded.
     """
-    made = preprocess(EncodedBatch(ImageColumns.of([str(i) for i in range(len(examples))]), examples), spec)
+    made = preprocess(EncodedBatch.of(examples), spec)
     if made.images.failures:
         raise ValueError(f"golden images that cannot be decoded: {made.images.failures}")
     return Golden(examples, made.pixels, {"tensorflow": score(made.pixels)})

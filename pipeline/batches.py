@@ -175,6 +175,15 @@ class EncodedBatch:
         _same_length(self.images, self.encoded)
 
     @classmethod
+    def of(cls, encoded: Sequence[bytes]) -> EncodedBatch:
+        """Return files without names or labels; their keys are their numbers.
+
+        >>> EncodedBatch.of([b"GIF89a", b""]).images.keys
+        ['0', '1']
+        """
+        return cls(ImageColumns.of([str(i) for i in range(len(encoded))]), encoded)
+
+    @classmethod
     def joined(cls, batches: Sequence[EncodedBatch]) -> EncodedBatch:
         """Return one batch of the images of several, at least one."""
         if len(batches) == 1:

@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline import storage
-from pipeline.batches import ImageColumns, PixelBatch
+from pipeline.batches import EncodedBatch, PixelBatch
 from pipeline.errors import UsageError
 from pipeline.model.engines.network import Outputs
 from pipeline.model.spec import ModelSpec, Takes, model_id
@@ -87,9 +87,7 @@ class Golden:
 
     def inputs(self, takes: Takes) -> npt.NDArray[Any]:
         """Return the images as a network gets them: see `pipeline.batches.PixelBatch.inputs`."""
-        columns = ImageColumns.of([str(i) for i in range(len(self.encoded))])
-        encoded = self.encoded if takes == "encoded" else None
-        return PixelBatch(columns, self.pixels, encoded=encoded).inputs
+        return PixelBatch.of_files(EncodedBatch.of(self.encoded)).inputs if takes == "encoded" else self.pixels
 
     def files(self) -> dict[str, bytes]:
         """Return the contents of golden/, by name."""

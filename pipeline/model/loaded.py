@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.batches import EncodedBatch, ImageColumns
+from pipeline.batches import EncodedBatch
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.machine import require_precision
 from pipeline.model import agreement
@@ -175,8 +175,7 @@ def check_golden_pixels(golden: Golden, rule: InputSpec, place: str) -> None:
     Raises:
         GoldenMismatchError: one has other pixels, or cannot be decoded.
     """
-    columns = ImageColumns.of([f"golden {i}" for i in range(len(golden.encoded))])
-    batch = preprocess(EncodedBatch(columns, golden.encoded), rule)
+    batch = preprocess(EncodedBatch.of(golden.encoded), rule)
     if batch.images.failures or not np.array_equal(batch.pixels, golden.pixels):
         raise GoldenMismatchError(f"{place} decodes the model's golden images to other pixels than training did")
 

@@ -144,7 +144,7 @@ def try_reduced(rehearsal: Rehearsal, run: Run) -> Reduction | None:
     column = "predicted" if run.spec.task == "classes" else "predicted_names"
     rule = replace(run.spec.input, decode="reduced")
     other = replace(run, spec=replace(run.spec, input=rule))
-    batch = EncodedBatch(ImageColumns.of([str(i) for i in range(len(rehearsal.encoded))]), rehearsal.encoded)
+    batch = EncodedBatch.of(rehearsal.encoded)
     arrange(run)
     classes = from_stream(score_in_process(batch, run, ()).stream)[column].to_pylist()
     full = decode_cost(rehearsal.encoded, run)
@@ -220,18 +220,17 @@ def decode_cost(encoded: Sequence[bytes], run: Run) -> float:
     """Return the seconds that one decoder takes for one of these images, on average; 0 if the model decodes them."""
     if run.spec.takes == "encoded":
         return 0.0
-    batch = EncodedBatch(ImageColumns.of([str(i) for i in range(len(encoded))]), encoded)
+    batch = EncodedBatch.of(encoded)
     return _repeat(lambda: preprocess_in_process(batch, run), DECODE_SECONDS) / len(encoded)
 
 
 def predict_cost(run: Run, inputs: Pixels) -> float:
     """Return the seconds that an image takes while all cores predict; the best of a few rounds."""
     many = np.resize(inputs, (MEASURED_IMAGES, *inputs.shape[1:]))  # these images over and over
-    columns = ImageColumns.of([str(i) for i in range(len(many))])
     if run.spec.takes == "encoded":
-        batch = PixelBatch.of_files(EncodedBatch(columns, many.tolist()))
+        batch = PixelBatch.of_files(EncodedBatch.of(many.tolist()))
     else:
-        batch = PixelBatch(columns, many)
+        batch = PixelBatch(ImageColumns.of([str(i) for i in range(len(many))]), many)
     arrange(run)
     at_once = max(1, processes().scorers)
     rates = [0.0]

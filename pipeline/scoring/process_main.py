@@ -22,7 +22,7 @@ from typing import IO
 import numpy as np
 
 from pipeline import machine, sources, storage
-from pipeline.batches import EncodedBatch, ImageColumns, PixelBatch
+from pipeline.batches import EncodedBatch, PixelBatch
 from pipeline.errors import NightscoreError, TransientError, UsageError
 from pipeline.model.directory import read_spec
 from pipeline.model.loaded import Model, acquire
@@ -222,7 +222,7 @@ def _read(request: Request, body: memoryview, run: Run) -> EncodedBatch:
         with contextlib.closing(sources.read(request.unit, read_rule(run))) as batches:
             return EncodedBatch.joined(list(batches))
     encoded = [bytes(piece) for piece in split(body, request.sizes)]
-    return EncodedBatch(request.images or ImageColumns.of([str(i) for i in range(len(encoded))]), encoded)
+    return EncodedBatch.of(encoded) if request.images is None else EncodedBatch(request.images, encoded)
 
 
 def _serve(requests: IO[bytes], answers: IO[bytes], cursor: mmap.mmap) -> None:

@@ -113,8 +113,7 @@ def write_encoded_model(folder: Path, encoded: Sequence[bytes]) -> None:
     module = Network()
     tf.saved_model.save(module, str(folder / "saved_model"), signatures={"serving_default": module.serve})
     rule = InputSpec(32, 32, "rgb", decode="reduced")
-    columns = ImageColumns.of([str(i) for i in range(len(encoded))])
-    golden = Golden(encoded, preprocess(EncodedBatch(columns, encoded), rule).pixels, {})
+    golden = Golden(encoded, preprocess(EncodedBatch.of(encoded), rule).pixels, {})
     network = TensorFlowNetwork(str(folder / "saved_model"), rule.shape)
     golden = golden.with_outputs("tensorflow", network(golden.inputs("encoded")))
     files = [

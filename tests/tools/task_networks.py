@@ -16,7 +16,7 @@ from model_training.check_images import check_images
 from model_training.convert import tolerance
 from model_training.datasets import RawImages
 from model_training.publish import write_files
-from pipeline.batches import EncodedBatch, ImageColumns
+from pipeline.batches import EncodedBatch
 from pipeline.model.directory import GOLDEN, SAVED_MODEL, SPEC, TFLITE, Golden
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
@@ -111,7 +111,7 @@ def write_model(network: Any, kind: Kind, folder: Path, examples: Sequence[bytes
     """Write a model directory with model.tflite and golden outputs of both engines."""
     save(network, kind, folder)
     rule = InputSpec(*SHAPE[:2], "grayscale")
-    made = preprocess(EncodedBatch(ImageColumns.of([str(i) for i in range(len(examples))]), examples), rule)
+    made = preprocess(EncodedBatch.of(examples), rule)
     spec = ModelSpec(rule, **{"class_names": (), "model_id": "", **kind.fields})
     with tempfile.TemporaryDirectory() as work:
         np.save(Path(work, converter.GOLDEN), made.pixels)
