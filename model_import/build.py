@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_import.checks import Checked, engines_check, same, user_check
-from model_import.examine import Examined, takes_of
+from model_import.examine import Examined
 from model_import.graph_model import GraphModel
 from model_import.tflite_file import TfliteModel
 from model_import.wrap import write_saved_model
@@ -92,8 +92,8 @@ def build(examined: Examined, location: str, page: Any = None) -> Imported:
     """
     checks = user_check(examined)
     with staged(location) as folder:
-        golden, spec, more = _fill(examined, folder)
-        imported = Imported(examined, spec, golden, [*checks, *more], location)
+        golden, spec, checks = _fill(examined, checks, folder)
+        imported = Imported(examined, spec, golden, checks, location)
         write_files(os.path.join(folder, directory.GOLDEN), golden.files())
         if page is not None:
             write_files(os.path.join(folder, directory.IMPORT), page(imported))
@@ -101,13 +101,13 @@ def build(examined: Examined, location: str, page: Any = None) -> Imported:
     return imported
 
 
-def _fill(examined: Examined, folder: str) -> tuple[Golden, ModelSpec, Sequence[Checked]]:
-    """Write the network into a folder, and return what belongs beside it."""
+def _fill(examined: Examined, checks: Sequence[Checked], folder: str) -> tuple[Golden, ModelSpec, Sequence[Checked]]:
+    """Write the network into a folder, and return what belongs beside it, with these checks and more."""
     model = examined.opened.model
     chosen = golden_numbers(examined.pictures.encoded)
     golden = Golden([examined.pictures.encoded[i] for i in chosen], examined.pixels[chosen], {})
     if isinstance(model, TfliteModel):
-        return _fill_tflite(examined, model, golden, chosen, folder)
+        return _fill_tflite(examined, model, golden, chosen, checks, folder)
     assert isinstance(model, GraphModel)
     saved_model = os.path.join(folder, directory.SAVED_MODEL)
     decision, path = examined.decision, examined.opened.path
@@ -117,10 +117,10 @@ def _fill(examined: Examined, folder: str) -> tuple[Golden, ModelSpec, Sequence[
         write_saved_model(model, decision.rule, decision.scaling, scores, embedding, saved_model)
     except ValueError as error:
         raise UsageError(f"{path!r} cannot be written as a SavedModel: {brief(line(str(error)), 300)}") from error
-    takes = takes_of(examined.opened)
+    takes = examined.opened.model.takes
     images = Golden(examined.pictures.encoded, examined.pixels, {}).inputs(takes)
     found = _outputs(TensorFlowNetwork(saved_model, decision.rule.shape), images)
-    checks = [same(examined, found, "the SavedModel")]
+    checks = [*checks, same(examined, found, "the SavedModel")]
     golden = golden.with_outputs("tensorflow", _picked(found, chosen))
     if takes == "encoded":
         converted = Converted(Conversion(missing="its network takes encoded files, which LiteRT does not decode"))
@@ -129,13 +129,18 @@ def _fill(examined: Examined, folder: str) -> tuple[Golden, ModelSpec, Sequence[
         converted = convert(folder, golden.pixels, more, task=examined.scores.task)
     root = Path(saved_model)
     files = [(path.relative_to(root).as_posix(), path.read_bytes()) for path in root.rglob("*") if path.is_file()]
-    checks.append(engines_check(converted))
+    checks = [*checks, engines_check(converted)]
     spec = with_engines(_spec(examined, files, None, checks), converted)
     return with_scores(golden, converted), spec, checks
 
 
 def _fill_tflite(
-    examined: Examined, model: TfliteModel, golden: Golden, chosen: Sequence[int], folder: str
+    examined: Examined,
+    model: TfliteModel,
+    golden: Golden,
+    chosen: Sequence[int],
+    checks: Sequence[Checked],
+    folder: str,
 ) -> tuple[Golden, ModelSpec, Sequence[Checked]]:
     """Write a .tflite file into a folder as it is, and return what belongs beside it."""
     data = Path(model.path).read_bytes()
@@ -143,7 +148,7 @@ def _fill_tflite(
     Path(target).write_bytes(data)
     feed = feed_of(examined, model)
     found = _outputs(FedLiteRTNetwork(target, examined.decision.rule.shape, feed), examined.pixels)
-    checks = [same(examined, found, directory.TFLITE)]
+    checks = [*checks, same(examined, found, directory.TFLITE)]
     sha256 = hashlib.sha256(data).hexdigest()
     conversion = Conversion(sha256, len(data), 0.0, len(found.scores), "none: the file is used as it is")
     spec = replace(_spec(examined, [(directory.TFLITE, data)], feed, checks), litert=conversion)
@@ -202,11 +207,11 @@ def _spec(
         "",
         versions(_VERSIONED),
         feed=feed,
-        imported=facts_of(examined, [*user_check(examined), *checks]),
+        imported=facts_of(examined, checks),
         task=task,
         thresholds=_thresholds(examined),
         value_unit=value_unit(examined.rows) if task == "value" else 0.0,
-        takes=takes_of(examined.opened),
+        takes=examined.opened.model.takes,
         embedding=None if embedded is None else Embedding(embedded.width, examined.request.embedding_type),
     )
     return replace(made, model_id=model_id(rule, names, files, made.identity()))

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from model_import.examine import Examined, probabilities
+from model_import.examine import Examined
 from model_training.convert import Converted
 from pipeline.errors import UsageError
 from pipeline.model import agreement
 from pipeline.model.engines.network import Outputs
+from pipeline.model.feed import with_head
 from pipeline.model.spec import LARGEST_TOLERANCE
 
 USER_TOLERANCE = 0.01
@@ -42,7 +43,7 @@ def user_check(examined: Examined) -> Sequence[Checked]:
     if expected is None:
         return []
     own = examined.rows.astype(np.float64)
-    final = probabilities(examined.rows, examined.scores.head)
+    final = with_head(own, examined.scores.head)
     differences = [(_difference(values, expected), values) for values in (final, own) if values.shape == expected.shape]
     if not differences:
         raise UsageError(
@@ -89,7 +90,7 @@ def _expected(examined: Examined) -> Outputs:
     """Return what the original network gives, with what is put behind it computed apart from TensorFlow."""
     if examined.scores.task == "embedding":
         return Outputs(np.zeros((len(examined.rows), 0), np.float32), examined.rows)
-    scores = probabilities(examined.rows, examined.scores.head).astype(np.float32)
+    scores = with_head(examined.rows.astype(np.float64), examined.scores.head).astype(np.float32)
     return Outputs(scores, examined.vectors)
 
 

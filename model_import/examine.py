@@ -18,7 +18,6 @@ from model_import.decide import Decision, decide, decision_of_files, declared_fa
 from model_import.declared import Declared, declared
 from model_import.fact import Fact
 from model_import.foreign import Output
-from model_import.graph_model import GraphModel
 from model_import.opening import Opened, open_source
 from model_import.pick import Scores, pick_output, read_scores, rows_of
 from model_import.pictures import Pictures, generated, pixels_of, read_folder, read_golden_file
@@ -29,11 +28,10 @@ from model_import.trial_images import class_folders
 from model_import.trial_scores import Progress
 from model_import.trial_verdict import Verdict
 from model_import.try_rules import try_rules, verdict_facts
+from pipeline.batches import EncodedBatch, PixelBatch
 from pipeline.errors import UsageError
-from pipeline.model.feed import Head
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.presets import rule_like
-from pipeline.model.spec import Takes
 from pipeline.task import Task
 
 
@@ -107,7 +105,7 @@ def examine(
     said = declared(opened.model, opened.beside)
     facts = _facts(request, opened, said, given)
     known(opened, facts)
-    if takes_of(opened) == "encoded":
+    if opened.model.takes == "encoded":
         verdict, decision = None, decision_of_files(request, opened.path)
     else:
         verdict = _trial(request, opened, said, facts, progress) if request.check else None
@@ -115,7 +113,7 @@ def examine(
         decision = decide(merged(_fixed(facts, opened), tried, facts), request.like, opened.path, _hint(said, verdict))
     pixels, kept = pixels_of(pictures, decision.rule)
     pictures = Pictures([pictures.encoded[i] for i in kept], pictures.origin, pictures.scores)
-    if takes_of(opened) == "encoded":
+    if opened.model.takes == "encoded":
         raw = _outputs_of_files(opened, pictures)
     else:
         raw = raw_outputs(opened, decision.scaling, pixels, decision.rule)
@@ -229,20 +227,14 @@ def _by_type(opened: Opened) -> dict[str, Fact[Any]]:
     return {}
 
 
-def takes_of(opened: Opened) -> Takes:
-    """Return whether a model takes pixels, or encoded files."""
-    return opened.model.takes if isinstance(opened.model, GraphModel) else "pixels"
-
-
 def _outputs_of_files(opened: Opened, pictures: Pictures) -> Mapping[str, npt.NDArray[np.float32]]:
     """Return a network's own outputs for encoded files by name.
 
     Raises:
         UsageError: it does not take them.
     """
-    assert isinstance(opened.model, GraphModel)
     try:
-        return opened.model(pictures.encoded)
+        return opened.model(PixelBatch.of_files(EncodedBatch.of(pictures.encoded)).inputs)
     except ValueError as error:
         raise UsageError(
             f"{opened.path!r} takes strings that are no image files ({error}): text, perhaps, or a tf.Example; with "
@@ -262,21 +254,6 @@ def raw_outputs(
         return opened.model(scaling.for_channels(rule.channels)(pixels))
     except ValueError as error:
         raise UsageError(f"{opened.path!r} does not take images of {rule.height} x {rule.width}: {error}") from error
-
-
-def probabilities(rows: npt.NDArray[np.float32], head: Head) -> npt.NDArray[np.float64]:
-    """Return what the head that is put behind a network makes of its rows, computed apart from TensorFlow.
-
-    >>> probabilities(np.array([[0.25]], np.float32), "pair").tolist()
-    [[0.75, 0.25]]
-    """
-    values = rows.astype(np.float64)
-    if head == "softmax":
-        values = np.exp(values - values.max(axis=1, keepdims=True))
-        values = values / values.sum(axis=1, keepdims=True)
-    if head in ("sigmoid", "sigmoid_pair"):
-        values = 1 / (1 + np.exp(-values))
-    return np.concatenate([1 - values, values], axis=1) if head in ("pair", "sigmoid_pair") else values
 
 
 def _class_names(request: Request, opened: Opened, said: Declared, scores: Scores) -> Fact[Sequence[str]]:

@@ -12,11 +12,13 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.model.spec import Takes
+
 Kind = Literal["keras", "saved_model", "tflite"]
 """What a model's file is: a Keras file, a folder of `tf.saved_model.save`, or a file for LiteRT."""
 
-Images = npt.NDArray[np.float32]
-"""float32 [n, height, width, channels], as the network wants its values: already scaled."""
+Images = npt.NDArray[Any]
+"""float32 [n, height, width, channels], scaled as the network wants its values; or object [n], of bytes: files."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Foreign(Protocol):
         height: of its input in pixels; None: any.
         width: of its input in pixels; None: any.
         channels: of its input, 1 or 3.
-        is_nchw: whether its own input is [n, channels, height, width]; a call turns images itself.
+        takes: whether it is called with scaled pixels, or with encoded files.
         layers: of a Keras model, in order; () where the source does not tell.
         outputs: all that it gives, in its own order.
     """
@@ -71,7 +73,7 @@ class Foreign(Protocol):
     @property
     def channels(self) -> int: ...  # noqa: D102
     @property
-    def is_nchw(self) -> bool: ...  # noqa: D102
+    def takes(self) -> Takes: ...  # noqa: D102
     @property
     def layers(self) -> Sequence[Layer]: ...  # noqa: D102
     @property
@@ -81,7 +83,7 @@ class Foreign(Protocol):
         """Return the outputs of images by name, float32 [n, ...]; quantized ones are dequantized.
 
         Args:
-            images: scaled already, see `Images`.
+            images: scaled already, or files, as the network takes them, see `Images`.
 
         Raises:
             ValueError: the network does not take these images; the text is one line.

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_import.foreign import Images, Kind, Layer, Output
-from model_import.layout import Layout
+from model_import.layout import HasLayout, Layout
 from model_import.start import tf
 from pipeline.model.spec import Takes
 from pipeline.text import brief, line
@@ -23,7 +23,7 @@ CALL_IMAGES = 32
 
 
 @dataclass(frozen=True)
-class GraphModel:
+class GraphModel(HasLayout):
     """A network of TensorFlow that was read. See `model_import.foreign.Foreign`.
 
     Attributes:
@@ -44,26 +44,6 @@ class GraphModel:
     kept: Any
     layers: Sequence[Layer] = ()
     _compiled: list[Any] = field(default_factory=list, compare=False, repr=False)
-
-    @property
-    def height(self) -> int | None:
-        """Pixels; None: any."""
-        return self.layout.height
-
-    @property
-    def width(self) -> int | None:
-        """Pixels; None: any."""
-        return self.layout.width
-
-    @property
-    def channels(self) -> int:
-        """1 or 3."""
-        return self.layout.channels
-
-    @property
-    def is_nchw(self) -> bool:
-        """Whether its own input has the channels before the sides."""
-        return self.layout.order == "nchw"
 
     @property
     def takes(self) -> Takes:
@@ -99,8 +79,8 @@ class GraphModel:
 
         return dict(zip(names, library.map_fn(call, values, [library.float32] * len(names)), strict=True))
 
-    def __call__(self, images: Images | Sequence[bytes]) -> Mapping[str, npt.NDArray[np.float32]]:
-        """Return the outputs of scaled images, or of encoded files, by name, see `model_import.foreign.Foreign`.
+    def __call__(self, images: Images) -> Mapping[str, npt.NDArray[np.float32]]:
+        """Return the outputs of images by name, see `model_import.foreign.Foreign`.
 
         Raises:
             ValueError: the network does not take these images.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pipeline.errors import UsageError
 from pipeline.model.feed import Order
 from pipeline.model.input_rule import ColorMode
+from pipeline.model.spec import Takes
 
 PICTURE_SIDE = 64
 """Pixels of a side of the pictures that a report shows, if the network decodes files itself."""
@@ -30,6 +31,36 @@ class Layout:
     channels: int
     order: Order = "nhwc"
     batch: int | None = None
+
+
+class HasLayout:
+    """What follows from the layout of a model's input.
+
+    Attributes:
+        layout: of its input.
+    """
+
+    layout: Layout
+
+    @property
+    def takes(self) -> Takes:
+        """Whether it is called with pixels, or with encoded files."""
+        return "pixels"
+
+    @property
+    def height(self) -> int | None:
+        """Pixels; None: any."""
+        return self.layout.height
+
+    @property
+    def width(self) -> int | None:
+        """Pixels; None: any."""
+        return self.layout.width
+
+    @property
+    def channels(self) -> int:
+        """1 or 3."""
+        return self.layout.channels
 
 
 def read_layout(shape: Sequence[int | None] | None, color_mode: ColorMode | None, path: str, name: str) -> Layout:

@@ -19,13 +19,13 @@ import numpy.typing as npt
 
 from model_import import tflite_probe
 from model_import.foreign import Images, Kind, Layer, Output
-from model_import.layout import Layout, read_layout
+from model_import.layout import HasLayout, Layout, read_layout
 from model_import.scaling import SCALINGS, Scaling
 from pipeline.errors import UsageError
 from pipeline.machine import import_path
 from pipeline.model.engines import litert
 from pipeline.model.engines.fed_litert import RawLiteRT
-from pipeline.model.feed import Quantization, in_order
+from pipeline.model.feed import Quantization, in_order, quantized
 from pipeline.model.input_rule import ColorMode
 from pipeline.text import brief, line
 
@@ -37,7 +37,7 @@ LABEL_FILES = ("labels.txt", "labelmap.txt", "label_map.txt", "labels_without_ba
 
 
 @dataclass(frozen=True)
-class TfliteModel:
+class TfliteModel(HasLayout):
     """A .tflite file that was read. See `model_import.foreign.Foreign`.
 
     Attributes:
@@ -64,26 +64,6 @@ class TfliteModel:
     layers: Sequence[Layer] = ()
     _network: list[RawLiteRT] = field(default_factory=list, compare=False, repr=False)
 
-    @property
-    def height(self) -> int | None:
-        """Pixels; None: any."""
-        return self.layout.height
-
-    @property
-    def width(self) -> int | None:
-        """Pixels; None: any."""
-        return self.layout.width
-
-    @property
-    def channels(self) -> int:
-        """1 or 3."""
-        return self.layout.channels
-
-    @property
-    def is_nchw(self) -> bool:
-        """Whether its own input has the channels before the sides."""
-        return self.layout.order == "nchw"
-
     def scaling(self) -> Scaling | None:
         """Return the scaling that the quantization of the input says, if it is a usual one; None: it says nothing.
 
@@ -105,16 +85,11 @@ class TfliteModel:
         Raises:
             ValueError: the network does not take these images.
         """
-        values: npt.NDArray[Any] = in_order(images, self.layout.order)
-        if self.quantization is not None:
-            values = np.rint(values.astype(np.float64) / self.quantization.step) + self.quantization.zero
-        if np.issubdtype(np.dtype(self.dtype), np.integer):
-            limits = np.iinfo(self.dtype)
-            values = np.clip(np.rint(values), limits.min, limits.max)
+        values = quantized(in_order(images, self.layout.order), self.dtype, self.quantization)
         if not self._network:
             self._network.append(RawLiteRT(self.path))
         try:
-            found = self._network[0](values.astype(self.dtype))
+            found = self._network[0](values)
         except (RuntimeError, MemoryError) as error:
             raise ValueError(brief(line(" ".join(str(error).split())), 300)) from error
         return {output.name: rows for output, rows in zip(self.outputs, found, strict=True)}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ Order = Literal["nhwc", "nchw", "nhw"]
 
 Head = Literal["none", "softmax", "sigmoid", "pair", "sigmoid_pair"]
 """What makes scores of an output: "none" = it is taken as it is, "pair" = p becomes [1 - p, p]."""
+
+F = TypeVar("F", np.float32, np.float64)
 
 Values = npt.NDArray[Any]
 Rows = npt.NDArray[np.float32]
@@ -118,13 +120,23 @@ def tables(feed: Feed, dtype: npt.DTypeLike, quantization: Quantization | None) 
     """
     levels = np.arange(256, dtype=np.float32)
     scale, offset = (np.array(side, np.float32)[:, np.newaxis] for side in (feed.scale, feed.offset))
-    values = levels * scale + offset
+    return np.ascontiguousarray(quantized(levels * scale + offset, dtype, quantization))
+
+
+def quantized(values: Values, dtype: npt.DTypeLike, quantization: Quantization | None) -> Values:
+    """Return values as a network's input has them: as its numbers, of its type; what is beyond them is cut off.
+
+    Args:
+        values: of any type.
+        dtype: of the network's input.
+        quantization: of it; None: it is not quantized.
+    """
     if quantization is not None:
         values = np.rint(values.astype(np.float64) / quantization.step) + quantization.zero
     if np.issubdtype(np.dtype(dtype), np.integer):
         limits = np.iinfo(np.dtype(dtype))
         values = np.clip(np.rint(values), limits.min, limits.max)
-    return np.ascontiguousarray(values.astype(dtype))
+    return np.asarray(values.astype(dtype))
 
 
 def values_of(pixels: npt.NDArray[np.uint8], levels: Values, order: Order) -> Values:
@@ -162,18 +174,18 @@ def rows_of(output: Values, quantization: Quantization | None) -> Rows:
     return np.asarray((rows.astype(np.float32) - np.float32(quantization.zero)) * step, np.float32)
 
 
-def with_head(rows: Rows, head: Head) -> Rows:
-    """Return scores of a network's rows, float32 [n, classes].
+def with_head(rows: npt.NDArray[F], head: Head) -> npt.NDArray[F]:
+    """Return scores of a network's rows, [n, classes] of the rows' type.
 
     >>> with_head(np.array([[0.25]], np.float32), "pair").tolist()
     [[0.75, 0.25]]
     """
     if head == "softmax":
         powers = np.exp(rows - rows.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True), rows.dtype)
     if head in ("sigmoid", "sigmoid_pair"):
         with np.errstate(over="ignore"):
-            rows = np.asarray(1 / (1 + np.exp(-rows)), np.float32)
+            rows = np.asarray(1 / (1 + np.exp(-rows)), rows.dtype)
     return np.concatenate([1 - rows, rows], axis=1) if head in ("pair", "sigmoid_pair") else rows
 
 

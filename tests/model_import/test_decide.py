@@ -17,6 +17,7 @@ from model_import.foreign import Images, Kind, Layer, Output
 from model_import.scaling import SCALINGS, Scaling, parse_scaling
 from pipeline.errors import UsageError
 from pipeline.model.presets import rule_like
+from pipeline.model.spec import Takes
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Shape:
     width: int | None = 48
     channels: int = 3
     kind: Kind = "keras"
-    is_nchw: bool = False
+    takes: Takes = "pixels"
     layers: Sequence[Layer] = ()
     outputs: Sequence[Output] = ()
 

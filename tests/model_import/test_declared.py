@@ -15,6 +15,7 @@ import pytest
 from model_import.declared import Declared, declared
 from model_import.foreign import Images, Kind, Layer, Output
 from model_import.scaling import SCALINGS
+from pipeline.model.spec import Takes
 
 FAMILIES = {
     "ConvNeXtTiny": "raw",
@@ -47,7 +48,7 @@ class Told:
     width: int | None = 32
     channels: int = 3
     kind: Kind = "keras"
-    is_nchw: bool = False
+    takes: Takes = "pixels"
     outputs: Sequence[Output] = field(default_factory=tuple)
 
     def __call__(self, images: Images) -> Mapping[str, npt.NDArray[np.float32]]:
