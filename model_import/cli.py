@@ -1,9 +1,6 @@
-"""`nightscore import-model`: from a command line to a published model directory, and from its errors to exit codes.
+"""`nightscore import-model`: from a command line to a published model directory.
 
-0    the model directory is there, or with --explain: everything needed is known
-1    it could not be written, or a crash
-2    bad usage, or no model that can be imported: one line, nothing written
-130  interrupted: one line, nothing left behind
+Exit codes are those of `model_training.command`; 0 with --explain: everything that is needed is known.
 """
 
 from __future__ import annotations
@@ -12,10 +9,10 @@ import argparse
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn, get_args
+from typing import Any, get_args
 
-from pipeline.cli.console import complain
-from pipeline.cli.quiet import silence_pillow, stderr_silenced, tame_streams
+from model_training.command import Parser, not_empty, to_exit_code
+from pipeline.cli.quiet import silence_pillow, stderr_silenced
 from pipeline.errors import NightscoreError, UsageError
 from pipeline.task import TASKS, EmbeddingType
 
@@ -39,46 +36,25 @@ _TEXTS = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; 'nightscore import-model --help' shows the options")
-
-
 def main(argv: Sequence[str]) -> int:
     """Run `nightscore import-model` with the arguments after that name; return its exit code."""
-    tame_streams("%(message)s")
-    try:
-        return _run(_parser().parse_args(argv))
-    except UsageError as error:
-        return _say(str(error), 2)
-    except NightscoreError as error:
-        return _say(str(error), 1)
-    except OSError as error:  # a full disk, or a place that was taken meanwhile
-        return _say(f"failed: {error}", 1)
-    except KeyboardInterrupt:
-        return _say("interrupted", 130)
+    return to_exit_code(_parser(), argv, _run)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     from model_import.request import rule_flags
 
-    parser = _Parser(
-        prog="nightscore import-model",
-        usage=argparse.SUPPRESS,
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser("import-model", DESCRIPTION)
     add = parser.add_argument
-    add("source", type=_given, metavar="SOURCE", help="file or folder of the model, which is not changed")
-    add("--output", type=_given, metavar="MODEL", help="folder for the model directory; a model there is replaced")
+    add("source", type=not_empty, metavar="SOURCE", help="file or folder of the model, which is not changed")
+    add("--output", type=not_empty, metavar="MODEL", help="folder for the model directory; a model there is replaced")
     add("--explain", action="store_true", help="say what is known and what would be guessed; write nothing")
     for name, (metavar, text) in _TEXTS.items():
-        add(f"--{name}", type=_given, metavar=metavar, help=text)
+        add(f"--{name}", type=not_empty, metavar=metavar, help=text)
     add("--check_by_order", action="store_true", help="the folders in it, sorted by name, are the classes in order")
     add("--task", choices=TASKS, help="what the scores say (default: told by the output)")
     add("--thresholds", type=_shares, default=(), metavar="P[,P...]", help="of --task labels: one, or one a class")
-    add("--embedding_layer", type=_given, metavar="NAME", help="layer whose output is kept beside the scores")
+    add("--embedding_layer", type=not_empty, metavar="NAME", help="layer whose output is kept beside the scores")
     add("--embedding_type", choices=get_args(EmbeddingType), default="float32", help="of its numbers in the rows")
     rule = parser.add_argument_group("the input rule, as the model was trained")
     for flag in rule_flags():
@@ -87,12 +63,6 @@ def _parser() -> argparse.ArgumentParser:
         else:
             rule.add_argument(f"--{flag.name}", type=_whole if flag.kind is int else _share, metavar="N")
     return parser
-
-
-def _given(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("is empty")
-    return text
 
 
 def _whole(text: str) -> int:
@@ -203,8 +173,3 @@ def _quiet_tensorflow() -> Iterator[None]:
             refusal = error
     if refusal is not None:
         raise refusal
-
-
-def _say(text: str, code: int) -> int:
-    complain(f"nightscore import-model: {' '.join(text.split())}")
-    return code

@@ -1,9 +1,6 @@
-"""`nightscore train`: from a command line to a published model directory, and from its errors to exit codes.
+"""`nightscore train`: from a command line to a published model directory.
 
-0    the model directory is there
-1    it could not be written, or a crash
-2    bad usage: one line, nothing touched
-130  interrupted: one line, nothing left behind
+Exit codes are those of `model_training.command`.
 """
 
 from __future__ import annotations
@@ -11,15 +8,15 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from typing import NoReturn, get_args
+from typing import get_args
 
+from model_training.command import Parser, not_empty, to_exit_code
 from model_training.convert import engines_of
 from model_training.datasets import Dataset, check_apart, load
 from model_training.publish import check_output, undisturbed
 from model_training.training import check_tensorflow
-from pipeline.cli.console import complain
-from pipeline.cli.quiet import silence_pillow, stderr_silenced, tame_streams
-from pipeline.errors import NightscoreError, UsageError
+from pipeline.cli.quiet import silence_pillow, stderr_silenced
+from pipeline.errors import UsageError
 from pipeline.model.input_rule import Decode
 from pipeline.model.spec import ModelSpec
 from pipeline.text import brief, plain, shell_path
@@ -38,39 +35,24 @@ _FOR_TRAINING = ("data_dir", "epochs", "batch_size", "seed", "image_size", "colo
 """Names of the options that say how a network is trained."""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; 'nightscore train --help' shows the options")
-
-
 def main(argv: Sequence[str]) -> int:
     """Run `nightscore train` with the arguments after that name; return its exit code."""
-    tame_streams("%(message)s")
-    try:
-        return _run(_parser().parse_args(argv))
-    except UsageError as error:
-        return _say(str(error), 2)
-    except NightscoreError as error:
-        return _say(str(error), 1)
-    except OSError as error:  # a full disk, or a place that was taken meanwhile
-        return _say(f"failed: {error}", 1)
-    except KeyboardInterrupt:
-        return _say("interrupted", 130)
+    return to_exit_code(_parser(), argv, _run)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="nightscore train",
-        usage=argparse.SUPPRESS,
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def _parser() -> Parser:
+    parser = Parser("train", DESCRIPTION)
     add = parser.add_argument
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--dataset", type=_given, metavar="mnist|digits|PATH", help="PATH: a folder of class folders")
-    what.add_argument("--add_engines", type=_given, metavar="OLD", help="a model directory, which is not changed")
-    add("--output", required=True, type=_given, metavar="MODEL", help="folder for the model; a model there is replaced")
+    what.add_argument("--dataset", type=not_empty, metavar="mnist|digits|PATH", help="PATH: a folder of class folders")
+    what.add_argument("--add_engines", type=not_empty, metavar="OLD", help="a model directory, which is not changed")
+    add(
+        "--output",
+        required=True,
+        type=not_empty,
+        metavar="MODEL",
+        help="folder for the model; a model there is replaced",
+    )
     add("--data_dir", metavar="DIR", help="folder with MNIST's four IDX files (default: the Keras cache)")
     add("--epochs", type=_at_least_1, metavar="N", help="times every image is seen (default: 5)")
     add("--batch_size", type=_at_least_1, metavar="N", help="images in a step (default: 32)")
@@ -85,18 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--like",
-        type=_given,
+        type=not_empty,
         metavar="LOADER",
         help="decode and resize as this loader does, also when the model scores: keras.image_dataset_from_directory, "
         "torchvision, cv2.resize, ...; docs/input_rules.md lists all (default: nightscore)",
     )
     return parser
-
-
-def _given(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("is empty")
-    return text
 
 
 def _at_least_1(text: str) -> int:
@@ -188,8 +164,3 @@ def _print_result(spec: ModelSpec, output: str, report: str | None = None) -> No
     if report is not None:
         print(f"report        {shell_path(report)}")
     print(f"next          nightscore score --input PATTERN --model {shell_path(output)} --output OUTPUT")
-
-
-def _say(text: str, code: int) -> int:
-    complain(f"nightscore train: {' '.join(text.split())}")
-    return code

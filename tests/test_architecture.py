@@ -32,7 +32,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "cli": "api storage metrics model output scoring beam",
         "model_training": "storage sources model metrics report cli.console cli.quiet",
         "model_import": "storage sources model metrics report cli.console cli.quiet "
-        "model_training.check_images model_training.convert model_training.publish",
+        "model_training.check_images model_training.command model_training.convert model_training.publish",
         "nightscore": "api storage metrics model output report scoring beam cli model_training model_import",
     }.items()
 }

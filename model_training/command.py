@@ -1,0 +1,69 @@
+"""What the commands that make a model share: how their arguments are refused, and their errors become exit codes.
+
+0    the model directory is there
+1    it could not be written, or a crash
+2    bad usage: one line, nothing touched
+130  interrupted: one line, nothing left behind
+
+Must not know what a command does.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from pipeline.cli.console import complain
+from pipeline.cli.quiet import tame_streams
+from pipeline.errors import NightscoreError, UsageError
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, as all others."""
+
+    def __init__(self, command: str, description: str) -> None:
+        """Make a parser without arguments.
+
+        Args:
+            command: name of the command, as "train".
+            description: that --help shows first.
+        """
+        super().__init__(
+            prog=f"nightscore {command}",
+            usage=argparse.SUPPRESS,
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the arguments."""
+        raise UsageError(f"{message}; '{self.prog} --help' shows the options")
+
+
+def not_empty(text: str) -> str:
+    """Return the value of a flag, which may not be empty: a type for `argparse`."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty")
+    return text
+
+
+def to_exit_code(parser: Parser, argv: Sequence[str], run: Callable[[argparse.Namespace], int]) -> int:
+    """Run a command and return its exit code; an error that is expected becomes one line."""
+    tame_streams("%(message)s")
+    try:
+        return run(parser.parse_args(argv))
+    except UsageError as error:
+        return _say(parser, str(error), 2)
+    except NightscoreError as error:
+        return _say(parser, str(error), 1)
+    except OSError as error:  # a full disk, or a place that was taken meanwhile
+        return _say(parser, f"failed: {error}", 1)
+    except KeyboardInterrupt:
+        return _say(parser, "interrupted", 130)
+
+
+def _say(parser: Parser, text: str, code: int) -> int:
+    complain(f"{parser.prog}: {' '.join(text.split())}")
+    return code
