@@ -91,6 +91,30 @@ def to_exit_code(
         return fail(command, text.format(error=error, advice=advice), code, is_json)
 
 
+def new_parser(command: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    """Return a parser without arguments, whose complaints are one line, as all others.
+
+    Args:
+        command: name of the command.
+        description: what it does, behind an example.
+        epilog: its exit codes.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"nightscore {command}",
+        usage=argparse.SUPPRESS,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+    def refuse(message: str) -> NoReturn:
+        raise UsageError(f"{message}; see 'nightscore {command} --help'")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    return parser
+
+
 @dataclass(frozen=True)
 class OutputCommand:
     """A command that looks at one OUTPUT.
@@ -120,19 +144,7 @@ class OutputCommand:
         return to_exit_code(self.name, body, is_json=JSON in arguments)
 
     def _parser(self) -> argparse.ArgumentParser:
-        parser = argparse.ArgumentParser(
-            prog=f"nightscore {self.name}",
-            usage=argparse.SUPPRESS,
-            description=self.description,
-            epilog=self.epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-
-        def refuse(message: str) -> NoReturn:
-            raise UsageError(f"{message}; see 'nightscore {self.name} --help'")
-
-        parser.error = refuse  # type: ignore[method-assign]
+        parser = new_parser(self.name, self.description, self.epilog)
         parser.add_argument("output", metavar="OUTPUT", help="folder with the results of 'nightscore score', or gs://")
         for flag, (name, text) in self.more.items():
             parser.add_argument(flag, metavar=name, help=text)

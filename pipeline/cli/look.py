@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from pipeline import storage
-from pipeline.cli.command import WAIT_SECONDS, to_exit_code
+from pipeline.cli.command import WAIT_SECONDS, new_parser, to_exit_code
 from pipeline.cli.console import answer
 from pipeline.cli.flags import JSON
 from pipeline.cli.quiet import silence_pillow, tame_streams
@@ -54,19 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="nightscore look",
-        usage=argparse.SUPPRESS,
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-
-    def refuse(message: str) -> NoReturn:
-        raise UsageError(f"{message}; see 'nightscore look --help'")
-
-    parser.error = refuse  # type: ignore[method-assign]
+    parser = new_parser("look", DESCRIPTION, EPILOG)
     parser.add_argument("image", metavar="IMAGE", help="an image file, or gs://")
     parser.add_argument("--model", required=True, metavar="MODEL", help="model directory, or gs://")
     parser.add_argument("--png", metavar="FILE", help="file to write both pictures to; one that is there is replaced")
