@@ -27,7 +27,7 @@ from pipeline.machine import versions
 from pipeline.model import directory
 from pipeline.model.directory import Golden
 from pipeline.model.engines.fed_litert import FedLiteRTNetwork
-from pipeline.model.engines.network import Network, Outputs
+from pipeline.model.engines.network import Outputs, in_calls
 from pipeline.model.engines.tensorflow import TensorFlowNetwork
 from pipeline.model.feed import Feed
 from pipeline.model.spec import GOLDEN_TOLERANCE, LARGEST_TOLERANCE, Conversion, ModelSpec, model_id
@@ -119,7 +119,8 @@ def _fill(examined: Examined, checks: Sequence[Checked], folder: str) -> tuple[G
         raise UsageError(f"{path!r} cannot be written as a SavedModel: {brief(line(str(error)), 300)}") from error
     takes = examined.opened.model.takes
     images = Golden(examined.pictures.encoded, examined.pixels, {}).inputs(takes)
-    found = _outputs(TensorFlowNetwork(saved_model, decision.rule.shape), images)
+    network = TensorFlowNetwork(saved_model, decision.rule.shape)
+    found = in_calls(network, images, network.call_images)
     checks = [*checks, same(examined, found, "the SavedModel")]
     golden = golden.with_outputs("tensorflow", _picked(found, chosen))
     if takes == "encoded":
@@ -147,7 +148,8 @@ def _fill_tflite(
     target = os.path.join(folder, directory.TFLITE)
     Path(target).write_bytes(data)
     feed = feed_of(examined, model)
-    found = _outputs(FedLiteRTNetwork(target, examined.decision.rule.shape, feed), examined.pixels)
+    network = FedLiteRTNetwork(target, examined.decision.rule.shape, feed)
+    found = in_calls(network, examined.pixels, network.call_images)
     checks = [*checks, same(examined, found, directory.TFLITE)]
     sha256 = hashlib.sha256(data).hexdigest()
     conversion = Conversion(sha256, len(data), 0.0, len(found.scores), "none: the file is used as it is")
@@ -165,12 +167,6 @@ def feed_of(examined: Examined, model: TfliteModel) -> Feed:
         return Feed(scaling.scale, scaling.offset, model.layout.order, None, "none", names.index(scores.output))
     beside = None if embedding is None else names.index(embedding.output)
     return Feed(scaling.scale, scaling.offset, model.layout.order, names.index(scores.output), scores.head, beside)
-
-
-def _outputs(network: Network, pixels: npt.NDArray[Any]) -> Outputs:
-    """Return a network's outputs, in calls of the size that scoring uses."""
-    size = network.call_images
-    return Outputs.joined([network(pixels[i : i + size]) for i in range(0, len(pixels), size)])
 
 
 def _picked(outputs: Outputs, numbers: Sequence[int]) -> Outputs:

@@ -22,7 +22,7 @@ import numpy as np
 from pipeline.model import agreement
 from pipeline.model.directory import TFLITE
 from pipeline.model.engines.litert import LiteRTNetwork
-from pipeline.model.engines.network import Network, Outputs, Pixels
+from pipeline.model.engines.network import Network, Outputs, Pixels, in_calls
 from pipeline.model.engines.tensorflow import TensorFlowNetwork, tensorflow
 from pipeline.options import Engine
 from pipeline.task import TASKS, Task
@@ -186,13 +186,11 @@ def read_outputs(folder: str) -> dict[Engine, Outputs]:
 
 def _score(network: Network, pixels: Pixels) -> Outputs:
     """Return the outputs for images, in calls of the size that scoring uses."""
-    size = network.call_images
     errors: tuple[type[Exception], ...] = (*network.errors, MemoryError)
     try:
-        calls = [network(np.array(pixels[i : i + size])) for i in range(0, len(pixels), size)]
+        return in_calls(network, pixels, network.call_images)
     except errors as error:
         raise _RefusedError(f"{network.version} does not run the network: {brief(line(str(error)), 200)}") from error
-    return Outputs.joined(calls)
 
 
 def _difference(outputs: Outputs, expected: Outputs, task: Task) -> float:

@@ -23,7 +23,7 @@ from pipeline.model import agreement
 from pipeline.model.directory import SAVED_MODEL, TFLITE, Golden, check_model, check_tflite, read_golden
 from pipeline.model.engines.fed_litert import FedLiteRTNetwork
 from pipeline.model.engines.litert import LiteRTNetwork
-from pipeline.model.engines.network import Network, Outputs, Pixels, Scores
+from pipeline.model.engines.network import Network, Outputs, Pixels, Scores, in_calls
 from pipeline.model.engines.tensorflow import TensorFlowNetwork
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.outputs import why_no_bfloat16
@@ -145,8 +145,7 @@ class Model:
 
     def _call_golden(self, network: Network, pixels: Pixels) -> Outputs:
         self._call_largest(network, pixels)
-        size = self.call_images
-        return Outputs.joined([network(pixels[i : i + size]) for i in range(0, len(pixels), size)])
+        return in_calls(network, pixels, self.call_images)
 
     def _call_largest(self, network: Network, pixels: Pixels) -> None:
         """Call a network with as many images as it will ever get; where memory does not suffice, that is fewer."""

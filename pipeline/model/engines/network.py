@@ -82,3 +82,17 @@ class Network(Protocol):
             Exception: one of `errors`.
         """
         ...
+
+
+def in_calls(network: Network, images: Pixels, size: int) -> Outputs:
+    """Return a network's outputs for any number of images, at least one.
+
+    Args:
+        network: that is called.
+        images: as it takes them.
+        size: number of images in a call, at most.
+
+    Raises:
+        Exception: as a call of the network does.
+    """
+    return Outputs.joined([network(np.array(images[i : i + size])) for i in range(0, len(images), size)])
