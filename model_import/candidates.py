@@ -13,8 +13,9 @@ from typing import Any, get_args
 from model_import.declared_values import is_same
 from model_import.scaling import SCALINGS, Scaling
 from pipeline.errors import UsageError
-from pipeline.model.fit import FITS, WITH_CROP
-from pipeline.model.input_rule import InputSpec, Resize, check_rule
+from pipeline.model.fit import FITS, WITH_CROP, Fit
+from pipeline.model.input_rule import InputSpec, Library, Resize, check_rule, library_of
+from pipeline.model.presets import DECODES, Decoder
 
 Values = Mapping[str, Any]
 """Fields of `InputSpec` -> their values."""
@@ -31,14 +32,10 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 
 SCALING_ORDER = ("sign", "unit", "raw", "torch", "caffe")
 
-_DECODES: Mapping[str, Values] = {
-    "tf": {"exif_orientation": False, "jpeg_dct": "fast", "gray_from": "jpeg_luma", "deep": "high_byte"},
-    "cv2": {"exif_orientation": True, "jpeg_dct": "accurate", "gray_from": "jpeg_luma", "deep": "high_byte"},
-    "pillow": {"exif_orientation": False, "jpeg_dct": "accurate", "gray_from": "rgb", "deep": "clip"},
-}
-"""Library of a resizer -> how its usual loader decodes."""
+_DECODERS: Mapping[Library, Decoder] = {"tf": "tensorflow", "cv2": "opencv", "pillow": "pillow"}
+"""Library of a resizer -> whose decoding of files its usual loader has."""
 
-_LOADERS: Sequence[tuple[str, float, str, bool]] = (
+_LOADERS: Sequence[tuple[Fit, float, Resize, bool]] = (
     ("stretch", 1.0, "tf.bilinear", False),  # image_dataset_from_directory, tf.image.resize
     ("stretch", 1.0, "nearest", False),  # load_img, flow_from_directory
     ("keras_crop", 1.0, "tf.bilinear", False),  # image_dataset_from_directory(crop_to_aspect_ratio=True)
@@ -67,7 +64,7 @@ _LOADERS: Sequence[tuple[str, float, str, bool]] = (
 )
 """(fit, crop, resizer, antialias) of loaders that are in use: these count as more plausible than any other pair."""
 
-_MORE_KERNELS: Sequence[tuple[str, bool]] = (
+_MORE_KERNELS: Sequence[tuple[Resize, bool]] = (
     ("tf.bicubic", True),
     ("tf.lanczos3", False),
     ("tf.lanczos3", True),
@@ -231,13 +228,13 @@ class Space:
         return left or [{}]
 
 
-def _pair(rule: InputSpec) -> tuple[str, float, str, bool]:
+def _pair(rule: InputSpec) -> tuple[Fit, float, Resize, bool]:
     return rule.fit, rule.crop, rule.resize, rule.antialias
 
 
 def _strange_decoding(rule: InputSpec) -> int:
     """Return how many fields of decoding are not those of the resizer's library."""
-    usual = dict(_DECODES[library_of(rule.resize)])
+    usual = dict(DECODES[_DECODERS[library_of(rule.resize)]])
     if rule.channels == 3:
         usual.pop("gray_from")
     return sum(getattr(rule, name) != value for name, value in usual.items())
@@ -254,18 +251,8 @@ def _usual_color(candidate: Candidate) -> bool:
     return (rule.color_mode == "bgr") == (candidate.scaling.name == "caffe")
 
 
-def library_of(resizer: str) -> str:
-    """Return the library that defines a resizer: "tf", "cv2", or "pillow" for the short names too.
-
-    >>> library_of("tf.bilinear"), library_of("bilinear"), library_of("cv2.area")
-    ('tf', 'pillow', 'cv2')
-    """
-    library = resizer.partition(".")[0]
-    return library if library in _DECODES else "pillow"
-
-
-def _with_library(name: str, antialias: bool) -> Values:
-    return {"resize": name, "antialias": antialias, **_DECODES[library_of(name)]}
+def _with_library(name: Resize, antialias: bool) -> Values:
+    return {"resize": name, "antialias": antialias, **DECODES[_DECODERS[library_of(name)]]}
 
 
 def other_decoding(space: Space, candidate: Candidate) -> Sequence[Candidate]:

@@ -21,7 +21,7 @@ import numpy as np
 from model_import.candidates import Candidate, Space, apart, other_decoding
 from model_import.trial_scores import MOST_PASSES, Scores
 from model_import.trial_statistics import LEVEL, MARGIN, Comparison, Labels, compare, image_losses
-from pipeline.model.input_rule import InputSpec
+from pipeline.model.input_rule import ANTIALIASED, InputSpec
 
 FIRST_IMAGES = 48
 """Images that each rule of a race scores at first; each further round has twice as many."""
@@ -164,8 +164,7 @@ def _like_fits(rule: InputSpec) -> tuple[str, float]:
 
 def _weighs_every_pixel(rule: InputSpec) -> bool:
     """Return whether a rule's resizer makes a small image of all pixels, not of some of them."""
-    library, _, name = rule.resize.rpartition(".")
-    return rule.antialias or name == "area" or (library in ("", "pillow") and name != "nearest")
+    return rule.antialias or rule.resize in ANTIALIASED or rule.resize in ("tf.area", "cv2.area")
 
 
 def _first_of_each(candidates: Sequence[Candidate], kind: Callable[[Candidate], Any]) -> list[Candidate]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.model.input_rule import Deep, InputSpec
+from pipeline.model.input_rule import Deep, InputSpec, library_of
 from pipeline.model.pillow import RefusedError, open_image
 
 _KEPT_DEEP = ("I", "I;16")
@@ -42,7 +42,7 @@ def to_mode(image: Image.Image, spec: InputSpec, is_png: bool = False) -> Image.
     image.info.pop("transparency", None)  # dropped like any alpha; `convert` would warn and look for a color instead
     if wanted == "L" and spec.gray_from == "jpeg_luma" and is_png:
         return _gray_of_libpng(image)
-    if image.mode == "CMYK" and spec.resize.startswith("cv2."):
+    if image.mode == "CMYK" and library_of(spec.resize) == "cv2":
         image = _colors_of_opencv(image)
     return image if image.mode == wanted else image.convert(wanted)
 

@@ -35,6 +35,9 @@ Resize = Literal[
 ]
 """Library and kernel: the same kernel has other weights and sample points in each. Without a dot: Pillow's filters."""
 
+Library = Literal["pillow", "tf", "cv2"]
+"""What defines a resizer: Pillow, TensorFlow or OpenCV."""
+
 Decode = Literal["full", "reduced"]
 """How JPEG files are decoded: "full" = every pixel, "reduced" = at a smaller scale where the model needs no more."""
 
@@ -55,6 +58,15 @@ Deep = Literal["round", "high_byte", "clip", "clip_last"]
 
 ANTIALIASED: tuple[Resize, ...] = ("bilinear", "bicubic", "lanczos", "pillow.box", "pillow.hamming")
 """Pillow's filters that weigh every pixel: the only ones that may follow reduced decoding."""
+
+
+def library_of(resize: Resize) -> Library:
+    """Return the library that defines a resizer.
+
+    >>> library_of("tf.bilinear"), library_of("bilinear"), library_of("pillow.box"), library_of("cv2.area")
+    ('tf', 'pillow', 'pillow', 'cv2')
+    """
+    return "tf" if resize.startswith("tf.") else "cv2" if resize.startswith("cv2.") else "pillow"
 
 
 LARGEST_SIDE = 1 << 14
@@ -178,15 +190,15 @@ def _check_fit(rule: InputSpec) -> None:
 
 
 def _check_resizer(rule: InputSpec) -> None:
-    library, _, method = rule.resize.partition(".")
-    if rule.antialias and not (library == "tf" and method in WITH_ANTIALIAS):
-        names = ", ".join(f"tf.{name}" for name in WITH_ANTIALIAS)
-        raise ValueError(f"input has antialias with resize {rule.resize!r}: only {names} have it")
-    if rule.fit == "teachable_machine" and library in ("tf", "cv2"):
+    with_antialias = [f"tf.{name}" for name in WITH_ANTIALIAS]
+    if rule.antialias and rule.resize not in with_antialias:
+        raise ValueError(f"input has antialias with resize {rule.resize!r}: only {', '.join(with_antialias)} have it")
+    is_pillow = library_of(rule.resize) == "pillow"
+    if rule.fit == "teachable_machine" and not is_pillow:
         raise ValueError(
             f"input has fit {rule.fit!r} with resize {rule.resize!r}: only Pillow resizes parts of a pixel"
         )
-    if rule.deep == "clip_last" and (library in ("tf", "cv2") or rule.color_mode != "grayscale"):
+    if rule.deep == "clip_last" and not (is_pillow and rule.color_mode == "grayscale"):
         raise ValueError("input has deep 'clip_last', which is for grayscale and Pillow's filters: give deep 'clip'")
     if rule.decode == "full":
         return

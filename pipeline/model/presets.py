@@ -9,14 +9,26 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from pipeline.errors import UsageError
 from pipeline.model.fit import Fit
-from pipeline.model.input_rule import ColorMode, InputSpec, Resize, check_rule
+from pipeline.model.input_rule import ColorMode, InputSpec, Resize, check_rule, library_of
 
 Decoder = Literal["nightscore", "load_img", "pillow", "tensorflow", "opencv"]
 """Whose decoding of files a loader has."""
+
+
+_PILLOW: Mapping[str, Any] = {"exif_orientation": False, "jpeg_dct": "accurate", "gray_from": "rgb", "deep": "clip"}
+
+DECODES: Mapping[Decoder, Mapping[str, Any]] = {
+    "nightscore": {},
+    "load_img": _PILLOW,
+    "pillow": _PILLOW,
+    "tensorflow": {"exif_orientation": False, "jpeg_dct": "fast", "gray_from": "jpeg_luma", "deep": "high_byte"},
+    "opencv": {"exif_orientation": True, "jpeg_dct": "accurate", "gray_from": "jpeg_luma", "deep": "high_byte"},
+}
+"""Decoder -> fields of a rule that are as it decodes; `gray_from` for models that take grey."""
 
 
 @dataclass(frozen=True)
@@ -192,12 +204,9 @@ _DEFAULTS: Mapping[str, str] = {
 
 def _decoded_as(decoder: Decoder, rule: InputSpec) -> InputSpec:
     """Return the rule with a loader's way of decoding files."""
-    is_gray = rule.color_mode == "grayscale"
-    if decoder == "tensorflow":
-        rule = replace(rule, exif_orientation=False, jpeg_dct="fast", deep="high_byte")
-    elif decoder in ("pillow", "load_img"):
-        keeps_deep = is_gray and decoder == "load_img" and "." not in rule.resize.removeprefix("pillow.")
-        rule = replace(rule, exif_orientation=False, deep="clip_last" if keeps_deep else "clip")
-    elif decoder == "opencv":
-        rule = replace(rule, deep="high_byte")
-    return replace(rule, gray_from="jpeg_luma") if is_gray and decoder in ("tensorflow", "opencv") else rule
+    values = dict(DECODES[decoder])
+    if rule.color_mode != "grayscale":
+        values.pop("gray_from", None)
+    elif decoder == "load_img" and library_of(rule.resize) == "pillow":
+        values["deep"] = "clip_last"
+    return replace(rule, **values)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.model import resize_cv2, resize_tf
 from pipeline.model.fit import Placement, place
-from pipeline.model.input_rule import InputSpec
+from pipeline.model.input_rule import InputSpec, library_of
 from pipeline.model.reduced_jpeg import Picture
 
 Pixels = npt.NDArray[np.uint8]
@@ -60,8 +60,8 @@ def fitted_pixels(pixels: Pixels, spec: InputSpec) -> Pixels:
     target = (spec.width, spec.height)
     box, size, offset, _ = place(spec.fit, (pixels.shape[1], pixels.shape[0]), target, spec.crop)
     part = _cut(pixels, *map(int, box))
-    library, _, method = spec.resize.partition(".")
-    if library == "tf":
+    method = spec.resize.partition(".")[2]
+    if library_of(spec.resize) == "tf":
         made = resize_tf.resize(part, size, method, spec.antialias)
     else:
         made = resize_cv2.resize(part, size, method)
@@ -74,7 +74,7 @@ def fitted_pixels(pixels: Pixels, spec: InputSpec) -> Pixels:
 
 def resizes_pixels(spec: InputSpec) -> bool:
     """Return whether a rule resizes with `fitted_pixels`, not with Pillow."""
-    return spec.resize not in _FILTER
+    return library_of(spec.resize) != "pillow"
 
 
 def _cut(pixels: npt.NDArray[Any], left: int, upper: int, right: int, lower: int) -> npt.NDArray[Any]:
@@ -89,6 +89,5 @@ def takes_exact(spec: InputSpec) -> bool:
     """Return whether an image that is as large as the model's input is taken as it is."""
     target = (spec.width, spec.height)
     whole = Placement((0, 0, *target), target)[:3]
-    library, _, method = spec.resize.partition(".")
-    is_exact = library != "tf" or method not in resize_tf.NEVER_EXACT
+    is_exact = spec.resize not in [f"tf.{method}" for method in resize_tf.NEVER_EXACT]
     return is_exact and place(spec.fit, target, target, spec.crop)[:3] == whole
