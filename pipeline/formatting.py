@@ -60,6 +60,15 @@ def percent(share: float | None, digits: int = 2) -> str:
     return f"{shown:.{digits}f}\xa0%"
 
 
+def number(value: float | None) -> str:
+    """Return a number of any size, as precise as matters; a dash where there is none.
+
+    >>> number(0.123456), number(1_234_567.0)
+    ('0.1235', '1.235e+06')
+    """
+    return NOTHING if value is None else f"{value:.4g}"
+
+
 def between(interval: tuple[float, float] | list[float] | None) -> str:
     r"""Return the two ends of an interval of shares.
 

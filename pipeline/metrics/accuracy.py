@@ -124,9 +124,7 @@ def compute(metrics: Metrics, class_names: Sequence[str], top_k: int) -> Compute
         "images": metrics.images,
         "scored": metrics.scored,
         "failed": metrics.failed,
-        "failures": [
-            {"stage": stage, "code": code, "images": count} for (stage, code), count in sorted(metrics.failures.items())
-        ],
+        "failures": metrics.failure_counts(),
         "labelled": n,
         "unlabelled": metrics.scored - n,
         "unknown_labels": metrics.unknown_labels,

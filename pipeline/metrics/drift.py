@@ -25,7 +25,7 @@ from pipeline.metrics.task_record import (
     ValueDrift,
     ValueNight,
 )
-from pipeline.metrics.value import ValueSums, mean_interval
+from pipeline.metrics.value import ValueSums, mean_interval, mean_of
 
 LARGE_DRIFT = 0.25
 """Population stability index, in nats, above which a change is usually called large."""
@@ -74,9 +74,9 @@ def night_of_values(sums: ValueSums, unit: float) -> ValueNight:
     n = sums.labelled
     return {
         "labelled": n,
-        "mae": sums.absolute_error / n * unit if n else None,
+        "mae": mean_of(sums.absolute_error, n, unit),
         "mae_interval_95": mean_interval(sums.absolute_error, sums.squared_error, n, unit, least=0.0),
-        "mean_prediction": sums.predicted / sums.scored * unit if sums.scored else None,
+        "mean_prediction": mean_of(sums.predicted, sums.scored, unit),
         "predictions": cast(GridFigures, sums.predictions.to_json()),
     }
 

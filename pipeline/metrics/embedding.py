@@ -70,9 +70,7 @@ def compute_embeddings(sums: EmbeddingSums) -> EmbeddingComputed:
         "images": sums.images,
         "scored": sums.scored,
         "failed": sums.failed,
-        "failures": [
-            {"stage": stage, "code": code, "images": count} for (stage, code), count in sorted(sums.failures.items())
-        ],
+        "failures": sums.failure_counts(),
         "zero_embeddings": sums.zeros,
         "norm_histogram": bins,
     }

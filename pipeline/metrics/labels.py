@@ -152,9 +152,7 @@ def compute_labels(
         "images": sums.images,
         "scored": sums.scored,
         "failed": sums.failed,
-        "failures": [
-            {"stage": stage, "code": code, "images": count} for (stage, code), count in sorted(sums.failures.items())
-        ],
+        "failures": sums.failure_counts(),
         "labelled": sums.labelled,
         "unlabelled": sums.scored - sums.labelled,
         "unknown_labels": sums.unknown_labels,

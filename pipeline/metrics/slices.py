@@ -21,7 +21,7 @@ from pipeline.metrics.labels import LabelSums
 from pipeline.metrics.proportions import interval_of_share, ratio
 from pipeline.metrics.sums import Sums
 from pipeline.metrics.task_figures import LabelPart, PartCounts, ValuePart
-from pipeline.metrics.value import ValueSums, mean_interval
+from pipeline.metrics.value import ValueSums, mean_interval, mean_of
 
 MOST_FOLDERS = 200
 """Number of folders that have sums of their own, at most."""
@@ -114,9 +114,9 @@ class ValueCounts(NamedTuple):
             "failed": self.images - self.scored,
             "labelled": n,
             "unknown_labels": self.unknown_labels,
-            "mae": self.absolute_error / n * unit if n else None,
+            "mae": mean_of(self.absolute_error, n, unit),
             "mae_interval_95": mean_interval(self.absolute_error, self.squared_error, n, unit, least=0.0),
-            "mean_error": self.error / n * unit if n else None,
+            "mean_error": mean_of(self.error, n, unit),
         }
 
 

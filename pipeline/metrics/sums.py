@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.metrics.figures import FailureCount
 from pipeline.metrics.grid import Grid
 from pipeline.task import Task
 
@@ -48,6 +49,11 @@ class Sums:
     def failed(self) -> int:
         """Number of rows without a prediction."""
         return self.images - self.scored
+
+    def failure_counts(self) -> list[FailureCount]:
+        """Return how many rows failed for each reason, sorted by stage and code."""
+        failures = sorted(self.failures.items())
+        return [{"stage": stage, "code": code, "images": count} for (stage, code), count in failures]
 
     def merge(self: S, other: Sums) -> S:
         """Return the sums over both.

@@ -130,7 +130,7 @@ def examples_of_labels(rows: pa.Table, class_names: Sequence[str], thresholds: S
     mistakes, wrong = named.mistakes, np.flatnonzero(named.labelled & (named.mistakes > 0))
     first, second = (rule.of_unit for rule in RULES["labels"])
     chosen = np.union1d(
-        _lowest(wrong, -mistakes - scores / 2, first), _lowest(np.flatnonzero(named.scored), margins, second)
+        lowest(wrong, -mistakes - scores / 2, first), lowest(np.flatnonzero(named.scored), margins, second)
     )
     table = rows.select(["key", "label_names", "predicted_names"]).take(chosen).to_pylist()
     candidates = [
@@ -157,9 +157,9 @@ def examples_of_values(rows: pa.Table) -> list[dict[str, Any]]:
     labelled = scored[has_number[scored]]
     first, second, third = (rule.of_unit for rule in RULES["value"])
     chosen = {
-        *_lowest(labelled, -residuals, first).tolist(),
-        *_lowest(scored, -predicted, second).tolist(),
-        *_lowest(scored, predicted, third).tolist(),
+        *lowest(labelled, -residuals, first).tolist(),
+        *lowest(scored, -predicted, second).tolist(),
+        *lowest(scored, predicted, third).tolist(),
     }
     keys = rows["key"]
     candidates = [
@@ -179,7 +179,7 @@ def examples_of_embeddings(rows: pa.Table) -> list[dict[str, Any]]:
     norms, keys = norms_of(rows), rows["key"]
     scored = np.flatnonzero(np.isfinite(norms))
     first, second = (rule.of_unit for rule in RULES["embedding"])
-    chosen = {*_lowest(scored, -norms, first).tolist(), *_lowest(scored, norms, second).tolist()}
+    chosen = {*lowest(scored, -norms, first).tolist(), *lowest(scored, norms, second).tolist()}
     return _finish("embedding", [{"key": keys[i].as_py(), "norm": float(norms[i]), "row": i} for i in sorted(chosen)])
 
 
@@ -189,13 +189,13 @@ def _finish(task: Task, candidates: Sequence[dict[str, Any]]) -> list[dict[str, 
     return [dict(sorted(example.items())) for example in candidates if example["row"] in rows]
 
 
-def _lowest(rows: npt.NDArray[np.intp], ranks: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.intp]:
+def lowest(rows: npt.NDArray[np.intp], ranks: npt.NDArray[np.floating[Any]], n: int) -> npt.NDArray[np.intp]:
     """Return those of the rows among which the n with the lowest ranks are: ties are included."""
     if len(rows) <= n:
         return rows
     own = ranks[rows]
-    lowest: npt.NDArray[np.intp] = rows[own <= np.partition(own, n - 1)[n - 1]]
-    return lowest
+    found: npt.NDArray[np.intp] = rows[own <= np.partition(own, n - 1)[n - 1]]
+    return found
 
 
 def _margins(rows: pa.Table, thresholds: Sequence[float]) -> npt.NDArray[np.float64]:

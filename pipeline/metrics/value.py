@@ -175,26 +175,35 @@ def compute_values(sums: ValueSums, unit: float) -> ValueComputed:
         "images": sums.images,
         "scored": sums.scored,
         "failed": sums.failed,
-        "failures": [
-            {"stage": stage, "code": code, "images": count} for (stage, code), count in sorted(sums.failures.items())
-        ],
+        "failures": sums.failure_counts(),
         "labelled": n,
         "unlabelled": sums.scored - n,
         "unknown_labels": sums.unknown_labels,
-        "mae": _scale(ratio(sums.absolute_error, n), unit),
+        "mae": mean_of(sums.absolute_error, n, unit),
         "mae_interval_95": mean_interval(sums.absolute_error, sums.squared_error, n, unit, least=0.0),
         "rmse": _scale(_root(sums.squared_error, n), unit),
         "r2": _r2(sums),
-        "mean_error": _scale(ratio(sums.error, n), unit),
+        "mean_error": mean_of(sums.error, n, unit),
         "mean_error_interval_95": mean_interval(sums.error, sums.squared_error, n, unit),
-        "mean_label": _scale(ratio(sums.label, n), unit),
+        "mean_label": mean_of(sums.label, n, unit),
         "label_deviation": _scale(_deviation(sums.label, sums.squared_label, n), unit),
-        "mean_prediction": _scale(ratio(sums.predicted, sums.scored), unit),
+        "mean_prediction": mean_of(sums.predicted, sums.scored, unit),
         "prediction_deviation": _scale(_deviation(sums.predicted, sums.squared_predicted, sums.scored), unit),
         "residual_histogram": histogram_of(sums.residuals, unit),
         "prediction_histogram": histogram_of(sums.predictions, unit),
         "label_and_prediction": _pair_bins(sums.pairs, unit),
     }
+
+
+def mean_of(total: int, n: int, unit: float) -> float | None:
+    """Return a mean; None of no values.
+
+    Args:
+        total: sum of the values, in units.
+        n: number of values.
+        unit: the unit of the sum.
+    """
+    return _scale(ratio(total, n), unit)
 
 
 def mean_interval(total: int, squares: int, n: int, unit: float, least: float = -math.inf) -> list[float] | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from pipeline.formatting import NOTHING, between, percent
+from pipeline.formatting import between, number, percent
 from pipeline.metrics.headline import HEADLINES, WORDS, headline_in
 from pipeline.task import Task
 
@@ -87,15 +87,13 @@ class Headline:
 
     def text(self, value: float | None) -> str:
         """Return a headline as text."""
-        if not self.is_error:
-            return percent(value)
-        return NOTHING if value is None else f"{value:.4g}"
+        return number(value) if self.is_error else percent(value)
 
     def between(self, interval: Sequence[float] | None) -> str:
         """Return the interval of a headline as text."""
         if interval is None or not self.is_error:
             return between(list(interval) if interval else None)
-        return f"{interval[0]:.4g} to {interval[1]:.4g}"
+        return f"{number(interval[0])} to {number(interval[1])}"
 
     def is_worse(self, part: Mapping[str, Any], whole: Mapping[str, Any]) -> bool:
         """Return whether the interval of a part of the archive lies beyond that of all images, on the worse side."""
@@ -131,7 +129,7 @@ class Headline:
             for (name, part), interval in zip(parts, intervals, strict=True)
         ]
         value = headline_in(whole, self.task)[0]
-        edges = (f"{low:.4g}", f"{high:.4g}") if self.is_error else (percent(low, 0), percent(high, 0))
+        edges = (number(low), number(high)) if self.is_error else (percent(low, 0), percent(high, 0))
         drawn = None if value is None else (value - low) * scale
         return {"kind": kind, "rows": rows, "low": edges[0], "high": edges[1], "whole": drawn, "depth": depth}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.formatting import NOTHING, counted
+from pipeline.formatting import counted, number
 from pipeline.metrics.record import EndedRecord
 from pipeline.metrics.task_figures import EmbeddingFigures, ValueFigures
 from pipeline.report import number_charts
@@ -36,7 +36,7 @@ def value_part(figures: ValueFigures, _: EndedRecord) -> TaskPart:
             "residual_chart": number_charts.bins(figures["residual_histogram"], "prediction minus label"),
             "pair_chart": number_charts.pairs(figures["label_and_prediction"]),
             "prediction_chart": number_charts.bins(figures["prediction_histogram"], "prediction"),
-            "number": show,
+            "number": number,
         },
     )
 
@@ -53,24 +53,15 @@ def embedding_part(figures: EmbeddingFigures, _: EndedRecord) -> TaskPart:
         keys=[example["key"] for name in shown for example in figures[name]],  # type: ignore[literal-required]
         tile=None,
         sentence=f"{counted(figures['scored'], 'image has', 'images have')} an embedding.",
-        content={"norm_chart": number_charts.bins(figures["norm_histogram"], "Euclidean norm"), "number": show},
+        content={"norm_chart": number_charts.bins(figures["norm_histogram"], "Euclidean norm"), "number": number},
     )
-
-
-def show(value: float | None) -> str:
-    """Return a number of any size as text.
-
-    >>> show(0.123456), show(1_234_567.0)
-    ('0.1235', '1.235e+06')
-    """
-    return NOTHING if value is None else f"{value:.4g}"
 
 
 def _tile(figures: ValueFigures) -> Tile | None:
     if figures["mae"] is None:
         return None
     interval = HEADLINE.between(figures["mae_interval_95"])
-    return Tile("Mean absolute error", show(figures["mae"]), f"95 % interval {interval}")
+    return Tile("Mean absolute error", number(figures["mae"]), f"95 % interval {interval}")
 
 
 def _sentence(figures: ValueFigures) -> str:
@@ -78,15 +69,15 @@ def _sentence(figures: ValueFigures) -> str:
     if figures["mae"] is None:
         return "No image has a label that is a number." if figures["scored"] else ""
     return (
-        f"The predictions of the {counted(figures['labelled'], 'labelled image')} are off by {show(figures['mae'])} on "
-        f"average; RMSE {show(figures['rmse'])}, R² {show(figures['r2'])}. The mean residual is "
-        f"{show(figures['mean_error'])}."
+        f"The predictions of the {counted(figures['labelled'], 'labelled image')} are off by {number(figures['mae'])} "
+        f"on average; RMSE {number(figures['rmse'])}, R² {number(figures['r2'])}. The mean residual is "
+        f"{number(figures['mean_error'])}."
     )
 
 
 def _worse_than_the_mean(figures: ValueFigures, _: EndedRecord) -> Iterator[Pointer]:
     if figures["r2"] is not None and figures["r2"] < 0:
-        text = f"R² is {show(figures['r2'])}: the mean of the labels, for every image, would be nearer to them"
+        text = f"R² is {number(figures['r2'])}: the mean of the labels, for every image, would be nearer to them"
         yield Pointer(text, "residuals")
 
 
@@ -96,7 +87,7 @@ def _biased(figures: ValueFigures, _: EndedRecord) -> Iterator[Pointer]:
         return
     if interval[0] * interval[1] > 0 and abs(bias) > BIASED * rmse:
         side = "high" if bias > 0 else "low"
-        yield Pointer(f"The predictions are too {side} by {show(abs(bias))} on average", "residuals")
+        yield Pointer(f"The predictions are too {side} by {number(abs(bias))} on average", "residuals")
 
 
 def _unknown(figures: ValueFigures, _: EndedRecord) -> Iterator[Pointer]:

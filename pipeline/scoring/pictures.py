@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.batches import EncodedBatch, ImageColumns, PixelBatch, PredictionBatch
 from pipeline.metrics.examples import OF_UNIT, first_of_each
 from pipeline.metrics.figures import Candidate, FailureReason
-from pipeline.metrics.task_examples import AnyCandidate
+from pipeline.metrics.task_examples import AnyCandidate, lowest
 from pipeline.metrics.tasks import TaskMetrics, pick_examples
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
@@ -125,7 +124,7 @@ def _candidates(batch: PredictionBatch) -> Iterator[tuple[int, Candidate]]:
     images, winners, scores = batch.images, batch.top_labels[:, 0], batch.top_scores[:, 0]
     known = ~np.isnan(batch.label_scores)
     ok = np.flatnonzero(images.ok)
-    doubt = sorted((float(scores[i]), images.keys[i], i) for i in _lowest(ok, scores))
+    doubt = sorted((float(scores[i]), images.keys[i], i) for i in lowest(ok, scores, OF_UNIT.uncertain).tolist())
     least = [i for _, _, i in doubt[: OF_UNIT.uncertain]]
     for i in {*np.flatnonzero(known & (winners != images.labels)).tolist(), *least}:
         yield (
@@ -138,15 +137,6 @@ def _candidates(batch: PredictionBatch) -> Iterator[tuple[int, Candidate]]:
                 "score": float(scores[i]),
             },
         )
-
-
-def _lowest(ok: npt.NDArray[np.intp], scores: npt.NDArray[np.float32]) -> list[int]:
-    """Return the indices among which the least certain images are: those of the lowest scores, ties included."""
-    lowest = ok
-    if len(ok) > OF_UNIT.uncertain:
-        lowest = ok[scores[ok] <= np.partition(scores[ok], OF_UNIT.uncertain)[OF_UNIT.uncertain]]
-    indices: list[int] = lowest.tolist()
-    return indices
 
 
 def _model_failures(batch: PredictionBatch) -> list[int]:
