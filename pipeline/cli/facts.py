@@ -165,7 +165,7 @@ def _classes(figures: Figures) -> Iterator[Fact]:
 
 
 def quality(task: Task, value: float | None, interval: Sequence[float] | None, labelled: int) -> Fact:
-    """Return how good a result is: the headline of its task, see `pipeline.metrics.tasks.HEADLINES`.
+    """Return how good a result is: the headline of its task, see `pipeline.metrics.headline.HEADLINES`.
 
     >>> quality("value", 1.25, None, 1)
     ('mean error', '1.25 of 1 labelled')

@@ -20,7 +20,8 @@ from pipeline.metrics.record import (
     RecordedOutputs,
     RecordedRun,
 )
-from pipeline.metrics.tasks import TaskMetrics, metrics_of
+from pipeline.metrics.task_metrics import TaskMetrics
+from pipeline.metrics.tasks import metrics_of
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.outputs import OUTPUT_FIELDS, check_outputs, read_outputs
 from pipeline.model.spec import ModelSpec

@@ -58,7 +58,7 @@ class EarlierRun:
         accuracy: of the labelled ones, of a model of classes.
         images_per_second: scored, with start-up.
         exit_code: of the verdict.
-        quality: value of the headline of the model's task, see `pipeline.metrics.tasks.HEADLINES`.
+        quality: value of the headline of the model's task, see `pipeline.metrics.headline.HEADLINES`.
     """
 
     run: str
@@ -111,7 +111,7 @@ class Status:
         accuracy: of those, of a model of classes.
         accuracy_interval_95: of the accuracy.
         task: what the model says of an image.
-        quality: value of the task's headline, see `pipeline.metrics.tasks.HEADLINES`.
+        quality: value of the task's headline, see `pipeline.metrics.headline.HEADLINES`.
         quality_interval_95: of that.
         images_per_second: of a run under way lately, of another as its record says.
         seconds_left: of a run under way.

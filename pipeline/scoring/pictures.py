@@ -17,7 +17,8 @@ from pipeline.batches import EncodedBatch, ImageColumns, PixelBatch, PredictionB
 from pipeline.metrics.examples import OF_UNIT, first_of_each
 from pipeline.metrics.figures import Candidate, FailureReason
 from pipeline.metrics.task_examples import AnyCandidate, lowest
-from pipeline.metrics.tasks import TaskMetrics, pick_examples
+from pipeline.metrics.task_metrics import TaskMetrics
+from pipeline.metrics.tasks import pick_examples
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
 from pipeline.model.thumbnails import thumbnail

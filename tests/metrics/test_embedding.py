@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from task_rows import embedding_row, table
 
 from pipeline.metrics.embedding import EmbeddingSums, measure_embeddings
-from pipeline.metrics.tasks import EmbeddingMetrics, read_sums
+from pipeline.metrics.task_metrics import EmbeddingMetrics
+from pipeline.metrics.tasks import read_sums
 from pipeline.task import Embedding
 
 METRICS = EmbeddingMetrics()

@@ -16,7 +16,8 @@ from task_rows import NAMES, label_row, random_labels, table
 
 from pipeline.metrics.labels import LabelSums, measure_labels
 from pipeline.metrics.sums import Sums
-from pipeline.metrics.tasks import LabelMetrics, count, read_sums
+from pipeline.metrics.task_metrics import LabelMetrics
+from pipeline.metrics.tasks import count, read_sums
 
 METRICS = LabelMetrics(NAMES, 3, (0.5, 0.5, 0.5, 0.5))
 

@@ -12,7 +12,8 @@ from task_rows import NAMES, label_row, random_labels, random_values, table, val
 
 from pipeline.metrics import task_examples
 from pipeline.metrics.task_examples import RULES, ListRule, lists_by_task
-from pipeline.metrics.tasks import LabelMetrics, ValueMetrics, merge_examples
+from pipeline.metrics.task_metrics import LabelMetrics, ValueMetrics
+from pipeline.metrics.tasks import merge_examples
 
 LABELS, VALUES = LabelMetrics(NAMES, 3), ValueMetrics(2.0**-10)
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from task_rows import random_values, table, value_row
 
 from pipeline.metrics.sums import Sums
-from pipeline.metrics.tasks import ValueMetrics, read_sums
+from pipeline.metrics.task_metrics import ValueMetrics
+from pipeline.metrics.tasks import read_sums
 from pipeline.metrics.value import LARGEST, ValueSums, measure_values
 
 UNIT = 2.0**-16

@@ -24,7 +24,7 @@ from test_formats import OLD, old, sealed
 from nightscore.__main__ import main
 from pipeline import storage
 from pipeline.cli import score as cli
-from pipeline.metrics import tasks
+from pipeline.metrics import task_metrics
 from pipeline.metrics.figures import FIRST_FIGURES
 from pipeline.model.directory import check_model, read_spec
 from pipeline.options import PartFormat
@@ -158,8 +158,8 @@ class TestOldNight:
     def test_is_as_it_should_be_where_a_later_version_gives_more_figures(
         self, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        compute = tasks.compute
-        monkeypatch.setattr(tasks, "compute", lambda *arguments: {**compute(*arguments), "later": {"figure": 1}})
+        compute = task_metrics.compute
+        monkeypatch.setattr(task_metrics, "compute", lambda *arguments: {**compute(*arguments), "later": {"figure": 1}})
         shutil.copytree(OLD / form, tmp_path / "night")
         assert main(["verify", str(tmp_path / "night")]) == 0
         wrong = {**old_summary(form), "accuracy": 0.5}

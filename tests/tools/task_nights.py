@@ -19,7 +19,8 @@ from task_rows import (
 
 from pipeline.metrics.examples import failures_of
 from pipeline.metrics.headline import HEADLINES, headline_in
-from pipeline.metrics.tasks import TaskMetrics, count, metrics_of
+from pipeline.metrics.task_metrics import TaskMetrics
+from pipeline.metrics.tasks import count, metrics_of
 from pipeline.task import Embedding, Task
 
 UNIT = 2.0**-16
