@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.model.engines.litert import CALL_BYTES, CALL_IMAGES, interpreter, version
+from pipeline.model.engines.litert import CALL_BYTES, CALL_IMAGES, LoadedFile, version
 from pipeline.model.engines.network import Outputs, Pixels
 from pipeline.model.feed import Feed, Rows, Values, quantization_of, rows_of, tables, values_of, with_head
 from pipeline.options import Engine
@@ -106,32 +106,22 @@ class RawLiteRT:
             UsageError: LiteRT is not installed.
             ValueError: the file cannot be loaded, or has several inputs.
         """
-        self._path = path
-        try:
-            self._interpreter = self._load()
-            inputs = self._interpreter.get_input_details()
-            self.outputs = self._interpreter.get_output_details()
-        except RuntimeError as error:  # an operation that this version of LiteRT does not have
-            raise ValueError(str(error)) from error
-        if len(inputs) != 1:
-            raise ValueError(f"it has {len(inputs)} inputs")
-        (self.details,) = inputs
+        self._file = LoadedFile(path)
+        if len(self._file.inputs) != 1:
+            raise ValueError(f"it has {len(self._file.inputs)} inputs")
+        (self.details,), self.outputs = self._file.inputs, self._file.outputs
         self.dtype = np.dtype(self.details["dtype"])
         self.quantization = quantization_of(self.details)
         signature = self.details.get("shape_signature", ())
         self.is_single = not (len(signature) and signature[0] == -1)
-        self._allocated: tuple[int, ...] = ()
 
     def is_quantized(self) -> bool:
         """Return whether any of its tensors is quantized: then other CPUs may round otherwise.
 
         Weights may be quantized with a step for each channel, of which "quantization" does not tell.
         """
-        tensors = self._interpreter.get_tensor_details()
+        tensors = self._file.interpreter.get_tensor_details()
         return any(len(details["quantization_parameters"]["scales"]) > 0 for details in tensors)
-
-    def _load(self) -> Any:
-        return interpreter()(model_path=self._path, num_threads=1)
 
     def __call__(self, values: Values) -> list[Rows]:
         """Return all outputs of one or more images, float32 [n, k] each.
@@ -146,29 +136,12 @@ class RawLiteRT:
         return [np.concatenate(parts) for parts in zip(*calls, strict=True)]
 
     def _call(self, values: Values) -> list[Rows]:
-        try:
-            if self._allocated != values.shape:
-                self._allocate(values.shape)
-            self._interpreter.set_tensor(self.details["index"], np.ascontiguousarray(values))
-            self._interpreter.invoke()
-            return [self._rows(details, len(values)) for details in self.outputs]
-        except (RuntimeError, ValueError, MemoryError):
-            self._interpreter, self._allocated = None, ()  # after an error, it may end the process
-            raise
+        wanted = [details["index"] for details in self.outputs]
+        found = self._file.run(np.ascontiguousarray(values), wanted)
+        return [_rows(output, details, len(values)) for output, details in zip(found, self.outputs, strict=True)]
 
-    def _rows(self, details: Any, images: int) -> Rows:
-        output = self._interpreter.get_tensor(details["index"])
-        if output.ndim == 0 or (len(output) != images and images == 1):  # an output without the axis of the images
-            output = output.reshape(1, -1)
-        return rows_of(output, quantization_of(details))
 
-    def _allocate(self, shape: tuple[int, ...]) -> None:
-        self._interpreter = self._interpreter or self._load()
-        if tuple(self.details["shape"]) != shape or self._allocated:
-            self._interpreter.resize_tensor_input(self.details["index"], shape, strict=True)
-        try:
-            self._interpreter.allocate_tensors()
-        except RuntimeError as error:
-            text = " ".join(str(error).split())
-            raise MemoryError(f"no memory for {shape[0]} images in a call: {text}") from error
-        self._allocated = shape
+def _rows(output: Values, details: Any, images: int) -> Rows:
+    if output.ndim == 0 or (len(output) != images and images == 1):  # an output without the axis of the images
+        output = output.reshape(1, -1)
+    return rows_of(output, quantization_of(details))

@@ -28,6 +28,69 @@ CALL_BYTES = 640_000
 """Bytes of pixels in one call of the network, at most, beyond the first image: 4 images of 224 x 224 in color."""
 
 
+class LoadedFile:
+    """A .tflite file that LiteRT has loaded; only one of a single input can be run. For one thread.
+
+    Attributes:
+        interpreter: of LiteRT; None after an error, until it is loaded anew.
+        inputs: details of each input, as LiteRT tells them.
+        outputs: of each output, likewise.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Load a file.
+
+        Raises:
+            UsageError: LiteRT is not installed.
+            ValueError: the file cannot be loaded.
+        """
+        self._path = path
+        try:
+            self.interpreter = self._load()
+            self.inputs = self.interpreter.get_input_details()
+            self.outputs = self.interpreter.get_output_details()
+        except RuntimeError as error:  # an operation that this version of LiteRT does not have
+            raise ValueError(str(error)) from error
+        self._allocated: tuple[int, ...] = ()
+
+    def _load(self) -> Any:
+        return interpreter()(model_path=self._path, num_threads=1)
+
+    def run(self, values: Any, wanted: Sequence[int]) -> list[Any]:
+        """Return tensors that the network gives for some images.
+
+        Args:
+            values: of the input's type and shape, with any number of images, in C order.
+            wanted: numbers of the tensors.
+
+        Raises:
+            MemoryError: memory does not suffice for so many; later calls may succeed.
+            RuntimeError: the network does not take these images.
+            ValueError: they are of another shape.
+        """
+        try:
+            if self._allocated != values.shape:
+                self._allocate(values.shape)
+            self.interpreter.set_tensor(self.inputs[0]["index"], values)
+            self.interpreter.invoke()
+            return [self.interpreter.get_tensor(tensor) for tensor in wanted]
+        except (RuntimeError, ValueError, MemoryError):
+            self.interpreter, self._allocated = None, ()  # after an error, it may end the process
+            raise
+
+    def _allocate(self, shape: tuple[int, ...]) -> None:
+        """Make room for images of a shape; a shape that is not larger than one before takes no new memory."""
+        self.interpreter = self.interpreter or self._load()
+        if tuple(self.inputs[0]["shape"]) != shape or self._allocated:
+            self.interpreter.resize_tensor_input(self.inputs[0]["index"], shape, strict=True)
+        try:
+            self.interpreter.allocate_tensors()
+        except RuntimeError as error:
+            text = " ".join(str(error).split())
+            raise MemoryError(f"no memory for {shape[0]} images in a call: {text}") from error
+        self._allocated = shape
+
+
 class LiteRTNetwork:
     """A model.tflite: uint8 [n, height, width, channels] -> float32 [n, classes] and float32 [n, d]. For one thread.
 
@@ -52,22 +115,14 @@ class LiteRTNetwork:
         """
         self.version = version()
         self.call_images = max(1, min(CALL_IMAGES, CALL_BYTES // math.prod(shape)))
-        self._path = path
-        try:
-            self._interpreter = self._load()
-        except RuntimeError as error:  # an operation that this version of LiteRT does not have
-            raise ValueError(str(error)) from error
-        (feed,) = self._interpreter.get_input_details()
-        fetches = self._interpreter.get_output_details()
+        self._file = LoadedFile(path)
+        (feed,), fetches = self._file.inputs, self._file.outputs
         if feed["dtype"] is not np.uint8 or any(fetch["dtype"] is not np.float32 for fetch in fetches):
             gives = " and ".join(fetch["dtype"].__name__ for fetch in fetches)
             raise ValueError(f"it takes {feed['dtype'].__name__} and gives {gives}")
-        self._feed = feed["index"]
-        self._scores, self._embedding = _fetches(self._interpreter, [fetch["index"] for fetch in fetches])
-        self._allocated: tuple[int, ...] = ()
-
-    def _load(self) -> Any:
-        return interpreter()(model_path=self._path, num_threads=1)
+        places = _fetches(self._file.interpreter, [fetch["index"] for fetch in fetches])
+        self._scores, self._embedding = places
+        self._wanted = [place for place in places if place is not None]
 
     def __call__(self, pixels: Pixels) -> Outputs:
         """Return the outputs for one or more images.
@@ -77,29 +132,10 @@ class LiteRTNetwork:
             RuntimeError: the network does not take these images.
             ValueError: they are of another shape.
         """
-        try:
-            if self._allocated != pixels.shape:
-                self._allocate(pixels.shape)
-            self._interpreter.set_tensor(self._feed, pixels)
-            self._interpreter.invoke()
-            fetch = self._interpreter.get_tensor
-            scores: Scores = np.zeros((len(pixels), 0), np.float32) if self._scores is None else fetch(self._scores)
-            embedding: Vectors | None = None if self._embedding is None else fetch(self._embedding)
-            return Outputs(scores, embedding)
-        except (RuntimeError, ValueError, MemoryError):
-            self._interpreter, self._allocated = None, ()  # after an error, it may end the process
-            raise
-
-    def _allocate(self, shape: tuple[int, ...]) -> None:
-        """Make room for images of a shape; a shape that is not larger than one before takes no new memory."""
-        self._interpreter = self._interpreter or self._load()
-        self._interpreter.resize_tensor_input(self._feed, shape, strict=True)
-        try:
-            self._interpreter.allocate_tensors()
-        except RuntimeError as error:
-            text = " ".join(str(error).split())
-            raise MemoryError(f"no memory for {shape[0]} images in a call: {text}") from error
-        self._allocated = shape
+        found = self._file.run(pixels, self._wanted)
+        scores: Scores = np.zeros((len(pixels), 0), np.float32) if self._scores is None else found[0]
+        embedding: Vectors | None = None if self._embedding is None else found[-1]
+        return Outputs(scores, embedding)
 
 
 def _fetches(interpreter: Any, tensors: Sequence[int]) -> tuple[int | None, int | None]:
