@@ -137,14 +137,14 @@ def test_run_on_a_disk_that_fails_now_and_then_is_complete_and_the_same(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, poisoned: pytest.MonkeyPatch
 ) -> None:
     archive = write_images(200)
-    calm, _ = night_of(tiny_model, tmp_path / "calm", archive, unit_images=16)
+    calm, _ = night_of(tiny_model, tmp_path / "calm", archive, unit_images=8)
     disk = FaultyDisk(SOME, 7)
     poisoned.setattr(storage, "_local", lambda: PatientStore(disk))
     poisoned.setenv("READ_FAILS", "10")
     processes().close()
-    record, _ = night_of(tiny_model, tmp_path / "night", archive, unit_images=16)
+    record, _ = night_of(tiny_model, tmp_path / "night", archive, unit_images=8)
     poisoned.undo()
-    assert disk.failed >= 3  # how often it is asked depends on how its path cuts the archive
+    assert disk.failed >= 5
     assert record["verdict"] == calm["verdict"] == {"exit_code": 0, "reasons": []}
     assert rows_of(tmp_path / "night") == rows_of(tmp_path / "calm")
     assert not list((tmp_path / "night").rglob("*.tmp"))
