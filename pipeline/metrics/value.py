@@ -191,7 +191,7 @@ def compute_values(sums: ValueSums, unit: float) -> ValueComputed:
         "prediction_deviation": _scale(_deviation(sums.predicted, sums.squared_predicted, sums.scored), unit),
         "residual_histogram": histogram_of(sums.residuals, unit),
         "prediction_histogram": histogram_of(sums.predictions, unit),
-        "label_and_prediction": _pair_bins(sums.pairs, unit),
+        "label_and_prediction": pair_bins(sums.pairs, unit),
     }
 
 
@@ -221,7 +221,8 @@ def histogram_of(grid: Grid, unit: float) -> list[Bin]:
     ]
 
 
-def _pair_bins(grid: Grid, unit: float) -> list[PairBin]:
+def pair_bins(grid: Grid, unit: float) -> list[PairBin]:
+    """Return the cells that hold images, sorted."""
     width = grid.width * unit
     return [
         {"label": label * width, "prediction": predicted * width, "width": width, "images": count}

@@ -197,7 +197,7 @@ def draw_bar(
     frame: Frame, across: tuple[float, float], bottom: float, top: float, kind: str, text: str, opacity: float = 1
 ) -> Markup:
     """Return a bar between two values of each axis, whose text appears when it is pointed at."""
-    x, width = frame.x(across[0]) + 1, frame.x(across[1]) - frame.x(across[0]) - 2
+    x, width = frame.x(across[0]) + 1, max(1, frame.x(across[1]) - frame.x(across[0]) - 2)
     y, base = min(frame.y(top), frame.y(bottom) - 1), frame.y(bottom)
     place = 'x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" opacity="{:.2f}"'
     bar = f'<rect class="bar {{}}" {place}><title>{{}}</title></rect>'

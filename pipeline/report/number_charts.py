@@ -6,6 +6,7 @@ Pure functions that return SVG for a page, as in `pipeline.report.charts`. Must 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from markupsafe import Markup
@@ -26,6 +27,9 @@ from pipeline.report.charts import (
 RARE = 0.002
 """Share of the images at each end of a histogram that may lie outside of it, so that a few do not hide the others."""
 
+MOST_ACROSS = 48
+"""Number of bars, or of cells on an axis, that a chart has room for; narrower ones could not be seen."""
+
 
 def bins(histogram: Sequence[Bin], below: str) -> Markup | None:
     """Return the histogram of numbers; None of nothing.
@@ -38,7 +42,7 @@ def bins(histogram: Sequence[Bin], below: str) -> Markup | None:
     """
     if not histogram:
         return None
-    shown = _without_ends(histogram)
+    shown = _wide_enough(_without_ends(histogram))
     total = sum(b["images"] for b in histogram)
     outside = total - sum(b["images"] for b in shown)
     low, high = shown[0]["from"], shown[-1]["to"]
@@ -84,8 +88,8 @@ def pairs(cells: Sequence[PairBin]) -> Markup | None:
     """
     if not cells:
         return None
-    low = min(min(cell["label"], cell["prediction"]) for cell in cells)
-    high = max(max(cell["label"], cell["prediction"]) + cell["width"] for cell in cells)
+    cells = _cells_wide_enough(cells)
+    low, high = _reach(cells)
     frame = Frame((low, high), (low, high))
     ticks = [(v, f"{v:g}") for v in round_ticks(low, high)]
     body = draw_axes(frame, ticks, ticks, "label", "prediction")
@@ -109,3 +113,46 @@ def _without_ends(histogram: Sequence[Bin]) -> Sequence[Bin]:
     while right + histogram[last - 1]["images"] <= few:
         right, last = right + histogram[last - 1]["images"], last - 1
     return histogram[first:last]
+
+
+def _wide_enough(histogram: Sequence[Bin]) -> Sequence[Bin]:
+    """Return bins that can be seen: of few images, each may have a bin as narrow as the unit of the sums.
+
+    Bins that are not of one width are none of a unit, and stay.
+    """
+    width = histogram[0]["to"] - histogram[0]["from"]
+    if any(not math.isclose(b["to"] - b["from"], width) for b in histogram):
+        return histogram
+    step = _step(width, histogram[-1]["to"] - histogram[0]["from"])
+    images: Counter[int] = Counter()
+    for b in histogram:
+        images[math.floor(b["from"] / step)] += b["images"]
+    return [{"from": cell * step, "to": (cell + 1) * step, "images": n} for cell, n in sorted(images.items())]
+
+
+def _cells_wide_enough(cells: Sequence[PairBin]) -> list[PairBin]:
+    """Return cells that can be seen, likewise."""
+    low, high = _reach(cells)
+    step = _step(cells[0]["width"], high - low)
+    images: Counter[tuple[int, int]] = Counter()
+    for cell in cells:
+        images[math.floor(cell["label"] / step), math.floor(cell["prediction"] / step)] += cell["images"]
+    return [
+        {"label": label * step, "prediction": predicted * step, "width": step, "images": n}
+        for (label, predicted), n in sorted(images.items())
+    ]
+
+
+def _reach(cells: Sequence[PairBin]) -> tuple[float, float]:
+    """Return the smallest and the largest number that cells reach, on either axis."""
+    low = min(min(cell["label"], cell["prediction"]) for cell in cells)
+    return low, max(max(cell["label"], cell["prediction"]) + cell["width"] for cell in cells)
+
+
+def _step(width: float, reach: float) -> float:
+    """Return a width, doubled until a reach has at most MOST_ACROSS of it.
+
+    >>> _step(0.25, 10.0), _step(0.25, 100.0)
+    (0.25, 4.0)
+    """
+    return width * 2.0 ** max(0, math.ceil(math.log2(reach / (MOST_ACROSS * width))))
