@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import io
-import os
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from model_import.check_folder import image_files
 from pipeline.batches import EncodedBatch
 from pipeline.errors import UsageError
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
-from pipeline.sources.images import is_image
 from pipeline.text import line
 
 SAMPLES = 64
 """Images of a folder that are taken, at most."""
-
-LISTED = 100_000
-"""Files of a folder that are looked at, at most."""
-
-LARGEST_SAMPLE = 16 << 20
-"""Bytes of a sample, at most."""
 
 GENERATED = 16
 """Images that are generated where there are no others."""
@@ -101,33 +95,15 @@ def read_folder(path: str) -> Pictures:
     Raises:
         UsageError: it is no folder, or has no images.
     """
-    if not os.path.isdir(path):
+    folder = Path(path)
+    if not folder.is_dir():
         raise UsageError(f"--check {path!r} is no folder")
-    files = sorted(_image_files(path))
+    files = image_files(folder)
     if not files:
         raise UsageError(f"--check {path!r} has no images in it")
     picked = np.unique(np.linspace(0, len(files) - 1, min(SAMPLES, len(files))).astype(np.intp))
-    found = []
-    for i in picked.tolist():
-        with open(files[i], "rb") as file:
-            found.append(file.read())
+    found = [files[i].read_bytes() for i in picked.tolist()]
     return Pictures(found, f"{len(found)} of the images in --check {path}")
-
-
-def _image_files(path: str) -> Iterator[str]:
-    seen = 0
-    for folder, folders, names in os.walk(path):
-        folders.sort()
-        for name in sorted(names):
-            seen += 1
-            if seen > LISTED:
-                return
-            whole = os.path.join(folder, name)
-            if name.startswith(".") or not os.path.isfile(whole) or os.path.getsize(whole) > LARGEST_SAMPLE:
-                continue
-            with open(whole, "rb") as file:
-                if is_image(file.read(16)):
-                    yield whole
 
 
 def generated(n: int = GENERATED) -> Pictures:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from model_import.check_folder import image_files
 from pipeline.errors import UsageError
 
 MOST_IMAGES = 400
@@ -24,9 +25,6 @@ FEWEST_IMAGES = 100
 
 FEWEST_OF_A_CLASS = 5
 """With fewer images of any class nothing is decided."""
-
-LARGEST_FILE = 256 << 20
-"""Bytes of an image file, at most."""
 
 _SHOWN = 5
 
@@ -103,9 +101,9 @@ def read_check_folder(
         raise UsageError(f"--check {str(folder)!r} is no folder")
     classes = [folder / name for name in class_folders(folder)]
     if not classes:
-        files = _files(folder)
+        files = image_files(folder)
         if not files:
-            raise UsageError(f"--check {str(folder)!r} holds no files")
+            raise UsageError(f"--check {str(folder)!r} has no images in it")
         return _read(folder, [files], None, class_names, ())
     numbers = _in_order(classes, class_names) if by_order else _by_name(classes, class_names, aliases or {})
     chosen = {path: numbers[path.name] for path in classes if path.name in numbers}
@@ -117,7 +115,7 @@ def read_check_folder(
     if len(set(chosen.values())) < len(chosen):
         twice = [path.name for path in chosen if list(chosen.values()).count(chosen[path]) > 1]
         raise UsageError(f"--check {str(folder)!r} has several folders of one class: {_some(twice)}")
-    found = {number: _files(path) for path, number in chosen.items()}
+    found = {number: image_files(path) for path, number in chosen.items()}
     present = {number: paths for number, paths in found.items() if paths}
     return _read(folder, list(present.values()), list(present), class_names, _notes(classes, chosen, class_names))
 
@@ -197,10 +195,6 @@ def _notes(folders: Sequence[Path], chosen: Mapping[Path, int], class_names: Seq
     return [*notes, *([f"{missing} of the model's {len(class_names)} classes have no folder"] if missing else [])]
 
 
-def _files(folder: Path) -> Sequence[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-
-
 def _read(
     folder: Path,
     classes: Sequence[Sequence[Path]],
@@ -215,14 +209,12 @@ def _read(
     order = [
         (files[turn], k) for turn in range(max(map(len, turns))) for k, files in enumerate(turns) if turn < len(files)
     ]
-    large = [path for path, _ in order if path.stat().st_size > LARGEST_FILE]
-    order = [(path, k) for path, k in order if path not in large]
     return CheckImages(
         [path.relative_to(folder).as_posix() for path, _ in order],
         [path.read_bytes() for path, _ in order],
         None if numbers is None else np.array([numbers[k] for _, k in order], np.int64),
         class_names,
-        (*notes, *([f"{len(large)} files are too large and are left out"] if large else [])),
+        notes,
     )
 
 

@@ -18,7 +18,7 @@ def make(folder: Path, counts: Mapping[str, int]) -> Path:
     for name, count in counts.items():
         (folder / name).mkdir(parents=True)
         for i in range(count):
-            (folder / name / f"{i:04d}.png").write_bytes(f"{name} {i}".encode())
+            (folder / name / f"{i:04d}.png").write_bytes(b"GIF89a" + f"{name} {i}".encode())
     return folder
 
 
@@ -27,7 +27,7 @@ def test_folders_are_classes_whatever_the_case_and_the_spelling_of_accents(tmp_p
     assert found.labels is not None
     assert Counter(found.labels.tolist()) == {2: 2, 1: 3}
     assert all(
-        data.decode().startswith(name.split("/")[0]) for name, data in zip(found.names, found.encoded, strict=True)
+        data.decode().startswith("GIF89a" + name.split("/")[0]) for name, data in zip(found.names, found.encoded, strict=True)
     )
     assert list(found.notes) == ["1 of the model's 3 classes have no folder"]
 
@@ -92,12 +92,12 @@ def test_every_beginning_holds_the_classes_in_like_shares(tmp_path: Path) -> Non
 
 
 def test_flat_folder_has_no_labels_and_an_empty_one_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"a")
+    (tmp_path / "a.png").write_bytes(b"GIF89a")
     found = read_check_folder(tmp_path, ["cat"])
     assert found.labels is None
     assert "no labels" in found.too_few()
     (tmp_path / "a.png").unlink()
-    for path, text in ((tmp_path, "holds no files"), (tmp_path / "none", "is no folder")):
+    for path, text in ((tmp_path, "has no images in it"), (tmp_path / "none", "is no folder")):
         with pytest.raises(UsageError, match=text):
             read_check_folder(path, ["cat"])
 
@@ -123,3 +123,14 @@ def test_images_that_cannot_be_decoded_are_left_out_and_told(tmp_path: Path) -> 
     assert found.labels is not None
     assert np.bincount(found.labels).tolist() == [2, 2]
     assert found.notes[-1].startswith("2 images cannot be decoded and are left out, 'a/")
+
+
+def test_what_is_no_image_is_not_taken(tmp_path: Path) -> None:
+    make(tmp_path, {"a": 3, "b": 3})
+    (tmp_path / "a" / "notes.txt").write_text("of these images")
+    (tmp_path / "a" / "._0000.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "b" / ".cache").mkdir()
+    (tmp_path / "b" / ".cache" / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "b" / "no suffix").write_bytes(b"\x89PNG\r\n\x1a\n")
+    names = read_check_folder(tmp_path, ["a", "b"]).names
+    assert sorted(names) == [*(f"a/000{i}.png" for i in range(3)), *(f"b/000{i}.png" for i in range(3)), "b/no suffix"]
