@@ -18,13 +18,13 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import SCHEMA, rows_of
 from task_nights import metrics_for
-from task_rows import label_row, random_labels, random_values, table, value_row
+from task_rows import embedding_row, label_row, random_labels, random_values, table, value_row
 
 from model_training.datasets import RawImages
 from pipeline.cli import score as cli
 from pipeline.metrics.accuracy import FIXED_POINT
 from pipeline.metrics.examples import OF_UNIT
-from pipeline.task import Task
+from pipeline.task import Embedding, Task
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "sql.md").read_text()
 PIECE = re.compile(r"^## (.+?)$|^(<!-- not run -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -136,17 +136,21 @@ def nights(tiny_model: str, digits: RawImages, tmp_path_factory: pytest.TempPath
     assert sorted(listed) == sorted(map(str, (night / "predictions").glob("*.parquet")))
     left = {path.name for path in (folder / "last-night" / "predictions").iterdir()} - {Path(p).name for p in listed}
     shutil.copy(folder / "last-night" / "predictions" / min(left), night / "predictions")
-    for name, task in (("labels", "labels"), ("values", "value")):
+    for name, task in (("labels", "labels"), ("values", "value"), ("embeddings", "embedding")):
         (folder / name / "predictions").mkdir(parents=True)
         pq.write_table(task_rows(task), folder / name / "predictions" / "part-0.parquet")
     morning.mkdir()
-    for name in ("night", "last-night", "night-jsonl", "labels", "values"):
+    for name in ("night", "last-night", "night-jsonl", "labels", "values", "embeddings"):
         shutil.move(folder / name, morning / name)
     return Nights(morning, now.rows, last.rows, now.summary)
 
 
 def task_rows(task: Task) -> pa.Table:
-    """Return the rows of a night of a model of labels or of a value, with an image that failed."""
+    """Return the rows of a night of a model of labels, of a value or of an embedding, with an image that failed."""
+    if task == "embedding":
+        vectors = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32).tolist()
+        rows = [embedding_row(f"{i:03d}", vector) for i, vector in enumerate(vectors)]
+        return table(task, [embedding_row("00", None), *rows], Embedding(4, "float32"))
     if task == "labels":
         return pa.concat_tables([random_labels(200)[0], table("labels", [label_row("gone", ["cat"], None)])])
     broken = [value_row("gone", 1.0, None), value_row("nan", float("nan"), 1.0)]
@@ -163,6 +167,15 @@ def check_named(answers: Sequence[Rows], _: Nights) -> None:
         names = ("support", "predicted", "precision", "recall", "f1")
         assert [row[name] for name in names] == [near(expected[row["name"]][name]) for name in names]
     assert [row["mistakes"] for row in mistaken] == [e["mistakes"] for e in figures_of(rows, "labels")[:20]]
+
+
+def check_embedded(answers: Sequence[Rows], _: Nights) -> None:
+    rows = {row["key"]: np.array(row["embedding"]) for row in task_rows("embedding").to_pylist() if row["embedding"]}
+    wanted = rows.pop("000")
+    similar = {key: np.dot(v, wanted) / np.linalg.norm(v) / np.linalg.norm(wanted) for key, v in rows.items()}
+    (found,) = answers
+    assert [row["key"] for row in found] == sorted(similar, key=lambda key: -similar[key])[:20]
+    assert [row["similarity"] for row in found] == [pytest.approx(similar[row["key"]], abs=1e-6) for row in found]
 
 
 def figures_of(rows: pa.Table, task: Task) -> Rows:
@@ -359,6 +372,7 @@ CHECKS: dict[str, Callable[[Sequence[Rows], Nights], None]] = {
     "Slices": check_slices,
     "Labels": check_named,
     "Values": check_valued,
+    "Embeddings": check_embedded,
     "Two nights": check_two_nights,
     "One compact file": check_file,
     "JSON Lines": check_json_lines,
@@ -391,6 +405,8 @@ WRONG = [
     ("Values", "var_pop", "var_samp"),
     ("Values", "isfinite(label_value)", "label_value IS NOT NULL"),
     ("Values", "abs(residual) DESC", "residual DESC"),
+    ("Embeddings", "similarity DESC", "similarity"),
+    ("Embeddings", "WHERE key != getvariable", "WHERE key >= getvariable"),
     ("Two nights", "IS DISTINCT FROM", "!="),
     ("Two nights", "FULL JOIN", "LEFT JOIN"),
     ("One compact file", "FROM night ORDER", "FROM labelled ORDER"),

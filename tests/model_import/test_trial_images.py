@@ -27,7 +27,8 @@ def test_folders_are_classes_whatever_the_case_and_the_spelling_of_accents(tmp_p
     assert found.labels is not None
     assert Counter(found.labels.tolist()) == {2: 2, 1: 3}
     assert all(
-        data.decode().startswith("GIF89a" + name.split("/")[0]) for name, data in zip(found.names, found.encoded, strict=True)
+        data.decode().startswith("GIF89a" + name.split("/")[0])
+        for name, data in zip(found.names, found.encoded, strict=True)
     )
     assert list(found.notes) == ["1 of the model's 3 classes have no folder"]
 
