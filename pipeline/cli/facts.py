@@ -20,12 +20,14 @@ from pipeline.text import brief, shell_path
 EXAMPLES = 2
 INPUTS = 3
 CLASSES = 3
-"""Failed images, inputs and classes that are shown at most: all of it fits a screen."""
+SKIPPED = 2
+"""Failed images, inputs, classes and kinds of images not read that are shown at most: all of it fits a screen."""
 
 SHOWN_NAME = 24
+SHOWN_SKIPPED = 60
 SHOWN_KEY = 110
 SHOWN_LINE = 146
-"""Characters of a class's name, of a key, and of a text that may take two lines of a screen."""
+"""Characters of a class's name, of the key of a file not read, of another, and of a text of up to two lines."""
 
 
 def facts(record: EndedRecord, figures: AnyFigures | None, output: str) -> Iterator[Fact]:
@@ -37,9 +39,7 @@ def facts(record: EndedRecord, figures: AnyFigures | None, output: str) -> Itera
         output: where it lies, as a person named it: not as `storage.key_of` writes it.
     """
     yield from _work(record, f"{figures['images']:,}" if figures else _of_planned(record))
-    skipped = sorted(record["plan"]["skipped"].items(), key=lambda item: -item[1])[:REASONS]
-    if skipped:
-        yield "skipped", ", ".join(f"{n:,} {reason}" for reason, n in skipped)
+    yield from _skipped(record["plan"]["skipped"], record["plan"].get("skipped_examples", {}))
     if figures is None:
         yield "failed", f"{record['failed']:,}"
         yield "unfinished", f"{record['unfinished_units']:,} of {record['plan']['units']:,} units"
@@ -58,6 +58,25 @@ def facts(record: EndedRecord, figures: AnyFigures | None, output: str) -> Itera
     yield "predictions", shell_path(f"{output}/predictions")
     yield "report", shell_path(f"{output}/report.html")
     yield "next", f"nightscore verify {shell_path(output)}"
+
+
+def _skipped(counts: Mapping[str, int], examples: Mapping[str, str]) -> Iterator[Fact]:
+    """Yield what of the inputs was not scored; a reason with a colon says what to do, and has a line of its own."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    for reason, n in [(reason, n) for reason, n in ordered if ":" in reason][:SKIPPED]:
+        yield "not read", skipped(n, reason, examples.get(reason))
+    others = [f"{n:,} {reason}" for reason, n in ordered if ":" not in reason][:REASONS]
+    if others:
+        yield "skipped", ", ".join(others)
+
+
+def skipped(n: int, reason: str, key: str | None) -> str:
+    """Return how many files were not scored, why, and one of them if that is known.
+
+    >>> skipped(30, "HEIC images: convert them", "/photos/1/IMG_0001.HEIC")
+    '30 HEIC images: convert them (/photos/1/IMG_0001.HEIC)'
+    """
+    return f"{n:,} {reason}" + ("" if key is None else f" ({brief(key, SHOWN_SKIPPED)})")
 
 
 def as_json(record: EndedRecord, figures: AnyFigures | None, output: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.command import calm, stop, to_exit_code
 from pipeline.cli.console import fail
+from pipeline.cli.facts import skipped
 from pipeline.cli.flags import HELP_ALL, add_output_mode, help_text, parse
 from pipeline.cli.task_facts import Fact
 from pipeline.cli.terminal import Screen, show_facts
@@ -87,7 +88,7 @@ def _overview(work: Work) -> Iterator[Fact]:
     unknown = f", and those in {totals.open_units:,} units that only reading counts" if totals.open_units else ""
     yield "images", f"{totals.images:,}{unknown}; {totals.units:,} units, {size(totals.bytes)}"
     for reason, n in totals.skipped.items():
-        yield "skipped", f"{n:,} {reason}"
+        yield "skipped", skipped(n, reason, totals.skipped_examples.get(reason))
     if work.done:
         images = f"{work.done_images:,} images in {len(work.done):,} of {totals.units:,} units"
         yield "committed", images + ("; nothing is left to score" if len(work.done) == totals.units else "")

@@ -228,7 +228,13 @@ class TimeShares(TypedDict):
     course: list[list[float]]
 
 
-class Plan(TypedDict):
+class SkippedExamples(TypedDict, total=False):
+    """What a run's plan tells of a file that is not scored, for each reason; an older record lacks it."""
+
+    skipped_examples: dict[str, str]
+
+
+class Plan(SkippedExamples):
     """What a run's plan adds up to, see `pipeline.output.plan_file.PlanTotals`."""
 
     run: str

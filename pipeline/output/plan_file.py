@@ -53,6 +53,7 @@ class PlanTotals:
         open_units: units of which only reading tells how many images they have.
         bytes: encoded bytes that they read.
         skipped: reason -> objects that were listed and are not images.
+        skipped_examples: reason -> key of one of those objects.
     """
 
     run: str
@@ -62,6 +63,7 @@ class PlanTotals:
     open_units: int = 0
     bytes: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
+    skipped_examples: dict[str, str] = field(default_factory=dict)
 
     @property
     def total(self) -> int | None:
@@ -105,13 +107,16 @@ def group_units(total: int) -> int:
     return max(1, min(GROUP_UNITS, total // GROUPS))
 
 
-def create(run: Run, planned: Iterable[WorkUnit], skipped: Mapping[str, int]) -> PlanTotals:
+def create(
+    run: Run, planned: Iterable[WorkUnit], skipped: Mapping[str, int], skipped_examples: Mapping[str, str]
+) -> PlanTotals:
     """Write the plan of a run, unless one is there; return the totals of the one that is there.
 
     Args:
         run: whose plan it is.
         planned: its units, in order.
         skipped: reason -> objects that are no images; looked at when all units are made.
+        skipped_examples: reason -> key of one of those objects; looked at then, too.
     """
     totals = PlanTotals(run.id, run.spec.model_id)
     units: list[WorkUnit] = []
@@ -122,7 +127,8 @@ def create(run: Run, planned: Iterable[WorkUnit], skipped: Mapping[str, int]) ->
         units.append(_head(unit))
         members.write(_member(unit.to_json()))
         ends.append(members.tell())
-    totals = replace(totals, skipped=dict(sorted(skipped.items())))
+    examples = dict(sorted(skipped_examples.items()))
+    totals = replace(totals, skipped=dict(sorted(skipped.items())), skipped_examples=examples)
     if storage.create(run.plan, _member(_to_json(totals, units, ends)) + members.getvalue()):
         return totals
     return read_totals(run)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -23,7 +22,8 @@ from pipeline.sources.idx import is_labels_name
 from pipeline.sources.limits import GZIP
 from pipeline.sources.names import IMAGE_SUFFIXES, is_junk_name, suffix
 from pipeline.sources.read_rule import ReadRule
-from pipeline.storage import StoredObject, store_of
+from pipeline.sources.skipped import EMPTY, Skipped
+from pipeline.storage import StoredObject, key_of, store_of
 from pipeline.units import WorkUnit
 
 __all__ = [
@@ -72,7 +72,7 @@ class Source(Protocol):
 class Container(Source, Protocol):
     """What the module of a kind of container offers besides."""
 
-    def index(self, found: StoredObject, unit_images: int, skipped: Counter[str]) -> Iterator[WorkUnit]:
+    def index(self, found: StoredObject, unit_images: int, skipped: Skipped) -> Iterator[WorkUnit]:
         """See `index`."""
 
 
@@ -92,7 +92,7 @@ _MAGIC = {
 }
 
 
-def index(kind: str, found: StoredObject, unit_images: int, skipped: Counter[str]) -> Iterator[WorkUnit]:
+def index(kind: str, found: StoredObject, unit_images: int, skipped: Skipped) -> Iterator[WorkUnit]:
     """Cut a container into units, which have no id yet, and count what in it is no image.
 
     The first bytes of the container decide of which kind it is, if they are those of a container at all.
@@ -105,7 +105,7 @@ def index(kind: str, found: StoredObject, unit_images: int, skipped: Counter[str
         skipped: counts by reason what is no image.
     """
     if found.size == 0:
-        skipped["empty containers"] += 1
+        skipped.add(EMPTY, key_of(found.location))
         return
     try:
         kind = _confirmed(kind, head_of(found))
@@ -113,7 +113,7 @@ def index(kind: str, found: StoredObject, unit_images: int, skipped: Counter[str
     except (FileNotFoundError, PermissionError, ChangedError):
         units = [container_unit(kind, found)]
     if not units:
-        skipped["empty containers"] += 1
+        skipped.add(EMPTY, key_of(found.location))
     yield from units
 
 

@@ -16,7 +16,6 @@ import io
 import re
 import struct
 import zlib
-from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from itertools import islice, repeat
@@ -35,6 +34,7 @@ from pipeline.sources.container import (
 from pipeline.sources.labels import folder_of
 from pipeline.sources.limits import BLOCK, DEFLATED, GZIP, LONGEST, too_large
 from pipeline.sources.read_rule import ReadRule
+from pipeline.sources.skipped import Skipped
 from pipeline.storage import StoredFile, StoredObject, key_of, stat, store_of
 from pipeline.units import WorkUnit
 
@@ -91,7 +91,7 @@ class _Shape(NamedTuple):
         return self.height * self.width
 
 
-def index(found: StoredObject, unit_images: int, skipped: Counter[str]) -> Iterator[WorkUnit]:
+def index(found: StoredObject, unit_images: int, skipped: Skipped) -> Iterator[WorkUnit]:
     """Cut a file into units by its header; the units have no id yet. A gzip file or a damaged one is one unit."""
     whole = container_unit(NAME, found)
     file = _open(open_unit(whole))

@@ -5,7 +5,6 @@ Reads names and headers, never pixels. Must not know how units are scored.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -15,11 +14,12 @@ from pipeline import sources, storage
 from pipeline.errors import UsageError
 from pipeline.options import ScoreOptions
 from pipeline.sources import images, manifest
+from pipeline.sources.skipped import JUNK, OTHER, Skipped
 from pipeline.storage import StoredObject
 from pipeline.units import WorkUnit, unit_id
 
 
-def find(pattern: str, skipped: Counter[str]) -> Iterator[tuple[str, StoredObject]]:
+def find(pattern: str, skipped: Skipped) -> Iterator[tuple[str, StoredObject]]:
     """Yield what can be scored under a pattern, sorted by location, with its kind, and count what cannot.
 
     A file that is named, or matched by a glob, and whose name promises nothing is opened to see what it is; in a
@@ -36,7 +36,7 @@ def find(pattern: str, skipped: Counter[str]) -> Iterator[tuple[str, StoredObjec
         for found in storage.list_long(location):
             is_named = found.location == location
             if sources.is_junk_name(found.location if is_named else found.location[start:]):
-                skipped["junk"] += 1
+                skipped.add(JUNK, storage.key_of(found.location))
                 continue
             kind = sources.kind_by_name(found.location) or _kind_inside(found, is_named, is_glob, skipped)
             if kind is not None:
@@ -45,7 +45,7 @@ def find(pattern: str, skipped: Counter[str]) -> Iterator[tuple[str, StoredObjec
         raise UsageError(f"--input {pattern!r} cannot be read: {error}; allow it or leave it out") from error
 
 
-def _kind_inside(found: StoredObject, is_named: bool, is_glob: bool, skipped: Counter[str]) -> str | None:
+def _kind_inside(found: StoredObject, is_named: bool, is_glob: bool, skipped: Skipped) -> str | None:
     """Return what a file is whose name promises nothing; None, counted, if it is nothing to score."""
     if sources.is_labels_name(found.location):
         return None  # read with the images beside it
@@ -55,7 +55,7 @@ def _kind_inside(found: StoredObject, is_named: bool, is_glob: bool, skipped: Co
         kind = sources.kind_by_magic(sources.head_of(found))
         if kind is not None:
             return kind
-    skipped["other files"] += 1
+    skipped.add(OTHER, storage.key_of(found.location))
     return None
 
 
@@ -65,7 +65,7 @@ def require_input(pattern: str) -> None:
     Raises:
         UsageError: it does not; the text says what is there instead.
     """
-    skipped: Counter[str] = Counter()
+    skipped = Skipped()
     kind, found = next(find(pattern, skipped), (None, None))
     if found is not None:
         if kind == manifest.NAME:
@@ -74,7 +74,7 @@ def require_input(pattern: str) -> None:
         return
     if skipped:
         raise UsageError(
-            f"--input {pattern!r} has no image or archive of images among its {sum(skipped.values())} files; "
+            f"--input {pattern!r} has no image or archive of images among its {skipped.total} files; "
             f"known are {', '.join(sources.KNOWN)}"
         )
     location = storage.absolute(pattern)
@@ -83,9 +83,7 @@ def require_input(pattern: str) -> None:
     raise UsageError(f"--input {pattern!r} does not exist or is empty; give a file, folder or glob of images")
 
 
-def plan_units(
-    patterns: Sequence[str], options: ScoreOptions, model_id: str, skipped: Counter[str]
-) -> Iterator[WorkUnit]:
+def plan_units(patterns: Sequence[str], options: ScoreOptions, model_id: str, skipped: Skipped) -> Iterator[WorkUnit]:
     """Yield work units in the order of the inputs, each image once, `--limit` images at most.
 
     Args:
@@ -105,7 +103,7 @@ def plan_units(
             return
 
 
-def _cut(patterns: Sequence[str], unit_images: int, skipped: Counter[str]) -> Iterator[WorkUnit]:
+def _cut(patterns: Sequence[str], unit_images: int, skipped: Skipped) -> Iterator[WorkUnit]:
     """Yield the units of all inputs, without ids: of each input its image files first, then its containers."""
     once = _Once(len(patterns) > 1 or any(map(manifest.is_manifest_name, patterns)))
     for number, pattern in enumerate(patterns):
@@ -123,7 +121,7 @@ def _cut(patterns: Sequence[str], unit_images: int, skipped: Counter[str]) -> It
 
 
 def _files(
-    pattern: str, once: _Once, rest: list[tuple[str, StoredObject]], skipped: Counter[str]
+    pattern: str, once: _Once, rest: list[tuple[str, StoredObject]], skipped: Skipped
 ) -> Iterator[images.Listed]:
     """Yield the image files that a pattern finds, without labels, and put all else aside into `rest`."""
     for kind, found in find(pattern, skipped):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 )
@@ -19,6 +21,18 @@ def suffix(name: str) -> str:
     """
     _, dot, ending = name.rpartition(".")
     return f".{ending.lower()}" if dot and "/" not in ending else ""
+
+
+def same_name(name: str) -> str:
+    r"""Return a name in the one spelling by which names are compared: composed (NFC), without spaces around it.
+
+    A Mac writes é as e and an accent; everything else writes one letter.
+
+    >>> same_name("cafe\u0301 ") == same_name("caf\u00e9"), same_name("cat") == same_name("Cat")
+    (True, False)
+    """
+    name = name.strip()
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def is_image_name(name: str) -> bool:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -32,6 +31,7 @@ from pipeline.sources.container import (
 from pipeline.sources.labels import Label, as_label, folder_of
 from pipeline.sources.names import is_sidecar_name
 from pipeline.sources.read_rule import ReadRule
+from pipeline.sources.skipped import Skipped
 from pipeline.sources.tar_entries import HEAD, Entry, entries, is_compressed_tar, is_tar
 from pipeline.storage import StoredObject, key_of
 from pipeline.units import UNIT_BYTES, WorkUnit
@@ -44,7 +44,7 @@ SAMPLE_FILES = 32
 """Files of a sample, at most; it also has at most a unit's bytes. More files of one stem are several samples."""
 
 
-def index(found: StoredObject, unit_images: int, skipped: Counter[str]) -> Iterator[WorkUnit]:
+def index(found: StoredObject, unit_images: int, skipped: Skipped) -> Iterator[WorkUnit]:
     """Cut an archive between samples into units, by its headers; the units have no id yet.
 
     A compressed archive is one unit whose number of images is not known.

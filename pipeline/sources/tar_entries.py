@@ -10,7 +10,6 @@ import io
 import lzma
 import tarfile
 import zlib
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -19,6 +18,8 @@ from pipeline.sources.container import open_unit
 from pipeline.sources.inflate import BombError, Inflated, is_compressed
 from pipeline.sources.limits import BLOCK, MEMBERS, too_large
 from pipeline.sources.names import is_image_name, is_junk_name, is_sidecar_name
+from pipeline.sources.skipped import JUNK, NO_FILES, OTHER, Skipped
+from pipeline.storage import key_of
 from pipeline.units import WorkUnit
 
 LONGEST_LABEL = 1 << 20
@@ -113,7 +114,7 @@ class Entry(NamedTuple):
         return f"{folder}/{file.partition('.')[0]}"
 
 
-def entries(unit: WorkUnit, load: bool, skipped: Counter[str] | None = None) -> Iterator[Entry]:
+def entries(unit: WorkUnit, load: bool, skipped: Skipped | None = None) -> Iterator[Entry]:
     """Yield the regular files of a unit's piece of its archive, then its damage if it has any."""
     first, stop = unit.span
     stream = _stream(unit, load)
@@ -129,7 +130,7 @@ def entries(unit: WorkUnit, load: bool, skipped: Counter[str] | None = None) -> 
                 _check(archive, member, end)
                 start, end = member.offset, archive.offset
                 if not member.isreg():
-                    _count(skipped, "links, folders and devices in archives")
+                    _count(skipped, NO_FILES, unit, member.name)
                 elif is_image_name(member.name) or is_sidecar_name(member.name):
                     rows += 1
                     if rows > MEMBERS and isinstance(stream, Inflated):
@@ -137,7 +138,7 @@ def entries(unit: WorkUnit, load: bool, skipped: Counter[str] | None = None) -> 
                     data = _content(archive, stream, member) if load else None
                     yield Entry(member.name, first + start, min(first + end, stop), data)
                 else:
-                    _count(skipped, "junk" if is_junk_name(member.name) else "other files")
+                    _count(skipped, JUNK if is_junk_name(member.name) else OTHER, unit, member.name)
             damage = _flaw_of_end(headers.last, stream, is_piece=stop < unit.sizes[0])
     except (FileNotFoundError, PermissionError):
         raise
@@ -217,6 +218,6 @@ def _sparse_content(archive: Any, member: tarfile.TarInfo) -> bytes:
     return data.getvalue()
 
 
-def _count(skipped: Counter[str] | None, reason: str) -> None:
+def _count(skipped: Skipped | None, reason: str, unit: WorkUnit, name: str) -> None:
     if skipped is not None:
-        skipped[reason] += 1
+        skipped.add(reason, f"{key_of(unit.locations[0])}!{key_of(name)}")

@@ -13,7 +13,6 @@ import io
 import re
 import struct
 import zlib
-from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -35,6 +34,7 @@ from pipeline.sources.inflate import BombError, Inflated
 from pipeline.sources.labels import Label, folder_of
 from pipeline.sources.limits import BLOCK, GZIP, too_large
 from pipeline.sources.read_rule import ReadRule
+from pipeline.sources.skipped import Skipped
 from pipeline.storage import StoredObject, key_of
 from pipeline.units import WorkUnit
 
@@ -84,7 +84,7 @@ def _masked(data: bytes) -> int:
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def index(found: StoredObject, unit_images: int, skipped: Counter[str]) -> Iterator[WorkUnit]:
+def index(found: StoredObject, unit_images: int, skipped: Skipped) -> Iterator[WorkUnit]:
     """Cut a file into units by hopping from header to header; the units have no id yet.
 
     A gzip file, which cannot be entered in the middle, is one unit whose number of images is not known.

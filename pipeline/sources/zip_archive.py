@@ -12,7 +12,6 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from itertools import islice, zip_longest
@@ -33,6 +32,7 @@ from pipeline.sources.labels import folder_of
 from pipeline.sources.limits import BLOCK, LONGEST, MEMBERS, too_large
 from pipeline.sources.names import is_image_name, is_junk_name
 from pipeline.sources.read_rule import ReadRule
+from pipeline.sources.skipped import JUNK, NO_FILES, OTHER, Skipped
 from pipeline.storage import StoredObject, key_of
 from pipeline.units import WorkUnit
 
@@ -65,7 +65,7 @@ def is_zip(head: bytes) -> bool:
     return head.startswith((b"PK\3\4", b"PK\5\6"))
 
 
-def index(found: StoredObject, unit_images: int, skipped: Counter[str]) -> Iterator[WorkUnit]:
+def index(found: StoredObject, unit_images: int, skipped: Skipped) -> Iterator[WorkUnit]:
     """Cut an archive into units by its directory, in the order of its bytes; the units have no id yet."""
     whole = container_unit(NAME, found)
     columns = _columns(whole, skipped)
@@ -96,7 +96,7 @@ class _Directory(io.BufferedReader):
         return data
 
 
-def _columns(whole: WorkUnit, skipped: Counter[str]) -> dict[str, tuple[Any, ...]]:
+def _columns(whole: WorkUnit, skipped: Skipped) -> dict[str, tuple[Any, ...]]:
     """Return what the directory says of an archive's images, in the order of their bytes; or "damage": why not."""
     file = open_unit(whole)
     file.read(1)  # raises if it is gone or forbidden: zipfile would say that it is no archive
@@ -113,12 +113,12 @@ def _columns(whole: WorkUnit, skipped: Counter[str]) -> dict[str, tuple[Any, ...
     for member, follower in zip_longest(members, members[1:]):
         name = _name(member)
         if name.endswith("/") or stat.S_ISLNK(member.external_attr >> 16):
-            skipped["links, folders and devices in archives"] += 1
+            skipped.add(NO_FILES, f"{key_of(whole.locations[0])}!{key_of(name)}")
         elif is_image_name(name):
             overlaps = follower is not None and _end_of(member) > follower.header_offset
             rows.append(_row(names.unique(name), folder_of(f"/{name}"), member, overlaps))
         else:
-            skipped["junk" if is_junk_name(name) else "other files"] += 1
+            skipped.add(JUNK if is_junk_name(name) else OTHER, f"{key_of(whole.locations[0])}!{key_of(name)}")
     if end is not None:
         rows.append(("", "", end, 0, 0, 0, 0, 0))
     return {name: tuple(row[i] for row in rows) for i, name in enumerate(COLUMNS)}
@@ -180,7 +180,7 @@ def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
 
 def _images(unit: WorkUnit) -> Iterator[Image]:
     archive = key_of(unit.locations[0])
-    columns = unit.index or _columns(unit, Counter())  # an archive that could not be read when it was planned
+    columns = unit.index or _columns(unit, Skipped())  # an archive that could not be read when it was planned
     if "damage" in columns:
         code, text = columns["damage"]
         yield Image(f"{archive}!", Failure("read", code, f"zip archive cannot be read: {text}"), None, "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from pipeline.output.receipts import Extras, Receipt
 from pipeline.scoring.planning import units_of
 from pipeline.scoring.prepare import prepare
 from pipeline.scoring.score import score
+from pipeline.sources.skipped import Skipped
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def test_process_says_once_what_it_scores_with(
 ) -> None:
     caplog.set_level(logging.INFO)
     run = make_run(write_images(30), model=tiny_model, memory_mb=1 << 20)
-    units = list(units_of(run, Counter()))
+    units = list(units_of(run, Skipped()))
     for output in ("a", "b"):
         list(score(units, run.at(f"{run.output}-{output}")))
     loads = [record for record in caplog.records if "scores with model" in record.getMessage()]

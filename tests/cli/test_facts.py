@@ -107,6 +107,15 @@ def test_several_inputs_are_compared(make_run: MakeRun) -> None:
     assert inputs[3:] == ["input: and 3 more, see the report"]
 
 
+def test_images_of_a_kind_that_is_not_read_are_told_with_what_to_do(make_run: MakeRun) -> None:
+    skipped = {"junk": 40, "HEIC images: convert them": 3, "other files": 1}
+    examples = {"junk": "/p/Thumbs.db", "HEIC images: convert them": "/p/1.heic", "other files": "/p/x"}
+    plan = {"skipped": skipped, "skipped_examples": examples, "units": 9}
+    lines = said(make_run("x"), receipt(Metrics(images=5, scored=5)), record={**RECORD, "plan": plan})
+    assert "not read: 3 HEIC images: convert them (/p/1.heic)" in lines
+    assert "skipped: 40 junk, 1 other files" in lines
+
+
 def test_examples_are_of_different_reasons(make_run: MakeRun) -> None:
     failures = [failure(f"{i}.png") for i in range(3)] + [failure("z.png", "preprocess", "INVALID_ARGUMENT", "bad")]
     metrics = Metrics(images=4, failures={("read", "NOT_FOUND"): 3, ("preprocess", "INVALID_ARGUMENT"): 1})
@@ -123,7 +132,10 @@ def test_everything_at_once_fits_a_screen(make_run: MakeRun) -> None:
     failures = [failure("gs://bucket/" + "k" * 300, *reason, "m" * 900) for reason in REASONS]
     record = {
         **RECORD, "seconds": 36_000.0, "kept": 1_000_000,
-        "plan": {"skipped": {f"{i} other files": 5_000 for i in range(9)}, "units": 9},
+        "plan": {
+            "skipped": {f"{i} other files": 5_000 for i in range(5)} | {f"{i} images: {i}" * 5: 9 for i in range(5)},
+            "skipped_examples": {f"{i} images: {i}" * 5: "/photos/" + "x" * 900 for i in range(5)}, "units": 9,
+        },
     }  # fmt: skip
     names = [f"gs://bucket/folder-{i}" for i in range(3)]
     receipts = [receipt(metrics, failures, input=number) for number in range(3)]
@@ -134,7 +146,7 @@ def test_everything_at_once_fits_a_screen(make_run: MakeRun) -> None:
     stream = io.StringIO()
     terminal.show_result(Console(file=stream, width=80), record, figures(summary, run), "gs://bucket/night")
     rows = sum(math.ceil(len(line) / 80) for line in stream.getvalue().splitlines())
-    assert rows <= 26, "a screen and two lines, with all troubles at once"
+    assert rows <= 30, "a screen and six lines, with all troubles at once"
     usual = said(make_run("x"), receipt(metrics, [failure(f"photos/{i}.jpg") for i in range(2)]))
     assert sum(math.ceil((len(line) + 8) / 80) for line in usual) <= 22
 

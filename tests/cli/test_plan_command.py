@@ -10,8 +10,10 @@ import pytest
 from conftest import WriteImages
 
 from pipeline.cli import plan, score
+from pipeline.cli.facts import SHOWN_SKIPPED
 from pipeline.machine import CPUINFO, has_bfloat16
 from pipeline.scoring import forecast
+from pipeline.text import brief
 
 Captured = pytest.CaptureFixture[str]
 
@@ -54,7 +56,7 @@ def test_it_says_what_a_score_would_do_and_writes_nothing(
     images, units = re.fullmatch(r"(\d+); (\d+) units, \d+\.\d kB", found["images"][0]).groups()  # type: ignore[union-attr]
     assert int(images) == 100
     assert 4 <= int(units) <= 13
-    assert found["skipped"] == ["1 other files"]
+    assert found["skipped"] == [f"1 other files ({brief(str(archive / 'notes.txt'), SHOWN_SKIPPED)})"]
     tried, failed = re.fullmatch(r"(\d+) images, (\d+) failed", found["canary"][0]).groups()  # type: ignore[union-attr]
     assert 30 <= int(tried) <= 64, "the same from each unit, and a small one has fewer"
     assert failed == "0"

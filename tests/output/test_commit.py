@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from pipeline.output.receipts import Extras, Receipt, receipt_of
 from pipeline.output.run import Run
 from pipeline.scoring.planning import units_of
 from pipeline.scoring.score import score
+from pipeline.sources.skipped import Skipped
 from pipeline.units import WorkUnit
 
 
@@ -31,7 +31,7 @@ def run(make_run: MakeRun, write_images: WriteImages) -> Run:
 
 @pytest.fixture
 def unit(run: Run) -> WorkUnit:
-    (unit,) = units_of(run, Counter())
+    (unit,) = units_of(run, Skipped())
     return unit
 
 
@@ -150,7 +150,7 @@ def test_who_dies_while_removing_damage_leaves_what_proves_it(
     run: Run, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(*run.options.input, format="jsonl")
-    (unit,) = units_of(run, Counter())
+    (unit,) = units_of(run, Skipped())
     done(unit, run)
     part = Path(run.part(unit.id))
     part.write_text(part.read_text().replace('"predicted": ', '"predicted": 1', 1))  # of good form, and wrong
@@ -203,7 +203,7 @@ def test_receipt_names_images_to_look_at_and_an_example_of_every_failure(
         folder.rename(archive / f"x{folder.name}")
     for folder in sorted(archive.iterdir()):
         folder.rename(archive / str((int(folder.name[1:]) + 1) % 10))
-    (unit,) = units_of(run, Counter())
+    (unit,) = units_of(run, Skipped())
     receipt = done(unit, run)
     wrong = receipt.metrics.labelled - receipt.metrics.correct
     assert wrong > 200

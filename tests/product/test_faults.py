@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
@@ -30,6 +29,7 @@ from pipeline.scoring import already_done, planning
 from pipeline.scoring.prepare import prepare
 from pipeline.scoring.process_pool import processes
 from pipeline.scoring.score import score
+from pipeline.sources.skipped import Skipped
 from pipeline.storage.base import StoredObject
 from pipeline.storage.gcs import GcsStore
 from pipeline.storage.local import LocalStore
@@ -43,7 +43,7 @@ FOR_EVER = 10**9
 
 
 def units_of(run: Run) -> list[WorkUnit]:
-    return list(planning.units_of(run, Counter()))
+    return list(planning.units_of(run, Skipped()))
 
 
 def night_of(model: str, output: Path | str, *inputs: Path | str, **options: Any) -> tuple[dict[str, Any], Run]:

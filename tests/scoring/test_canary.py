@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from conftest import MakeRun, WriteImages
 from pipeline.output.run import Run
 from pipeline.scoring.canary import Canary, send_canary, spread
 from pipeline.scoring.planning import pin, units_of
+from pipeline.sources.skipped import Skipped
 
 SERIAL = itertools.count()
 
@@ -29,7 +29,7 @@ def test_canary_is_16_images_spread_over_the_plan_and_64_if_one_of_them_fails(
     make_run: MakeRun, write_images: WriteImages, write_records: WriteImages, unit_images: int
 ) -> None:
     run = make_run(write_images(200), write_records(100), unit_images=unit_images)
-    units = list(units_of(run, Counter()))
+    units = list(units_of(run, Skipped()))
     assert len(spread([unit.id for unit in units])) == min(64, len(units))
     assert canary_of(run).images == 16
     Path(units[0].locations[0]).write_bytes(b"broken")  # the first image of all is among the first
@@ -74,7 +74,7 @@ def test_wrong_key_alarms_with_the_keys_that_are_there(make_run: MakeRun, write_
 def test_what_is_committed_is_not_tried(make_run: MakeRun, write_images: WriteImages) -> None:
     run = make_run(write_images(40), unit_images=10)
     pin(run)
-    units = list(units_of(run, Counter()))
+    units = list(units_of(run, Skipped()))
     assert send_canary(run, {unit.id for unit in units[1:]}).images == units[0].images
     assert send_canary(run, {unit.id for unit in units}).images == 0
 

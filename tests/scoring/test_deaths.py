@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +38,7 @@ from pipeline.scoring.requests import (
     score_in_process,
     score_unit_in_process,
 )
+from pipeline.sources.skipped import Skipped
 
 PLENTY, LITTLE = 1 << 20, 1
 """Megabytes with which every process scores, and with which only one does, and others decode."""
@@ -248,7 +248,7 @@ def test_images_that_kill_the_model_are_failed_rows_of_a_unit_in_one_request(
         (tmp_path / "archive" / f"{i:02d}.png").write_bytes(data)
     run = make_run(tmp_path / "archive", image_timeout=60, model=tiny_model)
     poisoned.setenv("MODEL_DIES", "1")
-    (unit,) = units_of(run, Counter())
+    (unit,) = units_of(run, Skipped())
     whole = score_unit_in_process(unit, run)
     assert {i: f.message for i, f in whole.failures.items()} == {
         3: "the model (litert) died of this image (SIGABRT)",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -33,6 +32,7 @@ from pipeline.scoring.forecast import (
 from pipeline.scoring.planning import units_of
 from pipeline.scoring.process_pool import processes
 from pipeline.scoring.ways import ROW_COST, WAYS, Costs, Way, recommend
+from pipeline.sources.skipped import Skipped
 
 LITE, EXACT, COARSE = WAYS
 COSTS = Costs(start=3.0, read=0.0, readers=1, decode=2e-3, predict={LITE: 1e-3}, cores=2)
@@ -198,8 +198,8 @@ def test_decoding_is_measured_for_one_process(run: Run) -> None:
 def test_image_files_have_a_reader_a_core_and_a_container_has_one(
     run: Run, write_records: WriteImages, make_run: MakeRun
 ) -> None:
-    assert count_readers(next(iter(units_of(run, Counter())))) == cores()
-    assert count_readers(next(iter(units_of(make_run(write_records(5)), Counter())))) == 1
+    assert count_readers(next(iter(units_of(run, Skipped())))) == cores()
+    assert count_readers(next(iter(units_of(make_run(write_records(5)), Skipped())))) == 1
 
 
 def test_rehearsal_is_of_images_that_are_not_scored_yet(run: Run) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +19,7 @@ from pipeline.scoring.planning import units_of
 from pipeline.scoring.requests import score_in_process
 from pipeline.sources import pieces
 from pipeline.sources.read_rule import ReadRule
+from pipeline.sources.skipped import Skipped
 from pipeline.units import WorkUnit
 
 
@@ -32,7 +32,7 @@ def run(request: pytest.FixtureRequest, make_run: MakeRun, write_images: WriteIm
 
 @pytest.fixture
 def unit(run: Run) -> WorkUnit:
-    (unit,) = units_of(run, Counter())
+    (unit,) = units_of(run, Skipped())
     return unit
 
 

@@ -6,7 +6,6 @@ import os
 import resource
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +41,7 @@ from pipeline.scoring.requests import (
     score_in_process,
     score_unit_in_process,
 )
+from pipeline.sources.skipped import Skipped
 from pipeline.units import WorkUnit
 
 PLENTY, LITTLE = 1 << 20, 1
@@ -60,7 +60,7 @@ def alive() -> set[int]:
 
 def with_damage(run: Run) -> WorkUnit:
     """Return the run's only unit, of whose images one is gone and one is no image."""
-    (unit,) = units_of(run, Counter())
+    (unit,) = units_of(run, Skipped())
     Path(unit.locations[3]).unlink()
     Path(unit.locations[5]).write_bytes(b"broken")
     os.utime(unit.locations[5], ns=(unit.versions[5],) * 2)
@@ -107,7 +107,7 @@ def test_error_of_storage_there_is_raised_here_and_the_process_goes_on(
     make_run: MakeRun, write_images: WriteImages
 ) -> None:
     run = make_run(write_images(40), retry_deadline=0.1)
-    (unit,) = units_of(run, Counter())
+    (unit,) = units_of(run, Skipped())
     assert not preprocess_in_process(unit, run).images.failures
     (pid,) = alive()
     limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
@@ -285,7 +285,7 @@ def test_part_and_receipt_are_those_that_are_made_here(run: Run, form: str) -> N
 
 
 def test_part_of_too_few_rows_is_refused(run: Run) -> None:
-    (unit,) = units_of(run, Counter())
+    (unit,) = units_of(run, Skipped())
     rows = score_in_process(unit, run, ())
     with pytest.raises(DamagedPartError, match="has 39 images but its part has 40 rows"):
         make_part_in_process(replace(unit, images=39), [rows.stream], (), run)
@@ -307,14 +307,14 @@ def test_unit_in_one_request_is_that_of_its_pieces(run: Run, form: str) -> None:
 
 
 def test_unit_of_other_images_than_planned_is_refused(run: Run) -> None:
-    (unit,) = units_of(run, Counter())
+    (unit,) = units_of(run, Skipped())
     with pytest.raises(DamagedPartError, match="has 39 images but its part has 40 rows"):
         score_unit_in_process(replace(unit, images=39), run)
 
 
 @pytest.mark.usefixtures("new_processes")
 def test_unit_is_one_request_if_it_is_small_and_soon_done(run: Run) -> None:
-    (unit,) = units_of(run, Counter())
+    (unit,) = units_of(run, Skipped())
     requests._arranged.clear()
     assert not is_one_request(unit, run), "nobody knows yet how long it takes"
     score_in_process(unit, run, ())

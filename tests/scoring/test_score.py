@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, repeat
@@ -25,11 +24,12 @@ from pipeline.scoring import planning
 from pipeline.scoring import score as score_module
 from pipeline.scoring.process_pool import processes
 from pipeline.scoring.score import score
+from pipeline.sources.skipped import Skipped
 from pipeline.units import WorkUnit
 
 
 def units_of(run: Run) -> list[WorkUnit]:
-    return list(planning.units_of(run, Counter()))
+    return list(planning.units_of(run, Skipped()))
 
 
 def parts(run: Run) -> dict[str, bytes]:

@@ -10,7 +10,6 @@ import struct
 import tempfile
 import time
 import tracemalloc
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from pipeline.options import ScoreOptions
 from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule
 from pipeline.sources import container, idx
+from pipeline.sources.skipped import Skipped
 from pipeline.units import WorkUnit
 
 SPEC = ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "f00")
@@ -61,7 +61,7 @@ def write(path: Path, data: bytes) -> Path:
 def units_of(path: Path, unit_images: int = 2048) -> list[WorkUnit]:
     found = storage.stat(str(path))
     assert found is not None
-    return [WorkUnit.from_json(u.to_json()) for u in sources.index("idx", found, unit_images, Counter())]
+    return [WorkUnit.from_json(u.to_json()) for u in sources.index("idx", found, unit_images, Skipped())]
 
 
 def rows_of(path: Path, units: Sequence[WorkUnit]) -> list[Row]:
@@ -331,7 +331,7 @@ class TestDamage:
         unit = container.container_unit("idx", found)
         assert rows_of(path, [unit]) == [(pixels, None, None) for pixels in pixels_of(5)]
         path.unlink()
-        (unit,) = sources.index("idx", found, 5, Counter())
+        (unit,) = sources.index("idx", found, 5, Skipped())
         assert [row[2] for row in rows_of(path, [unit])] == ["NOT_FOUND"]
         assert [row[2] for row in rows_of(path, [idx.first_images(unit, 3)])] == ["NOT_FOUND"]
 

@@ -14,6 +14,7 @@ from model_training.datasets import RawImages
 from pipeline.errors import UsageError
 from pipeline.scoring.planning import pin, units_of
 from pipeline.sources import inputs
+from pipeline.sources.skipped import Skipped
 from pipeline.units import WorkUnit
 
 
@@ -28,10 +29,10 @@ def test_plan_holds_every_image_once_and_counts_what_is_none(make_run: MakeRun, 
     (archive / "__MACOSX" / "a.png").write_bytes(b"x")
     (archive / "3" / "._00003.png").write_bytes(b"x")
     (archive / "notes.txt").write_text("no image")
-    skipped: Counter[str] = Counter()
+    skipped = Skipped()
     units = list(units_of(make_run(archive, unit_images=8), skipped))
     assert sorted(names(units)) == [f"{i:05d}.png" for i in range(30)]
-    assert skipped == {"junk": 3, "other files": 1}
+    assert skipped.counts == {"junk": 3, "other files": 1}
     assert max(len(unit.locations) for unit in units) <= 8
 
 
@@ -40,18 +41,18 @@ def test_junk_is_told_by_what_stands_below_the_input(
 ) -> None:
     inside = write_images(10, "__MACOSX")
     for pattern in (inside, tmp_path / "__MACOSX" / "*", tmp_path / "__MACOSX" / "**" / "*.png"):
-        skipped: Counter[str] = Counter()
+        skipped = Skipped()
         assert len(names(list(units_of(make_run(pattern), skipped)))) == 10
         assert not skipped
     for pattern in (tmp_path, tmp_path / "*", tmp_path / "**" / "*.png"):
-        assert next(inputs.find(str(pattern), skipped := Counter()), None) is None
-        assert skipped == {"junk": 10}
+        assert next(inputs.find(str(pattern), skipped := Skipped()), None) is None
+        assert skipped.counts == {"junk": 10}
 
 
 def test_image_matched_by_several_inputs_is_planned_once(make_run: MakeRun, write_images: WriteImages) -> None:
     archive = write_images(30)
     run = make_run(archive, archive / "*" / "*.png", archive / "3" / "00003.png", archive)
-    assert sorted(names(list(units_of(run, Counter())))) == [f"{i:05d}.png" for i in range(30)]
+    assert sorted(names(list(units_of(run, Skipped())))) == [f"{i:05d}.png" for i in range(30)]
 
 
 def test_same_archive_gives_the_same_ids_on_any_day_and_a_touched_file_another(
@@ -59,10 +60,10 @@ def test_same_archive_gives_the_same_ids_on_any_day_and_a_touched_file_another(
 ) -> None:
     archive = write_images(30)
     run = make_run(archive, unit_images=8)
-    first = [unit.id for unit in units_of(run, Counter())]
-    assert [unit.id for unit in units_of(make_run(archive, unit_images=8, name="run-2"), Counter())] == first
+    first = [unit.id for unit in units_of(run, Skipped())]
+    assert [unit.id for unit in units_of(make_run(archive, unit_images=8, name="run-2"), Skipped())] == first
     os.utime(archive / "3" / "00003.png", ns=(1, 1))
-    assert len(set(first) - {unit.id for unit in units_of(run, Counter())}) == 1
+    assert len(set(first) - {unit.id for unit in units_of(run, Skipped())}) == 1
 
 
 def test_containers_stand_beside_images_in_one_plan(
@@ -72,16 +73,16 @@ def test_containers_stand_beside_images_in_one_plan(
     write_records(50, "archive/shards/train-00000-of-00001")
     write_records(10, "archive/shards/z.tfrecord.gz", "GZIP")
     run = make_run(tmp_path / "archive", unit_images=16)
-    units = list(units_of(run, Counter()))
+    units = list(units_of(run, Skipped()))
     assert Counter(unit.source for unit in units)["tfrecord"] == 5
     assert sum(unit.images or 0 for unit in units) == 70
     assert [unit.images for unit in units if unit.locations[0].endswith("gz")] == [None]
 
 
 def test_limit_cuts_the_last_unit_short(make_run: MakeRun, write_images: WriteImages) -> None:
-    units = list(units_of(make_run(write_images(30), unit_images=8, limit=13), Counter()))
+    units = list(units_of(make_run(write_images(30), unit_images=8, limit=13), Skipped()))
     assert sum(unit.images or 0 for unit in units) == 13
-    assert names(units) == names(list(units_of(make_run(write_images(30), unit_images=8), Counter())))[:13]
+    assert names(units) == names(list(units_of(make_run(write_images(30), unit_images=8), Skipped())))[:13]
 
 
 def test_file_without_a_telling_name_is_opened_where_it_is_named(
@@ -89,7 +90,7 @@ def test_file_without_a_telling_name_is_opened_where_it_is_named(
 ) -> None:
     (tmp_path / "picture").write_bytes(digits.encoded(0))
     records = write_records(3, "records")
-    units = list(units_of(make_run(tmp_path / "picture", records), Counter()))
+    units = list(units_of(make_run(tmp_path / "picture", records), Skipped()))
     assert [unit.source for unit in units] == ["images", "tfrecord"]
 
 
@@ -127,7 +128,7 @@ def test_forbidden_folder_is_named_and_nothing_is_planned_without_it(
     os.seteuid(nobody if os.geteuid() == 0 else os.geteuid())
     try:
         with pytest.raises(UsageError, match=rf"--input .*{archive}/5.*allow it or leave it out"):
-            list(units_of(run, Counter()))
+            list(units_of(run, Skipped()))
     finally:
         os.seteuid(os.getuid())
         (archive / "5").chmod(0o755)

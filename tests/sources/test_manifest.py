@@ -9,7 +9,6 @@ import json
 import os
 import random
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule, units_of
 from pipeline.sources import images, manifest
 from pipeline.sources.labels import Label
+from pipeline.sources.skipped import Skipped
 from pipeline.storage import local
 
 SPEC = ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "f00")
@@ -248,7 +248,7 @@ def test_missing_files_are_failed_rows_and_files_named_twice_are_planned_once(fo
     (folder / "m.csv").write_bytes(
         b"file_name,label\nmissing.png,dog\na.png,dog\n./a.png,cat\nsub/b.png,\nno/x.png,1\n"
     )
-    skipped: Counter[str] = Counter()
+    skipped = Skipped()
     (unit,) = units_of(run(folder / "m.csv"), skipped)
     (batch,) = sources.read(unit, read_rule(run(folder / "m.csv")))
     assert list(batch.images.keys) == [f"{folder}/{name}" for name in ("missing.png", "a.png", "sub/b.png", "no/x.png")]
@@ -265,7 +265,7 @@ def test_names_with_wildcards_are_names_and_nothing_is_searched(folder: Path, mo
     (folder / "sub*").mkdir()
     (folder / "m.txt").write_text("\n".join(names))
     monkeypatch.setattr(local.Glob, "enter", lambda *_: pytest.fail("a folder is searched"))
-    (unit,) = units_of(run(folder / "m.txt"), Counter())
+    (unit,) = units_of(run(folder / "m.txt"), Skipped())
     (batch,) = sources.read(unit, read_rule(run(folder / "m.txt")))
     assert list(batch.encoded) == [b"a", b"", b"", b"", b"b", b""]
     assert {failure.code for failure in batch.images.failures.values()} == {"NOT_FOUND"}
@@ -275,14 +275,14 @@ def test_names_with_wildcards_are_names_and_nothing_is_searched(folder: Path, mo
 def test_what_is_no_regular_file_is_a_failed_row_and_nothing_waits(folder: Path, kind: str) -> None:
     os.mkfifo(folder / "p.png")
     (folder / "m.txt").write_text({"pipe": "p.png", "device": "/dev/zero", "folder": "sub"}[kind])
-    (unit,) = units_of(run(folder / "m.txt"), Counter())
+    (unit,) = units_of(run(folder / "m.txt"), Skipped())
     (batch,) = sources.read(unit, read_rule(run(folder / "m.txt")))
     assert batch.images.failures[0].code == "NOT_FOUND"
 
 
 def test_a_manifest_may_only_be_named(folder: Path) -> None:
     (folder / "m.csv").write_bytes(b"file_name\nmissing.png\n")
-    units = list(units_of(run(folder), Counter()))
+    units = list(units_of(run(folder), Skipped()))
     assert sum(unit.images or 0 for unit in units) == len(ROWS) - 1
 
 

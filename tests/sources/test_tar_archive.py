@@ -14,7 +14,6 @@ import tarfile
 import tempfile
 import time
 import tracemalloc
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,13 +29,14 @@ from hypothesis import strategies as st
 from pipeline import sources, storage
 from pipeline.batches import Code
 from pipeline.sources import tar_archive, tar_entries
+from pipeline.sources.skipped import Skipped
 from pipeline.units import WorkUnit
 
 LINKS = "links, folders and devices in archives"
 COMPRESSIONS = ["gz", "bz2", "xz"]
 
 
-def units_of(path: Path, unit_images: int = 2048, skipped: Counter[str] | None = None) -> list[WorkUnit]:
+def units_of(path: Path, unit_images: int = 2048, skipped: Skipped | None = None) -> list[WorkUnit]:
     return archive_rows.units_of("tar", path, unit_images, skipped)
 
 
@@ -110,10 +110,10 @@ class TestGnuTar:
         os.mkfifo(folder / "d.png")
         (folder / "e.png").mkdir()
         for unit_images in (1, 2048):
-            skipped: Counter[str] = Counter()
+            skipped = Skipped()
             path = gnu_tar(tmp_path)
             assert rows_of(path, units_of(path, unit_images, skipped)) == [("./a.png", b"a", None, None, None)]
-            assert skipped == {LINKS: 6, "junk": 2, "other files": 1}  # "." and __MACOSX are folders
+            assert skipped.counts == {LINKS: 6, "junk": 2, "other files": 1}  # "." and __MACOSX are folders
 
     @pytest.mark.parametrize("format_", ["gnu", "pax"])
     @pytest.mark.parametrize("sparse", ["0.0", "0.1", "1.0"])
@@ -398,10 +398,10 @@ class TestDamage:
         rng = random.Random(0)
         for at in range(0, len(data), 2 * stride):
             damaged_by(path, data, at, rng.randrange(1, 256))
-            skipped: Counter[str] = Counter()
+            skipped = Skipped()
             rows = rows_of(path, units_of(path, 1, skipped))
             images = [row for row in rows if row[4] is None]
-            assert len(images) == 2 or rows[-1] == LOST or skipped.total(), at
+            assert len(images) == 2 or rows[-1] == LOST or skipped.total, at
 
     @SOME_OR_ALL
     @pytest.mark.parametrize("compression", COMPRESSIONS)
@@ -478,9 +478,9 @@ class TestDamage:
     )
     def test_an_archive_without_images_has_no_units(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "x.tar").write_bytes(content)
-        skipped: Counter[str] = Counter()
+        skipped = Skipped()
         assert units_of(tmp_path / "x.tar", 5, skipped) == []
-        assert skipped["empty containers"] == 1
+        assert skipped.counts["empty containers"] == 1
         if content:
             (tmp_path / "x.tar").write_bytes(gzip.compress(content))
             assert rows_in(tmp_path / "x.tar") == []

@@ -6,7 +6,6 @@ import gzip
 import os
 import random
 import tracemalloc
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule
 from pipeline.sources import limits, tfrecord
 from pipeline.sources.limits import LONGEST
+from pipeline.sources.skipped import Skipped
 from pipeline.units import UNIT_BYTES, WorkUnit
 
 SPEC = ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "f00")
@@ -64,7 +64,7 @@ def write(path: Path, records: Sequence[bytes], compression: str = "") -> Path:
 
 def units_of(path: Path, unit_images: int = 2048) -> list[WorkUnit]:
     (found,) = storage.list_objects(str(path))
-    return list(sources.index("tfrecord", found, unit_images, Counter()))
+    return list(sources.index("tfrecord", found, unit_images, Skipped()))
 
 
 def batches_of(units: Sequence[WorkUnit], **options: Any) -> list[EncodedBatch]:

@@ -13,7 +13,6 @@ import tracemalloc
 import warnings
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from pipeline import sources, storage
 from pipeline.batches import Code
 from pipeline.sources import container
 from pipeline.sources import zip_archive as zip_source
+from pipeline.sources.skipped import Skipped
 from pipeline.units import WorkUnit
 
 LINKS = "links, folders and devices in archives"
@@ -35,7 +35,7 @@ LOST: Row = ("", b"", None, None, "DATA_LOSS")
 needs_info_zip = pytest.mark.skipif(shutil.which("zip") is None, reason="Info-ZIP's zip is not installed")
 
 
-def units_of(path: Path, unit_images: int = 2048, skipped: Counter[str] | None = None) -> list[WorkUnit]:
+def units_of(path: Path, unit_images: int = 2048, skipped: Skipped | None = None) -> list[WorkUnit]:
     return archive_rows.units_of("zip", path, unit_images, skipped)
 
 
@@ -120,10 +120,10 @@ class TestInfoZip:
         write_files(tmp_path, {"a.png": b"a", "._a.png": b"", "notes.txt": b"n", "__MACOSX/b.png": b""})
         (tmp_path / "files" / "b.png").symlink_to("a.png")
         (tmp_path / "files" / "e.png").mkdir()
-        skipped: Counter[str] = Counter()
+        skipped = Skipped()
         path = info_zip(tmp_path, "-y")
         assert contents(rows_of(path, units_of(path, 1, skipped))) == {"a.png": b"a"}
-        assert skipped == {LINKS: 3, "junk": 2, "other files": 1}
+        assert skipped.counts == {LINKS: 3, "junk": 2, "other files": 1}
 
     def test_names_that_are_not_utf8_are_percent_encoded(self, tmp_path: Path) -> None:
         names = [b"\xff.png", b"%41.png", b"50% off.png", b"\xe9\xe9.png", b"a!b#2.png"]
@@ -261,7 +261,7 @@ class TestDamage:
         for at in range(len(data)):
             flipped = bytes([data[at] ^ rng.randrange(1, 256)])
             path.write_bytes(data[:at] + flipped + data[at + 1 :])
-            skipped: Counter[str] = Counter()
+            skipped = Skipped()
             rows = rows_of(path, units_of(path, unit_images, skipped))
             failed = [row for row in rows if row[4]]
             intact = [row[1] for row in rows] == [data for _, data in SMALL] and not failed
@@ -278,10 +278,10 @@ class TestDamage:
         for at in [*range(start, start + 51), *range(len(data) - 22, len(data))]:
             for bit in range(8):
                 path.write_bytes(data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :])
-                skipped: Counter[str] = Counter()
+                skipped = Skipped()
                 rows = rows_of(path, units_of(path, 1, skipped))
-                skipped.pop("empty containers", None)
-                assert len(rows) + skipped.total() == 3 or rows[-1] == LOST, (at, bit)
+                skipped.counts.pop("empty containers", None)
+                assert len(rows) + skipped.total == 3 or rows[-1] == LOST, (at, bit)
 
     def test_random_damage_in_several_places_ends_in_rows(self, small: tuple[Path, bytes]) -> None:
         path, data = small
@@ -300,9 +300,9 @@ class TestDamage:
 
     @pytest.mark.parametrize("members", [[], [("notes.txt", b"x")]])
     def test_an_archive_without_images_has_no_units(self, tmp_path: Path, members: list[tuple[str, bytes]]) -> None:
-        skipped: Counter[str] = Counter()
+        skipped = Skipped()
         assert units_of(python_zip(tmp_path / "x.zip", members), 5, skipped) == []
-        assert skipped["empty containers"] == 1
+        assert skipped.counts["empty containers"] == 1
 
     def test_a_bomb_fills_no_memory(self, tmp_path: Path) -> None:
         """One member inflates to far more than it says, one says that it inflates to 10 GB, one is honest."""
@@ -349,9 +349,9 @@ class TestDamage:
     def test_archives_in_an_archive_are_counted_and_not_opened(self, tmp_path: Path) -> None:
         inner = python_zip(tmp_path / "in.zip", SMALL).read_bytes()
         path = python_zip(tmp_path / "x.zip", [("in.zip", inner), ("in.tar.gz", b""), ("a.png", b"a")])
-        skipped: Counter[str] = Counter()
+        skipped = Skipped()
         assert contents(rows_of(path, units_of(path, 5, skipped))) == {"a.png": b"a"}
-        assert skipped == {"other files": 2}
+        assert skipped.counts == {"other files": 2}
 
     def test_a_directory_of_too_many_members_is_refused_before_it_is_parsed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -408,7 +408,7 @@ class TestDamage:
         path = python_zip(tmp_path / "x.zip", SMALL)
         (found,) = storage.list_objects(str(path))
         path.unlink() if change == "remove" else os.utime(path, ns=(1, 1))
-        (unit,) = sources.index("zip", found, 5, Counter())
+        (unit,) = sources.index("zip", found, 5, Skipped())
         for same in (unit, sources.sample(unit, 3), sources.first_images(unit, 3)):
             assert [row[4] for row in rows_of(path, [same])] == [code]
 

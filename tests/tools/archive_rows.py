@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from pipeline import sources, storage
 from pipeline.batches import Code
 from pipeline.sources.labels import LabelRule
 from pipeline.sources.read_rule import ReadRule
+from pipeline.sources.skipped import Skipped
 from pipeline.units import WorkUnit
 
 RULE = ReadRule(LabelRule(("cat", "dog")))
@@ -18,11 +18,11 @@ Row = tuple[str, bytes, int | None, str | None, Code | None]
 """Key behind the archive's "!" or "#", image, label, its name, and why there is none."""
 
 
-def units_of(kind: str, path: Path, unit_images: int = 2048, skipped: Counter[str] | None = None) -> list[WorkUnit]:
+def units_of(kind: str, path: Path, unit_images: int = 2048, skipped: Skipped | None = None) -> list[WorkUnit]:
     """Return the units of a container, as they come out of a pinned plan."""
     found = storage.stat(str(path))
     assert found is not None
-    units = sources.index(kind, found, unit_images, Counter() if skipped is None else skipped)
+    units = sources.index(kind, found, unit_images, Skipped() if skipped is None else skipped)
     return [WorkUnit.from_json(unit.to_json()) for unit in units]
 
 

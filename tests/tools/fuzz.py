@@ -38,6 +38,7 @@ from pipeline.options import ScoreOptions
 from pipeline.output.rows import row_schema, to_table
 from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule, units_of
+from pipeline.sources.skipped import Skipped
 from pipeline.units import WorkUnit
 
 LONGEST = 20.0
@@ -93,7 +94,7 @@ def check_source(target: str, rng: random.Random, folder: Path) -> Counter[str]:
         label_source=rng.choice(("auto", "auto", "from_directory", "none")),
     )  # fmt: skip
     run = Run.of("run-1", options, rng.choice(SPECS))
-    skipped: Counter[str] = Counter()
+    skipped = Skipped()
     try:
         units = list(units_of(run, skipped))
     except UsageError as error:
@@ -113,7 +114,7 @@ def check_source(target: str, rng: random.Random, folder: Path) -> Counter[str]:
     if target == "folder" and limit is None:
         files = [path for path in named.rglob("*") if path.is_file()]
         if not (named / "link.png").is_symlink() and {sources.kind_by_name(str(f)) for f in files} <= {None, "images"}:
-            assert len(keys) + skipped.total() == len(files)
+            assert len(keys) + skipped.total == len(files)
     return Counter(rows=len(keys), failed=failed)
 
 

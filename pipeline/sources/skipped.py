@@ -1,0 +1,64 @@
+"""What inputs hold and is not scored: counted by the reason, with an example of each. Must not decide what is an image.
+
+A reason is words that a person reads, with what to do where something can be done: "30 HEIC images: convert them".
+"""
+
+from __future__ import annotations
+
+JUNK = "junk"
+"""Reason of files that a desktop, a console or a NAS left behind, see `pipeline.sources.names.is_junk_name`."""
+
+OTHER = "other files"
+"""Reason of files that are no images and of no kind that is known."""
+
+EMPTY = "empty containers"
+"""Reason of containers that hold no image."""
+
+NO_FILES = "links, folders and devices in archives"
+"""Reason of members of archives that are no files."""
+
+
+class Skipped:
+    """Files and members of containers that are not scored.
+
+    Attributes:
+        counts: reason -> number of them.
+        examples: reason -> key of the first one.
+
+    >>> skipped = Skipped()
+    >>> skipped.add(JUNK, "/a/Thumbs.db")
+    >>> skipped.add(JUNK, "/b/Thumbs.db", 2)
+    >>> skipped
+    Skipped({'junk': 3}, {'junk': '/a/Thumbs.db'})
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.counts: dict[str, int] = {}
+        self.examples: dict[str, str] = {}
+
+    def add(self, reason: str, example: str, n: int = 1) -> None:
+        """Count n more.
+
+        Args:
+            reason: why they are not scored.
+            example: key of one of them.
+            n: how many they are.
+        """
+        if reason in self.counts:
+            self.counts[reason] += n
+        else:
+            self.counts[reason], self.examples[reason] = n, example
+
+    @property
+    def total(self) -> int:
+        """How many there are of all reasons."""
+        return sum(self.counts.values())
+
+    def __bool__(self) -> bool:
+        """Return whether there is any."""
+        return bool(self.counts)
+
+    def __repr__(self) -> str:
+        """Return counts and examples."""
+        return f"Skipped({self.counts}, {self.examples})"
