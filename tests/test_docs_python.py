@@ -28,6 +28,7 @@ def names_in_table(header: str) -> set[str]:
     return {name.removesuffix("()") for row in rows for name in re.findall(r"`([\w()]+)`", row.split("|")[1])}
 
 
+@pytest.mark.heavy
 def test_blocks_run_one_after_the_other(
     write_images: WriteImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

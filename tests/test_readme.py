@@ -71,6 +71,7 @@ def shape(text: str) -> list[str]:
     return [re.sub(r"[-\d.,]+", "#", " ".join(line.split())) for line in text.splitlines()]
 
 
+@pytest.mark.heavy
 def test_output_of_the_demo_is_the_one_shown(demo_run: DemoRun) -> None:
     *shown, dots = shape(blocks("text")[0])
     assert dots == "#", "the README's output ends in '...': the rest of it is a repetition"

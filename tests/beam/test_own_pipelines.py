@@ -189,6 +189,7 @@ def scored(folder: Path, output: str, *inputs: str) -> dict[str, Any]:
     return summary
 
 
+@pytest.mark.heavy
 def test_examples_of_the_document_do_what_the_command_does(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {"__name__": "own_pipeline"}
     printed = []

@@ -83,6 +83,7 @@ def test_every_engine_and_precision_is_measured_whichever_is_asked_for(
         assert re.search(rf"\d+ s by {usual}(,|$)", found["time"][0])
 
 
+@pytest.mark.heavy
 def test_cpu_without_bfloat16_is_told_so_and_it_is_not_recommended(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured, poisoned: pytest.MonkeyPatch
 ) -> None:

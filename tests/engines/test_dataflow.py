@@ -267,6 +267,7 @@ def test_job_that_fails_says_why_in_one_line(
     assert said.count("\n") == 1
 
 
+@pytest.mark.heavy
 def test_usage_error_of_a_worker_is_the_command_s(
     dataflow: Dataflow,  # noqa: F811
     flags: list[str],

@@ -231,6 +231,7 @@ def test_every_class_in_bfloat16_is_that_of_float32_although_bfloat16_alone_gets
     np.testing.assert_array_equal(found, exact)
 
 
+@pytest.mark.heavy
 @needs_bfloat16
 def test_only_images_with_a_small_margin_are_scored_again(tiny_model: str) -> None:
     close, clear = near_ties(tiny_model)[:1], read_golden(tiny_model).pixels[:1]

@@ -87,6 +87,7 @@ def test_imported_network_scores_as_keras_does_on_the_same_photographs(
     np.testing.assert_allclose(scores, expected.max(axis=1), atol=1e-5)
 
 
+@pytest.mark.heavy
 def test_file_of_keras_2_with_one_sigmoid_gives_two_classes(
     foreign: Path, photos: Path, tmp_path: Path, capfd: Captured
 ) -> None:
@@ -106,6 +107,7 @@ def test_file_of_keras_2_with_one_sigmoid_gives_two_classes(
         assert golden.embeddings[engine].shape == (len(expected), 8)
 
 
+@pytest.mark.heavy
 def test_signature_of_one_uint8_image_is_called_for_each(foreign: Path, tmp_path: Path, capfd: Captured) -> None:
     source, model = foreign / "signatures", tmp_path / "model"
     words = ["--signature", "b", "--output_name", "logits", "--output", model]
@@ -219,6 +221,7 @@ def test_teachable_machine_folder_has_a_fixed_rule_and_names(foreign: Path, tmp_
     assert "guessed" not in told
 
 
+@pytest.mark.heavy
 def test_free_size_and_contradictions_are_asked_for(foreign: Path, capfd: Captured) -> None:
     for words, why in (
         (["free.keras"], "takes images of any size: give --height and --width"),
@@ -249,6 +252,7 @@ def test_free_size_and_contradictions_are_asked_for(foreign: Path, capfd: Captur
         assert len(err.splitlines()) == 1
 
 
+@pytest.mark.heavy
 def test_explain_shows_what_is_known_where_that_does_not_suffice(foreign: Path) -> None:
     words = [
         sys.executable,
@@ -318,6 +322,7 @@ def damaged(folder: Path, foreign: Path) -> dict[str, Path]:
     }
 
 
+@pytest.mark.heavy
 def test_what_is_no_model_is_refused_in_one_line_and_nothing_is_written(
     foreign: Path, tmp_path: Path, capfd: Captured
 ) -> None:
@@ -330,6 +335,7 @@ def test_what_is_no_model_is_refused_in_one_line_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["bad"]
 
 
+@pytest.mark.heavy
 def test_tflite_file_on_which_the_interpreter_dies_is_refused(foreign: Path, tmp_path: Path, capfd: Captured) -> None:
     """Whatever bytes are hit, there is a model, or one line."""
     data = bytearray((foreign / "float.tflite").read_bytes())

@@ -151,6 +151,7 @@ def run(simple: tuple[Score, CheckImages], **more: Any) -> Verdict:
     return found
 
 
+@pytest.mark.heavy
 def test_color_is_found_where_the_network_sees_only_that_and_found_again(simple: tuple[Score, CheckImages]) -> None:
     found = run(simple)
     assert run(simple) == found

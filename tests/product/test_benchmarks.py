@@ -206,6 +206,7 @@ def test_memory_is_an_upper_bound_where_the_kernel_does_not_tell(monkeypatch: py
     gone.wait()
 
 
+@pytest.mark.heavy
 def test_the_parent_is_measured_without_its_children(tmp_path: Path) -> None:
     busy = "import time\nwhile time.process_time() < {}: pass"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy.format(1.5)!r}]); {busy.format(0.5)}"

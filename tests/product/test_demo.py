@@ -11,6 +11,7 @@ from conftest import DemoRun
 from model_training import demo
 
 
+@pytest.mark.heavy
 def test_demo_trains_scores_and_keeps_everything_the_second_time(demo_run: DemoRun) -> None:
     assert demo_run.code == 0, demo_run.output
     summary = json.loads((demo_run.folder / "night" / "summary.json").read_text())

@@ -260,6 +260,7 @@ def test_results_are_parseable_and_hold_no_other_file(night: Night) -> None:
     assert not Path("/tmp/pwned.png").exists()
 
 
+@pytest.mark.heavy
 def test_jsonl_rows_are_a_line_each(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(night.folder / "cwd")
     output = str(night.folder / "jsonl")

@@ -64,6 +64,7 @@ def test_classes_are_those_of_float32_and_the_rescored_are_counted(
     assert record["rescored"] == (best[:, -1] - best[:, -2] < 0.1).sum()
 
 
+@pytest.mark.heavy
 def test_rerun_scores_nothing_again_and_its_summary_is_the_same_to_the_byte(
     archive: Path, tiny_model: str, tmp_path: Path
 ) -> None:

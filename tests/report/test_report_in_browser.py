@@ -294,6 +294,7 @@ def test_training_report_is_a_page_of_the_same_kind(window: Window, tiny_model: 
     assert all(p.value_of_css_property("background-image").startswith('url("data:image/') for p in pictures)
 
 
+@pytest.mark.heavy
 def test_page_prints_with_its_pictures_on_white_paper(window: Window, pages: dict[str, str]) -> None:
     window.show(pages["labelled"], scheme="dark")
     paper = base64.b64decode(window.driver.print_page())

@@ -193,6 +193,7 @@ def test_rows_and_pictures_are_those_that_come_about_here(run: Run) -> None:
     assert 0 < len(expected.pictures) < len(first.pictures), "the lists of the unit were almost full"
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("new_processes")
 def test_tensorflow_on_a_gpu_scores_in_threads_here_and_gives_the_rows_of_its_local_process(
     run: Run, monkeypatch: pytest.MonkeyPatch
@@ -256,6 +257,7 @@ def test_model_is_loaded_by_as_many_processes_as_memory_allows_and_again_for_ano
     assert arrange(run).most == 4
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("new_processes")
 def test_process_with_another_engine_is_ended(run: Run) -> None:
     arrange(run, 1)

@@ -551,6 +551,7 @@ class TestDamage:
         (tmp_path / "x.tar.gz").write_bytes(python_tar(members[:100], compression="gz"))
         assert [row[4] for row in rows_in(tmp_path / "x.tar.gz")] == [None] * 100
 
+    @pytest.mark.heavy
     def test_twenty_thousand_members_out_of_nothing_take_little_memory(self, tmp_path: Path) -> None:
         with gzip.open(tmp_path / "x.tar.gz", "wb") as file:
             for _ in range(20):

@@ -108,11 +108,13 @@ def long(emulator: Emulator, gcs_bucket: str, monkeypatch: pytest.MonkeyPatch) -
     return sorted(locations)
 
 
+@pytest.mark.heavy
 def test_long_listing_is_complete(emulator: Emulator, gcs_bucket: str, long: list[str]) -> None:
     assert [found.location for found in storage.list_objects(f"{gcs_bucket}/photos")] == long
     assert emulator.count("startOffset") > 10
 
 
+@pytest.mark.heavy
 def test_page_that_fails_in_a_range_is_asked_for_again(emulator: Emulator, gcs_bucket: str, long: list[str]) -> None:
     emulator.fail("startOffset", status=503, times=3)
     assert [found.location for found in storage.list_objects(f"{gcs_bucket}/photos")] == long

@@ -173,6 +173,7 @@ def test_network_that_cannot_be_converted_is_one_line(tmp_path: Path, capfd: pyt
     assert os.listdir(tmp_path) == ["old"]
 
 
+@pytest.mark.heavy
 def test_machine_that_scores_otherwise_adds_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     old = tmp_path / "old"
     old.mkdir()

@@ -316,6 +316,7 @@ def test_conversion_that_takes_too_long_is_ended(small: Path) -> None:
     assert children() == []
 
 
+@pytest.mark.heavy
 def test_error_of_the_child_process_is_told(small: Path) -> None:
     (small / "saved_model" / "saved_model.pb").write_bytes(b"no graph")
     assert missing_of(small).startswith("the conversion failed: ")

@@ -38,6 +38,7 @@ def test_validation_sees_all_classes_of_an_ordered_data_set(dataset: Dataset) ->
     assert trained.history.val_accuracy[-1] > 0.9
 
 
+@pytest.mark.heavy
 def test_same_seed_same_history_another_seed_another(dataset: Dataset) -> None:
     first, second, other = (train(dataset, Recipe(epochs=1, seed=seed)).history for seed in (7, 7, 8))
     assert first.loss == pytest.approx(second.loss, rel=1e-5)
