@@ -11,7 +11,16 @@ from nightscore.night import Night, expected_errors, night_of
 from nightscore.quiet import be_impatient, one_run, settings_kept
 from pipeline import api
 from pipeline.errors import UsageError
-from pipeline.options import LOCAL_RUNNERS, EngineChoice, LabelSource, PartFormat, Precision, ScoreOptions, TopK
+from pipeline.options import (
+    LOCAL_RUNNERS,
+    EngineChoice,
+    LabelsAre,
+    LabelSource,
+    PartFormat,
+    Precision,
+    ScoreOptions,
+    TopK,
+)
 from pipeline.text import plain
 
 if TYPE_CHECKING:
@@ -41,6 +50,7 @@ class ScoreKeywords(TypedDict, total=False):
     no_wait: bool
     accelerator: str | None
     image_key: str | None
+    labels_are: LabelsAre
     label_key: str | None
     label_offset: int
 

@@ -17,6 +17,7 @@ LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner",
 """Names of Beam runners that all mean Beam's FnApiRunner in this process: no download, no socket."""
 
 LabelSource = Literal["auto", "from_directory", "none"]
+LabelsAre = Literal["auto", "names", "indices"]
 PartFormat = Literal["parquet", "jsonl"]
 Precision = Literal["float32", "bfloat16"]
 Engine = Literal["litert", "tensorflow"]
@@ -30,6 +31,7 @@ MAX_PIXELS = 89_478_485
 """Pixels of an image, at most, by default: a quarter of a gigabyte as RGB, Pillow's own first limit."""
 
 LABEL_SOURCES = get_args(LabelSource)
+LABELS_ARE = get_args(LabelsAre)
 PART_FORMATS = get_args(PartFormat)
 PRECISIONS = get_args(Precision)
 ENGINES = get_args(EngineChoice)
@@ -138,6 +140,12 @@ class ScoreOptions:
     )
     label_offset: int = _flag(
         0, "number of the first class in the records; 1 where they count from 1", type=int, metavar="N"
+    )
+    labels_are: LabelsAre = _flag(
+        "auto",
+        "what a number is as a label: names = the class that is called so; indices = the class at that position; auto "
+        "= a name if a class is called so, else a position if not all classes are called by numbers",
+        choices=LABELS_ARE,
     )
 
     def __post_init__(self) -> None:

@@ -5,33 +5,19 @@ Must not know how the image was read.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline.batches import Failure, ImageColumns
-from pipeline.options import LabelSource
+from pipeline.options import LabelsAre, LabelSource
+from pipeline.sources.label_meaning import NOTHING, Meaning, Meanings, meanings
+from pipeline.sources.label_values import Label, Scalar, as_label, as_text, inside, value_in
 from pipeline.task import Task
-from pipeline.text import brief
 
-Label = int | float | str | list[int | float | str] | None
-"""A label as an archive writes it: none, a class's name or number, several of them, or a number.
-
-What it means, the model's task decides (`LabelRule`).
-"""
-
-INT32 = np.iinfo(np.int32)
-
-LONGEST = 100
-"""Characters of a label that is not understood, at most: it is shown, not read."""
-
-_DIGITS = re.compile(r"[+-]?[0-9]{1,18}")
-_DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+__all__ = ["Label", "LabelRule", "as_label", "folder_of"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +29,12 @@ class LabelRule:
         source: "auto", "from_directory" or "none".
         offset: what the archive's own numbers of classes count from.
         task: of the model: it decides what a label means.
+        labels_are: "auto", "names" or "indices": what a number is, see `pipeline.options.ScoreOptions`.
+        archive_names: names that the archive itself has for its numbers, in their order; (): it has none.
 
-    With the task "classes" a label is one name or number; a list is no label. With "labels" it is any number of names
-    and numbers of classes. With "value" it is a number. With "embedding" there are none. What is not understood stays
-    to be counted: as a name that is no class, or as NaN.
+    With the task "classes" a label is one name or number; a list of several is no label. With "labels" it is any number
+    of names and numbers of classes. With "value" it is a number. With "embedding" there are none. What is not
+    understood stays to be counted: as a name that is no class, or as NaN.
 
     >>> rule = LabelRule(("cat", "dog"))
     >>> rule.columns(["a", "b", "c"], own=[None, 1, "cow"], folders=["cat", "x", "x"]).label_names
@@ -62,6 +50,8 @@ class LabelRule:
     source: LabelSource = "auto"
     offset: int = 0
     task: Task = "classes"
+    labels_are: LabelsAre = "auto"
+    archive_names: Sequence[str] = ()
 
     def columns(
         self,
@@ -81,133 +71,86 @@ class LabelRule:
             folders: name of the folder each lies in.
             failures: of those that could not be read.
         """
-        numbers = {name: i for i, name in enumerate(self.class_names)}
-        if self.task != "classes":
-            return self._columns_of_task(keys, own, folders, failures or {})
-        labels = np.zeros(len(keys), np.int32)
-        labelled = np.zeros(len(keys), np.bool_)
-        names: list[str | None] = [None] * len(keys)
-        for i, found in enumerate(self._found(own, folders, numbers)):
-            if isinstance(found, str):
-                names[i] = found
-                if found in numbers:
-                    labels[i], labelled[i] = numbers[found], True
-            elif isinstance(found, int):
-                number = min(max(found - self.offset, INT32.min), INT32.max)
-                labels[i], labelled[i] = number, True
-                names[i] = self.class_names[number] if 0 <= number < len(self.class_names) else None
-            elif found is not None:
-                names[i] = _as_text(found)
-        return ImageColumns(keys, labels, labelled, names, failures or {})
-
-    def of_feature(self, values: Sequence[int | float | str] | None) -> Label:
-        """Return the label that a feature of a TFRecord holds.
-
-        Of a model of labels, a vector of zeros and ones, one a class, has a one for each label; no other is taken for
-        such a vector.
-
-        Args:
-            values: of the feature; []: it is there without any; None: it is not there.
-        """
-        if values is None:
-            return None
-        if self.task != "labels":
-            return as_label(values[0] if len(values) == 1 else list(values) or None)
-        label = as_label(list(values))
-        if isinstance(label, list) and len(label) == len(self.class_names) and all(one in (0, 1) for one in label):
-            return [i + self.offset for i, one in enumerate(label) if one]
-        return label
-
-    def _found(self, own: Sequence[Label], folders: Sequence[str], numbers: Mapping[str, int]) -> Sequence[Label]:
-        """Return the label of each image: as the archive has it, or a folder's name, or None."""
-        if self.source == "none":
-            return [None] * len(own)
-        if self.source == "from_directory":
-            return [folder or None for folder in folders]
-        return [
-            (folder if folder in numbers else None) if mine is None else self._read(mine, numbers)
-            for mine, folder in zip(own, folders, strict=True)
-        ]
-
-    def _read(self, mine: Label, numbers: Mapping[str, int]) -> Label:
-        """Return an archive's own label; digits are a class's name if one is called so and numbers count from 0."""
-        if isinstance(mine, str) and _DIGITS.fullmatch(mine) and (self.offset or mine not in numbers):
-            return int(mine)
-        return mine
-
-    def _columns_of_task(
-        self,
-        keys: Sequence[str],
-        own: Sequence[Label],
-        folders: Sequence[str],
-        failures: Mapping[int, Failure],
-    ) -> ImageColumns:
-        columns = replace(ImageColumns.of(keys), failures=failures)
+        images = replace(ImageColumns.of(keys), failures=failures or {})
         if self.task == "embedding":
-            return columns
+            return images
+        read = meanings(tuple(self.class_names), self.offset, self.labels_are, tuple(self.archive_names))
+        pairs = zip(own, folders, strict=True)
         if self.task == "value":
-            found = self._found(own, folders, {})
-            values = np.array([math.nan if label is None else _number_in(label) for label in found], np.float64)
-            return replace(columns, labelled=np.array([label is not None for label in found]), label_values=values)
-        numbers = {name: i for i, name in enumerate(self.class_names)}
-        lists = [self._names_of(mine, folder, numbers) for mine, folder in zip(own, folders, strict=True)]
-        return replace(columns, labelled=np.array([names is not None for names in lists]), label_lists=lists)
+            return self._values(images, [self._value(mine, folder, read) for mine, folder in pairs])
+        if self.task == "labels":
+            lists = [self._names(mine, folder, read) for mine, folder in pairs]
+            labelled = np.array([names is not None for names in lists], np.bool_)
+            return replace(images, labelled=labelled, label_lists=lists)
+        found = [self._meaning(mine, folder, read) for mine, folder in pairs]
+        return replace(
+            images,
+            labels=np.array([meaning.number or 0 for meaning in found], np.int32),
+            labelled=np.array([meaning.number is not None for meaning in found], np.bool_),
+            label_names=[meaning.name for meaning in found],
+        )
 
-    def _names_of(self, mine: Label, folder: str, numbers: Mapping[str, int]) -> list[str] | None:
-        """Return the names of an image's labels; a folder is one name, as it is."""
+    def _meaning(self, mine: Label, folder: str, read: Meanings) -> Meaning:
+        """Return what the label of an image means: as the archive has it, or its folder's name, or nothing."""
         if self.source == "none":
-            return None
+            return NOTHING
         if self.source == "from_directory":
-            return [folder] if folder else None
-        if mine is None:
-            return [folder] if folder in numbers else None
-        return self._names_in(mine, numbers)
+            return read.named(folder) if folder else NOTHING
+        meaning = read.one(mine)
+        if meaning != NOTHING:
+            return meaning
+        of_folder = read.named(folder)
+        return of_folder if of_folder.is_class else NOTHING
 
-    def _names_in(self, label: Label, numbers: Mapping[str, int]) -> list[str]:
-        """Return the names of labels, each once; a number that is no class's gets a name that is none's, either."""
-        if isinstance(label, str) and label not in numbers:
-            label = _split(label)
-        entries = label if isinstance(label, list) else [label]
-        return list(dict.fromkeys(self._name(self._read(entry, numbers), numbers) for entry in entries))
+    def _names(self, mine: Label, folder: str, read: Meanings) -> list[str] | None:
+        """Return the names of an image's labels; a folder is one name, as it is."""
+        if self.source != "auto" or mine is None or read.is_missing(mine):
+            meaning = self._meaning(None, folder, read)
+            return None if meaning.name is None else [meaning.name]
+        entries = [entry for entry in _entries(mine, read) if not read.is_missing(entry)]
+        return list(dict.fromkeys(_name(entry, read) for entry in entries))
 
-    def _name(self, entry: Label, numbers: Mapping[str, int]) -> str:
-        if not isinstance(entry, int):
-            return _as_text(entry)
-        if 0 <= entry - self.offset < len(self.class_names):
-            return self.class_names[entry - self.offset]
-        name = f"#{_as_text(entry)}"
-        while name in numbers:
-            name = f"#{name}"
-        return name
+    def _value(self, mine: Label, folder: str, read: Meanings) -> float | None:
+        """Return the number of an image, NaN: its label is none; None: it has no label."""
+        if self.source == "none" or (self.source == "auto" and (mine is None or read.is_missing(mine) or mine == [])):
+            return None
+        return value_in((folder or None) if self.source == "from_directory" else mine)
+
+    def _values(self, images: ImageColumns, found: Sequence[float | None]) -> ImageColumns:
+        values = np.array([math.nan if value is None else value for value in found], np.float64)
+        return replace(images, labelled=np.array([value is not None for value in found], np.bool_), label_values=values)
 
 
-def _split(text: str) -> list[int | float | str]:
-    """Return the labels that a text lists: as a JSON array, or with "|" between them.
+def _entries(label: Label, read: Meanings) -> Sequence[Label]:
+    """Return the labels that a label lists: as a vector of zeros and ones, as a list, or in a text."""
+    if isinstance(label, str) and not read.named(label).is_class:
+        label = _split(label)
+    if not isinstance(label, list):
+        return [label]
+    return read.in_vector(label) if read.is_vector(label) else label
+
+
+def _split(text: str) -> list[Scalar]:
+    """Return the labels that a text lists: as an array, or with "|" between them.
 
     >>> _split("cat|dog"), _split('["cat", 3]'), _split("[]"), _split("[cat")
     (['cat', 'dog'], ['cat', 3], [], ['[cat'])
     """
-    if text.startswith("["):
-        with contextlib.suppress(ValueError, RecursionError):
-            label = as_label(json.loads(text))
-            if isinstance(label, list):
-                return label
+    label = inside(text)
+    if isinstance(label, list):
+        return label
     return [part for part in map(str.strip, text.split("|")) if part]
 
 
-def _number_in(label: Label) -> float:
-    """Return the number that a label is; NaN: it is none.
-
-    >>> _number_in("1e3"), _number_in(7), _number_in("7 years"), _number_in("nan"), _number_in([1])
-    (1000.0, 7.0, nan, nan, nan)
-    """
-    if isinstance(label, str) and not _DECIMAL.fullmatch(label):
-        return math.nan
-    try:
-        number = math.nan if label is None or isinstance(label, list) else float(label)
-    except OverflowError:
-        return math.nan
-    return number if math.isfinite(number) else math.nan
+def _name(entry: Label, read: Meanings) -> str:
+    """Return the name of one of several labels; a number that is no class's gets a name that is none's, either."""
+    meaning = read.one(entry)
+    if meaning.name is not None:
+        return meaning.name
+    name = f"#{as_text(entry)}"
+    while name in read.by_name:
+        name = f"#{name}"
+    return name
 
 
 def folder_of(location: str) -> str:
@@ -216,40 +159,4 @@ def folder_of(location: str) -> str:
     >>> folder_of("/data/cat/1.png")
     'cat'
     """
-    return _valid(location.rsplit("/", 2)[-2], "surrogateescape")
-
-
-def as_label(value: object) -> Label:
-    """Return a label as archives write it; None where there is none.
-
-    What is neither number, text nor a list of them becomes text, which no class is called: so it is counted.
-
-    >>> as_label(" 7 "), as_label(3), as_label(""), as_label(2.0), as_label([1, "b"]), as_label({"a": 1})
-    ('7', 3, None, 2, [1, 'b'], '{"a": 1}')
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float | str | list | tuple):
-        return None if value is None else _as_text(value)
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else value if math.isfinite(value) else _as_text(value)
-    if isinstance(value, str):
-        return _valid(value, "surrogatepass").strip() or None
-    if isinstance(value, list | tuple):
-        entries = [_as_text(entry) if isinstance(entry, list | tuple) else as_label(entry) for entry in value]
-        return [entry for entry in entries if entry is not None and not isinstance(entry, list)]
-    return value
-
-
-def _as_text(value: object) -> str:
-    """Return a label that is not understood as a person may read it."""
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    try:
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    except (ValueError, TypeError, RecursionError):
-        text = type(value).__name__
-    return brief(_valid(text, "surrogatepass"), LONGEST)
-
-
-def _valid(text: str, surrogates: str) -> str:
-    """Return text that is valid UTF-8; JSON may hold halves of characters, and a file's name bytes that are none."""
-    return text.encode("utf-8", surrogates).decode("utf-8", "replace")
+    return location.rsplit("/", 2)[-2].encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -46,5 +46,5 @@ class ReadRule:
             shape: (height, width, channels) of the pixels that the model takes.
             task: of the model: it decides what a label means.
         """
-        labels = LabelRule(class_names, options.label_source, options.label_offset, task)
+        labels = LabelRule(class_names, options.label_source, options.label_offset, task, options.labels_are)
         return cls(labels, options.image_key, options.label_key, batch_images(shape))

@@ -31,7 +31,7 @@ from pipeline.sources.container import (
     open_unit,
 )
 from pipeline.sources.inflate import BombError, Inflated
-from pipeline.sources.labels import Label, folder_of
+from pipeline.sources.labels import Label, as_label, folder_of
 from pipeline.sources.limits import BLOCK, GZIP, too_large
 from pipeline.sources.read_rule import ReadRule
 from pipeline.sources.skipped import Skipped
@@ -132,7 +132,7 @@ def _fields(record: bytes | Failure, rule: ReadRule) -> tuple[bytes | Failure, L
         features = parse_example(record)
     except ValueError as error:
         return Failure("read", "INVALID_ARGUMENT", str(error)), None
-    label = rule.labels.of_feature(_label_values(features, (rule.label_key,) if rule.label_key else LABEL_KEYS))
+    label = as_label(_label_values(features, (rule.label_key,) if rule.label_key else LABEL_KEYS))
     wanted = (rule.image_key,) if rule.image_key else IMAGE_KEYS
     image = None if wanted == (RAW_KEY,) else _first(features, wanted)
     if image is None and rule.image_key in (None, RAW_KEY):

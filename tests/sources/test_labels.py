@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.batches import Failure
 from pipeline.options import LabelSource
+from pipeline.sources.label_values import MISSING
 from pipeline.sources.labels import LabelRule, as_label, folder_of
 from pipeline.task import Task
 
@@ -37,12 +38,18 @@ def label(rule: LabelRule, own: Own, folder: str) -> Label:
         ("auto", 0, "dog", (0, "cat")),
         ("auto", "cat", "dog", (0, "cat")),
         ("auto", "cow", "dog", (None, "cow")),
-        ("auto", "", "dog", (None, "")),
+        ("auto", "NaN", "dog", (1, "dog")),
+        ("auto", "NaN", "x", (None, None)),
         ("auto", "7", "dog", (2, "7")),
         ("auto", 3, "dog", (3, None)),
         ("auto", -1, "dog", (-1, None)),
         ("auto", 0.5, "dog", (None, "0.5")),
-        ("auto", [0], "dog", (None, "[0]")),
+        ("auto", [0], "dog", (0, "cat")),
+        ("auto", [0, 1, 0], "x", (1, "dog")),
+        ("auto", [0, 1, 1], "x", (None, "[0, 1, 1]")),
+        ("auto", [0, 1], "x", (None, "[0, 1]")),
+        ("auto", 7, "x", (2, "7")),
+        ("auto", "7.0", "x", (2, "7")),
         ("auto", ["cat", "dog"], "dog", (None, '["cat", "dog"]')),
         ("auto", "cat|dog", "dog", (None, "cat|dog")),
         ("from_directory", None, "dog", (1, "dog")),
@@ -148,11 +155,15 @@ def names_of(own: Own, folder: str = "", source: LabelSource = "auto", offset: i
         ("7", ["7"]),
         ("1", ["dog"]),
         (1, ["dog"]),
-        ([0, 0, 1], ["cat", "dog"]),
+        ([0, 0, 1], ["7"]),
+        ([0, 0, 1, 1], ["cat", "dog"]),
+        ("NaN", None),
+        (["cat", "NaN"], ["cat"]),
         ([3, -1], ["#3", "#-1"]),
         ([0.5, "0.5"], ["0.5"]),
         ({"a": 1}, ['{"a": 1}']),
-        ([["cat"], None, ""], ['["cat"]']),
+        ([["cat"], None, ""], ["cat"]),
+        ([["cat", 1], None, ""], ['["cat", 1]']),
     ],
 )
 def test_labels_are_any_number_of_names_and_numbers(own: Any, names: list[str] | None) -> None:
@@ -194,8 +205,7 @@ def test_vector_of_zeros_and_ones_one_a_class_has_a_one_for_each_label(
     is_vector = values is not None and len(values) == 3 and set(values) <= {0, 1}
     if not is_vector and values:
         values = [value + offset if isinstance(value, int) else value for value in values]
-    label = LabelRule(CLASSES, "auto", offset, "labels").of_feature(values)
-    assert names_of(label, offset=offset) == names
+    assert names_of(as_label(values), offset=offset) == names
 
 
 @pytest.mark.parametrize(
@@ -208,7 +218,8 @@ def test_vector_of_zeros_and_ones_one_a_class_has_a_one_for_each_label(
         ("+.5", 0.5),
         ("7.", 7.0),
         ("", None),
-        ("nan", math.nan),
+        ("nan", None),
+        ("[7.5]", 7.5),
         ("inf", math.nan),
         ("1e999", math.nan),
         ("1_000", math.nan),
@@ -217,7 +228,8 @@ def test_vector_of_zeros_and_ones_one_a_class_has_a_one_for_each_label(
         ("7 years", math.nan),
         (10**400, math.nan),
         (float("inf"), math.nan),
-        ([7], math.nan),
+        ([7], 7.0),
+        ([7, 8], math.nan),
         ("1|2", math.nan),
         (True, math.nan),
     ],
@@ -264,6 +276,7 @@ def test_whatever_an_archive_says_becomes_a_label_or_is_counted(value: Any, task
         "value": bool(columns.labelled[0]),
         "embedding": False,
     }[task]
-    assert is_there == (label is not None and task != "embedding")
+    is_nothing = label is None or (isinstance(label, str) and label in MISSING) or (label == [] and task != "labels")
+    assert is_there == (not is_nothing and task != "embedding")
     for name in (columns.label_lists or [[]])[0] or ():
         name.encode()

@@ -134,7 +134,7 @@ class TestForms:
         for labels, found in (
             ([1, None, 0], [1, None, 0]),
             ([1.0, None, 0.5], [1, None, 0.5]),
-            ([True] * 3, ["true"] * 3),
+            ([True] * 3, ["True"] * 3),
             ([[1, 2], None, []], [[1, 2], None, []]),
         ):
             pq.write_table(pa.table({"file_name": names, "label": labels}), tmp_path / "m.parquet")
@@ -236,7 +236,7 @@ class TestNames:
         (None, None),
         ([1, "a"], [1, "a"]),
         ({}, "{}"),
-        (True, "true"),
+        (True, "True"),
     ],
 )
 def test_labels_are_as_they_are_written(tmp_path: Path, value: Any, label: Label) -> None:

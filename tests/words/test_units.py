@@ -52,6 +52,7 @@ OTHER_OPTIONS: dict[str, Any] = {
     "image_key": "jpg",
     "label_key": "cls",
     "label_offset": 1,
+    "labels_are": "names",
 }
 
 names = st.text(st.characters(exclude_characters="/\0")).map(lambda text: text.encode("utf-8", "replace"))
