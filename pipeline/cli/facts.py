@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from pipeline.cli.task_facts import FACTS, Fact
+from pipeline.cli.task_facts import FACTS, Fact, such_as
 from pipeline.formatting import REASONS, duration, rate, reasons
 from pipeline.metrics.drift import LARGE_DRIFT, indices_of
 from pipeline.metrics.figures import FailureExample, FailureText, Figures, PerClass
@@ -171,7 +171,7 @@ def _classes(figures: Figures) -> Iterator[Fact]:
         shown = ", ".join(f"{n:,} as {brief(name, SHOWN_NAME)!r}" for name, n in top)
         yield "unlabelled", f"{figures['unlabelled']:,}, predicted mostly {shown}"
     if figures["unknown_labels"]:
-        yield "unknown", f"{figures['unknown_labels']:,} labels are not classes of the model"
+        yield "unknown", f"{figures['unknown_labels']:,} labels are not classes of the model{such_as(figures)}"
     if not figures["labelled"]:
         return
     yield quality("classes", figures["accuracy"], figures["accuracy_interval_95"], figures["labelled"])

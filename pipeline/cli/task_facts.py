@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from pipeline.metrics.figures import LabelExamples
 from pipeline.metrics.task_figures import EmbeddingFigures, LabelFigures, PerLabel, ValueFigures
 from pipeline.task import Task
 from pipeline.text import brief
@@ -26,7 +27,7 @@ def _labels(figures: LabelFigures) -> Iterator[Fact]:
         yield "unlabelled", f"{figures['unlabelled']:,}, predicted {'mostly ' + shown if shown else 'without a label'}"
     if figures["unknown_labels"]:
         names, images = figures["unknown_names"], figures["unknown_labels"]
-        yield "unknown", f"{names:,} labels of {images:,} images are not classes of the model"
+        yield "unknown", f"{names:,} labels of {images:,} images are not classes of the model{such_as(figures)}"
     if figures["labelled"]:
         micro, macro = figures["micro"], figures["macro"]
         parts = (("precision", micro["precision"]), ("recall", micro["recall"]), ("F1", micro["f1"]))
@@ -55,6 +56,17 @@ def _embedding(figures: EmbeddingFigures) -> Iterator[Fact]:
         yield "norms", f"{bins[0]['from']:.4g} to {bins[-1]['to']:.4g}"
     if figures["zero_embeddings"]:
         yield "zeros", f"{figures['zero_embeddings']:,} embeddings are 0 everywhere"
+
+
+def such_as(figures: LabelExamples) -> str:
+    """Return a few of the labels that are no class of the model, to be appended to their number; "": none is known.
+
+    >>> such_as({"unknown_label_examples": [{"label": "cow", "images": 12}]}), such_as({})
+    (": 12 times 'cow'", '')
+    """
+    known = figures.get("unknown_label_examples") or []
+    shown = (f"{one['images']:,} times {brief(one['label'], SHOWN_NAME)!r}" for one in known[:CLASSES])
+    return f": {', '.join(shown)}" if known else ""
 
 
 FACTS: Mapping[Task, Callable[[Any], Iterator[Fact]]] = {"labels": _labels, "value": _value, "embedding": _embedding}

@@ -7,7 +7,7 @@ associative and commutative; ratios appear in `compute` only. Must not know wher
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,9 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.metrics.figures import CalibrationBin, Computed, PerClass
+from pipeline.metrics.figures import CalibrationBin, Computed, LabelCount, PerClass
 from pipeline.metrics.proportions import interval_of_share, ratio
 from pipeline.metrics.sums import Sums, failures_in
+from pipeline.metrics.texts import Texts
 
 FIXED_POINT = 1 << 20
 """Number of steps between 0 and 1 in sums of log losses and confidences, which are integers."""
@@ -56,12 +57,14 @@ class Metrics(Sums):
         calibration_images: bin of the winner's probability, one of CALIBRATION_BINS -> number of labelled rows.
         calibration_correct: the same bin -> number of labelled rows that are correct.
         calibration_confidence: the same bin -> sum of the winner's probability, in units of 1 / FIXED_POINT.
+        unknown_texts: some labels that are no class -> number of rows; None: an earlier version did not count them.
 
     >>> Metrics(images=2, scored=2).merge(Metrics(images=1, failures={("read", "NOT_FOUND"): 1})).images
     3
     """
 
     task = "classes"
+    later = frozenset({"unknown_texts"})
 
     labelled: int = 0
     unknown_labels: int = 0
@@ -74,6 +77,7 @@ class Metrics(Sums):
     calibration_images: Mapping[int, int] = field(default_factory=dict)
     calibration_correct: Mapping[int, int] = field(default_factory=dict)
     calibration_confidence: Mapping[int, int] = field(default_factory=dict)
+    unknown_texts: Texts | None = field(default_factory=Texts)
 
 
 _OF_SCORED = ["label", "label_score", "predicted", "score", "top_k"]
@@ -93,12 +97,14 @@ def measure(rows: pa.Table) -> Metrics:
     bins = _bins(confidence, CALIBRATION_BINS)
     has_both = pc.and_(pc.is_valid(rows["label"]), pc.is_valid(rows["label_name"]))
     has_any = pc.or_(pc.is_valid(rows["label"]), pc.is_valid(rows["label_name"]))
+    unknown = pc.and_not(has_any, has_both)
+    n_unknown = int(pc.sum(unknown).as_py() or 0)
     return Metrics(
         images=len(rows),
         scored=len(scored),
         failures=failures_in(rows),
         labelled=len(labelled),
-        unknown_labels=int(pc.sum(pc.and_not(has_any, has_both)).as_py() or 0),
+        unknown_labels=n_unknown,
         correct=int(correct.sum()),
         top_k_correct=_top_k_correct(labelled["top_k"], label),
         log_loss=int(_fixed(-np.log(np.clip(_floats(labelled["label_score"]), EPSILON, 1.0))).sum()),
@@ -108,7 +114,14 @@ def measure(rows: pa.Table) -> Metrics:
         calibration_images=dict(Counter(bins.tolist())),
         calibration_correct=dict(Counter(bins[correct].tolist())),
         calibration_confidence=_sums(bins, _fixed(confidence)),
+        unknown_texts=Texts.of(_unknown(rows.filter(unknown))) if n_unknown else Texts(),
     )
+
+
+def _unknown(rows: pa.Table) -> Iterator[str]:
+    """Yield the labels of rows that have a name or a number only."""
+    for number, name in zip(rows["label"].to_pylist(), rows["label_name"].to_pylist(), strict=True):
+        yield str(number) if name is None else name
 
 
 def compute(metrics: Metrics, class_names: Sequence[str], top_k: int) -> Computed:
@@ -128,6 +141,7 @@ def compute(metrics: Metrics, class_names: Sequence[str], top_k: int) -> Compute
         "labelled": n,
         "unlabelled": metrics.scored - n,
         "unknown_labels": metrics.unknown_labels,
+        "unknown_label_examples": label_counts(metrics.unknown_texts),
         "accuracy": ratio(metrics.correct, n),
         "accuracy_interval_95": interval_of_share(metrics.correct, n),
         "top_k": top_k,
@@ -142,6 +156,11 @@ def compute(metrics: Metrics, class_names: Sequence[str], top_k: int) -> Compute
             class_names[c]: count for c, count in sorted(metrics.unlabelled.items(), key=lambda item: item[0])
         },
     }
+
+
+def label_counts(texts: Texts | None) -> list[LabelCount] | None:
+    """Return some labels that are no class with their counts, the most frequent first; None: they were not counted."""
+    return None if texts is None else [{"label": text, "images": n} for text, n in texts.most_frequent()]
 
 
 def _per_class(metrics: Metrics, class_names: Sequence[str]) -> list[PerClass]:

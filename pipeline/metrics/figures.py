@@ -105,6 +105,13 @@ class FailureSummary(FailureCount):
     examples: list[FailureText]
 
 
+class LabelCount(TypedDict):
+    """How many images have a label."""
+
+    label: str
+    images: int
+
+
 PerClass = TypedDict(
     "PerClass",
     {
@@ -158,7 +165,13 @@ class FolderSlices(TypedDict):
     slices: list[FolderSlice]
 
 
-class Computed(TypedDict):
+class LabelExamples(TypedDict, total=False):
+    """What the first version did not tell of labels that are no class."""
+
+    unknown_label_examples: list[LabelCount] | None
+
+
+class Computed(LabelExamples):
     """The figures that follow from sums over all rows alone."""
 
     images: int

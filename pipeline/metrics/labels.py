@@ -15,10 +15,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.metrics.accuracy import HISTOGRAM_BINS
+from pipeline.metrics.accuracy import HISTOGRAM_BINS, label_counts
 from pipeline.metrics.proportions import interval_of_share, ratio
 from pipeline.metrics.sums import Sums, failures_in
 from pipeline.metrics.task_figures import LabelComputed, PerLabel
+from pipeline.metrics.texts import Texts
 
 MOST_NAMES = 20
 """Number of predicted labels of an image from which on images are counted together."""
@@ -44,9 +45,11 @@ class LabelSums(Sums):
         unlabelled: class -> number of scored rows that are not labelled and were predicted to have the label.
         names: number of predicted labels, MOST_NAMES for more -> number of scored rows with so many.
         confidence: bin of the highest probability, one of HISTOGRAM_BINS -> number of scored rows.
+        unknown_texts: some labels that are no class -> number of them; None: an earlier version did not count them.
     """
 
     task = "labels"
+    later = frozenset({"unknown_texts"})
 
     labelled: int = 0
     unknown_labels: int = 0
@@ -58,6 +61,7 @@ class LabelSums(Sums):
     unlabelled: Mapping[int, int] = field(default_factory=dict)
     names: Mapping[int, int] = field(default_factory=dict)
     confidence: Mapping[int, int] = field(default_factory=dict)
+    unknown_texts: Texts | None = field(default_factory=Texts)
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,15 @@ def measure_labels(rows: pa.Table, class_names: Sequence[str]) -> LabelSums:
         unlabelled=_count(others % pairs.classes),
         names=_count(np.minimum(names, MOST_NAMES)),
         confidence=_count(np.clip((highest_scores(rows)[named.scored] * HISTOGRAM_BINS), 0, HISTOGRAM_BINS - 1)),
+        unknown_texts=Texts.of(_unknown(rows, class_names)) if named.unknown.any() else Texts(),
     )
+
+
+def _unknown(rows: pa.Table, class_names: Sequence[str]) -> list[str]:
+    """Return the labels of rows that are no class."""
+    names = pc.list_flatten(rows["label_names"].combine_chunks())
+    unknown: list[str] = names.filter(pc.invert(pc.is_in(names, pa.array(class_names, pa.string())))).to_pylist()
+    return unknown
 
 
 def highest_scores(rows: pa.Table) -> npt.NDArray[np.float64]:
@@ -156,6 +168,7 @@ def compute_labels(
         "labelled": sums.labelled,
         "unlabelled": sums.scored - sums.labelled,
         "unknown_labels": sums.unknown_labels,
+        "unknown_label_examples": label_counts(sums.unknown_texts),
         "unknown_names": sums.unknown_names,
         "exact_match": ratio(sums.correct, sums.labelled),
         "exact_match_interval_95": interval_of_share(sums.correct, sums.labelled),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from pipeline.metrics.figures import FailureCount
 from pipeline.metrics.grid import Grid
+from pipeline.metrics.texts import Texts
 from pipeline.task import Task
 
 S = TypeVar("S", bound="Sums")
@@ -69,10 +70,20 @@ class Sums:
             **{f.name: _add(getattr(self, f.name), getattr(other, f.name, _NOTHING)) for f in fields(self)}
         )
 
+    def without_later(self: S, older: Sums) -> S:
+        """Return the sums without those later ones that other sums of the same task lack."""
+        return replace(self, **{name: None for name in self.later if getattr(older, name, None) is None})
+
     def to_json(self) -> dict[str, Any]:
-        """Return the sums as JSON values: numbers, and sorted lists of [*key, count]; and the task, but for classes."""
+        """Return the sums as JSON values: numbers, and sorted lists of [*key, count].
+
+        Of classes the task is left out; a later sum that was not measured is, too.
+        """
         task = {} if self.task in (None, "classes") else {"task": self.task}
-        return task | {f.name: _to_json(getattr(self, f.name)) for f in fields(self)}
+        every = {f.name: getattr(self, f.name) for f in fields(self)}
+        return task | {
+            name: _to_json(value) for name, value in every.items() if value is not None or name not in self.later
+        }
 
     @classmethod
     def from_json(cls: type[S], content: Mapping[str, Any]) -> S:
@@ -129,5 +140,5 @@ def _from_json(value: Any) -> Any:
     if value is None or isinstance(value, int):
         return value
     if isinstance(value, Mapping):
-        return Grid.from_json(value)
+        return Texts.from_json(value) if "texts" in value else Grid.from_json(value)
     return {tuple(row[:-1]) if len(row) > 2 else row[0]: row[-1] for row in value}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from pipeline.metrics.figures import FailureCount, FailureExample, Figures
+from pipeline.metrics.figures import FailureCount, FailureExample, Figures, LabelExamples
 
 
 class Counted(TypedDict):
@@ -61,7 +61,7 @@ PerLabel = TypedDict(
 """The figures of one class of a model of labels."""
 
 
-class LabelComputed(Judged):
+class LabelComputed(Judged, LabelExamples):
     """The figures of a model of labels that follow from sums over all rows alone."""
 
     task: Literal["labels"]

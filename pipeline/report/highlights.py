@@ -32,6 +32,9 @@ FAR_LOWER = 0.05
 DOUBTED, SURE = 0.01, 0.99
 """Probabilities by which a label looks wrong: the label has less than DOUBTED, another class more than SURE."""
 
+SHOWN_LABELS = 5
+"""Number of unknown labels that are shown, at most."""
+
 LONGEST_SHOWN = 60
 """Number of characters of a name that a line shows."""
 
@@ -157,7 +160,9 @@ def unknown_labels(figures: Figures | LabelFigures, _: EndedRecord) -> Iterator[
     n = figures["unknown_labels"]
     if n:
         verb = "has a label that is no class" if n == 1 else "have labels that are no classes"
-        yield Pointer(f"{counted(n, 'image')} {verb} of the model", "classes")
+        known = figures.get("unknown_label_examples") or []
+        shown = ", ".join(f"{quote(one['label'])} ({count(one['images'])})" for one in known[:SHOWN_LABELS])
+        yield Pointer(f"{counted(n, 'image')} {verb} of the model{': ' if shown else ''}{shown}", "classes")
 
 
 def _doubtful_labels(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from pipeline.batches import Code, Failure, ImageColumns, PredictionBatch, Stage
 from pipeline.metrics.accuracy import CALIBRATION_BINS, FIXED_POINT, LARGEST_MATRIX, Metrics, compute, measure
 from pipeline.metrics.proportions import wilson
+from pipeline.metrics.texts import Texts
 from pipeline.output.rows import to_table
 
 CLASSES = ("cat", "dog", "eel", "fox", "gnu")
@@ -83,6 +84,7 @@ any_metrics = st.builds(
     **dict.fromkeys(("unlabelled", "confidence", "calibration_images", "calibration_correct"), bins),
     log_loss=counts,
     calibration_confidence=bins,
+    unknown_texts=st.lists(st.text(max_size=2)).map(Texts.of),
 )
 
 a_label = st.none() | st.integers(-2, 7) | st.sampled_from(["cow", ""])
@@ -226,6 +228,7 @@ class TestFigures:
         scores = np.tile(np.array([0.7, 0.2, 0.1], np.float32), (6, 1))
         figures = compute(measure(predictions(scores, [0, 1, None, "cow", 3, -1])), CLASSES[:3], 2)
         assert (figures["labelled"], figures["unlabelled"], figures["unknown_labels"]) == (2, 4, 3)
+        assert figures["unknown_label_examples"] == [{"label": name, "images": 1} for name in ("-1", "3", "cow")]
         assert (figures["accuracy"], figures["top_k_accuracy"]) == (0.5, 1.0)
         assert figures["unlabelled_predicted"] == {"cat": 4}
 

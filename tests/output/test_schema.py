@@ -24,6 +24,7 @@ from pipeline.metrics.figures import (
     FolderSlice,
     FolderSlices,
     InputSlice,
+    LabelCount,
     PerClass,
 )
 from pipeline.metrics.record import EndedRecord, OpenRecord, RecordedInputRule, RecordedOptions
@@ -44,6 +45,7 @@ SECTIONS: Mapping[str, Any] = {
     "summary.json": Figures,
     "Failures by reason": FailureCount,
     "Class": PerClass,
+    "Unknown label": LabelCount,
     "Calibration bin": CalibrationBin,
     "Input": InputSlice,
     "Folders": FolderSlices,
