@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from pipeline.image_kinds import HEAD
 from pipeline.sources import is_junk_name
 from pipeline.sources.images import is_image
 
@@ -15,9 +16,6 @@ LISTED = 100_000
 
 LARGEST_FILE = 256 << 20
 """Bytes of an image file, at most."""
-
-_HEAD = 16
-"""Bytes that tell an image."""
 
 
 def image_files(folder: Path) -> Sequence[Path]:
@@ -41,4 +39,4 @@ def _is_image(path: Path) -> bool:
     if not path.is_file() or path.stat().st_size > LARGEST_FILE:
         return False
     with path.open("rb") as file:
-        return is_image(file.read(_HEAD))
+        return is_image(file.read(HEAD))

@@ -29,10 +29,11 @@ from pipeline.model.input_rule import ColorMode, InputSpec
 from pipeline.model.pillow import open_image
 from pipeline.model.preprocess import preprocess
 from pipeline.model.thumbnails import png
-from pipeline.sources import images
+from pipeline.sources import images, inputs
 from pipeline.sources.labels import folder_of
-from pipeline.sources.names import is_image_name
+from pipeline.sources.names import same_name
 from pipeline.sources.read_rule import ReadRule
+from pipeline.sources.skipped import JUNK, OTHER, Skipped
 from pipeline.storage import StoredObject
 from pipeline.text import brief
 
@@ -108,7 +109,7 @@ def read_folder(
         raise UsageError(f"--image_size {image_size}: the network takes {SMALLEST_SIDE} to {LARGEST_SIDE} pixels")
     train, test, unclassed = _listing(root)
     files = [*train, *test]
-    class_names = sorted({folder_of(file.location) for file in files})
+    class_names = sorted({_class_of(file.location) for file in files})
     if len(class_names) < 2:
         found = f"only one class, {class_names[0]!r}" if class_names else "no class folders with images"
         raise UsageError(f"data set {root!r} has {found}: put the images of each class into a folder of its own")
@@ -119,7 +120,7 @@ def read_folder(
     _warn(left_out, len(files) + len(unclassed))
     locations = [file.location for file, use in zip(files, used, strict=True) if use]
     numbers = {name: i for i, name in enumerate(class_names)}
-    labels = np.array([numbers[folder_of(location)] for location in locations], np.int64)
+    labels = np.array([numbers[_class_of(location)] for location in locations], np.int64)
     test_start = int(used[: len(train)].sum())
     _check_split(root, class_names, labels, test_start)
     return FolderImages(class_names, spec, pixels, labels, locations, test_start, left_out)
@@ -153,10 +154,11 @@ def _listing(root: str) -> tuple[list[StoredObject], list[StoredObject], dict[st
     train: list[StoredObject] = []
     test: list[StoredObject] = []
     unclassed: dict[str, str] = {}
+    skipped = Skipped()
     try:
-        for file in storage.list_objects(root):
+        for kind, file in inputs.find(root, skipped):
             name = file.location[len(root) :].lstrip("/")
-            if any(part.startswith(".") for part in name.split("/")) or not is_image_name(name):
+            if kind != images.NAME:
                 continue
             if "/" in name:
                 (test if in_test_split(name) else train).append(file)
@@ -164,7 +166,15 @@ def _listing(root: str) -> tuple[list[StoredObject], list[StoredObject], dict[st
                 unclassed[storage.key_of(file.location)] = "lies in no class folder"
     except PermissionError as error:
         raise UsageError(f"data set {root!r} cannot be listed: {error.strerror or error}") from error
+    for reason, n in skipped.counts.items():
+        if reason not in (JUNK, OTHER):
+            _log.warning("not read: %s %s, such as %s", f"{n:,}", reason, brief(skipped.examples[reason]))
     return train, test, unclassed
+
+
+def _class_of(location: str) -> str:
+    """Return the class of an image: its folder's name, which a Mac spells differently."""
+    return same_name(folder_of(location))
 
 
 def _read(files: Sequence[StoredObject]) -> Iterator[EncodedBatch]:

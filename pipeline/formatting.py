@@ -21,6 +21,7 @@ _WHY = {
     ("read", "INVALID_ARGUMENT"): "missing in the record",
     ("preprocess", "INVALID_ARGUMENT"): "not decodable (broken, cut short, or no image at all)",
     ("preprocess", "RESOURCE_EXHAUSTED"): "too large to be decoded",
+    ("preprocess", "UNIMPLEMENTED"): "of a kind of image that is not read",
     ("preprocess", "DEADLINE_EXCEEDED"): "too slow to decode",
     ("preprocess", "INTERNAL"): "deadly to the decoder",
     ("predict", "RESOURCE_EXHAUSTED"): "too much for the memory of the model",

@@ -14,7 +14,9 @@ from nightscore.commands import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 
-WORDS = frozenset({"errors", "options", "units", "batches", "task", "text", "formatting", "concurrency", "machine"})
+WORDS = frozenset(
+    {"errors", "image_kinds", "options", "units", "batches", "task", "text", "formatting", "concurrency", "machine"}
+)
 """Modules at the top of pipeline/ that every package may import; they import nothing but each other."""
 
 MAY_IMPORT: Mapping[str, frozenset[str]] = {

@@ -14,6 +14,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from pipeline.batches import Code
+from pipeline.image_kinds import HEAD, advice, is_read, kind_of
 from pipeline.model import fast_decoders
 from pipeline.options import MAX_PIXELS
 
@@ -94,13 +95,20 @@ def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile
         image = BmpImageFile(io.BytesIO(data))
     elif data.startswith((b"P5", b"P6")):
         image = PpmImageFile(io.BytesIO(data))
-    elif not data:
-        raise RefusedError("INVALID_ARGUMENT", "empty file")
     else:
-        raise RefusedError(
-            "INVALID_ARGUMENT", f"not a PNG, JPEG, GIF, TIFF, WebP, BMP, PGM or PPM image: starts with {data[:12]!r}"
-        )
+        raise _unknown(data)
     if image.width * image.height > max_pixels:
         size = f"{image.width} x {image.height}"
         raise RefusedError("RESOURCE_EXHAUSTED", f"image of {size} pixels is larger than --max_pixels {max_pixels}")
     return image
+
+
+def _unknown(data: bytes) -> RefusedError:
+    """Return the error for bytes that are no image of a format that is read; it says what they are if that is known."""
+    if not data:
+        return RefusedError("INVALID_ARGUMENT", "empty file")
+    kind = kind_of(data[:HEAD])
+    if kind is not None and not is_read(kind):
+        return RefusedError("UNIMPLEMENTED", f"it is a {kind} image, whatever its name says: {advice(kind)}")
+    formats = "a PNG, JPEG, GIF, TIFF, WebP, BMP, PGM or PPM image"
+    return RefusedError("INVALID_ARGUMENT", f"not {formats}: starts with {data[:12]!r}")

@@ -16,7 +16,8 @@ from typing import Protocol
 
 from pipeline.batches import BATCH_IMAGES, EncodedBatch
 from pipeline.errors import ChangedError
-from pipeline.sources import idx, images, tar_archive, tfrecord, zip_archive
+from pipeline.image_kinds import HEAD
+from pipeline.sources import idx, images, manifest, tar_archive, tfrecord, zip_archive
 from pipeline.sources.container import container_unit, split_at_places
 from pipeline.sources.idx import is_labels_name
 from pipeline.sources.limits import GZIP
@@ -43,11 +44,15 @@ __all__ = [
     "some_pieces",
 ]
 
-KNOWN = (*sorted(IMAGE_SUFFIXES), ".tfrecord", ".tar", ".zip", "idx3-ubyte", "the last three also with .gz")
-"""Names of files that hold images, as a message lists them."""
-
-HEAD = 512
-"""Bytes at the start of a file that tell what it is."""
+KNOWN = (
+    f"images ({' '.join(sorted(IMAGE_SUFFIXES))}, or what begins like one)",
+    "TFRecord (.tfrecord .tfrec, also with .gz)",
+    f"tar ({' '.join(tar_archive.SUFFIXES)})",
+    f"zip ({' '.join(zip_archive.SUFFIXES)})",
+    "IDX (images-idx3-ubyte, also with .gz)",
+    f"and, where --input names it, a list of images ({' '.join(sorted(manifest.SUFFIXES))})",
+)
+"""Files that hold images, as a message lists them."""
 
 Piece = WorkUnit | EncodedBatch
 """A piece of a unit, at most a batch of images: a small unit that is still to be read, or the images themselves."""

@@ -9,9 +9,12 @@ from hashlib import blake2b
 from pipeline.batches import BATCH_BYTES, EncodedBatch, Failure
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import ChangedError
+from pipeline.image_kinds import is_read, kind_of, reason
 from pipeline.sources.labels import Label, folder_of
 from pipeline.sources.limits import too_large
+from pipeline.sources.names import unread_kind
 from pipeline.sources.read_rule import ReadRule
+from pipeline.sources.skipped import OTHER
 from pipeline.storage import Store, StoredObject, key_of, store_of
 from pipeline.units import UNIT_BYTES, WorkUnit
 
@@ -25,19 +28,22 @@ Listed = tuple[StoredObject, Label]
 
 def is_image(head: bytes) -> bool:
     """Return whether a file that starts so is an image of a supported format."""
-    starts = (
-        b"\x89PNG\r\n\x1a\n",
-        b"\xff\xd8\xff",
-        b"GIF8",
-        b"II*\0",
-        b"MM\0*",
-        b"II+\0",
-        b"MM\0+",
-        b"BM",
-        b"P5",
-        b"P6",
-    )
-    return head.startswith(starts) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    return is_read(kind_of(head))
+
+
+def why_none(name: str, head: bytes) -> str | None:
+    """Return the reason why a file is not read as an image; None if it is one.
+
+    Args:
+        name: of the file, which is neither junk nor that of an image. It decides only where the bytes do not.
+        head: its first HEAD bytes.
+    """
+    kind, promised = kind_of(head), unread_kind(name)
+    if promised is not None and kind in (None, "TIFF"):  # raw files of cameras begin like TIFF, and hold a thumbnail
+        kind = promised
+    if is_read(kind):
+        return None
+    return OTHER if kind is None else reason(kind)
 
 
 def cut(files: Iterable[Listed], unit_images: int) -> Iterator[WorkUnit]:

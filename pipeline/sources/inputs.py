@@ -9,54 +9,109 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from hashlib import blake2b
+from itertools import islice
 
 from pipeline import sources, storage
+from pipeline.concurrency import ahead, pools
 from pipeline.errors import UsageError
 from pipeline.options import ScoreOptions
 from pipeline.sources import images, manifest
-from pipeline.sources.skipped import JUNK, OTHER, Skipped
+from pipeline.sources.names import junk_in, may_be_image
+from pipeline.sources.skipped import JUNK, LABELS, OTHER, RELABELLED, TWICE, Skipped
 from pipeline.storage import StoredObject
 from pipeline.units import WorkUnit, unit_id
+
+UNKNOWN = ""
+"""Stands for the kind of a file whose name does not tell it."""
+
+WINDOW = 1024
+"""Files of a listing, at most, that are looked at together on a far store."""
 
 
 def find(pattern: str, skipped: Skipped) -> Iterator[tuple[str, StoredObject]]:
     """Yield what can be scored under a pattern, sorted by location, with its kind, and count what cannot.
 
-    A file that is named, or matched by a glob, and whose name promises nothing is opened to see what it is; in a
-    folder only shards (train-00000-of-00010) are. A manifest is one only where it is named.
+    What has no suffix that is known is opened, and is an image if it begins like one. A file that is named, matched by
+    a glob, or a shard by its name (train-00000-of-00010) may be a container as well. A manifest is one only where it is
+    named. Junk is what is junk below the input; what the input itself names is read all the same.
 
     Raises:
-        UsageError: a folder, or a file that must be opened, is forbidden.
+        PermissionError: a folder, or a file that must be opened, is forbidden.
     """
     location = storage.absolute(pattern)
     fixed = storage.fixed_prefix(location)
     is_glob = fixed != location
     start = len(fixed.rpartition("/")[0] if is_glob else location)  # a folder above it that is named like junk is none
+    for found, kind, head in _with_heads(_by_name(location, start, is_glob, skipped), location):
+        if kind != UNKNOWN:
+            yield kind, found
+        elif inside := _kind_inside(found, head, found.location == location or is_glob, skipped):
+            yield inside, found
+
+
+def _find_input(pattern: str, skipped: Skipped) -> Iterator[tuple[str, StoredObject]]:
+    """Yield what `find` does for an --input.
+
+    Raises:
+        UsageError: a folder, or a file that must be opened, is forbidden.
+    """
     try:
-        for found in storage.list_long(location):
-            is_named = found.location == location
-            if sources.is_junk_name(found.location if is_named else found.location[start:]):
-                skipped.add(JUNK, storage.key_of(found.location))
-                continue
-            kind = sources.kind_by_name(found.location) or _kind_inside(found, is_named, is_glob, skipped)
-            if kind is not None:
-                yield kind, found
+        yield from find(pattern, skipped)
     except PermissionError as error:
         raise UsageError(f"--input {pattern!r} cannot be read: {error}; allow it or leave it out") from error
 
 
-def _kind_inside(found: StoredObject, is_named: bool, is_glob: bool, skipped: Skipped) -> str | None:
+def _by_name(location: str, start: int, is_glob: bool, skipped: Skipped) -> Iterator[tuple[StoredObject, str]]:
+    """Yield what is listed, each with its kind, or UNKNOWN where only its first bytes tell; count what is none.
+
+    Args:
+        location: the pattern.
+        start: number of characters of a location above the input.
+        is_glob: whether it has wildcards.
+        skipped: counts by reason what is no image.
+    """
+    named = junk_in(location[start:]) if is_glob else ()
+    for found in storage.list_long(location):
+        name, is_named = found.location[start:], found.location == location
+        if not is_named and sources.is_junk_name(name, named):
+            skipped.add(JUNK, storage.key_of(found.location))
+        elif (kind := sources.kind_by_name(found.location)) is not None:
+            yield found, kind
+        elif sources.is_labels_name(found.location):
+            skipped.add(LABELS, storage.key_of(found.location))  # read with the images beside it
+        elif is_named and manifest.is_manifest_name(found.location):
+            yield found, manifest.NAME
+        elif is_named or is_glob or (found.size and (may_be_image(name) or sources.is_shard(name))):
+            yield found, UNKNOWN
+        else:
+            skipped.add(OTHER, storage.key_of(found.location))
+
+
+def _with_heads(files: Iterator[tuple[StoredObject, str]], location: str) -> Iterator[tuple[StoredObject, str, bytes]]:
+    """Yield files in order, with the first bytes of those of UNKNOWN kind; a far store is asked for many at once."""
+    at_once = storage.store_of(location).parallel_reads
+    if at_once == 1:
+        for found, kind in files:
+            yield found, kind, sources.head_of(found) if kind == UNKNOWN else b""
+        return
+    size = 1  # who asks for the first image only does not wait for many
+    while window := list(islice(files, size)):
+        unknown = [found for found, kind in window if kind == UNKNOWN]
+        with closing(ahead(sources.head_of, unknown, at_once - 1, pools().read)) as heads:
+            for found, kind in window:
+                yield found, kind, next(heads) if kind == UNKNOWN else b""
+        size = min(size * 2, WINDOW)
+
+
+def _kind_inside(found: StoredObject, head: bytes, is_wanted: bool, skipped: Skipped) -> str | None:
     """Return what a file is whose name promises nothing; None, counted, if it is nothing to score."""
-    if sources.is_labels_name(found.location):
-        return None  # read with the images beside it
-    if is_named and manifest.is_manifest_name(found.location):
-        return manifest.NAME
-    if is_named or is_glob or sources.is_shard(found.location):
-        kind = sources.kind_by_magic(sources.head_of(found))
-        if kind is not None:
-            return kind
-    skipped.add(OTHER, storage.key_of(found.location))
-    return None
+    why = images.why_none(found.location, head)
+    if why is None:
+        return images.NAME
+    kind = sources.kind_by_magic(head) if is_wanted or sources.is_shard(found.location) else None
+    if kind is None:
+        skipped.add(why, storage.key_of(found.location))
+    return kind
 
 
 def require_input(pattern: str) -> None:
@@ -66,15 +121,16 @@ def require_input(pattern: str) -> None:
         UsageError: it does not; the text says what is there instead.
     """
     skipped = Skipped()
-    kind, found = next(find(pattern, skipped), (None, None))
+    kind, found = next(_find_input(pattern, skipped), (None, None))
     if found is not None:
         if kind == manifest.NAME:
             with closing(manifest.listed(found)) as files:
                 next(files)
         return
     if skipped:
+        told = ", ".join(f"{n:,} {reason}" for reason, n in skipped.counts.items())
         raise UsageError(
-            f"--input {pattern!r} has no image or archive of images among its {skipped.total} files; "
+            f"--input {pattern!r} has no image or archive of images among its {skipped.total:,} files ({told}); "
             f"known are {', '.join(sources.KNOWN)}"
         )
     location = storage.absolute(pattern)
@@ -112,7 +168,7 @@ def _cut(patterns: Sequence[str], unit_images: int, skipped: Skipped) -> Iterato
             yield replace(unit, input=number)
         for kind, found in rest:
             if kind == manifest.NAME:
-                files = (file for file in manifest.listed(found) if once.is_new(file[0].location))
+                files = (file for file in manifest.listed(found) if once.is_new(file, skipped))
                 units = images.cut(files, unit_images)
             else:
                 units = sources.index(kind, found, unit_images, skipped)
@@ -124,8 +180,8 @@ def _files(
     pattern: str, once: _Once, rest: list[tuple[str, StoredObject]], skipped: Skipped
 ) -> Iterator[images.Listed]:
     """Yield the image files that a pattern finds, without labels, and put all else aside into `rest`."""
-    for kind, found in find(pattern, skipped):
-        if not once.is_new(found.location):
+    for kind, found in _find_input(pattern, skipped):
+        if not once.is_new((found, None), skipped):
             continue
         if kind == images.NAME:
             yield found, None
@@ -134,15 +190,22 @@ def _files(
 
 
 class _Once:
-    """Remembers locations, if there may be any twice, by digests of 16 bytes."""
+    """Remembers files and their labels, if there may be any twice, by digests of 16 bytes and by hashes."""
 
     def __init__(self, active: bool) -> None:
-        self._seen: set[bytes] | None = set() if active else None
+        self._seen: dict[bytes, int] | None = {} if active else None
+        self._n = 0
 
-    def is_new(self, location: str) -> bool:
-        """Return whether this location was not asked for before."""
+    def is_new(self, file: images.Listed, skipped: Skipped) -> bool:
+        """Return whether a file was not there before; one that was is counted."""
         if self._seen is None:
             return True
-        before = len(self._seen)
-        self._seen.add(blake2b(location.encode("utf-8", "surrogateescape"), digest_size=16).digest())
-        return len(self._seen) > before
+        found, label = file
+        mine = 0 if label is None else hash(repr(label))
+        digest = blake2b(found.location.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+        first = self._seen.setdefault(digest, mine)
+        if len(self._seen) > self._n:
+            self._n += 1
+            return True
+        skipped.add(TWICE if first == mine else RELABELLED, storage.key_of(found.location))
+        return False

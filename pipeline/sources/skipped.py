@@ -11,6 +11,21 @@ JUNK = "junk"
 OTHER = "other files"
 """Reason of files that are no images and of no kind that is known."""
 
+FORBIDDEN = "files that may not be opened: allow it if they are images"
+"""Reason of files whose names do not tell what they are, and that cannot be opened to see."""
+
+TWICE = "images named more than once: each is scored once"
+"""Reason of what several inputs find, or several rows of a list name."""
+
+RELABELLED = "images named again with another label: the first one counts"
+"""Reason of rows of lists whose image was there before, with another label or with none."""
+
+BESIDE = "images beside that of a sample: give them an image's suffix to score them"
+"""Reason of members of a sample that begin like an image, where another has the name of one."""
+
+LABELS = "files of labels"
+"""Reason of files that hold labels of images, which are read with those."""
+
 EMPTY = "empty containers"
 """Reason of containers that hold no image."""
 

@@ -29,9 +29,9 @@ from pipeline.sources.container import (
     open_unit,
 )
 from pipeline.sources.labels import Label, as_label, folder_of
-from pipeline.sources.names import is_sidecar_name
+from pipeline.sources.names import has_image_suffix, is_sidecar_name
 from pipeline.sources.read_rule import ReadRule
-from pipeline.sources.skipped import Skipped
+from pipeline.sources.skipped import BESIDE, LABELS, Skipped
 from pipeline.sources.tar_entries import HEAD, Entry, entries, is_compressed_tar, is_tar
 from pipeline.storage import StoredObject, key_of
 from pipeline.units import UNIT_BYTES, WorkUnit
@@ -60,7 +60,8 @@ def index(found: StoredObject, unit_images: int, skipped: Skipped) -> Iterator[W
     def extents() -> Iterator[Extent]:
         number = 0
         for sample in _samples(entries(whole, load=False, skipped=skipped)):
-            rows = [entry for entry in sample if entry.is_row]
+            rows = _rows(sample)
+            _count(sample, rows, whole, skipped)
             for number, entry in enumerate(rows, number):  # noqa: B020 - goes on counting
                 if (unique := names.unique(entry.name)) != entry.name:
                     renamed[number] = unique
@@ -85,13 +86,13 @@ def _images(unit: WorkUnit) -> Iterator[Image]:
     names = UniqueNames() if unit.first == 0 else None  # with nothing before it, no plan is needed to tell names apart
     number = unit.first
     for sample in _samples(entries(unit, load=True)):
-        label = _label(sample) if any(entry.is_row for entry in sample) else None
-        for entry in sample:
-            if entry.is_row:
-                name = names.unique(entry.name) if names else renamed.get(number, entry.name)
-                data = Failure("read", "INTERNAL", "not loaded") if entry.data is None else entry.data
-                yield Image(f"{archive}!{key_of(name)}", data, label, folder_of(f"/{entry.name}"))
-                number += 1
+        rows = _rows(sample)
+        label = _label(sample) if rows else None
+        for entry in rows:
+            name = names.unique(entry.name) if names else renamed.get(number, entry.name)
+            data = Failure("read", "INTERNAL", "not loaded") if entry.data is None else entry.data
+            yield Image(f"{archive}!{key_of(name)}", data, label, folder_of(f"/{entry.name}"))
+            number += 1
 
 
 def _samples(files: Iterable[Entry]) -> Iterator[list[Entry]]:
@@ -104,6 +105,26 @@ def _samples(files: Iterable[Entry]) -> Iterator[list[Entry]]:
         sample.append(entry)
     if sample:
         yield sample
+
+
+def _rows(sample: Sequence[Entry]) -> list[Entry]:
+    """Return the images of a sample; beside those that are named so, what only begins like one is a mask or the like.
+
+    A name with an image's suffix in it is an image all the same: a.jpg~, a.png?w=640.
+    """
+    rows = [entry for entry in sample if entry.is_row]
+    if all(entry.by_content for entry in rows):
+        return rows
+    return [entry for entry in rows if not entry.by_content or has_image_suffix(entry.name)]
+
+
+def _count(sample: Sequence[Entry], rows: Sequence[Entry], whole: WorkUnit, skipped: Skipped) -> None:
+    """Count the files of a sample that are no rows."""
+    if len(rows) < len(sample):
+        archive = key_of(whole.locations[0])
+        for entry in sample:
+            if entry not in rows:
+                skipped.add(BESIDE if entry.is_row else LABELS, f"{archive}!{key_of(entry.name)}")
 
 
 def _is_far(entry: Entry, first: Entry) -> bool:

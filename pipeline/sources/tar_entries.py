@@ -13,11 +13,13 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from pipeline import image_kinds
 from pipeline.batches import Code, Failure
+from pipeline.sources import images
 from pipeline.sources.container import open_unit
 from pipeline.sources.inflate import BombError, Inflated, is_compressed
 from pipeline.sources.limits import BLOCK, MEMBERS, too_large
-from pipeline.sources.names import is_image_name, is_junk_name, is_sidecar_name
+from pipeline.sources.names import is_image_name, is_junk_name, is_sidecar_name, may_be_image
 from pipeline.sources.skipped import JUNK, NO_FILES, OTHER, Skipped
 from pipeline.storage import key_of
 from pipeline.units import WorkUnit
@@ -95,17 +97,19 @@ class Entry(NamedTuple):
         start: its first header's first byte in the archive.
         stop: the byte after its last block.
         data: its content, or why there is none; None while an index is made.
+        by_content: whether its first bytes tell that it is an image, as its name does not.
     """
 
     name: str
     start: int
     stop: int
     data: bytes | Failure | None
+    by_content: bool = False
 
     @property
     def is_row(self) -> bool:
         """Whether it gives a row: an image, or damage."""
-        return not self.name or is_image_name(self.name)
+        return not self.name or self.by_content or is_image_name(self.name)
 
     @property
     def stem(self) -> str:
@@ -131,14 +135,18 @@ def entries(unit: WorkUnit, load: bool, skipped: Skipped | None = None) -> Itera
                 start, end = member.offset, archive.offset
                 if not member.isreg():
                     _count(skipped, NO_FILES, unit, member.name)
-                elif is_image_name(member.name) or is_sidecar_name(member.name):
+                    continue
+                is_told = is_image_name(member.name) or is_sidecar_name(member.name)
+                head = b"" if is_told else _head(stream, member)
+                why = None if is_told else _why_none(member.name, head)
+                if why is None:
                     rows += 1
                     if rows > MEMBERS and isinstance(stream, Inflated):
                         raise BombError(f"it has more than {MEMBERS:,} members; make several archives of it")
-                    data = _content(archive, stream, member) if load else None
-                    yield Entry(member.name, first + start, min(first + end, stop), data)
+                    data = _content(archive, stream, member, head) if load else None
+                    yield Entry(member.name, first + start, min(first + end, stop), data, not is_told)
                 else:
-                    _count(skipped, JUNK if is_junk_name(member.name) else OTHER, unit, member.name)
+                    _count(skipped, why, unit, member.name)
             damage = _flaw_of_end(headers.last, stream, is_piece=stop < unit.sizes[0])
     except (FileNotFoundError, PermissionError):
         raise
@@ -184,8 +192,22 @@ def _flaw_of_end(block: bytes, stream: Any, is_piece: bool) -> str | None:
     return "it goes on behind its end mark" if rest.strip(b"\0") or len(rest) > LONGEST_END else None
 
 
-def _content(archive: tarfile.TarFile, stream: Any, member: tarfile.TarInfo) -> bytes | Failure:
-    if not is_image_name(member.name) and member.size > LONGEST_LABEL:
+def _head(stream: Any, member: tarfile.TarInfo) -> bytes:
+    """Return the first bytes of a member if only they tell whether it is an image, else none."""
+    if is_junk_name(member.name) or not may_be_image(member.name) or member.issparse() or not member.size:
+        return b""
+    stream.seek(member.offset_data)
+    data: bytes = stream.read(min(image_kinds.HEAD, member.size))
+    return data
+
+
+def _why_none(name: str, head: bytes) -> str | None:
+    return JUNK if is_junk_name(name) else images.why_none(name, head) if may_be_image(name) else OTHER
+
+
+def _content(archive: tarfile.TarFile, stream: Any, member: tarfile.TarInfo, head: bytes) -> bytes | Failure:
+    """Return a member's bytes, or why there are none; its head was read before, which a stream gives only once."""
+    if is_sidecar_name(member.name) and member.size > LONGEST_LABEL:
         text = f"label of {member.size:,} bytes is larger than {LONGEST_LABEL:,}"
         return Failure("read", "RESOURCE_EXHAUSTED", text)
     refused = too_large(member.size, archive.offset - member.offset_data if member.issparse() else None)
@@ -195,8 +217,8 @@ def _content(archive: tarfile.TarFile, stream: Any, member: tarfile.TarInfo) -> 
         if member.issparse():
             data = _sparse_content(archive, member)
         else:
-            stream.seek(member.offset_data)
-            data = stream.read(member.size)
+            stream.seek(member.offset_data + len(head))
+            data = head + stream.read(member.size - len(head))
     except (FileNotFoundError, PermissionError):
         raise
     except BombError as error:

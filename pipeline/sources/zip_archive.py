@@ -18,6 +18,8 @@ from itertools import islice, zip_longest
 from typing import IO, Any
 
 from pipeline.batches import EncodedBatch, Failure
+from pipeline.image_kinds import HEAD
+from pipeline.sources import images
 from pipeline.sources.container import (
     Extent,
     Image,
@@ -30,7 +32,7 @@ from pipeline.sources.container import (
 )
 from pipeline.sources.labels import folder_of
 from pipeline.sources.limits import BLOCK, LONGEST, MEMBERS, too_large
-from pipeline.sources.names import is_image_name, is_junk_name
+from pipeline.sources.names import is_image_name, is_junk_name, may_be_image
 from pipeline.sources.read_rule import ReadRule
 from pipeline.sources.skipped import JUNK, NO_FILES, OTHER, Skipped
 from pipeline.storage import StoredObject, key_of
@@ -108,17 +110,20 @@ def _columns(whole: WorkUnit, skipped: Skipped) -> dict[str, tuple[Any, ...]]:
         return {"damage": ("DATA_LOSS", str(error) or "no directory")}
     except _TooManyError as error:
         return {"damage": ("RESOURCE_EXHAUSTED", str(error))}
+    content: Any = io.BufferedReader(open_unit(whole))
     names = UniqueNames()
     rows = []
     for member, follower in zip_longest(members, members[1:]):
         name = _name(member)
         if name.endswith("/") or stat.S_ISLNK(member.external_attr >> 16):
             skipped.add(NO_FILES, f"{key_of(whole.locations[0])}!{key_of(name)}")
-        elif is_image_name(name):
+            continue
+        why = None if is_image_name(name) else _why_none(content, name, member)
+        if why is None:
             overlaps = follower is not None and _end_of(member) > follower.header_offset
             rows.append(_row(names.unique(name), folder_of(f"/{name}"), member, overlaps))
         else:
-            skipped.add(JUNK if is_junk_name(name) else OTHER, f"{key_of(whole.locations[0])}!{key_of(name)}")
+            skipped.add(why, f"{key_of(whole.locations[0])}!{key_of(name)}")
     if end is not None:
         rows.append(("", "", end, 0, 0, 0, 0, 0))
     return {name: tuple(row[i] for row in rows) for i, name in enumerate(COLUMNS)}
@@ -153,6 +158,38 @@ def _name(member: zipfile.ZipInfo) -> str:
     if member.create_system == _UNIX and not member.flag_bits & _UTF8:
         name = name.encode(_encoding(member)).decode("utf-8", "surrogateescape")
     return name.partition("\0")[0]
+
+
+def _why_none(file: Any, name: str, member: zipfile.ZipInfo) -> str | None:
+    """Return why a member without the name of an image is none; None if it begins like one."""
+    if is_junk_name(name):
+        return JUNK
+    return images.why_none(name, _head(file, member)) if may_be_image(name) else OTHER
+
+
+def _head(file: IO[bytes], member: zipfile.ZipInfo) -> bytes:
+    """Return the first bytes of a member, none if it cannot be read."""
+    refused = _refused(member.compress_size, member.file_size, member.compress_type, member.flag_bits & _ENCRYPTED)
+    if refused is not None or not member.file_size or not _enter(file, member.header_offset):
+        return b""
+    data = file.read(min(member.compress_size, 2 * HEAD))
+    if member.compress_type != zipfile.ZIP_DEFLATED:
+        return data[:HEAD]
+    try:
+        return zlib.decompressobj(wbits=-15).decompress(data, HEAD)
+    except zlib.error:
+        return b""
+
+
+def _enter(file: IO[bytes], offset: int) -> bool:
+    """Move to the content of the member that begins at a byte; return False if none does."""
+    file.seek(max(offset, 0))
+    header = file.read(_HEADER.size) if offset >= 0 else b""
+    if len(header) < _HEADER.size or not header.startswith(b"PK\3\4"):
+        return False
+    _, name_length, extra_length = _HEADER.unpack(header)
+    file.seek(name_length + extra_length, io.SEEK_CUR)
+    return True
 
 
 def _end_of(member: zipfile.ZipInfo) -> int:
@@ -209,12 +246,8 @@ def _content(file: IO[bytes], offset: int, packed: int, size: int, crc: int, met
     refused = _refused(packed, size, method, flaw)
     if refused is not None:
         return refused
-    file.seek(max(offset, 0))
-    header = file.read(_HEADER.size) if offset >= 0 else b""
-    if len(header) < _HEADER.size or not header.startswith(b"PK\3\4"):
+    if not _enter(file, offset):
         return Failure("read", "DATA_LOSS", f"no member begins at byte {offset}, where the directory says so")
-    _, name_length, extra_length = _HEADER.unpack(header)
-    file.seek(name_length + extra_length, io.SEEK_CUR)
     data = file.read(packed)
     if method == zipfile.ZIP_DEFLATED:
         try:
