@@ -71,7 +71,7 @@ def score(
     `Night.verdict`. Calls from several threads follow one another.
 
     Args:
-        input: images: a file, folder, glob, TFRecord, tar, zip, IDX or list of files, on disk or gs://; or several.
+        input: images: a file, folder, glob, TFRecord, tar, zip, IDX or list of images, on disk or gs://; or several.
         model: model directory.
         output: folder for the results, on disk or gs://.
         runner: Beam's runner, such as "DataflowRunner"; default: this process.

@@ -80,7 +80,10 @@ class ScoreOptions:
     """
 
     input: tuple[str, ...] = _flag(
-        (), "images: file, folder, glob, TFRecord, tar, zip, IDX, or a list of files; repeatable", metavar="PATTERN"
+        (),
+        "images: a file, a folder or a glob; TFRecord or IDX (also .gz), tar (also .gz, .bz2, .xz) or zip; or a list "
+        "of image files (.csv, .jsonl, .parquet, .txt); repeatable",
+        metavar="PATTERN",
     )
     model: str = _flag("", "model directory", metavar="MODEL")
     output: str = _flag("", "folder for the results", metavar="OUTPUT")

@@ -13,6 +13,7 @@ from pipeline.image_kinds import is_read, kind_of, reason
 from pipeline.sources.labels import Label, folder_of
 from pipeline.sources.limits import too_large
 from pipeline.sources.names import unread_kind
+from pipeline.sources.nearest import nearest
 from pipeline.sources.read_rule import ReadRule
 from pipeline.sources.skipped import OTHER
 from pipeline.storage import Store, StoredObject, key_of, store_of
@@ -132,12 +133,18 @@ def _fetch(store: Store, location: str, size: int, version: int) -> bytes | Fail
     try:
         return too_large(size, what="file") or store.read(location, version=version)
     except FileNotFoundError:
-        text = "there is no such file" if version == MISSING else "removed after it was planned"
+        text = _what_is_there(location) if version == MISSING else "removed after it was planned"
         return Failure("read", "NOT_FOUND", text)
     except PermissionError as error:
         return Failure("read", "PERMISSION_DENIED", error.strerror or str(error))
     except ChangedError as error:
         return Failure("read", "FAILED_PRECONDITION", str(error))
+
+
+def _what_is_there(location: str) -> str:
+    """Return why a file that a list names is not read; names are quoted, as a space at an end is hard to see."""
+    name, other = location.rpartition("/")[2], nearest(location)
+    return f"there is no file {name!r}" + ("" if other is None else f"; the nearest in its folder is {other!r}")
 
 
 def first_images(unit: WorkUnit, n: int) -> WorkUnit:

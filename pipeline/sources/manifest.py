@@ -23,6 +23,7 @@ from pipeline.errors import UsageError
 from pipeline.sources.images import MISSING, Listed
 from pipeline.sources.labels import Label, as_label
 from pipeline.sources.names import suffix
+from pipeline.sources.nearest import Spellings
 from pipeline.storage import StoredObject
 
 NAME = "manifest"
@@ -50,7 +51,8 @@ def listed(found: StoredObject) -> Generator[Listed, None, None]:
         UsageError: it cannot be parsed, or names no file.
     """
     empty = True
-    for file in ahead(_looked_up, _rows(found), LOOKUPS_AHEAD, pools().read):
+    spellings = Spellings()
+    for file in ahead(lambda row: _looked_up(row, spellings), _rows(found), LOOKUPS_AHEAD, pools().read):
         empty = False
         yield file
     if empty:
@@ -152,10 +154,10 @@ def _resolved(name: object, folder: str) -> str:
     return storage.absolute(location)
 
 
-def _looked_up(row: tuple[str, Label]) -> Listed:
+def _looked_up(row: tuple[str, Label], spellings: Spellings) -> Listed:
     location, label = row
     missing = StoredObject(location, 0, MISSING)
     try:
-        return storage.stat(location) or missing, label
+        return storage.stat(location) or spellings.find(location) or missing, label
     except PermissionError:
         return missing, label  # reading says the same, in a row

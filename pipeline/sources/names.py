@@ -34,7 +34,6 @@ _SUFFIX_WITHIN = re.compile(
 )
 
 _JUNK_FILES = frozenset({"", "Thumbs.db", "thumbs.db", "ehthumbs.db", "Desktop.ini", "desktop.ini", "Icon\r"})
-_JUNK_STARTS = (".", "SYNOPHOTO_", "SYNOFILE_", "SYNOINDEX_")
 _JUNK_FOLDERS = frozenset(
     {
         "__macosx", "network trash folder", "temporary items",  # macOS
@@ -137,7 +136,7 @@ def is_junk_name(name: str, named: Sequence[str] = ()) -> bool:
         folder = "/".join(part for part in folder.split("/") if not _matches(part, named))
         if _matches(file, named):
             return _is_in_junk(folder)
-    return file in _JUNK_FILES or file.startswith(_JUNK_STARTS) or _is_in_junk(folder)
+    return file in _JUNK_FILES or file.startswith(".") or _is_in_junk(folder)
 
 
 def junk_in(pattern: str) -> tuple[str, ...]:
@@ -146,7 +145,7 @@ def junk_in(pattern: str) -> tuple[str, ...]:
     >>> junk_in("photos/*/.thumbnails/*.png"), junk_in("photos/**")
     (('.thumbnails',), ())
     """
-    return tuple(part for part in pattern.split("/") if _is_junk_folder(part) or part.startswith(_JUNK_STARTS))
+    return tuple(part for part in pattern.split("/") if _is_junk_folder(part) or part.startswith("."))
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

@@ -27,7 +27,7 @@ from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule, units_of
 from pipeline.sources import images, manifest
 from pipeline.sources.labels import Label
-from pipeline.sources.skipped import Skipped
+from pipeline.sources.skipped import RELABELLED, Skipped
 from pipeline.storage import local
 
 SPEC = ModelSpec(InputSpec(8, 8, "grayscale"), ("cat", "dog"), "f00")
@@ -253,7 +253,8 @@ def test_missing_files_are_failed_rows_and_files_named_twice_are_planned_once(fo
     (batch,) = sources.read(unit, read_rule(run(folder / "m.csv")))
     assert list(batch.images.keys) == [f"{folder}/{name}" for name in ("missing.png", "a.png", "sub/b.png", "no/x.png")]
     assert {i: failure.code for i, failure in batch.images.failures.items()} == {0: "NOT_FOUND", 3: "NOT_FOUND"}
-    assert batch.images.failures[0].message == "there is no such file"
+    assert batch.images.failures[0].message == "there is no file 'missing.png'"
+    assert skipped.counts == {RELABELLED: 1}
     assert list(batch.images.label_names) == ["dog", "dog", None, "dog"]
     assert list(batch.encoded) == [b"", b"0", b"1", b""]
 
@@ -264,8 +265,9 @@ def test_names_with_wildcards_are_names_and_nothing_is_searched(folder: Path, mo
     (folder / "?.png").write_bytes(b"b")
     (folder / "sub*").mkdir()
     (folder / "m.txt").write_text("\n".join(names))
-    monkeypatch.setattr(local.Glob, "enter", lambda *_: pytest.fail("a folder is searched"))
-    (unit,) = units_of(run(folder / "m.txt"), Skipped())
+    with monkeypatch.context() as patched:
+        patched.setattr(local.Glob, "enter", lambda *_: pytest.fail("a folder is searched"))
+        (unit,) = units_of(run(folder / "m.txt"), Skipped())
     (batch,) = sources.read(unit, read_rule(run(folder / "m.txt")))
     assert list(batch.encoded) == [b"a", b"", b"", b"", b"b", b""]
     assert {failure.code for failure in batch.images.failures.values()} == {"NOT_FOUND"}
