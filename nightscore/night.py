@@ -195,9 +195,7 @@ class Night:
         return [unit for unit in planned if unit in done]
 
     def _schema(self) -> pa.Schema:
-        from pipeline.output.rows import row_schema
-
-        return row_schema(self._run.spec.task, self._run.options, self._run.spec.embedding)
+        return self._run.schema
 
     def _columns(self, names: Sequence[str] | None) -> Sequence[str]:
         known = self._schema().names

@@ -78,6 +78,7 @@ class ImageColumns:
         label_lists: of the task "labels": n lists of names, None where the image has no labels; else None.
         label_values: of the task "value": float64 [n], NaN where the label is no number; else None. `labelled` says
             which images have a label.
+        more: columns that pass through to the rows: name -> n texts, None where the image has none.
 
     Of the task "classes" the images have `labels` and `label_names`. Of another task these are 0 and None.
 
@@ -93,11 +94,13 @@ class ImageColumns:
     failures: Mapping[int, Failure] = field(default_factory=dict)
     label_lists: Sequence[Sequence[str] | None] | None = None
     label_values: npt.NDArray[np.float64] | None = None
+    more: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that all columns are of one length."""
         lengths = {len(self.keys), len(self.labels), len(self.labelled), len(self.label_names)}
         lengths |= {len(column) for column in (self.label_lists, self.label_values) if column is not None}
+        lengths |= set(map(len, self.more.values()))
         if len(lengths) != 1:
             raise ValueError(f"columns of different lengths: {sorted(lengths)}")
 
@@ -135,6 +138,7 @@ class ImageColumns:
             },
             [names for column in lists for names in column] if lists else None,
             np.concatenate(values) if values else None,
+            joined_columns([images.more for images in every], [len(images) for images in every]),
         )
 
     def pick(self, chosen: Sequence[int]) -> ImageColumns:
@@ -148,6 +152,7 @@ class ImageColumns:
             {new: self.failures[old] for new, old in enumerate(chosen) if old in self.failures},
             None if self.label_lists is None else [self.label_lists[i] for i in chosen],
             None if self.label_values is None else self.label_values[rows],
+            {name: [column[i] for i in chosen] for name, column in self.more.items()},
         )
 
     @property
@@ -156,6 +161,25 @@ class ImageColumns:
         mask = np.ones(len(self), np.bool_)
         mask[list(self.failures)] = False
         return mask
+
+
+def joined_columns(
+    every: Sequence[Mapping[str, Sequence[str | None]]], lengths: Sequence[int]
+) -> dict[str, list[str | None]]:
+    """Return the columns of several batches as those of one; a batch that lacks a column has None in it.
+
+    >>> joined_columns([{"site": ["a"]}, {}], [1, 2])
+    {'site': ['a', None, None]}
+    """
+    names = dict.fromkeys(name for columns in every for name in columns)
+    return {
+        name: [
+            value
+            for columns, n in zip(every, lengths, strict=True)
+            for value in (columns[name] if name in columns else [None] * n)
+        ]
+        for name in names
+    }
 
 
 @dataclass(frozen=True)

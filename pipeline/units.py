@@ -13,6 +13,12 @@ from typing import Any
 
 from pipeline.options import ScoreOptions
 
+RULES = 2
+"""Number of the rules by which rows are made of the same images, options and model; this version knows no later ones.
+
+1: as the first versions read labels. 2: one meaning of a label, of a name and of "no image", whatever carries it.
+"""
+
 UNIT_BYTES = 256 << 20
 """Encoded bytes in a work unit, at most, unless one image alone is larger."""
 
@@ -59,7 +65,7 @@ class WorkUnit:
     >>> def named(unit):
     ...     return replace(unit, id=unit_id(unit, "c0ffee", options))
     >>> named(files).id
-    '08b12709e0d4f6be3e71ddf57a637f22'
+    '15a8e2e81dd522382bcdaa1628ad7437'
     >>> named(files) == named(named(files)), named(files).id == named(replace(files, input=1)).id
     (True, True)
     >>> named(files).id == named(replace(files, versions=(11, 99))).id
@@ -79,8 +85,9 @@ class WorkUnit:
         images: number of its rows, None if that is not known.
         first: number in the container of its first image, from 0.
         span: bytes [start, stop) of the container.
-        index: what its source noted while planning, as columns by name. Image files may have "label"; of a container
-            only the module of its kind knows the columns.
+        index: what its source noted while planning, as columns by name. Image files may have "label", and "more":
+            the columns that pass through to the rows, as a mapping of their own from their names; of a container only
+            the module of its kind knows the columns.
         input: number of the run's input that it comes from; not part of its identity.
 
     Raises:
@@ -140,11 +147,17 @@ def row_options(options: ScoreOptions) -> dict[str, Any]:
     return values | {name: value for name, value in later.items() if value != LATER_OPTIONS[name]}
 
 
-def unit_id(unit: WorkUnit, model_id: str, options: ScoreOptions) -> str:
+def unit_id(unit: WorkUnit, model_id: str, options: ScoreOptions, rules: int = RULES) -> str:
     """Return the identity of a unit: 128 bits of a SHA-256, as hex.
 
-    It covers the objects (full location, size, version), the piece of the container, the model, and the options
-    that change a row: the same objects, unchanged, and the same model give the same id on any day.
+    It covers the objects (full location, size, version), the piece of the container, the model, the options that
+    change a row, and the rules: the same objects, unchanged, and the same model give the same id on any day.
+
+    Args:
+        unit: that is named; its own `id` and `input` do not count.
+        model_id: of the model.
+        options: of the run.
+        rules: by which its rows are made; those of an older OUTPUT are 1, which does not enter the id.
     """
     identity = {
         "source": unit.source,
@@ -153,5 +166,7 @@ def unit_id(unit: WorkUnit, model_id: str, options: ScoreOptions) -> str:
         "labels": unit.index.get("label"),
         "model": model_id,
         "options": row_options(options),
+        **({"rules": rules} if rules > 1 else {}),
+        **({"more": unit.index["more"]} if "more" in unit.index else {}),
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode("ascii")).hexdigest()[:32]

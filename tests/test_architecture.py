@@ -27,7 +27,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "sources": "storage",
         "model": "storage",
         "report": "metrics storage.locations",
-        "output": "storage metrics report model.spec model.input_rule model.outputs",
+        "output": "storage metrics report model.spec model.input_rule model.outputs model.pixel_hash",
         "scoring": "storage metrics sources model output",
         "beam": "storage metrics output scoring",
         "api": "storage metrics model output scoring beam",

@@ -106,7 +106,17 @@ class RecordedEngine(TypedDict, total=False):
     why_engine: str
 
 
-class RecordedRun(Numbered, RecordedEngine):
+class RecordedRules(TypedDict, total=False):
+    """By which rules the run makes its rows; a record of rules 1 lacks it all.
+
+    `pixel_rule` is the id of the input rule, in hex: pixel hashes are comparable between runs of one id only.
+    """
+
+    rules: int
+    pixel_rule: str
+
+
+class RecordedRun(Numbered, RecordedEngine, RecordedRules):
     """What tells a run without its inputs and its model at hand."""
 
     run: str

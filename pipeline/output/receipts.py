@@ -20,7 +20,7 @@ from pipeline.metrics.sums import Sums
 from pipeline.metrics.task_examples import AnyExample
 from pipeline.metrics.tasks import COUNTS, EXAMPLE_FIELDS, SUMS, read_sums
 from pipeline.metrics.timing import Spent
-from pipeline.output.rows import read_part, row_schema
+from pipeline.output.rows import read_part
 from pipeline.output.run import Run
 from pipeline.storage.formats import FIELD, check_format, check_names, numbered
 from pipeline.units import WorkUnit
@@ -213,7 +213,7 @@ def receipt_of(unit: WorkUnit, part: bytes, run: Run, extras: Extras) -> Receipt
         NewerFormatError: they are a part of a newer format.
         DamagedPartError: they are no part, or not of as many rows as the unit has images.
     """
-    schema = row_schema(run.spec.task, run.options, run.spec.embedding)
+    schema = run.schema
     rows = read_part(part, run.options.format, schema, run.part(unit.id))
     if unit.images is not None and len(rows) != unit.images:
         raise DamagedPartError(f"unit {unit.id} has {unit.images} images but its part has {len(rows)} rows")

@@ -20,6 +20,7 @@ from pipeline.output.row_columns import error_columns, predicted_columns, schema
 from pipeline.output.row_lines import from_lines, to_lines
 from pipeline.storage.formats import FIELD, check_names, check_number, numbered
 from pipeline.task import TASKS, Embedding, Task
+from pipeline.units import RULES
 
 ROW_GROUP = 2048
 """Number of rows that are encoded at once, so that a part of any length is written in bounded memory."""
@@ -31,13 +32,14 @@ _NUMBER = b"nightscore.format"
 """Key in the metadata of a Parquet file's schema; its value is the format number in decimal digits."""
 
 
-def row_schema(task: Task, options: ScoreOptions, embedding: Embedding | None = None) -> pa.Schema:
+def row_schema(task: Task, options: ScoreOptions, embedding: Embedding | None = None, rules: int = RULES) -> pa.Schema:
     """Return the columns of the rows that a run writes; its part is checked against them.
 
     Args:
         task: what the model says of an image.
         options: of the run; today none of them changes a column.
         embedding: the vector that the model gives for an image; None: it gives none.
+        rules: by which the rows are made.
 
     >>> row_schema("embedding", ScoreOptions(("a",), "m", "o"), Embedding(3)).names[:3]
     ['key', 'embedding', 'status']

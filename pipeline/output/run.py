@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, cast
 
+import pyarrow as pa
+
 from pipeline import storage
 from pipeline.errors import NewerFormatError, UsageError
 from pipeline.metrics.record import (
@@ -18,16 +20,19 @@ from pipeline.metrics.record import (
     RecordedInputRule,
     RecordedOptions,
     RecordedOutputs,
+    RecordedRules,
     RecordedRun,
 )
 from pipeline.metrics.task_metrics import TaskMetrics
 from pipeline.metrics.tasks import metrics_of
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.outputs import OUTPUT_FIELDS, check_outputs, read_outputs
+from pipeline.model.pixel_hash import rule_id
 from pipeline.model.spec import ModelSpec
 from pipeline.options import Engine, ScoreOptions, from_arguments
+from pipeline.output.rows import row_schema
 from pipeline.storage.formats import check_format, check_names, numbered
-from pipeline.units import LATER_OPTIONS
+from pipeline.units import LATER_OPTIONS, RULES
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Run:
         model: location of the model directory.
         output: location of OUTPUT.
         why_engine: why the engine of the options was chosen, as a phrase; "": that is not known.
+        rules: number of the rules by which its rows are made, see `pipeline.units.RULES`.
 
     The three locations are absolute. They are found once, where the command is typed: a worker elsewhere has another
     working folder and another home.
@@ -54,6 +60,7 @@ class Run:
     model: str
     output: str
     why_engine: str = ""
+    rules: int = RULES
 
     @classmethod
     def of(cls, id: str, options: ScoreOptions, spec: ModelSpec, why_engine: str = "") -> Run:  # noqa: A002 - the field's name
@@ -85,6 +92,11 @@ class Run:
         """What is measured of the run's rows: it follows from the model's task."""
         spec = self.spec
         return metrics_of(spec.task, spec.class_names, self.top_k, spec.thresholds, spec.value_unit)
+
+    @functools.cached_property
+    def schema(self) -> pa.Schema:
+        """The columns of its rows; a part is checked against them."""
+        return row_schema(self.spec.task, self.options, self.spec.embedding, self.rules)
 
     @property
     def plan(self) -> str:
@@ -136,7 +148,14 @@ class Run:
             "options": options,
             "model_spec": {"input": rule, "class_names": list(self.spec.class_names), **outputs},
             **cast(RecordedEngine, {"why_engine": self.why_engine} if self.why_engine else {}),
+            **cast(RecordedRules, self._recorded_rules()),
         }
+
+    def _recorded_rules(self) -> dict[str, Any]:
+        """Return what a record tells since there are rules 2; nothing of a run by older ones."""
+        if self.rules == 1:
+            return {}
+        return {"rules": self.rules, "pixel_rule": rule_id(self.spec.input).hex()}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any] | RecordedRun, location: str = "") -> Run:
@@ -145,7 +164,8 @@ class Run:
         Options that an older record lacks have the value that older runs had; fields of the input rule, their default.
 
         Raises:
-            NewerFormatError: the record's format is newer, or it has an unknown option or field of the model's spec.
+            NewerFormatError: the record's format or its rules are newer, or it has an unknown option or field of the
+                model's spec.
             ValueError: it is not there.
         """
         check_format(record, "record", location)
@@ -161,8 +181,24 @@ class Run:
             options = from_arguments({**LATER_OPTIONS, **record["options"]})
             places: dict[str, Any] = {name: storage.location_of(getattr(options, name)) for name in ("model", "output")}
             places["input"] = tuple(map(storage.location_of, options.input))
-            return cls.of(record["run"], replace(options, **places), spec, record.get("why_engine", ""))
+            run = cls.of(record["run"], replace(options, **places), spec, record.get("why_engine", ""))
+            return replace(run, rules=_read_rules(record, location))
         except NewerFormatError:
             raise
         except (KeyError, TypeError, AttributeError, UsageError) as error:
             raise ValueError(f"it does not tell which run it is of: {error!r}") from error
+
+
+def _read_rules(record: Mapping[str, Any] | RecordedRun, location: str) -> int:
+    """Return the number of the rules by which a run makes its rows; 1 where its record has none.
+
+    Raises:
+        NewerFormatError: this version does not know them.
+        TypeError: it is no number.
+    """
+    rules = record.get("rules", 1)
+    if type(rules) is not int or rules < 1:
+        raise TypeError(f"rules {rules!r}")
+    if rules > RULES:
+        raise NewerFormatError(f"record {location!r} has rules {rules}: made by a newer Nightscore: update it")
+    return rules

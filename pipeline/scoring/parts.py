@@ -15,7 +15,7 @@ from pipeline.batches import Failure, PixelBatch
 from pipeline.model.loaded import Model
 from pipeline.model.predict import Range, predict
 from pipeline.output.receipts import Extras, Receipt, receipt_of
-from pipeline.output.rows import PartWriter, PatchWriter, read_part, row_schema, to_table
+from pipeline.output.rows import PartWriter, PatchWriter, read_part, to_table
 from pipeline.output.run import Run
 from pipeline.scoring.pictures import draw
 from pipeline.scoring.piece import from_stream
@@ -56,7 +56,7 @@ def make_part(
     Raises:
         DamagedPartError: there are not as many rows as the unit has images, or not those that are to be replaced.
     """
-    schema, form = row_schema(run.spec.task, run.options, run.spec.embedding), run.options.format
+    schema, form = run.schema, run.options.format
     if not replaced:
         return _finished(unit, PartWriter(form, schema), map(from_stream, streams), run)
     there = read_part(bytes(streams[0]), form, schema, run.part(unit.id))
@@ -89,7 +89,7 @@ def make_unit(
     started = time.monotonic()
     batch = predict(pixels, model, run.top_k, begin, alone)
     after_predict = time.monotonic()
-    schema, failures = row_schema(run.spec.task, run.options, run.spec.embedding), batch.images.failures
+    schema, failures = run.schema, batch.images.failures
     rows = to_table(batch, run.spec.class_names, schema)
     part, receipt = _finished(unit, PartWriter(run.options.format, schema), [rows], run)
     has_pixels = (row for row in receipt.pictured if row not in failures or failures[row].stage == "predict")

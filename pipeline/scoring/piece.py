@@ -16,7 +16,7 @@ from pipeline.batches import Failure, PixelBatch
 from pipeline.metrics.task_examples import AnyCandidate
 from pipeline.model.loaded import Model
 from pipeline.model.predict import Range, predict
-from pipeline.output.rows import row_schema, to_table
+from pipeline.output.rows import to_table
 from pipeline.output.run import Run
 from pipeline.scoring.pictures import choose, choose_rows, draw
 
@@ -67,7 +67,7 @@ def make_rows(
     started = time.monotonic()
     batch = predict(pixels, model, run.top_k, begin, alone)
     after_predict = time.monotonic()
-    rows = to_table(batch, run.spec.class_names, row_schema(run.spec.task, run.options, run.spec.embedding))
+    rows = to_table(batch, run.spec.class_names, run.schema)
     is_of_classes = run.spec.task == "classes"
     entered, pictured = choose(batch, examples) if is_of_classes else choose_rows(rows, run.metrics, batch, examples)
     pictures = draw(pixels, pictured, run.spec.input, begin_picture)

@@ -92,7 +92,8 @@ def find_engine(run: Run) -> Engine | None:
     """Return the engine that made the results which OUTPUT holds; None if it holds none.
 
     Raises:
-        UsageError: the results are of another model, or the record of the run that began them is damaged.
+        UsageError: the results are of another model or by older rules, or the record of the run that began them is
+            damaged.
     """
     return _check_output(run)
 
@@ -116,7 +117,7 @@ def is_first(run: Run) -> bool:
 
 
 def _check_output(run: Run) -> Engine | None:
-    """Check that OUTPUT can be named, is a folder and of no other model; return the engine that it was begun with.
+    """Check that OUTPUT can be named, is a folder, and of no other model or rules; return its engine.
 
     It is None if no run has begun there.
     """
@@ -137,7 +138,7 @@ def _check_output(run: Run) -> Engine | None:
     try:
         record = records.read(oldest)
         model = record["model"]
-        begun_with = Run.from_record(record, oldest).engine
+        begun = Run.from_record(record, oldest)
     except ValueError as error:
         raise UsageError(f"{oldest!r} is damaged ({error}); remove it or choose another --output") from error
     if model != run.spec.model_id:
@@ -145,7 +146,12 @@ def _check_output(run: Run) -> Engine | None:
             f"--output {run.options.output!r} holds results of model {model[:12]}, but --model {run.options.model!r} "
             f"is {run.spec.model_id[:12]}; choose another --output, or remove that one"
         )
-    return begun_with
+    if begun.rules != run.rules:
+        raise UsageError(
+            f"--output {run.options.output!r} holds rows by rules {begun.rules}, of an earlier version; by rules "
+            f"{run.rules}, of this one, some labels mean something else: begin a new one, with another --output"
+        )
+    return begun.engine
 
 
 def _check_limit(run: Run) -> None:

@@ -229,6 +229,7 @@ def _images_to_json(images: ImageColumns) -> dict[str, Any]:
         "label_names": list(images.label_names),
         **lists,
         **values,
+        **({"more": {name: list(column) for name, column in images.more.items()}} if images.more else {}),
     }
 
 
@@ -242,6 +243,7 @@ def _images_from_json(content: Mapping[str, Any]) -> ImageColumns:
         content["label_names"],
         label_lists=content.get("label_lists"),
         label_values=values,
+        more=content.get("more", {}),
     )
 
 

@@ -21,7 +21,7 @@ from pipeline.metrics.timing import Spent
 from pipeline.output.commit import RECALLS_AHEAD, commit, recall, withdraw
 from pipeline.output.progress import tally
 from pipeline.output.receipts import Extras, Outcome, Receipt, Unfinished
-from pipeline.output.rows import failed_rows, read_part, row_schema
+from pipeline.output.rows import failed_rows, read_part
 from pipeline.output.run import Run
 from pipeline.scoring.parts import ScoredUnit
 from pipeline.scoring.pictures import Shortlist
@@ -175,7 +175,7 @@ def _with_part(task: _Task | Outcome, run: Run) -> _Task | Outcome:
     """Read the part of a unit, if only its failed rows are scored again."""
     if isinstance(task, _Task) and task.redo:
         try:
-            location, schema = run.part(task.unit.id), row_schema(run.spec.task, run.options, run.spec.embedding)
+            location, schema = run.part(task.unit.id), run.schema
             part = storage.read(location)
             task.replaced = failed_rows(read_part(part, run.options.format, schema, location))
             task.part = part

@@ -5,9 +5,10 @@ The module of a kind of container says where in it the images lie and what they 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch, Failure
@@ -52,12 +53,14 @@ class Image(NamedTuple):
         encoded: its bytes, or why there are none.
         label: what the container itself says of it.
         folder: name of the folder that it lies in.
+        more: what passes through to its row, by name: only what the rule of the run names.
     """
 
     key: str
     encoded: bytes | Failure
     label: Label
     folder: str
+    more: Mapping[str, str] = MappingProxyType({})
 
 
 def container_unit(source: str, found: StoredObject) -> WorkUnit:
@@ -150,7 +153,14 @@ def _batch(images: list[Image], rule: ReadRule) -> EncodedBatch:
         folders=[image.folder for image in images],
         failures=failures,
     )
+    columns = replace(columns, more=_more_of(images))
     return EncodedBatch(columns, [b"" if isinstance(i.encoded, Failure) else i.encoded for i in images])
+
+
+def _more_of(images: Sequence[Image]) -> dict[str, list[str | None]]:
+    """Return what passes through to the rows, as columns by name."""
+    names = dict.fromkeys(name for image in images if image.more for name in image.more)
+    return {name: [image.more.get(name) for image in images] for name in names}
 
 
 def fail_the_rest(unit: WorkUnit, images: Iterator[Image], rest: str) -> Iterator[Image]:

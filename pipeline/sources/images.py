@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
+from typing import Any
 
 from pipeline.batches import BATCH_BYTES, EncodedBatch, Failure
 from pipeline.concurrency import ahead, pools
@@ -126,7 +127,9 @@ def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
         folders = [folder_of(location) for location in piece.locations]
         own = piece.index["label"] if "label" in piece.index else [None] * len(keys)
         encoded = [b"" if isinstance(data, Failure) else data for data in found]
-        yield EncodedBatch(rule.labels.columns(keys, own, folders, failures), encoded)
+        columns = rule.labels.columns(keys, own, folders, failures)
+        more: Any = piece.index.get("more")
+        yield EncodedBatch(replace(columns, more=more) if more else columns, encoded)
 
 
 def _fetch(store: Store, location: str, size: int, version: int) -> bytes | Failure:
@@ -171,5 +174,13 @@ def pick(unit: WorkUnit, chosen: Sequence[int]) -> WorkUnit:
         locations=tuple(unit.locations[i] for i in chosen),
         sizes=tuple(unit.sizes[i] for i in chosen),
         versions=tuple(unit.versions[i] for i in chosen),
-        index={name: tuple(column[i] for i in chosen) for name, column in unit.index.items()},
+        index=_picked(unit.index, chosen),
     )
+
+
+def _picked(columns: Mapping[str, Any], chosen: Sequence[int]) -> dict[str, Any]:
+    """Return some entries of columns; "more" is a mapping of columns of its own."""
+    return {
+        name: _picked(column, chosen) if name == "more" else tuple(column[i] for i in chosen)
+        for name, column in columns.items()
+    }

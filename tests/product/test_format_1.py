@@ -1,11 +1,12 @@
-"""What commit 7c95bb3 has written, which is format 1: read, resumed, and never written otherwise; newer things stay.
+"""What commit 7c95bb3 has written, by rules 1: read, never gone on with; what is newer than this version stays.
 
-tests/fixtures/7c95bb3/make.sh made the files. Ids cover absolute locations and times of change, so that a run that goes
-on where the old one ended needs the archive where that one saw it.
+tests/fixtures/7c95bb3/make.sh made the files. Ids cover absolute locations and times of change, so that an OUTPUT of
+this version, with the old model and archive, is made and used in one place.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gzip
 import json
@@ -52,8 +53,8 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
+@contextlib.contextmanager
+def in_place() -> Iterator[Path]:
     """All files where 7c95bb3 had them, the archive's with the times that the plan says; one test at a time."""
     with open(f"{PLACE}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -64,6 +65,34 @@ def place() -> Iterator[Path]:
                 os.utime(location, ns=(0, version))
         yield PLACE
         shutil.rmtree(PLACE)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with in_place() as there:
+        yield there
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What this version writes for the old archive and the old model, in both formats."""
+    kept = tmp_path_factory.mktemp("results")
+    with in_place() as there:
+        for form in ("parquet", "jsonl"):
+            shutil.rmtree(there / form)
+            assert score(form, "--quiet") == 0
+            shutil.copytree(there / form, kept / form)
+    return kept
+
+
+@pytest.fixture
+def today(results: Path) -> Iterator[Path]:
+    """The old archive and model in their place, and beside them the results of this version instead of the old ones."""
+    with in_place() as there:
+        for form in ("parquet", "jsonl"):
+            shutil.rmtree(there / form)
+            shutil.copytree(results / form, there / form)
+        yield there
 
 
 def score(form: str, *more: str) -> int:
@@ -77,7 +106,8 @@ class TestIdentity:
         run, units = old_run(form), old_units(form)
         assert {unit.source for unit in units} == {"images", "tar"}
         for unit in units:
-            assert unit_id(unit, run.spec.model_id, run.options) == unit.id
+            assert unit_id(unit, run.spec.model_id, run.options, rules=1) == unit.id
+            assert unit_id(unit, run.spec.model_id, run.options) != unit.id
 
     def test_the_model_has_its_id_and_its_text(self) -> None:
         spec = read_spec(str(OLD / "model"))
@@ -126,26 +156,30 @@ class TestBytes:
 
 class TestOldNight:
     @FORMS
-    def test_resumes_without_scoring_anything_again(self, place: Path, form: str) -> None:
+    def test_is_refused_by_score_in_one_line_and_stays(
+        self, place: Path, form: str, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         before = files(place / form)
+        assert score(form, "--quiet") == 2
+        (line,) = capfd.readouterr().err.splitlines()
+        assert "holds rows by rules 1, of an earlier version" in line
+        assert "begin a new one, with another --output" in line
+        assert files(place / form) == before
+
+    @FORMS
+    def test_is_scored_anew_elsewhere_with_the_same_figures(self, today: Path, form: str) -> None:
+        before = files(today / form)
+        figures, old_figures = json.loads(before["summary.json"]), old_summary(form)
+        for name in ("images", "scored", "failed", "labelled", "accuracy", "confusion_matrix", "failures"):
+            assert figures[name] == old_figures[name], name
         assert score(form, "--quiet") == 0
-        after = files(place / form)
+        after = files(today / form)
         record = json.loads(after["run.json"])
         assert (record["scored"], record["units_scored"], record["images"]) == (0, 0, 42)
-        kept = [name for name in before if name.startswith(("predictions/", "receipts/"))]
-        assert len(kept) == 14
-        for name in (*kept, "table.txt"):
-            assert after[name] == before[name], name
-        assert first_figures(after["summary.json"]) == json.loads(before["summary.json"])
-        assert main(["verify", str(place / form)]) == 0
-
-    def test_a_unit_that_is_gone_is_scored_with_the_old_model(self, place: Path) -> None:
-        unit = old_units("parquet")[1]
-        for path in (place / "parquet").rglob(f"*{unit.id}*"):
-            path.unlink()
-        assert score("parquet", "--quiet") == 0
-        record = json.loads((place / "parquet" / "run.json").read_text())
-        assert (record["scored"], record["units_scored"], record["failed"]) == (unit.images, 1, 3)
+        assert {name: after[name] for name in before if name.startswith(("predictions/", "receipts/"))}.items() <= (
+            before.items()
+        )
+        assert main(["verify", str(today / form)]) == 0
 
     @FORMS
     @pytest.mark.parametrize("command", ["verify", "status", "report"])
@@ -266,23 +300,23 @@ def one_line(err: str) -> str:
 
 class TestNewer:
     @pytest.mark.parametrize("spoil", [newer_plan, *ON_REST])
-    def test_stays_where_no_run_needs_it(self, place: Path, caplog: pytest.LogCaptureFixture, spoil: Spoil) -> None:
-        before = files(place / "parquet")
-        spoil(place / "parquet")
-        spoiled = {name: data for name, data in files(place / "parquet").items() if before.get(name) != data}
+    def test_stays_where_no_run_needs_it(self, today: Path, caplog: pytest.LogCaptureFixture, spoil: Spoil) -> None:
+        before = files(today / "parquet")
+        spoil(today / "parquet")
+        spoiled = {name: data for name, data in files(today / "parquet").items() if before.get(name) != data}
         assert score("parquet", "--quiet", "--no_canary") == 0
         (said,) = (record.getMessage() for record in caplog.records if "newer" in record.getMessage())
         assert one_line(said).endswith("; it stays")
-        assert spoiled.items() <= files(place / "parquet").items()
+        assert spoiled.items() <= files(today / "parquet").items()
 
     @pytest.mark.parametrize("spoil", [*ON_PARTS, *ON_RECEIPTS, *ON_RECORDS])
-    def test_is_refused_by_score_and_stays(self, place: Path, capfd: pytest.CaptureFixture[str], spoil: Spoil) -> None:
-        written = files(place / "parquet")
-        spoil(place / "parquet")
-        before = files(place / "parquet")
+    def test_is_refused_by_score_and_stays(self, today: Path, capfd: pytest.CaptureFixture[str], spoil: Spoil) -> None:
+        written = files(today / "parquet")
+        spoil(today / "parquet")
+        before = files(today / "parquet")
         assert score("parquet", "--quiet", "--no_canary") == 2
         one_line(capfd.readouterr().err)
-        after = files(place / "parquet")
+        after = files(today / "parquet")
         for name in before:
             is_spoiled = before[name] != written.get(name)
             if is_spoiled or name.startswith(("predictions/", "receipts/", "runs/", "plan/")):
@@ -315,8 +349,8 @@ class TestNewer:
         assert "model_spec.json' has format 3" in one_line(capfd.readouterr().err)
 
     @pytest.mark.parametrize("form", ["jsonl"])
-    def test_line_is_refused_and_stays(self, place: Path, capfd: pytest.CaptureFixture[str], form: str) -> None:
-        path = sorted((place / form / "predictions").iterdir())[0]
+    def test_line_is_refused_and_stays(self, today: Path, capfd: pytest.CaptureFixture[str], form: str) -> None:
+        path = sorted((today / form / "predictions").iterdir())[0]
         lines = [json.dumps({**json.loads(line), "more": 1}) + "\n" for line in path.read_text().splitlines()]
         path.write_text("".join(lines))
         before = path.read_bytes()

@@ -71,7 +71,8 @@ def images(draw: st.DrawFn) -> ImageColumns:
     lists = draw(st.none() | st.lists(st.none() | st.lists(st.text(), max_size=2), min_size=n, max_size=n))
     values = draw(st.none() | st.lists(st.floats(), min_size=n, max_size=n))
     numbers = None if values is None else np.array(values, np.float64)
-    return ImageColumns(keys, labels, labelled, names, label_lists=lists, label_values=numbers)
+    more = draw(st.dictionaries(st.text(), st.lists(st.none() | st.text(), min_size=n, max_size=n), max_size=2))
+    return ImageColumns(keys, labels, labelled, names, label_lists=lists, label_values=numbers, more=more)
 
 
 def over_a_pipe(message: Any, body: list[bytes]) -> tuple[Any, bytes]:
@@ -91,6 +92,7 @@ def same_images(actual: ImageColumns | None, expected: ImageColumns | None) -> b
     columns = [
         (one.labels.dtype, one.labels.tolist(), one.labelled.tolist(), one.label_lists) for one in (actual, expected)
     ]
+    assert actual.more == expected.more
     return (actual.keys, actual.label_names, columns[0]) == (expected.keys, expected.label_names, columns[1])
 
 

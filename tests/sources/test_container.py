@@ -156,3 +156,15 @@ def test_a_unit_that_is_entered_where_it_may_be_gives_all_its_images_once_and_in
             assert all(entry.span[0] % 10 == 0 and entry.span[0] < entry.span[1] for entry in entries)
             assert entries[0].span[0] == unit.span[0]
             assert (entries[-1].span[1] == unit.span[1]) or wanted.images != unit.images
+
+
+def test_what_passes_through_comes_as_columns_of_each_batch() -> None:
+    images = [
+        Image("a", b"1", None, ""),
+        Image("b", b"2", None, "", {"site": "x"}),
+        Image("c", b"3", None, "", {"y": "z"}),
+    ]
+    (batch,) = make_batches(images, RULE)
+    assert batch.images.more == {"site": [None, "x", None], "y": [None, None, "z"]}
+    (plain,) = make_batches(images[:1], RULE)
+    assert plain.images.more == {}

@@ -10,6 +10,7 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule
 from pipeline.sources import images
 from pipeline.sources.limits import LONGEST
+from pipeline.sources.read_rule import ReadRule
 from pipeline.storage import StoredObject
 from pipeline.units import UNIT_BYTES, WorkUnit
 
@@ -310,3 +312,13 @@ def test_a_file_larger_than_any_image_is_a_failed_row_and_not_read(tmp_path: Pat
     assert list(second.encoded) == [b""]
     assert second.images.failures[0].code == "RESOURCE_EXHAUSTED"
     assert second.images.failures[0].message == "file of 536,870,913 bytes is larger than 536,870,912"
+
+
+def test_columns_that_pass_through_stay_with_their_files(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / name).write_bytes(name.encode())
+    found = [storage.stat(str(tmp_path / name)) for name in "abc"]
+    (unit,) = images.cut(((one, None) for one in found if one), 10)
+    unit = replace(unit, index={"more": {"site": ("x", None, "y")}})
+    (batch,) = images.read(images.pick(unit, [2, 1]), ReadRule())
+    assert (batch.encoded, batch.images.more) == ([b"c", b"b"], {"site": ("y", None)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,15 @@ class TestImageColumns:
 
     def test_of_no_images_there_is_an_empty_mask(self) -> None:
         assert ImageColumns.of([]).ok.tolist() == []
+
+    def test_columns_that_pass_through_stay_with_their_images(self) -> None:
+        one = replace(ImageColumns.of(["a", "b"]), more={"site": ["x", None]})
+        other = replace(ImageColumns.of(["c"]), more={"camera": ["k"]})
+        both = ImageColumns.joined([one, other])
+        assert both.more == {"site": ["x", None, None], "camera": [None, None, "k"]}
+        assert both.pick([2, 0]).more == {"site": [None, "x"], "camera": ["k", None]}
+        with pytest.raises(ValueError, match="columns of different lengths"):
+            replace(one, more={"site": ["x"]})
 
     @pytest.mark.parametrize("short", range(4))
     def test_a_column_of_another_length_is_refused(self, short: int) -> None:

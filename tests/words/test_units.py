@@ -107,8 +107,15 @@ class TestIdentity:
         assert changing == set(ROW_OPTIONS)
         assert {"precision", "engine"} <= changing
 
+    def test_changes_with_the_rules_and_with_what_passes_through(self) -> None:
+        assert unit_id(UNIT, "f00", OPTIONS, rules=1) != identity()
+        one, other = ({"more": {"site": column}} for column in (["a", "b"], ["a", None]))
+        ids = [identity(replace(UNIT, index=index)) for index in ({}, one, other)]
+        assert len(set(ids)) == 3
+        assert identity(WorkUnit.from_json(replace(UNIT, index=one).to_json())) == ids[1]
+
     def test_is_with_tensorflow_that_of_a_version_without_engines(self) -> None:
-        assert identity() == "010a00911145b443fbaf9cf559c1be3d"
+        assert unit_id(UNIT, "f00", OPTIONS, rules=1) == "010a00911145b443fbaf9cf559c1be3d"
         assert identity(engine="litert") != identity()
 
     def test_there_is_none_before_the_engine_is_chosen(self) -> None:
