@@ -50,6 +50,8 @@ class ScoreKeywords(TypedDict, total=False):
     no_wait: bool
     accelerator: str | None
     image_key: str | None
+    file_column: str | None
+    label_column: str | None
     labels_are: LabelsAre
     label_key: str | None
     label_offset: int

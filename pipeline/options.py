@@ -144,6 +144,12 @@ class ScoreOptions:
     label_offset: int = _flag(
         0, "number of the first class in the records; 1 where they count from 1", type=int, metavar="N"
     )
+    file_column: str | None = _flag(
+        None, "column of a list with the file (default: file_name, else uri, else one of a usual name)", metavar="NAME"
+    )
+    label_column: str | None = _flag(
+        None, "column of a list with the label (default: label, else one of a usual name)", metavar="NAME"
+    )
     labels_are: LabelsAre = _flag(
         "auto",
         "what a number is as a label: names = the class that is called so; indices = the class at that position; auto "

@@ -25,7 +25,12 @@ UNIT_BYTES = 256 << 20
 FIRST_OPTIONS = ("label_source", "format", "top_k", "max_pixels", "image_key", "label_key", "label_offset", "precision")
 """The options of format 1 that change a row: they always enter the identity of a unit."""
 
-LATER_OPTIONS: Mapping[str, Any] = {"engine": "tensorflow", "labels_are": "auto"}
+LATER_OPTIONS: Mapping[str, Any] = {
+    "engine": "tensorflow",
+    "labels_are": "auto",
+    "file_column": None,
+    "label_column": None,
+}
 """The options added later that change a row -> the value that older runs had.
 
 One enters the identity of a unit only where it has another value, so older ids stay. A record without one was written

@@ -51,6 +51,8 @@ class RecordedOptions(TypedDict, total=False):
     image_key: str | None
     label_key: str | None
     label_offset: int
+    file_column: str | None
+    label_column: str | None
     labels_are: str
 
 

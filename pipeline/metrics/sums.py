@@ -72,7 +72,8 @@ class Sums:
 
     def without_later(self: S, older: Sums) -> S:
         """Return the sums without those later ones that other sums of the same task lack."""
-        return replace(self, **{name: None for name in self.later if getattr(older, name, None) is None})
+        lacking: dict[str, Any] = {name: None for name in self.later if getattr(older, name, None) is None}
+        return replace(self, **lacking)
 
     def to_json(self) -> dict[str, Any]:
         """Return the sums as JSON values: numbers, and sorted lists of [*key, count].

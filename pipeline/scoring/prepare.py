@@ -50,7 +50,7 @@ def check(options: ScoreOptions) -> Run:
     storage.patience().start(min(CHECK_SECONDS, options.retry_deadline))
     spec = read_spec(storage.absolute(options.model))
     for pattern in options.input:
-        require_input(pattern)
+        require_input(pattern, options)
     if options.min_accuracy is not None and spec.task not in WITH_CLASSES:
         raise UsageError(
             f"--min_accuracy {options.min_accuracy:g} cannot be checked: the model gives "

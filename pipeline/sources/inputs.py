@@ -114,8 +114,12 @@ def _kind_inside(found: StoredObject, head: bytes, is_wanted: bool, skipped: Ski
     return kind
 
 
-def require_input(pattern: str) -> None:
+def require_input(pattern: str, options: ScoreOptions | None = None) -> None:
     """Check that a pattern names at least one image or container of images.
+
+    Args:
+        pattern: location or glob of an input.
+        options: which columns of a list are meant; None: the defaults.
 
     Raises:
         UsageError: it does not; the text says what is there instead.
@@ -124,7 +128,7 @@ def require_input(pattern: str) -> None:
     kind, found = next(_find_input(pattern, skipped), (None, None))
     if found is not None:
         if kind == manifest.NAME:
-            with closing(manifest.listed(found)) as files:
+            with closing(manifest.listed(found, options)) as files:
                 next(files)
         return
     if skipped:
@@ -149,7 +153,7 @@ def plan_units(patterns: Sequence[str], options: ScoreOptions, model_id: str, sk
         skipped: counts by reason what is found and is no image.
     """
     left = options.limit
-    for unit in _cut(patterns, options.unit_images, skipped):
+    for unit in _cut(patterns, options, skipped):
         if left is not None:
             if unit.images is None or unit.images > left:
                 unit = sources.first_images(unit, left)
@@ -159,21 +163,48 @@ def plan_units(patterns: Sequence[str], options: ScoreOptions, model_id: str, sk
             return
 
 
-def _cut(patterns: Sequence[str], unit_images: int, skipped: Skipped) -> Iterator[WorkUnit]:
+def _cut(patterns: Sequence[str], options: ScoreOptions, skipped: Skipped) -> Iterator[WorkUnit]:
     """Yield the units of all inputs, without ids: of each input its image files first, then its containers."""
     once = _Once(len(patterns) > 1 or any(map(manifest.is_manifest_name, patterns)))
     for number, pattern in enumerate(patterns):
         rest: list[tuple[str, StoredObject]] = []
-        for unit in images.cut(_files(pattern, once, rest, skipped), unit_images):
+        for unit in images.cut(_files(pattern, once, rest, skipped), options.unit_images):
             yield replace(unit, input=number)
         for kind, found in rest:
             if kind == manifest.NAME:
-                files = (file for file in manifest.listed(found) if once.is_new(file, skipped))
-                units = images.cut(files, unit_images)
+                units = _units_of_list(found, once, options, skipped)
             else:
-                units = sources.index(kind, found, unit_images, skipped)
+                units = sources.index(kind, found, options.unit_images, skipped)
             for unit in units:
                 yield replace(unit, input=number)
+
+
+def _units_of_list(found: StoredObject, once: _Once, options: ScoreOptions, skipped: Skipped) -> Iterator[WorkUnit]:
+    """Yield the units of what a list names: of its image files first, then of its archives.
+
+    Raises:
+        UsageError: it cannot be read, or gives an archive a label.
+    """
+    archives: list[tuple[str, StoredObject]] = []
+
+    def files() -> Iterator[images.Listed]:
+        for file, label in manifest.listed(found, options):
+            if not once.is_new((file, label), skipped):
+                continue
+            kind = None if file.version == images.MISSING else sources.kind_by_name(file.location)
+            if kind in (None, images.NAME):
+                yield file, label
+            elif label is None:
+                archives.append((str(kind), file))
+            else:
+                raise UsageError(
+                    f"manifest {found.location!r} gives the archive {file.location!r} the label {label!r}; list archives "
+                    "without labels: these lie within them"
+                )
+
+    yield from images.cut(files(), options.unit_images)
+    for kind, archive in archives:
+        yield from sources.index(kind, archive, options.unit_images, skipped)
 
 
 def _files(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from pipeline.options import LabelsAre
 from pipeline.sources.label_values import MISSING, NAME_FIELDS, Label, Scalar, as_text, inside, number_in
+from pipeline.sources.names import same_name
 
 INT32 = np.iinfo(np.int32)
 
@@ -32,11 +32,6 @@ class Meaning(NamedTuple):
 
 NOTHING = Meaning()
 """Meaning of a label that is not there."""
-
-
-def same_name(text: str) -> str:
-    """Return the text by which names are compared: composed letters, as in NFC."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 @functools.lru_cache(maxsize=16)

@@ -1,18 +1,18 @@
-"""Manifests: lists of image files, with or without labels, in CSV, JSON Lines, Parquet, or plain text.
+"""Manifests: lists of image files, with or without labels, in every form that people have them.
 
-A row names its file in `file_name` (as in Hugging Face's ImageFolder) or `uri`, relative to the manifest; `label` is
-a number or a name. A plain list has one path a line. A file that is not there is planned all the same and becomes a
-failed row. A manifest has units of image files: `pipeline.sources.images` reads them.
+CSV, TSV and other tables of text, JSON Lines and arrays, Parquet, plain lists with or without labels; gzip or not. A
+row names its file in `file_name` (as in Hugging Face's ImageFolder), `uri` or a column of another known name, relative
+to the manifest; `label` is a number or a name. A file that is not there is planned all the same and becomes a failed
+row. A manifest has units of image files: `pipeline.sources.images` reads them. It may name archives, too.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import posixpath
 import re
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import NamedTuple
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,122 +20,139 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import UsageError
+from pipeline.options import ScoreOptions
+from pipeline.sources import own_names
 from pipeline.sources.images import MISSING, Listed
-from pipeline.sources.labels import Label, as_label
+from pipeline.sources.label_values import Label, as_label
+from pipeline.sources.list_columns import LABEL_COLUMN, ListColumns
+from pipeline.sources.list_rows import Row, json_rows, parquet_rows, plain_rows, table_rows
+from pipeline.sources.list_text import COMPRESSED, decompressed
 from pipeline.sources.names import suffix
 from pipeline.sources.nearest import Spellings
 from pipeline.storage import StoredObject
 
 NAME = "manifest"
-SUFFIXES = frozenset({".csv", ".jsonl", ".ndjson", ".parquet", ".txt", ".lst"})
-FILE_COLUMNS = ("file_name", "uri")
-LABEL_COLUMN = "label"
 LOOKUPS_AHEAD = 64
 """Number of files that are looked up at the same time."""
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+://"
 
-_Row = tuple[str, object, object]
-"""A row of a manifest: where it stands, the name of its file, its label."""
+Reader = Callable[[bytes, ListColumns], Iterator[Row]]
+
+_READERS: Mapping[str, Reader] = {
+    ".csv": table_rows,
+    ".tsv": lambda data, columns: table_rows(data, columns, "\t,;|"),
+    ".tab": lambda data, columns: table_rows(data, columns, "\t,;|"),
+    ".json": json_rows,
+    ".jsonl": json_rows,
+    ".ndjson": json_rows,
+    ".manifest": json_rows,
+    ".parquet": parquet_rows,
+    ".txt": plain_rows,
+    ".lst": plain_rows,
+}
+"""Suffix -> what reads a list of that name."""
+
+SUFFIXES = frozenset(_READERS)
+
+
+class _Named(NamedTuple):
+    """A row whose file is still to be found: the locations that it may mean, each with its label, the first one first."""
+
+    candidates: tuple[tuple[str, Label], ...]
+
+
+def _form(name: str) -> str:
+    """Return the suffix that tells the form of a list, without that of a compression."""
+    return suffix(name[: -len(suffix(name))] if suffix(name) in COMPRESSED else name)
 
 
 def is_manifest_name(name: str) -> bool:
-    """Return whether a name promises a manifest."""
-    return suffix(name) in SUFFIXES
+    """Return whether a name promises a manifest.
+
+    >>> is_manifest_name("a/val.csv.gz"), is_manifest_name("a/notes.md"), is_manifest_name("a/x.tar.gz")
+    (True, False, False)
+    """
+    return _form(name) in SUFFIXES
 
 
-def listed(found: StoredObject) -> Generator[Listed, None, None]:
+def listed(found: StoredObject, options: ScoreOptions | None = None) -> Generator[Listed, None, None]:
     """Yield the files that a manifest names, in its order.
+
+    Args:
+        found: the manifest.
+        options: which columns are meant, and what numbers are; None: the defaults.
 
     Raises:
         UsageError: it cannot be parsed, or names no file.
     """
     empty = True
     spellings = Spellings()
-    for file in ahead(lambda row: _looked_up(row, spellings), _rows(found), LOOKUPS_AHEAD, pools().read):
+    rows = _rows(found, options)
+    for file in ahead(lambda row: _looked_up(row, spellings), rows, LOOKUPS_AHEAD, pools().read):
         empty = False
         yield file
     if empty:
         raise UsageError(f"manifest {found.location!r} names no file")
 
 
-def _rows(found: StoredObject) -> Iterator[tuple[str, Label]]:
-    """Yield the location and the label that each row names."""
+def _rows(found: StoredObject, options: ScoreOptions | None) -> Iterator[_Named]:
+    """Yield what each row names. Whatever a library raises on foreign bytes becomes a UsageError with its words."""
     data = storage.read(found.location, version=found.version)
     folder = found.location.rpartition("/")[0]
-    parse = {".csv": _csv, ".parquet": _parquet, ".txt": _list, ".lst": _list}.get(suffix(found.location), _json_lines)
+    columns = ListColumns(options.file_column, options.label_column) if options else ListColumns()
+    offset = options.label_offset if options else 0
     where = ""
     try:
-        for where, name, label in parse(data):
-            yield _resolved(name, folder), as_label(label)
+        data = decompressed(data)
+        names = () if options and options.labels_are == "indices" else _names(found, data, columns)
+        for row in _READERS[_form(found.location)](data, columns):
+            where = row.where
+            label = own_names.name_of(as_label(row.label), names, offset)
+            yield _Named(tuple(_candidates(row, label, folder)))
             where = ""
-    except (ValueError, OSError, csv.Error, pa.ArrowException, UsageError) as error:
-        text = " ".join(f"{where}{error}".split())
-        raise UsageError(f"manifest {found.location!r} cannot be read: {text}") from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        kind = "" if isinstance(error, (ValueError, OSError, pa.ArrowException, UsageError)) else type(error).__name__
+        words = f"{kind}: {error}" if kind else str(error)
+        text = words if where and words.startswith(where) else f"{where}{words}"
+        raise UsageError(f"manifest {found.location!r} cannot be read: {' '.join(text.split())}") from error
 
 
-def _csv(data: bytes) -> Iterator[_Row]:
-    reader = csv.DictReader(io.StringIO(_decoded(data), newline=""), strict=True)
-    try:
-        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-        names = _file_column(reader.fieldnames)
-        for row in reader:
-            where = f"line {reader.line_num}: "
-            if any(row.get(None) or ()):  # where DictReader puts what has no name
-                raise ValueError(f"{where}more fields than the header has; put names with commas in quotes")
-            yield where, row[names], row.get(LABEL_COLUMN)
-    except csv.Error as error:
-        raise ValueError(f"line {reader.reader.line_num}: {error}") from error
+def _names(found: StoredObject, data: bytes, columns: ListColumns) -> own_names.Names:
+    """Return the names that a manifest has for numbers: in its schema, or in a file beside it."""
+    column = columns.label or LABEL_COLUMN
+    if _form(found.location) == ".parquet":
+        schema = pq.read_schema(pa.BufferReader(data))
+        column = columns.of_label(schema.names) or column
+        names = own_names.of_schema(schema.metadata, column)
+        if names:
+            return names
+    beside = own_names.beside(found.location, column)
+    return own_names.read_names(beside, column) if beside is not None else ()
 
 
-def _json_lines(data: bytes) -> Iterator[_Row]:
-    for number, line in enumerate(_decoded(data).split("\n"), 1):
-        if not line.strip():
-            continue
-        where = f"line {number}: "
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{where}{error.msg} at column {error.colno}") from error
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{where}{error}") from error
-        if not isinstance(row, dict):
-            raise ValueError(f"{where}no JSON object")
-        yield where, row[_file_column(row, where)], row.get(LABEL_COLUMN)
-
-
-def _parquet(data: bytes) -> Iterator[_Row]:
-    file = pq.ParquetFile(pa.BufferReader(data))
-    names = _file_column(file.schema_arrow.names)
-    columns = [names, *({LABEL_COLUMN} & set(file.schema_arrow.names))]
-    number = 0
-    for batch in file.iter_batches(columns=columns):
-        labels = batch[LABEL_COLUMN].to_pylist() if LABEL_COLUMN in columns else [None] * len(batch)
-        for number, row in enumerate(zip(batch[names].to_pylist(), labels, strict=True), number + 1):  # noqa: B020
-            yield f"row {number}: ", *row
-
-
-def _list(data: bytes) -> Iterator[_Row]:
-    text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield f"line {number}: ", line.removesuffix("\r"), None
-
-
-def _decoded(data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8") from error
-
-
-def _file_column(columns: Collection[object], where: str = "") -> str:
-    for name in FILE_COLUMNS:
-        if name in columns:
-            return name
-    there = ", ".join(map(str, columns)) or "none"
-    raise ValueError(f"{where}no column {' or '.join(FILE_COLUMNS)}; there is {there}")
+def _candidates(row: Row, label: Label, folder: str) -> Iterator[tuple[str, Label]]:
+    """Yield the locations that a row may mean: as it is written, and as other systems spell the same name."""
+    name = row.name
+    if isinstance(name, bytes):
+        name = name.decode("utf-8", "surrogateescape")
+    yield _resolved(name, folder), label
+    if not isinstance(name, str):
+        return
+    others = [name.strip()]
+    if name.lower().startswith("file://"):
+        others.append(unquote(re.sub(r"(?i)^file://(localhost)?", "", name)))
+    if "\\" in name:
+        others.append(name.strip().replace("\\", "/"))
+    if any("\udc80" <= letter <= "\udcff" for letter in name):
+        others.append(name.encode("utf-8", "surrogateescape").decode("cp1252", "replace"))
+    for other in dict.fromkeys(others):
+        if other and other != name:
+            yield _resolved(other, folder), label
+    if row.other is not None:
+        yield _resolved(row.other[0], folder), as_label(row.other[1])
 
 
 def _resolved(name: object, folder: str) -> str:
@@ -143,7 +160,7 @@ def _resolved(name: object, folder: str) -> str:
     if not isinstance(name, str) or not name or "\0" in name:
         raise ValueError(f"{name!r} is no file name")
     name.encode("utf-8", "surrogateescape")  # raises ValueError where it cannot name a file
-    if name.startswith("/") or re.match(_SCHEME, name):
+    if name.startswith("/") or (re.match(_SCHEME, name) and not name.lower().startswith("file://")):
         return storage.absolute(name)
     location = f"{folder}/{name}"
     if location.startswith(storage.GCS) and {".", ".."} & set(name.split("/")):
@@ -154,10 +171,18 @@ def _resolved(name: object, folder: str) -> str:
     return storage.absolute(location)
 
 
-def _looked_up(row: tuple[str, Label], spellings: Spellings) -> Listed:
-    location, label = row
-    missing = StoredObject(location, 0, MISSING)
+def _looked_up(row: _Named, spellings: Spellings) -> Listed:
+    """Return the first file that is there of those that a row may mean; the first one if none is."""
     try:
-        return storage.stat(location) or spellings.find(location) or missing, label
+        for location, label in row.candidates:
+            found = storage.stat(location)
+            if found is not None:
+                return found, label
+        for location, label in row.candidates:
+            found = spellings.find(location)
+            if found is not None:
+                return found, label
     except PermissionError:
-        return missing, label  # reading says the same, in a row
+        pass  # reading says the same, in a row
+    location, label = row.candidates[0]
+    return StoredObject(location, 0, MISSING), label

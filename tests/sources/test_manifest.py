@@ -293,7 +293,11 @@ class TestErrors:
         ("name", "content", "text"),
         [
             ("m.csv", b"", "cannot be read: no column file_name or uri; there is none"),
-            ("m.csv", b"name;label\na.png;1\n", "cannot be read: no column file_name or uri; there is name;label"),
+            (
+                "m.csv",
+                b"name;label\na.png;1\n",
+                "cannot be read: no column file_name or uri; there is name, label; choose one with --file_column",
+            ),
             ("m.csv", b"file_name,label\n", "names no file"),
             ("m.csv", b"label,file_name\n1,a.png\n1\n", "cannot be read: line 3: None is no file name"),
             ("m.csv", b"label,file_name\n1,a.png\n1,\n", "cannot be read: line 3: '' is no file name"),
@@ -304,8 +308,26 @@ class TestErrors:
             ),
             ("m.csv", b'file_name\na.png\n"b.png\nc.png\n', "cannot be read: line 4: unexpected end of data"),
             ("m.csv", b'file_name\na.png\n"b"x.png\n', "cannot be read: line 3: ',' expected after '\"'"),
-            ("m.csv", b"file_name\na.png\n\xff.png\n", "cannot be read: line 3: byte 0xff is not UTF-8"),
-            ("m.csv", "file_name\na.png\n".encode("utf-16"), "cannot be read: line 1: byte 0xff is not UTF-8"),
+            ("m.csv", b"file_name\na.png\n\x81.png\n", "cannot be read: line 3: byte 0x81 is not UTF-8"),
+            ("m.csv", "file_name\na.png\n".encode("utf-16")[:-1], "cannot be read: 'utf-16-le' codec can't decode"),
+            ("m.csv", b"file_name,label,label\na.png,1,2\n", "cannot be read: column label is there twice; leave one"),
+            (
+                "m.csv",
+                b"path,image\na.png,1\n",
+                "cannot be read: columns image, path may hold the file; choose one with",
+            ),
+            (
+                "m.csv",
+                b"file_name,class,target\na.png,1,1\n",
+                "cannot be read: columns class, target may hold the label",
+            ),
+            (
+                "m.csv",
+                b"a.png,1\nb.png,1\nc,1\n",
+                "cannot be read: line 3: no field is an image, and there is no header",
+            ),
+            ("m.csv.gz", b"\x1f\x8bnonsense", "cannot be read: it is compressed and damaged: "),
+            ("m.jsonl", b'{"uri": "a.png", "uri": "b.png"}', "cannot be read: line 1: column uri is there twice"),
             (
                 "m.csv",
                 b"file_name\n" + b"x" * 200_000,
@@ -342,9 +364,10 @@ class TestErrors:
         pq.write_table(pa.table({"file_name": ["a.png", None, ""]}), tmp_path / "m.parquet")
         assert error_of(tmp_path / "m.parquet") == "cannot be read: row 2: None is no file name"
         pq.write_table(pa.table({"uri": [b"a.png"]}), tmp_path / "m.parquet")
-        assert error_of(tmp_path / "m.parquet") == "cannot be read: row 1: b'a.png' is no file name"
-        pq.write_table(pa.table({"path": ["a.png"], "y": [1]}), tmp_path / "m.parquet")
-        assert error_of(tmp_path / "m.parquet") == "cannot be read: no column file_name or uri; there is path, y"
+        assert listed(tmp_path / "m.parquet") == [(f"{tmp_path}/a.png!", None)]
+        pq.write_table(pa.table({"x": ["a.png"], "y": [1]}), tmp_path / "m.parquet")
+        text = "cannot be read: no column file_name or uri; there is x, y; choose one with --file_column"
+        assert error_of(tmp_path / "m.parquet") == text
 
     def test_damage_anywhere_is_an_error_or_other_names(self, tmp_path: Path) -> None:
         rows = [{"file_name": f"{i}.png", "label": i} for i in range(5)]

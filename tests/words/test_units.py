@@ -52,6 +52,8 @@ OTHER_OPTIONS: dict[str, Any] = {
     "image_key": "jpg",
     "label_key": "cls",
     "label_offset": 1,
+    "file_column": "picture",
+    "label_column": "kind",
     "labels_are": "names",
 }
 
