@@ -5,11 +5,10 @@ Reads names and headers, never pixels. Must not know how units are scored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from hashlib import blake2b
-from itertools import islice
 
 from pipeline import sources, storage
 from pipeline.concurrency import ahead, pools
@@ -21,11 +20,8 @@ from pipeline.sources.skipped import JUNK, LABELS, OTHER, RELABELLED, TWICE, Ski
 from pipeline.storage import StoredObject
 from pipeline.units import WorkUnit, unit_id
 
-UNKNOWN = ""
-"""Stands for the kind of a file whose name does not tell it."""
-
 WINDOW = 1024
-"""Files of a listing, at most, that are looked at together on a far store."""
+"""Files of a listing, at most, that wait while the unknown ones of them are read from a far store."""
 
 
 def find(pattern: str, skipped: Skipped) -> Iterator[tuple[str, StoredObject]]:
@@ -42,11 +38,88 @@ def find(pattern: str, skipped: Skipped) -> Iterator[tuple[str, StoredObject]]:
     fixed = storage.fixed_prefix(location)
     is_glob = fixed != location
     start = len(fixed.rpartition("/")[0] if is_glob else location)  # a folder above it that is named like junk is none
-    for found, kind, head in _with_heads(_by_name(location, start, is_glob, skipped), location):
-        if kind != UNKNOWN:
-            yield kind, found
-        elif inside := _kind_inside(found, head, found.location == location or is_glob, skipped):
-            yield inside, found
+    named = junk_in(location[start:]) if is_glob else ()
+    unknown = _Unknown(location, is_glob, skipped)
+    for found in storage.list_long(location):
+        name = found.location[start:]
+        if name and sources.is_junk_name(name, named):
+            skipped.add(JUNK, storage.key_of(found.location))
+        elif (kind := sources.kind_by_name(found.location)) is not None:
+            if not unknown.waiting:
+                yield kind, found
+                continue
+            unknown.waiting.append((kind, found))
+        elif unknown.takes(found, name):
+            unknown.waiting.append((None, found))
+        if unknown.is_full:
+            yield from unknown.known()
+    yield from unknown.known()
+
+
+class _Unknown:
+    """Files whose names do not tell what they are, and those behind them in the listing, until they are looked into.
+
+    From a disk they are read one by one, from a store where each read costs a round trip many at once.
+
+    Attributes:
+        waiting: files in order, with their kind where the name tells it.
+    """
+
+    def __init__(self, location: str, is_glob: bool, skipped: Skipped) -> None:
+        self.waiting: list[tuple[str | None, StoredObject]] = []
+        self._location, self._is_glob, self._skipped = location, is_glob, skipped
+        self._at_once = storage.store_of(location).parallel_reads
+        self._most = 1  # who asks for the first image only does not wait for many
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to look."""
+        return len(self.waiting) >= self._most
+
+    def takes(self, found: StoredObject, name: str) -> bool:
+        """Return whether a file is opened to see what it is; count one that is not.
+
+        Args:
+            found: as listed.
+            name: of it, below the input; "" if the input names it.
+        """
+        if sources.is_labels_name(found.location):
+            self._skipped.add(LABELS, storage.key_of(found.location))  # read with the images beside it
+        elif not name or self._is_glob or (found.size and (may_be_image(name) or sources.is_shard(name))):
+            return True
+        else:
+            self._skipped.add(OTHER, storage.key_of(found.location))
+        return False
+
+    def known(self) -> Iterator[tuple[str, StoredObject]]:
+        """Look, and yield those that wait with their kinds; count those that are nothing to score."""
+        files, self.waiting = self.waiting, []
+        with closing(self._heads([found for kind, found in files if kind is None])) as heads:
+            for kind, found in files:
+                kind = kind or self._kind_inside(found, next(heads))
+                if kind is not None:
+                    yield kind, found
+        if self._at_once > 1:
+            self._most = min(self._most * 2, WINDOW)
+
+    def _heads(self, files: Sequence[StoredObject]) -> Generator[bytes, None, None]:
+        if self._at_once == 1:
+            yield from map(sources.head_of, files)
+        else:
+            yield from ahead(sources.head_of, files, self._at_once - 1, pools().read)
+
+    def _kind_inside(self, found: StoredObject, head: bytes) -> str | None:
+        is_named = found.location == self._location
+        if is_named and manifest.is_manifest_name(found.location):
+            return manifest.NAME
+        why = images.why_none(found.location, head)
+        if why is None:
+            return images.NAME
+        may_be_container = is_named or self._is_glob or sources.is_shard(found.location)
+        kind = sources.kind_by_magic(head) if may_be_container else None
+        if kind is None:
+            self._skipped.add(why, storage.key_of(found.location))
+        return kind
 
 
 def _find_input(pattern: str, skipped: Skipped) -> Iterator[tuple[str, StoredObject]]:
@@ -59,59 +132,6 @@ def _find_input(pattern: str, skipped: Skipped) -> Iterator[tuple[str, StoredObj
         yield from find(pattern, skipped)
     except PermissionError as error:
         raise UsageError(f"--input {pattern!r} cannot be read: {error}; allow it or leave it out") from error
-
-
-def _by_name(location: str, start: int, is_glob: bool, skipped: Skipped) -> Iterator[tuple[StoredObject, str]]:
-    """Yield what is listed, each with its kind, or UNKNOWN where only its first bytes tell; count what is none.
-
-    Args:
-        location: the pattern.
-        start: number of characters of a location above the input.
-        is_glob: whether it has wildcards.
-        skipped: counts by reason what is no image.
-    """
-    named = junk_in(location[start:]) if is_glob else ()
-    for found in storage.list_long(location):
-        name, is_named = found.location[start:], found.location == location
-        if not is_named and sources.is_junk_name(name, named):
-            skipped.add(JUNK, storage.key_of(found.location))
-        elif (kind := sources.kind_by_name(found.location)) is not None:
-            yield found, kind
-        elif sources.is_labels_name(found.location):
-            skipped.add(LABELS, storage.key_of(found.location))  # read with the images beside it
-        elif is_named and manifest.is_manifest_name(found.location):
-            yield found, manifest.NAME
-        elif is_named or is_glob or (found.size and (may_be_image(name) or sources.is_shard(name))):
-            yield found, UNKNOWN
-        else:
-            skipped.add(OTHER, storage.key_of(found.location))
-
-
-def _with_heads(files: Iterator[tuple[StoredObject, str]], location: str) -> Iterator[tuple[StoredObject, str, bytes]]:
-    """Yield files in order, with the first bytes of those of UNKNOWN kind; a far store is asked for many at once."""
-    at_once = storage.store_of(location).parallel_reads
-    if at_once == 1:
-        for found, kind in files:
-            yield found, kind, sources.head_of(found) if kind == UNKNOWN else b""
-        return
-    size = 1  # who asks for the first image only does not wait for many
-    while window := list(islice(files, size)):
-        unknown = [found for found, kind in window if kind == UNKNOWN]
-        with closing(ahead(sources.head_of, unknown, at_once - 1, pools().read)) as heads:
-            for found, kind in window:
-                yield found, kind, next(heads) if kind == UNKNOWN else b""
-        size = min(size * 2, WINDOW)
-
-
-def _kind_inside(found: StoredObject, head: bytes, is_wanted: bool, skipped: Skipped) -> str | None:
-    """Return what a file is whose name promises nothing; None, counted, if it is nothing to score."""
-    why = images.why_none(found.location, head)
-    if why is None:
-        return images.NAME
-    kind = sources.kind_by_magic(head) if is_wanted or sources.is_shard(found.location) else None
-    if kind is None:
-        skipped.add(why, storage.key_of(found.location))
-    return kind
 
 
 def require_input(pattern: str, options: ScoreOptions | None = None) -> None:
