@@ -24,6 +24,9 @@ NEAR = 2.0
 TOO_SURE = 0.2
 """A network whose confidence is this much above its accuracy is said to be too sure."""
 
+CLEARLY = 3.0
+"""Standard errors by which other classes must be right on more images than a folder's own to be taken for these."""
+
 MISLED = 0.6
 """A network whose accuracy is less than this share of its confidence is taken to have been given a wrong rule."""
 
@@ -178,14 +181,35 @@ def refuse_misled(search: Search, taken: Candidate) -> None:
 def refuse_other_order(search: Search, taken: Candidate) -> None:
     """Stop where some folders hold, for the most part, what the model takes for another of these folders' classes.
 
+    A weak model confuses classes that are alike: other classes count only where they are right on clearly more images
+    of these folders, by McNemar's statistic (https://doi.org/10.1007/BF02295996).
+
     Raises:
         UsageError: there are such folders.
     """
     matching = _matching(search, taken)
     moved = [folder for folder, (number, share) in matching.classes.items() if share > 0.5 and number != folder]
-    if len(moved) > 1 and set(moved) & {matching.classes[folder][0] for folder in moved}:
+    if _clearly_better(search, taken, {folder: matching.classes[folder][0] for folder in moved}):
         names = matching.named(search.scores.images.class_names, moved)
         raise UsageError(f"no rule fits: the class order or the folders are wrong; most images are right with {names}")
+
+
+def _clearly_better(search: Search, taken: Candidate, classes: Mapping[int, int]) -> bool:
+    """Return whether folders exchange their classes, and other classes than their own are right on clearly more images.
+
+    Args:
+        search: that was run.
+        taken: the rule under which images are looked at.
+        classes: folder -> the class that it may be instead.
+    """
+    if not set(classes) & set(classes.values()):
+        return False
+    found = search.scores.first(taken, search.tried[taken]).argmax(1)
+    labels = search.labels[: len(found)]
+    is_moved = np.isin(labels, list(classes))
+    own = int((found == labels)[is_moved].sum())
+    other = int((found == np.array([classes.get(int(label), -1) for label in labels]))[is_moved].sum())
+    return other - own > CLEARLY * np.sqrt(other + own)
 
 
 def _right_and_sure(search: Search, taken: Candidate) -> tuple[float, float]:
