@@ -50,6 +50,7 @@ class ScoreKeywords(TypedDict, total=False):
     no_wait: bool
     accelerator: str | None
     image_key: str | None
+    labels_file: str | None
     file_column: str | None
     label_column: str | None
     labels_are: LabelsAre

@@ -144,6 +144,9 @@ class ScoreOptions:
     label_offset: int = _flag(
         0, "number of the first class in the records; 1 where they count from 1", type=int, metavar="N"
     )
+    labels_file: str | None = _flag(
+        None, "IDX file with the labels of the IDX file of images (default: the one beside it)", metavar="FILE"
+    )
     file_column: str | None = _flag(
         None, "column of a list with the file (default: file_name, else uri, else one of a usual name)", metavar="NAME"
     )

@@ -51,6 +51,7 @@ class RecordedOptions(TypedDict, total=False):
     image_key: str | None
     label_key: str | None
     label_offset: int
+    labels_file: str | None
     file_column: str | None
     label_column: str | None
     labels_are: str

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import math
 import re
 import struct
 import zlib
@@ -21,7 +22,10 @@ from dataclasses import replace
 from itertools import islice, repeat
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from pipeline.batches import EncodedBatch, Failure
+from pipeline.errors import UsageError
 from pipeline.sources.container import (
     Extent,
     Image,
@@ -31,23 +35,31 @@ from pipeline.sources.container import (
     make_batches,
     open_unit,
 )
-from pipeline.sources.labels import folder_of
+from pipeline.sources.labels import Label, as_label, folder_of
 from pipeline.sources.limits import BLOCK, DEFLATED, GZIP, LONGEST, too_large
 from pipeline.sources.read_rule import ReadRule
 from pipeline.sources.skipped import Skipped
-from pipeline.storage import StoredFile, StoredObject, key_of, stat, store_of
+from pipeline.storage import StoredFile, StoredObject, absolute, key_of, stat, store_of
 from pipeline.units import WorkUnit
 
 NAME = "idx"
 _IMAGES = re.compile(r"images([-.])idx3([-.]ubyte(?:\.gz)?)$", re.IGNORECASE)
-_LABELS = re.compile(r"labels[-.]idx1[-.]ubyte(?:\.gz)?$", re.IGNORECASE)
+_LABELS = re.compile(r"labels[-.]idx[1-4][-.](?:ubyte|byte|short|int|float|double)(?:\.gz)?$", re.IGNORECASE)
+_LABEL_FORMS = (r"labels\1idx1\2", r"labels\1idx2-int")
+"""Names of files of labels, made from that of the images: MNIST's and QMNIST's."""
+
 _HEADER = struct.Struct(">IIII")
-_LABELS_HEADER = struct.Struct(">II")
-_MAGIC, _LABELS_MAGIC = 0x803, 0x801
+_MAGIC = 0x803
+_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+"""Number of a type in an IDX header -> the same for NumPy."""
+
 _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
 
 MISSING = 1 << 16
 """Number of missing images up to which each has a failed row. More have one together: the header is likely damaged."""
+
+MOST_COLUMNS = 64
+"""Numbers of a label in a file of labels, at most."""
 
 MOST = 1 << 24
 """Number of images in a gzip file, and of labels in a file, at most."""
@@ -116,17 +128,57 @@ def _extents(shape: _Shape, size: int) -> Iterator[Extent]:
 
 def _with_labels(unit: WorkUnit) -> WorkUnit:
     """Return the unit with its labels' file as a second object, where there is one beside it."""
-    stem = _IMAGES.sub(r"labels\1idx1\2", unit.locations[0]).removesuffix(".gz")
-    for name in (stem, f"{stem}.gz"):
-        labels = stat(name)
-        if labels is not None:
-            return replace(
-                unit,
-                locations=(*unit.locations, labels.location),
-                sizes=(*unit.sizes, labels.size),
-                versions=(*unit.versions, labels.version),
-            )
-    return unit
+    found = next(filter(None, map(stat, _names_of_labels(unit.locations[0]))), None)
+    return unit if found is None else _with(unit, found)
+
+
+def _names_of_labels(location: str) -> Iterator[str]:
+    """Yield where the labels of a file of images may lie: beside it, or as Kaggle unpacks archives, in own folders."""
+    folder, _, file = location.rpartition("/")
+    if not _IMAGES.search(file):
+        return
+    above, _, own = folder.rpartition("/")
+    for form in _LABEL_FORMS:
+        name = _IMAGES.sub(form, file).removesuffix(".gz")
+        folders = [folder]
+        if _IMAGES.search(own):
+            folders += [f"{above}/{name}", f"{above}/{_IMAGES.sub(form, own)}"]
+        if own.lower() == "images":
+            folders.append(f"{above}/{own.replace('images', 'labels').replace('Images', 'Labels')}")
+        for place in folders:
+            yield f"{place}/{name}"
+            yield f"{place}/{name}.gz"
+
+
+def _with(unit: WorkUnit, labels: StoredObject) -> WorkUnit:
+    return replace(
+        unit,
+        locations=(unit.locations[0], labels.location),
+        sizes=(unit.sizes[0], labels.size),
+        versions=(unit.versions[0], labels.version),
+    )
+
+
+def with_labels_file(unit: WorkUnit, labels_file: str) -> WorkUnit:
+    """Return the unit with a file of labels that a person names.
+
+    Raises:
+        UsageError: it is not there, is no IDX file, or has not as many labels as there are images.
+    """
+    location = absolute(labels_file)
+    found = stat(location)
+    if found is None:
+        raise UsageError(f"--labels_file {labels_file!r} does not exist; give an IDX file of labels")
+    shape = _labels_shape(_open(StoredFile(store_of(location), found)))
+    image = _shape(_open(open_unit(unit)), unit.sizes[0])
+    if shape is None:
+        raise UsageError(f"--labels_file {labels_file!r} is no IDX file of labels; its header is wrong")
+    if image is not None and shape[1][0] != image.claimed:
+        raise UsageError(
+            f"--labels_file {labels_file!r} has {shape[1][0]:,} labels and {key_of(unit.locations[0])!r} has "
+            f"{image.claimed:,} images; give each its own run"
+        )
+    return _with(unit, found)
 
 
 def _open(file: StoredFile) -> Any:
@@ -171,7 +223,7 @@ def _images(unit: WorkUnit) -> Iterator[Image]:
         yield Image(f"{location}#0", failure, None, "")
         return
     last = shape.rows if unit.images is None else unit.first + unit.images
-    labels = _labels(unit, last - unit.first)
+    labels = list(_labels(unit, last - unit.first))
     pixels: Iterator[bytes | Failure] = _pixels(file, shape, unit.first, last)
     packed = unit.sizes[0] // shape.rows if isinstance(file, gzip.GzipFile) else None
     refused = too_large(shape.pixels, packed, "image")
@@ -201,20 +253,38 @@ def _pixels(file: Any, shape: _Shape, first: int, last: int) -> Iterator[bytes |
         yield Failure("read", "DATA_LOSS", f"file is damaged at image {number}: {why}") if why else pgm + data
 
 
-def _labels(unit: WorkUnit, n: int) -> bytes:
+def _labels(unit: WorkUnit, n: int) -> list[Label]:
     """Return the labels of the unit's n images; fewer, or none, where there are none or their file is damaged."""
     if len(unit.locations) == 1:
-        return b""
+        return []
     found = StoredObject(unit.locations[1], unit.sizes[1], unit.versions[1])
     file = _open(StoredFile(store_of(found.location), found))
+    shape = _labels_shape(file)
+    if shape is None:
+        return []
+    kind, (count, *others) = shape
+    width = math.prod(others)
     try:
-        header = file.read(_LABELS_HEADER.size)
-        if len(header) < _LABELS_HEADER.size or _LABELS_HEADER.unpack(header)[0] != _LABELS_MAGIC:
-            return b""
-        labels: bytes = file.read(min(_LABELS_HEADER.unpack(header)[1], MOST) + 1)  # a gzip file's end is its checksum
+        data = file.read(min(count, MOST) * width * kind.itemsize + 1)  # a gzip file's end is its checksum
     except _BROKEN:
-        return b""
-    return labels[unit.first : unit.first + n]
+        return []
+    if len(data) > count * width * kind.itemsize:
+        return []
+    whole = len(data) // (width * kind.itemsize)
+    values = np.frombuffer(data, kind, whole * width)[::width]  # the first one of QMNIST's is the class
+    return [as_label(value) for value in values[unit.first : unit.first + n].tolist()]
+
+
+def _labels_shape(file: Any) -> tuple[np.dtype[Any], tuple[int, ...]] | None:
+    """Return the type and the dimensions that the header of a file of labels says; None where it is none."""
+    try:
+        zeros, kind, axes = struct.unpack(">HBB", file.read(4))
+        shape = struct.unpack(f">{axes}I", file.read(4 * axes))
+    except (*_BROKEN, struct.error):
+        return None
+    if zeros or kind not in _TYPES or axes not in (1, 2) or not 0 < math.prod(shape[1:]) <= MOST_COLUMNS:
+        return None
+    return np.dtype(_TYPES[kind]), shape
 
 
 def first_images(unit: WorkUnit, n: int) -> WorkUnit:

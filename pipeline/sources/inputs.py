@@ -14,7 +14,7 @@ from pipeline import sources, storage
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import UsageError
 from pipeline.options import ScoreOptions
-from pipeline.sources import images, manifest
+from pipeline.sources import idx, images, manifest, own_names
 from pipeline.sources.names import junk_in, may_be_image
 from pipeline.sources.skipped import JUNK, LABELS, OTHER, RELABELLED, TWICE, Skipped
 from pipeline.storage import StoredObject
@@ -173,6 +173,7 @@ def plan_units(patterns: Sequence[str], options: ScoreOptions, model_id: str, sk
         skipped: counts by reason what is found and is no image.
     """
     left = options.limit
+    own_names.within.cache_clear()
     for unit in _cut(patterns, options, skipped):
         if left is not None:
             if unit.images is None or unit.images > left:
@@ -194,9 +195,16 @@ def _cut(patterns: Sequence[str], options: ScoreOptions, skipped: Skipped) -> It
             if kind == manifest.NAME:
                 units = _units_of_list(found, once, options, skipped)
             else:
-                units = sources.index(kind, found, options.unit_images, skipped)
+                units = _units_of_archive(kind, found, options, skipped)
             for unit in units:
                 yield replace(unit, input=number)
+
+
+def _units_of_archive(kind: str, found: StoredObject, options: ScoreOptions, skipped: Skipped) -> Iterator[WorkUnit]:
+    """Yield the units of a container, of an IDX file with the labels that the options name."""
+    for unit in sources.index(kind, found, options.unit_images, skipped):
+        is_labelled = options.labels_file is not None and unit.source == idx.NAME
+        yield idx.with_labels_file(unit, str(options.labels_file)) if is_labelled else unit
 
 
 def _units_of_list(found: StoredObject, once: _Once, options: ScoreOptions, skipped: Skipped) -> Iterator[WorkUnit]:
@@ -218,13 +226,13 @@ def _units_of_list(found: StoredObject, once: _Once, options: ScoreOptions, skip
                 archives.append((str(kind), file))
             else:
                 raise UsageError(
-                    f"manifest {found.location!r} gives the archive {file.location!r} the label {label!r}; list archives "
-                    "without labels: these lie within them"
+                    f"manifest {found.location!r} gives the archive {file.location!r} the label {label!r}; list "
+                    "archives without labels: these lie within them"
                 )
 
     yield from images.cut(files(), options.unit_images)
     for kind, archive in archives:
-        yield from sources.index(kind, archive, options.unit_images, skipped)
+        yield from _units_of_archive(kind, archive, options, skipped)
 
 
 def _files(

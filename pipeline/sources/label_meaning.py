@@ -71,6 +71,7 @@ Meaning(number=None, name='0'), Meaning(number=None, name=None))
         self.class_names = class_names
         self._offset = offset
         self._numbers_are_positions = labels_are == "indices" or (labels_are == "auto" and offset != 0)
+        self._only_positions = labels_are == "indices"
         self._own_names = () if labels_are == "indices" else own_names
         self.by_name: dict[str, int] = {}
         for number, name in enumerate(class_names):
@@ -98,18 +99,22 @@ Meaning(number=None, name='0'), Meaning(number=None, name=None))
         number = self.by_name.get(same_name(text))
         return Meaning(None, text) if number is None else Meaning(number, self.class_names[number])
 
-    def is_vector(self, label: Label) -> bool:
-        """Return whether a label has a zero or a one for each class."""
+    def of_vector(self, label: Label) -> list[int] | None:
+        """Return the numbers, as the archive counts, of the ones in a label that has a zero or a one for each class.
+
+        Another label is None.
+        """
         n = len(self._own_names or self.class_names)
-        return isinstance(label, list) and len(label) == n > 0 and all(one in (0, 1) for one in label)
+        if not isinstance(label, list) or len(label) != n or n == 0:
+            return None
+        numbers = [number_in(one) if isinstance(one, str) else one for one in label]
+        if any(number not in (0, 1) for number in numbers):
+            return None
+        return [i + self._offset for i, number in enumerate(numbers) if number]
 
     def is_missing(self, label: Label) -> bool:
         """Return whether a text spells a missing value and no class is called so."""
         return isinstance(label, str) and label in MISSING and label not in self.by_name
-
-    def in_vector(self, vector: list[Scalar]) -> list[Scalar]:
-        """Return the numbers, as the archive counts, of the classes that a vector has ones for."""
-        return [i + self._offset for i, one in enumerate(vector) if one]
 
     def _of_many(self, label: list[Scalar] | dict[str, Scalar] | None) -> Meaning:
         """Return the meaning of a struct, of a list of one, and of a list with a one at its class."""
@@ -119,18 +124,20 @@ Meaning(number=None, name='0'), Meaning(number=None, name=None))
             return self._struct(label)
         if len(label) == 1:
             return self.one(label[0])
-        if self.is_vector(label) and label.count(1) == 1:
-            return self.one(self.in_vector(label)[0])
+        ones = self.of_vector(label)
+        if ones is not None and len(ones) == 1:
+            return self.one(ones[0])
         return self.named(as_text(label))
 
     def _struct(self, label: dict[str, Scalar]) -> Meaning:
         """Return the meaning of the first name that is a class; else of the first name, or of the first number."""
         values = [label[name] for name in NAME_FIELDS if name in label]
         names = [value for value in values if isinstance(value, str) and not self.is_missing(value)]
-        found = (self.one(name) for name in names)
-        if names:
-            return next((meaning for meaning in found if meaning.is_class), self.one(names[0]))
-        return self.one(next((value for value in values if not isinstance(value, str)), None))
+        number = next((value for value in values if not isinstance(value, str)), None)
+        if not names or (self._only_positions and number is not None):
+            return self.one(number)
+        found = next((meaning for name in names if (meaning := self.one(name)).is_class), None)
+        return found or self.one(number if self._numbers_are_positions and number is not None else names[0])
 
     def _text(self, text: str) -> Meaning:
         number = number_in(text)

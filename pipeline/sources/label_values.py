@@ -187,7 +187,8 @@ def as_text(value: object) -> str:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     try:
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        is_plain = not isinstance(value, list | tuple | dict | bool | None)
+        text = str(value) if is_plain else json.dumps(value, ensure_ascii=False, default=str)
     except (ValueError, TypeError, RecursionError):
         text = type(value).__name__
     return brief(_valid(text), LONGEST)

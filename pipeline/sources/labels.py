@@ -127,7 +127,8 @@ def _entries(label: Label, read: Meanings) -> Sequence[Label]:
         label = _split(label)
     if not isinstance(label, list):
         return [label]
-    return read.in_vector(label) if read.is_vector(label) else label
+    ones = read.of_vector(label)
+    return label if ones is None else ones
 
 
 def _split(text: str) -> list[Scalar]:

@@ -190,7 +190,7 @@ def _object_rows(whole: dict[str, Any], columns: ListColumns) -> Iterator[Row]:
         return
     files = whole[columns.of_file([*whole])]
     chosen = columns.of_label([*whole])
-    labels = whole[chosen] if chosen in whole else None
+    labels = None if chosen is None else whole.get(chosen)
     for number, at in enumerate(files if isinstance(files, dict) else range(len(files)), 1):
         label = value_at(labels, str(at)) if labels is not None else None
         yield Row(f"row {number}: ", files[at], label)
@@ -228,9 +228,9 @@ def plain_rows(data: bytes, _: ListColumns) -> Iterator[Row]:
 
 
 def _plain_row(line: str) -> tuple[str, object, tuple[str, str] | None]:
-    """Return the name, the label and another reading of a line.
+    r"""Return the name, the label and another reading of a line.
 
-    >>> _plain_row("a b.png"), _plain_row("a b.png 3"), _plain_row("7\\t0.0\\ta.png"), _plain_row("'a.png'")
+    >>> _plain_row("a b.png"), _plain_row("a b.png 3"), _plain_row("7\t0.0\ta.png"), _plain_row("'a.png'")
     (('a b.png', None, None), ('a b.png', '3', None), ('a.png', '0.0', None), ('a.png', None, None))
     >>> _plain_row("3 a.png"), _plain_row("a.png 1,2")
     (('3 a.png', None, ('a.png', '3')), ('a.png', ['1', '2'], None))

@@ -57,7 +57,7 @@ SUFFIXES = frozenset(_READERS)
 
 
 class _Named(NamedTuple):
-    """A row whose file is still to be found: the locations that it may mean, each with its label, the first one first."""
+    """A row whose file is still to be found: the locations that it may mean and their labels, best first."""
 
     candidates: tuple[tuple[str, Label], ...]
 

@@ -30,6 +30,9 @@ MOST_BYTES = 16 << 20
 
 Names = tuple[str, ...]
 
+NO_NAME = "{}, of which the archive has no name"
+"""Stands for the name of a number that has none."""
+
 _NUMBERED = re.compile(r"\s*(\d+)\s*[:,\t ]\s*(\S.*)")
 
 
@@ -40,11 +43,15 @@ def beside(location: str, label: str = "label") -> StoredObject | None:
         location: of the archive or the list.
         label: name of the column or the feature with the label.
     """
-    folder = location.rpartition("/")[0]
+    found = within(location.rpartition("/")[0], label)
+    return None if found is None or found.location == location else found
+
+
+@functools.lru_cache(maxsize=1024)
+def within(folder: str, label: str) -> StoredObject | None:
+    """Return the file in a folder that holds names of classes; each folder is looked at once, while one run plans."""
     for form in (*TEXT_FILES, JSON_FILE):
         candidate = f"{folder}/{form.format(label=label)}"
-        if candidate == location:
-            continue
         try:
             found = storage.stat(candidate)
         except PermissionError:
@@ -89,7 +96,7 @@ def of_lines(text: str) -> Names:
         first = min(number for number, _ in pairs)
         ordered = [name for _, name in sorted(pairs)]
         if sorted(number for number, _ in pairs) == list(range(first, first + len(pairs))) and first in (0, 1):
-            names = ordered
+            names = ordered if first == 0 else [NO_NAME.format(0), *ordered]
     return tuple(names) if len(set(names)) == len(names) > 1 else ()
 
 
@@ -137,4 +144,4 @@ def name_of(label: Label, names: Sequence[str], offset: int) -> Label:
     if not isinstance(number, int) or (isinstance(label, str) and label in names):
         return label
     known = 0 <= number - offset < len(names)
-    return names[number - offset] if known else f"{number}, of which the archive has no name"
+    return names[number - offset] if known else NO_NAME.format(number)

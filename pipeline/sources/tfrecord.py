@@ -21,6 +21,8 @@ from typing import Any
 import google_crc32c
 
 from pipeline.batches import EncodedBatch, Failure
+from pipeline.errors import ChangedError
+from pipeline.sources import own_names
 from pipeline.sources.container import (
     Extent,
     Image,
@@ -41,6 +43,9 @@ from pipeline.units import WorkUnit
 NAME = "tfrecord"
 IMAGE_KEYS = ("image/encoded", "image")
 LABEL_KEYS = ("image/class/label", "label")
+NAME_KEYS = ("text", "synset")
+"""Names, behind image/class/, of features with the name of a record's class."""
+
 RAW_KEY = "image_raw"
 RAW_SHAPE = ("height", "width", "depth")
 
@@ -89,7 +94,7 @@ def index(found: StoredObject, unit_images: int, skipped: Skipped) -> Iterator[W
 
     A gzip file, which cannot be entered in the middle, is one unit whose number of images is not known.
     """
-    whole = container_unit(NAME, found)
+    whole = _with_names(container_unit(NAME, found))
     if _is_gzip(open_unit(whole).read(_HEADER.size)):
         yield whole
     else:
@@ -113,7 +118,38 @@ def _frames(whole: WorkUnit) -> Iterator[Extent]:
 
 def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
     """Yield the unit's records in order, at most `unit.images` of them where that is known."""
-    return make_batches(islice(fail_the_rest(unit, _images(unit, rule), "#"), unit.images), rule)
+    rows = _images(unit, rule)
+    try:
+        rule = _with_names_of(unit, rule)
+    except (OSError, ChangedError) as error:
+        rows = _raise(error)
+    return make_batches(islice(fail_the_rest(unit, rows, "#"), unit.images), rule)
+
+
+def _with_names(unit: WorkUnit) -> WorkUnit:
+    """Return the unit with the file of its archive's own names as a second object, where there is one beside it."""
+    names = own_names.beside(unit.locations[0])
+    if names is None:
+        return unit
+    return replace(
+        unit,
+        locations=(*unit.locations, names.location),
+        sizes=(*unit.sizes, names.size),
+        versions=(*unit.versions, names.version),
+    )
+
+
+def _with_names_of(unit: WorkUnit, rule: ReadRule) -> ReadRule:
+    """Return the rule that reads numbers by the names of a unit's second object, if it has one."""
+    if len(unit.locations) == 1:
+        return rule
+    names = own_names.read_names(StoredObject(unit.locations[1], unit.sizes[1], unit.versions[1]))
+    return replace(rule, labels=replace(rule.labels, archive_names=names))
+
+
+def _raise(error: Exception) -> Iterator[Image]:
+    raise error
+    yield
 
 
 def _images(unit: WorkUnit, rule: ReadRule) -> Iterator[Image]:
@@ -132,7 +168,7 @@ def _fields(record: bytes | Failure, rule: ReadRule) -> tuple[bytes | Failure, L
         features = parse_example(record)
     except ValueError as error:
         return Failure("read", "INVALID_ARGUMENT", str(error)), None
-    label = as_label(_label_values(features, (rule.label_key,) if rule.label_key else LABEL_KEYS))
+    label = _label(features, rule.label_key)
     wanted = (rule.image_key,) if rule.image_key else IMAGE_KEYS
     image = None if wanted == (RAW_KEY,) else _first(features, wanted)
     if image is None and rule.image_key in (None, RAW_KEY):
@@ -164,6 +200,16 @@ def _first(features: Mapping[str, Any], names: tuple[str, ...]) -> Any:
                 if values:
                     return values[0]
     return None
+
+
+def _label(features: Mapping[str, Any], key: str | None) -> Label:
+    """Return all that a record says of its label: also its names, unless a key is given."""
+    values = _label_values(features, (key,) if key else LABEL_KEYS)
+    names = {} if key else {name: _label_values(features, (f"image/class/{name}",)) for name in NAME_KEYS}
+    known = {name: texts[0] for name, texts in names.items() if texts is not None and len(texts) == 1}
+    if not known or (values is not None and len(values) > 1):
+        return as_label(values)
+    return as_label({**known, "label": values[0]} if values else known)
 
 
 def _label_values(features: Mapping[str, Any], names: tuple[str, ...]) -> list[int | float | str] | None:

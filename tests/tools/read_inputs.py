@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline import sources
 from pipeline.options import ScoreOptions
@@ -37,11 +37,19 @@ class Given(NamedTuple):
 
 
 def read_inputs(
-    *inputs: Path | str, classes: Sequence[str] = (), unit_images: int = 2048, label_source: str = "auto"
+    *inputs: Path | str,
+    classes: Sequence[str] = (),
+    unit_images: int = 2048,
+    label_source: str = "auto",
+    **more: Any,
 ) -> Given:
-    """Plan and read inputs. Checks that each unit has as many rows as the plan says, and that no key is there twice."""
-    options = ScoreOptions(tuple(map(str, inputs)), "model", "output", engine="litert", unit_images=unit_images)
-    rule = ReadRule(LabelRule(classes, label_source))  # type: ignore[arg-type]
+    """Plan and read inputs. Checks that each unit has as many rows as the plan says, and that no key is there twice.
+
+    More options of a run may be given by name.
+    """
+    options = ScoreOptions(tuple(map(str, inputs)), "model", "output", engine="litert", unit_images=unit_images, **more)
+    labels = LabelRule(classes, label_source, options.label_offset, "classes", options.labels_are)  # type: ignore[arg-type]
+    rule = ReadRule(labels, options.image_key, options.label_key)
     given = Given({}, {}, {}, Skipped())
     for planned in plan_units(options.input, options, "model", given.skipped):
         unit = WorkUnit.from_json(planned.to_json())

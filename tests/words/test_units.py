@@ -52,6 +52,7 @@ OTHER_OPTIONS: dict[str, Any] = {
     "image_key": "jpg",
     "label_key": "cls",
     "label_offset": 1,
+    "labels_file": "labels-idx1-ubyte",
     "file_column": "picture",
     "label_column": "kind",
     "labels_are": "names",
