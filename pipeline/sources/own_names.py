@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline import storage
-from pipeline.errors import UsageError
 from pipeline.sources.label_values import Label, number_in
+from pipeline.sources.list_text import decoded
 from pipeline.sources.names import IMAGE_SUFFIXES, suffix
 from pipeline.storage import StoredObject
 
@@ -63,16 +63,12 @@ def within(folder: str, label: str) -> StoredObject | None:
 
 @functools.lru_cache(maxsize=64)
 def read_names(found: StoredObject, label: str = "label") -> Names:
-    """Return the names that a file holds, in the order of their numbers; () if it holds none.
-
-    Raises:
-        UsageError: it is not UTF-8.
-    """
+    """Return the names that a file holds, in the order of their numbers; () if it holds none."""
     data = storage.read(found.location, version=found.version)
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"names of classes {found.location!r} cannot be read: {error}; save it as UTF-8") from error
+        text = decoded(data, or_western=True)
+    except ValueError:
+        return ()
     if found.location.endswith(".json"):
         with contextlib.suppress(ValueError, RecursionError):
             return of_features(json.loads(text), label)

@@ -51,11 +51,8 @@ def test_names_beside_a_list_come_before_the_models_order(tmp_path: Path, name: 
     write_pictures(tmp_path, ["a.pgm", "b.pgm", "c.pgm"])
     (tmp_path / "val.txt").write_text("a.pgm 0\nb.pgm 1\nc.pgm 2\n")
     (tmp_path / name).write_text("hen\ncat\n")
-    assert labels_of(tmp_path / "val.txt", classes=("cat", "dog")) == [
-        "hen",
-        "cat",
-        "2, of which the archive has no name",
-    ]
+    nameless = "2, of which the archive has no name"
+    assert labels_of(tmp_path / "val.txt", classes=("cat", "dog")) == ["hen", "cat", nameless]
     assert labels_of(tmp_path / "val.txt", classes=("cat", "dog", "cow"), labels_are="indices") == ["cat", "dog", "cow"]
     (tmp_path / name).write_text("1 dog\n2 cat\n")
     assert labels_of(tmp_path / "val.txt", classes=("cat", "dog"))[1:] == ["dog", "cat"]

@@ -27,9 +27,8 @@ def test_it_is_refused_in_one_line(tmp_path: Path, columns: list[str], twice: st
         path.write_text(separator.join(columns) + "\n" + separator.join(["a.png"] * 3) + "\n")
     with pytest.raises(UsageError) as raised:
         read_inputs(path)
-    assert (
-        str(raised.value) == f"manifest {str(path)!r} cannot be read: column {twice} is there twice; leave one of them"
-    )
+    text = f"column {twice} is there twice; leave one of them"
+    assert str(raised.value) == f"manifest {str(path)!r} cannot be read: {text}"
 
 
 def test_another_column_may_be_there_twice(tmp_path: Path) -> None:
