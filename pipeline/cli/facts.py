@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from pipeline.cli.task_facts import FACTS, Fact, such_as
+from pipeline.cli.task_facts import FACTS, Fact, numbers, such_as
 from pipeline.formatting import REASONS, duration, rate, reasons
 from pipeline.metrics.drift import LARGE_DRIFT, indices_of
 from pipeline.metrics.figures import FailureExample, FailureText, Figures, PerClass
@@ -51,6 +51,9 @@ def facts(record: EndedRecord, figures: AnyFigures | None, output: str) -> Itera
         yield "precision", figures["precision"] + (again if record["scored"] else "")
     yield from _failed(figures)
     yield from of_task(figures)
+    if cast(Mapping[str, Any], figures).get("labelled"):
+        spec = record.get("model_spec")
+        yield from numbers(record.get("options", {}), spec["class_names"] if spec else ())
     drift = "; ".join(_drift(record.get("drift") or ()))
     if drift:
         yield "drift", drift

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.metrics.figures import LabelExamples
+from pipeline.metrics.record import RecordedOptions
 from pipeline.metrics.task_figures import EmbeddingFigures, LabelFigures, PerLabel, ValueFigures
 from pipeline.task import Task
 from pipeline.text import brief
@@ -56,6 +57,22 @@ def _embedding(figures: EmbeddingFigures) -> Iterator[Fact]:
         yield "norms", f"{bins[0]['from']:.4g} to {bins[-1]['to']:.4g}"
     if figures["zero_embeddings"]:
         yield "zeros", f"{figures['zero_embeddings']:,} embeddings are 0 everywhere"
+
+
+def numbers(options: RecordedOptions, class_names: Sequence[str]) -> Iterator[Fact]:
+    """Yield how a number was read as a label, if it may mean two classes.
+
+    >>> dict(numbers({"label_source": "auto", "labels_are": "auto"}, ["1", "10", "2"]))
+    {'numbers': "as labels they are names of classes: 1 is '1', not '10'; otherwise give --labels_are indices"}
+    """
+    is_default = options.get("labels_are") == "auto" and options.get("label_source") == "auto"
+    if not is_default or options.get("label_offset"):
+        return
+    for position, name in enumerate(class_names):
+        if name.isdecimal() and int(name) != position < len(class_names) and int(name) < len(class_names):
+            example = f"{int(name)} is {name!r}, not {class_names[int(name)]!r}"
+            yield "numbers", f"as labels they are names of classes: {example}; otherwise give --labels_are indices"
+            return
 
 
 def such_as(figures: LabelExamples) -> str:

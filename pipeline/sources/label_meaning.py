@@ -81,6 +81,7 @@ Meaning(number=None, name='0'), Meaning(number=None, name=None))
         truths = [name for name in class_names if name.lower() in ("true", "false")]
         self._truths = {} if len({name.lower() for name in truths}) < len(truths) else {n.lower(): n for n in truths}
         self._remembered: dict[Scalar, Meaning] = {}
+        self._folders: dict[str, Meaning] = {}
 
     def one(self, label: Label) -> Meaning:
         """Return what a label means to a model of which one class is right; several values are no class."""
@@ -98,6 +99,17 @@ Meaning(number=None, name='0'), Meaning(number=None, name=None))
         """Return the class of a name, or that name."""
         number = self.by_name.get(same_name(text))
         return Meaning(None, text) if number is None else Meaning(number, self.class_names[number])
+
+    def of_folder(self, folder: str) -> Meaning:
+        """Return the class that a folder is called like; nothing if there is none."""
+        meaning = self._folders.get(folder)
+        if meaning is None:
+            named = self.named(folder)
+            meaning = named if named.is_class else NOTHING
+            if len(self._folders) >= _MOST_REMEMBERED:
+                self._folders.clear()
+            self._folders[folder] = meaning
+        return meaning
 
     def of_vector(self, label: Label) -> list[int] | None:
         """Return the numbers, as the archive counts, of the ones in a label that has a zero or a one for each class.

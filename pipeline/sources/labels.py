@@ -96,11 +96,8 @@ class LabelRule:
             return NOTHING
         if self.source == "from_directory":
             return read.named(folder) if folder else NOTHING
-        meaning = read.one(mine)
-        if meaning != NOTHING:
-            return meaning
-        of_folder = read.named(folder)
-        return of_folder if of_folder.is_class else NOTHING
+        meaning = NOTHING if mine is None else read.one(mine)
+        return read.of_folder(folder) if meaning is NOTHING else meaning
 
     def _names(self, mine: Label, folder: str, read: Meanings) -> list[str] | None:
         """Return the names of an image's labels; a folder is one name, as it is."""
