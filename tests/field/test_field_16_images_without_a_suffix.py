@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from read_inputs import Given, read_inputs
 
+from pipeline import storage
 from pipeline.sources.skipped import BESIDE
 
 Pack = Callable[[Path, Mapping[str, bytes]], Path]
@@ -112,6 +113,17 @@ def test_rows_and_what_is_left_out_are_all_that_is_there(tmp_path: Path, pack: P
     assert given.skipped.counts == {"other files": 5, "junk": 1}
     assert given.rows + given.skipped.total == len(files)
     assert set(given.skipped.examples) == {"other files", "junk"}
+
+
+def test_a_bucket_is_looked_through_in_order(gcs_bucket: str) -> None:
+    files = {f"{i:03d}{'' if i % 3 else '.png'}": image("PNG", i) if i % 5 else b"text" for i in range(60)}
+    for name, data in files.items():
+        storage.create(f"{gcs_bucket}/{name}", data)
+    given = read_inputs(gcs_bucket)
+    assert list(given.images) == [f"{gcs_bucket}/{name}" for i, name in enumerate(files) if i % 5 or not i % 3]
+    assert given.skipped.counts == {"other files": sum(not i % 5 and bool(i % 3) for i in range(60))}
+    only = next(name for i, name in enumerate(files) if i % 5 and i % 3)
+    assert read_inputs(f"{gcs_bucket}/{only}").rows == 1
 
 
 def test_a_glob_and_its_folder_give_the_same(tmp_path: Path) -> None:
