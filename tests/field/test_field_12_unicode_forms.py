@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tarfile
 import unicodedata
+from collections import Counter
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +42,21 @@ def test_a_list_finds_files_that_are_spelled_otherwise(
     given = read_inputs(tmp_path / "list.csv")
     assert (len(given.images), given.failures) == (10, {})
     assert {spelled("NFC", key) for key in given.images} == {spelled("NFC", f"{tmp_path}/{name}") for name in names}
+
+
+@pytest.mark.parametrize("label_source", ["auto", "from_directory"])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_labels_are_the_models_classes_in_both_spellings(
+    tmp_path: Path, digits: RawImages, form: Form, label_source: str
+) -> None:
+    folder = write(tmp_path / "photos", form, digits)
+    with tarfile.open(tmp_path / "mac.tar", "w") as archive:
+        archive.add(folder, ".")
+    names = [f"photos/{name}/\u00e9{i}.png,{spelled(form, name)}" for name in CLASSES for i in range(5)]
+    (tmp_path / "list.csv").write_text("file_name,label\n" + "\n".join(names), "utf-8")
+    for source in (folder, tmp_path / "mac.tar", tmp_path / "list.csv"):
+        labels = read_inputs(source, classes=CLASSES, label_source=label_source).labels
+        assert Counter(labels.values()) == dict.fromkeys(CLASSES, 5)
 
 
 def test_the_exact_name_wins_where_both_are_there(tmp_path: Path) -> None:
