@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.image_facts import ImageFacts
 from pipeline.text import plain
 
 Stage = Literal["read", "preprocess", "predict"]
@@ -79,6 +80,7 @@ class ImageColumns:
         label_values: of the task "value": float64 [n], NaN where the label is no number; else None. `labelled` says
             which images have a label.
         more: columns that pass through to the rows: name -> n texts, None where the image has none.
+        facts: about the images as they are stored; None: nobody has looked yet.
 
     Of the task "classes" the images have `labels` and `label_names`. Of another task these are 0 and None.
 
@@ -95,12 +97,13 @@ class ImageColumns:
     label_lists: Sequence[Sequence[str] | None] | None = None
     label_values: npt.NDArray[np.float64] | None = None
     more: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    facts: ImageFacts | None = None
 
     def __post_init__(self) -> None:
         """Check that all columns are of one length."""
         lengths = {len(self.keys), len(self.labels), len(self.labelled), len(self.label_names)}
         lengths |= {len(column) for column in (self.label_lists, self.label_values) if column is not None}
-        lengths |= set(map(len, self.more.values()))
+        lengths |= set(map(len, self.more.values())) | ({len(self.facts)} if self.facts is not None else set())
         if len(lengths) != 1:
             raise ValueError(f"columns of different lengths: {sorted(lengths)}")
 
@@ -126,6 +129,7 @@ class ImageColumns:
         starts = list(accumulate((len(images) for images in every), initial=0))
         lists = [images.label_lists for images in every if images.label_lists is not None]
         values = [images.label_values for images in every if images.label_values is not None]
+        facts = [images.facts for images in every if images.facts is not None]
         return cls(
             [key for images in every for key in images.keys],
             np.concatenate([images.labels for images in every]),
@@ -139,6 +143,7 @@ class ImageColumns:
             [names for column in lists for names in column] if lists else None,
             np.concatenate(values) if values else None,
             joined_columns([images.more for images in every], [len(images) for images in every]),
+            ImageFacts.joined(facts) if len(facts) == len(every) else None,
         )
 
     def pick(self, chosen: Sequence[int]) -> ImageColumns:
@@ -153,6 +158,7 @@ class ImageColumns:
             None if self.label_lists is None else [self.label_lists[i] for i in chosen],
             None if self.label_values is None else self.label_values[rows],
             {name: [column[i] for i in chosen] for name, column in self.more.items()},
+            None if self.facts is None else self.facts.pick(chosen),
         )
 
     @property

@@ -41,6 +41,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell has started us 
 
 
 SCHEMA = row_schema("classes", ScoreOptions(input=("archive",), model="model", output="night"))
+SCHEMA_1 = row_schema("classes", ScoreOptions(input=("archive",), model="model", output="night"), rules=1)
 """The columns of the rows that a model of classes gives."""
 
 

@@ -111,7 +111,7 @@ def discard_unless_fit(unit: WorkUnit, run: Run) -> None:
             if part is None:
                 storage.delete(receipt.location, receipt.version)
                 return
-            check_part(storage.read(part.location, version=part.version), run.options.format, part.location)
+            check_part(storage.read(part.location, version=part.version), run.options.format, part.location, run.rules)
         except (FileNotFoundError, ChangedError):
             continue
         if storage.stat(receipt.location) == receipt:  # it lay beside this part, not beside one before or after

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.batches import Failure, PredictionBatch
+from pipeline.image_facts import ImageFacts
 from pipeline.task import Embedding, Task
 
 _Mask = npt.NDArray[np.bool_]
@@ -30,6 +32,18 @@ _STATUS = [
     pa.field("error_code", pa.string()),
     pa.field("error_message", pa.string()),
 ]
+
+IMAGE_COLUMNS = [
+    pa.field("width", pa.int32()),
+    pa.field("height", pa.int32()),
+    pa.field("format", pa.string()),
+    pa.field("bytes", pa.int64()),
+    pa.field("pixel_hash", pa.string()),
+]
+"""The columns that tell of the stored image, in rows by rules 2; a failed row has what is known.
+
+pixel_hash: 16 hex digits; a number of 64 bits would lose its last ones wherever a reader makes a float of it.
+"""
 
 LABEL_COLUMNS: Mapping[Task, Sequence[pa.Field]] = {
     "classes": [pa.field("label", pa.int32()), pa.field("label_name", pa.string())],
@@ -63,10 +77,11 @@ def embedding_type(embedding: Embedding) -> pa.DataType:
     return pa.list_(pa.float16() if embedding.dtype == "float16" else pa.float32(), embedding.size)
 
 
-def schema_of(task: Task, embedding: Embedding | None) -> pa.Schema:
-    """Return the columns of the rows of a task, with a column of embeddings if there are any."""
+def schema_of(task: Task, embedding: Embedding | None, rules: int) -> pa.Schema:
+    """Return the columns of the rows of a task by rules, with a column of embeddings if there are any."""
     vector = [] if embedding is None else [pa.field("embedding", embedding_type(embedding))]
-    return pa.schema([*_KEY, *LABEL_COLUMNS[task], *SCORE_COLUMNS[task], *vector, *_STATUS])
+    image = IMAGE_COLUMNS if rules > 1 else []
+    return pa.schema([*_KEY, *LABEL_COLUMNS[task], *SCORE_COLUMNS[task], *vector, *_STATUS, *image])
 
 
 def stored_schema(schema: pa.Schema) -> pa.Schema:
@@ -153,6 +168,21 @@ def _top_k(batch: PredictionBatch, names: pa.Array, failed: _Mask) -> pa.Array:
     )
     offsets = pa.array(starts, pa.int32())
     return pa.ListArray.from_arrays(offsets, structs, TOP_K, mask=pa.array(failed))
+
+
+def image_columns(facts: ImageFacts) -> dict[str, pa.Array]:
+    """Return the columns that tell of the stored images, by name."""
+    hashed = pa.array(facts.hashed)
+    texts = facts.hashes.astype(">u8").tobytes().hex().encode("ascii")
+    places = np.arange(0, len(texts) + 1, 16, dtype=np.int32)
+    hashes = pa.StringArray.from_buffers(len(facts), pa.py_buffer(places), pa.py_buffer(texts))
+    return {
+        "width": pa.array(facts.widths, pa.int32(), mask=facts.widths == 0),
+        "height": pa.array(facts.heights, pa.int32(), mask=facts.heights == 0),
+        "format": pa.array(facts.formats, pa.string()),
+        "bytes": pa.array(facts.sizes, pa.int64(), mask=facts.sizes < 0),
+        "pixel_hash": hashes if facts.hashed.all() else pc.if_else(hashed, hashes, None),
+    }
 
 
 def error_columns(failures: Mapping[int, Failure], n: int) -> dict[str, pa.Array]:

@@ -1,6 +1,7 @@
 """Prediction rows as lines of JSON, as Vertex AI batch prediction writes them.
 
-A line has a key, and either a prediction or an error. Must not know what else a part is made of.
+A line has a key, and either a prediction or an error; behind them, by rules 2, what is told of the stored image. Must
+not know what else a part is made of.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from pipeline.output.row_columns import LABEL_COLUMNS, SCORE_COLUMNS
+from pipeline.output.row_columns import IMAGE_COLUMNS, LABEL_COLUMNS, SCORE_COLUMNS
 from pipeline.storage.formats import check_names
 
 _FAILURE = {"status": "error_code", "message": "error_message", "stage": "error_stage"}
 """Name in an error -> column."""
 
-_LINE = frozenset(("key", "prediction", "error"))
+_LINE = frozenset(("key", "prediction", "error", "image"))
 _TOP = ("label", "name", "score")
 """Names in a line, and of a class that it lists."""
 
@@ -28,6 +29,9 @@ _PREDICTIONS = {"embedding", *_LABELS, *(column.name for columns in SCORE_COLUMN
 _ERRORS = {*_FAILURE, *_LABELS}
 """Names in a prediction, and in an error, of any task."""
 
+_IMAGE = frozenset(column.name for column in IMAGE_COLUMNS)
+"""Names in an image."""
+
 
 class _Names(NamedTuple):
     """The names of a schema's columns that are in a line.
@@ -35,16 +39,19 @@ class _Names(NamedTuple):
     Attributes:
         prediction: names in a prediction, in their order.
         label: names in an error, of the columns of the image's label.
+        image: names in an image; none by rules 1, whose lines have no image.
     """
 
     prediction: Sequence[str]
     label: Sequence[str]
+    image: Sequence[str]
 
 
 @functools.lru_cache(maxsize=8)
 def _names(columns: tuple[str, ...]) -> _Names:
     prediction = [name for name in columns if name in _PREDICTIONS]
-    return _Names(prediction, [name for name in prediction if name in _LABELS])
+    image = [name for name in columns if name in _IMAGE]
+    return _Names(prediction, [name for name in prediction if name in _LABELS], image)
 
 
 def to_lines(rows: pa.Table) -> bytes:
@@ -75,10 +82,11 @@ def _line(row: dict[str, Any], names: _Names) -> dict[str, Any]:
     value = row.get("label_value")
     if value is not None and math.isnan(value):
         row["label_value"] = "NaN"  # JSON has none; this is how protocol buffers, and so BigQuery, write it
+    image = {"image": {name: row[name] for name in names.image}} if names.image else {}
     if row["status"] == "ok":
-        return {"key": row["key"], "prediction": {name: row[name] for name in names.prediction}}
+        return {"key": row["key"], "prediction": {name: row[name] for name in names.prediction}, **image}
     error = {name: row[column] for name, column in _FAILURE.items()}
-    return {"key": row["key"], "error": {**error, **{name: row[name] for name in names.label}}}
+    return {"key": row["key"], "error": {**error, **{name: row[name] for name in names.label}}, **image}
 
 
 def _row(line: dict[str, Any], names: _Names, location: str) -> dict[str, Any]:
@@ -101,8 +109,12 @@ def _row(line: dict[str, Any], names: _Names, location: str) -> dict[str, Any]:
         row |= {"status": "failed", **{name: error[name] for name in names.label}}
         row |= {column: error[name] for name, column in _FAILURE.items()}
         _check(error, (*_FAILURE, *names.label), _ERRORS, location)
-    if len(line) != 2:
+    if len(line) != (3 if names.image else 2):
         check_names(line, _LINE, "part", location)
+        raise ValueError(f"it has the fields {', '.join(line)}")
+    if names.image:
+        row |= {name: line["image"][name] for name in names.image}
+        _check(line["image"], names.image, _IMAGE, location)
     if row.get("label_value") == "NaN":
         row["label_value"] = math.nan
     return row

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from pipeline.batches import PredictionBatch
 from pipeline.errors import DamagedPartError
+from pipeline.image_facts import ImageFacts
 from pipeline.options import PartFormat, ScoreOptions
-from pipeline.output.row_columns import error_columns, predicted_columns, schema_of, stored_schema
+from pipeline.output.row_columns import error_columns, image_columns, predicted_columns, schema_of, stored_schema
 from pipeline.output.row_lines import from_lines, to_lines
 from pipeline.storage.formats import FIELD, check_names, check_number, numbered
 from pipeline.task import TASKS, Embedding, Task
@@ -25,8 +26,10 @@ from pipeline.units import RULES
 ROW_GROUP = 2048
 """Number of rows that are encoded at once, so that a part of any length is written in bounded memory."""
 
-_SCHEMAS: Mapping[Task, pa.Schema] = {task: schema_of(task, None) for task in TASKS}
-"""Task -> the columns of its rows, without embeddings."""
+_SCHEMAS: Mapping[tuple[Task, int], pa.Schema] = {
+    (task, rules): schema_of(task, None, rules) for rules in range(RULES, 0, -1) for task in TASKS
+}
+"""Task, and number of the rules -> the columns of its rows, without embeddings."""
 
 _NUMBER = b"nightscore.format"
 """Key in the metadata of a Parquet file's schema; its value is the format number in decimal digits."""
@@ -44,7 +47,7 @@ def row_schema(task: Task, options: ScoreOptions, embedding: Embedding | None = 
     >>> row_schema("embedding", ScoreOptions(("a",), "m", "o"), Embedding(3)).names[:3]
     ['key', 'embedding', 'status']
     """
-    return _SCHEMAS[task] if embedding is None else schema_of(task, embedding)
+    return _SCHEMAS[task, rules] if embedding is None else schema_of(task, embedding, rules)
 
 
 def to_table(batch: PredictionBatch, class_names: Sequence[str], schema: pa.Schema) -> pa.Table:
@@ -55,8 +58,9 @@ def to_table(batch: PredictionBatch, class_names: Sequence[str], schema: pa.Sche
         **predicted_columns(batch, class_names),
         "status": pa.array(np.where(images.ok, "ok", "failed"), pa.string()),
         **error_columns(images.failures, len(images)),
+        **image_columns(ImageFacts.unknown(len(images)) if images.facts is None else images.facts),
     }
-    return pa.table(columns, schema)
+    return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
 class PartWriter:
@@ -169,7 +173,7 @@ def read_part(data: bytes, form: PartFormat, schema: pa.Schema, location: str = 
         names = table.schema.names
         fits = names == schema.names and table.schema.types == schema.types
         if not fits:
-            _check_columns(table.schema, location)
+            _check_columns(table.schema, 2 if "pixel_hash" in schema.names else 1, location)
     except (pa.ArrowException, ValueError, KeyError, TypeError, OSError, OverflowError, RecursionError) as error:
         raise DamagedPartError(f"not a {form} file of predictions: {error}") from error
     if not fits:
@@ -177,17 +181,23 @@ def read_part(data: bytes, form: PartFormat, schema: pa.Schema, location: str = 
     return table
 
 
-def check_part(data: bytes, form: PartFormat, location: str) -> None:
+def check_part(data: bytes, form: PartFormat, location: str, rules: int = RULES) -> None:
     """Check that a part which is about to be called damaged or to be removed is not a newer one.
+
+    Args:
+        data: all bytes of the part.
+        form: its file format.
+        location: of the part, for the error's text.
+        rules: by which its run makes rows.
 
     Raises:
         NewerFormatError: it is.
     """
-    for task, schema in _SCHEMAS.items():
+    for task in TASKS:
         if task == "embedding" and form == "jsonl" and b'"embedding"' not in data:
             continue  # its lines have no other field that must be there: a field with a flipped bit would look new
         with contextlib.suppress(DamagedPartError):
-            read_part(data, form, schema, location)
+            read_part(data, form, _SCHEMAS[task, rules], location)
 
 
 def _numbered(schema: pa.Schema) -> pa.Schema:
@@ -214,12 +224,12 @@ def _check_metadata(schema: pa.Schema, location: str) -> None:
         check_number(int(schema.metadata.get(_NUMBER, b"1")), "part", location)
 
 
-def _check_columns(found: pa.Schema, location: str) -> None:
+def _check_columns(found: pa.Schema, rules: int, location: str) -> None:
     """Raise NewerFormatError if a part has all columns of a schema that is known here, and unknown ones."""
     columns = _columns(found)
-    known = {task: _columns(schema) for task, schema in _SCHEMAS.items()}
+    known = {kind: _columns(schema) for kind, schema in _SCHEMAS.items()}
     tasks = [task for task in TASKS if task != "embedding" or "embedding" in columns]  # its other columns all rows have
-    if any(known[task].items() <= columns.items() for task in tasks):
+    if any(known[task, rules].items() <= columns.items() for task in tasks):
         check_names(columns, {"embedding", *(name for schema in known.values() for name in schema)}, "part", location)
 
 

@@ -182,7 +182,7 @@ def check_leftover(found: StoredObject, run: Run) -> None:
             read_totals(replace(run, id=plan[1]))
         elif match is not None and match[1]:
             form: PartFormat = "parquet" if found.location.endswith(".parquet") else "jsonl"
-            check_part(storage.read(found.location, version=found.version), form, found.location)
+            check_part(storage.read(found.location, version=found.version), form, found.location, run.rules)
         elif match is not None:
             Receipt.from_json(storage.read(found.location, version=found.version), found.location)
 

@@ -203,7 +203,7 @@ def _verify_unit(unit: WorkUnit, run: Run) -> tuple[Receipt | None, list[Finding
         return receipt, findings
     crc = google_crc32c.value(part)
     if receipt is not None and crc != receipt.crc32c:
-        check_part(part, run.options.format, location)
+        check_part(part, run.options.format, location, run.rules)
         text = f"its checksum is {crc:08x}, its receipt says {receipt.crc32c:08x}; {AGAIN} to score {_images(unit)}"
         return receipt, [Finding("part_damaged", location, text)]
     try:

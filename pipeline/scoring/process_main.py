@@ -27,6 +27,7 @@ from pipeline.errors import NightscoreError, TransientError, UsageError
 from pipeline.model.directory import read_spec
 from pipeline.model.loaded import Model, acquire
 from pipeline.model.preprocess import preprocess
+from pipeline.model.stored_facts import facts_of
 from pipeline.output.run import Run
 from pipeline.scoring.memory import private_bytes
 from pipeline.scoring.parts import make_part, make_unit
@@ -103,7 +104,8 @@ class _Worker:
     def _answer_pixels(self, request: Request, body: memoryview, run: Run) -> tuple[Answer, Pieces]:
         pixels = self._pixels(request, body, run)
         images = None if request.unit is None else replace(pixels.images, failures={})
-        answer = Answer("pixels", images=images, failures=pixels.images.failures, seconds=pixels.seconds)
+        facts = pixels.images.facts if images is None else None
+        answer = Answer("pixels", images=images, facts=facts, failures=pixels.images.failures, seconds=pixels.seconds)
         return answer, [np.ascontiguousarray(pixels.pixels).data]
 
     def _answer_rows(self, request: Request, body: memoryview, run: Run) -> tuple[Answer, Pieces]:
@@ -185,15 +187,16 @@ class _Worker:
         batch = EncodedBatch(batch.images.failed(unfit), batch.encoded)
         after_read = time.monotonic()
         if run.spec.takes == "encoded":
-            return PixelBatch.of_files(
-                EncodedBatch(batch.images.failed(request.failures), batch.encoded), {"read": after_read - started}
-            )
+            columns = batch.images.failed(request.failures)
+            seconds = {"read": after_read - started}
+            return _with_facts(PixelBatch.of_files(EncodedBatch(columns, batch.encoded), seconds), batch, run)
 
         def begin(first: int, stop: int) -> None:
             self._begin("decode", first, stop, run.options.image_timeout)
 
         with self._at("decode", 0, 0):
             pixels = preprocess(batch, run.spec.input, run.options.max_pixels, begin, bool(request.alone))
+            pixels = _with_facts(pixels, batch, run)
         seconds = {"read": after_read - started, "decode": time.monotonic() - after_read}
         return replace(pixels, images=pixels.images.failed(request.failures), seconds=seconds)
 
@@ -210,6 +213,12 @@ class _Worker:
         """Note what begins now, and set the alarm; 0 seconds: none."""
         CURSOR.pack_into(self._cursor, 0, STAGES.index(stage), first, stop)
         signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _with_facts(pixels: PixelBatch, batch: EncodedBatch, run: Run) -> PixelBatch:
+    """Return the same images with the facts that their rows tell of them."""
+    facts = facts_of(batch.encoded, pixels, run.spec.input)
+    return replace(pixels, images=replace(pixels.images, facts=facts))
 
 
 def _as_pixels(body: memoryview, run: Run) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

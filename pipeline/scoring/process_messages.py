@@ -15,6 +15,7 @@ import numpy as np
 from pipeline import errors
 from pipeline.batches import Failure, ImageColumns
 from pipeline.errors import NightscoreError
+from pipeline.image_facts import ImageFacts
 from pipeline.metrics.task_examples import AnyCandidate
 from pipeline.model.predict import Range
 from pipeline.output.run import Run
@@ -125,6 +126,7 @@ class Answer:
             images as an Arrow stream in the run's row schema, then the pictures. "part": a part, then its receipt.
         sizes: bytes of each piece of the body.
         images: the images that the process has read, without failures; None: the request had no unit.
+        facts: about the images as they are stored, of an answer with pixels; None: they are in `images`.
         count: number of images in the rows.
         failures: index of an image -> why it has failed, by now.
         seconds: seconds that the request took, by step.
@@ -145,6 +147,7 @@ class Answer:
     body: Body = "nothing"
     sizes: Sequence[int] = ()
     images: ImageColumns | None = None
+    facts: ImageFacts | None = None
     count: int = 0
     failures: Mapping[int, Failure] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -182,7 +185,7 @@ def _to_json(message: Request | Answer) -> dict[str, Any]:
 
 def _is_set(value: Any) -> bool:
     """Return whether a field is not at its default; a batch of no images is not what lacks images."""
-    return isinstance(value, ImageColumns) or bool(value and value != "nothing")
+    return isinstance(value, ImageColumns | ImageFacts) or bool(value and value != "nothing")
 
 
 def _from_json(kind: type[Request | Answer], content: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,6 +233,7 @@ def _images_to_json(images: ImageColumns) -> dict[str, Any]:
         **lists,
         **values,
         **({"more": {name: list(column) for name, column in images.more.items()}} if images.more else {}),
+        **({} if images.facts is None else {"facts": images.facts.to_json()}),
     }
 
 
@@ -244,6 +248,7 @@ def _images_from_json(content: Mapping[str, Any]) -> ImageColumns:
         label_lists=content.get("label_lists"),
         label_values=values,
         more=content.get("more", {}),
+        facts=ImageFacts.from_json(content["facts"]) if "facts" in content else None,
     )
 
 
@@ -278,6 +283,7 @@ _WRITTEN: Mapping[str, Any] = {
     "run": Run.to_record,
     "unit": vars,
     "images": _images_to_json,
+    "facts": ImageFacts.to_json,
     "failures": _failures_to_json,
     "examples": _examples_to_json,
     "loaded": asdict,
@@ -289,6 +295,7 @@ _READ: Mapping[str, Any] = {
     "run": Run.from_record,
     "unit": WorkUnit.from_dict,
     "images": _images_from_json,
+    "facts": ImageFacts.from_json,
     "failures": _failures_from_json,
     "examples": _examples_from_json,
     "alone": lambda content: [(first, stop) for first, stop in content],

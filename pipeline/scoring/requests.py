@@ -209,7 +209,7 @@ def preprocess_in_process(piece: Piece, run: Run) -> PixelBatch:
         RuntimeError: processes do not start, or die while they decode no image: a bug.
     """
     answer, pixels = _ask(*_request("pixels", piece), run)
-    images = piece.images if isinstance(piece, EncodedBatch) else answer.images
+    images = replace(piece.images, facts=answer.facts) if isinstance(piece, EncodedBatch) else answer.images
     assert images is not None
     shape = (len(images), *run.spec.input.shape)
     return PixelBatch(images.failed(answer.failures), np.frombuffer(pixels, np.uint8).reshape(shape), answer.seconds)

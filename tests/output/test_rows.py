@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, get_args
 
@@ -12,12 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import SCHEMA
+from conftest import SCHEMA, SCHEMA_1
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.batches import Code, Failure, ImageColumns, PredictionBatch
 from pipeline.errors import DamagedPartError, NewerFormatError
+from pipeline.image_facts import ImageFacts
 from pipeline.options import PART_FORMATS, PartFormat
 from pipeline.output.rows import ROW_GROUP, PartWriter, read_part, to_table
 
@@ -100,6 +102,50 @@ def test_bytes_of_a_part_do_not_depend_on_how_many_rows_come_at_once(form: PartF
     assert part_of(form, *pieces) == part_of(form, table)
 
 
+IMAGE = ("width", "height", "format", "bytes", "pixel_hash")
+
+facts = st.builds(
+    lambda sides, formats, sizes, hashes: ImageFacts(
+        np.array([width for width, _ in sides], np.int32),
+        np.array([height for _, height in sides], np.int32),
+        formats,
+        np.array(sizes, np.int64),
+        np.array([number or 0 for number in hashes], np.uint64),
+        np.array([number is not None for number in hashes], np.bool_),
+    ),
+    st.lists(st.tuples(st.integers(0, 70_000), st.integers(0, 70_000)), min_size=3, max_size=3),
+    st.lists(st.none() | st.sampled_from(["JPEG", "PNG"]), min_size=3, max_size=3),
+    st.lists(st.integers(-1, 1 << 40), min_size=3, max_size=3),
+    st.lists(st.none() | st.integers(0, (1 << 64) - 1), min_size=3, max_size=3),
+)
+
+
+class TestImageColumns:
+    @FORMATS
+    @given(facts=facts)
+    def test_facts_come_back_and_are_null_where_they_are_not_known(self, form: PartFormat, facts: ImageFacts) -> None:
+        batch = sample(3)
+        table = to_table(replace(batch, images=replace(batch.images, facts=facts)), CLASSES, SCHEMA)
+        rows = read_part(part_of(form, table), form, SCHEMA).to_pylist()
+        for i, row in enumerate(rows):
+            assert row["width"] == (facts.widths[i] or None)
+            assert row["height"] == (facts.heights[i] or None)
+            assert row["format"] == facts.formats[i]
+            assert row["bytes"] == (None if facts.sizes[i] < 0 else facts.sizes[i])
+            assert row["pixel_hash"] == (f"{int(facts.hashes[i]):016x}" if facts.hashed[i] else None)
+
+    @FORMATS
+    def test_rows_by_rules_1_have_none_and_are_refused_where_others_are_expected(self, form: PartFormat) -> None:
+        writer = PartWriter(form, SCHEMA_1)
+        writer.add(to_table(sample(3), CLASSES, SCHEMA_1))
+        part = writer.close()
+        assert set(IMAGE).isdisjoint(read_part(part, form, SCHEMA_1).schema.names)
+        with pytest.raises(DamagedPartError):
+            read_part(part, form, SCHEMA)
+        with pytest.raises((DamagedPartError, NewerFormatError)):
+            read_part(part_of(form, to_table(sample(3), CLASSES, SCHEMA)), form, SCHEMA_1)
+
+
 class TestTable:
     def test_a_scored_row_has_a_prediction_and_no_error(self) -> None:
         (row,) = to_table(sample(1, first=1), CLASSES, SCHEMA).to_pylist()
@@ -119,6 +165,11 @@ class TestTable:
             "error_stage": None,
             "error_code": None,
             "error_message": None,
+            "width": None,
+            "height": None,
+            "format": None,
+            "bytes": None,
+            "pixel_hash": None,
         }
 
     def test_a_failed_row_has_an_error_and_its_label_and_nothing_of_a_prediction(self) -> None:
@@ -187,11 +238,12 @@ class TestParts:
         assert lines.pop() == ""
         for line, row in zip(map(json.loads, lines), table.to_pylist(), strict=True):
             assert line["key"] == row["key"]
+            assert line["image"] == {name: row[name] for name in IMAGE}
             if row["status"] == "ok":
-                assert set(line) == {"key", "prediction"}
+                assert set(line) == {"key", "prediction", "image"}
                 assert line["prediction"]["predicted_name"] == row["predicted_name"]
             else:
-                assert set(line) == {"key", "error"}
+                assert set(line) == {"key", "error", "image"}
                 assert line["error"]["status"] == "INVALID_ARGUMENT"
                 assert line["error"]["message"] == row["error_message"]
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import SCHEMA
+from conftest import SCHEMA, SCHEMA_1
 
 from pipeline import units
 from pipeline.batches import EncodedBatch
@@ -52,7 +52,7 @@ def old(name: str, form: str = "parquet") -> list[bytes]:
 
 
 def old_table(form: PartFormat = "parquet") -> pa.Table:
-    return max((read_part(part, form, SCHEMA) for part in old("predictions", form)), key=len)
+    return max((read_part(part, form, SCHEMA_1) for part in old("predictions", form)), key=len)
 
 
 def sealed(content: dict[str, Any]) -> bytes:
@@ -89,19 +89,19 @@ class TestNumber:
         run = Run.of("run", OPTIONS, ModelSpec(RULE, ["a"], "f00", golden_tolerance=2e-3))
         for kind, newest in dict(formats.NEWEST).items():
             monkeypatch.setitem(formats.NEWEST, kind, newest + 1)
-        writer = PartWriter("parquet", SCHEMA)
+        writer = PartWriter("parquet", SCHEMA_1)
         writer.add(table)
         new_part, new_receipt, new_record, new_spec = (
             writer.close(), receipt.to_json(), run.to_record(), run.spec.to_json()
         )  # fmt: skip
-        assert read_part(new_part, "parquet", SCHEMA).equals(table)
+        assert read_part(new_part, "parquet", SCHEMA_1).equals(table)
         assert Receipt.from_json(new_receipt) == Receipt.from_json(old("receipts")[0]) == receipt
         assert Run.from_record(new_record).id == "run"
         assert ModelSpec.from_json(new_spec) == run.spec
         assert ModelSpec.from_json((OLD / "model" / "model_spec.json").read_text()).class_names
         monkeypatch.undo()
         for refused in (
-            lambda: read_part(new_part, "parquet", SCHEMA),
+            lambda: read_part(new_part, "parquet", SCHEMA_1),
             lambda: Receipt.from_json(new_receipt),
             lambda: Run.from_record(new_record),
             lambda: ModelSpec.from_json(new_spec),
@@ -122,26 +122,28 @@ class TestPart:
             parquet(table.select(["key"]).replace_schema_metadata(table.schema.metadata)),
         ):
             with pytest.raises(NewerFormatError, match=r"^part '/p' " + NEWER):
-                read_part(data, "parquet", SCHEMA, "/p")
+                read_part(data, "parquet", SCHEMA_1, "/p")
 
     def test_a_parquet_file_whose_number_is_none_is_damaged(self) -> None:
         for number in ("x", "0"):
             table = old_table().replace_schema_metadata({"nightscore.format": number})
             with pytest.raises(DamagedPartError):
-                read_part(parquet(table), "parquet", SCHEMA)
+                read_part(parquet(table), "parquet", SCHEMA_1)
 
     def test_a_column_more_is_newer(self) -> None:
         table = old_table()
         more = table.append_column("vector", pa.array(np.zeros(len(table))))
         with pytest.raises(NewerFormatError, match=UNKNOWN):
-            read_part(parquet(more), "parquet", SCHEMA)
+            read_part(parquet(more), "parquet", SCHEMA_1)
 
     def test_a_field_more_in_the_list_of_classes_is_newer(self) -> None:
         table = old_table()
         entry = pa.struct([*SCHEMA.field("top_k").type.value_type, pa.field("rank", pa.int32())])
         at = table.schema.get_field_index("top_k")
         with pytest.raises(NewerFormatError, match=r"unknown field 'top_k\.rank'"):
-            read_part(parquet(table.set_column(at, "top_k", pa.nulls(len(table), pa.list_(entry)))), "parquet", SCHEMA)
+            read_part(
+                parquet(table.set_column(at, "top_k", pa.nulls(len(table), pa.list_(entry)))), "parquet", SCHEMA_1
+            )
 
     @pytest.mark.parametrize(
         "change",
@@ -158,7 +160,7 @@ class TestPart:
                 change(row)
                 data = "".join([*lines[:number], json.dumps(row) + "\n", *lines[number + 1 :]]).encode()
                 with pytest.raises(NewerFormatError, match=UNKNOWN):
-                    read_part(data, "jsonl", SCHEMA)
+                    read_part(data, "jsonl", SCHEMA_1)
 
     def test_a_key_more_in_a_class_of_a_line_is_newer(self) -> None:
         (line, *_) = (
@@ -167,7 +169,7 @@ class TestPart:
         row = json.loads(line)
         row["prediction"]["top_k"][1]["rank"] = 1
         with pytest.raises(NewerFormatError, match=UNKNOWN):
-            read_part(json.dumps(row).encode(), "jsonl", SCHEMA)
+            read_part(json.dumps(row).encode(), "jsonl", SCHEMA_1)
 
     def test_a_schema_is_that_of_a_task_and_options(self) -> None:
         spec = ModelSpec(RULE, ["a"], "f00")
