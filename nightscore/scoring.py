@@ -56,6 +56,9 @@ class ScoreKeywords(TypedDict, total=False):
     labels_are: LabelsAre
     label_key: str | None
     label_offset: int
+    columns: str
+    slice: str | None
+    exif: bool
 
 
 def score(

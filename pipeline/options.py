@@ -6,6 +6,8 @@ Knows argparse, not Beam. Every module takes the whole frozen object, never a li
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -51,6 +53,33 @@ _RANGES: Sequence[tuple[Sequence[str], Callable[[Any], bool], str]] = (
     (("image_timeout", "retry_deadline"), lambda s: 0 < s < math.inf, "is no time: give a number of seconds"),
     (("max_failed_fraction", "min_accuracy"), lambda f: 0 <= f <= 1, "is not a fraction: give a number from 0 to 1"),
 )
+
+
+NONE = "none"
+"""Value of --columns with which none passes through."""
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """Return names with commas between them, each once; a name with a comma stands in quotes, as in CSV.
+
+    >>> names_in('camera, site,"a,b"')
+    ('camera', 'site', 'a,b')
+    """
+    fields = next(csv.reader([text], skipinitialspace=True), [])
+    return tuple(dict.fromkeys(name for name in map(str.strip, fields) if name))
+
+
+def as_names(names: Sequence[str]) -> str:
+    """Return names as `names_in` reads them.
+
+    >>> as_names(["camera", "a,b"]), as_names(["all"]), as_names([])
+    ('camera,"a,b"', 'all,', 'none')
+    """
+    if not names:
+        return NONE
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(names)
+    return text.getvalue() + ("," if text.getvalue() in (ALL, NONE) else "")
 
 
 def read_top_k(text: str) -> TopK:
@@ -159,6 +188,32 @@ class ScoreOptions:
         "= a name if a class is called so, else a position if not all classes are called by numbers",
         choices=LABELS_ARE,
     )
+
+    columns: str = _flag(
+        "none",
+        "columns of lists and tables that pass through to the rows as text: all, none, or names with commas between "
+        "them",
+        metavar="all|none|A,B",
+    )
+    slice: str | None = _flag(
+        None,
+        "columns by whose values accuracy, failures and drift are told apart in summary and report: names with commas "
+        "between them",
+        metavar="A,B",
+    )
+    exif: bool = _flag(
+        False, "also write when an image was taken, and by which camera, as its EXIF data say", action="store_true"
+    )
+
+    @property
+    def passed(self) -> tuple[str, ...]:
+        """Names of the columns that pass through; `prepare` has put them in the place of "all"."""
+        return () if self.columns in (ALL, NONE) else names_in(self.columns)
+
+    @property
+    def slices(self) -> tuple[str, ...]:
+        """Names of the columns by whose values figures are told apart."""
+        return names_in(self.slice or "")
 
     def __post_init__(self) -> None:
         """Check every value."""

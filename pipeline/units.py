@@ -28,6 +28,9 @@ FIRST_OPTIONS = ("label_source", "format", "top_k", "max_pixels", "image_key", "
 LATER_OPTIONS: Mapping[str, Any] = {
     "engine": "tensorflow",
     "labels_are": "auto",
+    "columns": "none",
+    "slice": None,
+    "exif": False,
     "file_column": None,
     "label_column": None,
 }

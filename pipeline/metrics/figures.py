@@ -165,6 +165,33 @@ class FolderSlices(TypedDict):
     slices: list[FolderSlice]
 
 
+class ColumnValue(TypedDict):
+    """The figures of the images that have one value of a column."""
+
+    value: str | None
+    images: int
+    scored: int
+    failed: int
+    labelled: int | None
+    quality: float | None
+    quality_interval_95: list[float] | None
+    drift: float | None
+
+
+class ColumnSlices(TypedDict):
+    """The figures by the values of one column."""
+
+    column: str
+    values: list[ColumnValue]
+    beyond: ColumnValue | None
+
+
+class BySlices(TypedDict, total=False):
+    """The figures by the columns of --slice; absent where nobody asked."""
+
+    slices: list[ColumnSlices]
+
+
 class LabelExamples(TypedDict, total=False):
     """What the first version did not tell of labels that are no class."""
 
@@ -200,7 +227,7 @@ class LaterFigures(TypedDict, total=False):
     engine: str
 
 
-class Figures(Computed, LaterFigures):
+class Figures(Computed, LaterFigures, BySlices):
     """summary.json: the figures of a result, a pure function of its receipts."""
 
     model: str

@@ -55,6 +55,9 @@ class RecordedOptions(TypedDict, total=False):
     file_column: str | None
     label_column: str | None
     labels_are: str
+    columns: str
+    slice: str | None
+    exif: bool
 
 
 class FirstInputRule(TypedDict):

@@ -139,6 +139,9 @@ class PlainCounts(NamedTuple):
 AnyCounts = Counts | LabelCounts | ValueCounts | PlainCounts
 """Sums over the rows of a part of an archive, of one of the tasks."""
 
+Column = npt.NDArray[np.integer[Any]] | Sequence[int]
+"""What each row adds to a sum: an array of small numbers, or any integers."""
+
 C = TypeVar("C", bound=AnyCounts)
 
 
@@ -171,14 +174,14 @@ class Folders:
     @classmethod
     def of(cls, rows: pa.Table) -> Folders:
         """Return the sums by folder of prediction rows of a model of classes (`pipeline.output.rows.row_schema`)."""
-        return cls.count(rows["key"], Counts, _columns(rows))
+        return cls.count(rows["key"], Counts, columns_of(rows))
 
     @classmethod
     def count(
         cls,
         keys: pa.ChunkedArray,
         kind: type[AnyCounts],
-        columns: Sequence[npt.NDArray[np.integer[Any]] | Sequence[int]],
+        columns: Sequence[Column],
     ) -> Folders:
         """Return the sums by folder of any rows.
 
@@ -189,7 +192,7 @@ class Folders:
         """
         coded = folders_of(keys).dictionary_encode()
         numbers = np.asarray(coded.indices, np.int64)
-        sums = [_sum_by(numbers, column, len(coded.dictionary)) for column in columns]
+        sums = [sum_by(numbers, column, len(coded.dictionary)) for column in columns]
         counts = (kind(*column) for column in zip(*sums, strict=True))
         return cls(dict(zip(coded.dictionary.to_pylist(), counts, strict=True)))._cut_to_fit()
 
@@ -238,7 +241,7 @@ def folders_of(keys: pa.ChunkedArray) -> pa.Array:
     return pc.replace_substring_regex(keys, pattern=_IN_FOLDER, replacement=r"\1").combine_chunks()
 
 
-def _columns(rows: pa.Table) -> list[npt.NDArray[np.int8]]:
+def columns_of(rows: pa.Table) -> list[npt.NDArray[np.int8]]:
     """Return for each field of `Counts` a column with what each row adds to it, 0 or 1."""
     labelled = pc.is_valid(rows["label_score"])
     has_both = pc.and_(pc.is_valid(rows["label"]), pc.is_valid(rows["label_name"]))
@@ -253,9 +256,7 @@ def _columns(rows: pa.Table) -> list[npt.NDArray[np.int8]]:
     return [np.asarray(pc.cast(mask, pa.int8()), np.int8) for mask in masks]
 
 
-def _sum_by(
-    numbers: npt.NDArray[np.int64], column: npt.NDArray[np.integer[Any]] | Sequence[int], groups: int
-) -> list[int]:
+def sum_by(numbers: npt.NDArray[np.int64], column: Column, groups: int) -> list[int]:
     """Return the sum of a column for each number of a group."""
     if isinstance(column, np.ndarray):
         counts: list[int] = np.bincount(numbers, column, groups).astype(np.int64).tolist()

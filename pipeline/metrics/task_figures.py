@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from pipeline.metrics.figures import FailureCount, FailureExample, Figures, LabelExamples
+from pipeline.metrics.figures import BySlices, FailureCount, FailureExample, Figures, LabelExamples
 
 
 class Counted(TypedDict):
@@ -27,7 +27,7 @@ class Judged(Counted):
     unknown_labels: int
 
 
-class Result(TypedDict):
+class Result(BySlices):
     """What a summary tells of the run, whatever the task."""
 
     model: str

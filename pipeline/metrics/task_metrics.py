@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.metrics.accuracy import Metrics, compute, measure
 from pipeline.metrics.drift import (
@@ -27,7 +29,16 @@ from pipeline.metrics.examples import OF_ARCHIVE, examples_of, lists_of
 from pipeline.metrics.figures import Slice
 from pipeline.metrics.labels import LabelSums, compare_names, compute_labels, measure_labels
 from pipeline.metrics.record import AnyNight, Training
-from pipeline.metrics.slices import Counts, Folders, LabelCounts, PlainCounts, ValueCounts
+from pipeline.metrics.slices import (
+    AnyCounts,
+    Column,
+    Counts,
+    Folders,
+    LabelCounts,
+    PlainCounts,
+    ValueCounts,
+    columns_of,
+)
 from pipeline.metrics.sums import Sums
 from pipeline.metrics.task_examples import (
     examples_of_embeddings,
@@ -41,6 +52,8 @@ from pipeline.metrics.value import compare_values as side_by_side
 from pipeline.task import Task
 
 S = TypeVar("S", bound=Sums)
+
+_NOTHING = np.zeros(0, np.int64)
 
 
 class TaskMetrics(Protocol[S]):
@@ -59,6 +72,12 @@ class TaskMetrics(Protocol[S]):
 
     def folders(self, rows: pa.Table) -> Folders:
         """Return the sums by folder."""
+
+    def columns(self, rows: pa.Table) -> tuple[type[AnyCounts], Sequence[Column]]:
+        """Return the type of the sums over a part of an archive, and for each field what each row adds to it."""
+
+    def predicted(self, rows: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the numbers of rows and of the classes that are predicted for them; none without classes."""
 
     def examples(self, rows: pa.Table) -> list[Any]:
         """Return the images of a part that a person should look at, in the order of their rows."""
@@ -99,6 +118,13 @@ class ClassMetrics:
     def folders(self, rows: pa.Table) -> Folders:  # noqa: D102
         return Folders.of(rows)
 
+    def columns(self, rows: pa.Table) -> tuple[type[AnyCounts], Sequence[Column]]:  # noqa: D102
+        return Counts, columns_of(rows)
+
+    def predicted(self, rows: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:  # noqa: D102
+        there = np.flatnonzero(np.asarray(pc.is_valid(rows["predicted"])))
+        return there, np.asarray(rows["predicted"].drop_null(), np.int64)
+
     def examples(self, rows: pa.Table) -> list[Any]:  # noqa: D102
         return examples_of(rows)
 
@@ -138,6 +164,14 @@ class LabelMetrics:
         return measure_labels(rows, self.class_names)
 
     def folders(self, rows: pa.Table) -> Folders:  # noqa: D102
+        return Folders.count(rows["key"], *self.columns(rows))
+
+    def predicted(self, rows: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:  # noqa: D102
+        names = rows["predicted_names"].combine_chunks()
+        numbers = pc.index_in(names.flatten(), pa.array(self.class_names, pa.string()))
+        return np.asarray(pc.list_parent_indices(names), np.int64), np.asarray(numbers, np.int64)
+
+    def columns(self, rows: pa.Table) -> tuple[type[AnyCounts], Sequence[Column]]:  # noqa: D102
         named = compare_names(rows, self.class_names)
         columns = (
             np.ones(len(rows), np.int64),
@@ -148,7 +182,7 @@ class LabelMetrics:
             named.hits,
             named.predicted + named.support,
         )
-        return Folders.count(rows["key"], LabelCounts, columns)
+        return LabelCounts, columns
 
     def examples(self, rows: pa.Table) -> list[Any]:  # noqa: D102
         return examples_of_labels(rows, self.class_names, self.thresholds)
@@ -185,6 +219,12 @@ class ValueMetrics:
         return measure_values(rows, self.unit)
 
     def folders(self, rows: pa.Table) -> Folders:  # noqa: D102
+        return Folders.count(rows["key"], *self.columns(rows))
+
+    def predicted(self, rows: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:  # noqa: D102
+        return _NOTHING, _NOTHING
+
+    def columns(self, rows: pa.Table) -> tuple[type[AnyCounts], Sequence[Column]]:  # noqa: D102
         both = side_by_side(rows, self.unit)
         errors = [0] * len(rows)
         for i, error in zip(np.flatnonzero(both.labelled).tolist(), both.error, strict=True):
@@ -192,7 +232,7 @@ class ValueMetrics:
         masks = (np.ones(len(rows)), both.scored, both.labelled, both.unknown)
         counts = [np.asarray(mask, np.int64) for mask in masks]
         sums = (errors, [abs(error) for error in errors], [error * error for error in errors])
-        return Folders.count(rows["key"], ValueCounts, [*counts, *sums])
+        return ValueCounts, [*counts, *sums]
 
     def examples(self, rows: pa.Table) -> list[Any]:  # noqa: D102
         return examples_of_values(rows)
@@ -224,8 +264,14 @@ class EmbeddingMetrics:
         return measure_embeddings(rows)
 
     def folders(self, rows: pa.Table) -> Folders:  # noqa: D102
+        return Folders.count(rows["key"], *self.columns(rows))
+
+    def columns(self, rows: pa.Table) -> tuple[type[AnyCounts], Sequence[Column]]:  # noqa: D102
         scored = np.asarray(np.asarray(rows["status"]) == "ok", np.int64)
-        return Folders.count(rows["key"], PlainCounts, [np.ones(len(rows), np.int64), scored])
+        return PlainCounts, [np.ones(len(rows), np.int64), scored]
+
+    def predicted(self, rows: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:  # noqa: D102
+        return _NOTHING, _NOTHING
 
     def examples(self, rows: pa.Table) -> list[Any]:  # noqa: D102
         return examples_of_embeddings(rows)

@@ -12,6 +12,7 @@ from typing import Any
 import google_crc32c
 
 from pipeline.errors import DamagedPartError
+from pipeline.metrics.by_value import ByValue
 from pipeline.metrics.examples import failures_of
 from pipeline.metrics.figures import ExampleRow, FailureRow
 from pipeline.metrics.headline import task_in
@@ -68,8 +69,8 @@ class Receipt:
 
     A receipt has three kinds of fields:
 
-    - Facts: `unit`, `rows`, `crc32c`, `metrics`, `folders`, `examples` and `failures` follow from the part's bytes
-      alone. Two receipts are equal if these are.
+    - Facts: `unit`, `rows`, `crc32c`, `metrics`, `folders`, `slices`, `examples` and `failures` follow from the part's
+      bytes alone. Two receipts are equal if these are.
     - `extras`, which only the process that scored the unit knows. They are stored and not compared.
     - What this run did: `kept`, `rescored`, `input` and `spent`. They are neither stored nor compared. A receipt that
       is read from its file has them at their defaults.
@@ -88,6 +89,7 @@ class Receipt:
         failures: the first failed images of each stage and code.
         extras: what the part does not tell.
         folders: sums over its rows by folder.
+        slices: column of --slice -> sums over its rows by the values of the column.
         kept: number of rows that were there before this run.
         rescored: number of images that this run scored a second time, in float32.
         input: number of the run's input that the unit comes from, from 0.
@@ -115,6 +117,7 @@ class Receipt:
     failures: list[FailureRow]
     extras: Extras = field(compare=False)
     folders: Folders = field(default_factory=Folders)
+    slices: Mapping[str, ByValue] = field(default_factory=dict)
     kept: int = field(default=0, compare=False)
     rescored: int = field(default=0, compare=False)
     input: int = field(default=0, compare=False)
@@ -129,7 +132,8 @@ class Receipt:
         """Return the contents of the receipt's file; its last field is a checksum of all before it."""
         sums = {name: getattr(self, field).to_json() for name, field in _SUMS.items()}
         facts = {name: getattr(self, name) for name in _FACTS}
-        content = {**facts, **sums, **numbered("receipt")}
+        slices = {"slices": {name: one.to_json() for name, one in self.slices.items()}} if self.slices else {}
+        content = {**facts, **sums, **slices, **numbered("receipt")}
         return _seal(json.dumps(content, sort_keys=True).encode("ascii").removesuffix(b"}"))
 
     @classmethod
@@ -155,6 +159,10 @@ class Receipt:
                 **{name: content[name] for name in _FACTS},
                 metrics=read_sums(content["metrics"]),
                 folders=Folders.from_json(content["folders"], COUNTS[task_in(content["metrics"])]),
+                slices={
+                    name: ByValue.from_json(one, COUNTS[task_in(content["metrics"])])
+                    for name, one in content.get("slices", {}).items()
+                },
                 extras=Extras.from_json(content["aside"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -167,7 +175,7 @@ _FACTS = ("unit", "rows", "crc32c", "examples", "failures")
 _SUMS = {"metrics": "metrics", "folders": "folders", "aside": "extras"}
 """Name in the file -> name of the field, of those that have a form of their own there."""
 
-_FIELDS = frozenset((*_FACTS, *_SUMS, "checksum", FIELD))
+_FIELDS = frozenset((*_FACTS, *_SUMS, "slices", "checksum", FIELD))
 """Names of all fields of a file."""
 
 _FAILURE = frozenset(("row", "key", "stage", "code", "message"))
@@ -226,6 +234,7 @@ def receipt_of(unit: WorkUnit, part: bytes, run: Run, extras: Extras) -> Receipt
         failures=list(failures_of(rows)),
         extras=extras,
         folders=run.metrics.folders(rows),
+        slices={name: ByValue.count(rows[column], rows, run.metrics) for name, column in run.slices.items()},
     )
     return replace(receipt, extras=extras.only(receipt.pictured))
 

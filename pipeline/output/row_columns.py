@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.batches import Failure, PredictionBatch
+from pipeline.batches import Failure, ImageColumns, PredictionBatch
 from pipeline.image_facts import ImageFacts
 from pipeline.task import Embedding, Task
 
@@ -45,6 +45,12 @@ IMAGE_COLUMNS = [
 pixel_hash: 16 hex digits; a number of 64 bits would lose its last ones wherever a reader makes a float of it.
 """
 
+EXIF_COLUMNS = [pa.field("exif_time", pa.string()), pa.field("exif_camera", pa.string())]
+"""The columns that --exif adds: when the image was taken, as ISO 8601, and by which camera."""
+
+PASSED = {b"nightscore": b"passed"}
+"""Metadata of a column that passes through: it may have any name, so its name does not tell a newer version."""
+
 LABEL_COLUMNS: Mapping[Task, Sequence[pa.Field]] = {
     "classes": [pa.field("label", pa.int32()), pa.field("label_name", pa.string())],
     "labels": [pa.field("label_names", NAMES)],
@@ -72,16 +78,61 @@ SCORE_COLUMNS: Mapping[Task, Sequence[pa.Field]] = {
 """Task -> the columns that say what the model gives for the image; they are null in a failed row."""
 
 
+RESERVED = frozenset(
+    column.name
+    for columns in (_KEY, _STATUS, IMAGE_COLUMNS, EXIF_COLUMNS, *LABEL_COLUMNS.values(), *SCORE_COLUMNS.values())
+    for column in columns
+) | {"embedding"}
+"""Names of all columns of ours, of whatever task."""
+
+
+def is_passed(column: pa.Field) -> bool:
+    """Return whether a column passes through from a list or a table."""
+    return column.metadata is not None and PASSED.items() <= column.metadata.items()
+
+
 def embedding_type(embedding: Embedding) -> pa.DataType:
     """Return the type of the column of embeddings: lists of a fixed size."""
     return pa.list_(pa.float16() if embedding.dtype == "float16" else pa.float32(), embedding.size)
 
 
-def schema_of(task: Task, embedding: Embedding | None, rules: int) -> pa.Schema:
-    """Return the columns of the rows of a task by rules, with a column of embeddings if there are any."""
+def row_names(columns: Sequence[str]) -> dict[str, str]:
+    """Return the names in the rows of columns that pass through: their own, with a prefix where that is taken.
+
+    Readers such as DuckDB and BigQuery do not tell A from a, so neither does this.
+
+    >>> row_names(["camera", "Label", "label"])
+    {'camera': 'camera', 'Label': 'column_Label', 'label': 'column_label_2'}
+    """
+    names: dict[str, str] = {}
+    taken = set(RESERVED)
+    for column in columns:
+        first = column if column.lower() not in taken else f"column_{column}"
+        name, n = first, 1
+        while name.lower() in taken:
+            n += 1
+            name = f"{first}_{n}"
+        names[column] = name
+        taken.add(name.lower())
+    return names
+
+
+def schema_of(
+    task: Task, embedding: Embedding | None, rules: int, exif: bool = False, passed: Sequence[str] = ()
+) -> pa.Schema:
+    """Return the columns of the rows of a task.
+
+    Args:
+        task: what the model says of an image.
+        embedding: the vector that the model gives for an image; None: it gives none.
+        rules: by which the rows are made; those by rules 1 tell nothing of the stored image.
+        exif: whether there are the columns of EXIF data.
+        passed: names of the columns that pass through.
+    """
     vector = [] if embedding is None else [pa.field("embedding", embedding_type(embedding))]
-    image = IMAGE_COLUMNS if rules > 1 else []
-    return pa.schema([*_KEY, *LABEL_COLUMNS[task], *SCORE_COLUMNS[task], *vector, *_STATUS, *image])
+    image = [*(IMAGE_COLUMNS if rules > 1 else []), *(EXIF_COLUMNS if exif else [])]
+    more = [pa.field(name, pa.string(), metadata=PASSED) for name in row_names(passed).values()]
+    return pa.schema([*_KEY, *LABEL_COLUMNS[task], *SCORE_COLUMNS[task], *vector, *_STATUS, *image, *more])
 
 
 def stored_schema(schema: pa.Schema) -> pa.Schema:
@@ -182,7 +233,15 @@ def image_columns(facts: ImageFacts) -> dict[str, pa.Array]:
         "format": pa.array(facts.formats, pa.string()),
         "bytes": pa.array(facts.sizes, pa.int64(), mask=facts.sizes < 0),
         "pixel_hash": hashes if facts.hashed.all() else pc.if_else(hashed, hashes, None),
+        "exif_time": pa.array(facts.times or [None] * len(facts), pa.string()),
+        "exif_camera": pa.array(facts.cameras or [None] * len(facts), pa.string()),
     }
+
+
+def passed_columns(images: ImageColumns, passed: Sequence[str]) -> dict[str, pa.Array]:
+    """Return the columns that pass through, by their names in the rows."""
+    none = [None] * len(images)
+    return {name: pa.array(images.more.get(column, none), pa.string()) for column, name in row_names(passed).items()}
 
 
 def error_columns(failures: Mapping[int, Failure], n: int) -> dict[str, pa.Array]:

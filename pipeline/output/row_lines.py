@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from pipeline.output.row_columns import IMAGE_COLUMNS, LABEL_COLUMNS, SCORE_COLUMNS
+from pipeline.output.row_columns import EXIF_COLUMNS, IMAGE_COLUMNS, LABEL_COLUMNS, SCORE_COLUMNS, is_passed
 from pipeline.storage.formats import check_names
 
 _FAILURE = {"status": "error_code", "message": "error_message", "stage": "error_stage"}
 """Name in an error -> column."""
 
-_LINE = frozenset(("key", "prediction", "error", "image"))
+_LINE = frozenset(("key", "prediction", "error", "image", "columns"))
 _TOP = ("label", "name", "score")
 """Names in a line, and of a class that it lists."""
 
@@ -29,7 +29,7 @@ _PREDICTIONS = {"embedding", *_LABELS, *(column.name for columns in SCORE_COLUMN
 _ERRORS = {*_FAILURE, *_LABELS}
 """Names in a prediction, and in an error, of any task."""
 
-_IMAGE = frozenset(column.name for column in IMAGE_COLUMNS)
+_IMAGE = frozenset(column.name for column in (*IMAGE_COLUMNS, *EXIF_COLUMNS))
 """Names in an image."""
 
 
@@ -40,23 +40,35 @@ class _Names(NamedTuple):
         prediction: names in a prediction, in their order.
         label: names in an error, of the columns of the image's label.
         image: names in an image; none by rules 1, whose lines have no image.
+        passed: names of the columns that pass through; if there are none, a line has no columns.
     """
 
     prediction: Sequence[str]
     label: Sequence[str]
     image: Sequence[str]
+    passed: Sequence[str]
+
+    @property
+    def parts(self) -> int:
+        """Number of the parts of a line."""
+        return 2 + bool(self.image) + bool(self.passed)
 
 
 @functools.lru_cache(maxsize=8)
-def _names(columns: tuple[str, ...]) -> _Names:
+def _names(columns: tuple[str, ...], passed: tuple[str, ...]) -> _Names:
+    columns = tuple(name for name in columns if name not in passed)
     prediction = [name for name in columns if name in _PREDICTIONS]
     image = [name for name in columns if name in _IMAGE]
-    return _Names(prediction, [name for name in prediction if name in _LABELS], image)
+    return _Names(prediction, [name for name in prediction if name in _LABELS], image, passed)
+
+
+def _names_of(schema: pa.Schema) -> _Names:
+    return _names(tuple(schema.names), tuple(column.name for column in schema if is_passed(column)))
 
 
 def to_lines(rows: pa.Table) -> bytes:
     """Return rows as lines of JSON, in ASCII."""
-    names = _names(tuple(rows.schema.names))
+    names = _names_of(rows.schema)
     return "".join(json.dumps(_line(row, names)) + "\n" for row in rows.to_pylist()).encode("ascii")
 
 
@@ -73,7 +85,7 @@ def from_lines(data: bytes, schema: pa.Schema, location: str) -> pa.Table:
         Exception: of many kinds, where these are not such lines.
     """
     lines = [json.loads(line) for line in data.decode("ascii").splitlines()]
-    names = _names(tuple(schema.names))
+    names = _names_of(schema)
     return pa.Table.from_pylist([_row(line, names, location) for line in lines], schema)
 
 
@@ -83,6 +95,8 @@ def _line(row: dict[str, Any], names: _Names) -> dict[str, Any]:
     if value is not None and math.isnan(value):
         row["label_value"] = "NaN"  # JSON has none; this is how protocol buffers, and so BigQuery, write it
     image = {"image": {name: row[name] for name in names.image}} if names.image else {}
+    if names.passed:
+        image["columns"] = {name: row[name] for name in names.passed}
     if row["status"] == "ok":
         return {"key": row["key"], "prediction": {name: row[name] for name in names.prediction}, **image}
     error = {name: row[column] for name, column in _FAILURE.items()}
@@ -109,12 +123,15 @@ def _row(line: dict[str, Any], names: _Names, location: str) -> dict[str, Any]:
         row |= {"status": "failed", **{name: error[name] for name in names.label}}
         row |= {column: error[name] for name, column in _FAILURE.items()}
         _check(error, (*_FAILURE, *names.label), _ERRORS, location)
-    if len(line) != (3 if names.image else 2):
+    if len(line) != names.parts:
         check_names(line, _LINE, "part", location)
         raise ValueError(f"it has the fields {', '.join(line)}")
     if names.image:
         row |= {name: line["image"][name] for name in names.image}
         _check(line["image"], names.image, _IMAGE, location)
+    if names.passed:
+        row |= {name: line["columns"][name] for name in names.passed}
+        _check(line["columns"], names.passed, line["columns"], location)
     if row.get("label_value") == "NaN":
         row["label_value"] = math.nan
     return row

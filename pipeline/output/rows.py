@@ -17,7 +17,16 @@ from pipeline.batches import PredictionBatch
 from pipeline.errors import DamagedPartError
 from pipeline.image_facts import ImageFacts
 from pipeline.options import PartFormat, ScoreOptions
-from pipeline.output.row_columns import error_columns, image_columns, predicted_columns, schema_of, stored_schema
+from pipeline.output.row_columns import (
+    RESERVED,
+    error_columns,
+    image_columns,
+    is_passed,
+    passed_columns,
+    predicted_columns,
+    schema_of,
+    stored_schema,
+)
 from pipeline.output.row_lines import from_lines, to_lines
 from pipeline.storage.formats import FIELD, check_names, check_number, numbered
 from pipeline.task import TASKS, Embedding, Task
@@ -40,18 +49,29 @@ def row_schema(task: Task, options: ScoreOptions, embedding: Embedding | None = 
 
     Args:
         task: what the model says of an image.
-        options: of the run; today none of them changes a column.
+        options: of the run: --exif and --columns add columns.
         embedding: the vector that the model gives for an image; None: it gives none.
         rules: by which the rows are made.
 
     >>> row_schema("embedding", ScoreOptions(("a",), "m", "o"), Embedding(3)).names[:3]
     ['key', 'embedding', 'status']
     """
-    return _SCHEMAS[task, rules] if embedding is None else schema_of(task, embedding, rules)
+    if embedding is None and not options.exif and not options.passed:
+        return _SCHEMAS[task, rules]
+    return schema_of(task, embedding, rules, options.exif, options.passed)
 
 
-def to_table(batch: PredictionBatch, class_names: Sequence[str], schema: pa.Schema) -> pa.Table:
-    """Return a batch as rows of a schema."""
+def to_table(
+    batch: PredictionBatch, class_names: Sequence[str], schema: pa.Schema, passed: Sequence[str] = ()
+) -> pa.Table:
+    """Return a batch as rows of a schema.
+
+    Args:
+        batch: the predictions.
+        class_names: of the model.
+        schema: of the rows.
+        passed: names of the columns that pass through.
+    """
     images = batch.images
     columns = {
         "key": pa.array(images.keys, pa.string()),
@@ -59,6 +79,7 @@ def to_table(batch: PredictionBatch, class_names: Sequence[str], schema: pa.Sche
         "status": pa.array(np.where(images.ok, "ok", "failed"), pa.string()),
         **error_columns(images.failures, len(images)),
         **image_columns(ImageFacts.unknown(len(images)) if images.facts is None else images.facts),
+        **passed_columns(images, passed),
     }
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
@@ -230,13 +251,18 @@ def _check_columns(found: pa.Schema, rules: int, location: str) -> None:
     known = {kind: _columns(schema) for kind, schema in _SCHEMAS.items()}
     tasks = [task for task in TASKS if task != "embedding" or "embedding" in columns]  # its other columns all rows have
     if any(known[task, rules].items() <= columns.items() for task in tasks):
-        check_names(columns, {"embedding", *(name for schema in known.values() for name in schema)}, "part", location)
+        check_names(columns, RESERVED.union(*known.values()), "part", location)
 
 
 def _columns(schema: pa.Schema) -> dict[str, pa.DataType]:
-    """Return the types of a schema's columns by name; of a column of lists of structs, those of its fields."""
+    """Return the types of a schema's columns by name; of a column of lists of structs, those of its fields.
+
+    Columns that pass through are left out.
+    """
     types: dict[str, pa.DataType] = {}
     for column in schema:
+        if is_passed(column):
+            continue
         if pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type):
             types |= {f"{column.name}.{part.name}": part.type for part in column.type.value_type}
         else:

@@ -30,6 +30,7 @@ from pipeline.model.outputs import OUTPUT_FIELDS, check_outputs, read_outputs
 from pipeline.model.pixel_hash import rule_id
 from pipeline.model.spec import ModelSpec
 from pipeline.options import Engine, ScoreOptions, from_arguments
+from pipeline.output.row_columns import row_names
 from pipeline.output.rows import row_schema
 from pipeline.storage.formats import check_format, check_names, numbered
 from pipeline.units import LATER_OPTIONS, RULES
@@ -97,6 +98,12 @@ class Run:
     def schema(self) -> pa.Schema:
         """The columns of its rows; a part is checked against them."""
         return row_schema(self.spec.task, self.options, self.spec.embedding, self.rules)
+
+    @functools.cached_property
+    def slices(self) -> Mapping[str, str]:
+        """Name of a column in --slice -> its name in the rows."""
+        names = row_names(self.options.passed)
+        return {name: names.get(name, name) for name in self.options.slices}
 
     @property
     def plan(self) -> str:

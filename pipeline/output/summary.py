@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from pipeline.metrics.by_value import ByValue, merge_columns
 from pipeline.metrics.examples import first_of_each
-from pipeline.metrics.figures import FailureExample
+from pipeline.metrics.figures import ColumnSlices, FailureExample
 from pipeline.metrics.slices import AnyCounts, Folders, add
 from pipeline.metrics.sums import Sums
 from pipeline.metrics.task_examples import AnyExample
@@ -36,6 +37,7 @@ class Summary:
         metrics: sums over their rows.
         inputs: number of an input of the run -> sums over its rows.
         folders: sums by folder.
+        slices: column of --slice -> sums by its values.
         examples: images that a person should look at, as in `Receipt`, without `row`.
         failures: examples for every reason, the first by key.
         thumbnails: key -> PNG or JPEG file of one of these.
@@ -54,6 +56,7 @@ class Summary:
     metrics: Sums = field(default_factory=Sums)
     inputs: Mapping[int, AnyCounts] = field(default_factory=dict)
     folders: Folders = field(default_factory=Folders)
+    slices: Mapping[str, ByValue] = field(default_factory=dict)
     examples: Sequence[AnyExample] = ()
     failures: Sequence[FailureExample] = ()
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
@@ -79,6 +82,7 @@ class Summary:
             metrics=outcome.metrics,
             inputs={outcome.input: count(outcome.metrics)},
             folders=outcome.folders,
+            slices=outcome.slices,
             examples=[_without_row(example) for example in outcome.examples],
             failures=[cast(FailureExample, _without_row(failure)) for failure in outcome.failures],
             spent=outcome.spent,
@@ -119,6 +123,7 @@ class Summary:
             metrics=metrics,
             inputs=_add_inputs(self.inputs, other.inputs),
             folders=self.folders.merge(other.folders),
+            slices=merge_columns(self.slices, other.slices),
             examples=examples,
             failures=failures,
             thumbnails={key: thumbnails[key] for key in shown},
@@ -166,10 +171,20 @@ def figures(summary: Summary, run: Run) -> AnyFigures:
                 {"folder": folder, **metrics.part(counts)} for folder, counts in sorted(summary.folders.slices.items())
             ],
         },
+        **_slices(summary, run),
         **metrics.lists(summary.examples),
         "failure_examples": list(summary.failures),
     }
     return cast(AnyFigures, content)
+
+
+def _slices(summary: Summary, run: Run) -> dict[str, list[ColumnSlices]]:
+    """Return the figures by the values of the columns of --slice; nothing where there are none."""
+    slices: list[ColumnSlices] = []
+    for name in run.slices:
+        values, beyond = summary.slices.get(name, ByValue()).figures(run.metrics)
+        slices.append({"column": name, "values": values, "beyond": beyond})
+    return {"slices": slices} if slices else {}
 
 
 def verdict(summary: Summary, run: Run, planned: int | None, lost: str = "") -> tuple[int, list[str]]:

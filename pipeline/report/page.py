@@ -122,6 +122,7 @@ def _sections(
         ("failures", "Failures", figures["failures"]),
         ("inputs", "By input", "inputs" in slices),
         ("folders", "By folder", "folders" in slices),
+        ("slices", "By " + ", ".join(one["column"] for one in figures.get("slices", [])), figures.get("slices")),
         ("drift", "Drift", record["drift"] or record["previous"] or record["training"]),
         ("speed", "Speed", record["time"]),
         ("ran", "What ran", True),

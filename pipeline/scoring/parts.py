@@ -90,7 +90,7 @@ def make_unit(
     batch = predict(pixels, model, run.top_k, begin, alone)
     after_predict = time.monotonic()
     schema, failures = run.schema, batch.images.failures
-    rows = to_table(batch, run.spec.class_names, schema)
+    rows = to_table(batch, run.spec.class_names, schema, run.options.passed)
     part, receipt = _finished(unit, PartWriter(run.options.format, schema), [rows], run)
     has_pixels = (row for row in receipt.pictured if row not in failures or failures[row].stage == "predict")
     receipt = replace(

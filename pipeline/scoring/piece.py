@@ -67,7 +67,7 @@ def make_rows(
     started = time.monotonic()
     batch = predict(pixels, model, run.top_k, begin, alone)
     after_predict = time.monotonic()
-    rows = to_table(batch, run.spec.class_names, run.schema)
+    rows = to_table(batch, run.spec.class_names, run.schema, run.options.passed)
     is_of_classes = run.spec.task == "classes"
     entered, pictured = choose(batch, examples) if is_of_classes else choose_rows(rows, run.metrics, batch, examples)
     pictures = draw(pixels, pictured, run.spec.input, begin_picture)

@@ -9,13 +9,14 @@ from datetime import datetime, timezone
 
 from pipeline import storage
 from pipeline.errors import NoSpaceError, TransientError, UsageError
+from pipeline.metrics.by_value import OWN_SLICES
 from pipeline.model.directory import check_model, check_tflite, local_copy, read_spec
 from pipeline.model.engines.choice import choose
-from pipeline.options import Engine, ScoreOptions
+from pipeline.options import ALL, Engine, ScoreOptions, as_names
 from pipeline.output import records
 from pipeline.output.finish import go_to_work
 from pipeline.output.run import Run
-from pipeline.sources.inputs import require_input
+from pipeline.sources.inputs import list_columns, require_input
 from pipeline.task import WITH_CLASSES
 
 CHECK_SECONDS = 30.0
@@ -59,12 +60,40 @@ def check(options: ScoreOptions) -> Run:
     run = Run.of(new_id(datetime.now(timezone.utc)), options, spec)
     begun_with = _check_output(run)
     choice = choose(options, spec, begun_with)
-    run = replace(run, options=replace(options, engine=choice.engine), why_engine=choice.why)
+    options = replace(options, engine=choice.engine, columns=as_names(_passed(run)))
+    run = replace(run, options=options, why_engine=choice.why)
     if begun_with is not None:
         _check_limit(run)
     else:
         check_files(run)
     return run
+
+
+def _passed(run: Run) -> tuple[str, ...]:
+    """Return the names of the columns that pass through, so that the rows' schema follows from the options alone.
+
+    Those of --slice that are no columns of every row are among them. Names of lists' columns are looked for there.
+
+    Raises:
+        UsageError: no list has such a column, and there is nothing but lists; or --exif is missing.
+    """
+    options = run.options
+    if "exif_camera" in options.slices and not options.exif:
+        raise UsageError("--slice exif_camera needs --exif, which reads the camera; give both")
+    sliced = tuple(name for name in options.slices if name not in OWN_SLICES)
+    chosen = tuple(dict.fromkeys((*options.passed, *sliced)))
+    if options.columns != ALL and not chosen:
+        return ()
+    there, is_all = list_columns(run.inputs, options)
+    for name in chosen:
+        top = name if name in there else name.partition(".")[0]
+        if is_all and top not in there:
+            option = "columns" if name in options.passed else "slice"
+            raise UsageError(
+                f"--{option} names {name!r}, which no list of --input has: choose from "
+                f"{', '.join(there) or 'nothing: there are only the file and the label'}"
+            )
+    return tuple(dict.fromkeys((*there, *chosen))) if options.columns == ALL else chosen
 
 
 def new_id(now: datetime) -> str:

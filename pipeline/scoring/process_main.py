@@ -217,7 +217,7 @@ class _Worker:
 
 def _with_facts(pixels: PixelBatch, batch: EncodedBatch, run: Run) -> PixelBatch:
     """Return the same images with the facts that their rows tell of them."""
-    facts = facts_of(batch.encoded, pixels, run.spec.input)
+    facts = facts_of(batch.encoded, pixels, run.spec.input, run.options.exif)
     return replace(pixels, images=replace(pixels.images, facts=facts))
 
 

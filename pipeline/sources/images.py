@@ -24,8 +24,8 @@ NAME = "images"
 MISSING = -1
 """Version of a file that a manifest names and that did not exist when the run was planned."""
 
-Listed = tuple[StoredObject, Label]
-"""A file, and its label as the archive writes it."""
+Listed = tuple[StoredObject, Label] | tuple[StoredObject, Label, Mapping[str, str | None]]
+"""A file, its label as the archive writes it, and what passes through to its row, where something does."""
 
 
 def is_image(head: bytes) -> bool:
@@ -63,7 +63,7 @@ def cut(files: Iterable[Listed], unit_images: int) -> Iterator[WorkUnit]:
             end = min(range(min(floor, len(waiting) - 1), len(waiting)), key=hashes.__getitem__) + 1
             yield _unit(waiting[:end])
             waiting, hashes = waiting[end:], hashes[end:]
-            size, floor = sum(other.size for other, _ in waiting), _floor(waiting, unit_images)
+            size, floor = sum(other[0].size for other in waiting), _floor(waiting, unit_images)
         waiting.append(file)
         hashes.append(blake2b(found.location.encode("utf-8", "surrogateescape"), digest_size=8).digest())
         size += found.size
@@ -76,23 +76,28 @@ def cut(files: Iterable[Listed], unit_images: int) -> Iterator[WorkUnit]:
 def _floor(files: Sequence[Listed], unit_images: int) -> int:
     """Return the index of the first file with which the unit is a quarter full."""
     size = 0
-    for i, (found, _) in enumerate(files):
-        size += found.size
+    for i, file in enumerate(files):
+        size += file[0].size
         if (i + 1) * 4 >= unit_images or size * 4 >= UNIT_BYTES:
             return i
     return len(files)
 
 
 def _unit(files: Sequence[Listed]) -> WorkUnit:
-    labels = tuple(label for _, label in files)
+    labels = tuple(file[1] for file in files)
+    index: dict[str, Any] = {"label": labels} if any(label is not None for label in labels) else {}
+    more = [file[2] if len(file) == 3 else {} for file in files]
+    names = dict.fromkeys(name for columns in more if columns for name in columns)
+    if names:
+        index["more"] = {name: tuple(columns.get(name) for columns in more) for name in names}
     return WorkUnit(
         id="",
         source=NAME,
-        locations=tuple(found.location for found, _ in files),
-        sizes=tuple(found.size for found, _ in files),
-        versions=tuple(found.version for found, _ in files),
+        locations=tuple(file[0].location for file in files),
+        sizes=tuple(file[0].size for file in files),
+        versions=tuple(file[0].version for file in files),
         images=len(files),
-        index={"label": labels} if any(label is not None for label in labels) else {},
+        index=index,
     )
 
 

@@ -163,6 +163,23 @@ def require_input(pattern: str, options: ScoreOptions | None = None) -> None:
     raise UsageError(f"--input {pattern!r} does not exist or is empty; give a file, folder or glob of images")
 
 
+def list_columns(patterns: Sequence[str], options: ScoreOptions) -> tuple[list[str], bool]:
+    """Return the names of the columns of all lists that the inputs name, and whether there is nothing but lists.
+
+    Lists within folders and archives are none: they are no inputs.
+
+    Raises:
+        UsageError: a list cannot be read.
+    """
+    names: dict[str, None] = {}
+    lists = [pattern for pattern in patterns if manifest.is_manifest_name(pattern)]
+    for pattern in lists:
+        for kind, found in _find_input(pattern, Skipped()):
+            if kind == manifest.NAME:
+                names |= dict.fromkeys(manifest.column_names(found, options))
+    return list(names), len(lists) == len(patterns)
+
+
 def plan_units(patterns: Sequence[str], options: ScoreOptions, model_id: str, skipped: Skipped) -> Iterator[WorkUnit]:
     """Yield work units in the order of the inputs, each image once, `--limit` images at most.
 
@@ -216,12 +233,13 @@ def _units_of_list(found: StoredObject, once: _Once, options: ScoreOptions, skip
     archives: list[tuple[str, StoredObject]] = []
 
     def files() -> Iterator[images.Listed]:
-        for file, label in manifest.listed(found, options):
-            if not once.is_new((file, label), skipped):
+        for listed in manifest.listed(found, options):
+            file, label = listed[:2]
+            if not once.is_new(listed, skipped):
                 continue
             kind = None if file.version == images.MISSING else sources.kind_by_name(file.location)
             if kind in (None, images.NAME):
-                yield file, label
+                yield listed
             elif label is None:
                 archives.append((str(kind), file))
             else:
@@ -259,7 +277,7 @@ class _Once:
         """Return whether a file was not there before; one that was is counted."""
         if self._seen is None:
             return True
-        found, label = file
+        found, label = file[:2]
         mine = 0 if label is None else hash(repr(label))
         digest = blake2b(found.location.encode("utf-8", "surrogateescape"), digest_size=16).digest()
         first = self._seen.setdefault(digest, mine)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 FILE_COLUMNS = ("file_name", "uri")
@@ -66,6 +69,7 @@ OTHER_LABEL_COLUMNS = frozenset(
 )
 """Names, written as above, that other programs use."""
 
+_NONE: Mapping[str, str | None] = MappingProxyType({})
 _SIGNS = re.compile(r"[^a-z0-9]+")
 
 
@@ -76,6 +80,7 @@ class ListColumns:
     Attributes:
         file: name of the column with the file; dots lead into fields of a JSON object.
         label: name of the column with the label.
+        more: names of the columns that pass through to the rows.
 
     >>> ListColumns().of_file(["id", "Filename"]), ListColumns(label="a.b").label_in({"a": {"b": 3}}, ["a"])
     ('Filename', 3)
@@ -83,6 +88,7 @@ class ListColumns:
 
     file: str | None = None
     label: str | None = None
+    more: Sequence[str] = ()
 
     def of_file(self, columns: Sequence[str], where: str = "") -> str:
         """Return the name of the column with the file.
@@ -122,12 +128,38 @@ class ListColumns:
             name in FILE_COLUMNS or _plain(name) in OTHER_FILE_COLUMNS for name in columns
         )
 
+    def more_in(self, row: Mapping[str, Any]) -> Mapping[str, str | None]:
+        """Return what of a row passes through, as text by name.
+
+        >>> ListColumns(more=("site", "day")).more_in({"site": 7.0, "x": 1})
+        {'site': '7', 'day': None}
+        """
+        return {name: as_passed(value_at(row, name)) for name in self.more} if self.more else _NONE
+
     def label_in(self, row: Mapping[str, Any], columns: Sequence[str], where: str = "") -> object:
         """Return the label that a row of JSON has: in its column, or as labelling programs write it."""
         name = self.label if self.label is not None else self.of_label(columns, where)
         if name is not None:
             return value_at(row, name)
         return _of_ground_truth(row) or _of_label_studio(row)
+
+
+def as_passed(value: object) -> str | None:
+    """Return a value of a list as the text that passes through to a row: None where it is missing or empty.
+
+    >>> as_passed(True), as_passed(2.50), as_passed(["a"]), as_passed(""), as_passed(float("nan"))
+    ('true', '2.5', '["a"]', None, None)
+    """
+    if isinstance(value, float):
+        value = None if math.isnan(value) else int(value) if value.is_integer() else value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping | list):
+        return json.dumps(value, default=str)
+    if value is None or value == "" or isinstance(value, bytes):
+        return None
+    text = str(value)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def require_once(columns: Sequence[str], chosen: Sequence[str | None]) -> None:

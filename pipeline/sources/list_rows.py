@@ -9,7 +9,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -38,12 +39,16 @@ class Row(NamedTuple):
         name: of its file, as written.
         label: as written.
         other: another reading of the row, if there is no file of that name.
+        more: what passes through to the row of its image, by name.
+        there: names of all columns of the list, or of this row of it.
     """
 
     where: str
     name: object
     label: object
     other: tuple[str, str] | None = None
+    more: Mapping[str, str | None] = MappingProxyType({})
+    there: Sequence[str] = ()
 
 
 def table_rows(data: bytes, columns: ListColumns, separators: str = _SEPARATORS) -> Iterator[Row]:
@@ -81,7 +86,8 @@ def table_rows(data: bytes, columns: ListColumns, separators: str = _SEPARATORS)
                 raise ValueError(f"{where}more fields than the header has; put names with commas in quotes")
             if fields:
                 name, own = (fields[at] if at is not None and at < len(fields) else None for at in places)
-                yield Row(where, name, own)
+                more = columns.more_in(dict(zip(header, fields, strict=False)))
+                yield Row(where, name, own, more=more, there=header)
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num + skipped}: {error}") from error
 
@@ -165,9 +171,11 @@ def _json_row(row: Any, columns: ListColumns, where: str) -> Row:
         raise ValueError(f"{where}no JSON object")
     data = row.get("data")
     if columns.file is None and isinstance(data, dict) and "annotations" in row:  # a task of Label Studio
-        return Row(where, data[columns.of_file([*data], where)], columns.label_in(row, [*row], where))
+        file, label = data[columns.of_file([*data], where)], columns.label_in(row, [*row], where)
+        return Row(where, file, label, more=columns.more_in({**row, **data}), there=[*data])
     name = columns.of_file([*row], where)
-    return Row(where, value_at(row, name), columns.label_in(row, [*row], where))
+    label = columns.label_in(row, [*row], where)
+    return Row(where, value_at(row, name), label, more=columns.more_in(row), there=[*row])
 
 
 def _is_table(whole: Any, columns: ListColumns) -> bool:
@@ -193,7 +201,8 @@ def _object_rows(whole: dict[str, Any], columns: ListColumns) -> Iterator[Row]:
     labels = None if chosen is None else whole.get(chosen)
     for number, at in enumerate(files if isinstance(files, dict) else range(len(files)), 1):
         label = value_at(labels, str(at)) if labels is not None else None
-        yield Row(f"row {number}: ", files[at], label)
+        more = columns.more_in({name: value_at(column, str(at)) for name, column in whole.items()})
+        yield Row(f"row {number}: ", files[at], label, more=more, there=[*whole])
 
 
 def parquet_rows(data: bytes, columns: ListColumns) -> Iterator[Row]:
@@ -205,14 +214,17 @@ def parquet_rows(data: bytes, columns: ListColumns) -> Iterator[Row]:
     with pq.ParquetFile(pa.BufferReader(data)) as file:
         there = file.schema_arrow.names
         name, label = columns.of_file(there), columns.of_label(there)
-        tops = [path if path in there else path.partition(".")[0] for path in (name, label) if path is not None]
+        paths = [path for path in (name, label) if path is not None]
+        paths += [path for path in columns.more if path in there or path.partition(".")[0] in there]
+        tops = [path if path in there else path.partition(".")[0] for path in paths]
         require_once(there, tops)
         number = 0
         for batch in file.iter_batches(columns=list(dict.fromkeys(tops))):
             table = {top: batch[top].to_pylist() for top in dict.fromkeys(tops)}
             for number, values in enumerate(zip(*table.values(), strict=True), number + 1):  # noqa: B020
                 row = dict(zip(table, values, strict=True))
-                yield Row(f"row {number}: ", value_at(row, name), None if label is None else value_at(row, label))
+                own = None if label is None else value_at(row, label)
+                yield Row(f"row {number}: ", value_at(row, name), own, more=columns.more_in(row), there=there)
 
 
 def plain_rows(data: bytes, _: ListColumns) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -57,9 +57,15 @@ SUFFIXES = frozenset(_READERS)
 
 
 class _Named(NamedTuple):
-    """A row whose file is still to be found: the locations that it may mean and their labels, best first."""
+    """A row whose file is still to be found.
+
+    Attributes:
+        candidates: the locations that it may mean, each with its label, the first one first.
+        more: what passes through to the row of its image.
+    """
 
     candidates: tuple[tuple[str, Label], ...]
+    more: Mapping[str, str | None]
 
 
 def _form(name: str) -> str:
@@ -96,11 +102,36 @@ def listed(found: StoredObject, options: ScoreOptions | None = None) -> Generato
         raise UsageError(f"manifest {found.location!r} names no file")
 
 
+def column_names(found: StoredObject, options: ScoreOptions) -> Sequence[str]:
+    """Return the names of a manifest's columns other than those of the file and the label; of JSON, of its first row.
+
+    Raises:
+        UsageError: it cannot be parsed.
+    """
+    columns = _columns(options)
+    try:
+        data = decompressed(storage.read(found.location, version=found.version))
+        first = next(_READERS[_form(found.location)](data, columns), None)
+        there = () if first is None else first.there
+        chosen = {columns.of_file(there), columns.of_label(there)} if there else set()
+    except Exception as error:
+        if isinstance(error, MemoryError):
+            raise
+        raise UsageError(f"manifest {found.location!r} cannot be read: {' '.join(str(error).split())}") from error
+    return [name for name in there if name and name not in chosen]
+
+
+def _columns(options: ScoreOptions | None) -> ListColumns:
+    if options is None:
+        return ListColumns()
+    return ListColumns(options.file_column, options.label_column, options.passed)
+
+
 def _rows(found: StoredObject, options: ScoreOptions | None) -> Iterator[_Named]:
     """Yield what each row names. Whatever a library raises on foreign bytes becomes a UsageError with its words."""
     data = storage.read(found.location, version=found.version)
     folder = found.location.rpartition("/")[0]
-    columns = ListColumns(options.file_column, options.label_column) if options else ListColumns()
+    columns = _columns(options)
     offset = options.label_offset if options else 0
     where = ""
     try:
@@ -109,7 +140,7 @@ def _rows(found: StoredObject, options: ScoreOptions | None) -> Iterator[_Named]
         for row in _READERS[_form(found.location)](data, columns):
             where = row.where
             label = own_names.name_of(as_label(row.label), names, offset)
-            yield _Named(tuple(_candidates(row, label, folder)))
+            yield _Named(tuple(_candidates(row, label, folder)), row.more)
             where = ""
     except MemoryError:
         raise
@@ -172,6 +203,12 @@ def _resolved(name: object, folder: str) -> str:
 
 
 def _looked_up(row: _Named, spellings: Spellings) -> Listed:
+    """Return the file that a row means, with what passes through to its row."""
+    found, label = _find(row, spellings)
+    return (found, label, row.more) if row.more else (found, label)
+
+
+def _find(row: _Named, spellings: Spellings) -> tuple[StoredObject, Label]:
     """Return the first file that is there of those that a row may mean; the first one if none is."""
     try:
         for location, label in row.candidates:

@@ -20,6 +20,7 @@ class ReadRule:
         image_key: TFRecord feature that holds the image; None takes the usual ones.
         label_key: TFRecord feature that holds the label; None takes the usual ones.
         batch_images: images in a batch, at most.
+        columns: names of the columns that pass through to the rows; a container's own fields of these names do.
 
     >>> ReadRule.of(ScoreOptions(("photos",), "model", "night"), ["cat", "dog"], (512, 512, 3)).batch_images
     42
@@ -29,6 +30,7 @@ class ReadRule:
     image_key: str | None = None
     label_key: str | None = None
     batch_images: int = BATCH_IMAGES
+    columns: Sequence[str] = ()
 
     @classmethod
     def of(
@@ -47,4 +49,4 @@ class ReadRule:
             task: of the model: it decides what a label means.
         """
         labels = LabelRule(class_names, options.label_source, options.label_offset, task, options.labels_are)
-        return cls(labels, options.image_key, options.label_key, batch_images(shape))
+        return cls(labels, options.image_key, options.label_key, batch_images(shape), options.passed)

@@ -17,6 +17,8 @@ from conftest import MakeRun, WriteImages
 from pipeline.metrics import record, task_figures, task_record
 from pipeline.metrics.figures import (
     CalibrationBin,
+    ColumnSlices,
+    ColumnValue,
     Example,
     FailureCount,
     FailureExample,
@@ -50,6 +52,8 @@ SECTIONS: Mapping[str, Any] = {
     "Input": InputSlice,
     "Folders": FolderSlices,
     "Folder": FolderSlice,
+    "Column": ColumnSlices,
+    "Value of a column": ColumnValue,
     "Example": Example,
     "Failed image": FailureExample,
     "Summary of labels": task_figures.LabelFigures,

@@ -32,7 +32,8 @@ OTHERS: dict[str, Any] = {
     "image_timeout": 1.5, "engine": "litert", "memory_mb": 300,
     "retry_deadline": 2.5, "retry_failed": True, "no_canary": True, "no_wait": True, "accelerator": "type:a;count:1",
     "image_key": "an image", "label_key": "", "label_offset": -1, "labels_are": "names",
-    "labels_file": "a b", "file_column": "picture", "label_column": "a.b", "model": "-m", "output": "gs://b/night",
+    "labels_file": "a b", "file_column": "picture", "label_column": "a.b", "columns": "a,b",
+    "slice": "a", "exif": True, "model": "-m", "output": "gs://b/night",
 }  # fmt: skip
 """Every option, otherwise than by default."""
 

@@ -56,6 +56,9 @@ OTHER_OPTIONS: dict[str, Any] = {
     "file_column": "picture",
     "label_column": "kind",
     "labels_are": "names",
+    "columns": "site",
+    "slice": "site",
+    "exif": True,
 }
 
 names = st.text(st.characters(exclude_characters="/\0")).map(lambda text: text.encode("utf-8", "replace"))
