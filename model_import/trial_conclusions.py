@@ -209,7 +209,7 @@ def _clearly_better(search: Search, taken: Candidate, classes: Mapping[int, int]
     is_moved = np.isin(labels, list(classes))
     own = int((found == labels)[is_moved].sum())
     other = int((found == np.array([classes.get(int(label), -1) for label in labels]))[is_moved].sum())
-    return other - own > CLEARLY * np.sqrt(other + own)
+    return bool(other - own > CLEARLY * np.sqrt(other + own))
 
 
 def _right_and_sure(search: Search, taken: Candidate) -> tuple[float, float]:
