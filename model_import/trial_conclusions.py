@@ -18,8 +18,11 @@ from pipeline.errors import UsageError
 MOST_COMPARED_WITH_CHANCE = 32
 """Rules, the best ones, of which one must be better than chance."""
 
-NEAR = 2.0
-"""Standard errors by which the loss of a rule may be behind where the more usual rule is taken."""
+NEAR = 1.0
+"""Standard errors by which the loss of a rule may be behind where the more usual rule is taken.
+
+The rule of one standard error: Breiman, Friedman, Olshen and Stone, Classification and Regression Trees, 1984, 3.4.3.
+"""
 
 TOO_SURE = 0.2
 """A network whose confidence is this much above its accuracy is said to be too sure."""
@@ -37,7 +40,7 @@ def take(search: Search, leader: Candidate) -> Candidate:
     """Return the rule to take of those that are not distinguished from the best.
 
     That is one which contradicts least of what the model tells; among equals, what a loader in use does counts more
-    than a mixture of loaders; then it is the most usual of those whose loss is within two standard errors of the
+    than a mixture of loaders; then it is the most usual of those whose loss is within one standard error of the
     smallest.
     """
     stop = search.tried[leader]
@@ -110,9 +113,18 @@ def _part(
     as_good: Mapping[Candidate, Compared],
     declared: Declared | None,
 ) -> Part:
-    """Return what was found of one part, from the rules that differ in it alone from the taken one or the leader."""
+    """Return what was found of one part.
+
+    It is told from the rules that differ in this part alone from the taken one or the leader, and from the loaders in
+    use that are as good, which may differ in several.
+    """
     taken = around[0]
-    beside = [one for one in search.tried if any(apart(one, other) == {name} for other in around)]
+    beside = [
+        one
+        for one in search.tried
+        if any(apart(one, other) == {name} for other in around)
+        or (one in as_good and search.space.tier(one) <= search.space.tier(taken))
+    ]
     beside = [one for one in beside if one.words(name) != taken.words(name)]
     others = list(dict.fromkeys(one.words(name) for one in beside if one in as_good))
     points = max((abs(as_good[one].points) for one in beside if one in as_good), default=0.0)
