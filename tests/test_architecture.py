@@ -15,7 +15,19 @@ from nightscore.commands import COMMANDS
 ROOT = Path(__file__).parent.parent
 
 WORDS = frozenset(
-    {"errors", "image_kinds", "options", "units", "batches", "task", "text", "formatting", "concurrency", "machine"}
+    {
+        "errors",
+        "image_facts",
+        "image_kinds",
+        "options",
+        "units",
+        "batches",
+        "task",
+        "text",
+        "formatting",
+        "concurrency",
+        "machine",
+    }
 )
 """Modules at the top of pipeline/ that every package may import; they import nothing but each other."""
 
