@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from pipeline.model.directory import TFLITE, read_spec
 from pipeline.model.engines.litert import CALL_IMAGES, LiteRTNetwork
 from pipeline.model.preprocess import preprocess
 from pipeline.model.spec import ModelSpec
+from pipeline.model.stored_facts import facts_of
 from pipeline.options import ScoreOptions
 from pipeline.output.rows import PartWriter, row_schema, to_table
 
@@ -85,7 +86,9 @@ def _predicted(paths: Sequence[str], work: Work, network: LiteRTNetwork) -> Pred
     numbers = {name: number for number, name in enumerate(work.spec.class_names)}
     labels = np.array([numbers.get(name, -1) for name in folders], np.int32)
     images = ImageColumns(paths, labels, labels >= 0, folders)
-    batch = preprocess(EncodedBatch(images, [_read(path) for path in paths]), work.spec.input)
+    encoded = [_read(path) for path in paths]
+    batch = preprocess(EncodedBatch(images, encoded), work.spec.input)
+    batch = replace(batch, images=replace(batch.images, facts=facts_of(encoded, batch, work.spec.input)))
     if batch.images.failures:
         raise ValueError(f"images that cannot be decoded: {batch.images.failures}")
     size = network.call_images
@@ -93,7 +96,7 @@ def _predicted(paths: Sequence[str], work: Work, network: LiteRTNetwork) -> Pred
     most = scores.shape[1] if work.options.top_k == "all" else work.options.top_k
     top = np.argsort(-scores, axis=1, kind="stable")[:, :most].astype(np.int32)
     label_scores = np.where(labels >= 0, scores[np.arange(len(labels)), labels], np.float32("nan"))
-    return PredictionBatch(images, top, np.take_along_axis(scores, top, axis=1), label_scores)
+    return PredictionBatch(batch.images, top, np.take_along_axis(scores, top, axis=1), label_scores)
 
 
 def _read(path: str) -> bytes:

@@ -358,9 +358,25 @@ def check_json_lines(answers: Sequence[Rows], nights: Nights) -> None:
     )
 
 
+def check_copies(answers: Sequence[Rows], nights: Nights) -> None:
+    copies: dict[str, Rows] = {}
+    for row in nights.rows:
+        if row["pixel_hash"] is not None:
+            copies.setdefault(row["pixel_hash"], []).append(row)
+    expected = [
+        (pixels, len(rows), sorted(row["key"] for row in rows)[:3], len({row["label_name"] for row in rows} - {None}))
+        for pixels, rows in copies.items()
+        if len(rows) > 1
+    ]
+    assert expected
+    (found,) = answers
+    assert sorted(picked(found, "pixel_hash", "images", "examples", "labels")) == sorted(expected)
+
+
 CHECKS: dict[str, Callable[[Sequence[Rows], Nights], None]] = {
     "How many": check_counts,
     "What failed, and why": check_failures,
+    "Copies": check_copies,
     "Accuracy": check_accuracy,
     "Per class": check_classes,
     "Confusion matrix": check_confusion,
@@ -383,6 +399,8 @@ WRONG = [
     ("How many", "!= (label_name IS NULL)", "= (label_name IS NULL)"),
     ("What failed, and why", "min(key, 3)", "max(key, 3)"),
     ("What failed, and why", "status = 'failed'", "label IS NOT NULL"),
+    ("Copies", "GROUP BY pixel_hash", "GROUP BY pixel_hash, key"),
+    ("Copies", "HAVING images > 1", "HAVING images > 0"),
     ("Accuracy", "WHERE label_score IS NOT NULL", "WHERE label IS NOT NULL"),
     ("Accuracy", "z * z / 4", "z * z / 2"),
     ("Accuracy", "greatest(label_score::DOUBLE", "greatest(score::DOUBLE"),

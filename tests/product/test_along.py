@@ -145,7 +145,7 @@ def test_a_damaged_part_with_columns_is_damaged_and_scored_again(
     [
         (
             ("--columns", "sight"),
-            "--columns names 'sight', which no list of --input has: choose from site, Status, note",
+            "'sight', which no list of --input has: choose from site, Status, note",
         ),
         (("--slice", "sight"), "--slice names 'sight', which no list of --input has"),
         (("--slice", "exif_camera"), "--slice exif_camera needs --exif"),
