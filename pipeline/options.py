@@ -6,9 +6,8 @@ Knows argparse, not Beam. Every module takes the whole frozen object, never a li
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NoReturn, get_args
@@ -59,14 +58,18 @@ NONE = "none"
 """Value of --columns with which none passes through."""
 
 
+_NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,]*))[^,]*,?')
+_ODD = re.compile(r'[",\n\r]|^\s|\s$')
+
+
 def names_in(text: str) -> tuple[str, ...]:
     """Return names with commas between them, each once; a name with a comma stands in quotes, as in CSV.
 
-    >>> names_in('camera, site,"a,b"')
-    ('camera', 'site', 'a,b')
+    >>> names_in('camera, site,"a,b"," c"')
+    ('camera', 'site', 'a,b', ' c')
     """
-    fields = next(csv.reader([text], skipinitialspace=True), [])
-    return tuple(dict.fromkeys(name for name in map(str.strip, fields) if name))
+    found = (quoted.replace('""', '"') or bare.strip() for quoted, bare in _NAME.findall(text))
+    return tuple(dict.fromkeys(name for name in found if name))
 
 
 def as_names(names: Sequence[str]) -> str:
@@ -77,9 +80,9 @@ def as_names(names: Sequence[str]) -> str:
     """
     if not names:
         return NONE
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(names)
-    return text.getvalue() + ("," if text.getvalue() in (ALL, NONE) else "")
+    quoted = ('"' + name.replace('"', '""') + '"' if _ODD.search(name) else name for name in names)
+    text = ",".join(quoted)
+    return f"{text}," if text in (ALL, NONE) else text
 
 
 def read_top_k(text: str) -> TopK:

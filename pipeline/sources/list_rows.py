@@ -78,7 +78,7 @@ def table_rows(data: bytes, columns: ListColumns, separators: str = _SEPARATORS)
                     yield _without_header(fields, f"line {reader.line_num + skipped}: ")
             return
         file, label = columns.of_file(header), columns.of_label(header)
-        require_once(header, (file, label))
+        require_once(header, (file, label, *columns.more))
         places = [None if name is None else header.index(name) for name in (file, label)]
         for fields in reader:
             where = f"line {reader.line_num + skipped}: "

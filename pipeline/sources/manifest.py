@@ -8,6 +8,7 @@ row. A manifest has units of image files: `pipeline.sources.images` reads them. 
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -103,22 +104,30 @@ def listed(found: StoredObject, options: ScoreOptions | None = None) -> Generato
 
 
 def column_names(found: StoredObject, options: ScoreOptions) -> Sequence[str]:
-    """Return the names of a manifest's columns other than those of the file and the label; of JSON, of its first row.
+    """Return the names of a manifest's columns other than those of the file and the label; of JSON, of all its rows.
 
     Raises:
         UsageError: it cannot be parsed.
     """
     columns = _columns(options)
+    names: dict[str, None] = {}
+    chosen: set[str | None] = set()
     try:
         data = decompressed(storage.read(found.location, version=found.version))
-        first = next(_READERS[_form(found.location)](data, columns), None)
-        there = () if first is None else first.there
-        chosen = {columns.of_file(there), columns.of_label(there)} if there else set()
+        rows = _READERS[_form(found.location)](data, columns)
+        for row in rows:
+            if not names.keys() >= set(row.there):
+                names |= dict.fromkeys(row.there)
+                chosen.add(columns.of_file(row.there))
+                with contextlib.suppress(ValueError):  # of a task of Label Studio the label stands elsewhere
+                    chosen.add(columns.of_label(row.there))
+            if _READERS[_form(found.location)] is not json_rows:
+                break
+    except MemoryError:
+        raise
     except Exception as error:
-        if isinstance(error, MemoryError):
-            raise
         raise UsageError(f"manifest {found.location!r} cannot be read: {' '.join(str(error).split())}") from error
-    return [name for name in there if name and name not in chosen]
+    return [name for name in names if name and name not in chosen]
 
 
 def _columns(options: ScoreOptions | None) -> ListColumns:

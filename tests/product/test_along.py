@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from test_tasks import task_models  # noqa: F401 - a fixture
@@ -160,16 +162,13 @@ def test_a_column_that_is_not_there_is_refused_in_one_line(
 
 
 def test_json_lines_and_parquet_lists_pass_the_same_columns(archive: Path, tmp_path: Path, tiny_model: str) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    listed = [{"file_name": "001.png", "camera": "k", "day": 3.0}, {"file_name": "002.png", "camera": None, "day": 4.5}]
+    listed = [{"file_name": "001.png", "day": 3.0}, {"file_name": "002.png", "day": 4.5, "camera": "k"}]
     (archive / "list.jsonl").write_text("\n".join(map(json.dumps, listed)))
-    pq.write_table(pa.Table.from_pylist(listed), archive / "list.parquet")
+    pq.write_table(pa.Table.from_pylist(listed[::-1]), archive / "list.parquet")
     found = []
     for name in ("list.jsonl", "list.parquet"):
         output = tmp_path / f"night-{name}"
         words = ["--input", str(archive / name), "--model", tiny_model, "--output", str(output), "--quiet"]
         assert cli.main([*words, "--columns", "all"]) == 0
         found.append({key: (row["camera"], row["day"]) for key, row in rows_in(output).items()})
-    assert found[0] == found[1] == {"001.png": ("k", "3"), "002.png": (None, "4.5")}
+    assert found[0] == found[1] == {"001.png": (None, "3"), "002.png": ("k", "4.5")}

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.options import ScoreOptions, add_arguments, from_arguments, to_flags
+from pipeline.options import ScoreOptions, add_arguments, as_names, from_arguments, names_in, to_flags
 
 GIVEN: dict[str, Any] = {"input": ("photos",), "model": "model", "output": "night"}
 COMMAND = ["--input", "photos", "--model", "model", "--output", "night"]
@@ -145,3 +147,12 @@ def test_no_flag_is_one_of_beams_and_labels_is_not_free() -> None:
             theirs.update(parser._option_string_actions)
     assert "--labels" in theirs
     assert {f"--{flag.name}" for flag in fields(ScoreOptions)}.isdisjoint(theirs)
+
+
+@given(st.lists(st.text(min_size=1), unique=True))
+def test_names_come_back_from_their_text(names: list[str]) -> None:
+    names = [name for name in names if name.strip()]
+    text = as_names(names)
+    assert names_in(text) == tuple(names) or text == "none"
+    assert (text == "none") is (not names)
+    assert text != "all"
