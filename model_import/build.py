@@ -72,7 +72,7 @@ def check_place(source: str, output: str) -> str:
         UsageError: it cannot, or one lies in the other.
     """
     location = check_output(output)
-    if not source.startswith(storage.GCS) and lie_in_one_another(os.path.abspath(source), location):
+    if not storage.is_remote(source) and lie_in_one_another(os.path.abspath(source), location):
         raise UsageError(f"--output {output!r} and {source!r} lie in one another: give a folder apart")
     return location
 

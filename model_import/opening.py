@@ -23,6 +23,9 @@ ZIP = b"PK\x03\x04"
 TFLITE_AT_4 = b"TFL3"
 """Bytes of a .tflite file behind the first four."""
 
+_COPY = {"gs": "gcloud storage cp -r {} .", "s3": "aws s3 cp --recursive {} .", "az": "az storage blob download-batch"}
+"""Scheme -> command that copies a folder to this machine."""
+
 _MODELS = (".keras", ".h5", ".hdf5", ".tflite")
 
 _TORCH = "is a file of PyTorch, of which Nightscore runs none; docs/models.md says how to convert it"
@@ -58,8 +61,9 @@ def open_source(request: Request) -> Opened:
         UsageError: there is none, it cannot be loaded here, or it would run code.
     """
     source = request.source
-    if source.startswith(storage.GCS):
-        raise UsageError(f"{source!r}: copy it to this machine first, with 'gcloud storage cp -r {source} .'")
+    if storage.is_remote(source):
+        command = _COPY[source.partition(":")[0]].format(source)
+        raise UsageError(f"{source!r}: copy it to this machine first, with {command!r}")
     if not os.path.exists(source):
         raise UsageError(f"{source!r} does not exist")
     try:

@@ -148,7 +148,7 @@ def example_png(location: str, spec: InputSpec) -> bytes:
 
 def _listing(root: str) -> tuple[list[StoredObject], list[StoredObject], dict[str, str]]:
     """Return training files, test files, and the images that lie in no class folder."""
-    if not root.startswith(storage.GCS) and not os.path.isdir(root):
+    if not storage.is_remote(root) and not os.path.isdir(root):
         what = "a file" if os.path.exists(root) else "nowhere to be found"
         raise UsageError(f"data set {root!r} is {what}: give mnist, digits or a folder of class folders")
     train: list[StoredObject] = []

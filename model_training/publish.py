@@ -44,7 +44,7 @@ def check_output(output: str) -> str:
         UsageError: it is taken by something that is no model directory, or cannot be written to.
     """
     location = storage.absolute(output)
-    if location.startswith(storage.GCS):
+    if storage.is_remote(location):
         _check_gcs(location)
         return location
     location = os.path.realpath(location)
@@ -66,7 +66,7 @@ def lie_in_one_another(location: str, output: str) -> bool:
     >>> lie_in_one_another("gs://b/model", "gs://b/model/new"), lie_in_one_another("gs://b/model", "gs://b/model2")
     (True, False)
     """
-    location = location if location.startswith(storage.GCS) else os.path.realpath(location)
+    location = location if storage.is_remote(location) else os.path.realpath(location)
     return f"{output}/".startswith(f"{location}/") or f"{location}/".startswith(f"{output}/")
 
 
@@ -80,7 +80,7 @@ def staged(location: str) -> Iterator[str]:
     Raises:
         NightscoreError: an upload failed; the text says where the finished model was kept.
     """
-    remote = location.startswith(storage.GCS)
+    remote = storage.is_remote(location)
     made = [] if remote else _missing(os.path.dirname(location))
     folder = tempfile.mkdtemp(prefix="nightscore-model-") if remote else _sibling(location)
     keep = False

@@ -151,7 +151,7 @@ def _table(rows: Iterable[Sequence[str]]) -> str:
 def _link(location: str) -> str:
     """Return a link to the report on disk; of a report in a bucket only its name, as no browser opens that."""
     name = _text(location)
-    if location.startswith(storage.GCS):
+    if storage.is_remote(location):
         return f"report: {name}"
     address = "file://" + quote(location, safe="/", errors="surrogateescape")
     return f'<a href="{address}" target="_blank">{name}</a>'

@@ -15,11 +15,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from azurite import az_bucket, azurite_process  # noqa: F401 - fixtures
 from counting_store import counted  # noqa: F401 - a fixture
 from foreign_models import foreign, photos  # noqa: F401 - fixtures
 from gcs_emulator import emulator, emulator_server, gcs_bucket  # noqa: F401 - fixtures
 from hypothesis import settings
 from permissions import open_folder  # noqa: F401 - a fixture
+from s3_server import s3_bucket, s3_server, s3_server_process  # noqa: F401 - fixtures
 from small_models import fussy_model, hungry_model  # noqa: F401 - fixtures
 
 from model_training.datasets import RawImages, from_raw, raw_images

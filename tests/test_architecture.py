@@ -59,6 +59,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "keras": ("model_training", "model_import"),
     "PIL": ("pipeline.model", "model_training", "model_import"),
     "google.cloud": ("pipeline.storage",),
+    "obstore": ("pipeline.storage",),
     "rich": ("pipeline.cli.terminal", "model_training"),
     "jinja2": ("pipeline.report.html",),
 }

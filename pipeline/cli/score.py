@@ -85,7 +85,7 @@ def _score_with(options: ScoreOptions, beam_arguments: Sequence[str], mode: Outp
 
 def _is_new(output: str) -> bool:
     """Return whether a folder on this machine's disk holds no results yet, so that there is certainly work to do."""
-    return not output.startswith(storage.GCS) and not os.path.exists(os.path.join(output, "runs"))
+    return not storage.is_remote(output) and not os.path.exists(os.path.join(output, "runs"))
 
 
 def _announce(text: str) -> None:

@@ -185,7 +185,7 @@ def local_copy(model: str) -> str:
     Raises:
         UsageError: an object's name would lead out of that folder.
     """
-    if not model.startswith(storage.GCS):
+    if not storage.is_remote(model):
         return model
     folder = tempfile.mkdtemp(prefix="nightscore-model-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

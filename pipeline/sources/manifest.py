@@ -203,11 +203,12 @@ def _resolved(name: object, folder: str) -> str:
     if name.startswith("/") or (re.match(_SCHEME, name) and not name.lower().startswith("file://")):
         return storage.absolute(name)
     location = f"{folder}/{name}"
-    if location.startswith(storage.GCS) and {".", ".."} & set(name.split("/")):
-        path = posixpath.normpath(location[len(storage.GCS) :])
+    if storage.is_remote(location) and {".", ".."} & set(name.split("/")):
+        scheme, _, path = location.partition("://")
+        path = posixpath.normpath(path)
         if path.startswith(".."):
             raise ValueError(f"{name!r} leads out of the bucket")
-        location = storage.GCS + path
+        location = f"{scheme}://{path}"
     return storage.absolute(location)
 
 

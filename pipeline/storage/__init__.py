@@ -1,8 +1,8 @@
-"""Bytes on disk or in Google Cloud Storage, behind five verbs: list, read, create, replace, delete.
+"""Bytes on disk, in Google Cloud Storage, S3 or Azure Blob Storage, behind five verbs: see `base.Store`.
 
 Each verb is tried again while a store fails for now (`patience`).
-A location is an absolute path or gs://bucket/name; `absolute` makes one from what a user types. This module alone
-decides which store serves a location.
+A location is an absolute path, or gs://, s3:// or az:// with a bucket and a name; `absolute` makes one from what a
+user types. This module alone decides which store serves a location.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
+from pipeline.errors import UsageError
 from pipeline.storage.base import Store, StoredObject
 from pipeline.storage.local import LocalStore, is_temporary
-from pipeline.storage.locations import GCS, absolute, fixed_prefix, join, key_of, location_of
+from pipeline.storage.locations import AZURE, GCS, S3, absolute, fixed_prefix, is_remote, join, key_of, location_of
 from pipeline.storage.retry import PatientStore, patience
 from pipeline.storage.stored_file import StoredFile
 
@@ -26,6 +27,7 @@ __all__ = [
     "create",
     "delete",
     "fixed_prefix",
+    "is_remote",
     "is_temporary",
     "join",
     "key_of",
@@ -52,9 +54,21 @@ def _gcs() -> PatientStore:
     return PatientStore(GcsStore())
 
 
+@functools.cache
+def _cloud(scheme: str) -> PatientStore:
+    try:
+        from pipeline.storage.cloud import CloudStore  # of a package that is not needed for the others
+    except ModuleNotFoundError as error:
+        extra = "s3" if scheme == S3 else "azure"
+        raise UsageError(f"{scheme} needs the package obstore: pip install 'nightscore[{extra}]'") from error
+    return PatientStore(CloudStore(scheme))
+
+
 def store_of(location: str) -> PatientStore:
     """Return the store that holds a location. It tries again while the store fails for now."""
-    return _gcs() if location.startswith(GCS) else _local()
+    if location.startswith(GCS):
+        return _gcs()
+    return _cloud(location[: len(S3)]) if location.startswith((S3, AZURE)) else _local()
 
 
 def answers(location: str) -> bool:
@@ -69,7 +83,7 @@ def list_objects(pattern: str) -> Iterator[StoredObject]:
 
 def list_long(pattern: str) -> Iterator[StoredObject]:
     """Yield the same as `list_objects`, where much may be found: of a disk, a copy of this process lists ahead."""
-    return list_objects(pattern) if pattern.startswith(GCS) else _local().list_elsewhere(pattern)
+    return list_objects(pattern) if is_remote(pattern) else _local().list_elsewhere(pattern)
 
 
 def stat(location: str) -> StoredObject | None:

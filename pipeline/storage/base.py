@@ -10,9 +10,10 @@ class StoredObject(NamedTuple):
     """One file or object, as a listing shows it.
 
     Attributes:
-        location: absolute path, or gs://bucket/name.
+        location: absolute path, or gs://bucket/name (or s3://, az://).
         size: bytes.
-        version: mtime in ns on disk, generation on GCS; changes when the content does (on disk: by the clock's tick).
+        version: changes when the content does. On disk the mtime in ns (by the clock's tick), in Google Cloud Storage
+            the generation, in S3 and Azure 63 bits of a hash of the ETag, see `pipeline.storage.cloud.version_of`.
         crc32c: of the content where the listing tells it (GCS), else None.
     """
 

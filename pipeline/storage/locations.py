@@ -9,8 +9,11 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from pipeline.errors import UsageError
 from pipeline.text import address
 
-GCS = "gs://"
-"""Scheme that a location in Google Cloud Storage starts with."""
+GCS, S3, AZURE = "gs://", "s3://", "az://"
+"""What a location starts with in Google Cloud Storage, in S3 (and what speaks like it), and in Azure Blob Storage."""
+
+REMOTE = (GCS, S3, AZURE)
+"""What a location that is not on disk starts with. A bucket or container follows, "/", and a name."""
 
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
@@ -60,20 +63,31 @@ def fixed_prefix(pattern: str) -> str:
     return pattern[: found.start()] if found else pattern
 
 
+def is_remote(location: str) -> bool:
+    """Return whether a location is in a bucket or container, not on disk.
+
+    >>> is_remote("s3://bucket/a"), is_remote("/data/a")
+    (True, False)
+    """
+    return location.startswith(REMOTE)
+
+
 def absolute(path: str) -> str:
     """Return what a user typed as a location.
 
-    >>> absolute("gs://bucket/a/"), absolute("/data//photos/")
-    ('gs://bucket/a', '/data/photos')
+    >>> absolute("gs://bucket/a/"), absolute("s3://bucket/"), absolute("/data//photos/")
+    ('gs://bucket/a', 's3://bucket', '/data/photos')
 
     Raises:
-        UsageError: it is an address of a store that is not served here, such as s3://.
+        UsageError: it is an address of a store that is not served here, such as https://.
     """
-    if path.startswith(GCS):
-        return GCS + path[len(GCS) :].rstrip("/")
+    if is_remote(path):
+        scheme, name = path[:5], path[5:]
+        return scheme + name.rstrip("/")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
         where = address(path)  # a signed address, or one with a password, is not for a terminal or a log
-        raise UsageError(f"{where!r} is neither {GCS}bucket/name nor a path on disk: copy it to one of them first")
+        kinds = ", ".join(f"{scheme}bucket/name" for scheme in REMOTE)
+        raise UsageError(f"{where!r} is neither {kinds} nor a path on disk: copy it to one of them first")
     return os.path.abspath(os.path.expanduser(path))
 
 

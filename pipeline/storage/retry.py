@@ -18,6 +18,7 @@ from typing import TypeVar
 from pipeline.errors import TransientError, UsageError
 from pipeline.storage.base import Store, StoredObject
 from pipeline.storage.elsewhere import list_elsewhere
+from pipeline.storage.locations import is_remote
 
 T = TypeVar("T")
 
@@ -186,7 +187,7 @@ def _places(location: str) -> Iterator[str]:
     >>> list(_places("gs://b/x/y.png")), list(_places("/x/y.png"))
     (['gs://b/x', 'gs://b'], ['/x', ''])
     """
-    bucket = location.startswith("gs://")
+    bucket = is_remote(location)
     place = location.rpartition("/")[0]
     yield place
     while place.count("/") > 2 if bucket else place:

@@ -96,7 +96,7 @@ def test_receipt_that_is_lost_or_damaged_is_not_passed_over(run: Run, capsys: py
         ([], "required: OUTPUT"),
         (["--from", "x"], "'nightscore report --help'"),
         (["/nonexistent"], "is not the OUTPUT of a run"),
-        (["s3://bucket/x"], "neither gs://"),
+        (["ftp://bucket/x"], "neither gs://"),
     ],
 )
 def test_bad_usage_is_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

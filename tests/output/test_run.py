@@ -57,8 +57,8 @@ def test_places_of_a_run_are_those_of_the_folder_it_was_made_in(
 
 
 def test_run_is_not_made_where_a_place_is_served_by_no_store(make_run: MakeRun) -> None:
-    with pytest.raises(UsageError, match="'s3://bucket/photos' is neither gs://bucket/name nor a path on disk"):
-        make_run("s3://bucket/photos")
+    with pytest.raises(UsageError, match="'ftp://bucket/photos' is neither gs://bucket/name"):
+        make_run("ftp://bucket/photos")
 
 
 def test_options_that_an_older_record_lacks_are_at_their_defaults(make_run: MakeRun) -> None:

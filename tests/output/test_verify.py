@@ -423,7 +423,7 @@ def test_record_that_contradicts_its_history_is_named(night: Night) -> None:
 def test_folder_that_is_no_output_is_bad_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert verify_cli.main([str(tmp_path)]) == 2
     assert verify_cli.main([str(tmp_path / "none")]) == 2
-    assert verify_cli.main(["s3://bucket/night"]) == 2
+    assert verify_cli.main(["ftp://bucket/night"]) == 2
     assert verify_cli.main([]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == err.count("nightscore verify: ") == 4

@@ -1,4 +1,4 @@
-"""The laws of a store, the same for disk and cloud; and names, keys and globs, which need no store."""
+"""The laws of a store, the same for disk and clouds; and names, keys and globs, which need no store."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ AWKWARD = [
 ]
 
 
-@pytest.fixture(params=["disk", "cloud"])
+@pytest.fixture(params=["disk", "gcs", "s3", pytest.param("az", marks=pytest.mark.heavy)])
 def folder(request: pytest.FixtureRequest) -> str:
     if request.param == "disk":
         return str(request.getfixturevalue("tmp_path"))
-    return str(request.getfixturevalue("gcs_bucket")) + "/folder"
+    return str(request.getfixturevalue(f"{request.param}_bucket")) + "/folder"
 
 
 def put(folder: str, *names: str) -> None:
@@ -164,6 +164,10 @@ class TestWriting:
     @pytest.mark.parametrize("name", AWKWARD)
     def test_any_name_is_itself(self, folder: str, name: str) -> None:
         location = storage.join(folder, name)
+        if folder.startswith("az://") and "\\" in name:
+            with pytest.raises(UsageError, match="and no backslash"):
+                put(folder, name)
+            return
         put(folder, name, "other")
         assert [stored.location for stored in storage.list_objects(location)] == [location]
         assert location in {stored.location for stored in storage.list_objects(folder)}
@@ -184,10 +188,12 @@ class TestListing:
         assert second.version != first.version
 
     def test_is_in_the_order_of_the_locations(self, folder: str) -> None:
-        put(folder, "a/z", "a b", "a-b", "a.b", "a0", "A", "é", "z", "a!/x", "日本/x", "😀", "\uffff")
+        put(folder, "a/z", "a b", "a-b", "a.b", "a0", "A", "é", "z", "a!/x", "日本/x", "😀")
+        if not folder.startswith("az://"):  # in no XML may this be, and Azurite fails of it
+            put(folder, "\uffff")
         found = names(folder)
         assert found == sorted(found)
-        assert len(found) == 12
+        assert len(found) == (11 if folder.startswith("az://") else 12)
         assert names(folder, "*") == found
 
     def test_of_a_folder_leaves_out_what_only_begins_like_it(self, folder: str) -> None:
@@ -318,7 +324,7 @@ def test_a_location_is_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert storage.absolute("gs://bucket/x//") == "gs://bucket/x"
 
 
-@pytest.mark.parametrize("path", ["s3://bucket/x", "https://example.org/x.png", "file:///data"])
+@pytest.mark.parametrize("path", ["s3a://bucket/x", "https://example.org/x.png", "file:///data"])
 def test_other_stores_are_refused_in_one_line(path: str) -> None:
-    with pytest.raises(UsageError, match="neither gs://bucket/name nor a path on disk"):
+    with pytest.raises(UsageError, match=r"neither gs://bucket/name, s3://bucket/name, az://.* nor a path"):
         storage.absolute(path)

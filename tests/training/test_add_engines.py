@@ -136,7 +136,7 @@ def test_damaged_model_is_one_line(
         (["--output", "link"], "lie in one another: give a folder apart"),
         (["--output", "old/new"], "lie in one another: give a folder apart"),
         (["--output", "."], "is a folder with other things in it"),
-        (["--output", "s3://bucket/new"], "neither gs://bucket/name nor a path on disk"),
+        (["--output", "ftp://bucket/new"], "neither gs://bucket/name"),
         ([], "the following arguments are required: --output"),
         (["--output", "new", "--dataset", "digits"], "--dataset: not allowed with argument --add_engines"),
         (["--output", "new", "--epochs", "5"], "--epochs is for --dataset: --add_engines trains nothing"),

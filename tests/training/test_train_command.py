@@ -108,7 +108,7 @@ def test_jpeg_files_are_decoded_in_full_where_that_is_asked_for(photos: Path, tm
         (["--dataset", "photos", "--output", "photos/model"], "lie in one another: give folders apart"),
         (["--dataset", "digits", "--output", "file"], "file' is a file: give a folder for the model"),
         (["--dataset", "digits", "--output", "photos"], "is a folder with other things in it"),
-        (["--dataset", "digits", "--output", "s3://bucket/model"], "neither gs://bucket/name nor a path on disk"),
+        (["--dataset", "digits", "--output", "ftp://bucket/model"], "neither gs://bucket/name"),
         (["--dataset", "mnist", "--data_dir", "photos", "--output", "new"], "photos' lacks train-images-idx3-ubyte"),
     ],
 )
