@@ -116,7 +116,7 @@ def test_night_that_is_under_way_is_shown(make_run: MakeRun, write_images: Write
 
 
 def test_what_is_no_output_is_refused_in_one_line(tmp_path: Path, tiny_model: str, write_images: WriteImages) -> None:
-    for location in (tmp_path, tmp_path / "none", "s3://bucket/night"):
+    for location in (tmp_path, tmp_path / "none", "ftp://bucket/night"):
         with pytest.raises(UsageError) as caught:
             nightscore.open_night(location)
         assert "\n" not in str(caught.value)

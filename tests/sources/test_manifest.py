@@ -333,7 +333,7 @@ class TestErrors:
                 b"file_name\n" + b"x" * 200_000,
                 "cannot be read: line 2: field larger than field limit (131072)",
             ),
-            ("m.csv", b"uri\ns3://bucket/a.png\n", "cannot be read: line 2: 's3://bucket/a.png' is neither gs://"),
+            ("m.csv", b"uri\nftp://bucket/a.png\n", "cannot be read: line 2: 'ftp://bucket/a.png' is neither gs://"),
             ("m.jsonl", b"", "names no file"),
             ("m.jsonl", b'{"uri": "a.png"}\n\n{"uri": \n', "cannot be read: line 3: Expecting value at column 9"),
             ("m.jsonl", b'{"uri": "a.png"}\n[1]\n', "cannot be read: line 2: no JSON object"),
