@@ -23,8 +23,8 @@ HASH_BYTES = 8
 def rule_id(spec: InputSpec) -> bytes:
     """Return the id of an input rule, 16 bytes: a hash of the fields of the rule that are not at their default.
 
-    >>> small, large = InputSpec(28, 28), InputSpec(32, 32)
-    >>> rule_id(small) == rule_id(InputSpec(28, 28)), rule_id(small) == rule_id(large), len(rule_id(small))
+    >>> small, large = InputSpec(28, 28, "rgb"), InputSpec(32, 32, "rgb")
+    >>> rule_id(small) == rule_id(InputSpec(28, 28, "rgb")), rule_id(small) == rule_id(large), len(rule_id(small))
     (True, False, 16)
     """
     fields = json.dumps(spec.to_json(), sort_keys=True)

@@ -136,7 +136,7 @@ def is_junk_name(name: str, named: Sequence[str] = ()) -> bool:
         folder = "/".join(part for part in folder.split("/") if not _matches(part, named))
         if _matches(file, named):
             return _is_in_junk(folder)
-    return file in _JUNK_FILES or file.startswith(".") or _is_in_junk(folder)
+    return file in _JUNK_FILES or _is_hidden(file) or _is_in_junk(folder)
 
 
 def junk_in(pattern: str) -> tuple[str, ...]:
@@ -145,7 +145,7 @@ def junk_in(pattern: str) -> tuple[str, ...]:
     >>> junk_in("photos/*/.thumbnails/*.png"), junk_in("photos/**")
     (('.thumbnails',), ())
     """
-    return tuple(part for part in pattern.split("/") if _is_junk_folder(part) or part.startswith("."))
+    return tuple(part for part in pattern.split("/") if _is_junk_folder(part) or _is_hidden(part))
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
@@ -158,5 +158,10 @@ def _is_in_junk(folder: str) -> bool:
     return any(map(_is_junk_folder, folder.split("/")))
 
 
+def _is_hidden(name: str) -> bool:
+    """Return whether a name is one that systems do not show; one that begins with two dots leads up, as on Windows."""
+    return name.startswith(".") and name != "." and not name.startswith("..")
+
+
 def _is_junk_folder(name: str) -> bool:
-    return (name.startswith(".") and name not in (".", "..")) or name.lower() in _JUNK_FOLDERS
+    return _is_hidden(name) or name.lower() in _JUNK_FOLDERS

@@ -33,7 +33,7 @@ BODY = TEXT.partition("\n")[2]
         ("big.csv", b"\xfe\xff" + WINDOWS.encode("utf-16-be")),
         ("powershell.txt", "".join(f"{n} {d}\r\n" for d, n in enumerate(NAMES)).encode("utf-16")),
         ("quoted.txt", "".join(f'"{n}" {d}\n' for d, n in enumerate(NAMES)).encode()),
-        ("list.csv.gz", gzip.compress(TEXT.encode())),
+        ("list.csv.gz", gzip.compress(TEXT.encode(), mtime=0)),
         ("list.tsv.bz2", bz2.compress(TEXT.replace(",", "\t").encode())),
         ("list.CSV.xz", lzma.compress(TEXT.encode())),
         ("list.tsv", TEXT.replace(",", "\t").encode()),
