@@ -168,7 +168,8 @@ def _scaling(known: Facts, path: str, hint: str) -> Fact[Scaling]:
         said = f" ({hint})" if hint else ""
         raise UsageError(
             f"nothing says to what range {path!r} wants pixels scaled: give --scaling, one of {', '.join(SCALINGS)} or "
-            f"'SCALE,OFFSET'{said}, or --check FOLDER with a folder of images for each class, so that it can be tried"
+            f"'SCALE,OFFSET'{said}: raw if the network has a Rescaling layer or scales its images for itself, unit if "
+            "your code divided by 255; or --check FOLDER with a folder of images for each class: then it is tried"
         )
     return known["scaling"]
 

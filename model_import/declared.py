@@ -50,8 +50,8 @@ def declared(foreign: Foreign, beside: Path) -> Declared:
     readings = [_shape(foreign), *layers_say(layers, is_any_size), *files_say(beside)]
     backbone = backbone_says(layers)
     readings += [Reading(notes=backbone_objects(layers)), *([backbone] if backbone else [])]
-    if foreign.kind == "saved_model" and not layers and not is_any_size:
-        source = "by TF-Hub's convention: a SavedModel for images of a fixed size takes 0 to 1"
+    if foreign.may_be_hub and not layers and not is_any_size:
+        source = "only if it comes from TF-Hub or Kaggle, by their convention"
         readings.append(reading(source, {"scaling": SCALINGS["unit"], "color_mode": _color(foreign.channels)}))
     return _merged(readings)
 

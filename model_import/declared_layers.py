@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model_import.declared_values import Reading, named, reading
-from model_import.foreign import Layer
+from model_import.declared_values import Reading, is_same, named, reading
+from model_import.foreign import GRAPH, Layer
 from model_import.scaling import SCALINGS, Scaling
+from pipeline.errors import UsageError
 
 OPERATIONS = frozenset(
     [
@@ -93,6 +94,53 @@ def values_inside(layers: Sequence[Layer]) -> Scaling | None:
     return _folded([*numbers, (np.array(_entering(numbers).scale), np.zeros(1))]) if numbers else None
 
 
+def check_scaling(given: Scaling, layers: Sequence[Layer], path: str) -> None:
+    """Check that a scaling that the user gives goes with what the first layers do to the images.
+
+    Layers that multiply by little or subtract much are made for 0 to 255: any other scaling would be done twice. Others
+    that scale are made for small values: 0 to 255 would be out of their range.
+
+    Raises:
+        UsageError: it does not.
+    """
+    scalers = [layer for layer in first_layers(layers) if layer.kind in _NUMBERS]
+    numbers = _numbers(scalers)
+    divides = [layer for layer in first_layers(layers) if layer.kind in ("TrueDivide", "Divide")]
+    if not scalers and divides and not is_same(given, RAW, 0.1):
+        raise UsageError(
+            f"--scaling {_shown(given)} contradicts {path!r}: the network divides its images itself, by the operation "
+            f"{divides[0].name!r}; leave --scaling out, or give raw, which leaves pixels at 0 to 255"
+        )
+    if not scalers or numbers[0] is None:
+        return
+    if _entering(numbers) == RAW:
+        is_wrong = not is_same(given, RAW, 0.1)
+    else:
+        is_nothing = all(pair is not None and (pair[0] == 1).all() and (pair[1] == 0).all() for pair in numbers)
+        is_wrong = not is_nothing and max(map(abs, given.scale)) * 255 > LARGEST_OFFSET
+    if is_wrong:
+        inside = values_inside(layers)
+        does = f", which makes them {_range(inside)}" if inside else ", which scales them"
+        wants = "raw, which leaves pixels at 0 to 255" if _entering(numbers) == RAW else "unit, 0 to 1"
+        raise UsageError(
+            f"--scaling {_shown(given)} contradicts {path!r}: the network scales its images itself by "
+            f"{_source(scalers)}{does}; leave --scaling out, or give {wants}"
+        )
+
+
+def _shown(scaling: Scaling) -> str:
+    numbers = ",".join(" ".join(f"{part:.6g}" for part in side) for side in (scaling.scale, scaling.offset))
+    return repr(numbers) if scaling.name == "custom" else scaling.name
+
+
+def _source(scalers: Sequence[Layer]) -> str:
+    """Return what scales, as a phrase."""
+    first = scalers[0]
+    if first.kind == GRAPH:
+        return f"operations at the start of its graph ({first.name})"
+    return f"the layer {first.kind} {first.name!r}"
+
+
 def _numbers(scalers: Sequence[Layer]) -> Sequence[Numbers | None]:
     return [_NUMBERS[layer.kind](layer.config) for layer in scalers]
 
@@ -102,7 +150,12 @@ def _scaling(layers: Sequence[Layer]) -> Reading | None:
     first = list(first_layers(layers))
     scalers = [layer for layer in first if layer.kind in _NUMBERS]
     if scalers:
-        source = f"the layer {scalers[0].kind} {scalers[0].name!r}"
+        source = _source(scalers)
+        if scalers[0].kind == GRAPH and not scalers[0].config:
+            note = (
+                f"the graph begins with {scalers[0].name}, by numbers that are not read: it may scale its images itself"
+            )
+            return Reading(notes=(note,))
         entering, inside = _entering(_numbers(scalers)), values_inside(layers)
         is_unknown = _numbers(scalers)[0] is None
         notes = (
@@ -192,5 +245,6 @@ def _center_crop(layer: Layer) -> Reading:
 _NUMBERS: Mapping[str, Callable[[Mapping[str, Any]], Numbers | None]] = {
     "Rescaling": _rescaling,
     "Normalization": _normalization,
+    GRAPH: _rescaling,
 }
 _SIZES: Mapping[str, Callable[[Layer], Reading]] = {"Resizing": _resizing, "CenterCrop": _center_crop}

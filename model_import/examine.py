@@ -16,6 +16,7 @@ import numpy.typing as npt
 from model_import.class_names import checked_names, parse_names, read_class_names
 from model_import.decide import Decision, decide, decision_of_files, declared_facts, given_facts, merged, shape_facts
 from model_import.declared import Declared, declared
+from model_import.declared_layers import check_scaling
 from model_import.fact import Fact
 from model_import.foreign import Output
 from model_import.opening import Opened, open_source
@@ -102,6 +103,8 @@ def examine(
     given = given_facts(request)  # a flag that cannot be is told before a model is loaded
     pictures = _pictures(request)
     opened = open_source(request)
+    if "scaling" in given:
+        check_scaling(given["scaling"].value, opened.model.layers, opened.path)
     said = declared(opened.model, opened.beside)
     facts = _facts(request, opened, said, given)
     known(opened, facts)

@@ -20,6 +20,9 @@ Kind = Literal["keras", "saved_model", "tflite"]
 Images = npt.NDArray[Any]
 """float32 [n, height, width, channels], scaled as the network wants its values; or object [n], of bytes: files."""
 
+GRAPH = "GraphOperations"
+"""Kind of a layer that stands for the first operations in the graph of a SavedModel, whose layers are not known."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -60,7 +63,8 @@ class Foreign(Protocol):
         width: of its input in pixels; None: any.
         channels: of its input, 1 or 3.
         takes: whether it is called with scaled pixels, or with encoded files.
-        layers: of a Keras model, in order; () where the source does not tell.
+        layers: of a Keras model, in order; of a SavedModel, what its graph does first, see `GRAPH`; () if not known.
+        may_be_hub: whether it may come from TF-Hub or Kaggle, whose networks take 0 to 1.
         outputs: all that it gives, in its own order.
     """
 
@@ -76,6 +80,8 @@ class Foreign(Protocol):
     def takes(self) -> Takes: ...  # noqa: D102
     @property
     def layers(self) -> Sequence[Layer]: ...  # noqa: D102
+    @property
+    def may_be_hub(self) -> bool: ...  # noqa: D102
     @property
     def outputs(self) -> Sequence[Output]: ...  # noqa: D102
 

@@ -33,7 +33,8 @@ class GraphModel(HasLayout):
         outputs: all that it gives.
         function: its own input, a tensor -> its outputs, tensors by name.
         kept: what holds its weights; a SavedModel that is written must refer to it.
-        layers: of a Keras model.
+        layers: of a Keras model, or what the graph of a SavedModel does first.
+        may_be_hub: whether it may come from TF-Hub or Kaggle.
     """
 
     kind: Kind
@@ -43,6 +44,7 @@ class GraphModel(HasLayout):
     function: Callable[[Any], Mapping[str, Any]]
     kept: Any
     layers: Sequence[Layer] = ()
+    may_be_hub: bool = False
     _compiled: list[Any] = field(default_factory=list, compare=False, repr=False)
 
     @property

@@ -13,6 +13,7 @@ from typing import Any
 
 from model_import.foreign import Output
 from model_import.graph_model import GraphModel
+from model_import.graph_start import first_operations
 from model_import.layout import PICTURE_SIDE, Layout, read_layout
 from model_import.start import check_tensorflow, tf
 from pipeline.errors import UsageError
@@ -55,12 +56,14 @@ class _Entry:
         inputs: name -> tf.TensorSpec.
         outputs: name -> tf.TensorSpec.
         call: tensors by name -> tensors by name.
+        function: the concrete function of TensorFlow, whose graph can be read.
     """
 
     name: str
     inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
     call: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    function: Any
 
 
 def read_saved_model(path: str, wanted: Wanted) -> GraphModel:
@@ -95,7 +98,16 @@ def read_saved_model(path: str, wanted: Wanted) -> GraphModel:
             return {key: library.reshape(value, [1, -1]) for key, value in found.items()}
         return entry.call({name: values, **others})
 
-    return GraphModel("saved_model", layout, spec.dtype.name, outputs, function, loaded)
+    layers = () if takes_files else first_operations(entry.function, spec)
+    return GraphModel(
+        "saved_model", layout, spec.dtype.name, outputs, function, loaded, layers, _may_be_hub(path, loaded)
+    )
+
+
+def _may_be_hub(path: str, loaded: Any) -> bool:
+    """Return whether a folder may come from TF-Hub or Kaggle: Keras leaves marks in what it writes."""
+    is_exported = "serve" in loaded.signatures and hasattr(loaded, "non_trainable_variables")
+    return not (is_exported or os.path.exists(os.path.join(path, "keras_metadata.pb")))
 
 
 def _sides(spec: Any) -> tuple[int | None, ...]:
@@ -146,7 +158,7 @@ def _signature(name: str, function: Any) -> _Entry:
     def call(values: Mapping[str, Any]) -> Mapping[str, Any]:
         return _named(function(**values))
 
-    return _Entry(name, inputs, _named(function.structured_outputs), call)
+    return _Entry(name, inputs, _named(function.structured_outputs), call, function)
 
 
 def _named(outputs: Any) -> dict[str, Any]:
@@ -173,7 +185,7 @@ def _call(loaded: Any, path: str) -> _Entry:
             continue
 
         call = functools.partial(_call_with, function, arguments[1:], keywords)
-        return _Entry("", {"images": arguments[0]}, _named(concrete.structured_outputs), call)
+        return _Entry("", {"images": arguments[0]}, _named(concrete.structured_outputs), call, concrete)
     raise UsageError(
         f"{path!r} has no signature and no call that takes images alone: write it with signatures, "
         "tf.saved_model.save(model, FOLDER, signatures={'serving_default': FUNCTION})"

@@ -50,6 +50,8 @@ class TfliteModel(HasLayout):
         is_quantized: whether any of its tensors is.
         packed_names: text of a file of class names that is packed into it; "": none.
         kind: "tflite".
+        layers: none are known.
+        may_be_hub: False: this is of a SavedModel.
     """
 
     path: str
@@ -62,6 +64,7 @@ class TfliteModel(HasLayout):
     packed_names: str = ""
     kind: Kind = "tflite"
     layers: Sequence[Layer] = ()
+    may_be_hub: bool = False
     _network: list[RawLiteRT] = field(default_factory=list, compare=False, repr=False)
 
     def scaling(self) -> Scaling | None:

@@ -31,6 +31,7 @@ class Shape:
     takes: Takes = "pixels"
     layers: Sequence[Layer] = ()
     outputs: Sequence[Output] = ()
+    may_be_hub: bool = False
 
     def __call__(self, images: Images) -> Mapping[str, Any]:
         raise AssertionError("nobody calls it")

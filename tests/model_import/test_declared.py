@@ -13,8 +13,10 @@ import numpy.typing as npt
 import pytest
 
 from model_import.declared import Declared, declared
-from model_import.foreign import Images, Kind, Layer, Output
-from model_import.scaling import SCALINGS
+from model_import.declared_layers import check_scaling
+from model_import.foreign import GRAPH, Images, Kind, Layer, Output
+from model_import.scaling import SCALINGS, parse_scaling
+from pipeline.errors import UsageError
 from pipeline.model.spec import Takes
 
 FAMILIES = {
@@ -50,6 +52,7 @@ class Told:
     kind: Kind = "keras"
     takes: Takes = "pixels"
     outputs: Sequence[Output] = field(default_factory=tuple)
+    may_be_hub: bool = False
 
     def __call__(self, images: Images) -> Mapping[str, npt.NDArray[np.float32]]:
         raise AssertionError("what a model says is read without calling it")
@@ -285,8 +288,38 @@ def test_contradiction_is_told_and_the_network_counts_first(tmp_path: Path) -> N
 
 
 def test_saved_model_of_fixed_size_takes_what_tf_hub_agreed_on(tmp_path: Path) -> None:
-    said = declared(Told(kind="saved_model", height=224, width=224), tmp_path)
+    said = declared(Told(kind="saved_model", height=224, width=224, may_be_hub=True), tmp_path)
     assert scaling_of(said) == "unit"
     assert said.scaling is not None
     assert "TF-Hub" in said.scaling.source
-    assert declared(Told(kind="saved_model", height=None, width=None), tmp_path).scaling is None
+    assert declared(Told(kind="saved_model", height=None, width=None, may_be_hub=True), tmp_path).scaling is None
+    assert declared(Told(kind="saved_model", height=224, width=224), tmp_path).scaling is None
+
+
+DIVIDED = Layer("TrueDivide", "true_divide")
+ADAPTED = Layer("Normalization", "n", {"mean": None, "variance": None})
+
+
+@pytest.mark.parametrize(
+    ("layers", "right", "wrong"),
+    [
+        ([rescaling(1 / 255)], ["raw", "1.01,0"], ["unit", "sign", "torch", "caffe"]),
+        ([rescaling(1 / 255), ADAPTED], ["raw"], ["unit"]),
+        ([rescaling(2.0, -1.0)], ["unit", "sign"], ["raw", "caffe"]),
+        ([rescaling(1.0)], ["unit", "raw"], []),
+        ([ADAPTED], ["unit", "raw"], []),
+        ([DIVIDED], ["raw"], ["unit"]),
+        ([CONV, rescaling(1 / 255)], ["unit"], []),
+        ([Layer(GRAPH, "mul", {"scale": [1 / 255], "offset": [0.0]})], ["raw"], ["unit"]),
+        ([Layer(GRAPH, "sub")], ["raw", "unit"], []),
+        ([], ["raw", "unit"], []),
+    ],
+)
+def test_scaling_that_the_layers_contradict_is_refused(
+    layers: Sequence[Layer], right: Sequence[str], wrong: Sequence[str]
+) -> None:
+    for text in right:
+        check_scaling(parse_scaling(text), layers, "m")
+    for text in wrong:
+        with pytest.raises(UsageError, match=f"--scaling {text} contradicts 'm': the network .* leave --scaling out"):
+            check_scaling(parse_scaling(text), layers, "m")

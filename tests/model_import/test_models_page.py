@@ -63,6 +63,7 @@ def write_models(folder: Path) -> None:
     shape = library.TensorSpec((None, None, None, 3), library.float32, name="images")
     signature = call.get_concrete_function(shape)
     library.saved_model.save(module, str(folder / "hub"), signatures=signature)
+    flowers.export(str(folder / "exported"), verbose=False)
     write_signatures_of_files(folder / "estimator")
     write_tflite(folder / "phone.tflite", flowers, "uint8")
     written(folder, small_network(classes=4, activation="sigmoid"), "tags.keras")
