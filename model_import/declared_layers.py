@@ -128,6 +128,10 @@ def check_scaling(given: Scaling, layers: Sequence[Layer], path: str) -> None:
         )
 
 
+def _so(entering: Scaling) -> str:
+    return ", so pixels go in as they are" if entering == RAW else ""
+
+
 def _shown(scaling: Scaling) -> str:
     numbers = ",".join(" ".join(f"{part:.6g}" for part in side) for side in (scaling.scale, scaling.offset))
     return repr(numbers) if scaling.name == "custom" else scaling.name
@@ -159,7 +163,9 @@ def _scaling(layers: Sequence[Layer]) -> Reading | None:
         entering, inside = _entering(_numbers(scalers)), values_inside(layers)
         is_unknown = _numbers(scalers)[0] is None
         notes = (
-            [f"the network itself makes its values {_range(inside)}: {source}"] if inside else [UNKNOWN] * is_unknown
+            [f"the network itself makes its values {_range(inside)}, by {source}{_so(entering)}"]
+            if inside
+            else [UNKNOWN] * is_unknown
         )
         return reading(f"from {source}", {"scaling": entering}, notes)
     operations = [layer for layer in first if layer.kind in OPERATIONS]

@@ -171,7 +171,9 @@ def _trial(
 def _hint(said: Declared, verdict: Verdict | None) -> str:
     """Return what is said of the scaling without being enough."""
     if verdict is not None and not verdict.is_decided:
-        return f"--check decides nothing: {verdict.why_not}"
+        best = max(verdict.compared, key=lambda row: row.accuracy) if verdict.accuracy is not None else None
+        right = f"; {best.accuracy:.0%} of {best.images} are right under {best.rule}" if best else ""
+        return f"--check decides nothing: {verdict.why_not}{right}"
     return f"{said.scaling.value.name} {said.scaling.source}" if said.scaling is not None else ""
 
 

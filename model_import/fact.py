@@ -7,11 +7,11 @@ from typing import Generic, Literal, TypeVar
 
 T = TypeVar("T")
 
-How = Literal["given", "declared", "tried", "guessed"]
+How = Literal["given", "declared", "tried", "unsettled", "guessed"]
 """How a fact became known.
 
 given: by a flag. declared: by the model or a file beside it. tried: by scoring labelled images. guessed: by nothing but
-what is usual.
+what is usual. unsettled: the most usual of several that were as good on the labelled images.
 """
 
 

@@ -10,7 +10,7 @@ from model_import.build import Imported
 from model_import.checks import Checked
 from model_import.decide import USUAL
 from model_import.examine import Examined
-from model_import.fact import Fact
+from model_import.fact import Fact, How
 from model_import.opening import Opened
 from model_import.scaling import Scaling
 from model_training.convert import engines_of
@@ -31,9 +31,8 @@ REPORT = "report.html"
 def explained(examined: Examined, checks: Sequence[Checked]) -> str:
     """Return what is known of a model and how, and what would be guessed, as lines of 80 columns."""
     rows = _facts(examined.facts)
-    guessed = examined.decision.guessed
     rows += [_row("checked", f"{check.name}: {check.result}") for check in checks]
-    return "\n".join([_head(examined), *rows, *_trial(examined), *_warning(guessed), *_notes(examined)])
+    return "\n".join([_head(examined), *rows, *_trial(examined), *_warning(examined), *_notes(examined)])
 
 
 def known_so_far(opened: Opened, facts: Mapping[str, Fact[Any]]) -> str:
@@ -61,10 +60,13 @@ def summary(imported: Imported, output: str) -> str:
         output: as the user typed it.
     """
     examined = imported.examined
-    lines = [_head(examined), _row("known", _told(examined, is_guess=False))]
-    guesses = _told(examined, is_guess=True)
-    if guesses:
-        lines.append(_row("guessed", guesses))
+    kinds: Mapping[str, Sequence[How]] = {
+        "known": ("given", "declared", "tried"),
+        "not settled": ("unsettled",),
+        "guessed": ("guessed",),
+    }
+    told = {label: _told(examined, hows) for label, hows in kinds.items()}
+    lines = [_head(examined), *(_row(label, text) for label, text in told.items() if text)]
     for i, check in enumerate(imported.checks):
         lines.append(_row("" if i else "checked", f"{check.name}: {check.result}"))
     if imported.spec.feed is None and imported.spec.litert is not None:
@@ -72,7 +74,7 @@ def summary(imported: Imported, output: str) -> str:
     else:
         lines.append(_row("engines", "LiteRT alone, which runs the file as it is"))
     lines += _trial(examined)
-    lines += _warning(examined.decision.guessed)
+    lines += _warning(examined)
     place = shell_path(output)
     lines += [f"{'model':<{_LABEL}}{place}", f"{'report':<{_LABEL}}{place}/import/{REPORT}"]
     lines.append(f"{'next':<{_LABEL}}nightscore look IMAGE --model {place}")
@@ -85,28 +87,38 @@ _SHOWN = (
 """The facts that the screen shows; the report shows all."""
 
 
-def _told(examined: Examined, is_guess: bool) -> str:
-    """Return the facts that are guessed, or those that are not, with where the guesses come from."""
+def _told(examined: Examined, hows: Sequence[How]) -> str:
+    """Return the facts that became known in certain ways, with where guesses come from."""
     facts = {name: examined.facts[name] for name in _SHOWN if name in examined.facts}
-    shown = {name: fact for name, fact in facts.items() if (fact.how == "guessed") == is_guess and fact.value != ()}
+    shown = {name: fact for name, fact in facts.items() if fact.how in hows and fact.value != ()}
     usual = [name for name, fact in shown.items() if USUAL in fact.why]
     told = [f"{name} {_written(fact)}" for name, fact in shown.items() if name not in usual]
     rule = ", ".join(f"{name} {_written(shown[name])}" for name in usual)
-    rest = [f"the rest of the input rule as in {USUAL}: {rule}"] if rule else []
-    return "; ".join([", ".join(told), *rest])
+    rest = f"the rest of the input rule as in {USUAL}: {rule}" if rule else ""
+    return "; ".join(part for part in (", ".join(told), rest) if part)
 
 
 def _head(examined: Examined) -> str:
     return _row("source", f"{examined.opened.kind}: {brief(plain(examined.request.source))}")
 
 
-def _warning(guessed: list[str]) -> list[str]:
+SMALL = ("jpeg_dct", "deep", "gray_from", "exif_orientation")
+"""Fields of the input rule that change few images, or all of them by a few grey levels."""
+
+
+def _warning(examined: Examined) -> list[str]:
+    """Return what is said of the fields that nothing tells, in proportion to what they decide."""
+    guessed = examined.decision.guessed
     if not guessed:
         return []
-    text = (
-        f"nothing tells {', '.join(guessed)}. If the model was trained otherwise, its scores are wrong and nothing "
-        "shows it: say how with --like LOADER or single flags, or prove it with --golden."
-    )
+    names = ", ".join(guessed)
+    if set(guessed) <= {*SMALL, "class_names"}:
+        text = f"nothing tells {names}: usually that changes few images, or scores by little."
+    else:
+        text = (
+            f"nothing tells {names}. If the model was trained otherwise, its scores are wrong and nothing shows it: "
+            "say how with --like LOADER or single flags, or prove it with --golden."
+        )
     return [_row("note", text)]
 
 

@@ -9,17 +9,26 @@ import numpy as np
 
 from model_import.candidates import Candidate, Space
 from model_import.declared import Declared
-from model_import.trial_conclusions import refuse_chance, refuse_misled, refuse_other_order, take, verdict
+from model_import.trial_conclusions import (
+    doubts_of_few,
+    refuse_chance,
+    refuse_misled,
+    refuse_other_order,
+    refuse_permuted,
+    take,
+    verdict,
+)
 from model_import.trial_images import CheckImages
 from model_import.trial_scores import Progress, Score, Scores, undecodable
 from model_import.trial_search import Search
+from model_import.trial_statistics import image_losses
 from model_import.trial_verdict import Compared, Verdict
 from pipeline.model.input_rule import InputSpec
 
 HOPELESS = 0.2
 """A search ends halfway if the best rule so far would look as good this often with permuted labels."""
 
-UNLABELLED_IMAGES = 64
+SIDE_BY_SIDE = 96
 """Images that are scored, at most, where nothing can be decided."""
 
 Report = Callable[[Progress], None]
@@ -38,7 +47,7 @@ def trial(
 
     Args:
         score: scaled images, float32 [n, h, w, c] -> log probabilities, float64 [n, classes].
-        images: with their classes; without labels, rules are only shown side by side.
+        images: with their classes; without labels, or with few, rules are only shown side by side.
         base: what is neither tried nor told apart is as in this rule, its size above all.
         given: fields of the rule, and "scaling" (a `Scaling`), that are not tried.
         progress: called after each few images.
@@ -86,25 +95,46 @@ def _start(space: Space) -> Candidate:
 
 
 def _side_by_side(search: Search, start: Candidate, why_not: str) -> Verdict:
-    """Return rules beside each other with the network's mean confidence, of which none is taken."""
-    scores = search.scores
-    stop = min(UNLABELLED_IMAGES, len(scores.images))
-    candidates = search.colored(start) if stop else []
+    """Return rules beside each other, of which none is taken: by the images that are right, else by confidence.
+
+    Raises:
+        UsageError: the images have labels, and they fit the model well in another order of the classes.
+    """
+    scores, space = search.scores, search.space
+    stop = min(SIDE_BY_SIDE, len(scores.images))
+    own = Candidate(space.base, space.scalings()[0])
+    candidates = list(dict.fromkeys([own, *search.colored(start)])) if stop else []
     scores.step = "rules side by side"
     scores.compute(candidates, stop)
-    sure = {one: float(np.exp(scores.first(one, stop).max(1)).mean()) for one in candidates}
-    rows = [Compared(one.text(), stop, sure[one], 0.0, 0.0, 0.0, "compared") for one in candidates]
+    search.tried.update(dict.fromkeys(candidates, stop))
+    rows = {one: _beside(search, one, stop) for one in candidates}
+    is_labelled = bool(stop and len(search.labels))
+    if is_labelled:
+        refuse_permuted(search, own)
     return Verdict(
         is_decided=False,
         why_not=why_not,
-        rule=search.space.base,
-        scaling=search.space.scalings()[0],
+        rule=space.base,
+        scaling=own.scaling,
         parts={},
-        compared=sorted(rows, key=lambda row: -row.accuracy),
+        compared=[rows.pop(own), *sorted(rows.values(), key=lambda row: -row.accuracy)] if rows else [],
         images=stop,
-        classes=0,
-        accuracy=None,
+        classes=len(np.unique(search.labels[:stop])),
+        accuracy=_accuracy(search, own, stop) if is_labelled else None,
         confidence=None,
         passes=scores.passes,
-        notes=scores.images.notes,
+        notes=[*scores.images.notes, *(doubts_of_few(search, own) if is_labelled else ())],
     )
+
+
+def _accuracy(search: Search, one: Candidate, stop: int) -> float:
+    """Return the share of the first images that are right under a rule."""
+    return float((search.scores.first(one, stop).argmax(1) == search.labels[:stop]).mean())
+
+
+def _beside(search: Search, one: Candidate, stop: int) -> Compared:
+    found = search.scores.first(one, stop)
+    if len(search.labels):
+        loss = float(image_losses(found, search.labels[:stop]).mean())
+        return Compared(one.text(), stop, _accuracy(search, one, stop), loss, 0.0, 0.0, "compared")
+    return Compared(one.text(), stop, float(np.exp(found.max(1)).mean()), 0.0, 0.0, 0.0, "compared")

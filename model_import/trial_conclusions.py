@@ -11,7 +11,7 @@ from model_import.candidates import PARTS, Candidate, apart
 from model_import.declared import Declared
 from model_import.scaling import Scaling
 from model_import.trial_search import Search
-from model_import.trial_statistics import CHANCE_LEVEL, MARGIN, best_matching, chance
+from model_import.trial_statistics import CHANCE_LEVEL, LEVEL, MARGIN, Labels, best_matching, chance
 from model_import.trial_verdict import Compared, How, Part, State, Verdict
 from pipeline.errors import UsageError
 
@@ -32,6 +32,18 @@ CLEARLY = 3.0
 
 MISLED = 0.6
 """A network whose accuracy is less than this share of its confidence is taken to have been given a wrong rule."""
+
+FEWEST_PERMUTED = 10
+"""With fewer labelled images in all, no order of the classes is called wrong."""
+
+FEWEST_MOVED = 3
+"""With fewer labelled images of a class, it is not said that it is another."""
+
+FITS_WELL = 0.75
+"""Share of few images, at least, that must be right in another order of the classes."""
+
+MOST_NAMES = 12
+"""Names of classes that a line lists, at most."""
 
 _SHOWN = 6
 
@@ -203,7 +215,60 @@ def refuse_other_order(search: Search, taken: Candidate) -> None:
     moved = [folder for folder, (number, share) in matching.classes.items() if share > 0.5 and number != folder]
     if _clearly_better(search, taken, {folder: matching.classes[folder][0] for folder in moved}):
         names = matching.named(search.scores.images.class_names, moved)
-        raise UsageError(f"no rule fits: the class order or the folders are wrong; most images are right with {names}")
+        raise UsageError(
+            f"no rule fits: the class order or the folders are wrong; most images are right with {names}; "
+            f"{_order(search, matching)}"
+        )
+
+
+def refuse_permuted(search: Search, taken: Candidate) -> None:
+    """Stop where few images have labels, and they fit the model well in another order of the classes.
+
+    Raises:
+        UsageError: they do.
+    """
+    matching, (accuracy, _) = _matching(search, taken), _right_and_sure(search, taken)
+    labels = search.labels[: search.tried[taken]]
+    moved = [folder for folder, (number, _) in matching.classes.items() if number != folder]
+    is_seen = all(int((labels == folder).sum()) >= FEWEST_MOVED for folder in moved)
+    if len(labels) < FEWEST_PERMUTED or len(moved) < 2 or not is_seen:
+        return
+    if matching.share >= FITS_WELL and accuracy < matching.share / 2:
+        names = matching.named(search.scores.images.class_names, moved)
+        raise UsageError(
+            f"the class order or the folders are wrong: {_count(accuracy, labels)} are right, and "
+            f"{_count(matching.share, labels)} would be right with {names}; {_order(search, matching)}"
+        )
+
+
+def _order(search: Search, matching: _Matching) -> str:
+    """Return the names in the order that would fit, for --labels."""
+    names = list(search.scores.images.class_names)
+    fitting = list(names)
+    for folder, (number, _) in matching.classes.items():
+        fitting[number] = names[folder]
+    if sorted(fitting) != sorted(names):
+        return "give --labels in the order of the model's output"
+    more = ", ..." if len(fitting) > MOST_NAMES else ""
+    return f"give --labels with the names in this order: {', '.join(fitting[:MOST_NAMES])}{more}"
+
+
+def _count(share: float, labels: Labels) -> str:
+    return f"{round(share * len(labels))} of {len(labels)} images"
+
+
+def doubts_of_few(search: Search, taken: Candidate) -> Sequence[str]:
+    """Return what makes one doubt the rule or the labels where these are too few to decide anything."""
+    labels = search.labels[: search.tried[taken]]
+    accuracy, confidence = _right_and_sure(search, taken)
+    if len(np.unique(labels)) > 1 and chance([search.scores.first(taken, len(labels))], labels) >= LEVEL:
+        return [
+            f"LOOK: {_count(accuracy, labels)} right is no better than chance: the order of the class names, the "
+            "folders or the input rule may be wrong"
+        ]
+    if accuracy < MISLED * confidence:
+        return [f"LOOK: the model is sure to {confidence:.0%} on average and right on {accuracy:.0%} of the images"]
+    return []
 
 
 def _clearly_better(search: Search, taken: Candidate, classes: Mapping[int, int]) -> bool:
@@ -238,7 +303,7 @@ def _hint(search: Search) -> str:
     if not moved or matching.share <= max(0.5, 1.5 / len(matching.classes)):
         return ""
     names = matching.named(search.scores.images.class_names, moved)
-    return f"{matching.share:.0%} would be right with {names}"
+    return f"{matching.share:.0%} would be right with {names}; {_order(search, matching)}"
 
 
 @dataclass(frozen=True)

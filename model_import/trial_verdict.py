@@ -65,6 +65,11 @@ class Part:
     worse: int = 0
     against: str = ""
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is known: asked for, told, or better than all others that were tried."""
+        return self.how in ("given", "declared") or (self.how == "tried" and not self.not_distinguished)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -79,7 +84,7 @@ class Verdict:
         compared: every rule that was tried, the best first.
         images: that were looked at.
         classes: of the model that these images have.
-        accuracy: of the rule over all of them; None where nothing was decided.
+        accuracy: of the rule over all of them; None where they have no labels.
         confidence: mean of the largest probability.
         passes: images that the network scored, each rule apart.
         notes: lines for a person.
@@ -114,21 +119,52 @@ class Verdict:
         }
 
     def lines(self) -> Sequence[str]:
-        """Return it as lines of at most 80 columns: the rule part by part, what is as good, and what is unsure."""
-        if not self.is_decided:
-            head = [f"nothing is decided: {self.why_not}"]
-        else:
-            head = [
-                f"{self.accuracy or 0:.1%} of {self.images} images of {self.classes} classes are right under this rule "
-                f"({self.passes:,} passes)"
+        """Return it as lines of at most 80 columns: a verdict, the rule part by part, and what is unsure."""
+        text = self._decided() if self.is_decided else self._undecided()
+        return [piece for one in (*text, *self.notes) for piece in wrap(one, WIDTH, subsequent_indent="    ")]
+
+    def _decided(self) -> Sequence[str]:
+        right = f"{self.accuracy or 0:.1%} of {self.images} images of {self.classes} classes are right under this rule"
+        lines = [f"{right} ({self.passes:,} passes)", *(_part_line(name, part) for name, part in self.parts.items())]
+        return [self.sentence(), *lines]
+
+    def sentence(self) -> str:
+        """Return what was found and what was not, in a sentence or two."""
+        found = [name for name, part in self.parts.items() if part.is_settled and part.how == "tried"]
+        told = [name for name, part in self.parts.items() if part.how in ("given", "declared")]
+        unsettled = {name: part for name, part in self.parts.items() if not part.is_settled and part.how != "untried"}
+        text = f"Found: {', '.join(found) or 'nothing'}."
+        text += f" Known before: {', '.join(told)}." if told else ""
+        if unsettled:
+            points = max(part.points for part in unsettled.values())
+            between = f"up to {points:.1f} points of accuracy between the choices" if points else "no image differs"
+            text += f" Not settled: {', '.join(unsettled)} ({between}): say --like if you know your loader."
+        return text
+
+    def _undecided(self) -> Sequence[str]:
+        head = [f"nothing is decided: {self.why_not}"]
+        if not self.compared:
+            return head
+        own, *others = self.compared
+        if self.accuracy is None:
+            best = sorted(self.compared, key=lambda row: -row.accuracy)[:MOST_SHOWN]
+            told = [f"  {one.rule}: {one.accuracy:.3f}" for one in best]
+            return [
+                *head,
+                "mean confidence, which does not choose: a wrong rule may be surer than the right one",
+                *told,
             ]
-        body = [] if not self.is_decided else [_part_line(name, part) for name, part in self.parts.items()]
-        table = [] if self.is_decided else [_compared_line(one) for one in self.compared]
-        return [
-            piece
-            for text in (*head, *body, *table, *self.notes)
-            for piece in wrap(text, WIDTH, subsequent_indent="    ")
-        ]
+        right = [f"{_right(own)} are right under this rule: {own.rule}"]
+        better = [one for one in others if one.accuracy > own.accuracy][:MOST_SHOWN]
+        return [*head, *right, *(f"  {_right(one)} under {one.rule}" for one in better)]
+
+
+MOST_SHOWN = 3
+"""Rules, or values of a part, that are listed on the screen, at most."""
+
+
+def _right(one: Compared) -> str:
+    return f"{round(one.accuracy * one.images)} of {one.images}"
 
 
 def _part_line(name: str, part: Part) -> str:
@@ -143,12 +179,9 @@ def _part_line(name: str, part: Part) -> str:
     if part.worse:
         text += f"; {part.worse} worse"
     if part.not_distinguished:
-        text += f"; not distinguished: {', '.join(part.not_distinguished)}"
-        text += f" (largest difference on your images {part.points:.1f} points)"
+        more = len(part.not_distinguished) - MOST_SHOWN
+        others = ", ".join(part.not_distinguished[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        text += f"; as good on your images: {others} (differ by up to {part.points:.1f} points)"
     if part.against:
         text += f"; the model says {part.against}, which is worse on your images"
     return text
-
-
-def _compared_line(one: Compared) -> str:
-    return f"  {one.rule}: mean confidence {one.accuracy:.3f}" + ("" if one.loss == 0 else f", log loss {one.loss:.3f}")

@@ -33,7 +33,7 @@ _HOW: Mapping[str, How] = {
     "given": "given",
     "declared": "declared",
     "tried": "tried",
-    "usual": "tried",
+    "usual": "unsettled",
     "untried": "guessed",
 }
 
@@ -115,7 +115,8 @@ def verdict_facts(found: Verdict) -> dict[str, Fact[Any]]:
             one = found.parts[part]
             for name in names:
                 value = found.scaling if name == "scaling" else getattr(found.rule, name)
-                facts[name] = Fact(value, _HOW[one.how], _why(one, found.images))
+                how = _HOW[one.how] if one.is_settled or one.how == "untried" else "unsettled"
+                facts[name] = Fact(value, how, _why(one, found.images))
     for name, value in vars(found.rule).items():
         if name not in facts and name not in ("height", "width"):
             facts[name] = Fact(value, "tried", "as the resizer's library decodes files")
@@ -130,8 +131,6 @@ def _why(part: Part, images: int) -> str:
         return part.source
     if part.how == "untried":
         return "not tried"
-    if part.how == "usual":
-        others = part.not_distinguished
-        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        return f"the most usual; not distinguished on {images} images: {', '.join(others[:3])}{more}"
+    if not part.is_settled:
+        return f"the most usual of {len(part.not_distinguished) + 1} that are as good on {images} images"
     return f"the best on {images} images"

@@ -205,7 +205,8 @@ def test_images_without_labels_are_shown_side_by_side_and_decide_nothing(simple:
     assert len(found.compared) > 10
     assert {one.state for one in found.compared} == {"compared"}
     assert found.lines()[0].startswith("nothing is decided: the images have no labels")
-    assert any("mean confidence" in line for line in found.lines())
+    assert any("mean confidence, which does not choose" in line for line in found.lines())
+    assert sum(" rgb, " in line or " bgr, " in line for line in found.lines()) == 3
 
 
 def test_too_few_images_decide_nothing(simple: tuple[Score, CheckImages]) -> None:
@@ -214,6 +215,45 @@ def test_too_few_images_decide_nothing(simple: tuple[Score, CheckImages]) -> Non
     found = run(simple, images=few)
     assert not found.is_decided
     assert "99 labelled images, and 100 are needed" in found.why_not
+
+
+def few(images: CheckImages, count: int, labels: np.ndarray | None = None) -> CheckImages:
+    own = np.asarray(images.labels)[:count] if labels is None else labels
+    return CheckImages(images.names[:count], images.encoded[:count], own, images.class_names)
+
+
+def test_few_images_say_how_many_are_right_and_decide_nothing(simple: tuple[Score, CheckImages]) -> None:
+    found = run(simple, images=few(simple[1], 30), given={"scaling": SCALINGS["sign"], **PLAIN})
+    assert not found.is_decided
+    assert found.accuracy is not None
+    told = " ".join(found.lines())
+    assert f"{round(found.accuracy * 30)} of 30 are right under this rule: sign rgb, stretch, bilinear" in told
+    assert found.accuracy > 0.8
+    assert "LOOK" not in told
+
+
+def test_few_images_with_labels_in_another_order_are_refused_with_the_right_one(
+    simple: tuple[Score, CheckImages],
+) -> None:
+    permuted = 1 - np.asarray(simple[1].labels)[:30]
+    with pytest.raises(UsageError, match=r"class order .*; give --labels with the names in this order: red, blue$"):
+        run(simple, images=few(simple[1], 30, permuted), given={"scaling": SCALINGS["sign"], **PLAIN})
+
+
+def test_few_images_that_are_right_by_chance_alone_are_told(simple: tuple[Score, CheckImages]) -> None:
+    labels = np.arange(32) // 2 % 2  # half of each class is right
+    found = run(simple, images=few(simple[1], 32, labels), given={"scaling": SCALINGS["sign"], **PLAIN})
+    assert any("is no better than chance" in line for line in found.notes)
+
+
+def test_verdict_begins_with_what_was_found_and_what_was_not(simple: tuple[Score, CheckImages]) -> None:
+    found = run(simple, given={"fit": "stretch", "resize": "bilinear"})
+    first = found.sentence()
+    assert first.startswith("Found: ")
+    assert "Known before: fit, resizer." in first
+    unsettled = [name for name, part in found.parts.items() if part.not_distinguished and part.how == "usual"]
+    assert ("Not settled: " + ", ".join(unsettled) in first) == bool(unsettled)
+    assert found.lines()[0].startswith("Found: ")
 
 
 def test_image_that_cannot_be_decoded_is_left_out(simple: tuple[Score, CheckImages]) -> None:
