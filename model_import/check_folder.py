@@ -18,6 +18,11 @@ LARGEST_FILE = 256 << 20
 """Bytes of an image file, at most."""
 
 
+def class_folders(folder: Path) -> list[str]:
+    """Return the names of the folders in a folder, sorted, without hidden ones."""
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
 def image_files(folder: Path) -> Sequence[Path]:
     """Return the files in a folder, and in folders in it, that begin like an image, sorted.
 

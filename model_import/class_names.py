@@ -9,12 +9,15 @@ import csv
 import functools
 import io
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
+from model_import.check_folder import class_folders
 from pipeline import storage
 from pipeline.errors import NightscoreError, UsageError
 from pipeline.text import brief, line
@@ -34,6 +37,12 @@ NAME_COLUMNS = ("name", "class_name", "label", "label_name", "class", "display_n
 INDEX_COLUMNS = ("index", "id", "class_id", "class_index", "label_id", "number")
 """Names of a CSV file's column with the numbers, the best first."""
 
+FORMS = (
+    "give a file (a name a line, '0 cat' a line, JSON or CSV), a folder with a folder for each class, or the word "
+    "imagenet"
+)
+"""What --labels takes, as a phrase."""
+
 _NUMBERED = re.compile(r"\s*(\d+)(?:\s*[:,;\t]\s*|\s+)(\S.*?)\s*")
 
 
@@ -52,7 +61,7 @@ def read_class_names(labels: str, classes: int) -> Sequence[str]:
     """Return the names of classes, in the order of the model's output; each is there once.
 
     Args:
-        labels: path of a file, or "imagenet".
+        labels: path of a file, of a folder whose folders are the classes in the order of their names, or "imagenet".
         classes: number of names that the model needs.
 
     Raises:
@@ -63,11 +72,18 @@ def read_class_names(labels: str, classes: int) -> Sequence[str]:
         if classes == len(names) + 1:
             names = [BACKGROUND, *names]
         return checked_names(names, classes, "--labels imagenet", [synset for synset, _ in imagenet()])
+    if os.path.isdir(labels):
+        folders = class_folders(Path(labels))
+        if not folders:
+            raise UsageError(f"--labels {labels!r} is a folder without folders in it: {FORMS}")
+        return checked_names(folders, classes, f"the folder --labels {labels!r}")
     location = storage.absolute(labels)
     try:
         data = storage.read(location)
     except (OSError, NightscoreError) as error:
-        hint = "; ImageNet's names are --labels imagenet" if "imagenet" in labels.lower() else ""
+        hint = f": {FORMS}"
+        if isinstance(error, FileNotFoundError):
+            raise UsageError(f"--labels {labels!r} is no file{hint}") from error
         raise UsageError(f"--labels {labels!r} cannot be read: {line(str(error))}{hint}") from error
     if len(data) > LARGEST_FILE:
         raise UsageError(f"--labels {labels!r} has more than {LARGEST_FILE >> 20} MiB: it is no list of names")
@@ -78,19 +94,23 @@ def read_class_names(labels: str, classes: int) -> Sequence[str]:
     return checked_names(parse_names(text, labels), classes, f"--labels {labels!r}")
 
 
-def checked_names(names: Sequence[str], classes: int, place: str, synsets: Sequence[str] = ()) -> Sequence[str]:
-    """Return names that are each there once: one that is there twice gets its number behind it.
+def checked_names(
+    names: Sequence[str], classes: int, place: str, synsets: Sequence[str] = (), is_renamed: bool = False
+) -> Sequence[str]:
+    """Return names that are each there once.
 
     Args:
         names: in order.
         classes: number of names that are needed.
         place: where they come from, for the error's text.
         synsets: what stands behind a name that is there twice, instead of its number.
+        is_renamed: whether a name that is there twice gets its number behind it, instead of being refused: for names
+            that the user did not write, and cannot easily change.
 
     Raises:
-        UsageError: there are more or fewer, or one is empty.
+        UsageError: there are more or fewer, one is empty, or one is there twice.
 
-    >>> checked_names(["crane", "crane", "cat"], 3, "--labels x")
+    >>> checked_names(["crane", "crane", "cat"], 3, "the model", is_renamed=True)
     ['crane (0)', 'crane (1)', 'cat']
     """
     if len(names) != classes:
@@ -98,6 +118,15 @@ def checked_names(names: Sequence[str], classes: int, place: str, synsets: Seque
     if not all(names):
         raise UsageError(f"{place} has an empty name, number {list(names).index('')}")
     counts = Counter(names)
+    twice = [name for name in counts if counts[name] > 1]
+    if twice and not synsets and not is_renamed:
+        where = [i for i, name in enumerate(names) if name == twice[0]]
+        more = f", and {len(twice) - 1} other names" if len(twice) > 1 else ""
+        hint = "; ImageNet's names, each of its own, are --labels imagenet" if classes in (1000, 1001) else ""
+        raise UsageError(
+            f"{place} has the name {brief(twice[0], 60)!r} {len(where)} times, for the classes "
+            f"{', '.join(map(str, where[:4]))}{more}: give each class a name of its own{hint}"
+        )
     marks = [*([""] * (classes - len(synsets))), *synsets] if synsets else [str(i) for i in range(classes)]
     unique = [f"{name} ({mark})" if counts[name] > 1 else name for name, mark in zip(names, marks, strict=True)]
     if len(set(unique)) != classes:

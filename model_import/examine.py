@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from model_import.check_folder import class_folders
 from model_import.class_names import checked_names, parse_names, read_class_names
 from model_import.decide import Decision, decide, decision_of_files, declared_facts, given_facts, merged, shape_facts
 from model_import.declared import Declared, declared
@@ -25,13 +26,13 @@ from model_import.pictures import Pictures, generated, pixels_of, read_folder, r
 from model_import.request import Request
 from model_import.scaling import SCALINGS, Scaling
 from model_import.tflite_file import TfliteModel
-from model_import.trial_images import class_folders
 from model_import.trial_scores import Progress
 from model_import.trial_verdict import Verdict
 from model_import.try_rules import try_rules, verdict_facts
 from pipeline.batches import EncodedBatch, PixelBatch
 from pipeline.errors import UsageError
 from pipeline.model.input_rule import InputSpec
+from pipeline.model.outputs import THRESHOLD
 from pipeline.model.presets import rule_like
 from pipeline.task import Task
 
@@ -72,11 +73,16 @@ class Examined:
     def facts(self) -> dict[str, Fact[Any]]:
         """Everything that was decided, by name, with how it became known."""
         scores = self.scores
+        given = self.request.thresholds
+        limits = Fact[Any](", ".join(f"{limit:g}" for limit in given), "given", "by --thresholds")
+        if not given:
+            limits = Fact(f"{THRESHOLD:g}", "guessed", "the default: a label counts from this probability on")
         return {
             **self.decision.facts,
             "output": Fact(scores.output, "given" if self.request.output_name else "declared", "of the network"),
             "task": Fact(scores.task, "given" if self.request.task else "declared", scores.why),
             **({} if self.embedding is None else {"embedding": self._embedded(self.embedding)}),
+            **({"thresholds": limits} if scores.task == "labels" else {}),
             "class_names": self.class_names,
         }
 
@@ -275,9 +281,11 @@ def _class_names(request: Request, opened: Opened, said: Declared, scores: Score
         return Fact(tuple(read_class_names(opened.labels, scores.classes)), "declared", f"by {opened.labels}")
     packed = opened.model.packed_names if isinstance(opened.model, TfliteModel) else ""
     if packed:
-        names = checked_names(parse_names(packed, opened.path), scores.classes, f"the file of names in {opened.path!r}")
+        place = f"the file of names in {opened.path!r}"
+        names = checked_names(parse_names(packed, opened.path), scores.classes, place, is_renamed=True)
         return Fact(tuple(names), "declared", "by a file that is packed into it")
     if said.class_names is not None and len(said.class_names.value) == scores.classes:
-        names = checked_names(said.class_names.value, scores.classes, f"the file {said.class_names.source}")
+        place = f"the file {said.class_names.source}"
+        names = checked_names(said.class_names.value, scores.classes, place, is_renamed=True)
         return Fact(tuple(names), "declared", said.class_names.source)
     return Fact(tuple(str(i) for i in range(scores.classes)), "guessed", "numbers, as no --labels are given")

@@ -82,7 +82,8 @@ def summary(imported: Imported, output: str) -> str:
 
 
 _SHOWN = (
-    "takes", "height", "width", "color_mode", "resize", "fit", "crop", "scaling", "task", "embedding", "class_names",
+    "takes", "height", "width", "color_mode", "resize", "fit", "crop", "scaling", "task", "thresholds", "embedding",
+    "class_names",
 )  # fmt: skip
 """The facts that the screen shows; the report shows all."""
 

@@ -20,6 +20,9 @@ from pipeline.task import WITH_CLASSES, Task
 SUM_TOLERANCE = 1e-3
 """Difference of a row's sum from 1, at most, for a row of probabilities."""
 
+LARGEST_SLACK = 0.05
+"""Difference of a row's sum from 1, at most, by which a row is taken for a softmax's: quantized rows are less exact."""
+
 Rows = npt.NDArray[np.float32]
 
 
@@ -122,6 +125,13 @@ def read_scores(output: Output, rows: Rows, asked: Fact[Task] | None, step: floa
     if asked is not None and asked.value in ("value", "embedding"):
         return Scores(output.name, width, asked.value, "none", asked.why)
     if asked is not None and asked.value == "labels":
+        is_sum = adds_up and slack <= LARGEST_SLACK and output.activation != "sigmoid"
+        if width > 1 and (output.activation == "softmax" or is_sum):
+            why = "its last layer is a softmax" if output.activation == "softmax" else f"{seen} add up to 1"
+            raise UsageError(
+                f"--task labels contradicts {path!r}: {why}, so one of its {width} classes is right for an image, and "
+                "few would reach a threshold; leave --task out"
+            )
         return Scores(output.name, width, "labels", "none" if is_share else "sigmoid", asked.why)
     if width == 1:
         return _single(output, is_share, asked, path)

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from model_import.check_folder import image_files
+from model_import.check_folder import class_folders, image_files
 from pipeline.errors import UsageError
+from pipeline.text import shell_path
 
 MOST_IMAGES = 400
 """Images that are taken from a folder, at most: the same number of each class as far as it has them."""
@@ -25,6 +26,17 @@ FEWEST_IMAGES = 100
 
 FEWEST_OF_A_CLASS = 5
 """With fewer images of any class nothing is decided."""
+
+HELD_OUT = ("val", "test", "eval", "dev", "held")
+"""Beginnings of the names of folders with images that a network was not trained with."""
+
+LEFT_OUT = "folders that are no class of the model are left out"
+"""How the note begins that is said first."""
+
+_MEND = (
+    "rename the folders, give the model's own class names with --labels, or pass --check_by_order if the folders, sorted "
+    "by name, are the classes in the order of its output"
+)
 
 _SHOWN = 5
 
@@ -104,13 +116,22 @@ def read_check_folder(
         files = image_files(folder)
         if not files:
             raise UsageError(f"--check {str(folder)!r} has no images in it")
+        if _by_name([folder.absolute()], class_names, aliases or {}):
+            name = folder.absolute().name
+            raise UsageError(f"--check {str(folder)!r}: {name!r} is itself a class: did you mean its parent folder?")
         return _read(folder, [files], None, class_names, ())
     numbers = _in_order(classes, class_names) if by_order else _by_name(classes, class_names, aliases or {})
     chosen = {path: numbers[path.name] for path in classes if path.name in numbers}
     if not chosen:
+        deeper = _deeper(classes, class_names, aliases or {})
+        mend = (
+            f"did you mean --check {deeper}?"
+            if deeper
+            else "rename them, or say by a file of names which class is which"
+        )
         raise UsageError(
             f"--check {str(folder)!r} has folders {_some([path.name for path in classes])}, and none is a class of "
-            f"the model ({_some(class_names)}): rename them, or say by a file of names which class is which"
+            f"the model ({_some(class_names)}): {mend}"
         )
     if len(set(chosen.values())) < len(chosen):
         twice = [path.name for path in chosen if list(chosen.values()).count(chosen[path]) > 1]
@@ -118,11 +139,6 @@ def read_check_folder(
     found = {number: image_files(path) for path, number in chosen.items()}
     present = {number: paths for number, paths in found.items() if paths}
     return _read(folder, list(present.values()), list(present), class_names, _notes(classes, chosen, class_names))
-
-
-def class_folders(folder: Path) -> list[str]:
-    """Return the names of the folders in a folder, sorted; hidden ones are left out."""
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def read_aliases(path: Path) -> Mapping[str, int]:
@@ -179,6 +195,13 @@ def _by_name(folders: Sequence[Path], class_names: Sequence[str], aliases: Mappi
     return found
 
 
+def _deeper(folders: Sequence[Path], class_names: Sequence[str], aliases: Mapping[str, int]) -> str:
+    """Return the folder in which the classes are, best one that was not trained with; "": there is none."""
+    found = [path for path in folders if _by_name([path / name for name in class_folders(path)], class_names, aliases)]
+    found.sort(key=lambda path: (not path.name.lower().startswith(HELD_OUT), path.name.lower().startswith("train")))
+    return shell_path(str(found[0])) if found else ""
+
+
 def _in_order(folders: Sequence[Path], class_names: Sequence[str]) -> Mapping[str, int]:
     if len(folders) != len(class_names):
         raise UsageError(
@@ -191,7 +214,7 @@ def _in_order(folders: Sequence[Path], class_names: Sequence[str]) -> Mapping[st
 def _notes(folders: Sequence[Path], chosen: Mapping[Path, int], class_names: Sequence[str]) -> Sequence[str]:
     strange = [path.name for path in folders if path not in chosen]
     missing = len(class_names) - len(chosen)
-    notes = [f"folders that are no class of the model are left out: {_some(strange)}"] if strange else []
+    notes = [f"{LEFT_OUT}: {_some(strange)}"] if strange else []
     return [*notes, *([f"{missing} of the model's {len(class_names)} classes have no folder"] if missing else [])]
 
 

@@ -8,6 +8,7 @@ from textwrap import wrap
 from typing import Any, Literal
 
 from model_import.scaling import Scaling
+from model_import.trial_images import LEFT_OUT
 from pipeline.model.input_rule import InputSpec
 
 How = Literal["given", "declared", "tried", "usual", "untried"]
@@ -121,7 +122,9 @@ class Verdict:
     def lines(self) -> Sequence[str]:
         """Return it as lines of at most 80 columns: a verdict, the rule part by part, and what is unsure."""
         text = self._decided() if self.is_decided else self._undecided()
-        return [piece for one in (*text, *self.notes) for piece in wrap(one, WIDTH, subsequent_indent="    ")]
+        first = [note for note in self.notes if note.startswith(LEFT_OUT)]
+        last = [note for note in self.notes if note not in first]
+        return [piece for one in (*first, *text, *last) for piece in wrap(one, WIDTH, subsequent_indent="    ")]
 
     def _decided(self) -> Sequence[str]:
         right = f"{self.accuracy or 0:.1%} of {self.images} images of {self.classes} classes are right under this rule"

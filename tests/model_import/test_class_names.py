@@ -45,6 +45,7 @@ def test_names_are_read_from_every_form(text: str, tmp_path: Path) -> None:
         ('["cat", ', "is no whole JSON"),
         ('{"a": {"b": 1}}', "JSON without names"),
         ("id,name\n0,cat\nx,dog\n", "'x' where a number is expected"),
+        ("cat\ncat\n", "has the name 'cat' 2 times, for the classes 0, 1: give each class a name of its own"),
     ],
 )
 def test_file_that_does_not_fit_is_refused_in_one_line(text: str, why: str, tmp_path: Path) -> None:
@@ -57,11 +58,21 @@ def test_file_that_does_not_fit_is_refused_in_one_line(text: str, why: str, tmp_
 
 
 def test_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read"):
-        read_class_names(str(tmp_path / "none"), 2)
+    for words in (str(tmp_path / "none"), "cat,dog"):
+        with pytest.raises(UsageError, match=r"is no file: give a file .* or the word imagenet"):
+            read_class_names(words, 2)
+    with pytest.raises(UsageError, match="a folder without folders in it: give a file"):
+        read_class_names(str(tmp_path), 2)
     (tmp_path / "binary").write_bytes(bytes(range(256)))
     with pytest.raises(UsageError, match="no text in UTF-8"):
         read_class_names(str(tmp_path / "binary"), 2)
+
+
+def test_folder_of_class_folders_gives_their_names_in_order(tmp_path: Path) -> None:
+    for name in ("b", "a", ".hidden"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "notes.txt").touch()
+    assert read_class_names(str(tmp_path), 2) == ["a", "b"]
 
 
 def test_imagenet_has_its_thousand_classes_in_order() -> None:
@@ -84,6 +95,6 @@ WORDS = st.text(st.characters(categories=("L", "Nd", "Zs")), min_size=1).map(str
 @given(st.lists(WORDS, min_size=1, max_size=20))
 def test_lists_of_json_are_taken_as_they_are_and_made_unique(names: list[str]) -> None:
     assert parse_names(json.dumps(names), "labels") == names
-    unique = checked_names(names, len(names), "labels")
+    unique = checked_names(names, len(names), "labels", is_renamed=True)
     assert len(set(unique)) == len(names)
     assert all(one.startswith(name) for one, name in zip(unique, names, strict=True))

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 import pytest
+from foreign_models import small_network, written
 from PIL import Image
 
 import nightscore
@@ -270,6 +271,17 @@ def test_explain_shows_what_is_known_where_that_does_not_suffice(foreign: Path) 
     assert "scaling raw (declared: " in " ".join(done.stdout.split())
     assert done.stderr.endswith("takes images of any size: give --height, as it was trained\n")
     assert len(done.stderr.splitlines()) == 1  # a process of its own: no banners of TensorFlow
+
+
+def test_threshold_of_labels_is_shown(tmp_path: Path, capfd: Captured) -> None:
+    written(tmp_path, small_network(classes=4, activation="sigmoid"), "tags.keras")
+    for words, told in (
+        ([], "thresholds 0.5 (guessed: the default"),
+        (["--thresholds", "0.3"], "thresholds 0.3 (given"),
+    ):
+        code, out, _ = run(capfd, tmp_path / "tags.keras", "--task", "labels", *words, "--explain")
+        assert code == 0
+        assert told in " ".join(out.split())
 
 
 def test_size_that_is_given_is_taken(foreign: Path, capfd: Captured) -> None:

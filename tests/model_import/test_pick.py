@@ -50,6 +50,13 @@ def test_labels_are_declared_by_a_sigmoid_or_asked_for_never_by_chance() -> None
         read(SHARES)
 
 
+@pytest.mark.parametrize(("activation", "why"), [("softmax", "is a softmax"), ("", "add up to 1")])
+def test_labels_are_refused_where_the_rows_are_of_a_softmax(activation: str, why: str) -> None:
+    with pytest.raises(UsageError, match=f"--task labels contradicts 'model': .*{why}.*leave --task out"):
+        read(PROBABILITIES, activation, task="labels")
+    assert read(PROBABILITIES, "sigmoid", task="labels") == ("labels", "none", 4)
+
+
 def test_one_number_is_two_classes_only_if_it_is_a_probability() -> None:
     assert read(SHARES[:, :1], "sigmoid") == ("classes", "pair", 2)
     assert read(SHARES[:, :1]) == ("classes", "pair", 2)

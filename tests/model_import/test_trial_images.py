@@ -103,6 +103,15 @@ def test_flat_folder_has_no_labels_and_an_empty_one_is_refused(tmp_path: Path) -
             read_check_folder(path, ["cat"])
 
 
+def test_folder_of_one_class_and_folder_above_name_the_one_that_is_meant(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        make(tmp_path / "shapes" / part, {"circle": 3, "square": 3})
+    with pytest.raises(UsageError, match="'circle' is itself a class: did you mean its parent folder"):
+        read_check_folder(tmp_path / "shapes" / "val" / "circle", ["circle", "square"])
+    with pytest.raises(UsageError, match=r"none is a class .*: did you mean --check \S+/shapes/val\?"):
+        read_check_folder(tmp_path / "shapes", ["circle", "square"])
+
+
 @pytest.mark.parametrize(
     ("counts", "text"),
     [
