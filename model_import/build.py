@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model_import.checks import Checked, engines_check, same, user_check
+from model_import.checks import Checked, engines_check, rounding_check, same, user_check
 from model_import.examine import Examined
 from model_import.graph_model import GraphModel
 from model_import.tflite_file import TfliteModel
@@ -90,7 +90,7 @@ def build(examined: Examined, location: str, page: Any = None) -> Imported:
         OSError: it cannot be written.
         NightscoreError: the upload failed.
     """
-    checks = user_check(examined)
+    checks: Sequence[Checked] = [*user_check(examined), *rounding_check(examined)]
     with staged(location) as folder:
         golden, spec, checks = _fill(examined, checks, folder)
         imported = Imported(examined, spec, golden, checks, location)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from model_import.examine import Examined
+from model_import.golden_proof import Proof, better_loader, closest, nearest_loader, prove, rounding
 from model_training.convert import Converted
 from pipeline.errors import UsageError
 from pipeline.model import agreement
@@ -27,10 +27,12 @@ class Checked:
     Attributes:
         name: what was compared.
         result: as a phrase.
+        proof: what it proves of the input rule; None: nothing.
     """
 
     name: str
     result: str
+    proof: Proof | None = None
 
 
 def user_check(examined: Examined) -> Sequence[Checked]:
@@ -42,29 +44,33 @@ def user_check(examined: Examined) -> Sequence[Checked]:
     expected = examined.pictures.scores
     if expected is None:
         return []
-    own = examined.rows.astype(np.float64)
-    final = with_head(own, examined.scores.head)
-    differences = [(_difference(values, expected), values) for values in (final, own) if values.shape == expected.shape]
-    if not differences:
+    difference, values = closest(examined.rows, expected, examined.scores.head)
+    if values.shape != expected.shape:
+        width = with_head(values, examined.scores.head).shape[1]
         raise UsageError(
-            f"--golden {examined.request.golden!r} has {expected.shape[1]} scores an image, and the model gives "
-            f"{final.shape[1]}"
+            f"--golden {examined.request.golden!r} has {expected.shape[1]} scores an image, and the model gives {width}"
         )
-    difference, values = min(differences, key=lambda pair: pair[0])
+    takes_pixels = examined.opened.model.takes == "pixels"
     if not difference <= USER_TOLERANCE:
         worst = int(np.abs(values - expected).max(axis=1).argmax())
+        loader = nearest_loader(examined, USER_TOLERANCE) if takes_pixels else "the network decodes files by itself"
         raise UsageError(
             f"the scores in --golden {examined.request.golden!r} are not those of this model with this input rule: "
-            f"they differ by up to {difference:.2g} (image {worst}); your code has another scaling than "
-            f"{examined.decision.scaling.name!r}, or another rule ('--explain' shows what was taken)"
+            f"they differ by up to {difference:.2g} (image {worst}); {loader}; '--explain' shows what was taken"
         )
-    return [Checked("your own scores", f"{len(expected)} images, largest difference {difference:.2g}")]
+    proof = prove(examined, difference) if takes_pixels else Proof((), (), "")
+    better = better_loader(examined, difference) if takes_pixels else ""
+    result = f"{len(expected)} images, largest difference {difference:.2g}{better}"
+    return [Checked("your own scores", result, proof)]
 
 
-def _difference(values: npt.NDArray[np.float64], expected: npt.NDArray[np.float64]) -> float:
-    """Return the largest difference, as a share of the spread where numbers are larger than probabilities."""
-    spread = float(np.sqrt(np.mean((expected - expected.mean(axis=0)) ** 2))) if expected.size else 0.0
-    return float(np.abs(values - expected).max() / max(1.0, spread))
+def rounding_check(examined: Examined) -> Sequence[Checked]:
+    """Return how much scores change since pixels are rounded, where that is measured."""
+    change = rounding(examined)
+    if change is None:
+        return []
+    result = f"the scores of {examined.pictures.origin} change by up to {change:.1g} (model.predict keeps fractions)"
+    return [Checked("pixels are rounded", result)]
 
 
 def same(examined: Examined, found: Outputs, name: str) -> Checked:

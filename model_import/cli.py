@@ -114,7 +114,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _explain(request: Any) -> int:
-    from model_import.checks import user_check
+    from model_import.checks import rounding_check, user_check
     from model_import.examine import examine
     from model_import.page import explained, known_so_far
 
@@ -122,7 +122,7 @@ def _explain(request: Any) -> int:
     try:
         with _screen() as show, _quiet_tensorflow():
             examined = examine(request, show, lambda opened, facts: known.append(known_so_far(opened, facts)))
-            checks = user_check(examined)
+            checks = [*user_check(examined), *rounding_check(examined)]
     except UsageError:
         print("".join(f"{text}\n" for text in known), end="")
         raise

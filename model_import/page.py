@@ -32,7 +32,7 @@ def explained(examined: Examined, checks: Sequence[Checked]) -> str:
     """Return what is known of a model and how, and what would be guessed, as lines of 80 columns."""
     rows = _facts(examined.facts)
     rows += [_row("checked", f"{check.name}: {check.result}") for check in checks]
-    return "\n".join([_head(examined), *rows, *_trial(examined), *_warning(examined), *_notes(examined)])
+    return "\n".join([_head(examined), *rows, *_trial(examined), *_warning(examined, checks), *_notes(examined)])
 
 
 def known_so_far(opened: Opened, facts: Mapping[str, Fact[Any]]) -> str:
@@ -74,7 +74,7 @@ def summary(imported: Imported, output: str) -> str:
     else:
         lines.append(_row("engines", "LiteRT alone, which runs the file as it is"))
     lines += _trial(examined)
-    lines += _warning(examined)
+    lines += _warning(examined, imported.checks)
     place = shell_path(output)
     lines += [f"{'model':<{_LABEL}}{place}", f"{'report':<{_LABEL}}{place}/import/{REPORT}"]
     lines.append(f"{'next':<{_LABEL}}nightscore look IMAGE --model {place}")
@@ -107,9 +107,16 @@ SMALL = ("jpeg_dct", "deep", "gray_from", "exif_orientation")
 """Fields of the input rule that change few images, or all of them by a few grey levels."""
 
 
-def _warning(examined: Examined) -> list[str]:
+def _warning(examined: Examined, checks: Sequence[Checked]) -> list[str]:
     """Return what is said of the fields that nothing tells, in proportion to what they decide."""
     guessed = examined.decision.guessed
+    proof = next((check.proof for check in checks if check.proof is not None), None)
+    if proof is not None:
+        rows = [_row("proven", f"{', '.join(proof.proven)}, by your golden images")] if proof.proven else []
+        if proof.still_open:
+            text = f"your golden images do not show {', '.join(proof.still_open)}, which nothing tells"
+            rows.append(_row("note", f"{text}; {proof.advice}."))
+        return rows
     if not guessed:
         return []
     names = ", ".join(guessed)

@@ -34,8 +34,8 @@ LEFT_OUT = "folders that are no class of the model are left out"
 """How the note begins that is said first."""
 
 _MEND = (
-    "rename the folders, give the model's own class names with --labels, or pass --check_by_order if the folders, sorted "
-    "by name, are the classes in the order of its output"
+    "rename the folders, give the model's own class names with --labels, or pass --check_by_order if the folders, "
+    "sorted by name, are the classes in the order of its output"
 )
 
 _SHOWN = 5
@@ -124,11 +124,7 @@ def read_check_folder(
     chosen = {path: numbers[path.name] for path in classes if path.name in numbers}
     if not chosen:
         deeper = _deeper(classes, class_names, aliases or {})
-        mend = (
-            f"did you mean --check {deeper}?"
-            if deeper
-            else "rename them, or say by a file of names which class is which"
-        )
+        mend = f"did you mean --check {deeper}?" if deeper else _MEND
         raise UsageError(
             f"--check {str(folder)!r} has folders {_some([path.name for path in classes])}, and none is a class of "
             f"the model ({_some(class_names)}): {mend}"
