@@ -32,8 +32,25 @@ _TEXTS = {
     "like": ("LOADER", "whose input rule it is, such as keras.image_dataset_from_directory"),
     "scaling": ("SCALING", "raw (0..255), unit (0..1), sign (-1..1), torch, caffe, or 'SCALE,OFFSET'"),
     "golden": ("FILE.npz", "your own 'scores' of 'images': the model must give the same"),
-    "check": ("FOLDER", "class folders, or images: the rule is found by trying"),
+    "check": ("FOLDER", "class folders: the rule is found by trying (100 images, 5 of each class)"),
 }
+
+
+_RULE_TEXTS = {
+    "height": "pixels of the model's input",
+    "width": "pixels of the model's input",
+    "color_mode": "order of the channels; bgr is OpenCV's",
+    "resize": "library and kernel that resizes",
+    "exif_orientation": "whether a photo is turned as EXIF says",
+    "decode": "reduced decodes large JPEG files at a part of their size",
+    "fit": "which part of an image is resized to what",
+    "crop": "share of each side that is kept, of fits that have one",
+    "antialias": "that of tf.image.resize",
+    "jpeg_dct": "arithmetic of JPEG; fast is TensorFlow's",
+    "gray_from": "how colors become grey, for models that take grey",
+    "deep": "how 16 bits become 8",
+}
+"""Field of the input rule -> half a line for --help."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -58,10 +75,11 @@ def _parser() -> Parser:
     add("--embedding_type", choices=get_args(EmbeddingType), default="float32", help="of its numbers in the rows")
     rule = parser.add_argument_group("the input rule, as the model was trained")
     for flag in rule_flags():
+        text = _RULE_TEXTS.get(flag.name, "")
         if flag.choices:
-            rule.add_argument(f"--{flag.name}", choices=flag.choices)
+            rule.add_argument(f"--{flag.name}", choices=flag.choices, help=text)
         else:
-            rule.add_argument(f"--{flag.name}", type=_whole if flag.kind is int else _share, metavar="N")
+            rule.add_argument(f"--{flag.name}", type=_whole if flag.kind is int else _share, metavar="N", help=text)
     return parser
 
 

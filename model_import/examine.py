@@ -33,7 +33,7 @@ from pipeline.batches import EncodedBatch, PixelBatch
 from pipeline.errors import UsageError
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.outputs import THRESHOLD
-from pipeline.model.presets import rule_like
+from pipeline.model.presets import preset_of, rule_like
 from pipeline.task import Task
 
 
@@ -107,6 +107,8 @@ def examine(
         UsageError: it is no model that can be imported, or something must be given; the text is one line.
     """
     given = given_facts(request)  # a flag that cannot be is told before a model is loaded
+    if request.like:
+        preset_of(request.like)
     pictures = _pictures(request)
     opened = open_source(request)
     if "scaling" in given:

@@ -68,6 +68,8 @@ def _look(asked: argparse.Namespace) -> int:
 
     rule = read_spec(storage.absolute(asked.model)).input
     shown = _shown(asked.image, rule)
+    if asked.png and not asked.png.lower().endswith(".png"):
+        raise UsageError(f"--png {asked.png!r} must end in .png: a PNG file is written")
     if asked.png:
         storage.replace(storage.absolute(asked.png), draw(shown))
     if asked.json:
@@ -77,6 +79,7 @@ def _look(asked: argparse.Namespace) -> int:
     if screen.is_terminal and screen.color_system and not screen.no_color:
         each = (screen.width - 2) // 2
         show_pictures(screen, shrink(shown, (each, 2 * LINES)), each)
+        asked.is_shown = True
     show_facts(screen, _facts(asked, shown, rule))
     return 0
 
@@ -105,6 +108,8 @@ def _facts(asked: argparse.Namespace, shown: Look, rule: InputSpec) -> Iterator[
     yield "input rule", ", ".join(f"{name} {value}" for name, value in others.items())
     if asked.png:
         yield "picture", shell_path(asked.png)
+    elif not getattr(asked, "is_shown", False):
+        yield "pictures", "no terminal with colors to show them: --png FILE.png writes them to a file"
 
 
 def _rule(rule: InputSpec) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from pipeline.errors import UsageError
 from pipeline.model.engines.network import Outputs
 from pipeline.model.spec import ModelSpec, Takes, model_id
 from pipeline.options import Engine
+from pipeline.text import shell_path
 
 SPEC = "model_spec.json"
 SAVED_MODEL = "saved_model"
@@ -107,6 +108,11 @@ def read_spec(model: str) -> ModelSpec:
         UsageError: there is no model directory, or its spec cannot be read.
     """
     location = storage.join(model, SPEC)
+    if kind := _foreign(model):
+        raise UsageError(
+            f"{model!r} is {kind}, not a model directory: make one of it with "
+            f"'nightscore import-model {shell_path(model)} --output MODEL'"
+        )
     try:
         text = storage.read(location).decode("utf-8")
     except FileNotFoundError as error:
@@ -119,6 +125,25 @@ def read_spec(model: str) -> ModelSpec:
         return ModelSpec.from_json(text, location)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"model {model!r} is damaged: {SPEC}: {error}; train or copy it again") from error
+
+
+def _foreign(model: str) -> str:
+    """Return what kind of model from elsewhere lies at a location, as a phrase; "": none that is known."""
+    if os.path.isfile(model):
+        return _FOREIGN.get(os.path.splitext(model)[1].lower(), "")
+    if os.path.isdir(model) and not os.path.exists(os.path.join(model, SPEC)):
+        names = ("saved_model.pb", "saved_model.pbtxt")
+        return "a SavedModel folder" if any(os.path.exists(os.path.join(model, name)) for name in names) else ""
+    return ""
+
+
+_FOREIGN: Mapping[str, str] = {
+    ".keras": "a Keras file",
+    ".h5": "a Keras file",
+    ".hdf5": "a Keras file",
+    ".tflite": "a LiteRT file",
+}
+"""Suffix of a model from elsewhere -> what it is, as a phrase."""
 
 
 def check_model(model: str, spec: ModelSpec, name: str = "") -> None:

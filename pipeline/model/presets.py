@@ -167,11 +167,26 @@ def preset_of(name: str) -> Preset:
         UsageError: there is none; one line with those whose names are nearest.
     """
     known = {_plain(known): preset for known, preset in PRESETS.items()}
-    if _plain(name) in known:
-        return known[_plain(name)]
-    near = difflib.get_close_matches(_plain(name), known, n=3, cutoff=0.4)
-    names = [known for known in PRESETS if _plain(known) in near] or list(PRESETS)[:4]
+    asked = _plain(_with_library(name))
+    if asked in known:
+        return known[asked]
+    near = difflib.get_close_matches(asked, known, n=3, cutoff=0.4)
+    names = [known for known in PRESETS if known.lower().startswith(f"{asked}.")][:4]
+    names = names or [known for known in PRESETS if _plain(known) in near] or list(PRESETS)[:4]
     raise UsageError(f"unknown loader {name!r}: nearest are {', '.join(names)}; docs/input_rules.md lists all")
+
+
+def _with_library(name: str) -> str:
+    """Return a name with the library before its loader, where that was left out and only one library has it.
+
+    >>> _with_library("image_dataset_from_directory(interpolation='area')"), _with_library("resize")
+    ("keras.image_dataset_from_directory(interpolation='area')", 'resize')
+    """
+    loader = name.replace("(", ":").partition(":")[0].strip(" \"'")
+    loaders = {known.partition(":")[0] for known in PRESETS}
+    whole = [known for known in loaders if known.lower().endswith(f".{loader.lower()}")]
+    is_known = loader.lower() in {known.lower() for known in loaders}
+    return name.replace(loader, whole[0], 1) if len(whole) == 1 and loader and not is_known else name
 
 
 def _plain(name: str) -> str:

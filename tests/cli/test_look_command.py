@@ -101,6 +101,28 @@ def test_bad_input_is_one_line(
     assert not Path("out.png").exists()
 
 
+def test_without_a_terminal_a_line_says_how_to_get_the_pictures(
+    tiny_model: str, write_images: WriteImages, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = next(p for p in sorted(write_images(1).rglob("*")) if p.is_file())
+    assert look.main([str(image), "--model", tiny_model]) == 0
+    assert "--png FILE.png writes them to a file" in capsys.readouterr().out
+    assert look.main([str(image), "--model", tiny_model, "--png", str(tmp_path / "seen.jpg")]) == 2
+    assert "must end in .png" in capsys.readouterr().err
+    assert not (tmp_path / "seen.jpg").exists()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("good.keras", "a Keras file"), ("a.tflite", "a LiteRT file")])
+def test_model_from_elsewhere_is_named_with_the_command_that_imports_it(
+    name: str, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_bytes(b"PK")
+    assert look.main(["a.png", "--model", str(tmp_path / name)]) == 2
+    err = capsys.readouterr().err
+    assert f"is {kind}, not a model directory" in err
+    assert f"nightscore import-model {tmp_path / name} --output MODEL" in err
+
+
 def test_no_model_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert look.main([str(tmp_path / "a.png"), "--model", str(tmp_path)]) == 2
     assert "is not a model directory" in capsys.readouterr().err

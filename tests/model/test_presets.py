@@ -116,7 +116,18 @@ def test_page_of_the_loaders_lists_all_as_they_are() -> None:
     assert dict(listed) == {name: preset.about for name, preset in PRESETS.items()}
 
 
+def test_loader_without_its_library_is_taken_where_one_library_has_it() -> None:
+    for short in ("image_dataset_from_directory", "image_dataset_from_directory(interpolation='bilinear')"):
+        assert rule_like(short, 24, 24) == rule_like("keras.image_dataset_from_directory", 24, 24)
+    assert rule_like("load_img:box", 24, 24) == rule_like("keras.load_img:box", 24, 24)
+    with pytest.raises(UsageError, match="unknown loader 'resize'"):
+        rule_like("resize", 24, 24)
+
+
 def test_unknown_loader_is_told_with_the_nearest() -> None:
+    usual = r"keras\.image_dataset_from_directory, keras\.image_dataset_from_directory:crop"
+    with pytest.raises(UsageError, match=f"^unknown loader 'keras': nearest are {usual}"):
+        rule_like("keras", 224, 224)
     with pytest.raises(UsageError, match=r"^unknown loader 'torchvison': nearest are torchvision, .*all$"):
         rule_like("torchvison", 224, 224)
     with pytest.raises(UsageError, match=r"^preset 'timm' cannot be taken: input is of 2 x 3 pixels"):
