@@ -216,6 +216,16 @@ def test_unlabelled_archive_shows_what_was_predicted_and_no_empty_labels() -> No
     assert "100.0 %" in page.text
 
 
+def test_label_that_is_a_number_of_no_class_is_shown_as_none() -> None:
+    some = night()
+    some.figures["least_certain"][0] |= {"label": 99, "label_name": None, "label_score": None}
+    some.figures["least_certain"][1] |= {"label": None, "label_name": "horse", "label_score": None}
+    page = parsed(some)
+    assert "uncertain" in page.texts
+    assert "99 taken" not in page.texts["uncertain"]
+    assert "None" not in page.texts["uncertain"]
+
+
 def test_picture_is_embedded_once_and_shown_wherever_it_is_named(page: ParsedPage) -> None:
     assert len(page.pictures) == len(set(page.pictures)) > 24
     assert not [name for name in ("mistakes", "confusion", "doubtful", "uncertain") if "no picture" in page.texts[name]]
