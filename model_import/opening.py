@@ -109,7 +109,7 @@ def _file(request: Request, path: str) -> Opened:
     beside = Path(path).parent
     if head.startswith(HDF5):
         _no_signature(request, "a file of Keras")
-        return Opened(_keras(request, path), path, beside, "a Keras 2 file (HDF5)")
+        return Opened(_keras(request, path), path, beside, "a Keras file in HDF5 (.h5)")
     if head.startswith(ZIP) and suffix not in (".pt", ".pth", ".ptl"):
         _no_signature(request, "a file of Keras")
         return Opened(_keras(request, path), path, beside, "a .keras file")
