@@ -79,10 +79,12 @@ def absolute(path: str) -> str:
     ('gs://bucket/a', 's3://bucket', '/data/photos')
 
     Raises:
-        UsageError: it is an address of a store that is not served here, such as https://.
+        UsageError: it is an address of a store that is not served here, such as https://, or one with a password.
     """
     if is_remote(path):
         scheme, name = path[:5], path[5:]
+        if "@" in name.partition("/")[0]:  # an address is told in records and logs
+            raise UsageError(f"{address(path)!r} was given with a user or a password: give the bucket's name alone")
         return scheme + name.rstrip("/")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
         where = address(path)  # a signed address, or one with a password, is not for a terminal or a log
