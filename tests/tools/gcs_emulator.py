@@ -12,17 +12,15 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from random import Random
+from http.server import BaseHTTPRequestHandler
 from re import fullmatch
-from socketserver import TCPServer
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from failing_store import SLOW, FailingStore, Server
 from gcp_storage_emulator.exceptions import NotFound
 from gcp_storage_emulator.handlers import buckets, objects
 from gcp_storage_emulator.server import HANDLERS, Request, Response
@@ -34,59 +32,24 @@ from pipeline.storage import gcs, gcs_client
 _numbers = itertools.count()
 
 
-@dataclass
-class Fault:
-    """What happens to the next `times` requests whose line, as "GET /path?query", contains `to`.
-
-    Attributes:
-        status: what is answered; 0 hangs up instead.
-        carried_out: whether the request takes effect before that.
-        cut: answer truthfully, but hang up after this many bytes of the body.
-        seconds: wait so long before anything else.
-        message: what the answer says; else the name of the status.
-    """
-
-    to: str
-    status: int = 503
-    times: int = 1
-    carried_out: bool = False
-    cut: int | None = None
-    message: str = ""
-    seconds: float = 0.0
-
-
-SLOW = Fault("", status=HTTPStatus.OK, seconds=0.3)
-TROUBLES = (
-    *(Fault("", status=status, carried_out=done) for status in (429, 500, 503, 0) for done in (False, True)),
-    Fault("", cut=10),
-    SLOW,
-)
-"""What goes wrong in a bad night; 0 is a connection that is reset."""
-
-
-class Emulator:
+class Emulator(FailingStore):
     """The server, what it was asked, and what it shall do wrong."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
         self.storage = _Memory()
-        self.reset()
-        self._servers: list[_Server] = []
+        super().__init__()
+        self._servers: list[Server] = []
         self.url = self.listen("127.0.0.1")
 
     def listen(self, address: str) -> str:
         """Answer at an address of this machine as well, and return the URL."""
-        server = _Server((address, 0), partial(_Handler, self))
+        server = Server((address, 0), partial(_Handler, self))
         self._servers.append(server)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         return f"http://{address}:{server.server_address[1]}"
 
     def reset(self) -> None:
-        self.page_size = 1000
-        self.latency = 0.0
-        self.requests: list[str] = []
-        self.faults: list[Fault] = []
-        self.trouble: tuple[float, Random] | None = None
+        super().reset()
         self.finished: dict[str, Any] = {}
         self.storage.wipe()
 
@@ -100,37 +63,6 @@ class Emulator:
         name = f"bucket-{next(_numbers)}"
         buckets.create_bucket(name, self.storage)
         return f"gs://{name}"
-
-    def count(self, of: str) -> int:
-        """Return how many requests had this in their line, as "GET /path?query", unquoted."""
-        return sum(of in line for line in self.requests)
-
-    def fail(self, to: str, **how: Any) -> None:
-        self.faults.append(Fault(to, **how))
-
-    def asked(self, line: str) -> Fault | None:
-        """Log a request and return what shall go wrong with it."""
-        with self.lock:
-            self.requests.append(line)
-            for fault in self.faults:
-                if fault.times and fault.to in line:
-                    fault.times -= 1
-                    return fault
-            if self.trouble is not None and self.trouble[1].random() < self.trouble[0]:
-                return self.trouble[1].choice(TROUBLES)
-        return None
-
-
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128
-
-    def server_bind(self) -> None:
-        """Bind, without asking who has that address by name: there may be nobody to ask."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[:2]
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up is none of ours."""
 
 
 class _Memory(Storage):  # type: ignore[misc]

@@ -13,14 +13,12 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from random import Random
-from socketserver import TCPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from gcs_emulator import SLOW, TROUBLES, Fault
+from failing_store import SLOW, FailingStore, Server
 
 from pipeline.scoring.process_pool import processes
 
@@ -29,27 +27,22 @@ _numbers = itertools.count()
 _NOT_PASSED = {"connection", "content-length", "date", "server", "transfer-encoding"}
 
 
-class S3Server:
+class S3Server(FailingStore):
     """The proxy, what it was asked, and what it shall do wrong."""
 
     def __init__(self) -> None:
         from moto.server import ThreadedMotoServer
 
-        self.lock = threading.RLock()
         self._moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         self._moto.start()
         self.behind = "{}:{}".format(*self._moto.get_host_and_port())
-        self.reset()
-        self._server = _Server(("127.0.0.1", 0), partial(_Handler, self))
+        super().__init__()
+        self._server = Server(("127.0.0.1", 0), partial(_Handler, self))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def reset(self) -> None:
-        self.page_size = 1000
-        self.latency = 0.0
-        self.requests: list[str] = []
-        self.faults: list[Fault] = []
-        self.trouble: tuple[float, Random] | None = None
+        super().reset()
         self.ask("POST", "/moto-api/reset")
 
     def close(self) -> None:
@@ -74,37 +67,6 @@ class S3Server:
             return answer, answer.read()
         finally:
             connection.close()
-
-    def count(self, of: str) -> int:
-        """Return how many requests had this in their line, as "GET /path?query", unquoted."""
-        return sum(of in line for line in self.requests)
-
-    def fail(self, to: str, **how: Any) -> None:
-        self.faults.append(Fault(to, **how))
-
-    def asked(self, line: str) -> Fault | None:
-        """Log a request and return what shall go wrong with it."""
-        with self.lock:
-            self.requests.append(line)
-            for fault in self.faults:
-                if fault.times and fault.to in line:
-                    fault.times -= 1
-                    return fault
-            if self.trouble is not None and self.trouble[1].random() < self.trouble[0]:
-                return self.trouble[1].choice(TROUBLES)
-        return None
-
-
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128
-
-    def server_bind(self) -> None:
-        """Bind, without asking who has that address by name: there may be nobody to ask."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[:2]
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up is none of ours."""
 
 
 class _Handler(BaseHTTPRequestHandler):
