@@ -13,10 +13,7 @@ What S3 and Azure lack, and what is done about it:
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
-import mimetypes
-import os
 import random
 import re
 import time
@@ -27,14 +24,13 @@ from itertools import chain
 from typing import Any
 
 import obstore
-from obstore import exceptions
 
 from pipeline.errors import ChangedError, TransientError, UsageError
-from pipeline.storage import cloud_clients, gcs_listing
+from pipeline.storage import buckets, cloud_clients, gcs_listing
 from pipeline.storage.base import StoredObject
+from pipeline.storage.cloud_errors import ConflictError, explained
 from pipeline.storage.globs import Glob
 from pipeline.storage.locations import AZURE, fixed_prefix
-from pipeline.text import redacted
 
 FIRST_WAIT = 0.5
 """Seconds, at most, before a new object is sent a second time; the wait doubles with each try."""
@@ -42,20 +38,7 @@ FIRST_WAIT = 0.5
 PAGE = 1_000
 """Objects that are taken of a listing at once."""
 
-_STATUS = re.compile(r"non-2xx status code: (\d{3})")
-_CODE = re.compile(r"<Code>(\w+)</Code>")
-_BROKEN_CONNECTION = re.compile(r"HTTP error|sending request|body|connection|timed out|timeout", re.IGNORECASE)
-_PASSING = ("RequestTimeout", "SlowDown", "ServerBusy", "OperationTimedOut", "InternalError")
-"""Codes that mean that trying again may help, whatever the status: S3 says RequestTimeout with status 400."""
-
-_CREDENTIALS = ("ExpiredToken", "TokenRefreshRequired", "InvalidToken")
-"""Codes that S3 gives with status 400, and that are about who asks."""
-
 _UNNAMABLE = re.compile(r"(?:^|/)(?:\.{0,2})(?:/|$)|[\x00-\x1f\x7f]")
-
-
-class ConflictError(TransientError):
-    """S3 has refused a new object because somebody else was storing or deleting it at that moment."""
 
 
 class CloudStore:
@@ -90,7 +73,7 @@ class CloudStore:
             elif fixed_prefix(name) != name:
                 yield from self._matching(bucket, name)
         except FileNotFoundError as error:
-            raise self._no_bucket(bucket) from error
+            raise buckets.no_bucket(bucket, self._scheme) from error
 
     def read(self, location: str, start: int = 0, stop: int | None = None, version: int | None = None) -> bytes:
         """Return bytes [start, stop) of one version of an object, in one request."""
@@ -101,13 +84,13 @@ class CloudStore:
         elif start:
             options["range"] = {"offset": start}
         try:
-            with _explained(location):
+            with explained(location):
                 found = obstore.get(self._client(bucket), name, options=options)  # type: ignore[arg-type]
                 _check_version(location, found.meta, version)
                 data = bytes(found.bytes())
         except EOFError:
             if version is not None:
-                with _explained(location):
+                with explained(location):
                     _check_version(location, obstore.head(self._client(bucket), name), version)
             return b""
         return data if stop is None else data[: max(stop - start, 0)]
@@ -141,7 +124,7 @@ class CloudStore:
     def delete(self, location: str, version: int | None = None) -> None:
         """Remove an object if it is there, and of this version when it is looked at, one request before."""
         bucket, name = self._object(location)
-        with contextlib.suppress(FileNotFoundError, ChangedError), _explained(location):
+        with contextlib.suppress(FileNotFoundError, ChangedError), explained(location):
             if version is not None:
                 _check_version(location, obstore.head(self._client(bucket), name), version)
             obstore.delete(self._client(bucket), name)
@@ -184,7 +167,7 @@ class CloudStore:
         is_inside = part.start > (f"{folder}/" if folder else "")
         offset = _before(part.start) or None if is_inside and self._scheme != AZURE else None
         where = f"{self._scheme}{bucket}/{prefix}"
-        with _explained(where):
+        with explained(where):
             pages = iter(obstore.list(self._client(bucket), folder or None, offset=offset, chunk_size=PAGE))
             while (page := next(pages, None)) is not None:
                 named = [self._stored(bucket, meta) for meta in page]
@@ -218,20 +201,19 @@ class CloudStore:
 
     def _head(self, bucket: str, name: str) -> Mapping[str, Any] | None:
         location = f"{self._scheme}{bucket}/{name}"
-        with contextlib.suppress(FileNotFoundError), _explained(location):
+        with contextlib.suppress(FileNotFoundError), explained(location):
             return obstore.head(self._client(bucket), name)
         return None
 
     def _upload(self, location: str, data: bytes, mode: Any, retry_seconds: float) -> None:
         bucket, name = self._object(location)
-        kind, encoding = mimetypes.guess_type(name)
-        attributes = {"Content-Type": "application/octet-stream" if kind is None or encoding is not None else kind}
+        attributes = {"Content-Type": buckets.content_type(name)}
         try:
-            with _explained(location):
+            with explained(location):
                 client = self._client(bucket, retry_seconds)
                 obstore.put(client, name, data, mode=mode, attributes=attributes)
         except FileNotFoundError as error:
-            raise self._no_bucket(bucket) from error
+            raise buckets.no_bucket(bucket, self._scheme) from error
 
     def _holds(self, location: str, data: bytes) -> bool:
         with contextlib.suppress(FileNotFoundError):
@@ -253,20 +235,11 @@ class CloudStore:
     def _object(self, location: str) -> tuple[str, str]:
         """Return the bucket and the name of an object."""
         bucket, name = self._split(location)
-        if not name:
-            raise UsageError(f"{location!r} is a bucket, not an object in it")
+        buckets.require_name(location, name)
         return bucket, name
 
     def _split(self, location: str, of_listing: bool = False) -> tuple[str, str]:
-        bucket, _, name = location.removeprefix(self._scheme).partition("/")
-        if not bucket or fixed_prefix(bucket) != bucket:
-            raise UsageError(
-                f"{location!r} names no bucket: {self._scheme}bucket/name, with wildcards in the name only"
-            )
-        try:
-            name.encode()
-        except UnicodeEncodeError as error:
-            raise UsageError(f"{location!r} is not UTF-8, as every name in {self._scheme} is") from error
+        bucket, name = buckets.split(location, self._scheme, self._scheme)
         is_turned = self._scheme == AZURE and "\\" in name  # into a slash
         if name and (is_turned or _UNNAMABLE.search(name.rstrip("/") if of_listing else name)):
             raise UsageError(
@@ -274,9 +247,6 @@ class CloudStore:
                 f"{self._scheme}{', and no backslash' if self._scheme == AZURE else ''}"
             )
         return bucket, name
-
-    def _no_bucket(self, bucket: str) -> UsageError:
-        return UsageError(f"there is no bucket {self._scheme}{bucket}: create it, or correct its name")
 
 
 def version_of(meta: Mapping[str, Any]) -> int:
@@ -311,43 +281,3 @@ def _is_within(name: str, part: gcs_listing.Range) -> bool:
 
 def _is_behind(name: str, prefix: str, stop: str) -> bool:
     return (name > prefix and not name.startswith(prefix)) or bool(stop and name >= stop)
-
-
-def _meaning(error: Exception, location: str) -> Exception:
-    """Return what a failure of obstore means. Its text, which has times, addresses and answers, stays out of ours."""
-    text = str(error).partition("\n\nDebug source")[0]
-    found, code = _STATUS.search(text), _CODE.search(text)
-    status = int(found[1]) if found else None
-    named = code[1] if code else ""
-    what = f"HTTP {status}{f' {named}' if named else ''}" if status else "ConnectionError"
-    if status == 409 and named in ("ConditionalRequestConflict", "OperationAborted"):
-        return ConflictError(f"{what} at {location!r}")
-    if status is not None and (status in (408, 410, 429) or status >= 500 or named in _PASSING):
-        return TransientError(f"HTTP {status} at {location!r}")
-    if status == 404 or isinstance(error, FileNotFoundError):
-        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), location)
-    if isinstance(error, (exceptions.AlreadyExistsError, exceptions.PreconditionError)):
-        return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), location)
-    if status == 416 or "Wanted range starting at" in text:  # Azure ignores a range behind the end, and obstore tells
-        return EOFError(what)
-    denied = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
-    if status in (401, 403) or isinstance(error, denied) or named in _CREDENTIALS:
-        return PermissionError(errno.EACCES, what, location)
-    if status in (301, 307) or "incorrectly configured region" in text:
-        return UsageError(f"{location!r} is in another region: set AWS_REGION to the region of its bucket")
-    if isinstance(error, exceptions.InvalidPathError):
-        return UsageError(
-            f"at {location!r} is a name with an empty folder, '.' or '..', which cannot be read: rename it"
-        )
-    if status is None and _BROKEN_CONNECTION.search(text):
-        return TransientError(f"{what} at {location!r}")
-    text = " ".join(re.sub(r"Error performing .*? - ", "", text).split())  # an address, and how long it took
-    return UsageError(f"{location!r} cannot be: {what if status else redacted(text[:200])}")
-
-
-@contextlib.contextmanager
-def _explained(location: str) -> Iterator[None]:
-    try:
-        yield
-    except (exceptions.BaseError, FileNotFoundError) as error:
-        raise _meaning(error, location) from error

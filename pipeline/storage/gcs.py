@@ -10,7 +10,6 @@ import base64
 import contextlib
 import errno
 import http.client
-import mimetypes
 import os
 from collections.abc import Iterator, MutableSequence
 from functools import partial
@@ -27,7 +26,7 @@ from google.cloud import storage  # type: ignore[import-untyped]
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from pipeline.errors import ChangedError, TransientError, UsageError
-from pipeline.storage import gcs_client, gcs_listing
+from pipeline.storage import buckets, gcs_client, gcs_listing
 from pipeline.storage.base import StoredObject
 from pipeline.storage.gcs_client import client
 from pipeline.storage.globs import Glob
@@ -82,7 +81,7 @@ class GcsStore:
                 elif fixed_prefix(name) != name:
                     yield from self._matching(bucket, name)
         except FileNotFoundError as error:
-            raise _no_bucket(bucket) from error
+            raise buckets.no_bucket(bucket, "gs://") from error
 
     def read(self, location: str, start: int = 0, stop: int | None = None, version: int | None = None) -> bytes:
         """Return bytes [start, stop) of one generation of an object, in one request."""
@@ -187,14 +186,12 @@ class GcsStore:
 
     def _upload(self, location: str, data: bytes, way: dict[str, Any], generation: int | None = None) -> None:
         blob = _blob(location)
-        content_type, encoding = mimetypes.guess_type(blob.name)
-        if content_type is None or encoding is not None:
-            content_type = "application/octet-stream"
+        content_type = buckets.content_type(blob.name)
         try:
             with _explained(location):
                 blob.upload_from_string(data, content_type=content_type, if_generation_match=generation, **way)
         except FileNotFoundError as error:
-            raise _no_bucket(blob.bucket.name) from error
+            raise buckets.no_bucket(blob.bucket.name, "gs://") from error
 
     def _exists(self, location: str) -> bool:
         with _explained(location):
@@ -211,8 +208,7 @@ class GcsStore:
 def _object(location: str) -> tuple[str, str]:
     """Return the bucket and the name of an object."""
     bucket, name = _split(location)
-    if not name:
-        raise UsageError(f"{location!r} is a bucket, not an object in it")
+    buckets.require_name(location, name)
     return bucket, name
 
 
@@ -230,18 +226,7 @@ def _crc32c_of(blob: storage.Blob) -> int | None:
 
 
 def _split(location: str) -> tuple[str, str]:
-    bucket, _, name = location.removeprefix("gs://").partition("/")
-    if not bucket or fixed_prefix(bucket) != bucket:
-        raise UsageError(f"{location!r} names no bucket: gs://bucket/name, with wildcards in the name only")
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(f"{location!r} is not UTF-8, as every name in Google Cloud Storage is") from error
-    return bucket, name
-
-
-def _no_bucket(bucket: str) -> UsageError:
-    return UsageError(f"there is no bucket gs://{bucket}: create it, or correct its name")
+    return buckets.split(location, "gs://", "Google Cloud Storage")
 
 
 def _status(error: BaseException | None) -> int | None:
