@@ -36,7 +36,7 @@ def _files(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(where, name)
-            if not name.startswith(".") and not is_junk_name(path.relative_to(folder).as_posix()):
+            if not is_junk_name(path.relative_to(folder).as_posix()):
                 yield path
 
 

@@ -6,7 +6,6 @@ Owns which folder is which class. Decodes nothing.
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from model_import.check_folder import class_folders, image_files
 from pipeline.errors import UsageError
+from pipeline.sources.names import same_name_in_any_case
 from pipeline.text import shell_path
 
 MOST_IMAGES = 400
@@ -168,24 +168,15 @@ def _line_names(line: str) -> Sequence[str]:
     return [line, synset, *(word.strip() for word in words.split(",") if word.strip())]
 
 
-def same_name(name: str) -> str:
-    r"""Return a name such that equal ones are the same class: in one spelling of accents, without case.
-
-    >>> same_name("Cafe\u0301") == same_name("CAF\u00c9")
-    True
-    """
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).strip()
-
-
 def _by_name(folders: Sequence[Path], class_names: Sequence[str], aliases: Mapping[str, int]) -> Mapping[str, int]:
     exact = {name: number for number, name in enumerate(class_names)}
     loose: dict[str, int] = {}
     for name, number in [*exact.items(), *((name, number) for name, number in aliases.items())]:
         if 0 <= number < len(class_names):
-            loose.setdefault(same_name(name), number)
+            loose.setdefault(same_name_in_any_case(name), number)
     found = {}
     for folder in folders:
-        known = exact.get(folder.name, loose.get(same_name(folder.name)))
+        known = exact.get(folder.name, loose.get(same_name_in_any_case(folder.name)))
         if known is not None:
             found[folder.name] = known
     return found

@@ -68,6 +68,15 @@ def same_name(name: str) -> str:
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
+def same_name_in_any_case(name: str) -> str:
+    r"""Return a name such that names are equal which differ in the case of their letters alone, or not at all.
+
+    >>> same_name_in_any_case("Cafe\u0301") == same_name_in_any_case("CAF\u00c9 ")
+    True
+    """
+    return same_name(same_name(name).casefold())
+
+
 def with_slashes(name: str) -> str:
     r"""Return a name as it is written on Windows with "/" between its folders; one that has "/" stays.
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import islice
 
 from pipeline import storage
-from pipeline.sources.names import same_name
+from pipeline.sources.names import same_name, same_name_in_any_case
 from pipeline.storage import StoredObject
 
 LISTED = 100_000
@@ -54,7 +54,7 @@ def nearest(location: str) -> str | None:
         location: of the file that is not there.
     """
     folder, _, name = location.rpartition("/")
-    whole, stems, plain = *_names_in(folder), _plain(name)
+    whole, stems, plain = *_names_in(folder), same_name_in_any_case(name)
     found = whole.get(plain) or stems.get(_stem(plain))
     if found is None and len(whole) <= COMPARED:
         found = next(iter(get_close_matches(name, whole.values(), 1, ALIKE)), None)
@@ -73,11 +73,8 @@ def _names_in(folder: str) -> tuple[dict[str, str], dict[str, str]]:
         return {}, {}
     if len(names) > NAMES:
         return {}, {}
-    return {_plain(name): name for name in names}, {_stem(_plain(name)): name for name in names}
-
-
-def _plain(name: str) -> str:
-    return same_name(name).casefold()
+    whole = {same_name_in_any_case(name): name for name in names}
+    return whole, {_stem(plain): name for plain, name in whole.items()}
 
 
 def _stem(name: str) -> str:
