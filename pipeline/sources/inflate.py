@@ -26,6 +26,12 @@ def is_compressed(head: bytes) -> bool:
     return head.startswith(tuple(_OPENERS))
 
 
+def opened(stored: io.BufferedReader) -> Any:
+    """Return the content of a compressed file as a file, without any limit."""
+    head = stored.peek(8)
+    return next(opener for magic, opener in _OPENERS.items() if head.startswith(magic))(stored)
+
+
 class Inflated:
     """The content of a compressed file, as a file that is read forward.
 
@@ -34,8 +40,7 @@ class Inflated:
 
     def __init__(self, stored: io.BufferedReader) -> None:
         """Open a compressed file at its start."""
-        head = stored.peek(8)
-        self._stream: Any = next(opened for magic, opened in _OPENERS.items() if head.startswith(magic))(stored)
+        self._stream = opened(stored)
         self._stored = stored
 
     def tell(self) -> int:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import bz2
 import codecs
-import gzip
 import io
 import lzma
-from collections.abc import Callable, Mapping
-from typing import IO, Any
+
+from pipeline.sources.inflate import is_compressed, opened
 
 LONGEST_LIST = 2 << 30
 """Bytes of a list, decompressed, at most."""
 
-_COMPRESSIONS: Mapping[bytes, Callable[[IO[bytes]], Any]] = {
-    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
-    b"BZh": bz2.BZ2File,
-    b"\xfd7zXZ\0": lzma.LZMAFile,
-}
 COMPRESSED = (".gz", ".bz2", ".xz")
 """Suffixes that a compressed list has behind its own."""
 
@@ -36,16 +29,15 @@ def decompressed(data: bytes) -> bytes:
     Raises:
         ValueError: it is damaged, or too long.
     """
-    for start, opened in _COMPRESSIONS.items():
-        if data.startswith(start):
-            try:
-                data = opened(io.BytesIO(data)).read(LONGEST_LIST + 1)
-            except (EOFError, OSError, lzma.LZMAError, ValueError) as error:
-                raise ValueError(f"it is compressed and damaged: {error}") from error
-            if len(data) > LONGEST_LIST:
-                raise ValueError(f"it is longer than {LONGEST_LIST:,} bytes")
-            return data
-    return data
+    if not is_compressed(data):
+        return data
+    try:
+        text = opened(io.BufferedReader(io.BytesIO(data))).read(LONGEST_LIST + 1)
+    except (EOFError, OSError, lzma.LZMAError, ValueError) as error:
+        raise ValueError(f"it is compressed and damaged: {error}") from error
+    if len(text) > LONGEST_LIST:
+        raise ValueError(f"it is longer than {LONGEST_LIST:,} bytes")
+    return bytes(text)
 
 
 def marked_text(data: bytes) -> str | None:
