@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,12 @@ _EXIF, _TAKEN, _CHANGED, _OFFSET, _MAKE, _MODEL = 0x8769, 0x9003, 0x0132, 0x9011
 
 _TIME = re.compile(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d):(\d\d)")
 _ZONE = re.compile(r"[+-]\d\d:\d\d")
+
+
+def with_facts(pixels: PixelBatch, encoded: Sequence[bytes], spec: InputSpec, wants_exif: bool = False) -> PixelBatch:
+    """Return the same images with the facts that their rows tell of them; see `facts_of`."""
+    facts = facts_of(encoded, pixels, spec, wants_exif)
+    return replace(pixels, images=replace(pixels.images, facts=facts))
 
 
 def facts_of(

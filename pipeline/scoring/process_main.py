@@ -27,7 +27,7 @@ from pipeline.errors import NightscoreError, TransientError, UsageError
 from pipeline.model.directory import read_spec
 from pipeline.model.loaded import Model, acquire
 from pipeline.model.preprocess import preprocess
-from pipeline.model.stored_facts import facts_of
+from pipeline.model.stored_facts import with_facts
 from pipeline.output.run import Run
 from pipeline.scoring.memory import private_bytes
 from pipeline.scoring.parts import make_part, make_unit
@@ -189,14 +189,15 @@ class _Worker:
         if run.spec.takes == "encoded":
             columns = batch.images.failed(request.failures)
             seconds = {"read": after_read - started}
-            return _with_facts(PixelBatch.of_files(EncodedBatch(columns, batch.encoded), seconds), batch, run)
+            files = PixelBatch.of_files(EncodedBatch(columns, batch.encoded), seconds)
+            return with_facts(files, batch.encoded, run.spec.input, run.options.exif)
 
         def begin(first: int, stop: int) -> None:
             self._begin("decode", first, stop, run.options.image_timeout)
 
         with self._at("decode", 0, 0):
             pixels = preprocess(batch, run.spec.input, run.options.max_pixels, begin, bool(request.alone))
-            pixels = _with_facts(pixels, batch, run)
+            pixels = with_facts(pixels, batch.encoded, run.spec.input, run.options.exif)
         seconds = {"read": after_read - started, "decode": time.monotonic() - after_read}
         return replace(pixels, images=pixels.images.failed(request.failures), seconds=seconds)
 
@@ -213,12 +214,6 @@ class _Worker:
         """Note what begins now, and set the alarm; 0 seconds: none."""
         CURSOR.pack_into(self._cursor, 0, STAGES.index(stage), first, stop)
         signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
-def _with_facts(pixels: PixelBatch, batch: EncodedBatch, run: Run) -> PixelBatch:
-    """Return the same images with the facts that their rows tell of them."""
-    facts = facts_of(batch.encoded, pixels, run.spec.input, run.options.exif)
-    return replace(pixels, images=replace(pixels.images, facts=facts))
 
 
 def _as_pixels(body: memoryview, run: Run) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

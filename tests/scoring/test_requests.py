@@ -25,7 +25,7 @@ from pipeline.metrics.figures import Candidate
 from pipeline.model.directory import TFLITE
 from pipeline.model.loaded import acquire
 from pipeline.model.preprocess import preprocess
-from pipeline.model.stored_facts import facts_of
+from pipeline.model.stored_facts import with_facts
 from pipeline.output.run import Run
 from pipeline.scoring import requests
 from pipeline.scoring.parts import make_part
@@ -182,9 +182,7 @@ def test_rows_and_pictures_are_those_that_come_about_here(run: Run) -> None:
     unit = with_damage(run)
     (encoded,) = sources.read(unit, read_rule(run))
     model = acquire(run.model, run.spec, "litert")
-    pixels = preprocess(encoded, run.spec.input)
-    facts = facts_of(encoded.encoded, pixels, run.spec.input)
-    pixels = replace(pixels, images=replace(pixels.images, facts=facts))
+    pixels = with_facts(preprocess(encoded, run.spec.input), encoded.encoded, run.spec.input)
     first = make_rows(pixels, model, run, ())
     others: list[Candidate] = [{**example, "key": f"a{i}"} for i in range(20) for example in first.examples]
     for examples in ((), others):
