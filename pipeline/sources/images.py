@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.batches import BATCH_BYTES, EncodedBatch, Failure
@@ -26,6 +27,8 @@ MISSING = -1
 
 Listed = tuple[StoredObject, Label] | tuple[StoredObject, Label, Mapping[str, str | None]]
 """A file, its label as the archive writes it, and what passes through to its row, where something does."""
+
+_NOTHING: Mapping[str, str | None] = MappingProxyType({})
 
 
 def is_image(head: bytes) -> bool:
@@ -86,7 +89,7 @@ def _floor(files: Sequence[Listed], unit_images: int) -> int:
 def _unit(files: Sequence[Listed]) -> WorkUnit:
     labels = tuple(file[1] for file in files)
     index: dict[str, Any] = {"label": labels} if any(label is not None for label in labels) else {}
-    more = [file[2] if len(file) == 3 else {} for file in files]
+    more = [file[2] if len(file) == 3 else _NOTHING for file in files]
     names = dict.fromkeys(name for columns in more if columns for name in columns)
     if names:
         index["more"] = {name: tuple(columns.get(name) for columns in more) for name in names}

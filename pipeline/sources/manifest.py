@@ -114,19 +114,19 @@ def column_names(found: StoredObject, options: ScoreOptions) -> Sequence[str]:
     chosen: set[str | None] = set()
     try:
         data = decompressed(storage.read(found.location, version=found.version))
-        rows = _READERS[_form(found.location)](data, columns)
-        for row in rows:
+        read = _READERS[_form(found.location)]
+        for row in read(data, columns):
             if not names.keys() >= set(row.there):
                 names |= dict.fromkeys(row.there)
                 chosen.add(columns.of_file(row.there))
                 with contextlib.suppress(ValueError):  # of a task of Label Studio the label stands elsewhere
                     chosen.add(columns.of_label(row.there))
-            if _READERS[_form(found.location)] is not json_rows:
+            if read is not json_rows:
                 break
     except MemoryError:
         raise
     except Exception as error:
-        raise UsageError(f"manifest {found.location!r} cannot be read: {' '.join(str(error).split())}") from error
+        raise _unreadable(found, error) from error
     return [name for name in names if name and name not in chosen]
 
 
@@ -154,10 +154,21 @@ def _rows(found: StoredObject, options: ScoreOptions | None) -> Iterator[_Named]
     except MemoryError:
         raise
     except Exception as error:
-        kind = "" if isinstance(error, (ValueError, OSError, pa.ArrowException, UsageError)) else type(error).__name__
-        words = f"{kind}: {error}" if kind else str(error)
-        text = words if where and words.startswith(where) else f"{where}{words}"
-        raise UsageError(f"manifest {found.location!r} cannot be read: {' '.join(text.split())}") from error
+        raise _unreadable(found, error, where) from error
+
+
+def _unreadable(found: StoredObject, error: Exception, where: str = "") -> UsageError:
+    """Return what is raised where a list cannot be read, with a library's own words.
+
+    Args:
+        found: the list.
+        error: whatever was raised.
+        where: in which row, as a message begins.
+    """
+    kind = "" if isinstance(error, (ValueError, OSError, pa.ArrowException, UsageError)) else type(error).__name__
+    words = f"{kind}: {error}" if kind else str(error)
+    text = words if where and words.startswith(where) else f"{where}{words}"
+    return UsageError(f"manifest {found.location!r} cannot be read: {' '.join(text.split())}")
 
 
 def _names(found: StoredObject, data: bytes, columns: ListColumns) -> own_names.Names:
