@@ -42,17 +42,22 @@ def flags(model: str, archive: str, night: str, *more: str) -> list[str]:
     return ["--model", model, "--input", archive, "--output", night, "--unit_images", "20", *more]
 
 
+def stored_twice(archive: Path, model: str, bucket: str, tmp_path: Path) -> object:
+    """Score an archive on disk, put it into a bucket, and return the rows that it shall have there."""
+    assert score.main(flags(model, str(archive), str(tmp_path / "disk"))) == 0
+    upload(archive, f"{bucket}/archive")
+    return comparable(rows_of(tmp_path / "disk"), str(archive))
+
+
 def test_model_input_and_output_in_a_bucket_give_the_rows_of_a_disk(
     s3_bucket: str, write_images: WriteImages, tiny_model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    archive = write_images(60)
-    assert score.main(flags(tiny_model, str(archive), str(tmp_path / "disk"))) == 0
+    expected = stored_twice(write_images(60), tiny_model, s3_bucket, tmp_path)
     upload(tiny_model, f"{s3_bucket}/model")
-    upload(archive, f"{s3_bucket}/archive")
     night = f"{s3_bucket}/night"
     command = flags(f"{s3_bucket}/model", f"{s3_bucket}/archive", night)
     assert score.main(command) == 0
-    assert rows_at(night, f"{s3_bucket}/archive") == comparable(rows_of(tmp_path / "disk"), str(archive))
+    assert rows_at(night, f"{s3_bucket}/archive") == expected
     assert verify.main([night]) == 0
     capsys.readouterr()
     assert score.main(command) == 0
@@ -66,26 +71,21 @@ def test_model_input_and_output_in_a_bucket_give_the_rows_of_a_disk(
 def test_bucket_that_fails_now_and_then_gives_all_rows(
     s3_bucket: str, s3_server: S3Server, write_images: WriteImages, tiny_model: str, tmp_path: Path
 ) -> None:
-    archive = write_images(120)
-    assert score.main(flags(tiny_model, str(archive), str(tmp_path / "disk"))) == 0
-    upload(archive, f"{s3_bucket}/archive")
+    expected = stored_twice(write_images(120), tiny_model, s3_bucket, tmp_path)
     s3_server.trouble = (0.1, Random(5))
     before = len(s3_server.requests)
     assert score.main(flags(tiny_model, f"{s3_bucket}/archive", f"{s3_bucket}/night")) == 0
     assert verify.main([f"{s3_bucket}/night"]) == 0
     s3_server.trouble = None
     assert len(s3_server.requests) - before > 200
-    found = rows_at(f"{s3_bucket}/night", f"{s3_bucket}/archive")
-    assert found == comparable(rows_of(tmp_path / "disk"), str(archive))
+    assert rows_at(f"{s3_bucket}/night", f"{s3_bucket}/archive") == expected
 
 
 @pytest.mark.heavy
 def test_run_that_is_killed_goes_on_where_it_was(
     s3_bucket: str, s3_server: S3Server, write_images: WriteImages, tiny_model: str, tmp_path: Path
 ) -> None:
-    archive = write_images(200)
-    assert score.main(flags(tiny_model, str(archive), str(tmp_path / "disk"))) == 0
-    upload(archive, f"{s3_bucket}/archive")
+    expected = stored_twice(write_images(200), tiny_model, s3_bucket, tmp_path)
     night = f"{s3_bucket}/night"
     command = flags(tiny_model, f"{s3_bucket}/archive", night)
     s3_server.latency = 0.02
@@ -102,4 +102,4 @@ def test_run_that_is_killed_goes_on_where_it_was(
     assert score.main(command) == 0
     assert kept <= {stored.location for stored in storage.list_objects(f"{night}/receipts/")}
     assert verify.main([night]) == 0
-    assert rows_at(night, f"{s3_bucket}/archive") == comparable(rows_of(tmp_path / "disk"), str(archive))
+    assert rows_at(night, f"{s3_bucket}/archive") == expected
