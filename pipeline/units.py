@@ -57,10 +57,11 @@ class WorkUnit:
     >>> files.bytes
     1600
 
-    A stretch of a container: `source` is "tfrecord", "tar", "zip" or "idx". The first entry of the columns is the
-    container; an IDX file may have a second one, the file of its labels. The unit reads the bytes `span` of the
-    container, and its first row is image number `first` of the container. `images` is None if only reading the unit to
-    its end tells how many there are, as in a compressed tar; `span` is then the whole container.
+    A stretch of a container: `source` is "tfrecord", "tar", "zip", "idx", "parquet" or "numpy". The first entry of
+    the columns is the container; an IDX file or a NumPy array may have a second one, the file of its labels. The unit
+    reads the bytes `span` of the container, and its first row is image number `first` of the container, or of its array
+    in a .npz. `images` is None if only reading the unit to its end tells how many there are, as in a compressed tar;
+    `span` is then the whole container.
 
     >>> stretch = WorkUnit("", "tar", ("/a/x.tar",), (9000,), (13,), images=3, first=5, span=(2560, 7168))
     >>> stretch.bytes

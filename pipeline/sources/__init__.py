@@ -17,7 +17,7 @@ from typing import Protocol
 from pipeline.batches import BATCH_IMAGES, EncodedBatch
 from pipeline.errors import ChangedError
 from pipeline.image_kinds import HEAD
-from pipeline.sources import idx, images, manifest, tar_archive, tfrecord, zip_archive
+from pipeline.sources import idx, images, manifest, numpy_arrays, parquet_images, tar_archive, tfrecord, zip_archive
 from pipeline.sources.container import container_unit, split_at_places
 from pipeline.sources.idx import is_labels_name
 from pipeline.sources.limits import GZIP
@@ -42,6 +42,9 @@ __all__ = [
     "read",
     "sample",
     "some_pieces",
+    "table_by_magic",
+    "table_by_name",
+    "why_no_table",
 ]
 
 KNOWN = (
@@ -50,6 +53,8 @@ KNOWN = (
     f"tar ({' '.join(tar_archive.SUFFIXES)})",
     f"zip ({' '.join(zip_archive.SUFFIXES)})",
     "IDX (images-idx3-ubyte, also with .gz)",
+    f"Parquet with images in its rows ({' '.join(parquet_images.SUFFIXES)})",
+    f"NumPy arrays of uint8 images ({' '.join(numpy_arrays.SUFFIXES)})",
     f"and, where --input names it, a list of images ({' '.join(sorted(manifest.SUFFIXES))})",
 )
 """Files that hold images, as a message lists them."""
@@ -81,13 +86,28 @@ class Container(Source, Protocol):
         """See `index`."""
 
 
+class Table(Source, Protocol):
+    """What the module of a kind of table offers besides: a container of which not every file holds images."""
+
+    SUFFIXES: tuple[str, ...]
+
+    def index(
+        self, found: StoredObject, unit_images: int, skipped: Skipped, rule: ReadRule | None = None
+    ) -> Iterator[WorkUnit]:
+        """See `index`."""
+
+    def why_none(self, found: StoredObject, image_key: str | None = None) -> str | None:
+        """See `why_no_table`."""
+
+
 _CONTAINERS: dict[str, Container] = {
     tfrecord.NAME: tfrecord,
     tar_archive.NAME: tar_archive,
     zip_archive.NAME: zip_archive,
     idx.NAME: idx,
 }
-_SOURCES: dict[str, Source] = {images.NAME: images, **_CONTAINERS}
+_TABLES: dict[str, Table] = {parquet_images.NAME: parquet_images, numpy_arrays.NAME: numpy_arrays}
+_SOURCES: dict[str, Source] = {images.NAME: images, **_CONTAINERS, **_TABLES}
 _MAGIC = {
     images.NAME: images.is_image,
     tfrecord.NAME: tfrecord.is_tfrecord,
@@ -97,24 +117,33 @@ _MAGIC = {
 }
 
 
-def index(kind: str, found: StoredObject, unit_images: int, skipped: Skipped) -> Iterator[WorkUnit]:
+def index(
+    kind: str, found: StoredObject, unit_images: int, skipped: Skipped, rule: ReadRule | None = None
+) -> Iterator[WorkUnit]:
     """Cut a container into units, which have no id yet, and count what in it is no image.
 
     The first bytes of the container decide of which kind it is, if they are those of a container at all.
     A container that cannot be read, or that has changed since it was listed, becomes one unit; its rows say why.
 
     Args:
-        kind: what its name promises: "tfrecord", "tar", "zip" or "idx".
+        kind: what its name promises: "tfrecord", "tar", "zip" or "idx"; or what it is: "parquet" or "numpy".
         found: the container, as listed.
         unit_images: images in a unit, at most.
         skipped: counts by reason what is no image.
+        rule: which columns and arrays of a table are meant; None: those with the usual names.
+
+    Raises:
+        UsageError: it is not clear which column or array of a table is meant.
     """
     if found.size == 0:
         skipped.add(EMPTY, key_of(found.location))
         return
     try:
-        kind = _confirmed(kind, head_of(found))
-        units = list(_CONTAINERS[kind].index(found, unit_images, skipped))
+        if kind in _TABLES:
+            units = list(_TABLES[kind].index(found, unit_images, skipped, rule))
+        else:
+            kind = _confirmed(kind, head_of(found))
+            units = list(_CONTAINERS[kind].index(found, unit_images, skipped))
     except (FileNotFoundError, PermissionError, ChangedError):
         units = [container_unit(kind, found)]
     if not units:
@@ -210,6 +239,33 @@ def kind_by_name(name: str) -> str | None:
     if lower.endswith(zip_archive.SUFFIXES):
         return zip_archive.NAME
     return idx.NAME if idx.is_idx_name(lower) else None
+
+
+def table_by_name(name: str) -> str | None:
+    """Return the kind of table that a file's name promises, None if it promises none. It may hold no images.
+
+    >>> table_by_name("train-00000-of-00001.parquet"), table_by_name("mnist.npz"), table_by_name("a.csv")
+    ('parquet', 'numpy', None)
+    """
+    return next((kind for kind, table in _TABLES.items() if suffix(name) in table.SUFFIXES), None)
+
+
+def table_by_magic(head: bytes) -> str | None:
+    """Return the kind of table of a file with these first HEAD bytes, None if it is none."""
+    if parquet_images.is_parquet(head):
+        return parquet_images.NAME
+    return numpy_arrays.NAME if numpy_arrays.is_numpy(head) else None
+
+
+def why_no_table(kind: str, found: StoredObject, image_key: str | None = None) -> str | None:
+    """Return the reason why a table holds no images; None if it holds some, or cannot be read: its rows say why.
+
+    Args:
+        kind: of the table.
+        found: as listed.
+        image_key: column or array that is meant; None: one with a usual name.
+    """
+    return _TABLES[kind].why_none(found, image_key)
 
 
 def is_shard(name: str) -> bool:

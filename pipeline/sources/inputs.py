@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from hashlib import blake2b
 
 from pipeline import sources, storage
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import UsageError
 from pipeline.options import ScoreOptions
-from pipeline.sources import idx, images, manifest, own_names
+from pipeline.sources import idx, images, manifest, own_names, parquet_images
 from pipeline.sources.names import junk_in, may_be_image
-from pipeline.sources.skipped import JUNK, LABELS, OTHER, RELABELLED, TWICE, Skipped
+from pipeline.sources.once import Once
+from pipeline.sources.read_rule import ReadRule
+from pipeline.sources.skipped import EMPTY, JUNK, LABELS, OTHER, Skipped
 from pipeline.storage import StoredObject
 from pipeline.units import WorkUnit, unit_id
 
@@ -24,12 +25,18 @@ WINDOW = 1024
 """Files of a listing, at most, that wait while the unknown ones of them are read from a far store."""
 
 
-def find(pattern: str, skipped: Skipped) -> Iterator[tuple[str, StoredObject]]:
+def find(pattern: str, skipped: Skipped, options: ScoreOptions | None = None) -> Iterator[tuple[str, StoredObject]]:
     """Yield what can be scored under a pattern, sorted by location, with its kind, and count what cannot.
 
     What has no suffix that is known is opened, and is an image if it begins like one. A file that is named, matched by
     a glob, or a shard by its name (train-00000-of-00010) may be a container as well. A manifest is one only where it is
-    named. Junk is what is junk below the input; what the input itself names is read all the same.
+    named. A table (Parquet, NumPy) is opened to see whether it holds images. Junk is what is junk below the input; what
+    the input itself names is read all the same.
+
+    Args:
+        pattern: location or glob.
+        skipped: counts by reason what is not scored.
+        options: which columns are meant; None: the defaults.
 
     Raises:
         PermissionError: a folder, or a file that must be opened, is forbidden.
@@ -39,7 +46,7 @@ def find(pattern: str, skipped: Skipped) -> Iterator[tuple[str, StoredObject]]:
     is_glob = fixed != location
     start = len(fixed.rpartition("/")[0] if is_glob else location)  # a folder above it that is named like junk is none
     named = junk_in(location[start:]) if is_glob else ()
-    unknown = _Unknown(location, is_glob, skipped)
+    unknown = _Unknown(location, is_glob, skipped, options)
     for found in storage.list_long(location):
         name = found.location[start:]
         if name and sources.is_junk_name(name, named):
@@ -65,9 +72,11 @@ class _Unknown:
         waiting: files in order, with their kind where the name tells it.
     """
 
-    def __init__(self, location: str, is_glob: bool, skipped: Skipped) -> None:
+    def __init__(self, location: str, is_glob: bool, skipped: Skipped, options: ScoreOptions | None) -> None:
         self.waiting: list[tuple[str | None, StoredObject]] = []
         self._location, self._is_glob, self._skipped = location, is_glob, skipped
+        self._image_key = options.image_key if options else None
+        self._is_list = options is not None and options.file_column is not None
         self._at_once = storage.store_of(location).parallel_reads
         self._most = 1  # who asks for the first image only does not wait for many
 
@@ -85,7 +94,14 @@ class _Unknown:
         """
         if sources.is_labels_name(found.location):
             self._skipped.add(LABELS, storage.key_of(found.location))  # read with the images beside it
-        elif not name or self._is_glob or (found.size and (may_be_image(name) or sources.is_shard(name))):
+        elif not found.size and sources.table_by_name(name):
+            self._skipped.add(EMPTY, storage.key_of(found.location))
+        elif (
+            sources.table_by_name(name)
+            or not name
+            or self._is_glob
+            or (found.size and (may_be_image(name) or sources.is_shard(name)))
+        ):
             return True
         else:
             self._skipped.add(OTHER, storage.key_of(found.location))
@@ -110,26 +126,34 @@ class _Unknown:
 
     def _kind_inside(self, found: StoredObject, head: bytes) -> str | None:
         is_named = found.location == self._location
-        if is_named and manifest.is_manifest_name(found.location):
+        is_list = is_named and manifest.is_manifest_name(found.location)
+        may_be_container = is_named or self._is_glob or sources.is_shard(found.location)
+        table = sources.table_by_name(found.location) or (sources.table_by_magic(head) if may_be_container else None)
+        if is_list and (table is None or self._is_list or not parquet_images.has_images(found, self._image_key)):
             return manifest.NAME
+        if table is not None:
+            why = sources.why_no_table(table, found, self._image_key)
+            if why is None:
+                return table
+            self._skipped.add(why, storage.key_of(found.location))
+            return None
         why = images.why_none(found.location, head)
         if why is None:
             return images.NAME
-        may_be_container = is_named or self._is_glob or sources.is_shard(found.location)
         kind = sources.kind_by_magic(head) if may_be_container else None
         if kind is None:
             self._skipped.add(why, storage.key_of(found.location))
         return kind
 
 
-def _find_input(pattern: str, skipped: Skipped) -> Iterator[tuple[str, StoredObject]]:
+def _find_input(pattern: str, skipped: Skipped, options: ScoreOptions | None) -> Iterator[tuple[str, StoredObject]]:
     """Yield what `find` does for an --input.
 
     Raises:
         UsageError: a folder, or a file that must be opened, is forbidden.
     """
     try:
-        yield from find(pattern, skipped)
+        yield from find(pattern, skipped, options)
     except PermissionError as error:
         raise UsageError(f"--input {pattern!r} cannot be read: {error}; allow it or leave it out") from error
 
@@ -145,7 +169,7 @@ def require_input(pattern: str, options: ScoreOptions | None = None) -> None:
         UsageError: it does not; the text says what is there instead.
     """
     skipped = Skipped()
-    kind, found = next(_find_input(pattern, skipped), (None, None))
+    kind, found = next(_find_input(pattern, skipped, options), (None, None))
     if found is not None:
         if kind == manifest.NAME:
             with closing(manifest.listed(found, options)) as files:
@@ -174,9 +198,11 @@ def list_columns(patterns: Sequence[str], options: ScoreOptions) -> tuple[list[s
     names: dict[str, None] = {}
     lists = [pattern for pattern in patterns if manifest.is_manifest_name(pattern)]
     for pattern in lists:
-        for kind, found in _find_input(pattern, Skipped()):
+        for kind, found in _find_input(pattern, Skipped(), options):
             if kind == manifest.NAME:
                 names |= dict.fromkeys(manifest.column_names(found, options))
+            elif kind == parquet_images.NAME:
+                names |= dict.fromkeys(parquet_images.column_names(found, _rule(options)))
     return list(names), len(lists) == len(patterns)
 
 
@@ -203,10 +229,10 @@ def plan_units(patterns: Sequence[str], options: ScoreOptions, model_id: str, sk
 
 def _cut(patterns: Sequence[str], options: ScoreOptions, skipped: Skipped) -> Iterator[WorkUnit]:
     """Yield the units of all inputs, without ids: of each input its image files first, then its containers."""
-    once = _Once(len(patterns) > 1 or any(map(manifest.is_manifest_name, patterns)))
+    once = Once(len(patterns) > 1 or any(map(manifest.is_manifest_name, patterns)))
     for number, pattern in enumerate(patterns):
         rest: list[tuple[str, StoredObject]] = []
-        for unit in images.cut(_files(pattern, once, rest, skipped), options.unit_images):
+        for unit in images.cut(_files(pattern, options, once, rest, skipped), options.unit_images):
             yield replace(unit, input=number)
         for kind, found in rest:
             if kind == manifest.NAME:
@@ -219,12 +245,17 @@ def _cut(patterns: Sequence[str], options: ScoreOptions, skipped: Skipped) -> It
 
 def _units_of_archive(kind: str, found: StoredObject, options: ScoreOptions, skipped: Skipped) -> Iterator[WorkUnit]:
     """Yield the units of a container, of an IDX file with the labels that the options name."""
-    for unit in sources.index(kind, found, options.unit_images, skipped):
+    for unit in sources.index(kind, found, options.unit_images, skipped, _rule(options)):
         is_labelled = options.labels_file is not None and unit.source == idx.NAME
         yield idx.with_labels_file(unit, str(options.labels_file)) if is_labelled else unit
 
 
-def _units_of_list(found: StoredObject, once: _Once, options: ScoreOptions, skipped: Skipped) -> Iterator[WorkUnit]:
+def _rule(options: ScoreOptions) -> ReadRule:
+    """Return which columns and arrays of tables are meant."""
+    return ReadRule(image_key=options.image_key, label_key=options.label_key)
+
+
+def _units_of_list(found: StoredObject, once: Once, options: ScoreOptions, skipped: Skipped) -> Iterator[WorkUnit]:
     """Yield the units of what a list names: of its image files first, then of its archives.
 
     Raises:
@@ -237,7 +268,7 @@ def _units_of_list(found: StoredObject, once: _Once, options: ScoreOptions, skip
             file, label = listed[:2]
             if not once.is_new(listed, skipped):
                 continue
-            kind = None if file.version == images.MISSING else sources.kind_by_name(file.location)
+            kind = None if file.version == images.MISSING else _kind_listed(file.location)
             if kind in (None, images.NAME):
                 yield listed
             elif label is None:
@@ -253,36 +284,19 @@ def _units_of_list(found: StoredObject, once: _Once, options: ScoreOptions, skip
         yield from _units_of_archive(kind, archive, options, skipped)
 
 
+def _kind_listed(location: str) -> str | None:
+    """Return the kind of a file that a list names, as far as its name tells."""
+    return sources.kind_by_name(location) or sources.table_by_name(location)
+
+
 def _files(
-    pattern: str, once: _Once, rest: list[tuple[str, StoredObject]], skipped: Skipped
+    pattern: str, options: ScoreOptions, once: Once, rest: list[tuple[str, StoredObject]], skipped: Skipped
 ) -> Iterator[images.Listed]:
     """Yield the image files that a pattern finds, without labels, and put all else aside into `rest`."""
-    for kind, found in _find_input(pattern, skipped):
+    for kind, found in _find_input(pattern, skipped, options):
         if not once.is_new((found, None), skipped):
             continue
         if kind == images.NAME:
             yield found, None
         else:
             rest.append((kind, found))
-
-
-class _Once:
-    """Remembers files and their labels, if there may be any twice, by digests of 16 bytes and by hashes."""
-
-    def __init__(self, active: bool) -> None:
-        self._seen: dict[bytes, int] | None = {} if active else None
-        self._n = 0
-
-    def is_new(self, file: images.Listed, skipped: Skipped) -> bool:
-        """Return whether a file was not there before; one that was is counted."""
-        if self._seen is None:
-            return True
-        found, label = file[:2]
-        mine = 0 if label is None else hash(repr(label))
-        digest = blake2b(found.location.encode("utf-8", "surrogateescape"), digest_size=16).digest()
-        first = self._seen.setdefault(digest, mine)
-        if len(self._seen) > self._n:
-            self._n += 1
-            return True
-        skipped.add(TWICE if first == mine else RELABELLED, storage.key_of(found.location))
-        return False
