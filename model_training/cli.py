@@ -132,11 +132,11 @@ def _build(dataset: Dataset, arguments: argparse.Namespace, location: str) -> No
 
     from model_training.build import build
     from model_training.progress import TrainingProgress, steps_per_epoch
-    from model_training.training import Recipe, learning_images
+    from model_training.training import Recipe, learning_order
 
     chosen = {name: getattr(arguments, name) for name in ("epochs", "batch_size", "seed")}
     recipe = Recipe(**{name: value for name, value in chosen.items() if value is not None})
-    learned = learning_images(len(dataset.train_labels), recipe)
+    _, learned = learning_order(dataset, recipe)
     console = Console(stderr=True)
     names = f"{plain(brief(dataset.name))}: {len(dataset.class_names)} classes"
     console.print(

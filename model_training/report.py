@@ -76,6 +76,8 @@ def training_facts(dataset: Dataset, trained: Trained, evaluation: Evaluation) -
             "validation": trained.validation_images,
             "test": len(dataset.test_labels),
             "left_out": len(dataset.left_out),
+            "copies": dataset.copies,
+            "test_copies": dataset.test_copies,
         },
         "classes": len(dataset.class_names),
         "recipe": {

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from model_training.datasets import Dataset
 from model_training.network import build_network
+from model_training.split import validation_split
 from pipeline.errors import UsageError
 from pipeline.model.engines import tensorflow
 
@@ -101,8 +102,9 @@ class Trained:
 def train(dataset: Dataset, recipe: Recipe, progress: Any = None) -> Trained:
     """Train a new network.
 
-    The training images are shuffled once with the seed; Keras then takes the last of them for validation, so that
-    all classes validate, whatever order the data set has. The test images are not touched.
+    The training images are shuffled once with the seed; the last of them validate, so that all classes do, whatever
+    order the data set has. Of a folder these are chosen by their pixels, so that none is a copy of one that is learned.
+    The test images are not touched.
 
     Args:
         dataset: at least two training images.
@@ -112,7 +114,7 @@ def train(dataset: Dataset, recipe: Recipe, progress: Any = None) -> Trained:
     import keras
 
     keras.utils.set_random_seed(recipe.seed)
-    order = np.random.default_rng(recipe.seed).permutation(len(dataset.train_labels))
+    order, learned = learning_order(dataset, recipe)
     network = build_network(dataset.input.shape, len(dataset.class_names))
     seconds: list[float] = []
     started: list[float] = []
@@ -120,16 +122,20 @@ def train(dataset: Dataset, recipe: Recipe, progress: Any = None) -> Trained:
         on_epoch_begin=lambda epoch, logs: started.append(time.perf_counter()),
         on_epoch_end=lambda epoch, logs: seconds.append(time.perf_counter() - started[-1]),
     )
+    images, labels = dataset.train_images[order], dataset.train_labels[order]
+    held_out: dict[str, Any] = {"validation_split": recipe.validation_split}
+    if dataset.by_content:
+        held_out = {"validation_data": (images[learned:], labels[learned:])}
+        images, labels = images[:learned], labels[:learned]
     fitted = network.fit(
-        dataset.train_images[order],
-        dataset.train_labels[order],
+        images,
+        labels,
         batch_size=recipe.batch_size,
         epochs=recipe.epochs,
-        validation_split=recipe.validation_split,
+        **held_out,
         callbacks=[clock] if progress is None else [clock, progress],
         verbose=0,
     )
-    learned = learning_images(len(order), recipe)
     return Trained(network, recipe, _history(fitted.history, seconds), learned, len(order) - learned)
 
 
@@ -153,8 +159,24 @@ def start_tensorflow() -> None:
     tf.config.list_logical_devices()
 
 
+def learning_order(dataset: Dataset, recipe: Recipe) -> tuple[npt.NDArray[np.int64], int]:
+    """Return the order in which the training images are learned, and how many are; those behind validate.
+
+    Returns:
+        int64 [n], numbers of the training images, and the number of those that are learned.
+    """
+    order = np.random.default_rng(recipe.seed).permutation(len(dataset.train_labels))
+    validates = (
+        validation_split(dataset.train_hashes, recipe.validation_split) if dataset.by_content else np.zeros(0, np.bool_)
+    )
+    if not validates.any():
+        return order, learning_images(len(order), recipe)
+    learned = int((~validates).sum())
+    return order[np.argsort(validates[order], kind="stable")], learned
+
+
 def learning_images(images: int, recipe: Recipe) -> int:
-    """Return how many of the training images are learned from; the others validate.
+    """Return how many of the training images are learned if their order decides; the others validate, as in Keras.
 
     >>> learning_images(60_000, Recipe())
     54000

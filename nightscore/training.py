@@ -109,9 +109,9 @@ def _build(dataset: Dataset, recipe: Recipe, location: str, progress: bool) -> T
         run = build(dataset, recipe, location)
     else:
         from model_training.progress import progress_on_stderr
-        from model_training.training import learning_images
+        from model_training.training import learning_order
 
-        images = learning_images(len(dataset.train_labels), recipe)
+        _, images = learning_order(dataset, recipe)
         with contextlib.closing(progress_on_stderr(images, recipe.batch_size, recipe.epochs)) as shown:
             run = build(dataset, recipe, location, shown.callback)
     return TrainedModel(location, run.evaluation.accuracy, run.evaluation.interval)

@@ -21,10 +21,12 @@ from PIL import Image
 
 from model_training import idx
 from model_training.datasets import EXAMPLES, Dataset, RawImages, from_raw, load, raw_images, spread
-from model_training.folder import check_memory, in_test_split
+from model_training.folder import check_memory
+from model_training.split import in_test_split
 from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.model.input_rule import Decode, InputSpec
+from pipeline.model.pixel_hash import pixel_hashes, rule_id
 from pipeline.model.preprocess import decode
 from pipeline.model.presets import rule_like
 
@@ -194,11 +196,17 @@ def pictures(
     return {f"{c}/{i:03d}.png": png(random.integers(0, 256, shape, np.uint8)) for c in classes for i in range(n)}
 
 
+def falls_to_test(data: bytes) -> bool:
+    """Return whether an image is for testing, by its pixels alone."""
+    rule = InputSpec(12, 12, "grayscale", decode="reduced")
+    return bool(in_test_split(pixel_hashes(decode(data, rule)[np.newaxis], rule_id(rule)))[0])
+
+
 def test_folder_becomes_classes_and_splits(write_folder: WriteFolder) -> None:
     files = {f"deep/{name}": data for name, data in pictures(("zebra", "ant"), n=30).items()}
     dataset = load(str(write_folder(files)))
     assert list(dataset.class_names) == ["ant", "zebra"]
-    test = sorted(name for name in files if in_test_split(name))
+    test = sorted(name for name, data in files.items() if falls_to_test(data))
     assert 6 <= len(test) < 24
     assert dataset.test_labels.tolist() == [int("zebra" in name) for name in test]
     for pixels, name in zip(dataset.test_images, test, strict=True):
@@ -208,16 +216,11 @@ def test_folder_becomes_classes_and_splits(write_folder: WriteFolder) -> None:
 
 
 def test_folder_split_is_stable_when_images_come(write_folder: WriteFolder) -> None:
-    files = pictures(("ant", "cat", "dog"), n=30)
+    files = pictures(("ant", "cat", "dog"), n=80)
     before = load(str(write_folder({name: data for name, data in files.items() if name[-5] in "13579"})))
     after = load(str(write_folder(files)))
     for one, other in ((before.train_images, after.test_images), (before.test_images, after.train_images)):
         assert {pixels.tobytes() for pixels in one}.isdisjoint({pixels.tobytes() for pixels in other})
-
-
-@given(st.text())
-def test_a_fifth_of_any_names_is_for_testing(folder: str) -> None:
-    assert 100 <= sum(in_test_split(f"{folder}/{i}.png") for i in range(1_000)) <= 300
 
 
 def test_size_and_color_can_be_given(write_folder: WriteFolder) -> None:
@@ -286,8 +289,10 @@ BLACK = png(np.zeros((12, 12), np.uint8))
 
 def of_split(test: bool, folder: str, n: int = 3) -> dict[str, bytes]:
     """Images of a class that all fall to one split."""
-    names = (f"{folder}/{i}.png" for i in range(10_000))
-    return dict.fromkeys([name for name in names if in_test_split(name) == test][:n], BLACK)
+    greys = (png(np.full((12, 12), grey, np.uint8)) for grey in range(256))
+    return {
+        f"{folder}/{i}.png": data for i, data in enumerate([data for data in greys if falls_to_test(data) == test][:n])
+    }
 
 
 @pytest.mark.parametrize(
@@ -300,9 +305,8 @@ def of_split(test: bool, folder: str, n: int = 3) -> dict[str, bytes]:
         (pictures(shape=(300, 300), n=2), r"are large, 300 x 300 \(4\): give --image_size N"),
         (pictures(shape=(8, 8)), r"are small, 8 x 8 \(30\): give --image_size N, at least 10"),
         ({"cat/a.png": b"x", "dog/b.png": b"y"}, "none of the images can be decoded"),
-        ({**pictures(), **of_split(True, "rare")}, "class 'rare' of .* has no training images"),
-        ({**pictures(), "emu/a.png": b"broken"}, "class 'emu' of .* has no training images that can be decoded"),
-        ({**of_split(False, "cat"), **of_split(False, "dog")}, "none of the 6 images of .* falls to the test split"),
+        ({**pictures(), "emu/a.png": b"broken"}, "class 'emu' of .* has no images that can be decoded"),
+        ({"cat/a.png": BLACK, "dog/b.png": BLACK}, "none of the 2 images of .* falls to the test split"),
     ],
 )
 def test_folder_that_cannot_be_used_says_what_to_do(
@@ -311,6 +315,32 @@ def test_folder_that_cannot_be_used_says_what_to_do(
     with pytest.raises(UsageError, match=reason) as raised:
         load(str(write_folder(files)))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_class_of_which_all_would_be_on_one_side_is_split_by_rank_and_named(
+    write_folder: WriteFolder, caplog: pytest.LogCaptureFixture, test: bool
+) -> None:
+    dataset = load(str(write_folder({**pictures(n=30), **of_split(test, "rare", 10)})))
+    assert (dataset.train_labels == 2).sum() == 8
+    assert (dataset.test_labels == 2).sum() == 2
+    assert caplog.messages == ["split by rank, as all of their images would be on one side: 'rare'"]
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_class_of_one_picture_is_learned_and_named(
+    write_folder: WriteFolder, caplog: pytest.LogCaptureFixture, test: bool
+) -> None:
+    one = next(iter(of_split(test, "rare", 1).values()))
+    dataset = load(str(write_folder({**pictures(n=30), "rare/a.png": one, "rare/b.png": one})))
+    assert (dataset.train_labels == 2).sum() == 2
+    assert caplog.messages[-1] == "not tested, as there is only one picture to learn from: 'rare'"
+
+
+def test_picture_in_two_classes_is_told(write_folder: WriteFolder, caplog: pytest.LogCaptureFixture) -> None:
+    files = pictures(n=30)
+    load(str(write_folder({**files, "dog/wrong.png": files["cat/000.png"]})))
+    assert caplog.messages == ["1 picture is in several classes: look for images in wrong folders"]
 
 
 @pytest.mark.parametrize("size", [9, 513])

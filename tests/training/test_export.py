@@ -76,7 +76,9 @@ def test_spec_names_the_model_the_data_and_the_result(tiny_model: str) -> None:
     assert list(spec.class_names) == list("0123456789")
     assert set(spec.versions) == {"python", "tensorflow", "keras", "numpy", "pillow", "nightscore"}
     training = spec.training
-    assert training["images"] == {"training": 1294, "validation": 144, "test": 359, "left_out": 0}
+    assert training["images"] == {
+        "training": 1294, "validation": 144, "test": 359, "left_out": 0, "copies": 0, "test_copies": 0,
+    }  # fmt: skip
     assert training["recipe"] == {
         "epochs": 2, "batch_size": 32, "seed": 0, "validation_split": 0.1, "optimizer": "adam",
         "loss": "sparse_categorical_crossentropy",

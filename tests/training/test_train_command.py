@@ -49,7 +49,7 @@ def test_training_says_what_it_made_and_what_is_next(
     model = tmp_path / "my model"
     assert cli.main(["--dataset", str(photos), "--epochs", "1", "--output", str(model)]) == 0
     out, err = capfd.readouterr()
-    assert err.splitlines()[0] == f"{photos}: 2 classes, 70 images to learn from, 8 to validate, 22 to test"
+    assert err.splitlines()[0] == f"{photos}: 2 classes, 66 images to learn from, 8 to validate, 26 to test"
     assert [line.split("  ")[0] for line in err.splitlines()[1:]] == ["epoch 1/1"]
     lines = out.splitlines()
     assert lines[0].startswith("test accuracy 0.")

@@ -50,7 +50,8 @@ def test_page_says_the_accuracy_and_its_interval(page: ParsedPage, run: Training
     text = page.text
     accuracy = percent(run.evaluation.accuracy).replace("\xa0", " ")
     assert f"gets {accuracy} of {len(run.evaluation.labels)} test images right" in text
-    assert f"between {100 * low:.2f} % and {100 * high:.2f} %" in text
+    assert f"between {percent(low)} and {percent(high)}".replace("\xa0", " ") in text
+    assert "no exact copy in training" in text
     assert run.spec.model_id in text
 
 
