@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
 
 from pipeline.storage import StoredFile
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+"""Where an object lies in memory, which no row may hold: the same file gives the same rows."""
 
 
 class DamagedError(Exception):
@@ -77,4 +81,4 @@ class ForeignFile(io.RawIOBase):
             if isinstance(error, MemoryError) and not isinstance(error, pa.ArrowException):
                 raise
             kind = "" if isinstance(error, (ValueError, OSError, pa.ArrowException)) else f"{type(error).__name__}: "
-            raise DamagedError(f"{kind}{error}") from error
+            raise DamagedError(_ADDRESS.sub("", f"{kind}{error}")) from error

@@ -86,7 +86,7 @@ def check_source(target: str, rng: random.Random, folder: Path) -> Counter[str]:
     named = write_folder(folder, rng) if target == "folder" else write_archive(folder, target, rng)
     limit = rng.choice((None, None, None, 1, 4))
     unit_images = rng.choice((1, 2, 3, 2048))
-    if target == "idx" and unit_images < 2048:
+    if target in ("idx", "numpy", "parquet") and unit_images < 2048:
         limit = limit or 400  # a header may cost 65,536 failed rows, in as many units
     options = ScoreOptions(
         input=(str(named),), model="model", output="out", engine="tensorflow", max_pixels=MAX_PIXELS,
@@ -98,7 +98,7 @@ def check_source(target: str, rng: random.Random, folder: Path) -> Counter[str]:
     try:
         units = list(units_of(run, skipped))
     except UsageError as error:
-        if target != "manifest" or len(str(error).splitlines()) != 1:
+        if target not in ("manifest", "parquet", "numpy") or len(str(error).splitlines()) != 1:
             raise
         return Counter(refused=1)
     units = [WorkUnit.from_json(unit.to_json()) for unit in units]

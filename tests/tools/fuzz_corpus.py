@@ -335,7 +335,56 @@ MANIFESTS = [
     Archive("x.parquet", _parquet("snappy")),
     Archive("x.txt", "\n".join(_NAMES).encode(), by_line=True),
 ]
-ARCHIVES = {"tar": TARS, "zip": ZIPS, "tfrecord": RECORDS, "idx": IDX, "manifest": MANIFESTS}
+
+
+def _parquet_of_images(compression: str, group: int, **columns: object) -> bytes:
+    """Return a Parquet file of images with labels, in the struct of Hugging Face, and any other columns."""
+    buffer = io.BytesIO()
+    encoded = [IMAGES["PNG palette"], IMAGES["GIF"], None, IMAGES["PNG 1 bit"], b"", IMAGES["GIF"]]
+    structs = [{"bytes": data, "path": f"{i}.png"} for i, data in enumerate(encoded)]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    table = pa.table({"image": pa.array(structs, kind), "label": [0, 1, -1, None, 0, 7], **columns})
+    features = {"image": {"_type": "Image"}, "label": {"names": ["dog", "cat"], "_type": "ClassLabel"}}
+    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pq.write_table(table, buffer, compression=compression, row_group_size=group)
+    return buffer.getvalue()
+
+
+def _parquet_of_bytes() -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"content": [IMAGES["GIF"], IMAGES["PNG 1 bit"]] * 4, "y": ["cat"] * 8}), buffer)
+    return buffer.getvalue()
+
+
+PARQUETS = [
+    Archive("x.parquet", _parquet_of_images("none", 2)),
+    Archive("x.parquet", _parquet_of_images("snappy", 6, day=[1.5, None, 3.0, 4.0, 5.0, 6.0])),
+    Archive("x.parquet", _parquet_of_images("zstd", 4)),
+    Archive("train-00000-of-00001", _parquet_of_images("gzip", 2)),
+    Archive("x.parquet", _parquet_of_bytes()),
+]
+
+
+def _npy(values: object) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.asarray(values))
+    return buffer.getvalue()
+
+
+_DIGITS = np.arange(7 * 4 * 5, dtype=np.uint8).reshape(7, 4, 5)
+_ARRAYS = {"x_test.npy": _npy(_DIGITS), "y_test.npy": _npy(np.arange(7)), "x_train.npy": _npy(_DIGITS[:3, :, :, None])}
+NUMPYS = [
+    Archive("x_test.npy", _ARRAYS["x_test.npy"], beside={"y_test.npy": _ARRAYS["y_test.npy"]}),
+    Archive("x.npy", _npy(np.zeros((3, 3, 8, 6), np.uint8))),
+    Archive("x.npz", zip_of(_ARRAYS, zipfile.ZIP_STORED), right_sums),
+    Archive("x.npz", zip_of(_ARRAYS)),
+    Archive("x.npz", _ARRAYS["x_test.npy"], lambda data: zip_of({"images.npy": data, "labels.npy": _npy(["cat"] * 7)})),
+    Archive("unnamed", zip_of(_ARRAYS, zipfile.ZIP_STORED)),
+]
+ARCHIVES = {
+    "tar": TARS, "zip": ZIPS, "tfrecord": RECORDS, "idx": IDX, "manifest": MANIFESTS, "parquet": PARQUETS,
+    "numpy": NUMPYS,
+}  # fmt: skip
 
 
 def folder_of_files(rng: random.Random) -> dict[bytes, bytes]:
