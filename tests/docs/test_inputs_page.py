@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 from label_inputs import write_records
 from read_inputs import read_inputs
+from table_files import write_hugging_face
 
 from model_training.datasets import RawImages
 from pipeline import storage
@@ -30,7 +31,7 @@ from pipeline.image_kinds import READ_SUFFIXES, UNREAD
 from pipeline.model.directory import SAVED_MODEL, SPEC
 from pipeline.model.spec import ModelSpec, model_id
 from pipeline.options import ScoreOptions, add_arguments, from_arguments, rename_labels
-from pipeline.sources import images, manifest, tar_archive, zip_archive
+from pipeline.sources import images, manifest, numpy_arrays, parquet_images, tar_archive, zip_archive
 from pipeline.sources.label_values import MISSING
 from pipeline.sources.list_columns import FILE_COLUMNS, LABEL_COLUMN, OTHER_FILE_COLUMNS, OTHER_LABEL_COLUMNS
 from pipeline.sources.list_text import COMPRESSED
@@ -83,6 +84,8 @@ def test_suffixes_of_archives_are_those_that_are_opened() -> None:
     tars = words_between("--input shards.txt --model model --output night\n```\n", "A tar of class folders")
     assert tuple(tars) == tar_archive.SUFFIXES
     assert f"Read are `{'` `'.join(zip_archive.SUFFIXES)}`, stored and deflated" in PAGE
+    assert f"Read are `{'` `'.join(parquet_images.SUFFIXES)}`, also in a folder" in PAGE
+    assert f"Read are `{'` and `'.join(numpy_arrays.SUFFIXES)}` of uint8" in PAGE
 
 
 def test_missing_labels_are_spelled_so() -> None:
@@ -131,6 +134,19 @@ def write_files(folder: Path, digits: RawImages) -> None:
     (folder / "mnist" / "train-labels-idx1-ubyte").write_bytes(labels)
     (folder / "mnist" / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx))
     (folder / "labels-idx1-ubyte").write_bytes(labels)
+    write_tables(folder, digits, (cat, dog))
+
+
+def write_tables(folder: Path, digits: RawImages, encoded: tuple[bytes, bytes]) -> None:
+    """Write Parquet files with images, and arrays."""
+    write_hugging_face(folder / "data" / "train-00000-of-00001.parquet", encoded, [1, 0], ["dog", "cat"])
+    pq.write_table(pa.table({"photo": encoded, "mask": encoded, "breed": ["cat", "dog"]}), folder / "breeds.parquet")
+    pixels = digits.images[:2]
+    np.savez_compressed(folder / "digits.npz", x_test=pixels, y_test=np.arange(2))
+    np.savez(folder / "pair.npz", left=pixels, right=pixels, who=np.array(["cat", "dog"]))
+    (folder / "arrays").mkdir()
+    np.save(folder / "arrays" / "x_test.npy", pixels)
+    np.save(folder / "arrays" / "y_test.npy", np.array(["cat", "dog"]))
 
 
 def write_archives(folder: Path, members: Mapping[str, bytes]) -> None:
