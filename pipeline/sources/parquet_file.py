@@ -14,6 +14,12 @@ from pipeline.units import WorkUnit
 CREDIBLE = 1 << 16
 """Number of rows that a file may claim, however small it is. More than this, and more than it has bytes, is damage."""
 
+WHOLE = 32 << 20
+"""Bytes of a row group's columns, at most, that are fetched at once; of more, as many as a page has.
+
+Arrow's buffer grows to the size that a page's header claims, 2 GB if that is damaged, before it looks for the bytes.
+"""
+
 
 class Table:
     """An open Parquet file.
@@ -29,10 +35,10 @@ class Table:
         Raises:
             DamagedError: it cannot be read, or contradicts itself.
         """
-        stored = ForeignFile(open_unit(unit))
-        self.reading = stored.reading
+        self._stored = ForeignFile(open_unit(unit))
+        self.reading = self._stored.reading
         with self.reading():
-            self.file = pq.ParquetFile(stored, pre_buffer=False, buffer_size=1 << 18, page_checksum_verification=True)
+            self.file = pq.ParquetFile(self._stored, pre_buffer=False, page_checksum_verification=True)
             metadata = self.file.metadata
             rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
             self.schema: Any = self.file.schema_arrow
@@ -50,14 +56,34 @@ class Table:
         Raises:
             DamagedError: from here on it cannot be read.
         """
+        file = self.file if self._size(group, paths) <= WHOLE else self._buffered()
         with self.reading():
-            batches = self.file.iter_batches(most, row_groups=[group], columns=list(paths), use_threads=False)
+            batches = file.iter_batches(most, row_groups=[group], columns=list(paths), use_threads=False)
         while True:
             with self.reading():
                 batch = next(batches, None)
             if batch is None:
                 return
             yield batch
+
+    def _buffered(self) -> Any:
+        """Return the file as Arrow reads it page by page."""
+        with self.reading():
+            return pq.ParquetFile(
+                self._stored,
+                metadata=self.file.metadata,
+                pre_buffer=False,
+                buffer_size=1 << 18,
+                page_checksum_verification=True,
+            )
+
+    def _size(self, group: int, paths: Sequence[str]) -> int:
+        """Return the stored bytes of some columns, or of the fields in them, of a row group."""
+        with self.reading():
+            metadata = self.file.metadata.row_group(group)
+            columns = [metadata.column(i) for i in range(metadata.num_columns)]
+            wanted = [c for c in columns if any(f"{c.path_in_schema}.".startswith(f"{path}.") for path in paths)]
+            return sum(c.total_compressed_size for c in wanted)
 
     def chunk(self, group: int, path: str) -> tuple[int, int, int]:
         """Return where a column of a row group begins, its bytes as stored and its bytes as they were."""

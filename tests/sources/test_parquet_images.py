@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import resource
 from pathlib import Path
 
 import pyarrow as pa
@@ -226,3 +227,29 @@ def test_columns_of_plain_values_come_along(tmp_path: Path) -> None:
     rule = ReadRule(LabelRule(()), columns=("site", "day", "boxes", "no"))
     (unit,) = units_of("parquet", path)
     assert [batch.images.more for batch in sources.read(unit, rule)] == [{"site": ["x", None], "day": ["1", "2.5"]}]
+
+
+def test_page_that_claims_two_gigabytes_costs_none(tmp_path: Path) -> None:
+    """Arrow's buffered reader would take them, and 17 seconds, before it finds that they are not there."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"image": [PNG]}), path, use_dictionary=False, compression="none")
+    data = bytearray(path.read_bytes())
+    at = pq.ParquetFile(path).metadata.row_group(0).column(0).data_page_offset
+    assert data[at] == 0x15, "the header of a page begins with its kind"
+    sizes = data.index(0x15, at + 2)
+    length = 2 if data[sizes + 1] & 0x80 else 1
+    claimed = bytes([0x15]) + b"\xfe\xff\xff\xff\x0f"
+    data[at:] = data[at : at + 2] + claimed + claimed + data[sizes + 2 * (1 + length) :]
+    path.write_bytes(data)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = storage.stat(str(path))
+    assert found is not None
+    parquet_images.has_images(found)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20  # KiB
+
+
+@pytest.mark.parametrize("whole", [0, 1 << 30])
+def test_row_groups_are_read_whole_or_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: int) -> None:
+    monkeypatch.setattr(parquet_file, "WHOLE", whole)
+    path = write(tmp_path / "a.parquet", 10, 4)
+    assert [row[1] for row in rows_of(path, units_of("parquet", path, 3))] == [PNG, GIF] * 5
