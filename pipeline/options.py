@@ -171,7 +171,10 @@ class ScoreOptions:
         None, "TFRecord feature with the image (default: image/encoded, else image)", metavar="NAME"
     )
     label_key: str | None = _flag(
-        None, "TFRecord feature with the label (default: image/class/label, else label)", metavar="NAME"
+        None,
+        "TFRecord feature with the label (default: image/class/label, else label); also the column of a Parquet file "
+        "with images, or the array of a .npz",
+        metavar="NAME",
     )
     label_offset: int = _flag(
         0, "number of the first class in the records; 1 where they count from 1", type=int, metavar="N"

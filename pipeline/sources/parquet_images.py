@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -95,14 +95,13 @@ def index(found: StoredObject, unit_images: int, skipped: Skipped, rule: ReadRul
     whole = container_unit(NAME, found)
     try:
         table = Table(whole)
-        columns = _columns(table, rule or ReadRule())
-        extents = list(_extents(table, columns.image, found.size, unit_images))
+        _columns(table, rule or ReadRule())
     except DamagedError:
         yield replace(whole, images=1)
         return
     except ValueError as error:
         raise UsageError(f"{found.location!r}: {error}") from error
-    yield from cut_container(whole, extents, unit_images)
+    yield from cut_container(whole, _extents(table, found.size, unit_images), unit_images)
 
 
 def _columns(table: Table, rule: ReadRule) -> Columns:
@@ -138,13 +137,13 @@ def _plain(table: Table, rule: ReadRule) -> dict[str, bool]:
     return {name: _begins_like_images(table, path) for name, path in parquet_columns.binary(table.schema).items()}
 
 
-def _extents(table: Table, path: str, size: int, unit_images: int) -> Iterator[Extent]:
-    """Yield each row group, in equal parts where it has more rows than a unit may have."""
-    at = 0
-    for group, (first, stop) in enumerate(zip(table.starts, table.starts[1:], strict=False)):
-        start, packed, _ = table.chunk(group, path)
-        start = max(at, min(start, size))
-        at = max(start, min(start + packed, size))
+def _extents(table: Table, size: int, unit_images: int) -> Iterator[Extent]:
+    """Yield each row group with its share of the file, in equal parts if it has more rows than a unit may have."""
+    total = max(sum(table.sizes), 1)
+    at = before_it = 0
+    for mine, (first, stop) in zip(table.sizes, pairwise(table.starts), strict=True):
+        before_it += mine
+        start, at = at, size * before_it // total
         n = stop - first
         parts = -(-n // unit_images)
         for part in range(parts):
@@ -216,9 +215,9 @@ def _rows(table: Table, columns: Columns, numbers: range) -> Iterator[_Row]:
 
 
 def _rows_of_group(table: Table, columns: Columns, group: int) -> Iterator[_Row]:
-    _, packed, size = table.chunk(group, columns.image)
-    if size > LONGEST and size > RATIO * max(packed, 1):
-        raise DamagedError(f"{packed:,} bytes inflate to {size:,}; no images inflate more than {RATIO}-fold")
+    size = table.sizes[group]
+    if size > LONGEST and size > RATIO * table.stored:
+        raise DamagedError(f"{table.stored:,} bytes inflate to {size:,}; no images inflate more than {RATIO}-fold")
     n = table.starts[group + 1] - table.starts[group]
     most = max(1, min(BATCH_IMAGES, BATCH_BYTES // max(size // max(n, 1), 1)))
     for batch in table.rows(group, columns.paths, most):
