@@ -51,6 +51,7 @@ class ScoreKeywords(TypedDict, total=False):
     accelerator: str | None
     image_key: str | None
     labels_file: str | None
+    zip_encoding: str | None
     file_column: str | None
     label_column: str | None
     labels_are: LabelsAre

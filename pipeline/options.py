@@ -168,7 +168,10 @@ class ScoreOptions:
         metavar="HINT",
     )
     image_key: str | None = _flag(
-        None, "TFRecord feature with the image (default: image/encoded, else image)", metavar="NAME"
+        None,
+        "TFRecord feature with the image (default: image/encoded, else image); in a tar, the suffix of the file of a "
+        "sample that is the image: jpg, left.png; several with ; between them (default: the one without another dot)",
+        metavar="NAME",
     )
     label_key: str | None = _flag(
         None,
@@ -181,6 +184,12 @@ class ScoreOptions:
     )
     labels_file: str | None = _flag(
         None, "IDX file with the labels of the IDX file of images (default: the one beside it)", metavar="FILE"
+    )
+    zip_encoding: str | None = _flag(
+        None,
+        "encoding of the names in zip archives that do not tell theirs: cp932, gbk, cp866 ... (default: UTF-8 where "
+        "they are that, else cp437)",
+        metavar="NAME",
     )
     file_column: str | None = _flag(
         None, "column of a list with the file (default: file_name, else uri, else one of a usual name)", metavar="NAME"
@@ -231,11 +240,27 @@ class ScoreOptions:
                 value = getattr(self, name)
                 if value is not None and not holds(value):
                     raise UsageError(f"--{name} {value if isinstance(value, str) else format(value, 'g')} {text}")
+        if self.zip_encoding is not None and not _is_encoding(self.zip_encoding):
+            raise UsageError(
+                f"--zip_encoding {self.zip_encoding!r} is no encoding that Python knows: give one such as cp932 or gbk"
+            )
         for spec in fields(self):
             choices = spec.metadata["argparse"].get("choices")
             value = getattr(self, spec.name)
             if choices and value not in choices:
                 raise UsageError(f"--{spec.name} {value!r} is unknown: choose from {', '.join(choices)}")
+
+
+def _is_encoding(name: str) -> bool:
+    """Return whether text can be read by an encoding of this name.
+
+    >>> _is_encoding("cp932"), _is_encoding("cp12345"), _is_encoding("base64")
+    (True, False, False)
+    """
+    try:
+        return isinstance(b"a".decode(name), str)
+    except (LookupError, ValueError):
+        return False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -33,6 +33,7 @@ LATER_OPTIONS: Mapping[str, Any] = {
     "exif": False,
     "file_column": None,
     "label_column": None,
+    "zip_encoding": None,
 }
 """The options added later that change a row -> the value that older runs had.
 

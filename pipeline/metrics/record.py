@@ -52,6 +52,7 @@ class RecordedOptions(TypedDict, total=False):
     label_key: str | None
     label_offset: int
     labels_file: str | None
+    zip_encoding: str | None
     file_column: str | None
     label_column: str | None
     labels_are: str

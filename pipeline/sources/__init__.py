@@ -6,9 +6,8 @@ as encoded batches (`read`) and makes a smaller unit from one (`sample`, `first_
 
 from __future__ import annotations
 
-import gzip
+import contextlib
 import re
-import zlib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -18,9 +17,10 @@ from pipeline.batches import BATCH_IMAGES, EncodedBatch
 from pipeline.errors import ChangedError
 from pipeline.image_kinds import HEAD
 from pipeline.sources import idx, images, manifest, numpy_arrays, parquet_images, tar_archive, tfrecord, zip_archive
-from pipeline.sources.container import container_unit, split_at_places
+from pipeline.sources.container import Cut, container_unit, key_of_container, open_stream, split_at_places
+from pipeline.sources.container_names import container_kind
 from pipeline.sources.idx import is_labels_name
-from pipeline.sources.limits import GZIP
+from pipeline.sources.inflate import BombError, StreamError, compression_of, first_inflated, is_compressed
 from pipeline.sources.names import IMAGE_SUFFIXES, is_junk_name, suffix
 from pipeline.sources.read_rule import ReadRule
 from pipeline.sources.skipped import EMPTY, Skipped
@@ -49,7 +49,7 @@ __all__ = [
 
 KNOWN = (
     f"images ({' '.join(sorted(IMAGE_SUFFIXES))}, or what begins like one)",
-    "TFRecord (.tfrecord .tfrec, also with .gz)",
+    "TFRecord (.tfrecord .tfrec, also with .gz .zz .bz2 .xz .zst)",
     f"tar ({' '.join(tar_archive.SUFFIXES)})",
     f"zip ({' '.join(zip_archive.SUFFIXES)})",
     "IDX (images-idx3-ubyte, also with .gz)",
@@ -100,21 +100,33 @@ class Table(Source, Protocol):
         """See `why_no_table`."""
 
 
-_CONTAINERS: dict[str, Container] = {
+class Archive(Source, Protocol):
+    """What the module of a kind of container offers besides that may lie in another one, and may hold others."""
+
+    def first_images(self, unit: WorkUnit, n: int, rule: ReadRule | None = None) -> WorkUnit:
+        """See `first_images`."""
+
+    def index(self, whole: WorkUnit, cut: Cut) -> Iterator[WorkUnit]:
+        """See `index`."""
+
+
+_CONTAINERS: dict[str, Container] = {idx.NAME: idx}
+_ARCHIVES: dict[str, Archive] = {
     tfrecord.NAME: tfrecord,
     tar_archive.NAME: tar_archive,
     zip_archive.NAME: zip_archive,
-    idx.NAME: idx,
 }
 _TABLES: dict[str, Table] = {parquet_images.NAME: parquet_images, numpy_arrays.NAME: numpy_arrays}
-_SOURCES: dict[str, Source] = {images.NAME: images, **_CONTAINERS, **_TABLES}
+_SOURCES: dict[str, Source] = {images.NAME: images, **_CONTAINERS, **_ARCHIVES, **_TABLES}
 _MAGIC = {
     images.NAME: images.is_image,
-    tfrecord.NAME: tfrecord.is_tfrecord,
+    tfrecord.NAME: tfrecord.is_plain,
     zip_archive.NAME: zip_archive.is_zip,
     idx.NAME: idx.is_idx,
-    tar_archive.NAME: tar_archive.is_tar,
+    tar_archive.NAME: tar_archive.is_plain,
 }
+_COMPRESSED = (tfrecord.NAME, tar_archive.NAME, idx.NAME)
+"""Kinds of containers that may be compressed as a whole."""
 
 
 def index(
@@ -124,13 +136,14 @@ def index(
 
     The first bytes of the container decide of which kind it is, if they are those of a container at all.
     A container that cannot be read, or that has changed since it was listed, becomes one unit; its rows say why.
+    Containers in it are cut as well; what these hold of containers is a failed row each.
 
     Args:
         kind: what its name promises: "tfrecord", "tar", "zip" or "idx"; or what it is: "parquet" or "numpy".
         found: the container, as listed.
         unit_images: images in a unit, at most.
         skipped: counts by reason what is no image.
-        rule: which columns and arrays of a table are meant; None: those with the usual names.
+        rule: which members of archives, columns and arrays are images, and how their names read; None: the usual ones.
 
     Raises:
         UsageError: it is not clear which column or array of a table is meant.
@@ -138,24 +151,59 @@ def index(
     if found.size == 0:
         skipped.add(EMPTY, key_of(found.location))
         return
+    cut = Cut(unit_images, skipped, rule or ReadRule())
     try:
-        if kind in _TABLES:
-            units = list(_TABLES[kind].index(found, unit_images, skipped, rule))
-        else:
-            kind = _confirmed(kind, head_of(found))
-            units = list(_CONTAINERS[kind].index(found, unit_images, skipped))
+        kind = kind if kind in _TABLES else _confirmed(kind, head_of(found))
+        units = list(_cut(kind, found, cut))
     except (FileNotFoundError, PermissionError, ChangedError):
-        units = [container_unit(kind, found)]
-    if not units:
+        units, cut.inner = [container_unit(kind, found)], []
+    if not units and not cut.inner:
         skipped.add(EMPTY, key_of(found.location))
+    yield from units
+    for inner in cut.inner:
+        yield from _inner_units(inner, cut)
+
+
+def _cut(kind: str, found: StoredObject, cut: Cut) -> Iterator[WorkUnit]:
+    if kind in _TABLES:
+        return _TABLES[kind].index(found, cut.unit_images, cut.skipped, cut.rule)
+    if kind in _ARCHIVES:
+        return _ARCHIVES[kind].index(container_unit(kind, found), cut)
+    return _CONTAINERS[kind].index(found, cut.unit_images, cut.skipped)
+
+
+def _inner_units(whole: WorkUnit, cut: Cut) -> Iterator[WorkUnit]:
+    """Cut a container that is a member of another one; its first bytes decide of which kind it is."""
+    try:
+        with contextlib.suppress(BombError, StreamError):
+            kind = _confirmed(whole.source, open_stream(whole).read(HEAD))
+            whole = replace(whole, source=kind if kind in _ARCHIVES else whole.source)
+        units = list(_ARCHIVES[whole.source].index(whole, cut))
+    except (FileNotFoundError, PermissionError, ChangedError):
+        units = [whole]
+    if not units:
+        cut.skipped.add(EMPTY, key_of_container(whole))
     yield from units
 
 
 def _confirmed(kind: str, head: bytes) -> str:
+    """Return the kind of a container by its first bytes; its name decides where they do not tell."""
     if _MAGIC[kind](head):
         return kind
-    found = kind_by_magic(head)
-    return found if found in _CONTAINERS else kind
+    if is_compressed(head) and not _is_plain(head):
+        inside = _kind_of_plain(first_inflated(head))
+        return inside if inside in _COMPRESSED else kind
+    found = _kind_of_plain(head)
+    return found if found in _CONTAINERS or found in _ARCHIVES else kind
+
+
+def _is_plain(head: bytes) -> bool:
+    """Return whether bytes that may look compressed are a record's header, or a tar whose first name is so."""
+    return tfrecord.is_plain(head) or tar_archive.is_plain(head)
+
+
+def _kind_of_plain(head: bytes) -> str | None:
+    return next((kind for kind, is_kind in _MAGIC.items() if is_kind(head)), None)
 
 
 def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
@@ -218,8 +266,16 @@ def sample(unit: WorkUnit, n: int) -> WorkUnit:
     return _SOURCES[unit.source].sample(unit, n)
 
 
-def first_images(unit: WorkUnit, n: int) -> WorkUnit:
-    """Return a unit of the first n images of a unit, or of all if it has fewer."""
+def first_images(unit: WorkUnit, n: int, rule: ReadRule | None = None) -> WorkUnit:
+    """Return a unit of the first n images of a unit, or of all if it has fewer.
+
+    Args:
+        unit: that holds them.
+        n: number of images.
+        rule: by which the unit is read; in an archive that must be read to count them, it may change their number.
+    """
+    if unit.source in _ARCHIVES:
+        return _ARCHIVES[unit.source].first_images(unit, n, rule)
     return _SOURCES[unit.source].first_images(unit, n)
 
 
@@ -231,14 +287,7 @@ def kind_by_name(name: str) -> str | None:
     """
     if name.endswith(_IMAGE_ENDINGS) or suffix(name) in IMAGE_SUFFIXES:  # the first is fast
         return images.NAME
-    lower = name.lower()
-    if tfrecord.is_tfrecord_name(lower):
-        return tfrecord.NAME
-    if lower.endswith(tar_archive.SUFFIXES):
-        return tar_archive.NAME
-    if lower.endswith(zip_archive.SUFFIXES):
-        return zip_archive.NAME
-    return idx.NAME if idx.is_idx_name(lower) else None
+    return container_kind(name)
 
 
 def table_by_name(name: str) -> str | None:
@@ -280,9 +329,11 @@ def head_of(found: StoredObject) -> bytes:
 
 def kind_by_magic(head: bytes) -> str | None:
     """Return the kind of source that can read a file with these first HEAD bytes, None if none can."""
-    if head.startswith(GZIP) and not tfrecord.is_plain(head):
-        try:
-            head = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(head, HEAD)
-        except (zlib.error, gzip.BadGzipFile):
-            return None
-    return next((kind for kind, is_kind in _MAGIC.items() if is_kind(head)), None)
+    if not is_compressed(head) or _is_plain(head):
+        return _kind_of_plain(head)
+    inside = first_inflated(head)
+    found = _kind_of_plain(inside)
+    if found is not None:
+        return found if found in _COMPRESSED else None
+    is_told = inside or compression_of(head) in ("gzip", "zlib")  # the first bytes of bzip2 and zstd do not tell
+    return None if is_told else tar_archive.NAME

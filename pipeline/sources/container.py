@@ -5,21 +5,31 @@ The module of a kind of container says where in it the images lie and what they 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, EncodedBatch, Failure
 from pipeline.errors import ChangedError
-from pipeline.sources.labels import Label
+from pipeline.sources.container_names import stem_of
+from pipeline.sources.inflate import Inflated
+from pipeline.sources.labels import Label, folder_of
+from pipeline.sources.limits import BLOCK
 from pipeline.sources.read_rule import ReadRule
+from pipeline.sources.skipped import Skipped
 from pipeline.storage import StoredFile, StoredObject, key_of, store_of
 from pipeline.units import UNIT_BYTES, WorkUnit
 
 PLACES = "places"
 """Column of a unit's index that lists where in the container reading may begin, as [byte, images before it]."""
+
+
+INNER = "inner"
+"""Column of a unit's index that says which member of its archive the container is: [name, first byte, byte behind the
+last, whether it is deflated]."""
 
 
 class UniqueNames:
@@ -70,6 +80,74 @@ def container_unit(source: str, found: StoredObject) -> WorkUnit:
 
 
 @dataclass
+class Cut:
+    """How a container is cut into units, and what is found on the way.
+
+    Attributes:
+        unit_images: images in a unit, at most.
+        skipped: counts what in it is no image.
+        rule: which of its members are images, and how their names read.
+        inner: containers among its members, each as one unit of an index with INNER alone, which are still to be cut.
+    """
+
+    unit_images: int
+    skipped: Skipped
+    rule: ReadRule = field(default_factory=ReadRule)
+    inner: list[WorkUnit] = field(default_factory=list)
+
+
+def inner_unit(outer: WorkUnit, source: str, name: str, span: tuple[int, int], is_deflated: bool = False) -> WorkUnit:
+    """Return a container that is a member of another one as one unit; it has no id yet.
+
+    Args:
+        outer: the archive that holds it.
+        source: its own kind.
+        name: of the member, which no other has.
+        span: bytes [start, stop) of the archive that are its content.
+        is_deflated: whether these bytes are deflated.
+    """
+    index = {INNER: [name, *span, is_deflated]}
+    return replace(outer, source=source, images=None, first=0, span=span, index=index)
+
+
+def extent_of(unit: WorkUnit) -> tuple[int, int]:
+    """Return the bytes [start, stop) of the stored object that are a unit's container."""
+    if INNER in unit.index:
+        _, start, stop, _ = unit.index[INNER]
+        return start, stop
+    return 0, unit.sizes[0]
+
+
+def is_inner(unit: WorkUnit) -> bool:
+    """Return whether a unit's container is a member of another one."""
+    return INNER in unit.index
+
+
+def is_deflated(unit: WorkUnit) -> bool:
+    """Return whether a unit's container is a deflated member, which can be read from its start only."""
+    return INNER in unit.index and bool(unit.index[INNER][3])
+
+
+def key_of_container(unit: WorkUnit) -> str:
+    """Return the key of a unit's container: that of the stored object, and of the member that it is."""
+    outer = key_of(unit.locations[0])
+    return f"{outer}!{key_of(unit.index[INNER][0])}" if INNER in unit.index else outer
+
+
+def folder_in(unit: WorkUnit, name: str) -> str:
+    """Return the name of the folder in which a member of an archive lies; in an inner archive's root, that archive's.
+
+    >>> outer = WorkUnit("", "tar", ("/a/x.tar",), (9,), (1,), images=None)
+    >>> folder_in(inner_unit(outer, "tar", "n01440764.tar", (0, 9)), "1.png"), folder_in(outer, "cat/1.png")
+    ('n01440764', 'cat')
+    """
+    folder = folder_of(f"/{name}")
+    if folder in ("", ".") and INNER in unit.index:
+        return folder_of(f"{stem_of(unit.index[INNER][0])}/")
+    return folder
+
+
+@dataclass
 class Extent:
     """Bytes of a container that stay in one unit: a record, or a sample of several files.
 
@@ -99,7 +177,7 @@ def cut_container(whole: WorkUnit, extents: Iterable[Extent], unit_images: int) 
     places: list[tuple[int, int]] = []
     for extent in extents:
         if count and (count + extent.images > unit_images or extent.stop - start > UNIT_BYTES):
-            yield replace(whole, images=count, first=first, span=(start, stop), index={PLACES: places})
+            yield replace(whole, images=count, first=first, span=(start, stop), index={**whole.index, PLACES: places})
             first, count, places = first + count, 0, []
         if count == 0:
             start = extent.start
@@ -109,25 +187,35 @@ def cut_container(whole: WorkUnit, extents: Iterable[Extent], unit_images: int) 
         count += extent.images
         stop = extent.stop
     if count:
-        yield replace(whole, images=count, first=first, span=(start, stop), index={PLACES: places})
+        yield replace(whole, images=count, first=first, span=(start, stop), index={**whole.index, PLACES: places})
 
 
 def split_at_places(unit: WorkUnit) -> Iterator[WorkUnit]:
     """Yield a unit's images in order, as smaller units; each begins at one of the unit's places."""
     places = [(byte, before) for byte, before in unit.index.get(PLACES, ()) if before < (unit.images or 0)]
+    index = {name: column for name, column in unit.index.items() if name != PLACES}
     bounds = [(unit.span[0], 0), *places, (unit.span[1], unit.images or 0)]
     for (start, before), (stop, after) in pairwise(bounds):
         if before < after:
-            yield replace(unit, span=(start, stop), first=unit.first + before, images=after - before, index={})
+            yield replace(unit, span=(start, stop), first=unit.first + before, images=after - before, index=index)
 
 
-def open_unit(unit: WorkUnit, start: int = 0, stop: int | None = None) -> StoredFile:
-    """Return the bytes [start, stop) of a unit's container as a file.
+def open_unit(unit: WorkUnit, start: int | None = None, stop: int | None = None) -> StoredFile:
+    """Return the bytes [start, stop) of the stored object that a unit reads as a file; without them, its container.
 
-    Reading it raises a ChangedError if the container is not the planned one any more.
+    Reading it raises a ChangedError if the object is not the planned one any more.
     """
     found = StoredObject(unit.locations[0], unit.sizes[0], unit.versions[0])
-    return StoredFile(store_of(found.location), found, start, stop)
+    first, last = extent_of(unit)
+    return StoredFile(
+        store_of(found.location), found, first if start is None else start, last if stop is None else stop
+    )
+
+
+def open_stream(unit: WorkUnit) -> Any:
+    """Return what a unit reads as a file that is read forward and has `peek`; inflated if it is a deflated member."""
+    stored: Any = io.BufferedReader(open_unit(unit, *unit.span), BLOCK)
+    return Inflated(stored, "deflate") if is_deflated(unit) else stored
 
 
 def make_batches(images: Iterable[Image], rule: ReadRule) -> Generator[EncodedBatch, None, None]:
@@ -184,4 +272,4 @@ def fail_the_rest(unit: WorkUnit, images: Iterator[Image], rest: str) -> Iterato
     except ChangedError as error:
         failure = Failure("read", "FAILED_PRECONDITION", str(error))
     for number in range(done, done + 1 if unit.images is None else unit.images):
-        yield Image(f"{key_of(unit.locations[0])}{rest}{unit.first + number}", failure, None, "")
+        yield Image(f"{key_of_container(unit)}{rest}{unit.first + number}", failure, None, "")

@@ -12,6 +12,7 @@ from pipeline.batches import BATCH_BYTES, EncodedBatch, Failure
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import ChangedError
 from pipeline.image_kinds import is_read, kind_of, reason
+from pipeline.sources.container_names import unread_container
 from pipeline.sources.labels import Label, folder_of
 from pipeline.sources.limits import too_large
 from pipeline.sources.names import unread_kind
@@ -48,7 +49,7 @@ def why_none(name: str, head: bytes) -> str | None:
         kind = promised
     if is_read(kind):
         return None
-    return OTHER if kind is None else reason(kind)
+    return (unread_container(name) or OTHER) if kind is None else reason(kind)
 
 
 def cut(files: Iterable[Listed], unit_images: int) -> Iterator[WorkUnit]:

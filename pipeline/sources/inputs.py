@@ -14,6 +14,7 @@ from pipeline.concurrency import ahead, pools
 from pipeline.errors import UsageError
 from pipeline.options import ScoreOptions
 from pipeline.sources import idx, images, manifest, own_names, parquet_images
+from pipeline.sources.container_names import unread_container
 from pipeline.sources.names import junk_in, may_be_image
 from pipeline.sources.once import Once
 from pipeline.sources.read_rule import ReadRule
@@ -104,7 +105,7 @@ class _Unknown:
         ):
             return True
         else:
-            self._skipped.add(OTHER, storage.key_of(found.location))
+            self._skipped.add(unread_container(found.location) or OTHER, storage.key_of(found.location))
         return False
 
     def known(self) -> Iterator[tuple[str, StoredObject]]:
@@ -202,7 +203,7 @@ def list_columns(patterns: Sequence[str], options: ScoreOptions) -> tuple[list[s
             if kind == manifest.NAME:
                 names |= dict.fromkeys(manifest.column_names(found, options))
             elif kind == parquet_images.NAME:
-                names |= dict.fromkeys(parquet_images.column_names(found, _rule(options)))
+                names |= dict.fromkeys(parquet_images.column_names(found, ReadRule.of_names(options)))
     return list(names), len(lists) == len(patterns)
 
 
@@ -220,7 +221,7 @@ def plan_units(patterns: Sequence[str], options: ScoreOptions, model_id: str, sk
     for unit in _cut(patterns, options, skipped):
         if left is not None:
             if unit.images is None or unit.images > left:
-                unit = sources.first_images(unit, left)
+                unit = sources.first_images(unit, left, ReadRule.of_names(options))
             left -= unit.images or 0
         yield replace(unit, id=unit_id(unit, model_id, options))
         if left == 0:
@@ -245,14 +246,9 @@ def _cut(patterns: Sequence[str], options: ScoreOptions, skipped: Skipped) -> It
 
 def _units_of_archive(kind: str, found: StoredObject, options: ScoreOptions, skipped: Skipped) -> Iterator[WorkUnit]:
     """Yield the units of a container, of an IDX file with the labels that the options name."""
-    for unit in sources.index(kind, found, options.unit_images, skipped, _rule(options)):
+    for unit in sources.index(kind, found, options.unit_images, skipped, ReadRule.of_names(options)):
         is_labelled = options.labels_file is not None and unit.source == idx.NAME
         yield idx.with_labels_file(unit, str(options.labels_file)) if is_labelled else unit
-
-
-def _rule(options: ScoreOptions) -> ReadRule:
-    """Return which columns and arrays of tables are meant."""
-    return ReadRule(image_key=options.image_key, label_key=options.label_key)
 
 
 def _units_of_list(found: StoredObject, once: Once, options: ScoreOptions, skipped: Skipped) -> Iterator[WorkUnit]:

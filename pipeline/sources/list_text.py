@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import codecs
 import io
-import lzma
 
-from pipeline.sources.inflate import is_compressed, opened
+from pipeline.sources.inflate import UnreadError, is_compressed, opened
 
 LONGEST_LIST = 2 << 30
 """Bytes of a list, decompressed, at most."""
@@ -24,7 +23,7 @@ _MARKS = (
 
 
 def decompressed(data: bytes) -> bytes:
-    """Return the bytes of a list that may be compressed by gzip, bzip2 or xz.
+    """Return the bytes of a list that may be compressed.
 
     Raises:
         ValueError: it is damaged, or too long.
@@ -33,8 +32,10 @@ def decompressed(data: bytes) -> bytes:
         return data
     try:
         text = opened(io.BufferedReader(io.BytesIO(data))).read(LONGEST_LIST + 1)
-    except (EOFError, OSError, lzma.LZMAError, ValueError) as error:
-        raise ValueError(f"it is compressed and damaged: {error}") from error
+    except UnreadError as error:
+        raise ValueError(str(error)) from error
+    except Exception as error:  # of any library
+        raise ValueError(f"it is compressed and damaged: {str(error) or type(error).__name__}") from error
     if len(text) > LONGEST_LIST:
         raise ValueError(f"it is longer than {LONGEST_LIST:,} bytes")
     return bytes(text)

@@ -17,10 +17,12 @@ class ReadRule:
 
     Attributes:
         labels: how the label of an image is found and numbered.
-        image_key: TFRecord feature that holds the image; None takes the usual ones.
+        image_key: TFRecord feature that holds the image, or suffix of the file of a sample that is the image; None
+            takes the usual ones.
         label_key: TFRecord feature that holds the label; None takes the usual ones.
         batch_images: images in a batch, at most.
         columns: names of the columns that pass through to the rows; a container's own fields of these names do.
+        zip_encoding: of the names in zip archives that do not tell theirs; None tells it from their bytes.
 
     >>> ReadRule.of(ScoreOptions(("photos",), "model", "night"), ["cat", "dog"], (512, 512, 3)).batch_images
     42
@@ -31,6 +33,12 @@ class ReadRule:
     label_key: str | None = None
     batch_images: int = BATCH_IMAGES
     columns: Sequence[str] = ()
+    zip_encoding: str | None = None
+
+    @classmethod
+    def of_names(cls, options: ScoreOptions) -> ReadRule:
+        """Return what planning needs of the rule of a run: which members and columns are images, and their names."""
+        return cls(image_key=options.image_key, label_key=options.label_key, zip_encoding=options.zip_encoding)
 
     @classmethod
     def of(
@@ -49,4 +57,6 @@ class ReadRule:
             task: of the model: it decides what a label means.
         """
         labels = LabelRule(class_names, options.label_source, options.label_offset, task, options.labels_are)
-        return cls(labels, options.image_key, options.label_key, batch_images(shape), options.passed)
+        return cls(
+            labels, options.image_key, options.label_key, batch_images(shape), options.passed, options.zip_encoding
+        )

@@ -32,6 +32,18 @@ EMPTY = "empty containers"
 NO_FILES = "links, folders and devices in archives"
 """Reason of members of archives that are no files."""
 
+SYMBOLIC = "symbolic links in archives: unpack them to score what they lead to"
+"""Reason of members of archives that are symbolic links with the name of an image."""
+
+
+def pictures_beside(kind: str) -> str:
+    """Return the reason of pictures of samples that are not the image, by their kind: seg.png.
+
+    >>> pictures_beside("seg.png")
+    'pictures of samples beside the image (.seg.png): choose them with --image_key'
+    """
+    return f"pictures of samples beside the image (.{kind}): choose them with --image_key"
+
 
 class Skipped:
     """Files and members of containers that are not scored.

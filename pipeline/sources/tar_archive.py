@@ -1,8 +1,8 @@
-"""Tar archives: ustar, pax and GNU, plain or compressed; WebDataset samples and class folders.
+"""Tar archives: ustar, pax and GNU, plain or compressed; WebDataset samples, class folders, archives in them.
 
 A plain archive is entered at any member; nothing is extracted.
-A sample, as in WebDataset, is a row of neighbors with one name up to its first dot: 0001.jpg, 0001.cls. The label is
-what its .cls says, or the "label" or "cls" of its .json (https://github.com/webdataset/webdataset#the-webdataset-format).
+The label of a sample, see `pipeline.sources.tar_samples`, is what its .cls says, or the "label" or "cls" of its .json
+(https://github.com/webdataset/webdataset#the-webdataset-format).
 
 What follows a broken header cannot be counted: it is one failed row, whose key is the archive's with "!". So is the
 end of an archive that lacks its end mark, a block of zeros, or goes on behind it. A tar has no checksum of content and
@@ -13,128 +13,153 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
 from pipeline.batches import EncodedBatch, Failure
 from pipeline.sources.container import (
+    Cut,
     Extent,
     Image,
     UniqueNames,
-    container_unit,
     cut_container,
+    extent_of,
     fail_the_rest,
+    folder_in,
+    inner_unit,
+    is_deflated,
+    key_of_container,
     make_batches,
     open_unit,
 )
-from pipeline.sources.labels import Label, as_label, folder_of
-from pipeline.sources.names import has_image_suffix, is_sidecar_name
+from pipeline.sources.container_names import TAR_SUFFIXES
+from pipeline.sources.labels import Label, as_label
+from pipeline.sources.names import is_sidecar_name
 from pipeline.sources.read_rule import ReadRule
-from pipeline.sources.skipped import BESIDE, LABELS, Skipped
-from pipeline.sources.tar_entries import HEAD, Entry, entries, is_compressed_tar, is_tar
-from pipeline.storage import StoredObject, key_of
-from pipeline.units import UNIT_BYTES, WorkUnit
+from pipeline.sources.skipped import BESIDE, LABELS, pictures_beside
+from pipeline.sources.tar_entries import LINK, Entry, entries, entries_of_inner, is_compressed_tar, is_plain
+from pipeline.sources.tar_members import HEAD
+from pipeline.sources.tar_samples import Group, groups, keys_of
+from pipeline.storage import key_of
+from pipeline.units import WorkUnit
 
-__all__ = ["NAME", "SAMPLE_FILES", "SUFFIXES", "first_images", "index", "is_tar", "read", "sample"]
+__all__ = ["NAME", "SUFFIXES", "first_images", "index", "is_plain", "read", "sample"]
 
 NAME = "tar"
-SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-SAMPLE_FILES = 32
-"""Files of a sample, at most; it also has at most a unit's bytes. More files of one stem are several samples."""
+SUFFIXES = TAR_SUFFIXES
 
 
-def index(found: StoredObject, unit_images: int, skipped: Skipped) -> Iterator[WorkUnit]:
+def index(whole: WorkUnit, cut: Cut) -> Iterator[WorkUnit]:
     """Cut an archive between samples into units, by its headers; the units have no id yet.
 
     A compressed archive is one unit whose number of images is not known.
     """
-    whole = container_unit(NAME, found)
-    head = open_unit(whole).read(HEAD)
-    if is_compressed_tar(head):
+    head = b"" if is_deflated(whole) else open_unit(whole).read(HEAD)
+    if is_deflated(whole) or is_compressed_tar(head):
         yield whole
         return
     names = UniqueNames()
     renamed: dict[int, str] = {}
+    links: list[tuple[int, int, int]] = []
 
     def extents() -> Iterator[Extent]:
         number = 0
-        for sample in _samples(entries(whole, load=False, skipped=skipped)):
-            rows = _rows(sample)
-            _count(sample, rows, whole, skipped)
-            for number, entry in enumerate(rows, number):  # noqa: B020 - goes on counting
-                if (unique := names.unique(entry.name)) != entry.name:
+        for group in groups(entries(whole, load=False, skipped=cut.skipped), keys_of(cut.rule.image_key)):
+            _count(group, whole, cut)
+            if group.files[0].inner is not None:
+                _put_aside(group.files[0], names, whole, cut)
+                continue
+            links.extend(_links_of(group, whole))
+            for number, picture in enumerate(group.pictures, number):  # noqa: B020 - goes on counting
+                if (unique := names.unique(picture.entry.name)) != picture.entry.name:
                     renamed[number] = unique
-            number += bool(rows)
-            if rows:
-                yield Extent(sample[0].start, sample[-1].stop, len(rows))
+            number += bool(group.pictures)
+            if group.pictures:
+                yield Extent(group.files[0].start, group.files[-1].stop, len(group.pictures))
 
-    for unit in cut_container(whole, extents() if head else (), unit_images):
+    for unit in cut_container(whole, extents() if head else (), cut.unit_images):
         last = unit.first + (unit.images or 0)
         mine = {number: name for number, name in renamed.items() if unit.first <= number < last}
-        yield replace(unit, index={"number": tuple(mine), "name": tuple(mine.values())}) if mine else unit
+        index = {"number": tuple(mine), "name": tuple(mine.values())} if mine else {}
+        start, stop = (byte - extent_of(whole)[0] for byte in unit.span)
+        here = [list(link) for link in links if start <= link[0] < stop]
+        yield replace(unit, index={**unit.index, **index, **({LINK: here} if here else {})})
+
+
+def _put_aside(entry: Entry, names: UniqueNames, whole: WorkUnit, cut: Cut) -> None:
+    """Take note of a container in an archive, which is cut later."""
+    cut.inner.append(inner_unit(whole, str(entry.kind), names.unique(entry.name), entry.inner))
+
+
+def _links_of(group: Group, whole: WorkUnit) -> Iterator[tuple[int, int, int]]:
+    """Yield where the hard links among files lead, as in the column LINK."""
+    for entry in group.files:
+        if entry.target is not None:
+            yield (entry.start - extent_of(whole)[0], entry.target.start, entry.target.stop)
+
+
+def _count(group: Group, whole: WorkUnit, cut: Cut) -> None:
+    """Count the files of a group that are no rows."""
+    if len(group.pictures) == len(group.files):
+        return
+    archive = key_of_container(whole)
+    for kind, entry in group.left:
+        cut.skipped.add(pictures_beside(kind) if kind else BESIDE, f"{archive}!{key_of(entry.name)}")
+    for entry in group.files:
+        if not entry.is_row:
+            cut.skipped.add(LABELS, f"{archive}!{key_of(entry.name)}")
 
 
 def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
     """Yield the unit's images in order, at most `unit.images` of them where that is known."""
-    return make_batches(islice(fail_the_rest(unit, _images(unit), "!#"), unit.images), rule)
+    return make_batches(islice(fail_the_rest(unit, _images(unit, rule), "!#"), unit.images), rule)
 
 
-def _images(unit: WorkUnit) -> Iterator[Image]:
-    archive = key_of(unit.locations[0])
+def _images(unit: WorkUnit, rule: ReadRule) -> Iterator[Image]:
     renamed = dict(zip(unit.index.get("number", ()), unit.index.get("name", ()), strict=True))
-    names = UniqueNames() if unit.first == 0 else None  # with nothing before it, no plan is needed to tell names apart
-    number = unit.first
-    for sample in _samples(entries(unit, load=True)):
-        rows = _rows(sample)
-        label = _label(sample) if rows else None
-        for entry in rows:
+    # with nothing before it, no plan is needed to tell names apart; but containers have names, too
+    names = UniqueNames() if unit.first == 0 and "places" not in unit.index else None
+    return _images_in(entries(unit, load=True), unit, rule, names, renamed)
+
+
+def _images_in(
+    files: Iterator[Entry], unit: WorkUnit, rule: ReadRule, names: UniqueNames | None, renamed: dict[int, str]
+) -> Iterator[Image]:
+    """Yield the images among the files of an archive, and of the archives in it that are read with it.
+
+    Args:
+        files: of the archive, in order.
+        unit: whose container it is.
+        rule: by which it is read.
+        names: makes names distinct; None: `renamed` does.
+        renamed: other names of images by their numbers in the archive.
+    """
+    archive, number = key_of_container(unit), unit.first
+    for group in groups(files, keys_of(rule.image_key)):
+        first = group.files[0]
+        if first.inner is not None:
+            name = names.unique(first.name) if names else first.name
+            inner = inner_unit(unit, NAME, name, (0, first.stop))
+            yield from _images_in(entries_of_inner(first, inner), inner, rule, UniqueNames(), {})
+            continue
+        for entry, sidecars, flaw in group.pictures:
             name = names.unique(entry.name) if names else renamed.get(number, entry.name)
             data = Failure("read", "INTERNAL", "not loaded") if entry.data is None else entry.data
-            yield Image(f"{archive}!{key_of(name)}", data, label, folder_of(f"/{entry.name}"))
+            if flaw:
+                data = Failure("read", "INVALID_ARGUMENT", flaw)
+            yield Image(f"{archive}!{key_of(name)}", data, _label(sidecars), folder_in(unit, entry.name))
             number += 1
 
 
-def _samples(files: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Gather neighbors of one stem; a row of many is several samples."""
-    sample: list[Entry] = []
-    for entry in files:
-        if sample and (entry.stem != sample[0].stem or len(sample) == SAMPLE_FILES or _is_far(entry, sample[0])):
-            yield sample
-            sample = []
-        sample.append(entry)
-    if sample:
-        yield sample
-
-
-def _rows(sample: Sequence[Entry]) -> list[Entry]:
-    """Return the images of a sample; beside those that are named so, what only begins like one is a mask or the like.
-
-    A name with an image's suffix in it is an image all the same: a.jpg~, a.png?w=640.
-    """
-    rows = [entry for entry in sample if entry.is_row]
-    if all(entry.by_content for entry in rows):
-        return rows
-    return [entry for entry in rows if not entry.by_content or has_image_suffix(entry.name)]
-
-
-def _count(sample: Sequence[Entry], rows: Sequence[Entry], whole: WorkUnit, skipped: Skipped) -> None:
-    """Count the files of a sample that are no rows."""
-    if len(rows) < len(sample):
-        archive = key_of(whole.locations[0])
-        for entry in sample:
-            if entry not in rows:
-                skipped.add(BESIDE if entry.is_row else LABELS, f"{archive}!{key_of(entry.name)}")
-
-
-def _is_far(entry: Entry, first: Entry) -> bool:
-    """Return whether so much stands between images that they are not kept side by side."""
-    return entry.is_row and entry.start - first.start > UNIT_BYTES
-
-
-def _label(sample: Sequence[Entry]) -> Label:
-    """Return what a sample's files say: the first .cls or .json that has a label."""
-    return next((label for label in map(_label_in, sample) if label is not None), None)
+def _label(sidecars: Sequence[Entry]) -> Label:
+    """Return what a sample's files say: the first .cls or .json that has a label; none if one is there twice."""
+    found: dict[str, Label] = {}
+    for entry in sidecars:
+        label = _label_in(entry)
+        if label is not None and found.setdefault(entry.name, label) != label:
+            return None
+    return next(iter(found.values()), None)
 
 
 def _label_in(entry: Entry) -> Label:
@@ -150,11 +175,12 @@ def _label_in(entry: Entry) -> Label:
     return None
 
 
-def first_images(unit: WorkUnit, n: int) -> WorkUnit:
+def first_images(unit: WorkUnit, n: int, rule: ReadRule | None = None) -> WorkUnit:
     """Return a unit of its first n images, or of as many as it has; a compressed one is read to count them."""
     if unit.images is not None:
         return replace(unit, images=min(n, unit.images))
-    return replace(unit, images=sum(1 for _ in islice(fail_the_rest(unit, _images(unit), "!#"), n)))
+    images = fail_the_rest(unit, _images(unit, rule or ReadRule()), "!#")
+    return replace(unit, images=sum(1 for _ in islice(images, n)))
 
 
 def sample(unit: WorkUnit, n: int) -> WorkUnit:

@@ -1,96 +1,49 @@
-"""The regular files of a tar archive, plain or compressed, one after the other; what is broken or a bomb among them.
+"""The files of a tar archive, plain or compressed, one after the other; what is broken or a bomb among them.
 
-Headers are parsed by the standard library's tarfile, which is held to what headers need. Must not know of samples,
-labels or units' cuts.
+A hard link is a file as well. Must not know of samples, labels or units' cuts.
 """
 
 from __future__ import annotations
 
 import io
-import lzma
 import tarfile
-import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from pipeline import image_kinds
 from pipeline.batches import Code, Failure
 from pipeline.sources import images
-from pipeline.sources.container import open_unit
-from pipeline.sources.inflate import BombError, Inflated, is_compressed
-from pipeline.sources.limits import BLOCK, MEMBERS, too_large
+from pipeline.sources.container import PLACES, extent_of, is_inner, key_of_container, open_stream, open_unit
+from pipeline.sources.container_names import container_kind, unread_container
+from pipeline.sources.inflate import BombError, Inflated, StreamError, UnreadError, is_compressed
+from pipeline.sources.limits import BLOCK, MEMBERS
 from pipeline.sources.names import is_image_name, is_junk_name, is_sidecar_name, may_be_image
-from pipeline.sources.skipped import JUNK, NO_FILES, OTHER, Skipped
+from pipeline.sources.skipped import EMPTY, JUNK, NO_FILES, OTHER, SYMBOLIC, Skipped
+from pipeline.sources.tar_links import Links, Target
+from pipeline.sources.tar_members import HEAD, PASSED_ON, Headers, Window, content_of, members_of, open_tar
 from pipeline.storage import key_of
 from pipeline.units import WorkUnit
 
-LONGEST_LABEL = 1 << 20
-"""Bytes of a label's file, at most. A larger .json is not about one image."""
-
-LONGEST_NAME = 1 << 20
-"""Bytes of a member's headers, at most. If there are more, the archive is damaged."""
+LINK = "link"
+"""Column of a unit's index that says of its hard links where they lead, as [link's first byte, target's, its end]."""
 
 LONGEST_END = 1 << 20
 """Bytes of zeros at the end, at most. If there are more, the archive is damaged."""
 
-HEAD = 512
-"""Bytes of a header, the first of which tells what the file is."""
 
-_BROKEN = (
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    IndexError,
-    OSError,
-    OverflowError,
-    RecursionError,
-    ValueError,
-)
-"""Exceptions that tarfile and the decompressors raise for damaged archives."""
-
-
-def is_tar(head: bytes) -> bool:
-    """Return whether a file whose first 512 bytes these are is a tar archive, or compressed and so may be one."""
-    return head[257:262] == b"ustar" or is_compressed_tar(head)
+def is_plain(head: bytes) -> bool:
+    """Return whether a file whose first 512 bytes these are is a tar archive that is not compressed."""
+    return head[257:262] == b"ustar"
 
 
 def is_compressed_tar(head: bytes) -> bool:
     """Return whether a file that starts so is compressed, and not a tar archive whose first name starts so."""
-    return is_compressed(head) and head[257:262] != b"ustar"
-
-
-class _Headers:
-    """What tarfile reads headers from: keeps the last block, and refuses what no header needs.
-
-    Left alone, tarfile takes a broken header for the end, and reads a name of gigabytes.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self._read, self.seek, self.tell = stream.read, stream.seek, stream.tell
-        self.last = b""
-        self.left = LONGEST_NAME
-
-    def read(self, size: int) -> bytes:
-        if not 0 <= size <= self.left:
-            raise tarfile.ReadError(f"a header says that {size:,} bytes follow")
-        self.left -= size
-        self.last = self._read(size)
-        return self.last
-
-
-class _NoDefaults(dict[str, str]):
-    """Drops what headers say of all members to come: a comment, usually.
-
-    Who enters an archive in the middle has not read them, and must find the same members.
-    """
-
-    def __setitem__(self, name: str, value: str) -> None:
-        pass
+    return is_compressed(head) and not is_plain(head)
 
 
 class Entry(NamedTuple):
-    """A regular file of an archive; or, without a name, where and why the rest of it is lost.
+    """A file of an archive; or, without a name, where and why the rest of it is lost.
 
     Attributes:
         name: of the member; "" for damage.
@@ -98,6 +51,10 @@ class Entry(NamedTuple):
         stop: the byte after its last block.
         data: its content, or why there is none; None while an index is made.
         by_content: whether its first bytes tell that it is an image, as its name does not.
+        target: of a hard link, where its content lies.
+        kind: of a container, what its name promises; else None.
+        inner: of a container, its content's [start, stop) in the stored object while an index is made; while it is
+            read, a stream of its content, which is gone when the next entry is asked for.
     """
 
     name: str
@@ -105,73 +62,215 @@ class Entry(NamedTuple):
     stop: int
     data: bytes | Failure | None
     by_content: bool = False
+    target: Target | None = None
+    kind: str | None = None
+    inner: Any = None
 
     @property
     def is_row(self) -> bool:
-        """Whether it gives a row: an image, or damage."""
-        return not self.name or self.by_content or is_image_name(self.name)
+        """Whether it gives a row: an image, or damage, or an archive that is not opened."""
+        return not self.name or self.by_content or self.kind is not None or is_image_name(self.name)
 
-    @property
-    def stem(self) -> str:
-        """Folder and name up to the first dot: what the files of a sample have in common."""
-        folder, _, file = self.name.rpartition("/")
-        return f"{folder}/{file.partition('.')[0]}"
+
+@dataclass
+class _Archive:
+    """An archive that is looked through.
+
+    Attributes:
+        unit: that is a piece of it, or holds it in one of its members.
+        stream: the piece, decompressed.
+        first: first byte of the piece in the stored object; 0 if that is not where it lies.
+        base: first byte of the piece in the archive.
+        stop: the byte behind the piece, counted as `first`.
+        load: whether contents are wanted.
+        is_piece: whether the archive goes on elsewhere.
+        is_deep: whether it lies in another one, so that none in it is opened.
+        is_planned: whether the containers in it are units of their own.
+        links: its files by name, for hard links; None: it cannot be read twice.
+        skipped: counts what is no row.
+    """
+
+    unit: WorkUnit
+    stream: Any
+    first: int
+    base: int
+    stop: int
+    load: bool
+    is_piece: bool = False
+    is_deep: bool = False
+    is_planned: bool = False
+    links: Links | None = None
+    skipped: Skipped = field(default_factory=Skipped)
+
+    def count(self, reason: str, name: str) -> None:
+        """Count a member that is no row."""
+        self.skipped.add(reason, f"{key_of_container(self.unit)}!{key_of(name)}")
 
 
 def entries(unit: WorkUnit, load: bool, skipped: Skipped | None = None) -> Iterator[Entry]:
-    """Yield the regular files of a unit's piece of its archive, then its damage if it has any."""
+    """Yield the files of a unit's piece of its archive, then its damage if it has any."""
     first, stop = unit.span
-    stream = _stream(unit, load)
-    headers: Any = _Headers(stream)
+    start, end = extent_of(unit)
+    try:
+        stream = _stream(unit, load)
+    except (UnreadError, BombError, StreamError) as error:
+        yield _unopened(error, first, stop)
+        return
+    planned = _planned(unit) if PLACES in unit.index and load else None
+    whole = replace(unit, span=(start, end))
+    links = Links(unit, lambda: _stream(whole, load=False), planned)
+    yield from _entries(
+        _Archive(
+            unit, stream, first, first - start, stop, load, stop < end, is_inner(unit), PLACES in unit.index, links,
+            Skipped() if skipped is None else skipped,
+        )
+    )  # fmt: skip
+
+
+def _unopened(error: Exception, start: int, stop: int) -> Entry:
+    """Return why nothing of an archive can be read."""
+    if isinstance(error, UnreadError):
+        return Entry("", start, stop, Failure("read", "UNIMPLEMENTED", f"archive cannot be read: {error}"))
+    code: Code = "RESOURCE_EXHAUSTED" if isinstance(error, BombError) else "DATA_LOSS"
+    return Entry("", start, stop, Failure("read", code, f"archive is damaged at byte 0: {error}; all of it is lost"))
+
+
+def entries_of_inner(entry: Entry, unit: WorkUnit) -> Iterator[Entry]:
+    """Yield the files of a tar archive that is a member of a compressed one.
+
+    Args:
+        entry: the member.
+        unit: the archive within the other one, for its key.
+    """
+    stream = entry.inner
+    try:
+        head = stream.read(HEAD)
+        stream.seek(0)
+        if is_compressed_tar(head):
+            stream = Inflated(io.BufferedReader(stream))
+    except (UnreadError, BombError, StreamError) as error:
+        yield _unopened(error, 0, 0)
+        return
+    yield from _entries(_Archive(unit, stream, 0, 0, entry.stop, load=True, is_deep=True))
+
+
+def _planned(unit: WorkUnit) -> dict[int, Target]:
+    return {link: Target(start, stop) for link, start, stop in unit.index.get(LINK, ())}
+
+
+def _entries(it: _Archive) -> Iterator[Entry]:
+    headers = Headers(it.stream)
     end = rows = 0
     code: Code = "DATA_LOSS"
     try:
-        with tarfile.open(
-            fileobj=headers, mode="r:", encoding="utf-8", errors="surrogateescape", pax_headers=_NoDefaults()
-        ) as archive:
-            for member in archive:
-                headers.left = LONGEST_NAME
-                _check(archive, member, end)
-                start, end = member.offset, archive.offset
-                if not member.isreg():
-                    _count(skipped, NO_FILES, unit, member.name)
-                    continue
-                is_told = is_image_name(member.name) or is_sidecar_name(member.name)
-                head = b"" if is_told else _head(stream, member)
-                why = None if is_told else _why_none(member.name, head)
-                if why is None:
+        with open_tar(headers) as archive:
+            for member, end in members_of(archive, headers):
+                entry = _entry(it, archive, member, end)
+                if entry is not None:
                     rows += 1
-                    if rows > MEMBERS and isinstance(stream, Inflated):
+                    if rows > MEMBERS and isinstance(it.stream, Inflated):
                         raise BombError(f"it has more than {MEMBERS:,} members; make several archives of it")
-                    data = _content(archive, stream, member, head) if load else None
-                    yield Entry(member.name, first + start, min(first + end, stop), data, not is_told)
-                else:
-                    _count(skipped, why, unit, member.name)
-            damage = _flaw_of_end(headers.last, stream, is_piece=stop < unit.sizes[0])
-    except (FileNotFoundError, PermissionError):
-        raise
+                    yield entry
+            damage = _flaw_of_end(headers.last, it.stream, it.is_piece)
     except BombError as error:
         damage, code = str(error), "RESOURCE_EXHAUSTED"
-    except _BROKEN as error:
+    except PASSED_ON:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever tarfile or a decompressor raises for foreign bytes
         damage = str(error) or type(error).__name__
     if damage is not None:
-        text = f"archive is damaged at byte {first + end}: {damage}; what may follow is lost"
-        yield Entry("", min(first + end, stop), stop, Failure("read", code, text))
+        text = f"archive is damaged at byte {it.base + end}: {damage}; what may follow is lost"
+        yield Entry("", min(it.first + end, it.stop), it.stop, Failure("read", code, text))
 
 
-def _check(archive: Any, member: tarfile.TarInfo, end: int) -> None:
-    """Hold tarfile to a next member behind the last one, and keep it from keeping what it read."""
-    archive.members.clear()
-    if member.size < 0 or archive.offset <= end:
-        raise tarfile.ReadError(f"a header says that {member.size:,} bytes follow")
+def _entry(it: _Archive, archive: Any, member: tarfile.TarInfo, end: int) -> Entry | None:
+    """Return a member as an entry; None if it is no row and no label, which is counted."""
+    name, start, stop = member.name, it.first + member.offset, min(it.first + end, it.stop)
+    if member.islnk():
+        return _linked(it, member, start, stop)
+    if not member.isreg():
+        it.count(SYMBOLIC if member.issym() and is_image_name(name) else NO_FILES, name)
+        return None
+    is_told = is_image_name(name) or is_sidecar_name(name)
+    kind = None if is_told or is_junk_name(name) else container_kind(name)
+    if kind is not None:
+        return _container(it, member, kind, start, stop)
+    head = b"" if is_told else _head(it.stream, member)
+    why = None if is_told else _why_none(name, head)
+    if it.links is not None:
+        it.links.add(name, Target(it.base + member.offset, it.base + end))
+    if why is not None:
+        it.count(why, name)
+        return None
+    data = content_of(archive, it.stream, member, head) if it.load else None
+    return Entry(name, start, stop, data, not is_told)
+
+
+def _linked(it: _Archive, member: tarfile.TarInfo, start: int, stop: int) -> Entry | None:
+    """Return a hard link as the file to which it leads."""
+    name, at = member.name, it.base + member.offset
+    is_told = is_image_name(name) or is_sidecar_name(name)
+    may_be = is_told or (may_be_image(name) and not is_junk_name(name))
+    target = it.links.target(member.linkname, at) if may_be and it.links is not None else None
+    by_content = not is_told and may_be and target is not None and _is_image(it, target)
+    if not is_told and not by_content:
+        it.count(_why_none(name, b"") or OTHER, name)
+        return None
+    data: bytes | Failure | None = None
+    if it.links is None:
+        text = "hard link in an archive in a compressed one is not followed: unpack the outer one"
+        data = Failure("read", "UNIMPLEMENTED", text)
+    elif target is None:
+        data = Failure("read", "NOT_FOUND", f"hard link to {member.linkname!r}, which does not come before it")
+    else:
+        it.links.add(name, target)
+        data = it.links.content(target) if it.load else None
+    return Entry(name, start, stop, data, by_content, target)
+
+
+def _is_image(it: _Archive, target: Target) -> bool:
+    """Return whether a file to which a link leads begins like an image."""
+    data = it.links.content(target) if it.links is not None else b""
+    return isinstance(data, bytes) and images.is_image(data[: image_kinds.HEAD])
+
+
+def _container(it: _Archive, member: tarfile.TarInfo, kind: str, start: int, stop: int) -> Entry | None:
+    """Return a container within the archive; None if it is empty, or is a unit of its own."""
+    if not member.size:
+        it.count(EMPTY, member.name)
+        return None
+    is_opened = not it.is_deep and kind != "idx" and not member.issparse()
+    is_streamed = it.load and (isinstance(it.stream, Inflated) or not it.is_planned)
+    if is_opened and it.is_planned and it.load and not is_streamed:
+        return None
+    if not is_opened or (is_streamed and kind != "tar"):
+        text = f"it is {_A[kind]} in an archive, which is not opened there: unpack the outer one"
+        return Entry(member.name, start, stop, Failure("read", "UNIMPLEMENTED", text), kind=kind)
+    at = it.first + member.offset_data
+    inner: Any = (at, at + member.size)
+    if it.load:
+        it.stream.seek(member.offset_data)
+        inner = Window(it.stream, member.size)
+    return Entry(member.name, start, stop, None, kind=kind, inner=inner)
+
+
+_A = {"tar": "a tar", "zip": "a zip archive", "tfrecord": "a TFRecord file", "idx": "an IDX file"}
 
 
 def _stream(unit: WorkUnit, load: bool) -> Any:
-    """Return a unit's piece of its archive as a file, decompressed; one that reads ahead if its content is wanted."""
+    """Return a unit's piece of its archive as a file, decompressed; one that reads ahead if its content is wanted.
+
+    Raises:
+        UnreadError: it is compressed in a way that is not read.
+    """
+    stream = open_stream(unit)
+    if isinstance(stream, Inflated):
+        is_packed = is_compressed_tar(stream.peek(HEAD))
+        return Inflated(io.BufferedReader(Window(stream, 1 << 62))) if is_packed else stream
     file = open_unit(unit, *unit.span)
     head = file.read(HEAD)
     file.seek(0)
-    if is_compressed_tar(head):
+    if unit.span[0] == extent_of(unit)[0] and is_compressed_tar(head):
         return Inflated(io.BufferedReader(file, BLOCK))
     return io.BufferedReader(file, BLOCK) if load else file
 
@@ -202,44 +301,9 @@ def _head(stream: Any, member: tarfile.TarInfo) -> bytes:
 
 
 def _why_none(name: str, head: bytes) -> str | None:
-    return JUNK if is_junk_name(name) else images.why_none(name, head) if may_be_image(name) else OTHER
-
-
-def _content(archive: tarfile.TarFile, stream: Any, member: tarfile.TarInfo, head: bytes) -> bytes | Failure:
-    """Return a member's bytes, or why there are none; its head was read before, which a stream gives only once."""
-    if is_sidecar_name(member.name) and member.size > LONGEST_LABEL:
-        text = f"label of {member.size:,} bytes is larger than {LONGEST_LABEL:,}"
-        return Failure("read", "RESOURCE_EXHAUSTED", text)
-    refused = too_large(member.size, archive.offset - member.offset_data if member.issparse() else None)
-    if refused is not None:
-        return refused
-    try:
-        if member.issparse():
-            data = _sparse_content(archive, member)
-        else:
-            stream.seek(member.offset_data + len(head))
-            data = head + stream.read(member.size - len(head))
-    except (FileNotFoundError, PermissionError):
-        raise
-    except BombError as error:
-        return Failure("read", "RESOURCE_EXHAUSTED", f"member inflates too far: {error}")
-    except _BROKEN as error:
-        return Failure("read", "DATA_LOSS", f"archive is damaged within this member: {error}")
-    if len(data) != member.size:
-        text = f"archive ends within this member, after {len(data):,} of {member.size:,} bytes"
-        return Failure("read", "DATA_LOSS", text)
-    return data
-
-
-def _sparse_content(archive: Any, member: tarfile.TarInfo) -> bytes:
-    data = io.BytesIO()
-    with archive.extractfile(member) as file:
-        while more := file.read(LONGEST_NAME // 2):
-            data.write(more)
-            archive.fileobj.left = LONGEST_NAME  # what was read is no header
-    return data.getvalue()
-
-
-def _count(skipped: Skipped | None, reason: str, unit: WorkUnit, name: str) -> None:
-    if skipped is not None:
-        skipped.add(reason, f"{key_of(unit.locations[0])}!{key_of(name)}")
+    if is_junk_name(name):
+        return JUNK
+    unread = unread_container(name)
+    if unread is not None:
+        return unread
+    return images.why_none(name, head) if may_be_image(name) else OTHER

@@ -1,4 +1,6 @@
-"""tf.train.Example without TensorFlow: the message of tensorflow/core/example/{example,feature}.proto.
+"""tf.train.Example and SequenceExample without TensorFlow: tensorflow/core/example/{example,feature}.proto.
+
+The two begin alike: what an Example calls features is the context of a sequence, whose lists of features follow.
 
 https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/example/feature.proto
 """
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
@@ -29,17 +31,29 @@ def _example_class() -> Any:
         member = _field(name, number, _Field.TYPE_MESSAGE, f"{_PACKAGE}.{kind_of_list}")
         member.oneof_index = 0
         feature.field.append(member)
-    features = file.message_type.add(name="Features")
-    entry = features.nested_type.add(name="FeatureEntry")
-    entry.options.map_entry = True
-    entry.field.append(_field("key", 1, _Field.TYPE_STRING))
-    entry.field.append(_field("value", 2, _Field.TYPE_MESSAGE, f"{_PACKAGE}.Feature"))
-    features.field.append(_field("feature", 1, _Field.TYPE_MESSAGE, f"{_PACKAGE}.Features.FeatureEntry", repeated=True))
+    file.message_type.add(name="FeatureList").field.append(
+        _field("feature", 1, _Field.TYPE_MESSAGE, f"{_PACKAGE}.Feature", repeated=True)
+    )
     example = file.message_type.add(name="Example")
-    example.field.append(_field("features", 1, _Field.TYPE_MESSAGE, f"{_PACKAGE}.Features"))
+    for number, (name, entry, value) in enumerate(
+        (("feature", "Features", "Feature"), ("list", "Lists", "FeatureList")), 1
+    ):
+        _add_map(file.message_type.add(name=entry), name, value, entry)
+        example.field.append(_field(entry.lower(), number, _Field.TYPE_MESSAGE, f"{_PACKAGE}.{entry}"))
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("nightscore.Example"))
+
+
+def _add_map(holder: Any, name: str, value: str, holder_name: str) -> None:
+    """Add a map from text to messages to a message, as a field of number 1."""
+    entry_name = f"{name.capitalize()}Entry"
+    entry = holder.nested_type.add(name=entry_name)
+    entry.options.map_entry = True
+    entry.field.append(_field("key", 1, _Field.TYPE_STRING))
+    entry.field.append(_field("value", 2, _Field.TYPE_MESSAGE, f"{_PACKAGE}.{value}"))
+    whole = f"{_PACKAGE}.{holder_name}.{entry_name}"
+    holder.field.append(_field(name, 1, _Field.TYPE_MESSAGE, whole, repeated=True))
 
 
 def _field(name: str, number: int, kind: Any, type_name: str | None = None, repeated: bool = False) -> Any:
@@ -47,8 +61,20 @@ def _field(name: str, number: int, kind: Any, type_name: str | None = None, repe
     return _Field(name=name, number=number, type=kind, type_name=type_name, label=label)
 
 
-def parse_example(data: bytes) -> Mapping[str, Any]:
-    """Return an Example's features by name, each with `bytes_list`, `float_list` and `int64_list`.
+class Record(NamedTuple):
+    """What a record holds.
+
+    Attributes:
+        features: by name, each with `bytes_list`, `float_list` and `int64_list`; of a sequence, its context.
+        lists: of a sequence, its lists by name, each with `feature`, one a step.
+    """
+
+    features: Mapping[str, Any]
+    lists: Mapping[str, Any]
+
+
+def parse_record(data: bytes) -> Record:
+    """Return what an Example or a SequenceExample holds.
 
     Raises:
         ValueError: the bytes are not such a message.
@@ -57,5 +83,13 @@ def parse_example(data: bytes) -> Mapping[str, Any]:
         parsed: Any = _example_class().FromString(data)
     except message.DecodeError as error:
         raise ValueError(f"not a tf.train.Example: {error}") from error
-    features: Mapping[str, Any] = parsed.features.feature
-    return features
+    return Record(parsed.features.feature, parsed.lists.list)
+
+
+def parse_example(data: bytes) -> Mapping[str, Any]:
+    """Return an Example's features by name, each with `bytes_list`, `float_list` and `int64_list`.
+
+    Raises:
+        ValueError: the bytes are not such a message.
+    """
+    return parse_record(data).features

@@ -1,43 +1,41 @@
-"""TFRecord files of tf.train.Example, plain or gzip, without TensorFlow.
+"""TFRecord files of tf.train.Example, plain or compressed, without TensorFlow.
 
-A record is framed as: uint64 length, uint32 masked CRC32C of it, data, uint32 masked CRC32C of the data, all
-little-endian (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details).
-
-What a broken frame hides cannot be counted: the rest of the file is one failed row.
+`pipeline.sources.records` knows how records are framed. A record is one row, whatever it holds: one that has several
+images, or is a sequence of them, is a failed row that says so.
 """
 
 from __future__ import annotations
 
-import gzip
-import io
-import re
 import struct
-import zlib
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-import google_crc32c
-
 from pipeline.batches import EncodedBatch, Failure
 from pipeline.errors import ChangedError
 from pipeline.sources import own_names
 from pipeline.sources.container import (
+    Cut,
     Extent,
     Image,
-    container_unit,
     cut_container,
+    extent_of,
     fail_the_rest,
+    folder_in,
+    is_deflated,
+    is_inner,
+    key_of_container,
     make_batches,
+    open_stream,
     open_unit,
 )
-from pipeline.sources.inflate import BombError, Inflated
+from pipeline.sources.inflate import BombError, Inflated, StreamError, UnreadError, is_compressed
 from pipeline.sources.labels import Label, as_label, folder_of
-from pipeline.sources.limits import BLOCK, GZIP, too_large
+from pipeline.sources.limits import too_large
 from pipeline.sources.read_rule import ReadRule
-from pipeline.sources.skipped import Skipped
-from pipeline.storage import StoredObject, key_of
+from pipeline.sources.records import Frame, frames, length_of, masked
+from pipeline.storage import StoredObject
 from pipeline.units import WorkUnit
 
 NAME = "tfrecord"
@@ -49,71 +47,39 @@ NAME_KEYS = ("text", "synset")
 RAW_KEY = "image_raw"
 RAW_SHAPE = ("height", "width", "depth")
 
-_NAME = re.compile(r"\.(tfrecords?|tfrec)(-\d+-of-\d+)?(\.gz)?$")
-_HEADER = struct.Struct("<QI")
+HEAD = 512
+"""Bytes at the start of a file that tell whether it is compressed."""
+
 _CRC = struct.Struct("<I")
-_FRAME = 16
-_BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
-
-
-def is_tfrecord_name(lower: str) -> bool:
-    """Return whether a name in lower case promises TFRecords."""
-    return _NAME.search(lower) is not None
 
 
 def is_plain(head: bytes) -> bool:
     """Return whether a file that starts so begins with a record's header."""
-    return _length(head) is not None
+    return length_of(head) is not None
 
 
-def is_tfrecord(head: bytes) -> bool:
-    """Return whether a file that starts so is gzip or begins with a record's header."""
-    return head.startswith(GZIP) or is_plain(head)
+def _is_compressed(head: bytes) -> bool:
+    """Return whether a file that starts so is compressed, and not e.g. a record of 35,615 (0x8b1f) bytes."""
+    return is_compressed(head) and not is_plain(head)
 
 
-def _is_gzip(head: bytes) -> bool:
-    """Return whether a file that starts so is gzip, and not a record of 35,615 (0x8b1f) bytes."""
-    return head.startswith(GZIP) and not is_plain(head)
-
-
-def _length(header: bytes) -> int | None:
-    """Return the record length that a header announces, None where its checksum is wrong."""
-    if len(header) < _HEADER.size:
-        return None
-    length, crc = _HEADER.unpack_from(header)
-    return int(length) if crc == _masked(header[:8]) else None
-
-
-def _masked(data: bytes) -> int:
-    crc: int = google_crc32c.value(data)
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def index(found: StoredObject, unit_images: int, skipped: Skipped) -> Iterator[WorkUnit]:
+def index(whole: WorkUnit, cut: Cut) -> Iterator[WorkUnit]:
     """Cut a file into units by hopping from header to header; the units have no id yet.
 
-    A gzip file, which cannot be entered in the middle, is one unit whose number of images is not known.
+    A compressed file, which cannot be entered in the middle, is one unit whose number of images is not known.
     """
-    whole = _with_names(container_unit(NAME, found))
-    if _is_gzip(open_unit(whole).read(_HEADER.size)):
+    if not is_inner(whole):
+        whole = _with_names(whole)
+    if is_deflated(whole) or _is_compressed(open_unit(whole).read(HEAD)):
         yield whole
     else:
-        yield from cut_container(whole, _frames(whole), unit_images)
+        yield from cut_container(whole, _extents(whole), cut.unit_images)
 
 
-def _frames(whole: WorkUnit) -> Iterator[Extent]:
-    """Yield every record; the last is what follows a broken frame, to the end of the file."""
-    size = whole.sizes[0]
-    file = open_unit(whole)
-    position = 0
-    while position < size:
-        file.seek(position)
-        length = _length(file.read(_HEADER.size))
-        if length is None or position + length + _FRAME > size:
-            yield Extent(position, size)
-            return
-        yield Extent(position, position + length + _FRAME)
-        position += length + _FRAME
+def _extents(whole: WorkUnit) -> Iterator[Extent]:
+    start, stop = extent_of(whole)
+    for frame in frames(open_unit(whole), start, stop, stop):
+        yield Extent(frame.start, stop if frame.stop is None else frame.stop)
 
 
 def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
@@ -153,7 +119,8 @@ def _raise(error: Exception) -> Iterator[Image]:
 
 
 def _images(unit: WorkUnit, rule: ReadRule) -> Iterator[Image]:
-    location, folder = key_of(unit.locations[0]), folder_of(unit.locations[0])
+    location = key_of_container(unit)
+    folder = folder_in(unit, "") if is_inner(unit) else folder_of(unit.locations[0])
     for number, record in enumerate(_records(unit), unit.first):
         yield Image(f"{location}#{number}", *_fields(record, rule), folder)
 
@@ -162,22 +129,41 @@ def _fields(record: bytes | Failure, rule: ReadRule) -> tuple[bytes | Failure, L
     """Return a record's encoded image, and its label as found."""
     if isinstance(record, Failure):
         return record, None
-    from pipeline.sources.tf_example import parse_example  # protobuf, which other archives do without
+    from pipeline.sources.tf_example import parse_record  # protobuf, which other archives do without
 
     try:
-        features = parse_example(record)
+        features, lists = parse_record(record)
     except ValueError as error:
         return Failure("read", "INVALID_ARGUMENT", str(error)), None
     label = _label(features, rule.label_key)
     wanted = (rule.image_key,) if rule.image_key else IMAGE_KEYS
-    image = None if wanted == (RAW_KEY,) else _first(features, wanted)
+    image = None if wanted == (RAW_KEY,) else _image(features, lists, wanted)
     if image is None and rule.image_key in (None, RAW_KEY):
         image = _raw_pixels(features)
-    if not isinstance(image, bytes):
+    if image is None:
         names = ", ".join(sorted(features)[:8]) or "none"
-        text = f"record has no bytes feature {' or '.join(map(repr, wanted))}; it has {names}; see --image_key"
+        more = f", and a sequence of {', '.join(sorted(lists)[:8])}" if lists else ""
+        text = f"record has no bytes feature {' or '.join(map(repr, wanted))}; it has {names}{more}; see --image_key"
         image = Failure("read", "INVALID_ARGUMENT", text)
     return image, label
+
+
+def _image(features: Mapping[str, Any], lists: Mapping[str, Any], wanted: tuple[str, ...]) -> bytes | Failure | None:
+    """Return the image in the first of some features or lists of a sequence that has one, or why none."""
+    for name in wanted:
+        if name in features and (values := features[name].bytes_list.value):
+            what = f"record has {len(values)} images in {name!r}"
+        elif name in lists and (values := [v for step in lists[name].feature for v in step.bytes_list.value]):
+            what = f"record is a SequenceExample of {len(values)} images in {name!r}"
+        elif name in features and features[name].int64_list.value:
+            return None
+        else:
+            continue
+        if len(values) == 1:
+            image: bytes = values[0]
+            return image
+        return Failure("read", "UNIMPLEMENTED", f"{what}, and a row is of one: write a tf.train.Example for each")
+    return None
 
 
 def _raw_pixels(features: Mapping[str, Any]) -> bytes | None:
@@ -224,53 +210,55 @@ def _label_values(features: Mapping[str, Any], names: tuple[str, ...]) -> list[i
 
 
 def _records(unit: WorkUnit) -> Iterator[bytes | Failure]:
-    """Yield each record's data; a broken frame fails the rest of the file."""
-    stream: Any = io.BufferedReader(open_unit(unit, *unit.span), BLOCK)
-    if unit.span[0] == 0 and _is_gzip(stream.peek(_HEADER.size)):
-        stream = Inflated(stream)
-    number, offset = unit.first, unit.span[0]
-    while True:
-        try:
-            header = stream.read(_HEADER.size)
-            length = _length(header)
-            data = b"" if length is None else _data(stream, length)
-        except (*_BROKEN, BombError) as error:
-            yield Failure("read", "DATA_LOSS", f"gzip stream is damaged at record {number}: {error}; the rest is lost")
-            return
-        if not header:
-            return
-        if length is None or (isinstance(data, bytes) and len(data) < length + 4):
-            short = length is not None or len(header) < _HEADER.size
-            what = "is cut short" if short else "has a wrong length checksum"
-            yield Failure("read", "DATA_LOSS", f"record {number} at byte {offset} {what}; the rest of the file is lost")
-            return
-        yield data if isinstance(data, Failure) else _checked(data, number, offset)
-        number, offset = number + 1, offset + length + _FRAME
+    """Yield each record's data, or why there is none."""
+    stream, start = open_stream(unit), unit.span[0]
+    stop: int | None = unit.span[1]
+    size: int | None = extent_of(unit)[1]
+    number, what = unit.first, "file"
+    try:
+        if start == extent_of(unit)[0] and _is_compressed(stream.peek(HEAD)[:HEAD]):
+            stream = Inflated(stream)
+        if isinstance(stream, Inflated):
+            start, stop, size, what = 0, None, None, f"{stream.name} stream"
+        for number, frame in enumerate(frames(stream, start, stop, size), unit.first):
+            yield _record(stream, number, frame)
+            number += 1
+    except UnreadError as error:
+        yield Failure("read", "UNIMPLEMENTED", f"TFRecord file cannot be read: {error}")
+    except (StreamError, BombError) as error:
+        text = f"{what} is damaged at record {number}: {error}; the rest is lost"
+        yield Failure("read", "DATA_LOSS", text)
+
+
+def _record(stream: Any, number: int, frame: Frame) -> bytes | Failure:
+    """Return a record's data, or why there is none."""
+    if frame.length is None:
+        return Failure("read", "DATA_LOSS", f"record {number} at byte {frame.start} {frame.flaw}")
+    data = _data(stream, frame.length)
+    if isinstance(data, Failure):
+        return data
+    if len(data) < frame.length + 4:
+        text = f"record {number} at byte {frame.start} is cut short; the rest of the file is lost"
+        return Failure("read", "DATA_LOSS", text)
+    record, (crc,) = data[:-4], _CRC.unpack_from(data, len(data) - 4)
+    if crc == masked(record):
+        return record
+    return Failure("read", "DATA_LOSS", f"checksum of record {number} at byte {frame.start} is wrong")
 
 
 def _data(stream: Any, length: int) -> bytes | Failure:
-    """Return a record with its checksum behind it; one that is no image is passed over."""
-    end = stream.tell() + length + 4
+    """Return a record with its checksum behind it, fewer bytes at the end of the file; or why it is no image."""
     failure = too_large(length, what="record")
-    if failure is None:
-        try:
-            data: bytes = stream.read(length + 4)
-            return data
-        except BombError as error:
-            failure = Failure("read", "RESOURCE_EXHAUSTED", f"record inflates too far: {error}")
-    stream.seek(end)
-    return failure
+    if failure is not None:
+        return failure
+    try:
+        data: bytes = stream.read(length + 4)
+    except BombError as error:
+        return Failure("read", "RESOURCE_EXHAUSTED", f"record inflates too far: {error}")
+    return data
 
 
-def _checked(data: bytes, number: int, offset: int) -> bytes | Failure:
-    """Return a record without the checksum behind it, if that is right."""
-    record, (crc,) = data[:-4], _CRC.unpack_from(data, len(data) - 4)
-    if crc == _masked(record):
-        return record
-    return Failure("read", "DATA_LOSS", f"checksum of record {number} at byte {offset} is wrong")
-
-
-def first_images(unit: WorkUnit, n: int) -> WorkUnit:
+def first_images(unit: WorkUnit, n: int, rule: ReadRule | None = None) -> WorkUnit:
     """Return a unit of its first n records, or of as many as it has; a compressed one is read to count them."""
     if unit.images is not None:
         return replace(unit, images=min(n, unit.images))

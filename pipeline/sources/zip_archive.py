@@ -1,15 +1,16 @@
-"""Zip archives: stored and deflated members, Zip64; entered at any member, nothing is ever extracted.
+"""Zip archives: stored, deflated and otherwise compressed members, Zip64; entered anywhere, nothing is extracted.
 
-The directory at an archive's end is parsed by the standard library's zipfile, once, while planning; a unit carries
-its members' entries. An archive whose directory cannot be read is one failed row, whose key is the archive's with "!".
-A directory has no checksum: an image to which damage gave another suffix, or made it a link, counts as what it seems.
+The directory at an archive's end is parsed once, while planning; a unit carries its members' entries. An archive whose
+directory cannot be read is one failed row, whose key is the archive's with "!". A directory has no checksum: an image
+to which damage gave another suffix, or made it a link, counts as what it seems.
+
+An archive that is a deflated member of another one is read twice, forward: to its directory, which is kept, and again.
 """
 
 from __future__ import annotations
 
 import io
 import stat
-import struct
 import zipfile
 import zlib
 from collections.abc import Generator, Iterator
@@ -21,212 +22,262 @@ from pipeline.batches import EncodedBatch, Failure
 from pipeline.image_kinds import HEAD
 from pipeline.sources import images
 from pipeline.sources.container import (
+    Cut,
     Extent,
     Image,
     UniqueNames,
-    container_unit,
     cut_container,
+    extent_of,
     fail_the_rest,
+    folder_in,
+    inner_unit,
+    is_deflated,
+    is_inner,
+    key_of_container,
     make_batches,
+    open_stream,
     open_unit,
 )
-from pipeline.sources.labels import folder_of
-from pipeline.sources.limits import BLOCK, LONGEST, MEMBERS, too_large
+from pipeline.sources.container_names import ZIP_SUFFIXES, container_kind, unread_container
+from pipeline.sources.inflate import BombError, StreamError, UnreadError
+from pipeline.sources.limits import BLOCK, MEMBERS, too_large
 from pipeline.sources.names import is_image_name, is_junk_name, may_be_image
 from pipeline.sources.read_rule import ReadRule
-from pipeline.sources.skipped import JUNK, NO_FILES, OTHER, Skipped
-from pipeline.storage import StoredObject, key_of
+from pipeline.sources.skipped import EMPTY, JUNK, NO_FILES, OTHER, SYMBOLIC, Skipped
+from pipeline.sources.zip_directory import HEADER, DirectoryError, enter, members_of, name_of
+from pipeline.sources.zip_methods import MethodError, inflate_member, is_read_method, name_of_method
+from pipeline.storage import key_of
 from pipeline.units import WorkUnit
 
 NAME = "zip"
-SUFFIXES = (".zip",)
+SUFFIXES = ZIP_SUFFIXES
 COLUMNS = ("name", "folder", "offset", "packed", "size", "crc", "method", "flaw")
 """Names of the columns that a unit's index has, one entry an image."""
 
-_HEADER = struct.Struct("<4s22xHH")
-"""A local file header: signature, 22 bytes that the directory repeats, length of the name, length of the extra."""
-
-_UTF8 = 1 << 11
-"""Flag of a member whose name is encoded in UTF-8."""
-
-_ENTRY = 46
-"""Bytes of a member's entry in the directory, without its name, extra and comment."""
-
-_SIGNATURE = b"PK\1\2"
-"""Bytes at the start of such an entry."""
-
-_ENCRYPTED, _OVERLAPS = 1, 2
+_ENCRYPTED, _OVERLAPS, _INNER = 1, 2, 4
 """Numbers in the column "flaw" that say why a member is not read."""
 
-_UNIX = 3
-"""Number of the system that made a member, as the directory gives it, if that is Unix."""
+_LONGEST_TAIL = 32 << 20
+"""Bytes at the end of a deflated archive that are kept to find its directory in."""
+
+Columns = dict[str, tuple[Any, ...]]
 
 
 def is_zip(head: bytes) -> bool:
     """Return whether a file that starts so is a zip archive."""
-    return head.startswith((b"PK\3\4", b"PK\5\6"))
+    return head.startswith((b"PK\3\4", b"PK\5\6", b"PK\7\x08"))
 
 
-def index(found: StoredObject, unit_images: int, skipped: Skipped) -> Iterator[WorkUnit]:
-    """Cut an archive into units by its directory, in the order of its bytes; the units have no id yet."""
-    whole = container_unit(NAME, found)
-    columns = _columns(whole, skipped)
-    if "damage" in columns:
-        yield replace(whole, images=1, index=columns)
+def index(whole: WorkUnit, cut: Cut) -> Iterator[WorkUnit]:
+    """Cut an archive into units by its directory, in the order of its bytes; the units have no id yet.
+
+    A deflated one, within another archive, is one unit whose number of images is not known.
+    """
+    if is_deflated(whole):
+        yield whole
         return
+    columns = _columns(whole, cut)
+    if "damage" in columns:
+        yield replace(whole, images=1, index={**whole.index, **columns})
+        return
+    base = extent_of(whole)[0]
     ends = zip(columns["offset"], columns["packed"], strict=True)
-    extents = (Extent(offset, offset + _HEADER.size + packed) for offset, packed in ends)
-    for unit in cut_container(whole, extents, unit_images):
+    extents = (Extent(base + offset, base + offset + HEADER.size + packed) for offset, packed in ends)
+    for unit in cut_container(whole, extents, cut.unit_images):
         mine = slice(unit.first, unit.first + (unit.images or 0))
-        yield replace(unit, index={name: column[mine] for name, column in columns.items()})
+        yield replace(unit, index={**whole.index, **{name: column[mine] for name, column in columns.items()}})
 
 
-class _TooManyError(Exception):
-    """A directory of more members than an archive of images has."""
-
-
-class _Directory(io.BufferedReader):
-    """What zipfile reads a directory from: refuses one that would fill the memory before it is parsed."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Return bytes; zipfile reads a directory at once."""
-        if size is not None and size > LONGEST:
-            raise _TooManyError(f"its directory of {size:,} bytes is larger than {LONGEST:,}")
-        data = super().read(size)
-        if len(data) > _ENTRY * MEMBERS and data.count(_SIGNATURE) > MEMBERS:
-            raise _TooManyError(f"it has more than {MEMBERS:,} members; make several archives of it")
-        return data
-
-
-def _columns(whole: WorkUnit, skipped: Skipped) -> dict[str, tuple[Any, ...]]:
+def _columns(whole: WorkUnit, cut: Cut) -> Columns:
     """Return what the directory says of an archive's images, in the order of their bytes; or "damage": why not."""
     file = open_unit(whole)
     file.read(1)  # raises if it is gone or forbidden: zipfile would say that it is no archive
     try:
-        with zipfile.ZipFile(_Directory(file, BLOCK)) as archive:
-            members = sorted(archive.infolist(), key=lambda member: member.header_offset)
-            end = _end_of_loss(archive)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error, EOFError) as error:
-        return {"damage": ("DATA_LOSS", str(error) or "no directory")}
-    except _TooManyError as error:
-        return {"damage": ("RESOURCE_EXHAUSTED", str(error))}
+        members, end = members_of(file, MEMBERS)
+    except DirectoryError as error:
+        return {"damage": (error.code, str(error))}
     content: Any = io.BufferedReader(open_unit(whole))
+    return _rows_of(whole, members, end, cut, content)
+
+
+def _rows_of(
+    whole: WorkUnit, members: list[zipfile.ZipInfo], end: int | None, cut: Cut, content: IO[bytes] | None
+) -> Columns:
+    """Return the columns of members, and count those that are no rows.
+
+    Args:
+        whole: the archive.
+        members: in the order of their bytes.
+        end: where its directory ends, if others are lost.
+        cut: see `Cut`.
+        content: the archive, to look into members whose names do not tell what they are; None: it cannot be entered.
+    """
     names = UniqueNames()
     rows = []
+    is_windows = not any("/" in member.orig_filename for member in members)
     for member, follower in zip_longest(members, members[1:]):
-        name = _name(member)
-        if name.endswith("/") or stat.S_ISLNK(member.external_attr >> 16):
-            skipped.add(NO_FILES, f"{key_of(whole.locations[0])}!{key_of(name)}")
-            continue
-        why = None if is_image_name(name) else _why_none(content, name, member)
-        if why is None:
-            overlaps = follower is not None and _end_of(member) > follower.header_offset
-            rows.append(_row(names.unique(name), folder_of(f"/{name}"), member, overlaps))
+        name = name_of(member, cut.rule.zip_encoding, is_windows)
+        overlaps = follower is not None and _end_of(member) > follower.header_offset
+        why, flaw = _why_none(whole, name, member, content), _OVERLAPS if overlaps else member.flag_bits & _ENCRYPTED
+        if why is not None:
+            cut.skipped.add(why, f"{key_of_container(whole)}!{key_of(name)}")
+        elif (kind := container_kind(name)) is None or is_image_name(name):
+            rows.append(_row(names.unique(name), folder_in(whole, name), member, flaw))
         else:
-            skipped.add(why, f"{key_of(whole.locations[0])}!{key_of(name)}")
+            unique = names.unique(name)
+            inner = _inner(whole, kind, unique, member, flaw, content)
+            if inner is None:
+                rows.append(_row(unique, "", member, flaw or _INNER))
+            else:
+                cut.inner.append(inner)
     if end is not None:
         rows.append(("", "", end, 0, 0, 0, 0, 0))
     return {name: tuple(row[i] for row in rows) for i, name in enumerate(COLUMNS)}
 
 
-def _end_of_loss(archive: zipfile.ZipFile) -> int | None:
-    """Return where a directory ends that has more or fewer members than it should, None if it has as many.
-
-    Zipfile does not compare, and one wrong length in a directory may swallow all that follows.
-    """
-    lengths = (len(m.orig_filename.encode(_encoding(m))) + len(m.extra) + len(m.comment) for m in archive.infolist())
-    end = archive.start_dir + sum(_ENTRY + length for length in lengths)
-    file: Any = archive.fp
-    file.seek(end)
-    record = file.read(56)
-    n = len(archive.infolist())
-    if record.startswith(b"PK\6\6"):
-        return None if len(record) == 56 and struct.unpack_from("<Q", record, 32) == (n,) else end
-    return None if record.startswith(b"PK\5\6") and struct.unpack_from("<H", record, 10) == (n % (1 << 16),) else end
+def _inner(
+    whole: WorkUnit, kind: str, name: str, member: zipfile.ZipInfo, flaw: int, content: IO[bytes] | None
+) -> WorkUnit | None:
+    """Return the container that a member is as one unit, None if it is not opened."""
+    methods = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    if is_inner(whole) or kind == "idx" or flaw or content is None or member.compress_type not in methods:
+        return None
+    if not enter(content, member.header_offset):
+        return None
+    start = extent_of(whole)[0] + content.tell()
+    span = (start, start + member.compress_size)
+    return inner_unit(whole, kind, name, span, member.compress_type == zipfile.ZIP_DEFLATED)
 
 
-def _encoding(member: zipfile.ZipInfo) -> str:
-    return "utf-8" if member.flag_bits & _UTF8 else "cp437"
-
-
-def _name(member: zipfile.ZipInfo) -> str:
-    """Return a member's name. One that does not say that it is UTF-8 is bytes on Unix, else in code page 437.
-
-    Info-ZIP and macOS write UTF-8 and do not say so, and Python's versions differ in what they make of it.
-    """
-    name = member.orig_filename
-    if member.create_system == _UNIX and not member.flag_bits & _UTF8:
-        name = name.encode(_encoding(member)).decode("utf-8", "surrogateescape")
-    return name.partition("\0")[0]
-
-
-def _why_none(file: Any, name: str, member: zipfile.ZipInfo) -> str | None:
-    """Return why a member without the name of an image is none; None if it begins like one."""
+def _why_none(whole: WorkUnit, name: str, member: zipfile.ZipInfo, content: IO[bytes] | None) -> str | None:
+    """Return why a member is neither an image nor a container; None if it is one."""
+    if name.endswith("/"):
+        return NO_FILES
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return SYMBOLIC if is_image_name(name) else NO_FILES
+    if is_image_name(name):
+        return None
     if is_junk_name(name):
         return JUNK
-    return images.why_none(name, _head(file, member)) if may_be_image(name) else OTHER
+    if container_kind(name) is not None:
+        return None if member.file_size else EMPTY
+    unread = unread_container(name)
+    if unread is not None or not may_be_image(name):
+        return unread or OTHER
+    return images.why_none(name, b"" if content is None else _head(content, member))
 
 
 def _head(file: IO[bytes], member: zipfile.ZipInfo) -> bytes:
     """Return the first bytes of a member, none if it cannot be read."""
     refused = _refused(member.compress_size, member.file_size, member.compress_type, member.flag_bits & _ENCRYPTED)
-    if refused is not None or not member.file_size or not _enter(file, member.header_offset):
+    if refused is not None or not member.file_size or not enter(file, member.header_offset):
         return b""
     data = file.read(min(member.compress_size, 2 * HEAD))
-    if member.compress_type != zipfile.ZIP_DEFLATED:
-        return data[:HEAD]
     try:
-        return zlib.decompressobj(wbits=-15).decompress(data, HEAD)
-    except zlib.error:
+        return inflate_member(data, HEAD - 1, member.compress_type)[:HEAD]
+    except (MethodError, UnreadError):
         return b""
-
-
-def _enter(file: IO[bytes], offset: int) -> bool:
-    """Move to the content of the member that begins at a byte; return False if none does."""
-    file.seek(max(offset, 0))
-    header = file.read(_HEADER.size) if offset >= 0 else b""
-    if len(header) < _HEADER.size or not header.startswith(b"PK\3\4"):
-        return False
-    _, name_length, extra_length = _HEADER.unpack(header)
-    file.seek(name_length + extra_length, io.SEEK_CUR)
-    return True
 
 
 def _end_of(member: zipfile.ZipInfo) -> int:
     """Return the byte before which a member does not end; how long its own header is, only that header says."""
-    return member.header_offset + _HEADER.size + member.compress_size
+    return member.header_offset + HEADER.size + member.compress_size
 
 
-def _row(name: str, folder: str, member: zipfile.ZipInfo, overlaps: bool) -> tuple[Any, ...]:
-    return (
-        name,
-        folder,
-        member.header_offset,
-        member.compress_size,
-        member.file_size,
-        member.CRC,
-        member.compress_type,
-        _OVERLAPS if overlaps else member.flag_bits & _ENCRYPTED,
-    )
+def _row(name: str, folder: str, member: zipfile.ZipInfo, flaw: int) -> tuple[Any, ...]:
+    sizes = (member.header_offset, member.compress_size, member.file_size)
+    return (name, folder, *sizes, member.CRC, member.compress_type, flaw)
 
 
 def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
     """Yield the unit's members in order."""
-    return make_batches(islice(fail_the_rest(unit, _images(unit), "!#"), unit.images), rule)
+    return make_batches(islice(fail_the_rest(unit, _images(unit, rule), "!#"), unit.images), rule)
 
 
-def _images(unit: WorkUnit) -> Iterator[Image]:
-    archive = key_of(unit.locations[0])
-    columns = unit.index or _columns(unit, Skipped())  # an archive that could not be read when it was planned
+def _images(unit: WorkUnit, rule: ReadRule) -> Iterator[Image]:
+    archive = key_of_container(unit)
+    if is_deflated(unit):
+        yield from _images_of_deflated(unit, rule)
+        return
+    columns: Any = unit.index
+    if "name" not in columns and "damage" not in columns:  # an archive that could not be read when it was planned
+        cut = Cut(0, Skipped(), rule)
+        columns = _columns(unit, cut)
+        for inner in cut.inner:
+            text = "archive in an archive that could not be opened when it was planned; score it again"
+            yield Image(key_of_container(inner), Failure("read", "FAILED_PRECONDITION", text), None, "")
     if "damage" in columns:
         code, text = columns["damage"]
         yield Image(f"{archive}!", Failure("read", code, f"zip archive cannot be read: {text}"), None, "")
         return
-    file: Any = io.BufferedReader(open_unit(unit), BLOCK)
+    yield from _images_in(archive, io.BufferedReader(open_unit(unit), BLOCK), columns)
+
+
+def _images_in(archive: str, file: Any, columns: Columns) -> Iterator[Image]:
     for name, folder, *entry in zip(*(columns[column] for column in COLUMNS), strict=True):
         lost = "the directory has not as many members as it says; others may be lost"
         data = _content(file, *entry) if name else Failure("read", "DATA_LOSS", lost)
         yield Image(f"{archive}!{key_of(name)}", data, None, folder)
+
+
+class _Tail(io.RawIOBase):
+    """The end of an archive, as a file in which the directory can be found; what lies before it was not kept."""
+
+    def __init__(self, size: int, tail: bytes) -> None:
+        super().__init__()
+        self._size, self._tail, self._at = size, tail, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        if self._at < 0:
+            raise OSError(f"seek to byte {self._at}")
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        skipped = self._size - len(self._tail)
+        zeros = min(max(skipped - self._at, 0), len(view))
+        data = self._tail[max(self._at - skipped, 0) :][: len(view) - zeros]
+        view[:zeros], view[zeros : zeros + len(data)] = bytes(zeros), data
+        self._at += zeros + len(data)
+        return zeros + len(data)
+
+
+def _images_of_deflated(unit: WorkUnit, rule: ReadRule) -> Iterator[Image]:
+    """Yield the images of an archive that is a deflated member of another one."""
+    archive = key_of_container(unit)
+    try:
+        size, tail = _tail_of(open_stream(unit))
+        members, end = members_of(_Tail(size, tail), MEMBERS)
+        columns = _rows_of(unit, members, end, Cut(0, Skipped(), rule), None)
+        yield from _images_in(archive, open_stream(unit), columns)
+    except DirectoryError as error:
+        yield Image(f"{archive}!", Failure("read", error.code, f"zip archive cannot be read: {error}"), None, "")
+    except BombError as error:
+        yield Image(
+            f"{archive}!", Failure("read", "RESOURCE_EXHAUSTED", f"archive inflates too far: {error}"), None, ""
+        )
+    except StreamError as error:
+        text = f"archive is damaged: {error}; what may follow is lost"
+        yield Image(f"{archive}!", Failure("read", "DATA_LOSS", text), None, "")
+
+
+def _tail_of(stream: Any) -> tuple[int, bytes]:
+    """Return the length of a stream and its last bytes."""
+    size, tail = 0, b""
+    while block := stream.read(BLOCK):
+        size += len(block)
+        tail = (tail + block)[-_LONGEST_TAIL:] if len(tail) < 2 * _LONGEST_TAIL else tail[-_LONGEST_TAIL:] + block
+    return size, tail
 
 
 def _refused(packed: int, size: int, method: int, flaw: int) -> Failure | None:
@@ -235,37 +286,47 @@ def _refused(packed: int, size: int, method: int, flaw: int) -> Failure | None:
         return Failure("read", "UNIMPLEMENTED", "member is encrypted; decrypt the archive")
     if flaw == _OVERLAPS:
         return Failure("read", "DATA_LOSS", "member goes on into the next one, as in a zip bomb; repack the archive")
-    if method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        text = f"compression method {method} is neither stored nor deflated; repack it"
+    if flaw == _INNER:
+        text = "it is an archive within an archive that is not opened: unpack the outer one"
+        return Failure("read", "UNIMPLEMENTED", text)
+    if not is_read_method(method):
+        text = f"compression method {name_of_method(method)} is not read; repack it"
         return Failure("read", "UNIMPLEMENTED", text)
     return too_large(max(size, packed), packed)
 
 
-def _content(file: IO[bytes], offset: int, packed: int, size: int, crc: int, method: int, flaw: int) -> bytes | Failure:
+def _content(file: Any, offset: int, packed: int, size: int, crc: int, method: int, flaw: int) -> bytes | Failure:
     """Return a member's bytes, or why there are none."""
     refused = _refused(packed, size, method, flaw)
     if refused is not None:
         return refused
-    if not _enter(file, offset):
+    if not enter(file, offset):
         return Failure("read", "DATA_LOSS", f"no member begins at byte {offset}, where the directory says so")
     data = file.read(packed)
-    if method == zipfile.ZIP_DEFLATED:
-        try:
-            data = zlib.decompressobj(wbits=-15).decompress(data, size + 1)
-        except zlib.error as error:
-            return Failure("read", "DATA_LOSS", f"member cannot be inflated: {error}")
+    try:
+        data = inflate_member(data, size, method)
+    except MethodError as error:
+        return Failure("read", "DATA_LOSS", f"member cannot be inflated: {error}")
+    except UnreadError as error:
+        return Failure("read", "UNIMPLEMENTED", str(error))
     if len(data) != size or zlib.crc32(data) != crc:
         return Failure("read", "DATA_LOSS", "checksum of the member is wrong, or it is cut short")
     return data
 
 
-def first_images(unit: WorkUnit, n: int) -> WorkUnit:
-    """Return a unit of its first n members."""
+def first_images(unit: WorkUnit, n: int, rule: ReadRule | None = None) -> WorkUnit:
+    """Return a unit of its first n members, or of as many as it has; a deflated one is read to count them."""
+    if is_deflated(unit) and unit.images is None:
+        return replace(
+            unit, images=sum(1 for _ in islice(fail_the_rest(unit, _images(unit, rule or ReadRule()), "!#"), n))
+        )
     return _picked(unit, range(min(n, unit.images or 1)))
 
 
 def sample(unit: WorkUnit, n: int) -> WorkUnit:
-    """Return a unit of at most n of its members, evenly spread."""
+    """Return a unit of at most n of its members, evenly spread; of a deflated one, its first ones."""
+    if is_deflated(unit):
+        return replace(unit, images=n if unit.images is None else min(n, unit.images))
     total = unit.images or 1
     return _picked(unit, [i * total // n for i in range(n)] if n < total else range(total))
 
@@ -273,5 +334,5 @@ def sample(unit: WorkUnit, n: int) -> WorkUnit:
 def _picked(unit: WorkUnit, chosen: Any) -> WorkUnit:
     columns = unit.index
     if "name" in columns:
-        columns = {name: tuple(columns[name][i] for i in chosen) for name in COLUMNS}
+        columns = {**columns, **{name: tuple(columns[name][i] for i in chosen) for name in COLUMNS}}
     return replace(unit, images=len(chosen), index=columns)

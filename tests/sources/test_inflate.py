@@ -8,15 +8,17 @@ import io
 import lzma
 import random
 import tracemalloc
+import zlib
 from collections.abc import Callable
 
 import pytest
+import zstandard
 
 from pipeline.sources.inflate import BombError, Inflated, is_compressed
 from pipeline.sources.limits import DEFLATED, RATIO, SMALL
 
 Compress = Callable[[bytes], bytes]
-COMPRESSIONS = [gzip.compress, bz2.compress, lzma.compress]
+COMPRESSIONS = [gzip.compress, bz2.compress, lzma.compress, zlib.compress, zstandard.compress]
 
 
 def opened(data: bytes) -> Inflated:

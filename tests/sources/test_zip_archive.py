@@ -27,7 +27,7 @@ from pipeline import sources, storage
 from pipeline.batches import Code
 from pipeline.sources import container
 from pipeline.sources import zip_archive as zip_source
-from pipeline.sources.skipped import Skipped
+from pipeline.sources.skipped import SYMBOLIC, Skipped
 from pipeline.units import WorkUnit
 
 LINKS = "links, folders and devices in archives"
@@ -123,7 +123,7 @@ class TestInfoZip:
         skipped = Skipped()
         path = info_zip(tmp_path, "-y")
         assert contents(rows_of(path, units_of(path, 1, skipped))) == {"a.png": b"a"}
-        assert skipped.counts == {LINKS: 3, "junk": 2, "other files": 1}
+        assert skipped.counts == {LINKS: 2, SYMBOLIC: 1, "junk": 2, "other files": 1}
 
     def test_names_that_are_not_utf8_are_percent_encoded(self, tmp_path: Path) -> None:
         names = [b"\xff.png", b"%41.png", b"50% off.png", b"\xe9\xe9.png", b"a!b#2.png"]
@@ -154,10 +154,27 @@ class TestPythonZip:
             assert sorted(rows_in(path, unit_images)) == FILE_ROWS
 
     @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-    def test_in_another_compression_is_failed_rows_that_say_so(self, tmp_path: Path, method: int) -> None:
-        path = python_zip(tmp_path / "x.zip", [("a.png", b"a"), ("b.png", b"b")], method)
-        assert [row[4] for row in rows_in(path, 1)] == ["UNIMPLEMENTED"] * 2
-        assert messages_in(path)[0] == f"compression method {method} is neither stored nor deflated; repack it"
+    def test_in_another_compression_is_read(self, tmp_path: Path, method: int) -> None:
+        path = python_zip(tmp_path / "x.zip", [("a.png", b"a" * 3_000), ("b.png", b"b"), ("c.png", b"")], method)
+        assert contents(rows_in(path, 1)) == {"a.png": b"a" * 3_000, "b.png": b"b", "c.png": b""}
+
+    @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+    def test_damage_in_another_compression_costs_its_member(self, tmp_path: Path, method: int) -> None:
+        path = python_zip(tmp_path / "x.zip", [("a.png", bytes(range(256))), ("b.png", b"b")], method)
+        whole = path.read_bytes()
+        for at in range(35, whole.index(b"PK", 4)):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+            first, second = rows_in(path)
+            assert first[4] == "DATA_LOSS" or first[1] == bytes(range(256)), at
+            assert second[1] == b"b", at
+
+    def test_in_a_compression_that_is_not_read_is_a_failed_row_that_names_it(self, tmp_path: Path) -> None:
+        path = python_zip(tmp_path / "x.zip", [("a.png", b"a"), ("b.png", b"b")])
+        data = bytearray(path.read_bytes())
+        struct.pack_into("<H", data, data.index(b"PK\1\2") + 10, 9)
+        path.write_bytes(data)
+        assert [row[4] for row in rows_in(path, 1)] == ["UNIMPLEMENTED", None]
+        assert messages_in(path) == ["compression method 9 (deflate64) is not read; repack it"]
 
     def test_names_that_come_twice_are_distinct_and_the_same_in_every_cut(self, tmp_path: Path) -> None:
         names = ["x.png", "x.png", "x#2.png", "x.png", "y.png", "x.png#3/x.png", "y.png"]
@@ -346,12 +363,13 @@ class TestDamage:
         assert codes == ["DATA_LOSS"] * (len(codes) - 1) + [None]
         assert "member goes on into the next one" in messages_in(path)[0]
 
-    def test_archives_in_an_archive_are_counted_and_not_opened(self, tmp_path: Path) -> None:
+    def test_archives_in_an_archive_are_opened(self, tmp_path: Path) -> None:
         inner = python_zip(tmp_path / "in.zip", SMALL).read_bytes()
         path = python_zip(tmp_path / "x.zip", [("in.zip", inner), ("in.tar.gz", b""), ("a.png", b"a")])
         skipped = Skipped()
-        assert contents(rows_of(path, units_of(path, 5, skipped))) == {"a.png": b"a"}
-        assert skipped.counts == {"other files": 2}
+        rows = contents(rows_of(path, units_of(path, 5, skipped)))
+        assert rows == {"a.png": b"a", **{f"in.zip!{name}": data for name, data in SMALL}}
+        assert skipped.counts == {"empty containers": 1}
 
     def test_a_directory_of_too_many_members_is_refused_before_it_is_parsed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

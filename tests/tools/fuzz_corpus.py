@@ -185,6 +185,16 @@ def _commented_tar() -> bytes:
     return header + first + header + tar_of(LONG)
 
 
+def _linked_tar() -> bytes:
+    """Return an archive with hard links to an image, to its label and to what is not there."""
+    whole = tar_of({"1.png": IMAGES["PNG 1 bit"], "1.cls": b"1"}, tarfile.USTAR_FORMAT)[:-1024]
+    for name, target in (("2.png", "1.png"), ("2.cls", "1.cls"), ("3.png", "gone.png")):
+        link = tarfile.TarInfo(name)
+        link.type, link.linkname = tarfile.LNKTYPE, target
+        whole += link.tobuf(tarfile.USTAR_FORMAT)
+    return whole + bytes(1024)
+
+
 _SPARSE_PAX = tar_of({"GNUSparseFile.0/x.png": b"2\n0\n4\n2000\n4\n".ljust(512, b"\0") + b"P5 0    "})
 TARS = [
     Archive("x.tar", tar_of(LONG), checksummed),
@@ -199,6 +209,10 @@ TARS = [
     Archive("x.tgz", tar_of(LONG), lambda data: _gzip(data[:900]) + _gzip(data[900:])),
     Archive("x.tar.bz2", tar_of(SMALL), lambda data: bz2.compress(checksummed(data))),
     Archive("x.tar.xz", tar_of(SMALL), lambda data: lzma.compress(checksummed(data), preset=0)),
+    Archive("x.tar", _linked_tar(), checksummed),
+    Archive("x.tar.gz", _linked_tar(), lambda data: _gzip(checksummed(data))),
+    Archive("x.tar", tar_of({"in.tar": tar_of(SAMPLES), "in.tgz": _gzip(tar_of(SMALL))}), checksummed),
+    Archive("x.tar.gz", tar_of({"in.tar": tar_of(SAMPLES), "in.tgz": _gzip(tar_of(SMALL))}), _gzip),
 ]  # fmt: skip
 
 
@@ -256,6 +270,10 @@ ZIPS = [
     Archive("x.zip", _streamed_zip()),
     Archive("x.zip", zip_of({"in.zip": zip_of(SMALL), "a.png": b"P5 1 1 255\n0"})),
     Archive("unnamed", zip_of(SMALL)),
+    Archive("x.zip", zip_of(SMALL, zipfile.ZIP_BZIP2)),
+    Archive("x.zip", zip_of(SMALL, zipfile.ZIP_LZMA)),
+    Archive("x.zip", zip_of({"in.zip": zip_of(SMALL), "in.tar": tar_of(LONG)}, zipfile.ZIP_STORED)),
+    Archive("x.zip", zip_of({"in.tgz": _gzip(tar_of(SMALL)), "in.tar": tar_of(SAMPLES)})),
 ]
 
 
@@ -305,6 +323,7 @@ RECORDS = [
     Archive("train-00000-of-00001", framed(*_EXAMPLES)),
     Archive("x.tfrecord.gz", framed(*_EXAMPLES), _gzip),
     Archive("x.tfrecord.gz", _EXAMPLES[2], lambda data: _gzip(_between(data))),
+    Archive("x.tfrecord.gz", framed(*_EXAMPLES), zlib.compress),
 ]
 _IDX = struct.pack(">IIII", 0x803, 7, 4, 3) + bytes(range(84))
 _IDX_LABELS = struct.pack(">II", 0x801, 7) + bytes(range(7))

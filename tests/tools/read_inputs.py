@@ -49,7 +49,7 @@ def read_inputs(
     """
     options = ScoreOptions(tuple(map(str, inputs)), "model", "output", engine="litert", unit_images=unit_images, **more)
     labels = LabelRule(classes, label_source, options.label_offset, "classes", options.labels_are)  # type: ignore[arg-type]
-    rule = ReadRule(labels, options.image_key, options.label_key)
+    rule = ReadRule(labels, options.image_key, options.label_key, zip_encoding=options.zip_encoding)
     given = Given({}, {}, {}, Skipped())
     for planned in plan_units(options.input, options, "model", given.skipped):
         unit = WorkUnit.from_json(planned.to_json())

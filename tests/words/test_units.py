@@ -53,6 +53,7 @@ OTHER_OPTIONS: dict[str, Any] = {
     "label_key": "cls",
     "label_offset": 1,
     "labels_file": "labels-idx1-ubyte",
+    "zip_encoding": "cp932",
     "file_column": "picture",
     "label_column": "kind",
     "labels_are": "names",
