@@ -31,6 +31,7 @@ setup(
         "simplejpeg>=1.8",
         "rich>=13.7",
         "tensorflow>=2.20",
+        "zstandard>=0.22",
     ],
     extras_require={
         "s3": ["obstore>=0.9"],
