@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, Command] = {
     "train": Command("model_training.cli", "train a CNN and write a model directory"),
     "import-model": Command("model_import.cli", "make a model directory of a model from elsewhere"),
     "look": Command("pipeline.cli.look", "show what a model sees of an image: its pixels beside the image"),
+    "pack": Command("pipeline.cli.pack", "put many images into few large files, for slow stores"),
     "plan": Command("pipeline.cli.plan", "say what a score would do and how long it takes; write nothing"),
     "score": Command("pipeline.cli.score", "score an archive of images with a model"),
     "status": Command("pipeline.cli.status", "say how a night stands, while it is under way or long after"),

@@ -8,13 +8,16 @@ https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/example/fea
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _PACKAGE = ".nightscore"
+
+Values = Sequence[Any]
+"""Values of a feature: all bytes, or all integers."""
 
 
 @functools.cache
@@ -93,3 +96,18 @@ def parse_example(data: bytes) -> Mapping[str, Any]:
         ValueError: the bytes are not such a message.
     """
     return parse_record(data).features
+
+
+def make_example(features: Mapping[str, Values]) -> bytes:
+    """Return the message of an Example; the same features give the same bytes.
+
+    >>> {name: feature.int64_list.value[0] for name, feature in parse_example(make_example({"label": [7]})).items()}
+    {'label': 7}
+    """
+    made: Any = _example_class()()
+    for name, values in features.items():
+        feature = made.features.feature[name]
+        kind = feature.bytes_list if all(isinstance(value, bytes) for value in values) else feature.int64_list
+        kind.value.extend(values)
+    data: bytes = made.SerializeToString(deterministic=True)
+    return data

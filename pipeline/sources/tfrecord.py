@@ -45,6 +45,9 @@ NAME_KEYS = ("text", "synset")
 """Names, behind image/class/, of features with the name of a record's class."""
 
 RAW_KEY = "image_raw"
+SOURCE_FOLDER = "source_folder"
+"""Feature with the folder that an image lay in before `nightscore pack`; it may name the image's class."""
+
 RAW_SHAPE = ("height", "width", "depth")
 
 HEAD = 512
@@ -122,19 +125,20 @@ def _images(unit: WorkUnit, rule: ReadRule) -> Iterator[Image]:
     location = key_of_container(unit)
     folder = folder_in(unit, "") if is_inner(unit) else folder_of(unit.locations[0])
     for number, record in enumerate(_records(unit), unit.first):
-        yield Image(f"{location}#{number}", *_fields(record, rule), folder)
+        image, label, own_folder = _fields(record, rule)
+        yield Image(f"{location}#{number}", image, label, folder if own_folder is None else own_folder)
 
 
-def _fields(record: bytes | Failure, rule: ReadRule) -> tuple[bytes | Failure, Label]:
-    """Return a record's encoded image, and its label as found."""
+def _fields(record: bytes | Failure, rule: ReadRule) -> tuple[bytes | Failure, Label, str | None]:
+    """Return a record's encoded image, its label as found, and the folder that it was packed from, if it says so."""
     if isinstance(record, Failure):
-        return record, None
+        return record, None, None
     from pipeline.sources.tf_example import parse_record  # protobuf, which other archives do without
 
     try:
         features, lists = parse_record(record)
     except ValueError as error:
-        return Failure("read", "INVALID_ARGUMENT", str(error)), None
+        return Failure("read", "INVALID_ARGUMENT", str(error)), None, None
     label = _label(features, rule.label_key)
     wanted = (rule.image_key,) if rule.image_key else IMAGE_KEYS
     image = None if wanted == (RAW_KEY,) else _image(features, lists, wanted)
@@ -145,7 +149,8 @@ def _fields(record: bytes | Failure, rule: ReadRule) -> tuple[bytes | Failure, L
         more = f", and a sequence of {', '.join(sorted(lists)[:8])}" if lists else ""
         text = f"record has no bytes feature {' or '.join(map(repr, wanted))}; it has {names}{more}; see --image_key"
         image = Failure("read", "INVALID_ARGUMENT", text)
-    return image, label
+    folders = _label_values(features, (SOURCE_FOLDER,))
+    return image, label, None if folders is None else str(next(iter(folders), ""))
 
 
 def _image(features: Mapping[str, Any], lists: Mapping[str, Any], wanted: tuple[str, ...]) -> bytes | Failure | None:
