@@ -169,9 +169,9 @@ class ScoreOptions:
     )
     image_key: str | None = _flag(
         None,
-        "TFRecord feature with the image (default: image/encoded, else image); also the column of a Parquet file, or the "
-        "array of a .npz; in a tar, the suffix of the file of a sample that is the image: jpg, left.png; several with ; "
-        "between them (default: the one without another dot)",
+        "TFRecord feature with the image (default: image/encoded, else image); also the column of a Parquet file, or "
+        "the array of a .npz; in a tar, the suffix of the file of a sample that is the image: jpg, left.png; several "
+        "with ; between them (default: the one without another dot)",
         metavar="NAME",
     )
     label_key: str | None = _flag(
