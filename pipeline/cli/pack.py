@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--part_size", type=read_size, default="256MB", metavar="SIZE", help="of a file, about (default: 256MB)"
     )
-    for name in ("image_key", "label_key", "labels_file", "file_column", "label_column"):
+    for name in ("image_key", "label_key", "labels_file", "zip_encoding", "file_column", "label_column"):
         parser.add_argument(f"--{name}", metavar="NAME", help="as of score")
     parser.add_argument("--columns", default="all", metavar="all|none|A,B", help="of lists to keep (default: all)")
     parser.add_argument("--retry_deadline", type=float, default=900.0, metavar="S", help="as of score")

@@ -192,9 +192,8 @@ def _packed(
 
 
 def _write(name: str, units: Sequence[WorkUnit], options: PackOptions, output: str) -> Group:
-    rule = ReadRule(
-        KeptLabels((), offset=0), options.reading.image_key, options.reading.label_key, columns=options.reading.passed
-    )
+    reading = ReadRule.of_names(options.reading)
+    rule = replace(reading, labels=KeptLabels((), offset=0), columns=options.reading.passed)
     unreadable: Counter[str] = Counter()
     example, images = "", 0
     parts: dict[str, int] = {}

@@ -55,6 +55,10 @@ class UniqueNames:
         return candidate
 
 
+NONE: Mapping[str, str] = MappingProxyType({})
+"""What passes through to the rows of images that have nothing besides."""
+
+
 class Image(NamedTuple):
     """One image of a container.
 
@@ -70,7 +74,7 @@ class Image(NamedTuple):
     encoded: bytes | Failure
     label: Label
     folder: str
-    more: Mapping[str, str] = MappingProxyType({})
+    more: Mapping[str, str] = NONE
 
 
 def container_unit(source: str, found: StoredObject) -> WorkUnit:

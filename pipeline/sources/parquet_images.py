@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
-from types import MappingProxyType
 from typing import NamedTuple
 
 from pipeline.batches import BATCH_BYTES, BATCH_IMAGES, Code, EncodedBatch, Failure
@@ -19,6 +18,7 @@ from pipeline.errors import ChangedError, UsageError
 from pipeline.image_kinds import HEAD
 from pipeline.sources import images, parquet_columns
 from pipeline.sources.container import (
+    NONE,
     Extent,
     Image,
     container_unit,
@@ -46,10 +46,6 @@ NO_IMAGES = "Parquet files without images: a list of image files is read where -
 
 FIRST_VALUES = 8
 """Number of values of a plain binary column that are looked at to see whether it holds images."""
-
-
-NONE: Mapping[str, str] = MappingProxyType({})
-"""Nothing that passes through."""
 
 
 def is_parquet(head: bytes) -> bool:

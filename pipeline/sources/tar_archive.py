@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 from pipeline.batches import EncodedBatch, Failure
 from pipeline.sources.container import (
+    NONE,
     Cut,
     Extent,
     Image,
@@ -35,6 +37,7 @@ from pipeline.sources.container import (
 )
 from pipeline.sources.container_names import TAR_SUFFIXES
 from pipeline.sources.labels import Label, as_label
+from pipeline.sources.list_columns import as_passed, value_at
 from pipeline.sources.names import is_sidecar_name
 from pipeline.sources.read_rule import ReadRule
 from pipeline.sources.skipped import BESIDE, LABELS, pictures_beside
@@ -148,7 +151,8 @@ def _images_in(
             data = Failure("read", "INTERNAL", "not loaded") if entry.data is None else entry.data
             if flaw:
                 data = Failure("read", "INVALID_ARGUMENT", flaw)
-            yield Image(f"{archive}!{key_of(name)}", data, _label(sidecars), folder_in(unit, entry.name))
+            more = _passed(sidecars, rule.columns) if rule.columns else NONE
+            yield Image(f"{archive}!{key_of(name)}", data, _label(sidecars), folder_in(unit, entry.name), more)
             number += 1
 
 
@@ -165,14 +169,34 @@ def _label(sidecars: Sequence[Entry]) -> Label:
 def _label_in(entry: Entry) -> Label:
     if not isinstance(entry.data, bytes) or not is_sidecar_name(entry.name):
         return None
-    text = entry.data.decode("utf-8-sig", "replace").strip()
     if entry.name.lower().endswith(".cls"):
-        return as_label(text)
+        return as_label(_text_of(entry.data))
+    content = _fields_of(entry.data)
+    return as_label(content.get("label", content.get("cls")))
+
+
+def _passed(sidecars: Sequence[Entry], columns: Sequence[str]) -> Mapping[str, str]:
+    """Return the fields of a sample's .json that pass through to its row, as text by name."""
+    found: dict[str, str] = {}
+    for entry in sidecars:
+        if isinstance(entry.data, bytes) and entry.name.lower().endswith(".json"):
+            content = _fields_of(entry.data)
+            texts = ((name, as_passed(value_at(content, name))) for name in columns)
+            found |= {name: text for name, text in texts if text is not None}
+    return found
+
+
+def _text_of(data: bytes) -> str:
+    return data.decode("utf-8-sig", "replace").strip()
+
+
+def _fields_of(data: bytes) -> dict[str, Any]:
+    """Return the fields of a JSON object; none if it is something else."""
     with contextlib.suppress(ValueError, RecursionError):
-        content = json.loads(text)
+        content = json.loads(_text_of(data))
         if isinstance(content, dict):
-            return as_label(content.get("label", content.get("cls")))
-    return None
+            return content
+    return {}
 
 
 def first_images(unit: WorkUnit, n: int, rule: ReadRule | None = None) -> WorkUnit:

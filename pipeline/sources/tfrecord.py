@@ -7,7 +7,7 @@ images, or is a sequence of them, is a failed row that says so.
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -16,6 +16,7 @@ from pipeline.batches import EncodedBatch, Failure
 from pipeline.errors import ChangedError
 from pipeline.sources import own_names
 from pipeline.sources.container import (
+    NONE,
     Cut,
     Extent,
     Image,
@@ -33,6 +34,7 @@ from pipeline.sources.container import (
 from pipeline.sources.inflate import BombError, Inflated, StreamError, UnreadError, is_compressed
 from pipeline.sources.labels import Label, as_label, folder_of
 from pipeline.sources.limits import too_large
+from pipeline.sources.list_columns import as_passed
 from pipeline.sources.read_rule import ReadRule
 from pipeline.sources.records import Frame, frames, length_of, masked
 from pipeline.storage import StoredObject
@@ -125,20 +127,19 @@ def _images(unit: WorkUnit, rule: ReadRule) -> Iterator[Image]:
     location = key_of_container(unit)
     folder = folder_in(unit, "") if is_inner(unit) else folder_of(unit.locations[0])
     for number, record in enumerate(_records(unit), unit.first):
-        image, label, own_folder = _fields(record, rule)
-        yield Image(f"{location}#{number}", image, label, folder if own_folder is None else own_folder)
+        yield _image_of(f"{location}#{number}", record, folder, rule)
 
 
-def _fields(record: bytes | Failure, rule: ReadRule) -> tuple[bytes | Failure, Label, str | None]:
-    """Return a record's encoded image, its label as found, and the folder that it was packed from, if it says so."""
+def _image_of(key: str, record: bytes | Failure, folder: str, rule: ReadRule) -> Image:
+    """Return a record's encoded image, its label as found, the folder that it was packed from, else its file's."""
     if isinstance(record, Failure):
-        return record, None, None
+        return Image(key, record, None, folder)
     from pipeline.sources.tf_example import parse_record  # protobuf, which other archives do without
 
     try:
         features, lists = parse_record(record)
     except ValueError as error:
-        return Failure("read", "INVALID_ARGUMENT", str(error)), None, None
+        return Image(key, Failure("read", "INVALID_ARGUMENT", str(error)), None, folder)
     label = _label(features, rule.label_key)
     wanted = (rule.image_key,) if rule.image_key else IMAGE_KEYS
     image = None if wanted == (RAW_KEY,) else _image(features, lists, wanted)
@@ -149,8 +150,20 @@ def _fields(record: bytes | Failure, rule: ReadRule) -> tuple[bytes | Failure, L
         more = f", and a sequence of {', '.join(sorted(lists)[:8])}" if lists else ""
         text = f"record has no bytes feature {' or '.join(map(repr, wanted))}; it has {names}{more}; see --image_key"
         image = Failure("read", "INVALID_ARGUMENT", text)
-    folders = _label_values(features, (SOURCE_FOLDER,))
-    return image, label, None if folders is None else str(next(iter(folders), ""))
+    packed = _values(features, (SOURCE_FOLDER,))
+    folder = folder if packed is None else str(next(iter(packed), ""))
+    return Image(key, image, label, folder, _passed(features, rule.columns) if rule.columns else NONE)
+
+
+def _passed(features: Mapping[str, Any], columns: Sequence[str]) -> Mapping[str, str]:
+    """Return the features that pass through to a row: a value as text, several as a JSON list."""
+    found: dict[str, str] = {}
+    for name in columns:
+        values = _values(features, (name,)) or []
+        text = as_passed(values[0] if len(values) == 1 else values or None)
+        if text is not None:
+            found[name] = text
+    return found
 
 
 def _image(features: Mapping[str, Any], lists: Mapping[str, Any], wanted: tuple[str, ...]) -> bytes | Failure | None:
@@ -195,15 +208,15 @@ def _first(features: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 
 def _label(features: Mapping[str, Any], key: str | None) -> Label:
     """Return all that a record says of its label: also its names, unless a key is given."""
-    values = _label_values(features, (key,) if key else LABEL_KEYS)
-    names = {} if key else {name: _label_values(features, (f"image/class/{name}",)) for name in NAME_KEYS}
+    values = _values(features, (key,) if key else LABEL_KEYS)
+    names = {} if key else {name: _values(features, (f"image/class/{name}",)) for name in NAME_KEYS}
     known = {name: texts[0] for name, texts in names.items() if texts is not None and len(texts) == 1}
     if not known or (values is not None and len(values) > 1):
         return as_label(values)
     return as_label({**known, "label": values[0]} if values else known)
 
 
-def _label_values(features: Mapping[str, Any], names: tuple[str, ...]) -> list[int | float | str] | None:
+def _values(features: Mapping[str, Any], names: tuple[str, ...]) -> list[int | float | str] | None:
     """Return all values of the first of these features that has one; [] if those that are there have none."""
     there = [features[name] for name in names if name in features]
     for feature in there:

@@ -115,6 +115,23 @@ class TestPacked:
         assert len(files(tmp_path / "single")) == 62
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_keys_and_columns_come_back_as_columns(
+    write_images: WriteImages, tmp_path: Path, tiny_model: str, form: PackFormat
+) -> None:
+    archive = write_images(3)
+    paths = sorted(archive.rglob("*.png"))
+    lines = [f"{path},{site}\n" for path, site in zip(paths, ("north", "", "7.50"), strict=True)]
+    (tmp_path / "list.csv").write_text("file_name,site\n" + "".join(lines))
+    packed(tmp_path / "packed", tmp_path / "list.csv", form=form)
+    flags = ["--input", str(tmp_path / "packed"), "--model", tiny_model, "--output", str(tmp_path / "night")]
+    assert score_command.main([*flags, "--columns", "site,source_key,none", "--format", "jsonl"]) == 0
+    parts = [json.loads(line) for path in tmp_path.glob("night/**/*.jsonl") for line in path.read_text().splitlines()]
+    assert {(row["source_key"], row["site"], row["none"]) for row in (part["columns"] for part in parts)} == {
+        (str(path), site, None) for path, site in zip(paths, ("north", None, "7.50"), strict=True)
+    }
+
+
 def without_place(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     names = ("label", "label_name", "predicted", "status", "error_stage", "error_code")
     return sorted(
