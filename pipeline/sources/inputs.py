@@ -15,6 +15,7 @@ from pipeline.errors import UsageError
 from pipeline.options import ScoreOptions
 from pipeline.sources import idx, images, manifest, own_names, parquet_images
 from pipeline.sources.container_names import unread_container
+from pipeline.sources.label_values import BLANK
 from pipeline.sources.names import junk_in, may_be_image
 from pipeline.sources.once import Once
 from pipeline.sources.read_rule import ReadRule
@@ -267,7 +268,7 @@ def _units_of_list(found: StoredObject, once: Once, options: ScoreOptions, skipp
             kind = None if file.version == images.MISSING else _kind_listed(file.location)
             if kind in (None, images.NAME):
                 yield listed
-            elif label is None:
+            elif label in (None, BLANK):
                 archives.append((str(kind), file))
             else:
                 raise UsageError(

@@ -26,8 +26,12 @@ What it means, the model's task decides (`pipeline.sources.labels.LabelRule`).
 LONGEST = 100
 """Characters of a label that is not understood, at most: it is shown, not read."""
 
+BLANK = ""
+"""A label that has its place and is empty there: the image has none, and its folder is not asked."""
+
 MISSING = frozenset(
     (
+        BLANK,
         *("NaN", "nan", "-NaN", "-nan", "NaT", "None", "NULL", "null", "NA", "<NA>", "N/A", "n/a", "(null)", r"\N"),
         *("#N/A", "#N/A N/A", "#NA", "#NV", "#N/D", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
     )
@@ -68,6 +72,16 @@ def as_label(value: object) -> Label:
     if isinstance(value, Mapping):
         return _fields(value)
     return _scalar(value)
+
+
+def as_entry(value: object) -> Label:
+    """Return what stands in the place of a label as archives write it; BLANK where that is empty.
+
+    >>> as_entry(" 7 "), as_entry(float("nan")), as_entry(None), as_entry([])
+    ('7', '', '', [])
+    """
+    label = as_label(value)
+    return BLANK if label is None else label
 
 
 def _scalar(value: object) -> Scalar | None:

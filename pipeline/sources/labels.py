@@ -14,10 +14,10 @@ import numpy as np
 from pipeline.batches import Failure, ImageColumns
 from pipeline.options import LabelsAre, LabelSource
 from pipeline.sources.label_meaning import NOTHING, Meaning, Meanings, meanings
-from pipeline.sources.label_values import Label, Scalar, as_label, as_text, inside, value_in
+from pipeline.sources.label_values import Label, Scalar, as_entry, as_label, as_text, inside, value_in
 from pipeline.task import Task
 
-__all__ = ["Label", "LabelRule", "as_label", "folder_of"]
+__all__ = ["Label", "LabelRule", "as_entry", "as_label", "folder_of"]
 
 
 @dataclass(frozen=True)
@@ -91,17 +91,18 @@ class LabelRule:
         )
 
     def _meaning(self, mine: Label, folder: str, read: Meanings) -> Meaning:
-        """Return what the label of an image means: as the archive has it, or its folder's name, or nothing."""
+        """Return what the label of an image means: as the archive has it, else as its folder is called."""
         if self.source == "none":
             return NOTHING
         if self.source == "from_directory":
             return read.named(folder) if folder else NOTHING
-        meaning = NOTHING if mine is None else read.one(mine)
-        return read.of_folder(folder) if meaning is NOTHING else meaning
+        return read.of_folder(folder) if mine is None else read.one(mine)
 
     def _names(self, mine: Label, folder: str, read: Meanings) -> list[str] | None:
         """Return the names of an image's labels; a folder is one name, as it is."""
-        if self.source != "auto" or mine is None or read.is_missing(mine):
+        if self.source == "auto" and read.is_missing(mine):
+            return None
+        if self.source != "auto" or mine is None:
             meaning = self._meaning(None, folder, read)
             return None if meaning.name is None else [meaning.name]
         entries = [entry for entry in _entries(mine, read) if not read.is_missing(entry)]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from pipeline.sources.label_values import BLANK
+
 FILE_COLUMNS = ("file_name", "uri")
 """Names that are taken first, in this order."""
 
@@ -140,7 +142,7 @@ class ListColumns:
         """Return the label that a row of JSON has: in its column, or as labelling programs write it."""
         name = self.label if self.label is not None else self.of_label(columns, where)
         if name is not None:
-            return value_at(row, name)
+            return filled(value_at(row, name))
         return _of_ground_truth(row) or _of_label_studio(row)
 
 
@@ -172,6 +174,11 @@ def require_once(columns: Sequence[str], chosen: Sequence[str | None]) -> None:
         if n > 1 and name in chosen:
             times = "twice" if n == 2 else f"{n} times"
             raise ValueError(f"column {name} is there {times}; leave one of them")
+
+
+def filled(value: object) -> object:
+    """Return what stands in a place for a label: an empty text where that is nothing."""
+    return BLANK if value is None else value
 
 
 def value_at(row: Any, path: str) -> object:

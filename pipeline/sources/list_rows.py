@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.sources.list_columns import ListColumns, require_once, value_at
+from pipeline.sources.list_columns import ListColumns, filled, require_once, value_at
 from pipeline.sources.list_text import decoded, marked_text
 from pipeline.sources.names import IMAGE_SUFFIXES, suffix
 
@@ -37,7 +37,7 @@ class Row(NamedTuple):
     Attributes:
         where: where it stands, for a message: "line 3: ".
         name: of its file, as written.
-        label: as written.
+        label: as written; None: the list, or this row of it, has no place for one.
         other: another reading of the row, if there is no file of that name.
         more: what passes through to the row of its image, by name.
         there: names of all columns of the list, or of this row of it.
@@ -87,7 +87,7 @@ def table_rows(data: bytes, columns: ListColumns, separators: str = _SEPARATORS)
             if fields:
                 name, own = (fields[at] if at is not None and at < len(fields) else None for at in places)
                 more = columns.more_in(dict(zip(header, fields, strict=False)))
-                yield Row(where, name, own, more=more, there=header)
+                yield Row(where, name, own if label is None else filled(own), more=more, there=header)
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num + skipped}: {error}") from error
 
@@ -194,13 +194,13 @@ def _object_rows(whole: dict[str, Any], columns: ListColumns) -> Iterator[Row]:
         return
     if not columns.has_file([*whole]):
         for number, (name, label) in enumerate(whole.items(), 1):
-            yield Row(f"row {number}: ", name, label)
+            yield Row(f"row {number}: ", name, filled(label))
         return
     files = whole[columns.of_file([*whole])]
     chosen = columns.of_label([*whole])
     labels = None if chosen is None else whole.get(chosen)
     for number, at in enumerate(files if isinstance(files, dict) else range(len(files)), 1):
-        label = value_at(labels, str(at)) if labels is not None else None
+        label = None if labels is None else filled(value_at(labels, str(at)))
         more = columns.more_in({name: value_at(column, str(at)) for name, column in whole.items()})
         yield Row(f"row {number}: ", files[at], label, more=more, there=[*whole])
 
@@ -223,7 +223,7 @@ def parquet_rows(data: bytes, columns: ListColumns) -> Iterator[Row]:
             table = {top: batch[top].to_pylist() for top in dict.fromkeys(tops)}
             for number, values in enumerate(zip(*table.values(), strict=True), number + 1):  # noqa: B020
                 row = dict(zip(table, values, strict=True))
-                own = None if label is None else value_at(row, label)
+                own = None if label is None else filled(value_at(row, label))
                 yield Row(f"row {number}: ", value_at(row, name), own, more=columns.more_in(row), there=there)
 
 

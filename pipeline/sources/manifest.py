@@ -24,7 +24,7 @@ from pipeline.errors import UsageError
 from pipeline.options import ScoreOptions
 from pipeline.sources import own_names
 from pipeline.sources.images import MISSING, Listed
-from pipeline.sources.label_values import Label, as_label
+from pipeline.sources.label_values import Label, as_entry, as_label
 from pipeline.sources.list_columns import LABEL_COLUMN, ListColumns
 from pipeline.sources.list_rows import Row, json_rows, parquet_rows, plain_rows, table_rows
 from pipeline.sources.list_text import COMPRESSED, decompressed
@@ -148,7 +148,7 @@ def _rows(found: StoredObject, options: ScoreOptions | None) -> Iterator[_Named]
         names = () if options and options.labels_are == "indices" else _names(found, data, columns)
         for row in _READERS[_form(found.location)](data, columns):
             where = row.where
-            label = own_names.name_of(as_label(row.label), names, offset)
+            label = own_names.name_of(None if row.label is None else as_entry(row.label), names, offset)
             yield _Named(tuple(_candidates(row, label, folder)), row.more)
             where = ""
     except MemoryError:

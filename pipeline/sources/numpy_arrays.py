@@ -28,7 +28,7 @@ from pipeline.sources.container import (
     make_batches,
 )
 from pipeline.sources.foreign_file import DamagedError
-from pipeline.sources.labels import Label, as_label, folder_of
+from pipeline.sources.labels import Label, as_entry, folder_of
 from pipeline.sources.limits import too_large
 from pipeline.sources.numpy_file import StoredArray, arrays_of, values_of
 from pipeline.sources.numpy_header import NO_IMAGES, PICKLED, Array, is_label_word
@@ -268,7 +268,7 @@ def _decoded(unit: WorkUnit, stored: StoredArray, n: int) -> Iterator[Label]:
         for data in islice(values_of(unit, stored, unit.first), n):
             if len(data) < array.entry:
                 return
-            yield as_label(np.frombuffer(data, array.dtype).reshape(array.shape[1:]).tolist())
+            yield as_entry(np.frombuffer(data, array.dtype).reshape(array.shape[1:]).tolist())
     except DamagedError:
         return
 

@@ -27,7 +27,7 @@ from pipeline.sources.container import (
     make_batches,
 )
 from pipeline.sources.foreign_file import DamagedError
-from pipeline.sources.labels import Label, as_label, folder_of
+from pipeline.sources.labels import Label, as_entry, folder_of
 from pipeline.sources.limits import LONGEST, RATIO, too_large
 from pipeline.sources.list_columns import as_passed
 from pipeline.sources.parquet_columns import Columns
@@ -223,10 +223,11 @@ def _rows_of_group(table: Table, columns: Columns, group: int) -> Iterator[_Row]
             labels = parquet_columns.values_at(batch, columns.label) if columns.label else [None] * len(encoded)
             passed = [parquet_columns.values_at(batch, name) for name in columns.more]
         for i, (data, path, label) in enumerate(zip(encoded, paths, labels, strict=True)):
-            missing = label is None or (columns.names and label == parquet_columns.NO_CLASS)
+            missing = columns.names and label == parquet_columns.NO_CLASS
+            own = as_entry(None if missing else label) if columns.label else None
             texts = ((name, as_passed(values[i])) for name, values in zip(columns.more, passed, strict=True))
             more = {name: text for name, text in texts if text is not None} if passed else NONE
-            yield _Row(_image(data, path), None if missing else as_label(label), more)
+            yield _Row(_image(data, path), own, more)
 
 
 def _image(data: object, path: object) -> bytes | Failure:

@@ -36,7 +36,8 @@ from pipeline.sources.container import (
     open_unit,
 )
 from pipeline.sources.container_names import TAR_SUFFIXES
-from pipeline.sources.labels import Label, as_label
+from pipeline.sources.label_values import BLANK
+from pipeline.sources.labels import Label, as_entry
 from pipeline.sources.list_columns import as_passed, value_at
 from pipeline.sources.names import is_sidecar_name
 from pipeline.sources.read_rule import ReadRule
@@ -163,16 +164,17 @@ def _label(sidecars: Sequence[Entry]) -> Label:
         label = _label_in(entry)
         if label is not None and found.setdefault(entry.name, label) != label:
             return None
-    return next(iter(found.values()), None)
+    return next((label for label in found.values() if label != BLANK), BLANK if found else None)
 
 
 def _label_in(entry: Entry) -> Label:
     if not isinstance(entry.data, bytes) or not is_sidecar_name(entry.name):
         return None
     if entry.name.lower().endswith(".cls"):
-        return as_label(_text_of(entry.data))
+        return as_entry(_text_of(entry.data))
     content = _fields_of(entry.data)
-    return as_label(content.get("label", content.get("cls")))
+    key = next((key for key in ("label", "cls") if key in content), None)
+    return None if key is None else as_entry(content[key])
 
 
 def _passed(sidecars: Sequence[Entry], columns: Sequence[str]) -> Mapping[str, str]:

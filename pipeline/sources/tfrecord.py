@@ -32,6 +32,7 @@ from pipeline.sources.container import (
     open_unit,
 )
 from pipeline.sources.inflate import BombError, Inflated, StreamError, UnreadError, is_compressed
+from pipeline.sources.label_values import BLANK
 from pipeline.sources.labels import Label, as_label, folder_of
 from pipeline.sources.limits import too_large
 from pipeline.sources.list_columns import as_passed
@@ -212,7 +213,8 @@ def _label(features: Mapping[str, Any], key: str | None) -> Label:
     names = {} if key else {name: _values(features, (f"image/class/{name}",)) for name in NAME_KEYS}
     known = {name: texts[0] for name, texts in names.items() if texts is not None and len(texts) == 1}
     if not known or (values is not None and len(values) > 1):
-        return as_label(values)
+        label = as_label(values)
+        return BLANK if values and label == [] else label
     return as_label({**known, "label": values[0]} if values else known)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +17,7 @@ MISSING = ["NaN", "nan", "NULL", "None", "NA", "<NA>", "#N/A", "null", "n/a", "-
 
 @pytest.fixture
 def names(tmp_path: Path) -> list[str]:
-    names = [f"{i:02d}.pgm" for i in range(20)]
+    names = [f"7/{i:02d}.pgm" for i in range(20)]  # a folder that is called like a class has no say
     write_pictures(tmp_path, names)
     return names
 
@@ -64,3 +66,28 @@ def test_true_and_false_are_the_classes_of_these_names(
     for form in ("csv", "jsonl", "parquet"):
         assert labels_of(tmp_path / f"bool.{form}", classes=classes) == [classes[1]]
     assert labels_of(tmp_path / "bool.csv", classes=DIGITS) == [spelling]
+
+
+def test_an_empty_place_for_a_label_is_no_label_whatever_carries_it(tmp_path: Path) -> None:
+    folder = tmp_path / "7"
+    write_pictures(folder, ["0.pgm", "1.pgm"])
+    picture = (folder / "0.pgm").read_bytes()
+    (folder / "list.csv").write_text("file_name,label\n0.pgm,\n1.pgm\n")
+    (folder / "rows.json").write_text('[{"file_name": "0.pgm", "label": null}, {"file_name": "1.pgm", "label": " "}]')
+    (folder / "columns.json").write_text('{"file_name": ["0.pgm", "1.pgm"], "label": [null, NaN]}')
+    (folder / "by_file.json").write_text('{"0.pgm": null, "1.pgm": ""}')
+    struct = pa.array([{"bytes": picture, "path": None}] * 2)
+    pq.write_table(pa.table({"image": struct, "label": pa.array([None, ""])}), folder / "images.parquet")
+    with tarfile.open(folder / "samples.tar", "w") as tar:
+        for name, data in (
+            ("7/a.pgm", picture),
+            ("7/a.cls", b" \n"),
+            ("7/b.pgm", picture),
+            ("7/b.json", b'{"label":null}'),
+        ):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    for name in ("list.csv", "rows.json", "columns.json", "by_file.json", "images.parquet", "samples.tar"):
+        assert labels_of(folder / name) == [None, None], name
+    assert labels_of(folder / "0.pgm") == ["7"]

@@ -79,7 +79,7 @@ def folder(tmp_path: Path) -> Path:
 def expected(folder: Path, rows: Sequence[dict[str, Any]] = ROWS) -> list[tuple[str, Label]]:
     locations = [f"{folder}/{row['file_name']}" for row in rows]
     return [
-        (location if os.path.exists(location) else location + "!", row.get("label") or None)
+        (location if os.path.exists(location) else location + "!", row["label"])
         for location, row in zip(locations, rows, strict=True)
     ]
 
@@ -108,7 +108,7 @@ class TestForms:
 
     def test_csv_with_spaces_in_its_header_and_trailing_commas(self, folder: Path) -> None:
         (folder / "m.csv").write_bytes(b"file_name , label\na.png, dog,,\nsub/b.png,\n")
-        assert listed(folder / "m.csv") == [(f"{folder}/a.png", "dog"), (f"{folder}/sub/b.png", None)]
+        assert listed(folder / "m.csv") == [(f"{folder}/a.png", "dog"), (f"{folder}/sub/b.png", "")]
 
     @pytest.mark.parametrize("name", ["m.jsonl", "m.ndjson", "m.JSONL"])
     @pytest.mark.parametrize("ascii_", [True, False])
@@ -132,10 +132,10 @@ class TestForms:
     def test_parquet_of_categories_and_numbers(self, tmp_path: Path) -> None:
         names = pa.array(["a.png", "b.png", "a.png"]).dictionary_encode()
         for labels, found in (
-            ([1, None, 0], [1, None, 0]),
-            ([1.0, None, 0.5], [1, None, 0.5]),
+            ([1, None, 0], [1, "", 0]),
+            ([1.0, None, 0.5], [1, "", 0.5]),
             ([True] * 3, ["True"] * 3),
-            ([[1, 2], None, []], [[1, 2], None, []]),
+            ([[1, 2], None, []], [[1, 2], "", []]),
         ):
             pq.write_table(pa.table({"file_name": names, "label": labels}), tmp_path / "m.parquet")
             assert [label for _, label in listed(tmp_path / "m.parquet")] == found
@@ -232,8 +232,8 @@ class TestNames:
         (1.0, 1),
         (2.5, 2.5),
         (" dog ", "dog"),
-        ("", None),
-        (None, None),
+        ("", ""),
+        (None, ""),
         ([1, "a"], [1, "a"]),
         ({}, "{}"),
         (True, "True"),
