@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from pipeline.cli.task_facts import FACTS, Fact, numbers, such_as
-from pipeline.formatting import REASONS, duration, rate, reasons
+from pipeline.formatting import duration, rate, reasons
 from pipeline.metrics.drift import LARGE_DRIFT, indices_of
 from pipeline.metrics.figures import FailureExample, FailureText, Figures, PerClass
 from pipeline.metrics.headline import HEADLINES, WORDS, headline_in, task_in
@@ -21,7 +21,9 @@ EXAMPLES = 2
 INPUTS = 3
 CLASSES = 3
 SKIPPED = 2
-"""Failed images, inputs, classes and kinds of images not read that are shown at most: all of it fits a screen."""
+SHORT = 3
+"""Failed images, inputs, classes, kinds of files not read with what to do, and without, that are shown at most: all of
+it fits a screen."""
 
 SHOWN_NAME = 24
 SHOWN_SKIPPED = 60
@@ -66,11 +68,15 @@ def facts(record: EndedRecord, figures: AnyFigures | None, output: str) -> Itera
 def _skipped(counts: Mapping[str, int], examples: Mapping[str, str]) -> Iterator[Fact]:
     """Yield what of the inputs was not scored; a reason with a colon says what to do, and has a line of its own."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    for reason, n in [(reason, n) for reason, n in ordered if ":" in reason][:SKIPPED]:
+    told = [(reason, n) for reason, n in ordered if ":" in reason]
+    for reason, n in told[:SKIPPED]:
         yield "not read", skipped(n, reason, examples.get(reason))
-    others = [f"{n:,} {reason}" for reason, n in ordered if ":" not in reason][:REASONS]
-    if others:
-        yield "skipped", ", ".join(others)
+    rest = [(reason.partition(":")[0], n) for reason, n in told[SKIPPED:]]
+    rest += [(reason, n) for reason, n in ordered if ":" not in reason]
+    if rest:
+        more = sum(n for _, n in rest[SHORT:])
+        left = f", {more:,} others (run.json)" if more else ""
+        yield "skipped", ", ".join(f"{n:,} {reason}" for reason, n in rest[:SHORT]) + left
 
 
 def skipped(n: int, reason: str, key: str | None) -> str:

@@ -116,6 +116,19 @@ def test_images_of_a_kind_that_is_not_read_are_told_with_what_to_do(make_run: Ma
     assert "skipped: 40 junk, 1 other files" in lines
 
 
+def test_no_kind_that_is_not_read_is_left_out(make_run: MakeRun) -> None:
+    kinds = ("HEIC", "DNG", "SVG", "JPEG XL")
+    skipped = {f"{kind} images: convert them": 9 - n for n, kind in enumerate(kinds)}
+    skipped |= {"junk": 4, "other files": 3, "files of labels": 2, "empty containers": 1}
+    plan = {"skipped": skipped, "skipped_examples": {}, "units": 9}
+    lines = said(make_run("x"), receipt(Metrics(images=5, scored=5)), record={**RECORD, "plan": plan})
+    assert [line for line in lines if line.startswith(("not read", "skipped"))] == [
+        "not read: 9 HEIC images: convert them",
+        "not read: 8 DNG images: convert them",
+        "skipped: 7 SVG images, 6 JPEG XL images, 4 junk, 6 others (run.json)",
+    ]
+
+
 def test_examples_are_of_different_reasons(make_run: MakeRun) -> None:
     failures = [failure(f"{i}.png") for i in range(3)] + [failure("z.png", "preprocess", "INVALID_ARGUMENT", "bad")]
     metrics = Metrics(images=4, failures={("read", "NOT_FOUND"): 3, ("preprocess", "INVALID_ARGUMENT"): 1})
