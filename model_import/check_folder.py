@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.image_kinds import HEAD
-from pipeline.sources import is_junk_name
 from pipeline.sources.images import is_image
+from pipeline.sources.names import is_junk_name
 
 LISTED = 100_000
 """Files of a folder that are looked at, at most: those to try are chosen among them."""

@@ -30,7 +30,7 @@ from pipeline.model.pillow import open_image
 from pipeline.model.pixel_hash import pixel_hashes, rule_id
 from pipeline.model.preprocess import preprocess
 from pipeline.model.thumbnails import png
-from pipeline.sources import images, inputs
+from pipeline.sources import images, search
 from pipeline.sources.labels import folder_of
 from pipeline.sources.names import same_name
 from pipeline.sources.skipped import JUNK, OTHER, Skipped
@@ -135,7 +135,7 @@ def _listing(root: str) -> tuple[list[StoredObject], dict[str, str]]:
     unclassed: dict[str, str] = {}
     skipped = Skipped()
     try:
-        for kind, file in inputs.find(root, skipped):
+        for kind, file in search.find(root, skipped):
             name = file.location[len(root) :].lstrip("/")
             if kind != images.NAME:
                 continue

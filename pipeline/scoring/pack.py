@@ -24,9 +24,10 @@ from pipeline import sources, storage
 from pipeline.concurrency import ahead, cores
 from pipeline.errors import TransientError, UsageError
 from pipeline.options import ALL, ScoreOptions, as_names
-from pipeline.sources.inputs import list_columns, plan_units, require_input
+from pipeline.sources.inputs import list_columns, plan_units
 from pipeline.sources.packed import END, KeptLabels, PackFormat, as_record, as_sample, images_of
 from pipeline.sources.read_rule import ReadRule
+from pipeline.sources.search import require_input
 from pipeline.sources.skipped import Skipped
 from pipeline.units import WorkUnit
 

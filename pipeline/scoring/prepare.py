@@ -16,7 +16,8 @@ from pipeline.options import ALL, Engine, ScoreOptions, as_names
 from pipeline.output import records
 from pipeline.output.finish import go_to_work
 from pipeline.output.run import Run
-from pipeline.sources.inputs import list_columns, require_input
+from pipeline.sources.inputs import list_columns
+from pipeline.sources.search import require_input
 from pipeline.task import WITH_CLASSES
 
 CHECK_SECONDS = 30.0

@@ -7,7 +7,6 @@ as encoded batches (`read`) and makes a smaller unit from one (`sample`, `first_
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -16,54 +15,28 @@ from typing import Protocol
 from pipeline.batches import BATCH_IMAGES, EncodedBatch
 from pipeline.errors import ChangedError
 from pipeline.image_kinds import HEAD
-from pipeline.sources import idx, images, manifest, numpy_arrays, parquet_images, tar_archive, tfrecord, zip_archive
+from pipeline.sources import idx, images, numpy_arrays, parquet_images, tar_archive, tfrecord, zip_archive
 from pipeline.sources.container import Cut, container_unit, key_of_container, open_stream, split_at_places
-from pipeline.sources.container_names import container_kind
-from pipeline.sources.idx import is_labels_name
-from pipeline.sources.inflate import BombError, StreamError, compression_of, first_inflated, is_compressed
-from pipeline.sources.names import IMAGE_SUFFIXES, is_junk_name, suffix
+from pipeline.sources.inflate import BombError, StreamError
+from pipeline.sources.kinds import confirmed, head_of
 from pipeline.sources.read_rule import ReadRule
 from pipeline.sources.skipped import EMPTY, Skipped
-from pipeline.storage import StoredObject, key_of, store_of
+from pipeline.storage import StoredObject, key_of
 from pipeline.units import WorkUnit
 
 __all__ = [
-    "KNOWN",
     "Piece",
     "first_images",
-    "head_of",
     "index",
-    "is_junk_name",
-    "is_labels_name",
-    "is_shard",
-    "kind_by_magic",
-    "kind_by_name",
     "pieces",
     "read",
     "sample",
     "some_pieces",
-    "table_by_magic",
-    "table_by_name",
     "why_no_table",
 ]
 
-KNOWN = (
-    f"images ({' '.join(sorted(IMAGE_SUFFIXES))}, or what begins like one)",
-    "TFRecord (.tfrecord .tfrec, also with .gz .zz .bz2 .xz .zst)",
-    f"tar ({' '.join(tar_archive.SUFFIXES)})",
-    f"zip ({' '.join(zip_archive.SUFFIXES)})",
-    "IDX (images-idx3-ubyte, also with .gz)",
-    f"Parquet with images in its rows ({' '.join(parquet_images.SUFFIXES)})",
-    f"NumPy arrays of uint8 images ({' '.join(numpy_arrays.SUFFIXES)})",
-    f"and, where --input names it, a list of images ({' '.join(sorted(manifest.SUFFIXES))})",
-)
-"""Files that hold images, as a message lists them."""
-
 Piece = WorkUnit | EncodedBatch
 """A piece of a unit, at most a batch of images: a small unit that is still to be read, or the images themselves."""
-
-_IMAGE_ENDINGS = tuple(IMAGE_SUFFIXES)
-_SHARD = re.compile(r"-\d{5}-of-\d{5}(\.gz)?$")
 
 
 class Source(Protocol):
@@ -118,15 +91,6 @@ _ARCHIVES: dict[str, Archive] = {
 }
 _TABLES: dict[str, Table] = {parquet_images.NAME: parquet_images, numpy_arrays.NAME: numpy_arrays}
 _SOURCES: dict[str, Source] = {images.NAME: images, **_CONTAINERS, **_ARCHIVES, **_TABLES}
-_MAGIC = {
-    images.NAME: images.is_image,
-    tfrecord.NAME: tfrecord.is_plain,
-    zip_archive.NAME: zip_archive.is_zip,
-    idx.NAME: idx.is_idx,
-    tar_archive.NAME: tar_archive.is_plain,
-}
-_COMPRESSED = (tfrecord.NAME, tar_archive.NAME, idx.NAME)
-"""Kinds of containers that may be compressed as a whole."""
 
 
 def index(
@@ -153,7 +117,7 @@ def index(
         return
     cut = Cut(unit_images, skipped, rule or ReadRule())
     try:
-        kind = kind if kind in _TABLES else _confirmed(kind, head_of(found))
+        kind = kind if kind in _TABLES else confirmed(kind, head_of(found))
         units = list(_cut(kind, found, cut))
     except (FileNotFoundError, PermissionError, ChangedError):
         units, cut.inner = [container_unit(kind, found)], []
@@ -176,7 +140,7 @@ def _inner_units(whole: WorkUnit, cut: Cut) -> Iterator[WorkUnit]:
     """Cut a container that is a member of another one; its first bytes decide of which kind it is."""
     try:
         with contextlib.suppress(BombError, StreamError):
-            kind = _confirmed(whole.source, open_stream(whole).read(HEAD))
+            kind = confirmed(whole.source, open_stream(whole).read(HEAD))
             whole = replace(whole, source=kind if kind in _ARCHIVES else whole.source)
         units = list(_ARCHIVES[whole.source].index(whole, cut))
     except (FileNotFoundError, PermissionError, ChangedError):
@@ -184,26 +148,6 @@ def _inner_units(whole: WorkUnit, cut: Cut) -> Iterator[WorkUnit]:
     if not units:
         cut.skipped.add(EMPTY, key_of_container(whole))
     yield from units
-
-
-def _confirmed(kind: str, head: bytes) -> str:
-    """Return the kind of a container by its first bytes; its name decides where they do not tell."""
-    if _MAGIC[kind](head):
-        return kind
-    if is_compressed(head) and not _is_plain(head):
-        inside = _kind_of_plain(first_inflated(head))
-        return inside if inside in _COMPRESSED else kind
-    found = _kind_of_plain(head)
-    return found if found in _CONTAINERS or found in _ARCHIVES else kind
-
-
-def _is_plain(head: bytes) -> bool:
-    """Return whether bytes that may look compressed are a record's header, or a tar whose first name is so."""
-    return tfrecord.is_plain(head) or tar_archive.is_plain(head)
-
-
-def _kind_of_plain(head: bytes) -> str | None:
-    return next((kind for kind, is_kind in _MAGIC.items() if is_kind(head)), None)
 
 
 def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
@@ -279,33 +223,6 @@ def first_images(unit: WorkUnit, n: int, rule: ReadRule | None = None) -> WorkUn
     return _SOURCES[unit.source].first_images(unit, n)
 
 
-def kind_by_name(name: str) -> str | None:
-    """Return the kind of source that a file's name promises, None if it promises none. The name is not junk.
-
-    >>> kind_by_name("a/B.JPG"), kind_by_name("x.tfrecord-00000-of-00004"), kind_by_name("notes.txt")
-    ('images', 'tfrecord', None)
-    """
-    if name.endswith(_IMAGE_ENDINGS) or suffix(name) in IMAGE_SUFFIXES:  # the first is fast
-        return images.NAME
-    return container_kind(name)
-
-
-def table_by_name(name: str) -> str | None:
-    """Return the kind of table that a file's name promises, None if it promises none. It may hold no images.
-
-    >>> table_by_name("train-00000-of-00001.parquet"), table_by_name("mnist.npz"), table_by_name("a.csv")
-    ('parquet', 'numpy', None)
-    """
-    return next((kind for kind, table in _TABLES.items() if suffix(name) in table.SUFFIXES), None)
-
-
-def table_by_magic(head: bytes) -> str | None:
-    """Return the kind of table of a file with these first HEAD bytes, None if it is none."""
-    if parquet_images.is_parquet(head):
-        return parquet_images.NAME
-    return numpy_arrays.NAME if numpy_arrays.is_numpy(head) else None
-
-
 def why_no_table(kind: str, found: StoredObject, image_key: str | None = None) -> str | None:
     """Return the reason why a table holds no images; None if it holds some, or cannot be read: its rows say why.
 
@@ -315,25 +232,3 @@ def why_no_table(kind: str, found: StoredObject, image_key: str | None = None) -
         image_key: column or array that is meant; None: one with a usual name.
     """
     return _TABLES[kind].why_none(found, image_key)
-
-
-def is_shard(name: str) -> bool:
-    """Return whether a name looks like train-00000-of-00010, which may be anything."""
-    return _SHARD.search(name) is not None
-
-
-def head_of(found: StoredObject) -> bytes:
-    """Return the first HEAD bytes of an object."""
-    return store_of(found.location).read(found.location, 0, HEAD, found.version)
-
-
-def kind_by_magic(head: bytes) -> str | None:
-    """Return the kind of source that can read a file with these first HEAD bytes, None if none can."""
-    if not is_compressed(head) or _is_plain(head):
-        return _kind_of_plain(head)
-    inside = first_inflated(head)
-    found = _kind_of_plain(inside)
-    if found is not None:
-        return found if found in _COMPRESSED else None
-    is_told = inside or compression_of(head) in ("gzip", "zlib")  # the first bytes of bzip2 and zstd do not tell
-    return None if is_told else tar_archive.NAME

@@ -100,7 +100,7 @@ class LabelRule:
 
     def _names(self, mine: Label, folder: str, read: Meanings) -> list[str] | None:
         """Return the names of an image's labels; a folder is one name, as it is."""
-        if self.source == "auto" and read.is_missing(mine):
+        if self.source == "auto" and read.is_missing(_single(mine)):
             return None
         if self.source != "auto" or mine is None:
             meaning = self._meaning(None, folder, read)
@@ -110,13 +110,19 @@ class LabelRule:
 
     def _value(self, mine: Label, folder: str, read: Meanings) -> float | None:
         """Return the number of an image, NaN: its label is none; None: it has no label."""
-        if self.source == "none" or (self.source == "auto" and (mine is None or read.is_missing(mine) or mine == [])):
+        is_missing = mine is None or mine == [] or read.is_missing(_single(mine))
+        if self.source == "none" or (self.source == "auto" and is_missing):
             return None
         return value_in((folder or None) if self.source == "from_directory" else mine)
 
     def _values(self, images: ImageColumns, found: Sequence[float | None]) -> ImageColumns:
         values = np.array([math.nan if value is None else value for value in found], np.float64)
         return replace(images, labelled=np.array([value is not None for value in found], np.bool_), label_values=values)
+
+
+def _single(label: Label) -> Label:
+    """Return the one entry of a list of one; another label as it is."""
+    return label[0] if isinstance(label, list) and len(label) == 1 else label
 
 
 def _entries(label: Label, read: Meanings) -> Sequence[Label]:

@@ -16,7 +16,7 @@ from pipeline.errors import UsageError
 from pipeline.image_kinds import UNREAD, kind_of, reason
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
-from pipeline.sources.inputs import require_input
+from pipeline.sources.search import require_input
 
 BRANDS = b"\0\0\0\x1cftyp%s\0\0\0\0mif1%smiaf" + bytes(20)
 HEIC = BRANDS % (b"heic", b"heic")

@@ -23,7 +23,7 @@ from pipeline.options import ScoreOptions
 from pipeline.scoring import pack as packing
 from pipeline.scoring.pack import Packed, PackOptions, pack
 from pipeline.sources import tfrecord
-from pipeline.sources.label_values import as_label
+from pipeline.sources.label_values import MISSING, as_label
 from pipeline.sources.labels import LabelRule
 from pipeline.sources.packed import PackedImage, PackFormat, as_record, as_sample
 from pipeline.sources.tf_example import parse_example
@@ -164,7 +164,9 @@ def test_a_list_s_labels_and_columns_go_along_and_a_missing_image_is_told(
     assert as_label(labels["2.png"]) in (7, "7")
 
 
-SCALARS = st.integers(-(2**63), 2**63 - 1) | st.floats(-1e15, 1e15) | st.text(max_size=8)
+SCALARS = (
+    st.integers(-(2**63), 2**63 - 1) | st.floats(-1e15, 1e15) | st.text(max_size=8) | st.sampled_from(sorted(MISSING))
+)
 
 
 @given(SCALARS | st.lists(SCALARS, max_size=3) | st.none(), st.sampled_from(["classes", "value", "labels"]))

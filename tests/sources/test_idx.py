@@ -27,7 +27,7 @@ from pipeline.model.spec import ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule
-from pipeline.sources import container, idx
+from pipeline.sources import container, idx, kinds
 from pipeline.sources.skipped import Skipped
 from pipeline.units import WorkUnit
 
@@ -148,7 +148,7 @@ class TestLabels:
         write(tmp_path / labels, labels_file([1, 0, 1, 9, 255, 0, 0]))
         write(tmp_path / "unrelated-labels-idx1-ubyte", labels_file([3] * 7))
         assert idx.is_labels_name(labels)
-        assert sources.kind_by_name(images) == "idx"
+        assert kinds.kind_by_name(images) == "idx"
         for unit_images in (2, 2048):
             assert [row[1] for row in rows_in(path, unit_images)] == [1, 0, 1, 9, 255, 0, 0]
         assert all(len(unit.locations) == 2 for unit in units_of(path, 2))

@@ -13,7 +13,7 @@ from conftest import MakeRun, WriteImages
 from model_training.datasets import RawImages
 from pipeline.errors import UsageError
 from pipeline.scoring.planning import pin, units_of
-from pipeline.sources import inputs
+from pipeline.sources import search
 from pipeline.sources.skipped import Skipped
 from pipeline.units import WorkUnit
 
@@ -45,7 +45,7 @@ def test_junk_is_told_by_what_stands_below_the_input(
         assert len(names(list(units_of(make_run(pattern), skipped)))) == 10
         assert not skipped
     for pattern in (tmp_path, tmp_path / "*", tmp_path / "**" / "*.png"):
-        assert next(inputs.find(str(pattern), skipped := Skipped()), None) is None
+        assert next(search.find(str(pattern), skipped := Skipped()), None) is None
         assert skipped.counts == {"junk": 10}
 
 
@@ -109,7 +109,7 @@ def test_file_without_a_telling_name_is_opened_where_it_is_named(
 )
 def test_input_without_an_image_is_one_clear_line(tmp_path: Path, make: object, said: str) -> None:
     with pytest.raises(UsageError, match="--input") as caught:
-        inputs.require_input(str(make(tmp_path)))  # type: ignore[operator]
+        search.require_input(str(make(tmp_path)))  # type: ignore[operator]
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -138,3 +138,19 @@ def test_only_empty_containers_make_an_empty_plan_that_says_so(make_run: MakeRun
     (tmp_path / "a.tfrecord").write_bytes(b"")
     totals = pin(make_run(tmp_path / "a.tfrecord"))
     assert (totals.units, totals.images, totals.skipped) == (0, 0, {"empty containers": 1})
+
+
+@pytest.mark.parametrize(
+    ("option", "what"),
+    [
+        ("labels_file", "an IDX file of images, and --input has no IDX file"),
+        ("file_column", "a list, and --input has no list"),
+        ("label_column", "a list, and --input has no list"),
+    ],
+)
+def test_option_that_says_where_labels_stand_is_not_passed_over(
+    make_run: MakeRun, write_images: WriteImages, option: str, what: str
+) -> None:
+    run = make_run(write_images(3), **{option: "truth"})
+    with pytest.raises(UsageError, match=f"^--{option} is about {what}: leave it out, or name one$"):
+        pin(run)

@@ -19,8 +19,9 @@ from read_inputs import read_inputs
 from pipeline.errors import UsageError
 from pipeline.options import ScoreOptions
 from pipeline.sources import numpy_header
-from pipeline.sources.inputs import plan_units, require_input
+from pipeline.sources.inputs import plan_units
 from pipeline.sources.numpy_header import Array, Layout, why_none
+from pipeline.sources.search import require_input
 from pipeline.sources.skipped import Skipped
 
 Save = Callable[..., None]

@@ -20,9 +20,10 @@ from pipeline import sources, storage
 from pipeline.errors import UsageError
 from pipeline.options import ScoreOptions
 from pipeline.sources import parquet_file, parquet_images
-from pipeline.sources.inputs import list_columns, plan_units, require_input
+from pipeline.sources.inputs import list_columns, plan_units
 from pipeline.sources.labels import LabelRule
 from pipeline.sources.read_rule import ReadRule
+from pipeline.sources.search import require_input
 from pipeline.sources.skipped import Skipped
 from pipeline.storage.local import LocalStore
 from pipeline.units import WorkUnit

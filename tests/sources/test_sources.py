@@ -16,7 +16,7 @@ from archive_rows import RULE, rows_of, units_of
 
 from pipeline import sources, storage
 from pipeline.batches import Code
-from pipeline.sources import images
+from pipeline.sources import images, kinds
 from pipeline.units import WorkUnit
 
 
@@ -47,7 +47,7 @@ from pipeline.units import WorkUnit
     ],
 )
 def test_a_name_promises_a_source_or_none(name: str, kind: str | None) -> None:
-    assert sources.kind_by_name(name) == kind
+    assert kinds.kind_by_name(name) == kind
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_name_promises_a_source_or_none(name: str, kind: str | None) -> None:
     ],
 )
 def test_a_shard_is_known_by_its_name(name: str, shard: bool) -> None:
-    assert sources.is_shard(name) == shard
+    assert kinds.is_shard(name) == shard
 
 
 def frame(data: bytes) -> bytes:
@@ -93,7 +93,7 @@ def frame(data: bytes) -> bytes:
     ],
 )
 def test_first_bytes_tell_a_source_or_none(head: bytes, kind: str | None) -> None:
-    assert sources.kind_by_magic(head) == kind
+    assert kinds.kind_by_magic(head) == kind
 
 
 CONTAINERS = ["tfrecord", "tfrecord.gz", "tar", "tar.gz", "zip", "idx3-ubyte", "idx3-ubyte.gz"]

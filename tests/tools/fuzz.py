@@ -38,6 +38,7 @@ from pipeline.options import ScoreOptions
 from pipeline.output.rows import row_schema, to_table
 from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule, units_of
+from pipeline.sources import kinds
 from pipeline.sources.skipped import Skipped
 from pipeline.units import WorkUnit
 
@@ -113,7 +114,7 @@ def check_source(target: str, rng: random.Random, folder: Path) -> Counter[str]:
     assert limit is None or len(keys) <= limit
     if target == "folder" and limit is None:
         files = [path for path in named.rglob("*") if path.is_file()]
-        if not (named / "link.png").is_symlink() and {sources.kind_by_name(str(f)) for f in files} <= {None, "images"}:
+        if not (named / "link.png").is_symlink() and {kinds.kind_by_name(str(f)) for f in files} <= {None, "images"}:
             assert len(keys) + skipped.total == len(files)
     return Counter(rows=len(keys), failed=failed)
 
