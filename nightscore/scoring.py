@@ -60,6 +60,8 @@ class ScoreKeywords(TypedDict, total=False):
     columns: str
     slice: str | None
     exif: bool
+    bands: str
+    background: str
 
 
 def score(

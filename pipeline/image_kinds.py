@@ -5,15 +5,24 @@ Must not open a file. `pipeline.model.pillow` decodes what is read; `pipeline.so
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from typing import NamedTuple
 
 HEAD = 512
 """Bytes at the start of a file that tell what it is."""
 
+_HEIC_SUFFIXES = (".heic", ".heif", ".hif", ".heics", ".heifs")
+_WITH_HEIC = importlib.util.find_spec("pillow_heif") is not None
+
 READ_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
-)
+    {
+        ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp",
+        ".pgm", ".ppm", ".pbm", ".pnm", ".pfm", ".avif", ".avifs",
+        ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jpm",
+        *(_HEIC_SUFFIXES if _WITH_HEIC else ()),
+    }
+)  # fmt: skip
 """Ends of names, in lower case, of images that are read."""
 
 
@@ -35,11 +44,9 @@ _PHOTO = "convert them to JPEG or PNG"
 _RAW = "export them as JPEG or TIFF"
 
 UNREAD = (
-    Kind("HEIC", (".heic", ".heif", ".hif", ".heics", ".heifs"), _PHOTO),
-    Kind("AVIF", (".avif", ".avifs"), _PHOTO),
+    Kind("HEIC", _HEIC_SUFFIXES, "install nightscore[heic]"),
     Kind("JPEG XL", (".jxl",), _PHOTO),
     Kind("JPEG XR", (".jxr", ".wdp", ".hdp"), _PHOTO),
-    Kind("JPEG 2000", (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jpm"), _PHOTO),
     Kind("DNG", (".dng",), _RAW),
     Kind("raw camera", (
         ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".erf", ".fff", ".gpr", ".iiq", ".k25", ".kdc", ".mef", ".mos",
@@ -60,9 +67,8 @@ UNREAD = (
     Kind("BPG", (".bpg",)),
     Kind("PCX", (".pcx",)),
     Kind("SGI", (".sgi",)),
-    Kind("PBM", (".pbm", ".pnm")),
     Kind("PAM", (".pam",)),
-    Kind("PFM", (".pfm",)),
+    Kind("color PFM", ()),
     Kind("XBM or XPM", (".xbm", ".xpm")),
 )  # fmt: skip
 """Kinds of images that are known and not read."""
@@ -106,7 +112,9 @@ _STARTS = (
 )
 """First bytes that tell a kind for sure."""
 
-_READ = frozenset({"PNG", "JPEG", "GIF", "TIFF", "WebP", "BMP", "PGM or PPM"})
+_READ = frozenset(
+    {"PNG", "JPEG", "GIF", "TIFF", "WebP", "BMP", "PNM", "PFM", "AVIF", "JPEG 2000", *(["HEIC"] if _WITH_HEIC else [])}
+)
 _BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), "HEIC"),
@@ -141,7 +149,7 @@ def kind_of(head: bytes) -> str | None:
     if head[4:8] == b"ftyp":
         return _of_brands(head)
     if (pnm := _PNM.match(head)) is not None:
-        return {b"5": "PGM or PPM", b"6": "PGM or PPM", b"7": "PAM", b"F": "PFM", b"f": "PFM"}.get(pnm[1], "PBM")
+        return {b"7": "PAM", b"F": "color PFM", b"f": "PFM"}.get(pnm[1], "PNM")
     if head[128:132] == b"DICM":
         return "DICOM"
     return "SVG" if _SVG.match(head) else None

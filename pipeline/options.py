@@ -31,11 +31,56 @@ ALL = "all"
 MAX_PIXELS = 89_478_485
 """Pixels of an image, at most, by default: a quarter of a gigabyte as RGB, Pillow's own first limit."""
 
+DROP = "drop"
+"""Value of --background with which transparency is ignored."""
+
+_COLORS = {"white": "ffffff", "black": "000000", "gray": "808080"}
+"""Name -> rrggbb."""
+
 LABEL_SOURCES = get_args(LabelSource)
 LABELS_ARE = get_args(LabelsAre)
 PART_FORMATS = get_args(PartFormat)
 PRECISIONS = get_args(Precision)
 ENGINES = get_args(EngineChoice)
+
+
+def read_bands(text: str) -> tuple[int, ...]:
+    """Return the numbers of bands, from 1, that are grey (one) or red, green and blue (three); "" chooses none.
+
+    Raises:
+        ValueError: it is neither.
+
+    >>> read_bands("4, 3,2"), read_bands("")
+    ((4, 3, 2), ())
+    """
+    bands = tuple(int(number) for number in text.split(",")) if text else ()
+    if len(bands) not in (0, 1, 3) or not all(band >= 1 for band in bands):
+        raise ValueError(f"bands {text!r}: expected one number or three, from 1 on")
+    return bands
+
+
+def read_color(text: str) -> tuple[int, int, int]:
+    """Return red, green and blue, 0 to 255, of a color's name or #rrggbb.
+
+    Raises:
+        ValueError: it is none.
+
+    >>> read_color("white"), read_color("#0080FF")
+    ((255, 255, 255), (0, 128, 255))
+    """
+    digits = _COLORS.get(text, text).removeprefix("#")
+    if len(digits) != 6 or not (text in _COLORS or text.startswith("#")):
+        raise ValueError(f"color {text!r}: expected {', '.join(_COLORS)} or #rrggbb")
+    red, green, blue = bytes.fromhex(digits)
+    return red, green, blue
+
+
+def _is(read: Callable[[str], Any], text: str) -> bool:
+    try:
+        read(text)
+    except ValueError:
+        return False
+    return True
 
 
 _RANGES: Sequence[tuple[Sequence[str], Callable[[Any], bool], str]] = (
@@ -50,6 +95,12 @@ _RANGES: Sequence[tuple[Sequence[str], Callable[[Any], bool], str]] = (
         "is too small: give a number of at least 1",
     ),
     (("image_timeout", "retry_deadline"), lambda s: 0 < s < math.inf, "is no time: give a number of seconds"),
+    (("bands",), lambda text: _is(read_bands, text), "is no choice of bands: give one number or three, as 4,3,2"),
+    (
+        ("background",),
+        lambda text: text in ("", DROP) or _is(read_color, text),
+        f"is no color: give white, black, gray, #rrggbb or {DROP}",
+    ),
     (("max_failed_fraction", "min_accuracy"), lambda f: 0 <= f <= 1, "is not a fraction: give a number from 0 to 1"),
 )
 
@@ -219,6 +270,20 @@ class ScoreOptions:
     )
     exif: bool = _flag(
         False, "also write when an image was taken, and by which camera, as its EXIF data say", action="store_true"
+    )
+
+    bands: str = _flag(
+        "",
+        "which bands of TIFFs with several are red, green and blue: three numbers from 1 on, as 4,3,2; one: grey "
+        "(default: as the tags say, else a failed row)",
+        metavar="R,G,B",
+    )
+    background: str = _flag(
+        "",
+        "what shows where an image is transparent: white, black, gray or #rrggbb; drop = nothing does, transparency is "
+        "ignored, as in TensorFlow and Keras (default: as drop, but a picture that is drawn in its transparency alone "
+        "is a failed row)",
+        metavar="COLOR",
     )
 
     @property

@@ -34,6 +34,8 @@ LATER_OPTIONS: Mapping[str, Any] = {
     "file_column": None,
     "label_column": None,
     "zip_encoding": None,
+    "bands": "",
+    "background": "",
 }
 """The options added later that change a row -> the value that older runs had.
 

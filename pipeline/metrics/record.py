@@ -59,6 +59,8 @@ class RecordedOptions(TypedDict, total=False):
     columns: str
     slice: str | None
     exif: bool
+    bands: str
+    background: str
 
 
 class FirstInputRule(TypedDict):
@@ -81,6 +83,8 @@ class RecordedInputRule(FirstInputRule, total=False):
     jpeg_dct: str
     gray_from: str
     deep: str
+    bands: str
+    background: str
 
 
 class RecordedEmbedding(TypedDict):

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pipeline.model.alpha import has_alpha, without_alpha
 from pipeline.model.input_rule import Deep, InputSpec, library_of
-from pipeline.model.pillow import RefusedError, open_image
+from pipeline.model.pillow import open_image
+from pipeline.model.refused import RefusedError
+from pipeline.model.tiff import FULL_SCALE
 
 _KEPT_DEEP = ("I", "I;16")
 _LOW_BYTES: Mapping[Any, str] = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
@@ -33,13 +36,14 @@ def to_mode(image: Image.Image, spec: InputSpec, is_png: bool = False) -> Image.
         is_png: whether it was a PNG file, of which libpng has a grey of its own.
     """
     wanted = "L" if spec.color_mode == "grayscale" else "RGB"
-    if image.mode == wanted:
+    if image.mode == wanted and "transparency" not in image.info:
         return image
+    if has_alpha(image):
+        image = without_alpha(image, spec.background)
     if image.mode.startswith("I") or image.mode == "F":
         if spec.deep == "clip_last" and wanted == "L" and image.mode in _KEPT_DEEP:
             return image
         image = cut_off(image) if spec.deep.startswith("clip") else _eight_bits(image, spec.deep)
-    image.info.pop("transparency", None)  # dropped like any alpha; `convert` would warn and look for a color instead
     if wanted == "L" and spec.gray_from == "jpeg_luma" and is_png:
         return _gray_of_libpng(image)
     if image.mode == "CMYK" and library_of(spec.resize) == "cv2":
@@ -49,14 +53,14 @@ def to_mode(image: Image.Image, spec: InputSpec, is_png: bool = False) -> Image.
 
 def _eight_bits(image: Image.Image, deep: Deep) -> Image.Image:
     values = np.asarray(image)
-    full = 1.0 if image.mode == "F" else 65535.0
+    full = 1.0 if image.mode == "F" else float(image.info.get(FULL_SCALE, 65535))
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= full):
         raise RefusedError(
             "INVALID_ARGUMENT", f"pixels from {low:g} to {high:g}: expected 0 to {full:g} in mode {image.mode}"
         )
     if deep == "high_byte" and image.mode != "F":
-        return Image.fromarray((values >> 8).astype(np.uint8))
+        return Image.fromarray((values >> int(full).bit_length() - 8).astype(np.uint8))
     return Image.fromarray(np.rint(values * (255.0 / full)).astype(np.uint8))
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from pipeline.model.fit import FITS, WITH_CROP, Fit
 from pipeline.model.resize_tf import WITH_ANTIALIAS
+from pipeline.options import DROP, read_bands, read_color
 from pipeline.storage.formats import Kind, check_names
 
 ColorMode = Literal["grayscale", "rgb", "bgr"]
@@ -92,6 +93,10 @@ class InputSpec:
         jpeg_dct: "accurate" or "fast", see `JpegDct`.
         gray_from: "rgb" or "jpeg_luma", see `GrayFrom`; counts where color_mode is "grayscale".
         deep: "round", "high_byte", "clip" or "clip_last", see `Deep`.
+        bands: numbers of the bands, from 1, of TIFFs with several, see `pipeline.options.read_bands`; "": as the tags
+            say.
+        background: what shows where an image is transparent: a color, see `pipeline.options.read_color`; "drop":
+            transparency is ignored; "": the same, but a picture that is drawn in it alone is refused.
     """
 
     height: int
@@ -106,6 +111,8 @@ class InputSpec:
     jpeg_dct: JpegDct = "accurate"
     gray_from: GrayFrom = "rgb"
     deep: Deep = "round"
+    bands: str = ""
+    background: str = ""
 
     @property
     def channels(self) -> int:
@@ -166,6 +173,9 @@ def check_rule(rule: InputSpec) -> None:
             raise ValueError(f"input has {name} {value!r}, unknown here: expected {', '.join(others)} or {last}")
     if type(rule.antialias) is not bool:
         raise ValueError(f"input has antialias {rule.antialias!r}, expected true or false")
+    read_bands(rule.bands)
+    if rule.background not in ("", DROP):
+        read_color(rule.background)
     _check_fit(rule)
     _check_resizer(rule)
 

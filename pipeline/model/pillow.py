@@ -3,47 +3,27 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Mapping, Sequence
 
 from PIL import Image, ImageFile
-from PIL.BmpImagePlugin import BmpImageFile
+from PIL.BmpImagePlugin import BmpImageFile, DibImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.PpmImagePlugin import PpmImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from pipeline.batches import Code
 from pipeline.image_kinds import HEAD, advice, is_read, kind_of
-from pipeline.model import fast_decoders
+from pipeline.model import fast_decoders, tiff
+from pipeline.model.alpha import DEEP_KEY
+from pipeline.model.foreign_formats import open_foreign
+from pipeline.model.refused import Metered, RefusedError
 from pipeline.options import MAX_PIXELS
+
+_DIB_HEADERS = (40, 52, 56, 64, 108, 124)
 
 JPEG = b"\xff\xd8\xff"
 """First bytes of JPEG files."""
-
-
-class RefusedError(Exception):
-    """An image that is not scored, with its google.rpc code."""
-
-    def __init__(self, code: Code, message: str) -> None:
-        """Take the code and a message for a person."""
-        super().__init__(message)
-        self.code = code
-
-
-class _Metered(io.BytesIO):
-    """A file that may be read a few times over, not thousands: Pillow copies what tags share for each of them."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self._left = 8 * len(data) + (64 << 20)
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size)
-        self._left -= len(data)
-        if self._left < 0:
-            raise RefusedError("RESOURCE_EXHAUSTED", "the tags claim far more data than the file holds")
-        return data
 
 
 class MeteredExif(Image.Exif):
@@ -53,7 +33,7 @@ class MeteredExif(Image.Exif):
         """Read the tags of an EXIF segment."""
         tags = data.removeprefix(b"Exif\0\0")
         if tags:
-            self.load_from_fp(_Metered(tags))
+            self.load_from_fp(Metered(tags))
 
 
 class _Jpeg(JpegImageFile):
@@ -70,33 +50,25 @@ class _Png(PngImageFile):
         super()._open()
         if self.mode == "P" and self.palette is None:  # Pillow would take the indices for grey
             raise RefusedError("INVALID_ARGUMENT", "the palette is missing")
+        self.info[DEEP_KEY] = any(tile.args == "RGB;16B" for tile in self.tile)
 
     def _seek(self, frame: int, rewind: bool = False) -> None:
         self.info["disposal"] = 0  # another needs a canvas, which Pillow fills before --max_pixels is looked at
         super()._seek(frame, rewind)
 
 
-def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
+def _is_dib(data: bytes) -> bool:
+    """Return whether this is a BMP without its file header, as from a clipboard: a size, width, height, 1 plane."""
+    size = int.from_bytes(data[:4], "little")
+    return (size == 12 and data[8:10] == b"\1\0") or (size in _DIB_HEADERS and data[12:14] == b"\1\0")
+
+
+def open_image(data: bytes, max_pixels: int = MAX_PIXELS, bands: Sequence[int] = ()) -> ImageFile.ImageFile:
     """Return an image whose header is parsed and whose pixels are not, found by its first bytes.
 
     The formats are named one by one, so that no other parser of Pillow's ever sees the bytes.
     """
-    if data.startswith(fast_decoders.PNG):
-        image: ImageFile.ImageFile = _Png(io.BytesIO(data))
-    elif data.startswith(JPEG):
-        image = _Jpeg(io.BytesIO(data))
-    elif data.startswith((b"GIF87a", b"GIF89a")):
-        image = GifImageFile(io.BytesIO(data))
-    elif data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
-        image = TiffImageFile(_Metered(data))
-    elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        image = WebPImageFile(io.BytesIO(data))
-    elif data.startswith(b"BM"):
-        image = BmpImageFile(io.BytesIO(data))
-    elif data.startswith((b"P5", b"P6")):
-        image = PpmImageFile(io.BytesIO(data))
-    else:
-        raise _unknown(data)
+    image = _opened(data, max_pixels, bands)
     if image.width * image.height > max_pixels:
         size = f"{image.width} x {image.height}"
         raise RefusedError("RESOURCE_EXHAUSTED", f"image of {size} pixels is larger than --max_pixels {max_pixels}")
@@ -110,5 +82,31 @@ def _unknown(data: bytes) -> RefusedError:
     kind = kind_of(data[:HEAD])
     if kind is not None and not is_read(kind):
         return RefusedError("UNIMPLEMENTED", f"it is a {kind} image, whatever its name says: {advice(kind)}")
-    formats = "a PNG, JPEG, GIF, TIFF, WebP, BMP, PGM or PPM image"
+    formats = "a PNG, JPEG, GIF, TIFF, WebP, BMP, PNM, AVIF, JPEG 2000 or HEIC image"
     return RefusedError("INVALID_ARGUMENT", f"not {formats}: starts with {data[:12]!r}")
+
+
+def _opened(data: bytes, max_pixels: int, bands: Sequence[int]) -> ImageFile.ImageFile:
+    for magic, opener in _OPENERS.items():
+        if data.startswith(magic):
+            return opener(io.BytesIO(data))
+    if data.startswith(tiff.MAGIC):
+        return tiff.open_tiff(data, bands, max_pixels)
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return WebPImageFile(io.BytesIO(data))
+    if _is_dib(data):
+        return DibImageFile(io.BytesIO(data))
+    image = open_foreign(data)
+    if image is None:
+        raise _unknown(data)
+    return image
+
+
+_OPENERS: Mapping[tuple[bytes, ...], Callable[[io.BytesIO], ImageFile.ImageFile]] = {
+    (fast_decoders.PNG,): _Png,
+    (JPEG,): _Jpeg,
+    (b"GIF87a", b"GIF89a"): GifImageFile,
+    (b"BM",): BmpImageFile,
+    (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"Pf"): PpmImageFile,
+}
+"""First bytes -> the parser of the format."""

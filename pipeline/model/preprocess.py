@@ -32,11 +32,14 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from pipeline.batches import Code, EncodedBatch, Failure, PixelBatch
 from pipeline.model import fast_decoders, reduced_jpeg
+from pipeline.model.alpha import has_alpha, without_alpha
 from pipeline.model.colors import cut_off, gray_of_deep_png, low_bytes, to_mode
 from pipeline.model.input_rule import InputSpec
-from pipeline.model.pillow import JPEG, MeteredExif, RefusedError, open_image
+from pipeline.model.pillow import JPEG, MeteredExif, open_image
+from pipeline.model.refused import RefusedError
 from pipeline.model.resize import fitted, fitted_pixels, resizes_pixels, takes_exact
-from pipeline.options import MAX_PIXELS
+from pipeline.model.tiff import TaggedTiff
+from pipeline.options import MAX_PIXELS, read_bands
 
 SMALL_PIXELS = 1 << 14
 """Pixels of an image, at most, that is decoded together with others. Larger ones gain nothing by it."""
@@ -160,7 +163,11 @@ def upright(data: bytes, spec: InputSpec, max_pixels: int = MAX_PIXELS) -> Image
 
 def _oriented(data: bytes, spec: InputSpec, max_pixels: int) -> tuple[Image.Image, reduced_jpeg.Picture | None]:
     """Return a decoded image, turned as the spec says, and how it relates to the picture; None: it is the picture."""
-    image = open_image(data, max_pixels)
+    image = open_image(data, max_pixels, read_bands(spec.bands))
+    if isinstance(image, TaggedTiff):
+        image.load()
+        method = _TURN_BACK.get(image.orientation)
+        return image if method is None or spec.exif_orientation else image.transpose(method), None
     if isinstance(image, TiffImageFile):
         return _oriented_tiff(image, spec), None
     if isinstance(image, JpegImageFile):  # its EXIF data lie before its pixels
@@ -169,8 +176,11 @@ def _oriented(data: bytes, spec: InputSpec, max_pixels: int) -> tuple[Image.Imag
     image.load()
     method = _turn(image, spec)
     wants_luma = spec.color_mode == "grayscale" and spec.gray_from == "jpeg_luma"
-    low = low_bytes(data, max_pixels) if wants_luma and image.mode in ("RGB", "RGBA") else None
-    shown = image if low is None else gray_of_deep_png(image, low)
+    shown: Image.Image = image
+    if wants_luma and image.mode in ("RGB", "RGBA"):
+        shown = without_alpha(image, spec.background) if has_alpha(image) else image
+        low = low_bytes(data, max_pixels) if shown is image else None
+        shown = shown if low is None else gray_of_deep_png(image, low)
     return shown if method is None else shown.transpose(method), None
 
 

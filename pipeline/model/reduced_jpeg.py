@@ -18,7 +18,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from pipeline.model import fast_decoders
 from pipeline.model.fit import Box, place
 from pipeline.model.input_rule import ANTIALIASED, InputSpec
-from pipeline.model.pillow import RefusedError
+from pipeline.model.refused import RefusedError
 
 DENOMINATORS = (8, 4, 2)
 """Of the scales below 1, the smallest scale first."""

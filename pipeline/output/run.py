@@ -63,6 +63,12 @@ class Run:
     why_engine: str = ""
     rules: int = RULES
 
+    @property
+    def rule(self) -> InputSpec:
+        """The model's input rule with what the options say of bands and background."""
+        rule, options = self.spec.input, self.options
+        return replace(rule, bands=options.bands or rule.bands, background=options.background or rule.background)
+
     @classmethod
     def of(cls, id: str, options: ScoreOptions, spec: ModelSpec, why_engine: str = "") -> Run:  # noqa: A002 - the field's name
         """Return the run that options describe; relative paths in them begin in the working folder.

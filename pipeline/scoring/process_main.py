@@ -196,7 +196,7 @@ class _Worker:
             self._begin("decode", first, stop, run.options.image_timeout)
 
         with self._at("decode", 0, 0):
-            pixels = preprocess(batch, run.spec.input, run.options.max_pixels, begin, bool(request.alone))
+            pixels = preprocess(batch, run.rule, run.options.max_pixels, begin, bool(request.alone))
             pixels = with_facts(pixels, batch.encoded, run.spec.input, run.options.exif)
         seconds = {"read": after_read - started, "decode": time.monotonic() - after_read}
         return replace(pixels, images=pixels.images.failed(request.failures), seconds=seconds)

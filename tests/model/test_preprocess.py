@@ -256,9 +256,9 @@ CLAIMING = dict(claiming(16_000, 16_000))
 
 class TestRefusing:
     def test_image_of_a_kind_that_is_not_read_is_told_by_its_name(self) -> None:
-        failure = failure_of(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", spec_of(PICTURE))
+        failure = failure_of(b"\xff\x0a\x10", spec_of(PICTURE))
         assert failure.code == "UNIMPLEMENTED"
-        assert failure.message == "it is a HEIC image, whatever its name says: convert it to JPEG or PNG"
+        assert failure.message == "it is a JPEG XL image, whatever its name says: convert it to JPEG or PNG"
 
     @pytest.mark.parametrize(
         ("data", "message"),
@@ -269,6 +269,7 @@ class TestRefusing:
             (b"%PDF-1.7", "not a PNG"),
             (b"RIFF\0\0\0\0WAVE", "not a PNG"),
             (b"\0\0\0\x1cftypisom", "not a PNG"),
+            (b"\0\0\0\x1cftypavif", "cannot be decoded"),
             (b"\x1f\x8b\x08\0", "not a PNG"),
         ],
     )

@@ -35,7 +35,7 @@ OTHERS: dict[str, Any] = {
     "retry_deadline": 2.5, "retry_failed": True, "no_canary": True, "no_wait": True, "accelerator": "type:a;count:1",
     "image_key": "an image", "label_key": "", "label_offset": -1, "labels_are": "names",
     "labels_file": "a b", "zip_encoding": "cp932", "file_column": "picture", "label_column": "a.b", "columns": "a,b",
-    "slice": "a", "exif": True, "model": "-m", "output": "gs://b/night",
+    "slice": "a", "exif": True, "bands": "4,3,2", "background": "#0080ff", "model": "-m", "output": "gs://b/night",
 }  # fmt: skip
 """Every option, otherwise than by default."""
 
@@ -73,6 +73,8 @@ def test_every_option_is_a_flag_of_its_name_with_a_help_text() -> None:
         ("label_offset", "-1", -1),
         ("labels_are", "indices", "indices"),
         ("zip_encoding", "cp932", "cp932"),
+        ("bands", "13", "13"),
+        ("background", "drop", "drop"),
     ],
 )
 def test_a_flag_sets_its_option_and_no_other(flag: str, text: str, value: Any) -> None:

@@ -60,6 +60,8 @@ OTHER_OPTIONS: dict[str, Any] = {
     "columns": "site",
     "slice": "site",
     "exif": True,
+    "bands": "4,3,2",
+    "background": "white",
 }
 
 names = st.text(st.characters(exclude_characters="/\0")).map(lambda text: text.encode("utf-8", "replace"))

@@ -1,0 +1,79 @@
+"""What becomes of transparency: it is ignored, as loaders do, or the image is laid on a color.
+
+A drawing whose shape is in its transparency alone (canvas, signature pads, icon sets) is of one color once that is
+ignored. It is refused in words, unless the rule says which of both is wanted.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from pipeline.model.refused import RefusedError
+from pipeline.options import DROP, read_color
+
+DEEP_KEY = "deep_transparency"
+"""Key in an image's info: its transparent color has 16 bits a sample, of which only one half is at hand."""
+
+_KEY = "transparency"
+_WITH_ALPHA = ("LA", "RGBA", "PA")
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Return whether an image may be transparent anywhere."""
+    return image.mode in _WITH_ALPHA or _KEY in image.info
+
+
+def without_alpha(image: Image.Image, background: str) -> Image.Image:
+    """Return an image that `convert` takes as if it had no transparency.
+
+    Args:
+        image: decoded, in any mode.
+        background: see `InputSpec.background`.
+
+    Raises:
+        RefusedError: the picture is in the transparency alone, and the background is not chosen.
+    """
+    if background not in ("", DROP):
+        return _laid_on(image, read_color(background))
+    if background == "":
+        _check_shown(image)
+    image.info.pop(_KEY, None)  # `convert` would warn and look for a color instead
+    return image
+
+
+def _check_shown(image: Image.Image) -> None:
+    if image.mode not in (*_WITH_ALPHA, "P"):
+        return  # one color is transparent: what differs in transparency differs in color
+    *colors, alpha = image.convert("LA" if image.mode == "LA" else "RGBA").split()
+    if _differs(alpha) and not any(map(_differs, colors)):
+        raise RefusedError(
+            "INVALID_ARGUMENT",
+            "the image is of one color and its picture is in its transparency alone: lay it on a color with "
+            "--background white, or ignore transparency, as TensorFlow and Keras do, with --background drop",
+        )
+
+
+def _differs(band: Image.Image) -> bool:
+    low, high = band.getextrema()
+    return low != high
+
+
+def _laid_on(image: Image.Image, color: tuple[int, int, int]) -> Image.Image:
+    if image.info.get(DEEP_KEY):
+        raise RefusedError("UNIMPLEMENTED", "a transparent color of 16 bits a sample is not laid on a background")
+    key = image.info.get(_KEY)
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        grey = np.asarray(Image.new("RGB", (1, 1), color).convert("L")).astype(np.int32)[0, 0] * 257
+        return Image.fromarray(np.where(values == key, grey, values.astype(np.int32)))
+    red, green, blue = color
+    if image.mode in ("1", "L", "LA") and red == green == blue:
+        layers = image.convert("LA")
+        canvas = Image.new("L", image.size, red)
+        canvas.paste(layers.getchannel("L"), mask=layers.getchannel("A"))
+        return canvas
+    layers = image.convert("RGBA")
+    canvas = Image.new("RGB", image.size, color)
+    canvas.paste(layers.convert("RGB"), mask=layers.getchannel("A"))
+    return canvas
