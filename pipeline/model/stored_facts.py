@@ -13,13 +13,14 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-from PIL.TiffImagePlugin import TiffImageFile
 
 from pipeline.batches import PixelBatch
 from pipeline.image_facts import ImageFacts
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.pillow import JPEG, MeteredExif, open_image
 from pipeline.model.pixel_hash import pixel_hashes, rule_id
+from pipeline.model.tiff import MAGIC
+from pipeline.model.tiff_layout import read_layout
 from pipeline.text import brief, plain
 
 _STARTS = {
@@ -50,7 +51,6 @@ _FRAME = struct.Struct(">HH")
 _NO_FRAME = (0xC4, 0xC8, 0xCC)
 """Markers from C0 to CF that begin no frame."""
 
-_WIDTH, _HEIGHT = 256, 257
 _EXIF, _TAKEN, _CHANGED, _OFFSET, _MAKE, _MODEL = 0x8769, 0x9003, 0x0132, 0x9011, 0x010F, 0x0110
 """Tags of TIFF and EXIF."""
 
@@ -135,9 +135,10 @@ def _side(data: bytes) -> tuple[int, int]:
     if found is not None:
         return found
     try:
+        if data.startswith(MAGIC):  # Pillow tells the sides of the turned one
+            layout = read_layout(data)
+            return layout.width, layout.height
         image = open_image(data)
-        if isinstance(image, TiffImageFile):  # Pillow tells the sides of the turned one
-            return int(image.tag_v2[_WIDTH]), int(image.tag_v2[_HEIGHT])
         return image.width, image.height
     except Exception:  # noqa: BLE001 - Pillow's parsers raise whatever they stumble over
         return 0, 0

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile
-from PIL.TiffImagePlugin import COMPRESSION_INFO, TiffImageFile
+from PIL.TiffImagePlugin import COMPRESSION_INFO, OPEN_INFO, TiffImageFile
 
 from pipeline.model import tiff_layout as tags
 from pipeline.model.refused import Metered, RefusedError
@@ -131,7 +131,8 @@ def is_pillows(layout: Layout) -> bool:
     if photometric == tags.PALETTE:
         return bits <= 8 and layout.kind == tags.UNSIGNED
     if photometric in (tags.RGB, tags.CMYK):
-        return layout.kind == tags.UNSIGNED and bits in (8, 16) and samples >= layout.colors
+        order, fill = (b"II" if layout.order == "<" else b"MM"), 2 if layout.is_reversed else 1
+        return (order, photometric, (layout.kind,), fill, (bits,) * samples, layout.extra) in OPEN_INFO
     if photometric not in (0, 1):
         return False
     return _is_pillows_grey(layout)
@@ -147,7 +148,9 @@ def _is_pillows_grey(layout: Layout) -> bool:
         return layout.kind == tags.UNSIGNED
     if layout.kind == tags.UNSIGNED:
         return photometric == 1 and bits == 16
-    return photometric == 1 and (layout.kind, bits) in ((tags.SIGNED, 16), (tags.SIGNED, 32), (tags.FLOAT, 32))
+    is_swapped_twice = layout.order == ">" and layout.compression != tags.RAW  # by libtiff and by Pillow
+    known = (tags.SIGNED, 16), (tags.SIGNED, 32), (tags.FLOAT, 32)
+    return photometric == 1 and not is_swapped_twice and (layout.kind, bits) in known
 
 
 def _chosen(layout: Layout, bands: Sequence[int]) -> Choice:
@@ -185,7 +188,7 @@ def _grey_mode(layout: Layout) -> str:
         return "F"
     if layout.kind == tags.UNSIGNED and layout.bits <= 16:
         return "L" if layout.bits <= 8 else "I;16"
-    return "I"
+    return "L" if layout.bits == 8 else "I"
 
 
 def _picture(data: bytes, layout: Layout, choice: Choice, most: int) -> Image.Image:
@@ -206,7 +209,7 @@ def _picture(data: bytes, layout: Layout, choice: Choice, most: int) -> Image.Im
 
 
 def _negative(samples: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
-    if layout.kind == tags.SIGNED:
+    if layout.kind == tags.SIGNED or (layout.bits == 32 and layout.kind == tags.UNSIGNED):
         raise RefusedError("UNIMPLEMENTED", f"{layout.words()} of which 0 is white are not read")
     full = 1.0 if layout.kind == tags.FLOAT else (1 << layout.bits) - 1
     return np.asarray(full - samples if layout.kind == tags.FLOAT else np.subtract(samples.dtype.type(full), samples))
@@ -214,13 +217,15 @@ def _negative(samples: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
 
 def _grey(values: npt.NDArray[Any], layout: Layout) -> Image.Image:
     mode = _grey_mode(layout)
-    if mode == "L":
+    if mode == "L" and layout.kind == tags.UNSIGNED:
         return Image.fromarray(_bytes(values, layout))
-    if mode == "I":
+    if mode in ("L", "I"):
         low = int(values.min())
         if low < 0:
             raise RefusedError("INVALID_ARGUMENT", f"{layout.words()} with values from {low} on: expected 0 or more")
-        values = np.minimum(values, (1 << 31) - 1).astype(np.int32)
+        if layout.bits == 8:
+            return Image.fromarray(values.astype(np.uint8))
+        values = np.minimum(values.astype(np.int64), (1 << 31) - 1).astype(np.int32)
     return Image.fromarray(values.astype(np.float32) if mode == "F" else values)
 
 
