@@ -37,6 +37,7 @@ setup(
         "s3": ["obstore>=0.9"],
         "azure": ["obstore>=0.9"],
         "demo": ["scikit-learn>=1.4"],
+        "heic": ["pillow-heif>=1.0"],
         "dev": [
             "build>=1.2",
             "cryptography>=42",
@@ -48,6 +49,7 @@ setup(
             "obstore>=0.9",
             "opencv-python-headless>=4.10",
             "pandas>=2.3",
+            "pillow-heif>=1.0",
             "pytest>=8.3",
             "pytest-timeout>=2.4",
             "pytest-xdist>=3.6",
@@ -55,6 +57,7 @@ setup(
             "ruff>=0.12",
             "scikit-learn>=1.4",
             "selenium>=4.30",
+            "tifffile>=2025.5",
             "types-protobuf>=5.29",
             "webdataset>=0.2.100",
         ],

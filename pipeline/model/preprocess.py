@@ -5,8 +5,10 @@ Archives contain images of many kinds. This is what becomes of each:
     grey, 1-bit, palette, RGB      converted as `Image.convert` does
     16-bit grey                    scaled by 255 / 65535, rounded; or its high byte; or cut off at 255, as the rule says
     16-bit color                   the high byte, as Pillow's parsers give it
-    32-bit float                   taken as 0 to 1; other values are refused
-    alpha                          dropped, as `keras.utils.load_img` does
+    float                          taken as 0 to 1; other values are refused
+    TIFF                           as its tags say: 9 to 15 bits, 0 is white, planes, bands; see `pipeline.model.tiff`
+    alpha                          dropped, as `keras.utils.load_img` does, or laid on a color; a picture that is in it
+                                   alone is refused; see `pipeline.model.alpha`
     CMYK, YCCK                     converted to RGB without a color profile
     EXIF orientation               applied; one that cannot be parsed is ignored, as browsers do
     animated, several pages        the first frame
