@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from label_inputs import write_records
+from PIL import Image
 from read_inputs import read_inputs
 from table_files import write_hugging_face
 
@@ -40,6 +41,7 @@ from pipeline.sources.own_names import JSON_FILE, TEXT_FILES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text()
 PETS = ("cat", "dog", "cow", "horse", "sheep", "goat", "pig", "hen", "duck", "goose")
+HEIC = {".heic", ".heif", ".hif", ".heics", ".heifs"}
 
 
 def commands() -> list[str]:
@@ -54,14 +56,15 @@ def words_between(first: str, last: str) -> list[str]:
 
 def test_suffixes_of_images_are_those_that_are_read() -> None:
     listed = words_between("Images end in\n", "A file with none of these suffixes")
+    assert listed.pop(listed.index("pillow-heif"))
     assert len(listed) == len(set(listed))
-    assert set(listed) == READ_SUFFIXES
+    assert set(listed) == READ_SUFFIXES | HEIC
 
 
 def test_kinds_that_are_not_read_are_named() -> None:
-    (text,) = re.findall(r"^(HEIC, AVIF.*?)\.$", PAGE, re.MULTILINE | re.DOTALL)
-    listed = text.replace("\n", " ").split(", ")
-    assert set(listed) == {kind.name for kind in UNREAD}
+    (text,) = re.findall(r"^(HEIC \(if .*?)\.$", PAGE, re.MULTILINE | re.DOTALL)
+    listed = [name.partition(" (")[0] for name in text.replace("\n", " ").split(", ")]
+    assert set(listed) == {kind.name for kind in UNREAD} | {"HEIC"}
     assert "SVG images: render them as PNG" in PAGE
     assert images.why_none("a.svg", b"<svg>") == "SVG images: render them as PNG"
 
@@ -116,6 +119,10 @@ def write_files(folder: Path, digits: RawImages) -> None:
     for name, data in {"photos/cat/1.png": cat, "photos/dog/2.png": dog, "more/cat/3.png": cat}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
+    (folder / "drawings").mkdir()
+    ink = np.zeros((8, 8, 4), np.uint8)
+    ink[2:6, 2:6, 3] = 255
+    Image.fromarray(ink).save(folder / "drawings" / "1.png")
     rows = [("photos/cat/1.png", "cat", "A"), ("photos/dog/2.png", 1, "B")]
     named = [dict(zip(("file_name", "label", "camera"), row, strict=True)) for row in rows]
     (folder / "list.csv").write_text("file_name,label,camera\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
@@ -182,6 +189,7 @@ def pets(tiny_model: str, archive: Path) -> Path:
 FOUND = {
     "--input photos/cat/1.png ": ["cat"],
     "--input photos --input 'more/**' ": ["cat", "cat", "dog"],
+    "--input drawings ": [None],
     "--input mnist ": ["cat", "dog", None, None],
 }
 """Start of a command -> labels of its images; those of all others are a cat and a dog."""
