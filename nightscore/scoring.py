@@ -11,16 +11,8 @@ from nightscore.night import Night, expected_errors, night_of
 from nightscore.quiet import be_impatient, one_run, settings_kept
 from pipeline import api
 from pipeline.errors import UsageError
-from pipeline.options import (
-    LOCAL_RUNNERS,
-    EngineChoice,
-    LabelsAre,
-    LabelSource,
-    PartFormat,
-    Precision,
-    ScoreOptions,
-    TopK,
-)
+from pipeline.option_values import TopK
+from pipeline.options import LOCAL_RUNNERS, EngineChoice, LabelsAre, LabelSource, PartFormat, Precision, ScoreOptions
 from pipeline.text import plain
 
 if TYPE_CHECKING:

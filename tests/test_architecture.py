@@ -19,6 +19,7 @@ WORDS = frozenset(
         "errors",
         "image_facts",
         "image_kinds",
+        "option_values",
         "options",
         "units",
         "batches",

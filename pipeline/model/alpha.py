@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.model.refused import RefusedError
-from pipeline.options import DROP, read_color
+from pipeline.option_values import DROP, read_color
 
 DEEP_KEY = "deep_transparency"
 """Key in an image's info: its transparent color has 16 bits a sample, of which only one half is at hand."""

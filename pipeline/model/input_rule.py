@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from pipeline.model.fit import FITS, WITH_CROP, Fit
 from pipeline.model.resize_tf import WITH_ANTIALIAS
-from pipeline.options import DROP, read_bands, read_color
+from pipeline.option_values import DROP, read_bands, read_color
 from pipeline.storage.formats import Kind, check_names
 
 ColorMode = Literal["grayscale", "rgb", "bgr"]
@@ -93,9 +93,9 @@ class InputSpec:
         jpeg_dct: "accurate" or "fast", see `JpegDct`.
         gray_from: "rgb" or "jpeg_luma", see `GrayFrom`; counts where color_mode is "grayscale".
         deep: "round", "high_byte", "clip" or "clip_last", see `Deep`.
-        bands: numbers of the bands, from 1, of TIFFs with several, see `pipeline.options.read_bands`; "": as the tags
-            say.
-        background: what shows where an image is transparent: a color, see `pipeline.options.read_color`; "drop":
+        bands: numbers of the bands, from 1, of TIFFs with several, see `pipeline.option_values.read_bands`; "": as
+            the tags say.
+        background: what shows where an image is transparent: a color, see `pipeline.option_values.read_color`; "drop":
             transparency is ignored; "": the same, but a picture that is drawn in it alone is refused.
     """
 

@@ -41,7 +41,8 @@ from pipeline.model.pillow import JPEG, MeteredExif, open_image
 from pipeline.model.refused import RefusedError
 from pipeline.model.resize import fitted, fitted_pixels, resizes_pixels, takes_exact
 from pipeline.model.tiff import TaggedTiff
-from pipeline.options import MAX_PIXELS, read_bands
+from pipeline.option_values import read_bands
+from pipeline.options import MAX_PIXELS
 
 SMALL_PIXELS = 1 << 14
 """Pixels of an image, at most, that is decoded together with others. Larger ones gain nothing by it."""

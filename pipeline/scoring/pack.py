@@ -23,7 +23,8 @@ from typing import Any
 from pipeline import sources, storage
 from pipeline.concurrency import ahead, cores
 from pipeline.errors import TransientError, UsageError
-from pipeline.options import ALL, ScoreOptions, as_names
+from pipeline.option_values import ALL, as_names
+from pipeline.options import ScoreOptions
 from pipeline.sources.inputs import list_columns, plan_units
 from pipeline.sources.packed import END, KeptLabels, PackFormat, as_record, as_sample, images_of
 from pipeline.sources.read_rule import ReadRule

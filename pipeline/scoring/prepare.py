@@ -12,7 +12,8 @@ from pipeline.errors import NoSpaceError, TransientError, UsageError
 from pipeline.metrics.by_value import OWN_SLICES
 from pipeline.model.directory import check_model, check_tflite, local_copy, read_spec
 from pipeline.model.engines.choice import choose
-from pipeline.options import ALL, Engine, ScoreOptions, as_names
+from pipeline.option_values import ALL, as_names
+from pipeline.options import Engine, ScoreOptions
 from pipeline.output import records
 from pipeline.output.finish import go_to_work
 from pipeline.output.run import Run

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.options import ScoreOptions, add_arguments, as_names, from_arguments, names_in, to_flags
+from pipeline.option_values import as_names, names_in
+from pipeline.options import ScoreOptions, add_arguments, from_arguments, to_flags
 
 GIVEN: dict[str, Any] = {"input": ("photos",), "model": "model", "output": "night"}
 COMMAND = ["--input", "photos", "--model", "model", "--output", "night"]
