@@ -59,6 +59,8 @@ def check(options: ScoreOptions) -> Run:
             f"--min_accuracy {options.min_accuracy:g} cannot be checked: the model gives "
             f"{'a number' if spec.task == 'value' else 'an embedding'}, which has no accuracy; leave the option out"
         )
+    if spec.takes == "encoded":
+        _check_values(options)
     run = Run.of(new_id(datetime.now(timezone.utc)), options, spec)
     begun_with = _check_output(run)
     choice = choose(options, spec, begun_with)
@@ -69,6 +71,15 @@ def check(options: ScoreOptions) -> Run:
     else:
         check_files(run)
     return run
+
+
+def _check_values(options: ScoreOptions) -> None:
+    """Raise a UsageError if an option says how images are decoded, which is left to the model."""
+    for name, value in (("bands", options.bands), ("background", options.background)):
+        if value:
+            raise UsageError(
+                f"--{name} {value} changes nothing: the model decodes the files itself; leave the option out"
+            )
 
 
 def _passed(run: Run) -> tuple[str, ...]:

@@ -136,6 +136,15 @@ def test_litert_is_refused_in_one_line(encoded_model: str, tmp_path: Path) -> No
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("name", "value"), [("bands", "4,3,2"), ("background", "white")])
+def test_options_of_decoding_are_refused_as_they_would_change_nothing(
+    name: str, value: str, encoded_model: str, tmp_path: Path
+) -> None:
+    archive = write_archive(tmp_path / "archive", 3)
+    with pytest.raises(UsageError, match=f"--{name} {value} changes nothing: the model decodes the files itself"):
+        api.score(options(archive, encoded_model, tmp_path / "night", **{name: value}))
+
+
 def test_spec_says_what_the_network_takes_and_the_id_depends_on_it(encoded_model: str) -> None:
     spec = read_spec(encoded_model)
     assert json.loads((Path(encoded_model) / "model_spec.json").read_text())["takes"] == "encoded"
