@@ -112,9 +112,12 @@ _STARTS = (
 )
 """First bytes that tell a kind for sure."""
 
-_READ = frozenset(
-    {"PNG", "JPEG", "GIF", "TIFF", "WebP", "BMP", "PNM", "PFM", "AVIF", "JPEG 2000", *(["HEIC"] if _WITH_HEIC else [])}
+READ = (
+    *("PNG", "JPEG", "GIF", "TIFF", "WebP", "BMP", "PNM", "PFM", "AVIF", "JPEG 2000"),
+    *(["HEIC"] if _WITH_HEIC else []),
 )
+"""Kinds of images that are read here."""
+
 _BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), "HEIC"),
@@ -168,14 +171,14 @@ def _of_brands(head: bytes) -> str | None:
 
 def is_read(kind: str | None) -> bool:
     """Return whether images of a kind are read."""
-    return kind in _READ
+    return kind in READ
 
 
 def unread_by_suffix(suffix: str) -> str | None:
     """Return the kind of image, of those that are not read, that a suffix in lower case promises; None if none.
 
-    >>> unread_by_suffix(".heic"), unread_by_suffix(".png")
-    ('HEIC', None)
+    >>> unread_by_suffix(".jxl"), unread_by_suffix(".png")
+    ('JPEG XL', None)
     """
     kind = None if suffix in READ_SUFFIXES else _BY_SUFFIX.get(suffix)
     return kind and kind.name
@@ -184,8 +187,8 @@ def unread_by_suffix(suffix: str) -> str | None:
 def reason(kind: str) -> str:
     """Return why images of a kind that is not read are left out, and what to do.
 
-    >>> reason("HEIC")
-    'HEIC images: convert them to JPEG or PNG'
+    >>> reason("JPEG XL")
+    'JPEG XL images: convert them to JPEG or PNG'
     """
     return f"{kind} images: {_BY_NAME[kind].advice}"
 
@@ -193,7 +196,7 @@ def reason(kind: str) -> str:
 def advice(kind: str) -> str:
     """Return what to do with one image of a kind that is not read.
 
-    >>> advice("HEIC")
+    >>> advice("JPEG XL")
     'convert it to JPEG or PNG'
     """
     return _BY_NAME[kind].advice.replace("them", "it")

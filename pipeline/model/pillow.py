@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.PpmImagePlugin import PpmImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from pipeline.image_kinds import HEAD, advice, is_read, kind_of
+from pipeline.image_kinds import HEAD, READ, advice, is_read, kind_of
 from pipeline.model import fast_decoders, tiff
 from pipeline.model.alpha import DEEP_KEY
 from pipeline.model.foreign_formats import open_foreign
@@ -82,8 +82,8 @@ def _unknown(data: bytes) -> RefusedError:
     kind = kind_of(data[:HEAD])
     if kind is not None and not is_read(kind):
         return RefusedError("UNIMPLEMENTED", f"it is a {kind} image, whatever its name says: {advice(kind)}")
-    formats = "a PNG, JPEG, GIF, TIFF, WebP, BMP, PNM, AVIF, JPEG 2000 or HEIC image"
-    return RefusedError("INVALID_ARGUMENT", f"not {formats}: starts with {data[:12]!r}")
+    formats = f"{', '.join(READ[:-1])} or {READ[-1]}"
+    return RefusedError("INVALID_ARGUMENT", f"not a {formats} image: starts with {data[:12]!r}")
 
 
 def _opened(data: bytes, max_pixels: int, bands: Sequence[int]) -> ImageFile.ImageFile:

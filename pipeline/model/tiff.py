@@ -179,6 +179,9 @@ def _named(layout: Layout) -> Choice:
             return Choice((0,), 1)
         if photometric == 1 and samples in (3, 4) and layout.alpha in (None, 3):
             return Choice((0, 1, 2), layout.alpha)
+    if samples == 1 or photometric == tags.CMYK:
+        meaning = "red, green and blue" if photometric == tags.RGB else "inks"
+        raise RefusedError("UNIMPLEMENTED", f"{words} as {meaning} are not read")
     choose = "choose one or three" if samples == 2 else "choose three"
     raise RefusedError("INVALID_ARGUMENT", f"{words}: {choose} with --bands")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,6 +23,35 @@ UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 
 MOST_SAMPLES = 64
 """Bands of an image, at most."""
+
+_MEANINGS: Mapping[int, str] = {
+    256: "width",
+    257: "height",
+    258: "bits of a band",
+    259: "compression",
+    262: "meaning of the values",
+    266: "order of the bits",
+    273: "places of the strips",
+    274: "orientation",
+    277: "number of bands",
+    278: "rows of a strip",
+    279: "sizes of the strips",
+    284: "order of the bands",
+    317: "predictor",
+    320: "palette",
+    322: "width of a tile",
+    323: "height of a tile",
+    324: "places of the tiles",
+    325: "sizes of the tiles",
+    338: "meaning of the extra bands",
+    339: "kind of numbers",
+    347: "JPEG tables",
+    530: "subsampling of the colors",
+}
+"""Tags without which other pixels would be read -> what each tells."""
+
+_SIZES: Mapping[int, int] = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
+"""Type of a tag -> bytes of one of its values. A tag of another type is ignored, as TIFF demands."""
 
 _COLORS: Mapping[int, str] = {
     4: "a mask",
@@ -60,7 +90,7 @@ class Layout:
         block: (width, height) of a tile, or of a strip.
         is_tiled: whether blocks are tiles, which are stored in full, also at the edges.
         offsets: of the blocks in the file.
-        counts: of the blocks' bytes in the file.
+        counts: of the blocks' bytes in the file; fewer than offsets where the tags do not tell them.
     """
 
     order: Literal["<", ">"]
@@ -100,6 +130,8 @@ class Layout:
     def alpha(self) -> int | None:
         """Index of the sample that is alpha; None: there is none."""
         first = self.samples - len(self.extra)
+        if first < self.colors:
+            return None
         return next((first + i for i, what in enumerate(self.extra) if what in (1, 2)), None)
 
     def words(self) -> str:
@@ -134,9 +166,11 @@ def read_layout(data: bytes) -> Layout:
     width, height = _number(tags, 256), _number(tags, 257)
     is_tiled = 324 in tags
     block = (_number(tags, 322), _number(tags, 323)) if is_tiled else (width, _number(tags, 278, height))
-    if min(width, height, *block) <= 0:
-        raise RefusedError("INVALID_ARGUMENT", f"an image of {width} x {height} pixels in blocks of {block}")
+    _check_sides(width, height, block, is_tiled)
     compression = _number(tags, 259, RAW)
+    photometric = YCBCR if compression == 6 else _number(tags, 262, WHITE_IS_ZERO)
+    if photometric == PALETTE:
+        _check_palette(tags, bits[0])
     return Layout(
         order="<" if data[:2] == b"II" else ">",
         width=width,
@@ -144,7 +178,7 @@ def read_layout(data: bytes) -> Layout:
         bits=bits[0] if len(set(bits[:samples])) == 1 else 0,
         samples=samples,
         kind=kinds[0] if len(set(kinds)) == 1 else 0,
-        photometric=YCBCR if compression == 6 else _number(tags, 262, WHITE_IS_ZERO),
+        photometric=photometric,
         compression=compression,
         predictor=_number(tags, 317, 1),
         extra=_numbers(tags, 338, ()),
@@ -159,25 +193,67 @@ def read_layout(data: bytes) -> Layout:
     )
 
 
+def _check_sides(width: int, height: int, block: tuple[int, int], is_tiled: bool) -> None:
+    if min(width, height) <= 0:
+        raise RefusedError("INVALID_ARGUMENT", f"an image of {width} x {height} pixels")
+    if min(block) <= 0:
+        words = f"tiles of {block[0]} x {block[1]} pixels" if is_tiled else f"strips of {block[1]} rows"
+        raise RefusedError("INVALID_ARGUMENT", f"an image of {width} x {height} pixels in {words}")
+
+
+def _check_palette(tags: ImageFileDirectory_v2, bits: int) -> None:
+    there, all_of_it = len(_numbers(tags, 320)), 3 << min(bits, 8)
+    if there < all_of_it:
+        raise RefusedError("INVALID_ARGUMENT", f"{_words(320)}: {there} of {all_of_it} values are there")
+
+
 def _tags(data: bytes) -> ImageFileDirectory_v2:
     is_big = data[2:4] in (b"+\0", b"\0+")
     directory = ImageFileDirectory_v2(data[: 16 if is_big else 8])
+    _check_directory(data, directory.next, is_big)
     file = Metered(data)
     file.seek(directory.next)
     directory.load(file)
     return directory
 
 
-def _numbers(tags: ImageFileDirectory_v2, tag: int, default: tuple[int, ...]) -> tuple[int, ...]:
+def _check_directory(data: bytes, place: int, is_big: bool) -> None:
+    """Raise a RefusedError if the file does not hold the directory, or what a tag of it claims.
+
+    Pillow leaves out all tags from that one on. What they mean would be lost in silence, so it is an error if one of
+    them is needed.
+    """
+    order = "<" if data[:2] == b"II" else ">"
+    head, entry = struct.Struct(order + ("Q" if is_big else "H")), struct.Struct(order + ("HHQQ" if is_big else "HHII"))
+    inside = 8 if is_big else 4
+    start = place + head.size
+    if start > len(data):
+        raise RefusedError("INVALID_ARGUMENT", "the directory of tags is not in the file")
+    stop = start + entry.size * head.unpack_from(data, place)[0]
+    if stop > len(data):
+        raise RefusedError("INVALID_ARGUMENT", "the directory of tags is cut short")
+    broken = None
+    for tag, kind, count, where in entry.iter_unpack(data[start:stop]):
+        size = _SIZES.get(kind, 0) * count
+        if broken is None and size > inside and where + size > len(data):
+            broken = f"{_words(tag)}: {count} values are claimed, more than the file holds"
+        if broken is not None and tag in _MEANINGS:
+            raise RefusedError("INVALID_ARGUMENT", broken)
+
+
+def _numbers(tags: ImageFileDirectory_v2, tag: int, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
     value: Any = tags.get(tag, default)
+    if value is None:
+        raise RefusedError("INVALID_ARGUMENT", f"{_words(tag)} is missing")
     values = value if isinstance(value, tuple) else (value,)
-    if not all(isinstance(value, int) for value in values):
-        raise RefusedError("INVALID_ARGUMENT", f"tag {tag} is {str(value)[:40]}: expected whole numbers")
+    if not all(isinstance(one, int) for one in values):
+        raise RefusedError("INVALID_ARGUMENT", f"{_words(tag)}: expected whole numbers, not {str(value)[:40]!r}")
     return values
 
 
 def _number(tags: ImageFileDirectory_v2, tag: int, default: int | None = None) -> int:
-    values = _numbers(tags, tag, () if default is None else (default,))
-    if not values:
-        raise RefusedError("INVALID_ARGUMENT", f"tag {tag} is missing")
-    return values[0]
+    return _numbers(tags, tag, None if default is None else (default,))[0]
+
+
+def _words(tag: int) -> str:
+    return f"the {_MEANINGS[tag]} (tag {tag})" if tag in _MEANINGS else f"tag {tag}"

@@ -63,7 +63,7 @@ def read_samples(data: bytes, layout: Layout, bands: Sequence[int], most: int) -
     across, down = -(-layout.width // block_width), -(-layout.height // block_height)
     planes = layout.samples if layout.is_planar else 1
     wanted = across * down * planes
-    if len(layout.offsets) != wanted or len(layout.counts) != wanted:
+    if len(layout.offsets) != wanted:
         raise RefusedError("INVALID_ARGUMENT", f"{len(layout.offsets)} of {wanted} blocks of pixels are stored")
     if block_width * block_height * (layout.samples // planes) > most:
         raise RefusedError("RESOURCE_EXHAUSTED", f"{layout.words()} in blocks of {block_width} x {block_height} pixels")
@@ -96,10 +96,7 @@ def _block(data: bytes, layout: Layout, number: int, rows: int, samples: int) ->
     """Return a block, [rows, width, samples]."""
     width = layout.block[0]
     row_bytes = (width * samples * layout.bits + 7) // 8
-    offset, count = layout.offsets[number], layout.counts[number]
-    stored = data[offset : offset + count] if offset > 0 else b""
-    if not stored or len(stored) < count:
-        raise RefusedError("INVALID_ARGUMENT", f"block {number} of the pixels is not in the file")
+    stored = _stored(data, layout, number, rows * row_bytes)
     raw = _decompressed(stored, layout.compression, rows, row_bytes)
     if len(raw) < rows * row_bytes:
         raise RefusedError("INVALID_ARGUMENT", f"block {number} of the pixels is cut short")
@@ -116,6 +113,26 @@ def _block(data: bytes, layout: Layout, number: int, rows: int, samples: int) ->
         integers = block.view(f"u{layout.dtype.itemsize}")
         np.cumsum(integers, axis=1, dtype=integers.dtype, out=integers)
     return block
+
+
+def _stored(data: bytes, layout: Layout, number: int, size: int) -> bytes:
+    """Return a block's bytes in the file; if the tags do not tell how many: all up to the next block.
+
+    Args:
+        data: the file.
+        layout: of it.
+        number: of the block.
+        size: of the block in bytes where it is not compressed.
+    """
+    offset = layout.offsets[number]
+    count = layout.counts[number] if number < len(layout.counts) else 0
+    if count <= 0:
+        behind = min((other for other in layout.offsets if other > offset), default=len(data))
+        count = size if layout.compression == tags.RAW else behind - offset
+    stored = data[offset : offset + count] if offset > 0 else b""
+    if not stored or len(stored) < count:
+        raise RefusedError("INVALID_ARGUMENT", f"block {number} of the pixels is not in the file")
+    return stored
 
 
 def _decompressed(stored: bytes, compression: int, rows: int, row_bytes: int) -> bytes:

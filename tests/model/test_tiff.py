@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import zlib
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 from tiffs import (
     BLACK,
     CMYK,
@@ -18,7 +20,9 @@ from tiffs import (
     FLOAT,
     HEIGHT,
     LZW,
+    PACKBITS,
     PALETTE,
+    RAW,
     RGB,
     SIGNED,
     UNSIGNED,
@@ -99,6 +103,34 @@ def test_many_layouts_are_what_a_second_reader_finds_in_them() -> None:
     assert other == []
 
 
+@pytest.mark.parametrize("compression", [RAW, LZW, DEFLATE, PACKBITS])
+@pytest.mark.parametrize("block", ["strip", "strips", "tiles"])
+@pytest.mark.parametrize("sizes", [None, 0])
+def test_blocks_are_read_whose_sizes_no_tag_tells(compression: int, block: Any, sizes: int | None) -> None:
+    layout = Tiff(photometric=RGB, count=3, is_planar=True, compression=compression, block=block)
+    samples, tag = layout.samples(), "t325" if block == "tiles" else "t279"
+    assert np.array_equal(read(layout.data(samples, **{tag: sizes})), samples)
+
+
+@pytest.mark.filterwarnings("ignore:::PIL")  # Pillow's remark; that a person never sees it is held elsewhere
+def test_a_tag_before_those_that_are_needed_is_told_if_its_values_are_not_in_the_file() -> None:
+    data = Tiff(photometric=RGB, count=3).data(Tiff(photometric=RGB, count=3).samples(), t270=0, t40000=0)
+    for tag, message in ((270, "tag 270: 2147483647 values are claimed, more than the file holds"), (40000, None)):
+        at = data.index(struct.pack("<HHI", tag, 4, 1))
+        found = read(data[: at + 4] + struct.pack("<I", 2**31 - 1) + data[at + 8 :])
+        assert found == message if message else not isinstance(found, str)
+
+
+@pytest.mark.parametrize("is_big", [False, True])
+def test_a_directory_cut_anywhere_is_told(is_big: bool) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8)).save(buffer, "TIFF", big_tiff=is_big)
+    head, entry = (16 + 8, 20) if is_big else (8 + 2, 12)
+    for length in range(head, head + 9 * entry):
+        assert read(buffer.getvalue()[:length]) == "the directory of tags is cut short"
+    assert read(buffer.getvalue()[: head - 1]) == "the directory of tags is not in the file"
+
+
 GREY16 = Tiff(16, photometric=WHITE)
 BANDS13 = Tiff(16, count=13, extra=(0,) * 12)
 
@@ -171,10 +203,18 @@ class TestRefusing:
             (GREY16, {"t273": 0}, "block 0 of the pixels is not in the file"),
             (GREY16, {"t273": 1 << 30}, "block 0 of the pixels is not in the file"),
             (GREY16, {"t277": 60_000}, "60000 bands: at most 64 are read"),
+            (GREY16, {"t256": None}, "the width (tag 256) is missing"),
+            (GREY16, {"t257": None}, "the height (tag 257) is missing"),
+            (Tiff(block="tiles"), {"t322": None}, "the width of a tile (tag 322) is missing"),
+            (Tiff(block="tiles"), {"t323": 0}, "an image of 37 x 21 pixels in tiles of 16 x 0 pixels"),
+            (Tiff(photometric=PALETTE), {"t320": None}, "the palette (tag 320) is missing"),
+            (Tiff(photometric=PALETTE), {"t320": 7}, "the palette (tag 320): 1 of 768 values are there"),
+            (Tiff(photometric=RGB), {}, "1 band of 8 bits as red, green and blue are not read"),
+            (Tiff(photometric=CMYK, count=5, is_planar=True), {}, "5 bands of 8 bits as inks are not read"),
         ],
         ids=str,
     )
-    def test_says_what_is_not_read(self, layout: Tiff, tags: dict[str, int], message: str) -> None:
+    def test_says_what_is_not_read(self, layout: Tiff, tags: dict[str, int | None], message: str) -> None:
         found = read(layout.data(layout.samples(), **tags))
         assert isinstance(found, str)
         assert message in found

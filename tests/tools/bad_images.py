@@ -84,7 +84,7 @@ TOO_LARGE = Failed("is larger than --max_pixels", "RESOURCE_EXHAUSTED")
 BROKEN = Failed("broken data stream")
 SHOWN = Ok(PICTURE)
 NEAR = Ok(PICTURE, 3)
-NOT_AN_IMAGE = Failed("not a PNG, JPEG, GIF, TIFF, WebP, BMP, PGM or PPM image: starts with")
+NOT_AN_IMAGE = Failed("not a PNG, JPEG, GIF, TIFF, WebP, BMP, PNM, PFM, AVIF")
 HUGE = 60_000
 MIB = 1 << 20
 
@@ -397,7 +397,10 @@ WHOLE: dict[str, tuple[Callable[[], bytes], str]] = {
     "PNG": (lambda: saved(NOISE, "PNG"), "image file is truncated"),
     "GIF": (lambda: saved(NOISE[..., 0], "GIF"), ""),  # as does this: palette, frame's header, data
     "TIFF": (lambda: saved(NOISE, "TIFF"), "image file is truncated"),
-    "TIFF LZW": (lambda: saved(NOISE, "TIFF", compression="tiff_lzw"), "Missing dimensions"),  # tags are at the end
+    "TIFF LZW": (
+        lambda: saved(NOISE, "TIFF", compression="tiff_lzw"),
+        "the directory of tags is",
+    ),  # tags are at the end
     "WebP": (lambda: saved(NOISE, "WEBP"), "could not create decoder object"),
     "BMP": (lambda: saved(NOISE, "BMP"), "image file is truncated"),
     "PPM": (lambda: saved(NOISE, "PPM"), "image file is truncated"),
@@ -440,8 +443,7 @@ OTHERS = {
     ),
     "Text, UTF-16": Kind(lambda: "\ufeffimage".encode("utf-16-le"), NOT_AN_IMAGE),
     "Other, PDF": Kind(lambda: b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n", NOT_AN_IMAGE),
-    "Other, AVIF": Kind(lambda: saved(PICTURE, "AVIF"), not_read("AVIF")),
-    "Other, JPEG 2000": Kind(lambda: saved(PICTURE, "JPEG2000"), not_read("JPEG 2000")),
+    "Other, JPEG XL": Kind(lambda: b"\xff\x0a" + bytes(100), not_read("JPEG XL")),
     "Other, ICO": Kind(lambda: saved(PICTURE, "ICO", sizes=[(16, 16)]), NOT_AN_IMAGE),
     "Other, TGA": Kind(lambda: saved(PICTURE, "TGA"), NOT_AN_IMAGE),
     "Other, PCX": Kind(lambda: saved(PICTURE, "PCX"), NOT_AN_IMAGE),
@@ -696,7 +698,12 @@ TIFFS = {
     "TIFF, two pages": Kind(lambda: frames("TIFF"), SHOWN),
     "TIFF, RGBA": Kind(lambda: saved(np.dstack([PICTURE, ALPHA]), "TIFF"), SHOWN),
     "TIFF, palette": Kind(lambda: saved(palette_image(), "TIFF"), SHOWN),
-    "TIFF, palette missing": Kind(lambda: tagged(saved(palette_image(), "TIFF"), COLORS, 0, 0, 3), Failed("320")),
+    "TIFF, palette missing": Kind(
+        lambda: tagged(saved(palette_image(), "TIFF"), COLORS, 0, 0, 3), Failed("the palette (tag 320) is missing")
+    ),
+    "TIFF, palette of 16 colors": Kind(
+        lambda: tagged(saved(palette_image(), "TIFF"), COLORS, 8, 48, 3), Failed("48 of 768 values are there")
+    ),
     "TIFF, CMYK": Kind(
         lambda: saved(Image.frombytes("CMYK", (WIDTH, HEIGHT), INKS.tobytes()), "TIFF"), Ok(cmyk(INKS), 1)
     ),
@@ -709,9 +716,16 @@ TIFFS = {
     "TIFF, grey of 16 bits with a sign": Kind(
         lambda: tiff((RAMP // 2).astype(np.int16) - 1), Failed("pixels from -1 to 32745")
     ),
-    "TIFF, grey of 64 bits": Kind(lambda: tiff(GREY.astype(np.float64)), Failed("unknown pixel mode")),
-    "TIFF, compression unknown": Kind(lambda: tiff(GREY, t259=65_000), Failed("65000")),
-    "TIFF, compression not there": Kind(lambda: tagged(strips([0]), COMPRESSION, 34_661, kind=3), Failed("34661")),
+    "TIFF, float of 64 bits from 0 to 255": Kind(
+        lambda: tiff(GREY.astype(np.float64)), Failed("expected 0 to 1 in mode F")
+    ),
+    "TIFF, compression unknown": Kind(
+        lambda: tiff(GREY, t259=65_000), Failed("1 band of 8 bits in compression 65000 are not read", "UNIMPLEMENTED")
+    ),
+    "TIFF, compression not there": Kind(
+        lambda: tagged(strips([0]), COMPRESSION, 34_661, kind=3),
+        Failed("3 bands of 8 bits in compression 34661 are not read", "UNIMPLEMENTED"),
+    ),
     "TIFF, data not as compressed": Kind(
         lambda: tagged(strips([0]), COMPRESSION, 5, kind=3), Failed("decoder error -2")
     ),
@@ -726,24 +740,40 @@ TIFFS = {
         lambda: strips([0, -1, ROW_BYTES * 16], rows=8), Failed("only 256 of the 384 pixels are stored")
     ),
     "TIFF, a plane missing": Kind(
-        lambda: strips([0, GREY.size], planes=2), Failed("only 768 of the 1152 pixels are stored")
+        lambda: strips([0, GREY.size], planes=2), Failed("2 of 3 blocks of pixels are stored")
     ),
-    "TIFF, strips of no rows": Kind(lambda: tagged(strips([0]), STRIP, 0), Failed("only 0 of the 384")),
-    "TIFF, width 0": Kind(lambda: tagged(strips([0]), WIDE, 0), Failed("not identified by this driver")),
-    "TIFF, width a text": Kind(lambda: tagged(strips([0]), WIDE, 0x3631, kind=2), Failed("Invalid dimensions")),
-    "TIFF, 2**31 strips": Kind(lambda: tagged(strips([0]), OFFSETS, 8, count=2**31), Failed("unknown pixel mode")),
+    "TIFF, strips of no rows": Kind(
+        lambda: tagged(strips([0]), STRIP, 0), Failed("an image of 16 x 24 pixels in strips of 0 rows")
+    ),
+    "TIFF, width 0": Kind(lambda: tagged(strips([0]), WIDE, 0), Failed("an image of 0 x 24 pixels")),
+    "TIFF, width a text": Kind(
+        lambda: tagged(strips([0]), WIDE, 0x3631, kind=2),
+        Failed("the width (tag 256): expected whole numbers, not '1'"),
+    ),
+    "TIFF, 2**31 strips": Kind(
+        lambda: tagged(strips([0]), OFFSETS, 8, count=2**31),
+        Failed("the places of the strips (tag 273): 2147483648 values are claimed, more than the file holds"),
+    ),
     "TIFF, 2**31 bits a sample": Kind(
-        lambda: tagged(strips([0]), BITS, 8, count=2**31, kind=3), Failed("unknown data organization")
+        lambda: tagged(strips([0]), BITS, 8, count=2**31, kind=3),
+        Failed("the bits of a band (tag 258): 2147483648 values are claimed, more than the file holds"),
     ),
-    "TIFF, 2**31 samples a pixel": Kind(lambda: tagged(strips([0]), SAMPLES, 2**31), Failed("samples per pixel")),
+    "TIFF, 2**31 samples a pixel": Kind(lambda: tagged(strips([0]), SAMPLES, 2**31), Failed("2147483648 bands")),
+    "TIFF, one band as color": Kind(
+        lambda: tagged(strips([0]), SAMPLES, 1),
+        Failed("1 band of 8 bits as red, green and blue are not", "UNIMPLEMENTED"),
+    ),
     "TIFF, a tag's type unknown": Kind(lambda: tagged(tiff(GREY), SIZES, 0, kind=99), Ok(grey_as_rgb(GREY))),
     "TIFF, 2,000 tags that share a megabyte": Kind(
         aliased_tiff, Failed("tags claim far more data", "RESOURCE_EXHAUSTED")
     ),
     "TIFF, directory past the end": Kind(
-        lambda: b"II*\0" + struct.pack("<I", 10**6) + bytes(100), Failed("Missing dimensions")
+        lambda: b"II*\0" + struct.pack("<I", 10**6) + bytes(100), Failed("the directory of tags is not in the file")
     ),
-    "TIFF, directory empty": Kind(lambda: exif(), Failed("Missing dimensions")),
+    "TIFF, directory empty": Kind(lambda: exif(), Failed("the width (tag 256) is missing")),
+    "TIFF, directory cut in the middle": Kind(
+        lambda: strips([0])[: 8 + 2 + 12 * 6], Failed("the directory of tags is cut short")
+    ),
     "TIFF, directory followed by itself": Kind(
         lambda: edited(strips([0]), 8 + 2 + 12 * 9, struct.pack("<I", 8)), SHOWN
     ),
@@ -847,7 +877,7 @@ PNMS = {
     "PPM, another behind it": Kind(lambda: pnm(f"P6 {SIZE} 255\n") * 2, SHOWN),
     "PPM, claims 60,000 x 60,000": Kind(lambda: pnm(f"P6 {HUGE} {HUGE} 255\n"), TOO_LARGE),
     "PPM, claims 60,000 x 60,000 of 16 bits": Kind(lambda: pnm(f"P6 {HUGE} {HUGE} 65535\n"), TOO_LARGE),
-    "PPM, plain": Kind(lambda: pnm("P3 1 1 255 1 2 3", b""), not_read("PBM")),
+    "PPM, plain": Kind(lambda: pnm("P3 1 1 255 1 2 3", b""), Ok(np.array([[[1, 2, 3]]], np.uint8))),
     "PPM, arbitrary map": Kind(
         lambda: pnm(f"P7\nWIDTH {WIDTH}\nHEIGHT {HEIGHT}\nDEPTH 3\nMAXVAL 255\nENDHDR\n"), not_read("PAM")
     ),
@@ -863,7 +893,35 @@ PNMS = {
     ),
 }
 
-KINDS: dict[str, Kind] = {**CUT_SHORT, **OTHERS, **JPEGS, **PNGS, **GIFS, **TIFFS, **WEBPS, **BMPS, **PNMS}
+
+def avif() -> bytes:
+    return saved(PICTURE, "AVIF", quality=100, subsampling="4:4:4")
+
+
+def jpeg_2000(**how: Any) -> bytes:
+    return saved(PICTURE, "JPEG2000", **how)
+
+
+def resized(data: bytes, name: bytes, offset: int) -> bytes:
+    """Return an image that claims to be huge, by two numbers that lie at an offset behind a name."""
+    return edited(data, data.index(name) + offset, struct.pack(">II", HUGE, HUGE))
+
+
+NEWER = {
+    "AVIF, lossy": Kind(avif, Ok(PICTURE, 5)),
+    "AVIF, cut in the middle": Kind(lambda: avif()[: len(avif()) // 2], Failed("cannot be decoded")),
+    "AVIF, junk behind it": Kind(lambda: avif() + b"junk" * 1000, Ok(PICTURE, 5)),
+    "AVIF, claims 60,000 x 60,000": Kind(lambda: resized(avif(), b"ispe", 8), Failed("cannot be decoded")),
+    "JP2, lossless": Kind(jpeg_2000, SHOWN),
+    "JP2, codestream alone": Kind(lambda: jpeg_2000(no_jp2=True), SHOWN),
+    "JP2, cut in the middle": Kind(lambda: jpeg_2000()[: len(jpeg_2000()) // 2], BROKEN),
+    "JP2, claims 60,000 x 60,000": Kind(lambda: resized(resized(jpeg_2000(), b"ihdr", 4), b"\xff\x51", 6), TOO_LARGE),
+    "JP2, codestream alone, claims 60,000 x 60,000": Kind(
+        lambda: resized(jpeg_2000(no_jp2=True), b"\xff\x51", 6), TOO_LARGE
+    ),
+}
+
+KINDS: dict[str, Kind] = {**CUT_SHORT, **OTHERS, **JPEGS, **PNGS, **GIFS, **TIFFS, **WEBPS, **BMPS, **PNMS, **NEWER}
 
 
 def suffix_of(name: str) -> str:

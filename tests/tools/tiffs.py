@@ -51,8 +51,8 @@ class Tiff:
             )
         return random.integers(0, 1 << self.bits, shape).astype("u1" if self.bits <= 8 else "u2")
 
-    def data(self, samples: npt.NDArray[Any], **tags: int) -> bytes:
-        """Return a file with these samples; `t262=1` sets a tag after all others."""
+    def data(self, samples: npt.NDArray[Any], **tags: int | None) -> bytes:
+        """Return a file with these samples; `t262=1` sets a tag after all others, `t262=None` leaves it out."""
         width, rows = {"strip": (WIDTH, HEIGHT), "strips": (WIDTH, 8), "tiles": (16, 16)}[self.block]
         planes = [samples[:, :, i : i + 1] for i in range(self.count)] if self.is_planar else [samples]
         blocks = [
@@ -79,8 +79,9 @@ class Tiff:
         entries |= {278: (rows,)} if self.block != "tiles" else {322: (width,), 323: (rows,)}
         entries |= {338: self.extra} if self.extra else {}
         entries |= {320: tuple(np.arange(256) * 257) * 3} if self.photometric == PALETTE else {}
-        given = {int(tag.lstrip("t")): (value,) for tag, value in tags.items()}
-        return _file(entries | given, place, blocks, self.order, given)
+        given = {int(tag.lstrip("t")): (value,) for tag, value in tags.items() if value is not None}
+        kept = {tag: values for tag, values in entries.items() if tags.get(f"t{tag}", 0) is not None}
+        return _file(kept | given, place, blocks, self.order, given)
 
     def _cut(self, plane: npt.NDArray[Any], left: int, upper: int, width: int, rows: int) -> npt.NDArray[Any]:
         part = plane[upper : upper + rows, left : left + width]
