@@ -1,14 +1,17 @@
-"""What the texts of options mean where that is more than a word or a number: bands, colors, names of columns.
+"""What values options may have, and what their texts mean: bands, colors, names of columns, encodings.
 
-Must not know which options there are; `pipeline.options` does.
+Must not know the type, the default or the help of an option; `pipeline.options` does.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import re
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from pipeline.errors import UsageError
 
 TopK = int | Literal["all"]
 """How many classes a row lists."""
@@ -84,6 +87,18 @@ def as_names(names: Sequence[str]) -> str:
     return f"{text}," if text in (ALL, NONE) else text
 
 
+def is_encoding(name: str) -> bool:
+    """Return whether text can be read by an encoding of this name.
+
+    >>> is_encoding("cp932"), is_encoding("cp12345"), is_encoding("base64")
+    (True, False, False)
+    """
+    try:
+        return isinstance(b"a".decode(name), str)
+    except (LookupError, ValueError):
+        return False
+
+
 def read_top_k(text: str) -> TopK:
     """Return how many classes a row lists, from a command line.
 
@@ -96,3 +111,47 @@ def read_top_k(text: str) -> TopK:
         return int(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of classes: give a number, or all") from error
+
+
+def _is(read: Callable[[str], Any], text: str) -> bool:
+    try:
+        read(text)
+    except ValueError:
+        return False
+    return True
+
+
+_RANGES: Sequence[tuple[Sequence[str], Callable[[Any], bool], str]] = (
+    (
+        ("top_k",),
+        lambda n: n == ALL or (isinstance(n, int) and n >= 1),
+        "is too small: give a number of at least 1, or all",
+    ),
+    (
+        ("unit_images", "limit", "max_pixels", "memory_mb"),
+        lambda n: n >= 1,
+        "is too small: give a number of at least 1",
+    ),
+    (("image_timeout", "retry_deadline"), lambda s: 0 < s < math.inf, "is no time: give a number of seconds"),
+    (("bands",), lambda text: _is(read_bands, text), "is no choice of bands: give one number or three, as 4,3,2"),
+    (
+        ("background",),
+        lambda text: text in ("", DROP) or _is(read_color, text),
+        f"is no color: give white, black, gray, #rrggbb or {DROP}",
+    ),
+    (("zip_encoding",), is_encoding, "is no encoding that Python knows: give one such as cp932 or gbk"),
+    (("max_failed_fraction", "min_accuracy"), lambda f: 0 <= f <= 1, "is not a fraction: give a number from 0 to 1"),
+)
+
+
+def check_ranges(values: Mapping[str, Any]) -> None:
+    """Check the values of some options, by name.
+
+    Raises:
+        UsageError: one is out of range.
+    """
+    for names, holds, text in _RANGES:
+        for name in names:
+            value = values.get(name)
+            if value is not None and not holds(value):
+                raise UsageError(f"--{name} {value if isinstance(value, str) else format(value, 'g')} {text}")

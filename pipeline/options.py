@@ -6,13 +6,12 @@ Knows argparse, not Beam. Every module takes the whole frozen object, never a li
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NoReturn, get_args
 
 from pipeline.errors import UsageError
-from pipeline.option_values import ALL, DROP, NONE, TopK, names_in, read_bands, read_color, read_top_k
+from pipeline.option_values import ALL, NONE, TopK, check_ranges, names_in, read_top_k
 
 LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner")
 """Names of Beam runners that all mean Beam's FnApiRunner in this process: no download, no socket."""
@@ -32,36 +31,6 @@ LABELS_ARE = get_args(LabelsAre)
 PART_FORMATS = get_args(PartFormat)
 PRECISIONS = get_args(Precision)
 ENGINES = get_args(EngineChoice)
-
-
-def _is(read: Callable[[str], Any], text: str) -> bool:
-    try:
-        read(text)
-    except ValueError:
-        return False
-    return True
-
-
-_RANGES: Sequence[tuple[Sequence[str], Callable[[Any], bool], str]] = (
-    (
-        ("top_k",),
-        lambda n: n == ALL or (isinstance(n, int) and n >= 1),
-        "is too small: give a number of at least 1, or all",
-    ),
-    (
-        ("unit_images", "limit", "max_pixels", "memory_mb"),
-        lambda n: n >= 1,
-        "is too small: give a number of at least 1",
-    ),
-    (("image_timeout", "retry_deadline"), lambda s: 0 < s < math.inf, "is no time: give a number of seconds"),
-    (("bands",), lambda text: _is(read_bands, text), "is no choice of bands: give one number or three, as 4,3,2"),
-    (
-        ("background",),
-        lambda text: text in ("", DROP) or _is(read_color, text),
-        f"is no color: give white, black, gray, #rrggbb or {DROP}",
-    ),
-    (("max_failed_fraction", "min_accuracy"), lambda f: 0 <= f <= 1, "is not a fraction: give a number from 0 to 1"),
-)
 
 
 def _flag(default: Any, text: str, **argparse_keywords: Any) -> Any:
@@ -215,15 +184,7 @@ class ScoreOptions:
         for name, values in {"input": self.input, "model": (self.model,), "output": (self.output,)}.items():
             if not values or "" in values:
                 raise UsageError(f"--{name} is missing")
-        for names, holds, text in _RANGES:
-            for name in names:
-                value = getattr(self, name)
-                if value is not None and not holds(value):
-                    raise UsageError(f"--{name} {value if isinstance(value, str) else format(value, 'g')} {text}")
-        if self.zip_encoding is not None and not _is_encoding(self.zip_encoding):
-            raise UsageError(
-                f"--zip_encoding {self.zip_encoding!r} is no encoding that Python knows: give one such as cp932 or gbk"
-            )
+        check_ranges(vars(self))
         for spec in fields(self):
             choices = spec.metadata["argparse"].get("choices")
             value = getattr(self, spec.name)
@@ -231,21 +192,14 @@ class ScoreOptions:
                 raise UsageError(f"--{spec.name} {value!r} is unknown: choose from {', '.join(choices)}")
 
 
-def _is_encoding(name: str) -> bool:
-    """Return whether text can be read by an encoding of this name.
+def add_arguments(parser: argparse.ArgumentParser, names: Collection[str] = ()) -> None:
+    """Add options to a parser as --name. The parser requires none of them: `ScoreOptions` checks them.
 
-    >>> _is_encoding("cp932"), _is_encoding("cp12345"), _is_encoding("base64")
-    (True, False, False)
+    Args:
+        parser: gets the options.
+        names: of the options; empty: every one.
     """
-    try:
-        return isinstance(b"a".decode(name), str)
-    except (LookupError, ValueError):
-        return False
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add every option to a parser as --name. The parser requires none of them: `ScoreOptions` checks them."""
-    for spec in fields(ScoreOptions):
+    for spec in (one for one in fields(ScoreOptions) if not names or one.name in names):
         keywords: Mapping[str, Any] = spec.metadata["argparse"]
         text = spec.metadata["help"]
         if spec.name == "input":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline import storage
@@ -19,6 +20,8 @@ from pipeline.cli.task_facts import Fact
 from pipeline.cli.terminal import Screen, show_facts, show_pictures
 from pipeline.errors import UsageError
 from pipeline.formatting import percent
+from pipeline.option_values import check_ranges
+from pipeline.options import add_arguments
 from pipeline.text import brief, shell_path
 
 if TYPE_CHECKING:
@@ -34,6 +37,9 @@ off, squeezed, bordered or turned. A frame in the image shows what is kept.
 """
 
 EPILOG = "Exit codes: 0 shown, 2 bad usage, no model or no image; 3 storage fails."
+
+DECODING = ("bands", "background")
+"""Options of a score that say how an image is decoded."""
 
 LINES = 20
 """Lines of the terminal that the pictures take, at most."""
@@ -58,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("image", metavar="IMAGE", help="an image file, or gs://")
     parser.add_argument("--model", required=True, metavar="MODEL", help="model directory, or gs://")
     parser.add_argument("--png", metavar="FILE", help="file to write both pictures to; one that is there is replaced")
+    add_arguments(parser, DECODING)
     parser.add_argument(JSON, action="store_true", help="one line of JSON on stdout instead of text and pictures")
     return parser
 
@@ -66,7 +73,9 @@ def _look(asked: argparse.Namespace) -> int:
     from pipeline.model.directory import read_spec  # NumPy, which --help does without
     from pipeline.model.look import draw, shrink
 
-    rule = read_spec(storage.absolute(asked.model)).input
+    chosen = {name: getattr(asked, name) for name in DECODING if getattr(asked, name)}
+    check_ranges(chosen)
+    rule = replace(read_spec(storage.absolute(asked.model)).input, **chosen)
     shown = _shown(asked.image, rule)
     if asked.png and not asked.png.lower().endswith(".png"):
         raise UsageError(f"--png {asked.png!r} must end in .png: a PNG file is written")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import WriteImages
 from PIL import Image
+from tiffs import Tiff
 
 from pipeline.cli import look
 from pipeline.model.directory import read_spec
@@ -99,6 +100,25 @@ def test_bad_input_is_one_line(
     assert captured.err.count("\n") == 1
     assert captured.out == ""
     assert not Path("out.png").exists()
+
+
+def test_bands_and_background_are_chosen_as_in_a_score(
+    tiny_model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layout = Tiff(count=5, extra=(0,) * 4)
+    bands, drawing, png = tmp_path / "bands.tif", tmp_path / "drawing.png", tmp_path / "seen.png"
+    bands.write_bytes(layout.data(layout.samples()))
+    Image.linear_gradient("L").save(tmp_path / "alpha.png")
+    with Image.open(tmp_path / "alpha.png") as alpha:
+        Image.merge("LA", (Image.new("L", alpha.size), alpha)).save(drawing)
+    for image, name, value in ((bands, "bands", "3"), (drawing, "background", "white")):
+        words = [str(image), "--model", tiny_model, "--png", str(png)]
+        assert look.main(words) == 2
+        assert f"--{name}" in capsys.readouterr().err
+        assert look.main([*words, "--json", f"--{name}", value]) == 0
+        assert json.loads(capsys.readouterr().out)["input"][name] == value
+        assert look.main([*words, f"--{name}", "none"]) == 2
+        assert f"--{name} none is no c" in capsys.readouterr().err
 
 
 def test_without_a_terminal_a_line_says_how_to_get_the_pictures(
