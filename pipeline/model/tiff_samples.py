@@ -66,7 +66,8 @@ def read_samples(data: bytes, layout: Layout, bands: Sequence[int], most: int) -
     if len(layout.offsets) != wanted:
         raise RefusedError("INVALID_ARGUMENT", f"{len(layout.offsets)} of {wanted} blocks of pixels are stored")
     if block_width * block_height * (layout.samples // planes) > most:
-        raise RefusedError("RESOURCE_EXHAUSTED", f"{layout.words()} in blocks of {block_width} x {block_height} pixels")
+        blocks = f"{layout.words()} in blocks of {block_width} x {block_height} pixels"
+        raise RefusedError("RESOURCE_EXHAUSTED", f"{blocks}: too many values at once; raise --max_pixels")
     assert layout.dtype is not None
     samples = np.empty((layout.height, layout.width, len(bands)), layout.dtype)
     for plane, column, row, number in _places(layout, planes, bands):

@@ -32,7 +32,7 @@ from tiffs import (
     matrix,
 )
 
-from pipeline.batches import EncodedBatch, ImageColumns
+from pipeline.batches import EncodedBatch, Failure, ImageColumns
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
 
@@ -153,6 +153,16 @@ class TestBands:
         layout = Tiff(photometric=RGB, count=4, extra=(0,))
         samples = layout.samples()
         assert np.array_equal(read(layout.data(samples), bands="4,4,1"), samples[:, :, [3, 3, 0]])
+
+    def test_too_many_in_a_block_are_told_with_the_option_that_allows_them(self) -> None:
+        batch = EncodedBatch(ImageColumns.of(["a.tif"]), [BANDS13.data(BANDS13.samples())])
+        rule = replace(RULE, bands="4,3,2")
+        assert preprocess(batch, rule, max_pixels=HEIGHT * WIDTH).images.failures[0] == Failure(
+            "preprocess",
+            "RESOURCE_EXHAUSTED",
+            "13 bands of 16 bits in blocks of 37 x 21 pixels: too many values at once; raise --max_pixels",
+        )
+        assert preprocess(batch, rule, max_pixels=13 * HEIGHT * WIDTH // 4 + 1).images.failures == {}
 
     def test_one_that_is_not_there_is_told(self) -> None:
         assert read(BANDS13.data(BANDS13.samples()), bands="14,1,2") == (
