@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+import numpy.typing as npt
 
-from pipeline.model.refused import Metered, RefusedError
+from pipeline.model.refused import RefusedError
+from pipeline.model.tiff_tags import read_tags
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, LAB = 0, 1, 2, 3, 5, 6, 8
 """Values of PhotometricInterpretation."""
@@ -23,35 +23,6 @@ UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 
 MOST_SAMPLES = 64
 """Bands of an image, at most."""
-
-_MEANINGS: Mapping[int, str] = {
-    256: "width",
-    257: "height",
-    258: "bits of a band",
-    259: "compression",
-    262: "meaning of the values",
-    266: "order of the bits",
-    273: "places of the strips",
-    274: "orientation",
-    277: "number of bands",
-    278: "rows of a strip",
-    279: "sizes of the strips",
-    284: "order of the bands",
-    317: "predictor",
-    320: "palette",
-    322: "width of a tile",
-    323: "height of a tile",
-    324: "places of the tiles",
-    325: "sizes of the tiles",
-    338: "meaning of the extra bands",
-    339: "kind of numbers",
-    347: "JPEG tables",
-    530: "subsampling of the colors",
-}
-"""Tags without which other pixels would be read -> what each tells."""
-
-_SIZES: Mapping[int, int] = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
-"""Type of a tag -> bytes of one of its values. A tag of another type is ignored, as TIFF demands."""
 
 _COLORS: Mapping[int, str] = {
     4: "a mask",
@@ -67,7 +38,7 @@ _COMPRESSIONS: Mapping[int, str] = {34887: "LERC", 34712: "JPEG 2000", 50001: "W
 _KINDS = {UNSIGNED: "", SIGNED: "signed ", FLOAT: "floating-point "}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """How the values of a TIFF's first image lie in the file, and what they mean.
 
@@ -89,8 +60,8 @@ class Layout:
         orientation: 1 to 8, as in EXIF.
         block: (width, height) of a tile, or of a strip.
         is_tiled: whether blocks are tiles, which are stored in full, also at the edges.
-        offsets: of the blocks in the file.
-        counts: of the blocks' bytes in the file; fewer than offsets where the tags do not tell them.
+        offsets: of the blocks in the file, int64 [blocks].
+        counts: of the blocks' bytes in the file, int64; fewer than offsets where the tags do not tell them.
     """
 
     order: Literal["<", ">"]
@@ -109,8 +80,8 @@ class Layout:
     orientation: int
     block: tuple[int, int]
     is_tiled: bool
-    offsets: tuple[int, ...]
-    counts: tuple[int, ...]
+    offsets: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
 
     @property
     def dtype(self) -> np.dtype[np.generic] | None:
@@ -155,24 +126,24 @@ def read_layout(data: bytes) -> Layout:
 
     Raises:
         RefusedError: a tag is missing or says what cannot be.
-        Exception: of many kinds, where the directory cannot be parsed; see Pillow.
+        struct.error: the file ends before its directory is told.
     """
-    tags = _tags(data)
-    bits = _numbers(tags, 258, (1,))
-    samples = _number(tags, 277, 1)
+    tags = read_tags(data)
+    bits = tags.numbers(258, (1,))
+    samples = tags.number(277, 1)
     if not 0 < samples <= MOST_SAMPLES:
         raise RefusedError("INVALID_ARGUMENT", f"{samples} bands: at most {MOST_SAMPLES} are read")
-    kinds = _numbers(tags, 339, (UNSIGNED,))
-    width, height = _number(tags, 256), _number(tags, 257)
-    is_tiled = 324 in tags
-    block = (_number(tags, 322), _number(tags, 323)) if is_tiled else (width, _number(tags, 278, height))
+    kinds = tags.numbers(339, (UNSIGNED,))
+    width, height = tags.number(256), tags.number(257)
+    is_tiled = tags.has(324)
+    block = (tags.number(322), tags.number(323)) if is_tiled else (width, tags.number(278, height))
     _check_sides(width, height, block, is_tiled)
-    compression = _number(tags, 259, RAW)
-    photometric = YCBCR if compression == 6 else _number(tags, 262, WHITE_IS_ZERO)
+    compression = tags.number(259, RAW)
+    photometric = YCBCR if compression == 6 else tags.number(262, WHITE_IS_ZERO)
     if photometric == PALETTE:
-        _check_palette(tags, bits[0])
+        tags.require(320, 3 << min(bits[0], 8))
     return Layout(
-        order="<" if data[:2] == b"II" else ">",
+        order=tags.order,
         width=width,
         height=height,
         bits=bits[0] if len(set(bits[:samples])) == 1 else 0,
@@ -180,16 +151,16 @@ def read_layout(data: bytes) -> Layout:
         kind=kinds[0] if len(set(kinds)) == 1 else 0,
         photometric=photometric,
         compression=compression,
-        predictor=_number(tags, 317, 1),
-        extra=_numbers(tags, 338, ()),
-        is_planar=_number(tags, 284, 1) == 2,
-        is_reversed=_number(tags, 266, 1) == 2,
-        subsampling=_numbers(tags, 530, (2, 2)),
-        orientation=_number(tags, 274, 1),
+        predictor=tags.number(317, 1),
+        extra=tags.numbers(338, ()),
+        is_planar=tags.number(284, 1) == 2,
+        is_reversed=tags.number(266, 1) == 2,
+        subsampling=tags.numbers(530, (2, 2)),
+        orientation=tags.number(274, 1),
         block=block if is_tiled else (width, min(block[1], height)),
         is_tiled=is_tiled,
-        offsets=_numbers(tags, 324 if is_tiled else 273, ()),
-        counts=_numbers(tags, 325 if is_tiled else 279, ()),
+        offsets=tags.column(324 if is_tiled else 273),
+        counts=tags.column(325 if is_tiled else 279),
     )
 
 
@@ -199,61 +170,3 @@ def _check_sides(width: int, height: int, block: tuple[int, int], is_tiled: bool
     if min(block) <= 0:
         words = f"tiles of {block[0]} x {block[1]} pixels" if is_tiled else f"strips of {block[1]} rows"
         raise RefusedError("INVALID_ARGUMENT", f"an image of {width} x {height} pixels in {words}")
-
-
-def _check_palette(tags: ImageFileDirectory_v2, bits: int) -> None:
-    there, all_of_it = len(_numbers(tags, 320)), 3 << min(bits, 8)
-    if there < all_of_it:
-        raise RefusedError("INVALID_ARGUMENT", f"{_words(320)}: {there} of {all_of_it} values are there")
-
-
-def _tags(data: bytes) -> ImageFileDirectory_v2:
-    is_big = data[2:4] in (b"+\0", b"\0+")
-    directory = ImageFileDirectory_v2(data[: 16 if is_big else 8])
-    _check_directory(data, directory.next, is_big)
-    file = Metered(data)
-    file.seek(directory.next)
-    directory.load(file)
-    return directory
-
-
-def _check_directory(data: bytes, place: int, is_big: bool) -> None:
-    """Raise a RefusedError if the file does not hold the directory, or what a tag of it claims.
-
-    Pillow leaves out all tags from that one on. What they mean would be lost in silence, so it is an error if one of
-    them is needed.
-    """
-    order = "<" if data[:2] == b"II" else ">"
-    head, entry = struct.Struct(order + ("Q" if is_big else "H")), struct.Struct(order + ("HHQQ" if is_big else "HHII"))
-    inside = 8 if is_big else 4
-    start = place + head.size
-    if start > len(data):
-        raise RefusedError("INVALID_ARGUMENT", "the directory of tags is not in the file")
-    stop = start + entry.size * head.unpack_from(data, place)[0]
-    if stop > len(data):
-        raise RefusedError("INVALID_ARGUMENT", "the directory of tags is cut short")
-    broken = None
-    for tag, kind, count, where in entry.iter_unpack(data[start:stop]):
-        size = _SIZES.get(kind, 0) * count
-        if broken is None and size > inside and where + size > len(data):
-            broken = f"{_words(tag)}: {count} values are claimed, more than the file holds"
-        if broken is not None and tag in _MEANINGS:
-            raise RefusedError("INVALID_ARGUMENT", broken)
-
-
-def _numbers(tags: ImageFileDirectory_v2, tag: int, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
-    value: Any = tags.get(tag, default)
-    if value is None:
-        raise RefusedError("INVALID_ARGUMENT", f"{_words(tag)} is missing")
-    values = value if isinstance(value, tuple) else (value,)
-    if not all(isinstance(one, int) for one in values):
-        raise RefusedError("INVALID_ARGUMENT", f"{_words(tag)}: expected whole numbers, not {str(value)[:40]!r}")
-    return values
-
-
-def _number(tags: ImageFileDirectory_v2, tag: int, default: int | None = None) -> int:
-    return _numbers(tags, tag, None if default is None else (default,))[0]
-
-
-def _words(tag: int) -> str:
-    return f"the {_MEANINGS[tag]} (tag {tag})" if tag in _MEANINGS else f"tag {tag}"

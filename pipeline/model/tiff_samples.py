@@ -125,10 +125,10 @@ def _stored(data: bytes, layout: Layout, number: int, size: int) -> bytes:
         number: of the block.
         size: of the block in bytes where it is not compressed.
     """
-    offset = layout.offsets[number]
-    count = layout.counts[number] if number < len(layout.counts) else 0
+    offset = int(layout.offsets[number])
+    count = int(layout.counts[number]) if number < len(layout.counts) else 0
     if count <= 0:
-        behind = min((other for other in layout.offsets if other > offset), default=len(data))
+        behind = int(min(layout.offsets[layout.offsets > offset], default=len(data)))
         count = size if layout.compression == tags.RAW else behind - offset
     stored = data[offset : offset + count] if offset > 0 else b""
     if not stored or len(stored) < count:

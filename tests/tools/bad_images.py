@@ -748,7 +748,7 @@ TIFFS = {
     "TIFF, width 0": Kind(lambda: tagged(strips([0]), WIDE, 0), Failed("an image of 0 x 24 pixels")),
     "TIFF, width a text": Kind(
         lambda: tagged(strips([0]), WIDE, 0x3631, kind=2),
-        Failed("the width (tag 256): expected whole numbers, not '1'"),
+        Failed("the width (tag 256): expected whole numbers, not type 2"),
     ),
     "TIFF, 2**31 strips": Kind(
         lambda: tagged(strips([0]), OFFSETS, 8, count=2**31),
