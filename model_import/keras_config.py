@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from model_import.foreign import Layer
@@ -110,12 +110,12 @@ def _text(entry: Mapping[str, Any], field: str) -> str:
     return str(entry.get(field) or "")
 
 
-def check_layers(config: Mapping[str, Any], known: frozenset[str], path: str) -> None:
+def check_layers(config: Mapping[str, Any], is_keras_class: Callable[[str, str], bool], path: str) -> None:
     """Check that every layer is one of Keras' own, and that none holds code.
 
     Args:
         config: of the model.
-        known: names of the classes that Keras has.
+        is_keras_class: whether Keras has a class, of a name and of a module, which is "" if the file names none.
         path: of the file, for the error's text.
 
     Raises:
@@ -139,7 +139,8 @@ def check_layers(config: Mapping[str, Any], known: frozenset[str], path: str) ->
             )
         module = entry.get("module")
         is_foreign = isinstance(module, str) and module.partition(".")[0] not in ("keras", "tf_keras", "builtins")
-        if kind not in known or is_foreign or ">" in _text(entry, "registered_name"):
+        is_known = is_keras_class(kind, module if isinstance(module, str) else "")
+        if not is_known or is_foreign or ">" in _text(entry, "registered_name"):
             place = f" of {module}" if isinstance(module, str) else ""
             raise UsageError(
                 f"{path!r} has the layer {name!r} of the class {brief(kind)!r}{brief(place)}: Keras has no such class, "

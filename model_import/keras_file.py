@@ -10,7 +10,8 @@ from typing import Any
 
 from model_import.foreign import Output
 from model_import.graph_model import GraphModel
-from model_import.keras_config import ELSEWHERE, MODELS, check_layers, layers_of, read_h5_config, read_keras_config
+from model_import.keras_config import ELSEWHERE, check_layers, layers_of, read_h5_config, read_keras_config
+from model_import.keras_owned import OLD_NAMES, application_layers, is_keras_class
 from model_import.layout import read_layout
 from model_import.start import check_tensorflow, keras
 from pipeline.errors import UsageError
@@ -19,9 +20,6 @@ from pipeline.text import brief, line
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 """First bytes of an HDF5 file."""
-
-OLD_NAMES = {"BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2": "BatchNormalization"}
-"""Class of an early Keras 2 -> its name in Keras 3."""
 
 
 def read_keras_file(path: str, color_mode: ColorMode | None = None, embedding_layer: str = "") -> GraphModel:
@@ -41,8 +39,7 @@ def read_keras_file(path: str, color_mode: ColorMode | None = None, embedding_la
     config = read_h5_config(path) if is_h5 else read_keras_config(path)
     _check_inputs(config, path)
     library = keras()
-    known = frozenset(name for name in dir(library.layers) if name[0].isupper()) | MODELS | OLD_NAMES.keys()
-    check_layers(config, known, path)
+    check_layers(config, is_keras_class, path)
     network = _any_batch(_load(path, is_h5), library)
     shape = network.input_shape
     layout = read_layout(
@@ -95,7 +92,7 @@ def _load(path: str, is_h5: bool) -> Any:
             super().__init__(*args, **kwargs)
 
     old = {name: getattr(library.layers, new) for name, new in OLD_NAMES.items()}
-    custom = {**old, "relu6": library.activations.relu6} if is_h5 else {}
+    custom = {**application_layers(), **old, "relu6": library.activations.relu6} if is_h5 else {}
     custom |= {"DepthwiseConv2D": DepthwiseConv2D} if is_h5 else {}
     with tempfile.TemporaryDirectory(prefix="nightscore-keras-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
