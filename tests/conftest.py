@@ -96,6 +96,14 @@ def made_once(factory: pytest.TempPathFactory, worker_id: str, name: str, make: 
 
 
 @pytest.fixture(scope="session")
+def task_models(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits: RawImages) -> Path:
+    """A model directory of each task, by its name: see `task_networks`."""
+    from task_networks import write_all
+
+    return made_once(tmp_path_factory, worker_id, "tasks", lambda folder: write_all(digits, folder))
+
+
+@pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits: RawImages) -> str:
     """The seed's CNN after two epochs of digits, with model.tflite."""
     from model_training.build import build

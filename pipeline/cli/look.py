@@ -1,4 +1,4 @@
-"""`nightscore look`: an image and a model in, what the model sees of the image, on the screen and as a PNG file.
+"""`nightscore look`: an image and a model in; what the model sees and says of it, on the screen, and as a PNG file.
 
 Exit codes: 0 shown; 1 a bug; 2 bad usage, no model, or no image; 3 storage fails; 130 interrupted.
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline import storage
-from pipeline.cli.command import WAIT_SECONDS, new_parser, to_exit_code
-from pipeline.cli.console import answer
+from pipeline.cli.command import WAIT_SECONDS, calm, new_parser, to_exit_code
+from pipeline.cli.console import answer as print_json
 from pipeline.cli.flags import JSON
 from pipeline.cli.quiet import silence_pillow, tame_streams
 from pipeline.cli.task_facts import Fact
@@ -27,6 +27,7 @@ from pipeline.text import brief, shell_path
 if TYPE_CHECKING:
     from pipeline.model.input_rule import InputSpec
     from pipeline.model.look import Look
+    from pipeline.model.spec import ModelSpec
 
 DESCRIPTION = """\
 example: nightscore look photo.jpg --model model
@@ -34,6 +35,7 @@ example: nightscore look photo.jpg --model model
 
 Show an image and, beside it, the pixels that the model sees of it: what is cut
 off, squeezed, bordered or turned. A frame in the image shows what is kept.
+Below them stands what the model says of these pixels.
 """
 
 EPILOG = "Exit codes: 0 shown, 2 bad usage, no model or no image; 3 storage fails."
@@ -75,25 +77,44 @@ def _look(asked: argparse.Namespace) -> int:
 
     chosen = {name: getattr(asked, name) for name in DECODING if getattr(asked, name)}
     check_ranges(chosen)
-    rule = replace(read_spec(storage.absolute(asked.model)).input, **chosen)
-    shown = _shown(asked.image, rule)
+    spec = read_spec(storage.absolute(asked.model))
+    rule = replace(spec.input, **chosen)
+    data, shown = _shown(asked.image, rule)
     if asked.png and not asked.png.lower().endswith(".png"):
         raise UsageError(f"--png {asked.png!r} must end in .png: a PNG file is written")
     if asked.png:
         storage.replace(storage.absolute(asked.png), draw(shown))
     if asked.json:
-        answer({"exit_code": 0, **_as_json(asked, shown, rule)})
+        print_json({"exit_code": 0, **_as_json(asked, shown, rule), "says": _says(asked, spec, data, shown)[1]})
         return 0
     screen = Screen()
     if screen.is_terminal and screen.color_system and not screen.no_color:
         each = (screen.width - 2) // 2
         show_pictures(screen, shrink(shown, (each, 2 * LINES)), each)
         asked.is_shown = True
-    show_facts(screen, _facts(asked, shown, rule))
+    says, _ = _says(asked, spec, data, shown)
+    show_facts(screen, _facts(asked, shown, rule, says))
     return 0
 
 
-def _shown(image: str, rule: InputSpec) -> Look:
+def _says(
+    asked: argparse.Namespace, spec: ModelSpec, data: bytes, shown: Look
+) -> tuple[Sequence[Fact], Mapping[str, Any]]:
+    """Return what the model says of the image, as facts and as JSON values."""
+    from pipeline.cli.answer_facts import NAME, answer_facts, answer_json
+    from pipeline.model.answer import answer, engine_here
+
+    engine = engine_here(spec)
+    if engine is None:
+        package = "tensorflow" if spec.feed is None else "ai-edge-litert"
+        why = f"needs the package {package}: pip install {package}"
+        return [(NAME, f"not computed: it {why}")], {"error": f"it {why}"}
+    calm()
+    batch = answer(storage.absolute(asked.model), spec, engine, data, shown.pixels)
+    return list(answer_facts(batch, spec)), answer_json(batch, spec)
+
+
+def _shown(image: str, rule: InputSpec) -> tuple[bytes, Look]:
     from pipeline.model.look import look
 
     try:
@@ -101,12 +122,12 @@ def _shown(image: str, rule: InputSpec) -> Look:
     except FileNotFoundError as error:
         raise UsageError(f"{image!r} is no file: give an image file; the members of archives are none") from error
     try:
-        return look(data, rule)
+        return data, look(data, rule)
     except Exception as error:  # Pillow's parsers raise whatever they stumble over
         raise UsageError(f"{image!r} cannot be decoded: {error or type(error).__name__}") from error
 
 
-def _facts(asked: argparse.Namespace, shown: Look, rule: InputSpec) -> Iterator[Fact]:
+def _facts(asked: argparse.Namespace, shown: Look, rule: InputSpec, says: Sequence[Fact]) -> Iterator[Fact]:
     yield "image", f"{brief(asked.image)}: {shown.size[0]} x {shown.size[1]} pixels"
     left, upper, right, lower = shown.kept
     if shown.share < 1:
@@ -115,6 +136,7 @@ def _facts(asked: argparse.Namespace, shown: Look, rule: InputSpec) -> Iterator[
     yield "model input", f"{rule.width} x {rule.height} pixels, {rule.color_mode}"
     others = {name: value for name, value in _rule(rule).items() if name not in ("height", "width", "color_mode")}
     yield "input rule", ", ".join(f"{name} {value}" for name, value in others.items())
+    yield from says
     if asked.png:
         yield "picture", shell_path(asked.png)
     elif not getattr(asked, "is_shown", False):

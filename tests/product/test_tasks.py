@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import made_once
 from PIL import Image
-from task_networks import KINDS, LABELS, function_of, labels_of, write_all
+from task_networks import KINDS, LABELS, function_of, labels_of
 
 from model_training.datasets import RawImages
 from pipeline.cli import score as cli
@@ -26,11 +25,6 @@ BROKEN = {7: b"no image", 19: b""}
 """Number of a file -> its content, of those that are no images."""
 
 ENGINES = ("litert", pytest.param("tensorflow", marks=pytest.mark.heavy))
-
-
-@pytest.fixture(scope="session")
-def task_models(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits: RawImages) -> Path:
-    return made_once(tmp_path_factory, worker_id, "tasks", lambda folder: write_all(digits, folder))
 
 
 def label_text(task: str, digit: int, number: int) -> str:
