@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_import.declared_values import Reading, is_same, named, reading
-from model_import.foreign import GRAPH, Layer
+from model_import.foreign import FIRST_WEIGHTS, GRAPH, Layer
 from model_import.scaling import SCALINGS, Scaling
 from pipeline.errors import UsageError
 
@@ -126,6 +126,21 @@ def check_scaling(given: Scaling, layers: Sequence[Layer], path: str) -> None:
             f"--scaling {_shown(given)} contradicts {path!r}: the network scales its images itself by "
             f"{_source(scalers)}{does}; leave --scaling out, or give {wants}"
         )
+
+
+def folded_notes(scaling: Scaling, layers: Sequence[Layer]) -> Sequence[str]:
+    """Return a line for a person where images are scaled and the first layer's weights are as small as for 0 to 255.
+
+    Small weights alone prove nothing: it is no reason to refuse.
+    """
+    small = [one for one in layers if one.kind == FIRST_WEIGHTS and one.config["size"] < LARGEST_FACTOR]
+    if not small or max(map(abs, scaling.scale)) >= LARGEST_FACTOR:
+        return ()
+    return (
+        f"the weights of its first layer ({small[0].name}) are as small as in networks that take 0 to 255: a "
+        f"converter folds a Rescaling layer into them. If the network had one, --scaling {_shown(scaling)} scales "
+        "twice and raw is right: prove it with --golden or --check",
+    )
 
 
 def _so(entering: Scaling) -> str:

@@ -17,7 +17,7 @@ from model_import.check_folder import class_folders
 from model_import.class_names import checked_names, parse_names, read_class_names
 from model_import.decide import Decision, decide, decision_of_files, declared_facts, given_facts, merged, shape_facts
 from model_import.declared import Declared, declared
-from model_import.declared_layers import check_scaling
+from model_import.declared_layers import check_scaling, folded_notes
 from model_import.fact import Fact
 from model_import.foreign import Output
 from model_import.opening import Opened, open_source
@@ -132,8 +132,9 @@ def examine(
     scores = _read_scores(request, opened, rows)
     embedding, vectors = _embedding(request, opened, scores, raw)
     names = _class_names(request, opened, said, scores)
+    notes = [*said.notes, *folded_notes(decision.scaling, opened.model.layers)]
     return Examined(
-        request, opened, decision, scores, embedding, names, pictures, pixels, rows, vectors, said.notes, verdict
+        request, opened, decision, scores, embedding, names, pictures, pixels, rows, vectors, notes, verdict
     )
 
 

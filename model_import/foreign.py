@@ -21,7 +21,11 @@ Images = npt.NDArray[Any]
 """float32 [n, height, width, channels], scaled as the network wants its values; or object [n], of bytes: files."""
 
 GRAPH = "GraphOperations"
-"""Kind of a layer that stands for the first operations in the graph of a SavedModel, whose layers are not known."""
+"""Kind of a layer that stands for the first operations in the graph of a SavedModel, whose layers are not known, and
+for the first operators of a .tflite file."""
+
+FIRST_WEIGHTS = "FirstWeights"
+"""Kind of a layer that stands for the weights in the first layer of a .tflite file, see `model_import.tflite_start`."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Foreign(Protocol):
         width: of its input in pixels; None: any.
         channels: of its input, 1 or 3.
         takes: whether it is called with scaled pixels, or with encoded files.
-        layers: of a Keras model, in order; of a SavedModel, what its graph does first, see `GRAPH`; () if not known.
+        layers: of a Keras model, in order; of other files, what they do first, see `GRAPH`; () if not known.
         may_be_hub: whether it may come from TF-Hub or Kaggle, whose networks take 0 to 1.
         outputs: all that it gives, in its own order.
     """

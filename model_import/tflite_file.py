@@ -21,6 +21,7 @@ from model_import import tflite_probe
 from model_import.foreign import Images, Kind, Layer, Output
 from model_import.layout import HasLayout, Layout, read_layout
 from model_import.scaling import SCALINGS, Scaling
+from model_import.tflite_start import layers_of
 from pipeline.errors import UsageError
 from pipeline.machine import import_path
 from pipeline.model.engines import litert
@@ -50,7 +51,7 @@ class TfliteModel(HasLayout):
         is_quantized: whether any of its tensors is.
         packed_names: text of a file of class names that is packed into it; "": none.
         kind: "tflite".
-        layers: none are known.
+        layers: what its first operators do, see `model_import.tflite_start`.
         may_be_hub: False: this is of a SavedModel.
     """
 
@@ -111,6 +112,7 @@ def read_tflite_file(path: str, color_mode: ColorMode | None = None) -> TfliteMo
     if not litert.is_installed():
         raise UsageError(f"{path!r} needs the package ai-edge-litert: install it with 'pip install ai-edge-litert'")
     told = _probe(path)
+    layers = layers_of(told["layers"])
     source, outputs = told["input"], told["outputs"]
     if source["dtype"] not in ("float32", "float16", "uint8", "int8", "int16", "int32", "int64"):
         raise UsageError(f"{path!r} takes no images: its input {source['name']!r} is of type {source['dtype']}")
@@ -121,8 +123,9 @@ def read_tflite_file(path: str, color_mode: ColorMode | None = None) -> TfliteMo
     found = [Output(name, _sides(one["signature"][1:])) for name, one in zip(unique, outputs, strict=True)]
     quantization = Quantization(source["step"], source["zero"]) if source["step"] else None
     steps = {name: one["step"] for name, one in zip(unique, outputs, strict=True)}
+    names_inside = _packed_names(path)
     return TfliteModel(
-        path, layout, source["dtype"], quantization, found, steps, told["quantized"], _packed_names(path)
+        path, layout, source["dtype"], quantization, found, steps, told["quantized"], names_inside, layers=layers
     )
 
 

@@ -13,7 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from model_import.tflite_start import first_operators
+from model_import.tflite_start import told as as_json
 from pipeline.model.engines.fed_litert import RawLiteRT
+from pipeline.model.engines.litert import LoadedFile
 from pipeline.model.feed import quantization_of
 from pipeline.text import brief, line
 
@@ -26,6 +29,7 @@ def main(argv: Sequence[str]) -> int:
         details = [network.details]
         answer: dict[str, Any] = {"input": _told(network.details), "outputs": [_told(one) for one in network.outputs]}
         answer["quantized"] = network.is_quantized()
+        answer["layers"] = as_json(first_operators(LoadedFile(path)))
         if all(side > 0 for side in answer["input"]["signature"][1:]):
             shape = tuple(1 if side < 0 else side for side in answer["input"]["signature"])
             network(np.zeros(shape, details[0]["dtype"]))

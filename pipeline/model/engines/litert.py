@@ -9,9 +9,10 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.errors import UsageError
 from pipeline.model.engines.network import Outputs, Pixels, Scores, Vectors, arranged
@@ -26,6 +27,20 @@ cache.
 
 CALL_BYTES = 640_000
 """Bytes of pixels in one call of the network, at most, beyond the first image: 4 images of 224 x 224 in color."""
+
+
+class Operator(NamedTuple):
+    """An operator of a .tflite file.
+
+    Attributes:
+        name: as LiteRT calls it, such as "CONV_2D".
+        inputs: numbers of the tensors that it reads, the main one first.
+        outputs: of those that it makes.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
 
 
 class LoadedFile:
@@ -52,6 +67,29 @@ class LoadedFile:
         except RuntimeError as error:  # an operation that this version of LiteRT does not have
             raise ValueError(str(error)) from error
         self._allocated: tuple[int, ...] = ()
+
+    def operators(self) -> Sequence[Operator]:
+        """Return the operators in the order in which they run; only before the first run, which may replace them."""
+        details = self.interpreter._get_ops_details()  # LiteRT has no public way to them
+        return [Operator(one["op_name"], _places(one["inputs"]), _places(one["outputs"])) for one in details]
+
+    def constant(self, tensor: int) -> npt.NDArray[np.float64] | None:
+        """Return the numbers of a tensor that has them in the file, dequantized; None if it has none there."""
+        details = {int(one["index"]): one for one in self.interpreter.get_tensor_details()}.get(tensor)
+        if details is None:
+            return None
+        try:
+            values = np.asarray(self.interpreter.get_tensor(tensor), np.float64)
+        except ValueError:  # it is made when the network runs
+            return None
+        told = details["quantization_parameters"]
+        if not len(told["scales"]):
+            return values
+        shape = [-1 if axis == told["quantized_dimension"] else 1 for axis in range(values.ndim)]
+        steps, zeros = (np.asarray(told[name], np.float64) for name in ("scales", "zero_points"))
+        if len(steps) == 1:
+            return (values - zeros) * steps
+        return (values - zeros.reshape(shape)) * steps.reshape(shape)
 
     def _load(self) -> Any:
         return interpreter()(model_path=self._path, num_threads=1)
@@ -89,6 +127,10 @@ class LoadedFile:
             text = " ".join(str(error).split())
             raise MemoryError(f"no memory for {shape[0]} images in a call: {text}") from error
         self._allocated = shape
+
+
+def _places(numbers: Any) -> tuple[int, ...]:
+    return tuple(int(number) for number in numbers)
 
 
 class LiteRTNetwork:
