@@ -38,16 +38,17 @@ class Declared:
     notes: Sequence[str]
 
 
-def declared(foreign: Foreign, beside: Path) -> Declared:
+def declared(foreign: Foreign, beside: Path, inside: Sequence[Reading] = ()) -> Declared:
     """Return what a model's layers and the files beside it say of its input.
 
     Args:
         foreign: the model.
         beside: its folder, or its file: known files are looked for next to it.
+        inside: what the model's file says apart from its layers; it counts after these.
     """
     layers = foreign.layers
     is_any_size = foreign.height is None or foreign.width is None
-    readings = [_shape(foreign), *layers_say(layers, is_any_size), *files_say(beside)]
+    readings = [_shape(foreign), *layers_say(layers, is_any_size), *inside, *files_say(beside)]
     backbone = backbone_says(layers)
     readings += [Reading(notes=backbone_objects(layers)), *([backbone] if backbone else [])]
     if foreign.may_be_hub and not layers and not is_any_size:

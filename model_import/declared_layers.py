@@ -108,7 +108,7 @@ def check_scaling(given: Scaling, layers: Sequence[Layer], path: str) -> None:
     divides = [layer for layer in first_layers(layers) if layer.kind in ("TrueDivide", "Divide")]
     if not scalers and divides and not is_same(given, RAW, 0.1):
         raise UsageError(
-            f"--scaling {_shown(given)} contradicts {path!r}: the network divides its images itself, by the operation "
+            f"--scaling {shown(given)} contradicts {path!r}: the network divides its images itself, by the operation "
             f"{divides[0].name!r}; leave --scaling out, or give raw, which leaves pixels at 0 to 255"
         )
     if not scalers or numbers[0] is None:
@@ -123,7 +123,7 @@ def check_scaling(given: Scaling, layers: Sequence[Layer], path: str) -> None:
         does = f", which makes them {_range(inside)}" if inside else ", which scales them"
         wants = "raw, which leaves pixels at 0 to 255" if _entering(numbers) == RAW else "unit, 0 to 1"
         raise UsageError(
-            f"--scaling {_shown(given)} contradicts {path!r}: the network scales its images itself by "
+            f"--scaling {shown(given)} contradicts {path!r}: the network scales its images itself by "
             f"{_source(scalers)}{does}; leave --scaling out, or give {wants}"
         )
 
@@ -138,8 +138,8 @@ def folded_notes(scaling: Scaling, layers: Sequence[Layer]) -> Sequence[str]:
         return ()
     return (
         f"the weights of its first layer ({small[0].name}) are as small as in networks that take 0 to 255: a "
-        f"converter folds a Rescaling layer into them. If the network had one, --scaling {_shown(scaling)} scales "
-        "twice and raw is right: prove it with --golden or --check",
+        f"converter folds a Rescaling layer into them. If the network had one, the scaling {shown(scaling)} "
+        "is done twice, and --scaling raw is right: prove it with --golden or --check",
     )
 
 
@@ -147,7 +147,8 @@ def _so(entering: Scaling) -> str:
     return ", so pixels go in as they are" if entering == RAW else ""
 
 
-def _shown(scaling: Scaling) -> str:
+def shown(scaling: Scaling) -> str:
+    """Return a scaling as --scaling takes it."""
     numbers = ",".join(" ".join(f"{part:.6g}" for part in side) for side in (scaling.scale, scaling.offset))
     return repr(numbers) if scaling.name == "custom" else scaling.name
 

@@ -7,19 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from model_import.check_folder import class_folders
-from model_import.class_names import checked_names, parse_names, read_class_names
-from model_import.decide import Decision, decide, decision_of_files, declared_facts, given_facts, merged, shape_facts
+from model_import.decide import (
+    CONVENTION,
+    Decision,
+    decide,
+    decision_of_files,
+    declared_facts,
+    given_facts,
+    merged,
+    shape_facts,
+)
 from model_import.declared import Declared, declared
-from model_import.declared_layers import check_scaling, folded_notes
+from model_import.declared_layers import check_scaling, folded_notes, shown
+from model_import.declared_metadata import metadata_says
+from model_import.declared_values import is_same
 from model_import.fact import Fact
 from model_import.foreign import Output
+from model_import.name_sources import class_names
 from model_import.opening import Opened, open_source
 from model_import.pick import Scores, pick_output, read_scores, rows_of
 from model_import.pictures import Pictures, generated, pixels_of, read_folder, read_golden_file
@@ -54,6 +63,7 @@ class Examined:
         vectors: float32 [n, d], the embedding of them; None: there is none beside the scores.
         notes: lines for people.
         verdict: what the images of --check tell of the rule; None: nothing was tried.
+        doubts: lines for people of what contradicts what was taken: an import shows them on the screen as well.
     """
 
     request: Request
@@ -68,6 +78,7 @@ class Examined:
     vectors: npt.NDArray[np.float32] | None = None
     notes: Sequence[str] = ()
     verdict: Verdict | None = None
+    doubts: Sequence[str] = ()
 
     @property
     def facts(self) -> dict[str, Fact[Any]]:
@@ -113,7 +124,7 @@ def examine(
     opened = open_source(request)
     if "scaling" in given:
         check_scaling(given["scaling"].value, opened.model.layers, opened.path)
-    said = declared(opened.model, opened.beside)
+    said = declared(opened.model, opened.beside, metadata_says(opened.model))
     facts = _facts(request, opened, said, given)
     known(opened, facts)
     if opened.model.takes == "encoded":
@@ -131,11 +142,21 @@ def examine(
     rows = rows_of(raw[_scores_output(request, opened).name], opened.path)
     scores = _read_scores(request, opened, rows)
     embedding, vectors = _embedding(request, opened, scores, raw)
-    names = _class_names(request, opened, said, scores)
-    notes = [*said.notes, *folded_notes(decision.scaling, opened.model.layers)]
-    return Examined(
-        request, opened, decision, scores, embedding, names, pictures, pixels, rows, vectors, notes, verdict
-    )
+    names, others = class_names(request, opened, said, scores)
+    doubts = [*others, *_scaling_doubts(decision, said), *folded_notes(decision.scaling, opened.model.layers)]
+    tried_with = (pictures, pixels, rows, vectors)
+    return Examined(request, opened, decision, scores, embedding, names, *tried_with, said.notes, verdict, doubts)
+
+
+def _scaling_doubts(decision: Decision, said: Declared) -> Sequence[str]:
+    """Return a line where the model's files say another scaling than the one that was taken."""
+    taken, other = decision.facts.get("scaling"), said.scaling
+    if taken is None or other is None or CONVENTION in other.source or taken.how == "tried":
+        return ()
+    if is_same(taken.value, other.value):
+        return ()
+    text = f"the scaling {shown(taken.value)} ({taken.why}) is taken, but {shown(other.value)} {other.source}"
+    return (f"{text}: make sure that it is right",)
 
 
 def _facts(request: Request, opened: Opened, said: Declared, given: dict[str, Fact[Any]]) -> dict[str, Fact[Any]]:
@@ -170,7 +191,7 @@ def _trial(
     scores = _read_scores(request, opened, rows)
     if scores.task != "classes":
         return None
-    names = tuple(_class_names(request, opened, said, scores).value)
+    names = tuple(class_names(request, opened, said, scores)[0].value)
     fixed = _fixed(facts, opened)
     if request.like:
         fixed = {**{name: guess.facts[name] for name in vars(guess.rule) if guess.facts[name].how == "given"}, **fixed}
@@ -268,27 +289,3 @@ def raw_outputs(
         return opened.model(scaling.for_channels(rule.channels)(pixels))
     except ValueError as error:
         raise UsageError(f"{opened.path!r} does not take images of {rule.height} x {rule.width}: {error}") from error
-
-
-def _class_names(request: Request, opened: Opened, said: Declared, scores: Scores) -> Fact[Sequence[str]]:
-    if scores.classes == 0:
-        if request.labels:
-            raise UsageError(f"--labels {request.labels!r}: the task {scores.task!r} has no classes")
-        return Fact((), "declared", f"the task {scores.task!r} has no classes")
-    if request.labels:
-        return Fact(tuple(read_class_names(request.labels, scores.classes)), "given", "by --labels")
-    if request.check_by_order:
-        names = checked_names(class_folders(Path(request.check)), scores.classes, f"--check {request.check!r}")
-        return Fact(tuple(names), "given", "by the folders of --check and --check_by_order")
-    if opened.labels:
-        return Fact(tuple(read_class_names(opened.labels, scores.classes)), "declared", f"by {opened.labels}")
-    packed = opened.model.packed_names if isinstance(opened.model, TfliteModel) else ""
-    if packed:
-        place = f"the file of names in {opened.path!r}"
-        names = checked_names(parse_names(packed, opened.path), scores.classes, place, is_renamed=True)
-        return Fact(tuple(names), "declared", "by a file that is packed into it")
-    if said.class_names is not None and len(said.class_names.value) == scores.classes:
-        place = f"the file {said.class_names.source}"
-        names = checked_names(said.class_names.value, scores.classes, place, is_renamed=True)
-        return Fact(tuple(names), "declared", said.class_names.source)
-    return Fact(tuple(str(i) for i in range(scores.classes)), "guessed", "numbers, as no --labels are given")

@@ -75,6 +75,7 @@ def summary(imported: Imported, output: str) -> str:
         lines.append(_row("engines", "LiteRT alone, which runs the file as it is"))
     lines += _trial(examined)
     lines += _warning(examined, imported.checks)
+    lines += [_row("note", doubt) for doubt in examined.doubts]
     place = shell_path(output)
     lines += [f"{'model':<{_LABEL}}{place}", f"{'report':<{_LABEL}}{place}/import/{REPORT}"]
     lines.append(f"{'next':<{_LABEL}}nightscore look IMAGE --model {place}")
@@ -137,7 +138,7 @@ def _trial(examined: Examined) -> list[str]:
 
 
 def _notes(examined: Examined) -> list[str]:
-    return [_row("note", note) for note in examined.notes]
+    return [_row("note", note) for note in [*examined.doubts, *examined.notes]]
 
 
 def _row(label: str, text: str) -> str:
@@ -177,7 +178,7 @@ def report_files(imported: Imported) -> Mapping[str, bytes]:
         facts=[(name, _written(fact), fact.how, fact.why) for name, fact in examined.facts.items()],
         guessed=examined.decision.guessed,
         checks=imported.checks,
-        notes=examined.notes,
+        notes=[*examined.doubts, *examined.notes],
         trial=[] if examined.verdict is None else examined.verdict.lines(),
         spec=imported.spec,
         engines=engines_of(imported.spec.litert) if imported.spec.litert else "",

@@ -21,6 +21,7 @@ from model_import import tflite_probe
 from model_import.foreign import Images, Kind, Layer, Output
 from model_import.layout import HasLayout, Layout, read_layout
 from model_import.scaling import SCALINGS, Scaling
+from model_import.tflite_metadata import Metadata
 from model_import.tflite_start import layers_of
 from pipeline.errors import UsageError
 from pipeline.machine import import_path
@@ -36,6 +37,25 @@ PROBE_SECONDS = 120.0
 LABEL_FILES = ("labels.txt", "labelmap.txt", "label_map.txt", "labels_without_background.txt")
 """Names of a file of class names that is packed into a .tflite file."""
 
+MOST_FILES = 32
+"""Files of class names that are read of a .tflite file, at most."""
+
+LARGEST_NAMES = 1 << 20
+"""Bytes of a packed file of class names, at most."""
+
+
+@dataclass(frozen=True)
+class PackedFile:
+    """A file of class names that is packed into a .tflite file.
+
+    Attributes:
+        name: within it.
+        text: its content.
+    """
+
+    name: str
+    text: str
+
 
 @dataclass(frozen=True)
 class TfliteModel(HasLayout):
@@ -49,7 +69,9 @@ class TfliteModel(HasLayout):
         outputs: all that it gives.
         steps: of each output, between two of its values; 0: it is not quantized.
         is_quantized: whether any of its tensors is.
-        packed_names: text of a file of class names that is packed into it; "": none.
+        packed_files: files of class names that are packed into it.
+        metadata: what its metadata say.
+        damage: why they are not read; "": they are.
         kind: "tflite".
         layers: what its first operators do, see `model_import.tflite_start`.
         may_be_hub: False: this is of a SavedModel.
@@ -62,7 +84,9 @@ class TfliteModel(HasLayout):
     outputs: Sequence[Output]
     steps: Mapping[str, float]
     is_quantized: bool = False
-    packed_names: str = ""
+    packed_files: Sequence[PackedFile] = ()
+    metadata: Metadata = field(default_factory=Metadata)
+    damage: str = ""
     kind: Kind = "tflite"
     layers: Sequence[Layer] = ()
     may_be_hub: bool = False
@@ -112,7 +136,6 @@ def read_tflite_file(path: str, color_mode: ColorMode | None = None) -> TfliteMo
     if not litert.is_installed():
         raise UsageError(f"{path!r} needs the package ai-edge-litert: install it with 'pip install ai-edge-litert'")
     told = _probe(path)
-    layers = layers_of(told["layers"])
     source, outputs = told["input"], told["outputs"]
     if source["dtype"] not in ("float32", "float16", "uint8", "int8", "int16", "int32", "int64"):
         raise UsageError(f"{path!r} takes no images: its input {source['name']!r} is of type {source['dtype']}")
@@ -123,9 +146,19 @@ def read_tflite_file(path: str, color_mode: ColorMode | None = None) -> TfliteMo
     found = [Output(name, _sides(one["signature"][1:])) for name, one in zip(unique, outputs, strict=True)]
     quantization = Quantization(source["step"], source["zero"]) if source["step"] else None
     steps = {name: one["step"] for name, one in zip(unique, outputs, strict=True)}
-    names_inside = _packed_names(path)
+    metadata = Metadata(**told["metadata"])
     return TfliteModel(
-        path, layout, source["dtype"], quantization, found, steps, told["quantized"], names_inside, layers=layers
+        path,
+        layout,
+        source["dtype"],
+        quantization,
+        found,
+        steps,
+        told["quantized"],
+        _packed_files(path, metadata.label_files),
+        metadata,
+        told["damage"],
+        layers=layers_of(told["layers"]),
     )
 
 
@@ -166,13 +199,28 @@ def _probe(path: str) -> Mapping[str, Any]:
     return answer
 
 
-def _packed_names(path: str) -> str:
-    """Return the text of a file of class names that is packed into a .tflite file; "": there is none."""
+def _packed_files(path: str, declared: Sequence[str]) -> Sequence[PackedFile]:
+    """Return the files of class names that are packed into a .tflite file, each as often as it is there.
+
+    Args:
+        path: of the .tflite file.
+        declared: names of those that its metadata tell of.
+    """
+    found: list[PackedFile] = []
     try:
         with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if name.rpartition("/")[2] in LABEL_FILES and archive.getinfo(name).file_size < 1 << 20:
-                    return archive.read(name).decode("utf-8")
-    except (zipfile.BadZipFile, UnicodeDecodeError, OSError, ValueError, NotImplementedError, RuntimeError):
-        return ""
-    return ""
+            for entry in archive.infolist():
+                if (
+                    len(found) < MOST_FILES
+                    and entry.file_size <= LARGEST_NAMES
+                    and _has_names(entry.filename, declared)
+                ):
+                    found.append(PackedFile(entry.filename, archive.read(entry).decode("utf-8-sig")))
+    except (zipfile.BadZipFile, UnicodeDecodeError, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
+        return found
+    return found
+
+
+def _has_names(name: str, declared: Sequence[str]) -> bool:
+    base = name.rpartition("/")[2].lower()
+    return name in declared or base in LABEL_FILES or ("label" in base and base.endswith(".txt"))

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from model_import.tflite_metadata import read_metadata
 from model_import.tflite_start import first_operators
 from model_import.tflite_start import told as as_json
 from pipeline.model.engines.fed_litert import RawLiteRT
@@ -29,6 +31,7 @@ def main(argv: Sequence[str]) -> int:
         details = [network.details]
         answer: dict[str, Any] = {"input": _told(network.details), "outputs": [_told(one) for one in network.outputs]}
         answer["quantized"] = network.is_quantized()
+        answer["metadata"], answer["damage"] = _metadata(path)
         answer["layers"] = as_json(first_operators(LoadedFile(path)))
         if all(side > 0 for side in answer["input"]["signature"][1:]):
             shape = tuple(1 if side < 0 else side for side in answer["input"]["signature"])
@@ -37,6 +40,14 @@ def main(argv: Sequence[str]) -> int:
         answer = {"refused": brief(line(" ".join(str(error).split())), 300)}
     print(json.dumps(answer), flush=True)
     return 0
+
+
+def _metadata(path: str) -> tuple[dict[str, Any], str]:
+    """Return what the metadata say as JSON values, and why they are not read."""
+    try:
+        return vars(read_metadata(Path(path).read_bytes())), ""
+    except ValueError as error:
+        return {}, brief(line(str(error)), 200)
 
 
 def _told(details: Any) -> dict[str, Any]:
