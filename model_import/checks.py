@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from model_import.examine import Examined
-from model_import.golden_proof import Proof, better_loader, closest, nearest_loader, prove, rounding
+from model_import.golden_proof import Proof, Rows, better_loader, closest, nearest_loader, prove, rounding
 from model_training.convert import Converted
 from pipeline.errors import UsageError
+from pipeline.formatting import counted
 from pipeline.model import agreement
 from pipeline.model.engines.network import Outputs
 from pipeline.model.feed import with_head
 from pipeline.model.spec import LARGEST_TOLERANCE
+from pipeline.text import brief, line
 
 USER_TOLERANCE = 0.01
 """Difference of a probability from the user's own, at most: pixels may be off by one grey level."""
@@ -48,20 +50,32 @@ def user_check(examined: Examined) -> Sequence[Checked]:
     if values.shape != expected.shape:
         width = with_head(values, examined.scores.head).shape[1]
         raise UsageError(
-            f"--golden {examined.request.golden!r} has {expected.shape[1]} scores an image, and the model gives {width}"
+            f"--golden {examined.request.golden!r}: 'scores' has {counted(expected.shape[1], 'number')} for each "
+            f"image, and the model gives {counted(width, 'number')}: save in 'scores' "
+            "all that this model gives for an image"
         )
     takes_pixels = examined.opened.model.takes == "pixels"
     if not difference <= USER_TOLERANCE:
-        worst = int(np.abs(values - expected).max(axis=1).argmax())
         loader = nearest_loader(examined, USER_TOLERANCE) if takes_pixels else "the network decodes files by itself"
+        largest = _largest(values, expected, examined.class_names.value)
         raise UsageError(
-            f"the scores in --golden {examined.request.golden!r} are not those of this model with this input rule: "
-            f"they differ by up to {difference:.2g} (image {worst}); {loader}; '--explain' shows what was taken"
+            f"the scores in --golden {examined.request.golden!r} are not what this model gives for its images with "
+            f"this input rule: {largest}; {loader}; '--explain' shows the rule"
         )
     proof = prove(examined, difference) if takes_pixels else Proof((), (), "")
     better = better_loader(examined, difference) if takes_pixels else ""
     result = f"{len(expected)} images, largest difference {difference:.2g}{better}"
     return [Checked("your own scores", result, proof)]
+
+
+def _largest(values: Rows, expected: Rows, names: Sequence[str]) -> str:
+    """Return where scores differ most from the user's, as a phrase; images are counted from 0, as in the file."""
+    image, column = divmod(int(np.abs(values - expected).argmax()), expected.shape[1])
+    number = f"number {column}"
+    if expected.shape[1] == len(names):
+        number = f"class {brief(line(names[column]), 40)!r}"
+    yours, own = expected[image, column], values[image, column]
+    return f"image {image} has {yours:.3g} for {number} in your file and {own:.3g} here, the largest difference"
 
 
 def rounding_check(examined: Examined) -> Sequence[Checked]:

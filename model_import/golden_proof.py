@@ -121,14 +121,20 @@ def nearest_loader(examined: Examined, limit: float) -> str:
     """
     off, words = _nearest(examined, limit)
     if off <= limit:
-        return f"with {words} they are yours (off by {off:.2g})"
-    return f"no loader of --like with any scaling gives yours, the nearest is {words} (off by {off:.2g})"
+        return f"with {words} it gives your scores (the largest difference is {off:.2g})"
+    nearest = f"with {words}" if words else "as it is"
+    return (
+        f"no loader of --like with any --scaling gives your scores, the nearest is {nearest} (the largest difference "
+        f"is {off:.2g}): is it the same model, and are the images as they were before any scaling?"
+    )
 
 
 def better_loader(examined: Examined, own: float) -> str:
     """Return which loader gives the user's scores much better than the rule, as a phrase; "": none does."""
     off, words = _nearest(examined, own / MUCH_BETTER) if own > WORTH_A_LOOK else (own, "")
-    return f"; {words} gives them better (off by {off:.2g}): is that your loader?" if off <= own / MUCH_BETTER else ""
+    if off > own / MUCH_BETTER:
+        return ""
+    return f"; {words} gives yours more exactly (largest difference {off:.2g}): is that your loader?"
 
 
 def _nearest(examined: Examined, limit: float) -> tuple[float, str]:

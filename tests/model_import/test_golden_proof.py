@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -85,11 +86,34 @@ def test_loader_that_gives_the_users_scores_is_named(tmp_path: Path, capfd: Capt
     nearest = [Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.NEAREST) for image in large]
     golden = save_golden(tmp_path, model, large, np.stack(nearest).astype(np.float32))
     assert cli.main([str(model), "--golden", golden, "--explain"]) == 2
-    assert ":nearest they are yours (off by 0)" in capfd.readouterr().err
+    err = capfd.readouterr().err
+    assert ":nearest it gives your scores (the largest difference is 0)" in err
+    found = re.search(r"image (\d) has (\S+) for class '(\d)' in your file and (\S+) here, the largest difference", err)
+    assert found is not None
+    image, number = int(found[1]), int(found[3])
+    examined = examine(Request(str(model), golden=golden))
+    assert examined.pictures.scores is not None
+    differences = np.abs(examined.pictures.scores - examined.rows)
+    assert differences[image, number] == differences.max()
+    assert (
+        f"{examined.pictures.scores[image, number]:.3g} {examined.rows[image, number]:.3g}" == f"{found[2]} {found[4]}"
+    )
     turned = 255 - np.stack(nearest).astype(np.float32)
     golden = save_golden(tmp_path, model, large, turned)
     assert cli.main([str(model), "--golden", golden, "--explain"]) == 2
-    assert "no loader of --like with any scaling gives yours" in capfd.readouterr().err
+    assert "no loader of --like with any --scaling gives your scores, the nearest is with --" in capfd.readouterr().err
+
+
+def test_scores_of_another_number_are_told_by_both_numbers(tmp_path: Path, capfd: Captured) -> None:
+    model, large = model_file(tmp_path), photos(90)
+    np.savez(tmp_path / "golden.npz", images=large, scores=np.full((len(large), 12), 0.5))
+    assert cli.main([str(model), "--golden", str(tmp_path / "golden.npz"), "--explain"]) == 2
+    err = capfd.readouterr().err
+    assert (
+        "'scores' has 12 numbers for each image, and the model gives 5 numbers: save in 'scores' all that this model"
+        in err
+    )
+    assert err.count("\n") == 1
 
 
 def test_rounding_is_measured_where_the_resizer_leaves_fractions(tmp_path: Path, capfd: Captured) -> None:

@@ -189,7 +189,7 @@ def test_own_scores_prove_the_rule_or_refuse_it(foreign: Path, tmp_path: Path, c
     words = [foreign / "logits.keras", "--golden", tmp_path / "golden.npz", "--explain", "--scaling"]
     code, _, err = run(capfd, *words, "raw")
     assert code == 2
-    assert "are not those of this model with this input rule" in err
+    assert "are not what this model gives for its images with this input rule" in err
     assert len(err.splitlines()) == 1
     code, out, _ = run(capfd, *words, "unit")
     assert code == 0

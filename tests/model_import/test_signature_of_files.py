@@ -118,4 +118,4 @@ def test_own_scores_of_files_are_compared(exported: Path, tmp_path: Path, capsys
     np.savez(tmp_path / "golden.npz", encoded=np.array(files), scores=logits[:, ::-1])
     code, _, error = run(capsys, *words, "--golden", tmp_path / "golden.npz")
     assert code == 2
-    assert "are not those of this model" in error
+    assert "are not what this model gives" in error
