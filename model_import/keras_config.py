@@ -7,6 +7,7 @@ somebody else has: both are named, and neither is run. Must not import Keras.
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -64,6 +65,26 @@ def read_h5_config(path: str) -> Mapping[str, Any]:
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         raise UsageError(f"{path!r} is no whole HDF5 file: {line(str(error))}") from error
     return _object(content, path)
+
+
+def copy_keras(path: str, target: str, config: Mapping[str, Any]) -> None:
+    """Copy a `.keras` file, with another configuration."""
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(target, "w") as copied:
+        for entry in archive.infolist():
+            if entry.filename == "config.json":
+                copied.writestr(entry.filename, json.dumps(config))
+                continue
+            with archive.open(entry) as source, copied.open(entry.filename, "w", force_zip64=True) as sink:
+                shutil.copyfileobj(source, sink)
+
+
+def copy_h5(path: str, target: str, config: Mapping[str, Any]) -> None:
+    """Copy an HDF5 file of Keras, with another configuration."""
+    import h5py
+
+    shutil.copyfile(path, target)
+    with h5py.File(target, "r+") as file:
+        file.attrs["model_config"] = json.dumps(config)
 
 
 def _object(content: Any, path: str) -> Mapping[str, Any]:

@@ -10,8 +10,17 @@ from typing import Any
 
 from model_import.foreign import Output
 from model_import.graph_model import GraphModel
-from model_import.keras_config import ELSEWHERE, check_layers, layers_of, read_h5_config, read_keras_config
-from model_import.keras_owned import OLD_NAMES, application_layers, is_keras_class
+from model_import.keras_2 import as_keras_3
+from model_import.keras_config import (
+    ELSEWHERE,
+    check_layers,
+    copy_h5,
+    copy_keras,
+    layers_of,
+    read_h5_config,
+    read_keras_config,
+)
+from model_import.keras_owned import OLD_NAMES, application_layers, is_keras_class, operation_module
 from model_import.layout import read_layout
 from model_import.start import check_tensorflow, keras
 from pipeline.errors import UsageError
@@ -39,8 +48,10 @@ def read_keras_file(path: str, color_mode: ColorMode | None = None, embedding_la
     config = read_h5_config(path) if is_h5 else read_keras_config(path)
     _check_inputs(config, path)
     library = keras()
-    check_layers(config, is_keras_class, path)
-    network = _any_batch(_load(path, is_h5), library)
+    readable = as_keras_3(config, operation_module)
+    check_layers(readable, is_keras_class, path)
+    network = _any_batch(_load(path, is_h5, None if readable == config else readable), library)
+    config = readable
     shape = network.input_shape
     layout = read_layout(
         shape, color_mode, path, network.input_names[0] if hasattr(network, "input_names") else "input"
@@ -78,8 +89,14 @@ def _check_inputs(config: Mapping[str, Any], path: str) -> None:
         raise UsageError(f"{path!r} takes text (it has a layer {min(text)}), no images")
 
 
-def _load(path: str, is_h5: bool) -> Any:
-    """Load a file whose layers are all known."""
+def _load(path: str, is_h5: bool, config: Mapping[str, Any] | None) -> Any:
+    """Load a file whose layers are all known.
+
+    Args:
+        path: of the file.
+        is_h5: whether it is an HDF5 file.
+        config: that counts instead of the file's own; None: its own does.
+    """
     library = keras()
 
     layer: Any = library.layers.DepthwiseConv2D
@@ -97,7 +114,10 @@ def _load(path: str, is_h5: bool) -> Any:
     with tempfile.TemporaryDirectory(prefix="nightscore-keras-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         named = os.path.join(folder, "model.h5" if is_h5 else "model.keras")  # Keras goes by the name
-        os.symlink(os.path.abspath(path), named)
+        if config is None:
+            os.symlink(os.path.abspath(path), named)
+        else:
+            (copy_h5 if is_h5 else copy_keras)(path, named, config)
         try:
             return library.models.load_model(named, custom_objects=custom, compile=False, safe_mode=True)
         except Exception as error:  # a foreign file: Keras lets through whatever its layers raise

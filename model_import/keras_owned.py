@@ -21,7 +21,9 @@ OLD_NAMES = {"BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2
 APPLICATIONS = "keras.src.applications"
 """Package of the networks that Keras brings."""
 
-_OWN = (APPLICATIONS, "keras.src.layers", "keras.src.ops")
+_OPERATIONS = "keras.src.ops"
+
+_OWN = (APPLICATIONS, "keras.src.layers", _OPERATIONS)
 """Packages of Keras whose classes can be part of a network."""
 
 
@@ -37,6 +39,14 @@ def is_keras_class(kind: str, module: str) -> bool:
     if module.partition(".")[0] in ("", "tf_keras"):  # Keras 2 had the same classes, at other places
         return kind in application_layers()
     return _class_of(kind, module) is not None
+
+
+@functools.cache
+def operation_module(kind: str) -> str:
+    """Return the module of an operation of Keras by its name, as HDF5 files do not name it; "": there is none."""
+    package = importlib.import_module(_OPERATIONS)
+    modules = [f"{_OPERATIONS}.{one.name}" for one in pkgutil.iter_modules(package.__path__)]
+    return next((module for module in modules if _class_of(kind, module) is not None), "")
 
 
 @functools.cache
