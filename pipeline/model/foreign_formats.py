@@ -32,7 +32,7 @@ def open_foreign(data: bytes) -> ImageFile.ImageFile | None:
 
 def _require(feature: str, kind: str) -> None:
     if not features.check(feature):
-        raise RefusedError("UNIMPLEMENTED", f"it is a {kind} image: install a Pillow that is built with {kind}")
+        raise RefusedError("UNIMPLEMENTED", f"it is of the kind {kind}: install a Pillow that is built with it")
 
 
 def _open_heic(data: bytes) -> ImageFile.ImageFile | None:

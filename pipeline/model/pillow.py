@@ -81,7 +81,7 @@ def _unknown(data: bytes) -> RefusedError:
         return RefusedError("INVALID_ARGUMENT", "empty file")
     kind = kind_of(data[:HEAD])
     if kind is not None and not is_read(kind):
-        return RefusedError("UNIMPLEMENTED", f"it is a {kind} image, whatever its name says: {advice(kind)}")
+        return RefusedError("UNIMPLEMENTED", f"it is of the kind {kind}, whatever its name says: {advice(kind)}")
     formats = f"{', '.join(READ[:-1])} or {READ[-1]}"
     return RefusedError("INVALID_ARGUMENT", f"not a {formats} image: starts with {data[:12]!r}")
 

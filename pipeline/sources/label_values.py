@@ -44,7 +44,7 @@ NAME_FIELDS = (
 )  # fmt: skip
 """Fields of a struct that hold a label, those that are likely a name first."""
 
-_BLANK = " \t\r\n\v\f\0\u00a0"
+BLANKS = " \t\r\n\v\f\0\u00a0"
 """Characters around a text that are not part of a label: blanks, and what fills a field of a fixed width."""
 
 _DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
@@ -88,7 +88,7 @@ def _scalar(value: object) -> Scalar | None:
     if isinstance(value, bytes | bytearray | memoryview):
         value = bytes(value).decode("utf-8", "replace")
     if isinstance(value, str):
-        return _valid(value).strip(_BLANK) or None
+        return _valid(value).strip(BLANKS) or None
     if value is None or isinstance(value, bool):
         return None if value is None else str(value)
     if isinstance(value, Decimal) and value.is_finite():

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.batches import Failure, ImageColumns
 from pipeline.options import LabelsAre, LabelSource
 from pipeline.sources.label_meaning import NOTHING, Meaning, Meanings, meanings
-from pipeline.sources.label_values import Label, Scalar, as_entry, as_label, as_text, inside, value_in
+from pipeline.sources.label_values import BLANKS, Label, Scalar, as_entry, as_label, as_text, inside, value_in
 from pipeline.task import Task
 
 __all__ = ["Label", "LabelRule", "as_entry", "as_label", "folder_of"]
@@ -144,7 +144,7 @@ def _split(text: str) -> list[Scalar]:
     label = inside(text)
     if isinstance(label, list):
         return label
-    return [part for part in map(str.strip, text.split("|")) if part]
+    return [part for part in (one.strip(BLANKS) for one in text.split("|")) if part]
 
 
 def _name(entry: Label, read: Meanings) -> str:

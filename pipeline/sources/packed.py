@@ -15,6 +15,7 @@ from typing import Literal
 import google_crc32c
 
 from pipeline.batches import EncodedBatch, Failure, ImageColumns
+from pipeline.image_kinds import HEAD, kind_of
 from pipeline.sources.label_values import Label
 from pipeline.sources.labels import LabelRule
 from pipeline.sources.names import IMAGE_SUFFIXES, suffix
@@ -27,8 +28,11 @@ SOURCE_KEY = "source_key"
 """Name of the field, in each record, with the key that the image had where it was packed from."""
 
 _OURS = frozenset(("cls", "height", "image", "image_raw", "depth", "label", "width", SOURCE_KEY, SOURCE_FOLDER))
-_STARTS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"BM": ".bmp", b"RIFF": ".webp"}
-_STARTS |= {b"II": ".tif", b"MM": ".tif", b"P5": ".pgm", b"P6": ".ppm"}
+_SUFFIXES = {
+    "PNG": ".png", "JPEG": ".jpg", "GIF": ".gif", "TIFF": ".tif", "WebP": ".webp", "BMP": ".bmp", "PNM": ".pnm",
+    "PFM": ".pfm", "AVIF": ".avif", "JPEG 2000": ".jp2", "HEIC": ".heic",
+}  # fmt: skip
+"""Kind of an image by its first bytes -> end of its name in a tar."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +136,9 @@ def _member(name: str, data: bytes) -> bytes:
 
 def _suffix(image: PackedImage) -> str:
     """Return the suffix that an image's bytes ask for, else that of its key, else that of a JPEG: it is an image."""
-    for start, found in _STARTS.items():
-        if image.encoded.startswith(start):
-            return found
+    found = _SUFFIXES.get(kind_of(image.encoded[:HEAD]) or "")
+    if found is not None:
+        return found
     named = suffix(image.key.rpartition("!")[2].rpartition("/")[2])
     return named if named in IMAGE_SUFFIXES else ".jpg"
 

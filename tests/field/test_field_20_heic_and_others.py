@@ -100,7 +100,7 @@ def test_row_of_a_renamed_image_says_what_it_is() -> None:
     (failure,) = preprocess(batch, InputSpec(8, 8, "rgb")).images.failures.values()
     assert (failure.code, failure.message) == (
         "UNIMPLEMENTED",
-        "it is a JPEG XL image, whatever its name says: convert it to JPEG or PNG",
+        "it is of the kind JPEG XL, whatever its name says: convert it to JPEG or PNG",
     )
 
 

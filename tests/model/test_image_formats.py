@@ -106,7 +106,7 @@ def test_avif_and_jpeg_2000_are_as_pillow_reads_them(name: str) -> None:
 def test_heic_is_read_where_its_extra_is_installed_and_else_says_so() -> None:
     if not is_read("HEIC"):
         found = read(b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf" + bytes(40))
-        assert found == "it is a HEIC image, whatever its name says: install nightscore[heic]"
+        assert found == "it is of the kind HEIC, whatever its name says: install nightscore[heic]"
         return
     plugin = pytest.importorskip("pillow_heif")
     buffer = io.BytesIO()

@@ -258,7 +258,7 @@ class TestRefusing:
     def test_image_of_a_kind_that_is_not_read_is_told_by_its_name(self) -> None:
         failure = failure_of(b"\xff\x0a\x10", spec_of(PICTURE))
         assert failure.code == "UNIMPLEMENTED"
-        assert failure.message == "it is a JPEG XL image, whatever its name says: convert it to JPEG or PNG"
+        assert failure.message == "it is of the kind JPEG XL, whatever its name says: convert it to JPEG or PNG"
 
     @pytest.mark.parametrize(
         ("data", "message"),

@@ -187,7 +187,7 @@ def test_a_label_means_the_same_when_it_is_packed(value: object, task: Any) -> N
 
 
 def test_a_sample_s_label_and_folder_are_those_of_the_image() -> None:
-    data = as_sample(PackedImage("/a/é.png", b"GIF8", ["a", 1], "v1.2/x", {"label": "theirs"}), 7)
+    data = as_sample(PackedImage("/a/é.png", b"GIF89a", ["a", 1], "v1.2/x", {"label": "theirs"}), 7)
     with tarfile.open(fileobj=io.BytesIO(data + bytes(1024))) as tar:
         assert tar.getnames() == ["v1.2_x/00000007.gif", "v1.2_x/00000007.json"]
         facts = json.load(tar.extractfile(tar.getnames()[1]))  # type: ignore[arg-type]

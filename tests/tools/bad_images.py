@@ -91,7 +91,7 @@ MIB = 1 << 20
 
 def not_read(kind: str) -> Failed:
     """Return the row of an image of a kind that is known and not read."""
-    return Failed(f"it is a {kind} image, whatever its name says", "UNIMPLEMENTED")
+    return Failed(f"it is of the kind {kind}, whatever its name says", "UNIMPLEMENTED")
 
 
 NOISE = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
