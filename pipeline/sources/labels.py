@@ -127,8 +127,9 @@ def _single(label: Label) -> Label:
 
 def _entries(label: Label, read: Meanings) -> Sequence[Label]:
     """Return the labels that a label lists: as a vector of zeros and ones, as a list, or in a text."""
-    if isinstance(label, str) and not read.named(label).is_class:
-        label = _split(label)
+    text = _single(label)
+    if isinstance(text, str):
+        label = [text] if read.named(text).is_class else _split(text)
     if not isinstance(label, list):
         return [label]
     ones = read.of_vector(label)
@@ -136,15 +137,15 @@ def _entries(label: Label, read: Meanings) -> Sequence[Label]:
 
 
 def _split(text: str) -> list[Scalar]:
-    """Return the labels that a text lists: as an array, or with "|" between them.
+    """Return the labels that a text lists: as an array, or with "|" between them; else the text.
 
-    >>> _split("cat|dog"), _split('["cat", 3]'), _split("[]"), _split("[cat")
-    (['cat', 'dog'], ['cat', 3], [], ['[cat'])
+    >>> _split("cat|dog"), _split('["cat", 3]'), _split("[]"), _split("[cat"), _split("|")
+    (['cat', 'dog'], ['cat', 3], [], ['[cat'], ['|'])
     """
     label = inside(text)
     if isinstance(label, list):
         return label
-    return [part for part in (one.strip(BLANKS) for one in text.split("|")) if part]
+    return [part for part in (one.strip(BLANKS) for one in text.split("|")) if part] or [text]
 
 
 def _name(entry: Label, read: Meanings) -> str:

@@ -165,7 +165,11 @@ def test_a_list_s_labels_and_columns_go_along_and_a_missing_image_is_told(
 
 
 SCALARS = (
-    st.integers(-(2**63), 2**63 - 1) | st.floats(-1e15, 1e15) | st.text(max_size=8) | st.sampled_from(sorted(MISSING))
+    st.integers(-(2**63), 2**63 - 1)
+    | st.floats(-1e15, 1e15)
+    | st.text(max_size=8)
+    | st.text("ab|[]", max_size=6)
+    | st.sampled_from(sorted(MISSING))
 )
 
 

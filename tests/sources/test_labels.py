@@ -146,7 +146,7 @@ def names_of(own: Own, folder: str = "", source: LabelSource = "auto", offset: i
         (None, None),
         ([], []),
         ("[]", []),
-        ("|", []),
+        ("|", ["|"]),
         ("cat", ["cat"]),
         ("cat|dog", ["cat", "dog"]),
         (" dog | cat |", ["dog", "cat"]),
@@ -165,7 +165,8 @@ def names_of(own: Own, folder: str = "", source: LabelSource = "auto", offset: i
         ([0.5, "0.5"], ["0.5"]),
         ({"a": 1}, ['{"a": 1}']),
         ([["cat"], None, ""], ["cat"]),
-        ([["cat", 1], None, ""], ['["cat", 1]']),
+        ([["cat", 1], None, ""], ["cat", "dog"]),
+        ([["cat", 1], "cow"], ['["cat", 1]', "cow"]),
     ],
 )
 def test_labels_are_any_number_of_names_and_numbers(own: Any, names: list[str] | None) -> None:
