@@ -217,10 +217,14 @@ def test_the_parent_is_measured_without_its_children(tmp_path: Path) -> None:
 
 
 def test_what_a_run_leaves_behind_is_ended_and_counted(tmp_path: Path) -> None:
-    busy = "import time; t = time.process_time()\nwhile time.process_time() - t < 0.3: pass\ntime.sleep(60)"
+    spent = tmp_path / "spent"
+    busy = (
+        "import time; t = time.process_time()\nwhile time.process_time() - t < 0.3: pass\n"
+        f"open({str(spent)!r}, 'w').close()\ntime.sleep(60)"
+    )
     parent = (
-        f"import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', {busy!r}]); "
-        "print(p.pid, flush=True); time.sleep(2)"
+        f"import os, subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', {busy!r}])\n"
+        f"print(p.pid, flush=True)\nwhile not os.path.exists({str(spent)!r}): time.sleep(0.05)"
     )
     found = run([sys.executable, "-c", parent], tmp_path / "log", tmp_path)
     assert found.cpu >= 0.3
