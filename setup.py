@@ -44,6 +44,7 @@ setup(
             "duckdb>=1.4",
             "gcp-storage-emulator>=2026.7",
             "hypothesis>=6.100",
+            "imagecodecs>=2025.3",
             "moto[server]>=5.1.10",
             "mypy>=1.15",
             "obstore>=0.9",

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.image_kinds import advice
 from pipeline.model.refused import RefusedError
 from pipeline.model.tiff_tags import read_tags
 
@@ -20,6 +21,9 @@ RAW, LZW, JPEG, ADOBE_DEFLATE, DEFLATE, PACKBITS, LZMA, ZSTD = 1, 5, 7, 8, 32946
 
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 """Values of SampleFormat."""
+
+DNG_VERSION = 50706
+"""A tag of raw files of cameras whose first image is a thumbnail."""
 
 MOST_SAMPLES = 64
 """Bands of an image, at most."""
@@ -129,6 +133,8 @@ def read_layout(data: bytes) -> Layout:
         struct.error: the file ends before its directory is told.
     """
     tags = read_tags(data)
+    if tags.has(DNG_VERSION):
+        raise RefusedError("UNIMPLEMENTED", f"it is of the kind DNG, whatever its name says: {advice('DNG')}")
     bits = tags.numbers(258, (1,))
     samples = tags.number(277, 1)
     if not 0 < samples <= MOST_SAMPLES:

@@ -38,6 +38,7 @@ _MEANINGS: Mapping[int, str] = {
     339: "kind of numbers",
     347: "JPEG tables",
     530: "subsampling of the colors",
+    50706: "version of DNG",
 }
 """Tags without which other pixels would be read -> what each tells."""
 

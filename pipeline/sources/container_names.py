@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from pipeline.image_kinds import READ_SUFFIXES
+
 TAR_SUFFIXES = (
     ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.zz", ".tar.lzma",
 )  # fmt: skip
@@ -15,6 +17,11 @@ _TFRECORD = re.compile(r"\.(tfrecords?|tfrec)(-\d+-of-\d+)?(\.(gz|zz|zlib|bz2|xz
 _IDX = re.compile(r"images([-.])idx3([-.]ubyte(?:\.gz)?)$")
 _UNREAD = tuple(suffix.lower() for suffix in UNREAD_SUFFIXES)
 _PART = re.compile(r"\.z\d\d$|\.(zip|tar|t[bx]?z2?|tgz|tar\.\w{2,4}|7z|rar)\.?(part)?[-_]?(\d{2,3}|[a-z]{2})$")
+
+
+_COMPRESSED_IMAGE = re.compile(
+    rf"\.({'|'.join(sorted(ending[1:] for ending in READ_SUFFIXES))})\.(gz|zz|bz2|xz|lzma|zst|z|lz4|br)$"
+)
 
 
 def container_kind(name: str) -> str | None:
@@ -40,6 +47,8 @@ def unread_container(name: str) -> str | None:
     ('parts of split archives: join them', True)
     >>> unread_container("a.7z"), unread_container("a.tar"), unread_container("a.tar.gz")
     ('archives that are not read (.7z): unpack them', None, None)
+    >>> unread_container("a.PNG.gz")
+    'compressed images (.png.gz): decompress them'
     """
     lower = name.lower()
     if lower.endswith(_UNREAD):
@@ -47,6 +56,8 @@ def unread_container(name: str) -> str | None:
         return f"archives that are not read ({ending}): unpack them"
     if container_kind(name) is None and _PART.search(lower):
         return "parts of split archives: join them"
+    if found := _COMPRESSED_IMAGE.search(lower):
+        return f"compressed images ({found[0]}): decompress them"
     return None
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.options import LabelsAre
-from pipeline.sources.label_values import MISSING, NAME_FIELDS, Label, Scalar, as_text, inside, number_in
+from pipeline.sources.label_values import MISSING, NAME_FIELDS, NO_NAME, Label, Scalar, as_text, inside, number_in
 from pipeline.sources.names import same_name
 
 INT32 = np.iinfo(np.int32)
@@ -175,8 +175,7 @@ Meaning(number=None, name='0'), Meaning(number=None, name=None))
         position = number - self._offset
         if self._own_names:
             known = 0 <= position < len(self._own_names)
-            name = self._own_names[position] if known else as_text(number)
-            return self._own(name) if known else self.named(name)
+            return self._own(self._own_names[position]) if known else Meaning(None, NO_NAME.format(number))
         if not self._numbers_are_positions:
             called = self._called.get(number)
             if called is not None:

@@ -23,6 +23,9 @@ Label = Scalar | list[Scalar] | dict[str, Scalar] | None
 What it means, the model's task decides (`pipeline.sources.labels.LabelRule`).
 """
 
+NO_NAME = "{}, of which the archive has no name"
+"""Stands for the name of a number that has none among the archive's own names."""
+
 LONGEST = 100
 """Characters of a label that is not understood, at most: it is shown, not read."""
 

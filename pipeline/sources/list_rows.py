@@ -28,6 +28,7 @@ _IMAGE = "|".join(re.escape(ending) for ending in sorted(IMAGE_SUFFIXES, key=len
 _ARCHIVE = r"\.tar|\.tgz|\.tar\.\w+|\.zip|\.tfrecords?|\.tfrec"
 _NAMED = re.compile(rf"(?P<name>.*(?:{_IMAGE}|{_ARCHIVE}))(?:[ \t]+|[ \t]*[,;][ \t]*)(?P<label>\S.*)", re.IGNORECASE)
 _LABEL_FIRST = re.compile(rf"(?P<label>\d+)[ \t]+(?P<name>.*(?:{_IMAGE}))", re.IGNORECASE)
+_COMMENT = re.compile(rf"[\ufeff\s]*#(?:[\s#]|$|(?!.*(?:{_IMAGE}|{_ARCHIVE})))", re.IGNORECASE)
 _NUMBERS = re.compile(r"[+-]?[\d.]+(?:[ ,\t]+[+-]?[\d.]+)+")
 
 
@@ -230,13 +231,14 @@ def parquet_rows(data: bytes, columns: ListColumns) -> Iterator[Row]:
 def plain_rows(data: bytes, _: ListColumns) -> Iterator[Row]:
     """Yield the rows of a plain list: a path a line, "path label", or MXNet's number, labels and path.
 
-    Bytes of a name that are not UTF-8 stay as they are.
+    A line that begins with # is a comment, but #1.png is a file. Bytes of a name that are not UTF-8 stay as they are.
     """
     marked = marked_text(data)
     text = data.decode("utf-8", "surrogateescape") if marked is None else marked
     for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield Row(f"line {number}: ", *_plain_row(line.removesuffix("\r")))
+        line = line.removesuffix("\r")
+        if line.strip() and not _COMMENT.match(line):
+            yield Row(f"line {number}: ", *_plain_row(line))
 
 
 def _plain_row(line: str) -> tuple[str, object, tuple[str, str] | None]:

@@ -112,6 +112,15 @@ def may_be_image(name: str) -> bool:
     return ending not in OTHER_SUFFIXES and ending not in IMAGE_SUFFIXES
 
 
+def is_other(name: str) -> bool:
+    """Return whether a name is that of no image and no archive of images: a text, a table, a film, a program.
+
+    >>> is_other("book.XLSX"), is_other("photos.cbz"), is_other("0e3f")
+    (True, False, False)
+    """
+    return suffix(name) in OTHER_SUFFIXES
+
+
 def unread_kind(name: str) -> str | None:
     """Return the kind of image that a name promises, if it is one that is not read; see `pipeline.image_kinds`."""
     return unread_by_suffix(suffix(name))

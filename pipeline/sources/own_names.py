@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline import storage
-from pipeline.sources.label_values import Label, number_in
+from pipeline.sources.label_values import NO_NAME, Label, number_in
 from pipeline.sources.list_text import decoded
 from pipeline.sources.names import IMAGE_SUFFIXES, suffix
 from pipeline.storage import StoredObject
@@ -29,9 +29,6 @@ MOST_BYTES = 16 << 20
 """Bytes of such a file, at most."""
 
 Names = tuple[str, ...]
-
-NO_NAME = "{}, of which the archive has no name"
-"""Stands for the name of a number that has none."""
 
 _NUMBERED = re.compile(r"\s*(\d+)\s*[:,\t ]\s*(\S.*)")
 

@@ -15,7 +15,7 @@ from pipeline.options import ScoreOptions
 from pipeline.sources import images, kinds, manifest, parquet_images
 from pipeline.sources.container_names import unread_container
 from pipeline.sources.idx import is_labels_name
-from pipeline.sources.names import is_junk_name, junk_in, may_be_image
+from pipeline.sources.names import is_junk_name, is_other, junk_in, may_be_image
 from pipeline.sources.skipped import EMPTY, JUNK, LABELS, OTHER, Skipped
 from pipeline.storage import StoredObject
 
@@ -125,7 +125,9 @@ class _Unknown:
     def _kind_inside(self, found: StoredObject, head: bytes) -> str | None:
         is_named = found.location == self._location
         is_list = is_named and manifest.is_manifest_name(found.location)
-        may_be_container = is_named or self._is_glob or kinds.is_shard(found.location)
+        may_be_container = (
+            is_named or (self._is_glob and not is_other(found.location)) or kinds.is_shard(found.location)
+        )
         table = kinds.table_by_name(found.location) or (kinds.table_by_magic(head) if may_be_container else None)
         if is_list and (table is None or self._is_list or not parquet_images.has_images(found, self._image_key)):
             return manifest.NAME
@@ -139,8 +141,9 @@ class _Unknown:
         if why is None:
             return images.NAME
         kind = kinds.kind_by_magic(head) if may_be_container else None
-        if kind is None:
+        if kind in (None, images.NAME):  # a kind of image that is not read may begin like one that is
             self._skipped.add(why, storage.key_of(found.location))
+            return None
         return kind
 
 

@@ -93,7 +93,18 @@ def members_of(file: Any, most: int) -> tuple[list[zipfile.ZipInfo], int | None]
         parts = _parts(file, (1 << 16) - 1)
         if parts > 1:
             raise DirectoryError("UNIMPLEMENTED", _split(parts)) from error
-        raise DirectoryError("DATA_LOSS", str(error) or type(error).__name__) from error
+        raise DirectoryError("DATA_LOSS", _why_none(file, error)) from error
+
+
+def _why_none(file: Any, error: Exception) -> str:
+    """Return why there is no directory, in words that say what to do where zipfile finds none at all."""
+    words = str(error) or type(error).__name__
+    if words != "File is not a zip file":
+        return words
+    file.seek(0)
+    if file.read(4) in (b"PK\3\4", b"PK\5\6"):
+        return "its end, where the directory of a zip stands, is missing: it is cut short; copy it again"
+    return "it does not begin like a zip file, whatever its name says"
 
 
 def _split(parts: int) -> str:

@@ -68,5 +68,5 @@ def test_own_names_of_records_come_before_the_models_order(tmp_path: Path) -> No
 def test_names_beside_an_archive_come_before_the_models_order(tmp_path: Path, file: str, text: str) -> None:
     path = write_records(tmp_path / "x.tfrecord", [{"label": n} for n in (0, 1, 2, 3)])
     (tmp_path / file).write_text(text, "utf-8", newline="")
-    assert labels_of(path, classes=("cat", "dog")) == ["dog", "cat", "hen", "3"]
+    assert labels_of(path, classes=("cat", "dog")) == ["dog", "cat", "hen", "3, of which the archive has no name"]
     assert labels_of(path, classes=("cat", "dog"), labels_are="indices") == ["cat", "dog", None, None]

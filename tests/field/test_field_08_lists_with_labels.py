@@ -64,3 +64,10 @@ def test_a_file_of_labels_that_is_a_list_has_no_names(tmp_path: Path) -> None:
     (tmp_path / "val.csv").write_text("file_name,label\na.pgm,1\nb.pgm,0\n")
     for name in ("labels.txt", "val.csv"):
         assert labels_of(tmp_path / name, classes=("cat", "dog")) == ["dog", "cat"]
+
+
+@pytest.mark.parametrize("line", ["# my list", "#", "#two", "# 0.pgm 3", "## 0.pgm", "  # 0.pgm"])
+def test_a_comment_in_a_plain_list_is_no_file(tmp_path: Path, line: str) -> None:
+    write_pictures(tmp_path, ["0.pgm", "#1.pgm"])
+    (tmp_path / "list.txt").write_text(f"{line}\n0.pgm 0\n{line}\n#1.pgm 1\n")
+    assert labels_of(tmp_path / "list.txt") == ["0", "1"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -35,9 +37,9 @@ HEADS = {
 }
 
 
-def jpeg() -> bytes:
+def picture(form: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", (9, 7)).save(buffer, "JPEG")
+    Image.new("RGB", (9, 7)).save(buffer, form, **options)
     return buffer.getvalue()
 
 
@@ -73,8 +75,8 @@ def phone(folder: Path) -> Path:
         day = folder / str(number)
         day.mkdir(parents=True)
         (day / "IMG_0001.JXL").write_bytes(JXL)
-        (day / "IMG_0002.JPG").write_bytes(jpeg())
-        (day / "IMG_0003.JXL").write_bytes(jpeg())  # as phones send them
+        (day / "IMG_0002.JPG").write_bytes(picture("JPEG"))
+        (day / "IMG_0003.JXL").write_bytes(picture("JPEG"))  # as phones send them
         (day / "IMG_0004.jpg").write_bytes(JXL)
         (day / "IMG_0005.dng").write_bytes(b"II*\0" + bytes(60))
         (day / "notes.pdf").write_bytes(b"%PDF-1.7")
@@ -108,3 +110,29 @@ def test_an_input_of_nothing_else_is_refused_with_what_to_do(tmp_path: Path) -> 
     (tmp_path / "a.jxl").write_bytes(JXL)
     with pytest.raises(UsageError, match=r"1 files \(1 JPEG XL images: convert them to JPEG or PNG\); known are"):
         require_input(str(tmp_path))
+
+
+def test_folder_and_glob_tell_the_same_of_what_only_begins_like_an_image_or_an_archive(tmp_path: Path) -> None:
+    """Camera's raw files begin like TIFF, an Excel sheet is a zip with pictures in it."""
+    sheet = io.BytesIO()
+    with zipfile.ZipFile(sheet, "w") as archive:
+        archive.writestr("xl/media/image1.png", picture("PNG"))
+    (tmp_path / "a.png").write_bytes(picture("PNG"))
+    (tmp_path / "raw.dng").write_bytes(picture("TIFF"))
+    (tmp_path / "book.xlsx").write_bytes(sheet.getvalue())
+    (tmp_path / "b.png.gz").write_bytes(gzip.compress(picture("PNG")))
+    found = {pattern: read_inputs(tmp_path / pattern) for pattern in ("", "*")}
+    for given in found.values():
+        assert list(given.images) == [str(tmp_path / "a.png")]
+        assert given.skipped.counts == {
+            "DNG images: export them as JPEG or TIFF": 1,
+            "compressed images (.png.gz): decompress them": 1,
+            "other files": 1,
+        }
+    assert list(read_inputs(tmp_path / "book.xlsx").images) == [f"{tmp_path}/book.xlsx!xl/media/image1.png"]
+
+
+def test_a_raw_file_of_a_camera_that_is_called_tif_is_a_failed_row() -> None:
+    batch = EncodedBatch(ImageColumns.of(["raw.tif"]), [picture("TIFF", tiffinfo={50706: b"\1\4\0\0"})])
+    (failure,) = preprocess(batch, InputSpec(8, 8, "rgb")).images.failures.values()
+    assert failure.message == "it is of the kind DNG, whatever its name says: export it as JPEG or TIFF"

@@ -268,7 +268,12 @@ class TestDamage:
         for end in range(1, len(data)):
             path.write_bytes(data[:end])
             assert rows_in(path, 2) == [LOST], end
-        assert messages_in(path) == ["zip archive cannot be read: File is not a zip file"]
+        cut = "its end, where the directory of a zip stands, is missing: it is cut short; copy it again"
+        assert messages_in(path) == [f"zip archive cannot be read: {cut}"]
+        path.write_bytes(b"<html>404 Not Found</html>")
+        assert messages_in(path) == [
+            "zip archive cannot be read: it does not begin like a zip file, whatever its name says"
+        ]
 
     @pytest.mark.parametrize("unit_images", [1, 2048])
     def test_a_flip_costs_no_image_without_a_failed_row(self, small: tuple[Path, bytes], unit_images: int) -> None:
