@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from test_tasks import task_models  # noqa: F401 - a fixture
 
 from model_training.datasets import RawImages
 from pipeline.cli import score as cli
@@ -59,7 +58,7 @@ def rows_in(output: Path) -> dict[str, dict[str, Any]]:
 def test_rows_of_every_task_tell_of_the_files_and_of_the_columns(
     archive: Path,
     tmp_path: Path,
-    task_models: Path,  # noqa: F811
+    task_models: Path,
     task: str,
     form: str,
     capfd: pytest.CaptureFixture[str],
