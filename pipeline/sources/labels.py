@@ -82,7 +82,11 @@ class LabelRule:
             lists = [self._names(mine, folder, read) for mine, folder in pairs]
             labelled = np.array([names is not None for names in lists], np.bool_)
             return replace(images, labelled=labelled, label_lists=lists)
-        found = [self._meaning(mine, folder, read) for mine, folder in pairs]
+        if own.count(None) == len(own):  # as of image files: few folders, many images
+            of_folder = {folder: self._meaning(None, folder, read) for folder in set(folders)}
+            found = [of_folder[folder] for folder in folders]
+        else:
+            found = [self._meaning(mine, folder, read) for mine, folder in pairs]
         return replace(
             images,
             labels=np.array([meaning.number or 0 for meaning in found], np.int32),
@@ -96,6 +100,8 @@ class LabelRule:
             return NOTHING
         if self.source == "from_directory":
             return read.named(folder) if folder else NOTHING
+        if type(mine) is list and len(mine) == 1:
+            mine = mine[0]
         return read.of_folder(folder) if mine is None else read.one(mine)
 
     def _names(self, mine: Label, folder: str, read: Meanings) -> list[str] | None:

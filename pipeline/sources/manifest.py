@@ -12,6 +12,7 @@ import contextlib
 import posixpath
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -33,6 +34,9 @@ from pipeline.sources.nearest import Spellings
 from pipeline.storage import StoredObject
 
 NAME = "manifest"
+LOOKUPS_AT_ONCE = 16
+"""Rows whose files a thread looks up behind each other on a disk; where each lookup costs a round trip, it is one."""
+
 LOOKUPS_AHEAD = 64
 """Number of files that are looked up at the same time."""
 
@@ -95,10 +99,14 @@ def listed(found: StoredObject, options: ScoreOptions | None = None) -> Generato
     """
     empty = True
     spellings = Spellings()
-    rows = _rows(found, options)
-    for file in ahead(lambda row: _looked_up(row, spellings), rows, LOOKUPS_AHEAD, pools().read):
+    rows = _gathered(_rows(found, options), 1 if storage.is_remote(found.location) else LOOKUPS_AT_ONCE)
+
+    def look_up(gathered: Sequence[_Named]) -> list[Listed]:
+        return [_looked_up(row, spellings) for row in gathered]
+
+    for files in ahead(look_up, rows, LOOKUPS_AHEAD, pools().read):
         empty = False
-        yield file
+        yield from files
     if empty:
         raise UsageError(f"manifest {found.location!r} names no file")
 
@@ -136,7 +144,7 @@ def _columns(options: ScoreOptions | None) -> ListColumns:
     return ListColumns(options.file_column, options.label_column, options.passed)
 
 
-def _rows(found: StoredObject, options: ScoreOptions | None) -> Iterator[_Named]:
+def _rows(found: StoredObject, options: ScoreOptions | None) -> Generator[_Named, None, None]:
     """Yield what each row names. Whatever a library raises on foreign bytes becomes a UsageError with its words."""
     data = storage.read(found.location, version=found.version)
     folder = found.location.rpartition("/")[0]
@@ -197,7 +205,7 @@ def _candidates(row: Row, label: Label, folder: str) -> Iterator[tuple[str, Labe
         others.append(unquote(re.sub(r"(?i)^file://(localhost)?", "", name)))
     if "\\" in name:
         others.append(name.strip().replace("\\", "/"))
-    if any("\udc80" <= letter <= "\udcff" for letter in name):
+    if not name.isascii() and any("\udc80" <= letter <= "\udcff" for letter in name):
         others.append(name.encode("utf-8", "surrogateescape").decode("cp1252", "replace"))
     for other in dict.fromkeys(others):
         if other and other != name:
@@ -221,6 +229,13 @@ def _resolved(name: object, folder: str) -> str:
             raise ValueError(f"{name!r} leads out of the bucket")
         location = f"{scheme}://{path}"
     return storage.absolute(location)
+
+
+def _gathered(rows: Generator[_Named, None, None], n: int) -> Generator[Sequence[_Named], None, None]:
+    """Yield rows in lists of n, the last one shorter; close them at the end."""
+    with contextlib.closing(rows):
+        while gathered := list(islice(rows, n)):
+            yield gathered
 
 
 def _looked_up(row: _Named, spellings: Spellings) -> Listed:

@@ -37,7 +37,8 @@ def length_of(header: bytes) -> int | None:
     if len(header) < HEADER.size:
         return None
     length, crc = HEADER.unpack_from(header)
-    return int(length) if crc == masked(header[:8]) else None
+    plain: int = google_crc32c.value(header[:8])
+    return int(length) if crc == ((plain >> 15 | plain << 17) + 0xA282EAD8) & 0xFFFFFFFF else None
 
 
 def masked(data: bytes) -> int:
@@ -54,12 +55,14 @@ class Frame(NamedTuple):
         stop: the byte after its last; of damage that reaches to the end of a stream, None.
         length: bytes of its data; None: its header is damaged.
         flaw: what is wrong with it, "" if nothing is.
+        images: rows that it is.
     """
 
     start: int
     stop: int | None
     length: int | None
     flaw: str = ""
+    images: int = 1
 
 
 def frames(stream: Any, start: int, stop: int | None, size: int | None) -> Iterator[Frame]:
@@ -79,12 +82,12 @@ def frames(stream: Any, start: int, stop: int | None, size: int | None) -> Itera
         if not header:
             return
         length = length_of(header)
-        is_short = len(header) < HEADER.size or (length is not None and _is_over(position + length + FRAME, size))
-        if length is not None and not is_short:
-            yield Frame(position, position + length + FRAME, length)
-            position += length + FRAME
-            if stream.tell() != position - start:
-                stream.seek(position - start)
+        stop_of_it = None if length is None else position + length + FRAME
+        is_short = len(header) < HEADER.size or (stop_of_it is not None and size is not None and stop_of_it > size)
+        if stop_of_it is not None and not is_short:
+            yield Frame(position, stop_of_it, length)
+            position = stop_of_it
+            stream.seek(position - start)
             continue
         found = None if is_short else _next_header(stream, header[1:], position + 1, size)
         if found is None and not is_short and stop is not None and stop != size:
@@ -95,10 +98,6 @@ def frames(stream: Any, start: int, stop: int | None, size: int | None) -> Itera
         if found is None or found == stop:
             return
         position = found
-
-
-def _is_over(end: int, size: int | None) -> bool:
-    return size is not None and end > size
 
 
 def _next_header(stream: Any, block: bytes, position: int, size: int | None) -> int | None:

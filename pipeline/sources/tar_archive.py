@@ -74,7 +74,8 @@ def index(whole: WorkUnit, cut: Cut) -> Iterator[WorkUnit]:
             if group.files[0].inner is not None:
                 _put_aside(group.files[0], names, whole, cut)
                 continue
-            links.extend(_links_of(group, whole))
+            if any(entry.target for entry in group.files):
+                links.extend(_links_of(group, whole))
             for number, picture in enumerate(group.pictures, number):  # noqa: B020 - goes on counting
                 if (unique := names.unique(picture.entry.name)) != picture.entry.name:
                     renamed[number] = unique

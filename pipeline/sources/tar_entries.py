@@ -55,6 +55,7 @@ class Entry(NamedTuple):
         kind: of a container, what its name promises; else None.
         inner: of a container, its content's [start, stop) in the stored object while an index is made; while it is
             read, a stream of its content, which is gone when the next entry is asked for.
+        is_row: whether it gives a row: an image, or damage, or an archive that is not opened.
     """
 
     name: str
@@ -65,11 +66,7 @@ class Entry(NamedTuple):
     target: Target | None = None
     kind: str | None = None
     inner: Any = None
-
-    @property
-    def is_row(self) -> bool:
-        """Whether it gives a row: an image, or damage, or an archive that is not opened."""
-        return not self.name or self.by_content or self.kind is not None or is_image_name(self.name)
+    is_row: bool = True
 
 
 @dataclass
@@ -191,7 +188,8 @@ def _entry(it: _Archive, archive: Any, member: tarfile.TarInfo, end: int) -> Ent
     if not member.isreg():
         it.count(SYMBOLIC if member.issym() and is_image_name(name) else NO_FILES, name)
         return None
-    is_told = is_image_name(name) or is_sidecar_name(name)
+    is_image = is_image_name(name)
+    is_told = is_image or is_sidecar_name(name)
     kind = None if is_told or is_junk_name(name) else container_kind(name)
     if kind is not None:
         return _container(it, member, kind, start, stop)
@@ -203,13 +201,14 @@ def _entry(it: _Archive, archive: Any, member: tarfile.TarInfo, end: int) -> Ent
         it.count(why, name)
         return None
     data = content_of(archive, it.stream, member, head) if it.load else None
-    return Entry(name, start, stop, data, not is_told)
+    return Entry(name, start, stop, data, not is_told, is_row=is_image or not is_told)
 
 
 def _linked(it: _Archive, member: tarfile.TarInfo, start: int, stop: int) -> Entry | None:
     """Return a hard link as the file to which it leads."""
     name, at = member.name, it.base + member.offset
-    is_told = is_image_name(name) or is_sidecar_name(name)
+    is_image = is_image_name(name)
+    is_told = is_image or is_sidecar_name(name)
     may_be = is_told or (may_be_image(name) and not is_junk_name(name))
     target = it.links.target(member.linkname, at) if may_be and it.links is not None else None
     by_content = not is_told and may_be and target is not None and _is_image(it, target)
@@ -225,7 +224,7 @@ def _linked(it: _Archive, member: tarfile.TarInfo, start: int, stop: int) -> Ent
     else:
         it.links.add(name, target)
         data = it.links.content(target) if it.load else None
-    return Entry(name, start, stop, data, by_content, target)
+    return Entry(name, start, stop, data, by_content, target, is_row=is_image or by_content)
 
 
 def _is_image(it: _Archive, target: Target) -> bool:

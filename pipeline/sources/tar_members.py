@@ -122,7 +122,7 @@ def content_of(archive: Any, stream: Any, member: tarfile.TarInfo, head: bytes =
         member: a regular file.
         head: its first bytes, if they were read before: a stream gives them only once.
     """
-    if is_sidecar_name(member.name) and member.size > LONGEST_LABEL:
+    if member.size > LONGEST_LABEL and is_sidecar_name(member.name):
         text = f"label of {member.size:,} bytes is larger than {LONGEST_LABEL:,}"
         return Failure("read", "RESOURCE_EXHAUSTED", text)
     refused = too_large(member.size, archive.offset - member.offset_data if member.issparse() else None)

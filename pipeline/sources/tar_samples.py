@@ -11,7 +11,7 @@ Must not know how an archive is read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import NamedTuple
 
 from pipeline.sources.names import IMAGE_SUFFIXES, SIDECAR_SUFFIXES, has_image_suffix, suffix
@@ -85,8 +85,9 @@ def groups(files: Iterable[Entry], keys: Sequence[str]) -> Iterator[Group]:
     """
     waiting: list[Entry] = []
     root = ""
+    words = frozenset(word for key in keys for word in key.split(".")[:-1])
     for entry in files:
-        mine = _root(entry, keys)
+        mine = _root(base_of(entry), words)
         if waiting and (mine != root or entry.kind or not entry.name or _ends(waiting, entry)):
             yield _resolved(waiting, keys)
             waiting = []
@@ -118,11 +119,16 @@ def _parent(base: str) -> tuple[str, str]:
     return (before, word) if dot and before and not before.endswith("/") and "/" not in word else ("", "")
 
 
-def _root(entry: Entry, keys: Sequence[str]) -> str:
-    """Return what the names of the files of a sample have in common, at least."""
-    words = {word for key in keys for word in key.split(".")[:-1]}
+def _root(base: str, words: Set[str]) -> str:
+    """Return what the names of the files of a sample have in common, at least.
+
+    Args:
+        base: a file's name without its last suffix.
+        words: parts of names that tell kinds of pictures that are images.
+    """
+    if "." not in base:
+        return base
     numbered = any(word.isdigit() for word in words)
-    base = base_of(entry)
     while True:
         before, word = _parent(base)
         is_kind = _WORD.fullmatch(word) or word.lower() in words or (numbered and word.isdigit())
@@ -143,7 +149,7 @@ class _Sample:
 def _resolved(files: Sequence[Entry], keys: Sequence[str]) -> Group:
     """Say of neighbors which are rows."""
     if len(files) == 1 and not keys:
-        return Group(files, [Picture(entry, ()) for entry in files if entry.is_row], ())
+        return Group(files, [Picture(files[0], ())] if files[0].is_row else (), ())
     owners = {base_of(entry) for entry in files if not entry.is_row}
     bases = {base_of(entry) for entry in files if entry.is_row}
     samples: dict[str, _Sample] = {}

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 from pipeline.batches import EncodedBatch, Failure
 from pipeline.errors import ChangedError
@@ -44,8 +44,8 @@ from pipeline.units import WorkUnit
 NAME = "tfrecord"
 IMAGE_KEYS = ("image/encoded", "image")
 LABEL_KEYS = ("image/class/label", "label")
-NAME_KEYS = ("text", "synset")
-"""Names, behind image/class/, of features with the name of a record's class."""
+NAME_KEYS = {"image/class/text": "text", "image/class/synset": "synset"}
+"""Feature with the name of a record's class -> name of the field of a label that it becomes."""
 
 RAW_KEY = "image_raw"
 SOURCE_FOLDER = "source_folder"
@@ -79,13 +79,9 @@ def index(whole: WorkUnit, cut: Cut) -> Iterator[WorkUnit]:
     if is_deflated(whole) or _is_compressed(open_unit(whole).read(HEAD)):
         yield whole
     else:
-        yield from cut_container(whole, _extents(whole), cut.unit_images)
-
-
-def _extents(whole: WorkUnit) -> Iterator[Extent]:
-    start, stop = extent_of(whole)
-    for frame in frames(open_unit(whole), start, stop, stop):
-        yield Extent(frame.start, stop if frame.stop is None else frame.stop)
+        start, stop = extent_of(whole)
+        extents = cast(Iterator[Extent], frames(open_unit(whole), start, stop, stop))  # in a file each has a stop
+        yield from cut_container(whole, extents, cut.unit_images)
 
 
 def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
@@ -151,8 +147,8 @@ def _image_of(key: str, record: bytes | Failure, folder: str, rule: ReadRule) ->
         more = f", and a sequence of {', '.join(sorted(lists)[:8])}" if lists else ""
         text = f"record has no bytes feature {' or '.join(map(repr, wanted))}; it has {names}{more}; see --image_key"
         image = Failure("read", "INVALID_ARGUMENT", text)
-    packed = _values(features, (SOURCE_FOLDER,))
-    folder = folder if packed is None else str(next(iter(packed), ""))
+    if SOURCE_FOLDER in features:
+        folder = str(next(iter(_values(features, (SOURCE_FOLDER,)) or ()), ""))
     return Image(key, image, label, folder, _passed(features, rule.columns) if rule.columns else NONE)
 
 
@@ -210,23 +206,38 @@ def _first(features: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 def _label(features: Mapping[str, Any], key: str | None) -> Label:
     """Return all that a record says of its label: also its names, unless a key is given."""
     values = _values(features, (key,) if key else LABEL_KEYS)
-    names = {} if key else {name: _values(features, (f"image/class/{name}",)) for name in NAME_KEYS}
-    known = {name: texts[0] for name, texts in names.items() if texts is not None and len(texts) == 1}
-    if not known or (values is not None and len(values) > 1):
-        label = as_label(values)
-        return BLANK if values and label == [] else label
-    return as_label({**known, "label": values[0]} if values else known)
+    known = _names(features) if key is None else {}
+    if known and (values is None or len(values) <= 1):
+        return as_label({**known, "label": values[0]} if values else known)
+    if values and type(values[0]) is int:
+        return values  # integers mean what they are
+    label = as_label(values)
+    return BLANK if values and label == [] else label
+
+
+def _names(features: Mapping[str, Any]) -> dict[str, int | float | str]:
+    """Return the names of its class that a record says, each by the field of a label that it becomes."""
+    found = {}
+    for feature, name in NAME_KEYS.items():
+        if feature in features and (texts := _values(features, (feature,))) is not None and len(texts) == 1:
+            found[name] = texts[0]
+    return found
 
 
 def _values(features: Mapping[str, Any], names: tuple[str, ...]) -> list[int | float | str] | None:
     """Return all values of the first of these features that has one; [] if those that are there have none."""
-    there = [features[name] for name in names if name in features]
-    for feature in there:
+    is_there = False
+    for name in names:
+        if name not in features:
+            continue
+        is_there, feature = True, features[name]
+        if numbers := feature.int64_list.value:
+            return list(numbers)
         if texts := feature.bytes_list.value:
             return [text.decode("utf-8", "replace") for text in texts]
-        if numbers := feature.int64_list.value or feature.float_list.value:
+        if numbers := feature.float_list.value:
             return list(numbers)
-    return [] if there else None
+    return [] if is_there else None
 
 
 def _records(unit: WorkUnit) -> Iterator[bytes | Failure]:

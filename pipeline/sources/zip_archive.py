@@ -121,7 +121,7 @@ def _rows_of(
         why, flaw = _why_none(whole, name, member, content), _OVERLAPS if overlaps else member.flag_bits & _ENCRYPTED
         if why is not None:
             cut.skipped.add(why, f"{key_of_container(whole)}!{key_of(name)}")
-        elif (kind := container_kind(name)) is None or is_image_name(name):
+        elif is_image_name(name) or (kind := container_kind(name)) is None:
             rows.append(_row(names.unique(name), folder_in(whole, name), member, flaw))
         else:
             unique = names.unique(name)
@@ -282,6 +282,8 @@ def _tail_of(stream: Any) -> tuple[int, bytes]:
 
 def _refused(packed: int, size: int, method: int, flaw: int) -> Failure | None:
     """Return why a member is not read, by what its entry says; None if it is."""
+    if not flaw and is_read_method(method):
+        return too_large(max(size, packed), packed)
     if flaw == _ENCRYPTED:
         return Failure("read", "UNIMPLEMENTED", "member is encrypted; decrypt the archive")
     if flaw == _OVERLAPS:
@@ -289,10 +291,8 @@ def _refused(packed: int, size: int, method: int, flaw: int) -> Failure | None:
     if flaw == _INNER:
         text = "it is an archive within an archive that is not opened: unpack the outer one"
         return Failure("read", "UNIMPLEMENTED", text)
-    if not is_read_method(method):
-        text = f"compression method {name_of_method(method)} is not read; repack it"
-        return Failure("read", "UNIMPLEMENTED", text)
-    return too_large(max(size, packed), packed)
+    text = f"compression method {name_of_method(method)} is not read; repack it"
+    return Failure("read", "UNIMPLEMENTED", text)
 
 
 def _content(file: Any, offset: int, packed: int, size: int, crc: int, method: int, flaw: int) -> bytes | Failure:

@@ -132,12 +132,14 @@ def _parts(file: Any, comment: int) -> int:
 
 def enter(file: IO[bytes], offset: int) -> bool:
     """Move to the content of the member that begins at a byte; return False if none does."""
-    file.seek(max(offset, 0))
-    header = file.read(HEADER.size) if offset >= 0 else b""
+    if offset < 0:
+        return False
+    file.seek(offset)
+    header = file.read(HEADER.size)
     if len(header) < HEADER.size or not header.startswith(b"PK\3\4"):
         return False
     _, name_length, extra_length = HEADER.unpack(header)
-    file.seek(file.tell() + name_length + extra_length)
+    file.seek(offset + HEADER.size + name_length + extra_length)
     return True
 
 
