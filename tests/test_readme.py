@@ -34,7 +34,7 @@ def test_commands_are_the_ones_tested_here() -> None:
     assert kinds == [
         ["make", "demo"],
         ["make", "test"],
-        *[["nightscore", c] for c in ("train", "plan", "score", "score", "status", "verify", "score")],
+        *[["nightscore", c] for c in ("train", "plan", "score", "score", "pack", "status", "verify", "score")],
     ]
 
 

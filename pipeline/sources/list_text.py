@@ -10,7 +10,7 @@ from pipeline.sources.inflate import UnreadError, is_compressed, opened
 LONGEST_LIST = 2 << 30
 """Bytes of a list, decompressed, at most."""
 
-COMPRESSED = (".gz", ".bz2", ".xz")
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 """Suffixes that a compressed list has behind its own."""
 
 _MARKS = (

@@ -84,9 +84,9 @@ def test_names_of_columns_are_those_that_are_found() -> None:
 
 
 def test_suffixes_of_archives_are_those_that_are_opened() -> None:
-    tars = words_between("--input shards.txt --model model --output night\n```\n", "A tar of class folders")
+    tars = words_between("--image_key left.png --model model --output night\n```\n", "A tar of class")
     assert tuple(tars) == tar_archive.SUFFIXES
-    assert f"Read are `{'` `'.join(zip_archive.SUFFIXES)}`, stored and deflated" in PAGE
+    assert f"Read are `{'` `'.join(zip_archive.SUFFIXES)}`, also above 4 GB" in PAGE
     assert f"Read are `{'` `'.join(parquet_images.SUFFIXES)}`, also in a folder" in PAGE
     assert f"Read are `{'` and `'.join(numpy_arrays.SUFFIXES)}` of uint8" in PAGE
 
@@ -165,8 +165,18 @@ def write_archives(folder: Path, members: Mapping[str, bytes]) -> None:
             tar.addfile(info, io.BytesIO(data))
             packed.writestr(name, data)
     (folder / "shards.txt").write_text("pets.tar\n")
-    (folder / "records").mkdir()
     cat, dog = members.values()
+    with tarfile.open(folder / "pairs.tar", "w") as tar:
+        for name, data in (("cat/1.left.png", cat), ("cat/1.right.png", dog), ("dog/2.left.png", dog)):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    stored = io.BytesIO()
+    with zipfile.ZipFile(stored, "w") as packed:
+        for name, data in members.items():
+            packed.writestr(name.replace(".png", "--.png"), data)
+    (folder / "tokyo.zip").write_bytes(stored.getvalue().replace(b"--.png", "\u732b.png".encode("cp932")))
+    (folder / "records").mkdir()
     write_records(folder / "records" / "a.tfrecord", [{"image": cat, "label": 0}, {"image": dog, "label": 1}])
     write_records(folder / "other.tfrecord", [{"photo": cat, "kind": "cat"}, {"photo": dog, "kind": "dog"}])
 
