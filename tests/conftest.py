@@ -103,6 +103,15 @@ def task_models(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits
     return made_once(tmp_path_factory, worker_id, "tasks", lambda folder: write_all(digits, folder))
 
 
+@pytest.fixture
+def room_on_disk(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[None]:
+    """Let one test at a time install packages: TensorFlow takes gigabytes of disk while it is installed."""
+    own = tmp_path_factory.getbasetemp()
+    with open((own if worker_id == "master" else own.parent) / "room.lock", "a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits: RawImages) -> str:
     """The seed's CNN after two epochs of digits, with model.tflite."""

@@ -79,7 +79,7 @@ def test_output_of_the_demo_is_the_one_shown(demo_run: DemoRun) -> None:
 
 
 @pytest.mark.heavy
-def test_make_demo_works_in_a_fresh_clone(tmp_path: Path) -> None:
+def test_make_demo_works_in_a_fresh_clone(tmp_path: Path, room_on_disk: None) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     done = subprocess.run(

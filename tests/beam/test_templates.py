@@ -168,7 +168,9 @@ def copy(name: str, image: Path) -> None:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize(("name", "more"), [("Dockerfile", ""), ("Dockerfile", "tensorflow"), ("Dockerfile.gpu", "")])
-def test_every_pip_line_resolves_in_a_clean_environment(name: str, more: str, tmp_path: Path) -> None:
+def test_every_pip_line_resolves_in_a_clean_environment(
+    name: str, more: str, tmp_path: Path, room_on_disk: None
+) -> None:
     """With nothing of the repository at hand but what is copied, and to versions that are all in the constraints."""
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
     image = tmp_path / "image"

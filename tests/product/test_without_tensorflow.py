@@ -118,7 +118,7 @@ def test_run_that_needs_it_is_refused_in_one_line(
 
 @pytest.mark.heavy
 def test_commands_work_in_an_environment_of_the_workers_requirements(
-    tiny_model: str, write_images: WriteImages, tmp_path: Path
+    tiny_model: str, write_images: WriteImages, tmp_path: Path, room_on_disk: None
 ) -> None:
     """As templates/Dockerfile makes it: these versions, and Nightscore without what it requires beyond them."""
     clean = tmp_path / "clean"
