@@ -76,7 +76,14 @@ class Table(Source, Protocol):
 class Archive(Source, Protocol):
     """What the module of a kind of container offers besides that may lie in another one, and may hold others."""
 
-    def first_images(self, unit: WorkUnit, n: int, rule: ReadRule | None = None) -> WorkUnit:
+    def read(
+        self, unit: WorkUnit, rule: ReadRule, skipped: Skipped | None = None
+    ) -> Generator[EncodedBatch, None, None]:
+        """See `read`."""
+
+    def first_images(
+        self, unit: WorkUnit, n: int, rule: ReadRule | None = None, skipped: Skipped | None = None
+    ) -> WorkUnit:
         """See `first_images`."""
 
     def index(self, whole: WorkUnit, cut: Cut) -> Iterator[WorkUnit]:
@@ -115,17 +122,19 @@ def index(
     if found.size == 0:
         skipped.add(EMPTY, key_of(found.location))
         return
-    cut = Cut(unit_images, skipped, rule or ReadRule())
+    cut = Cut(unit_images, Skipped(), rule or ReadRule())
     try:
         kind = kind if kind in _TABLES else confirmed(kind, head_of(found))
         units = list(_cut(kind, found, cut))
     except (FileNotFoundError, PermissionError, ChangedError):
-        units, cut.inner = [container_unit(kind, found)], []
+        units = [container_unit(kind, found)]
+        cut = Cut(unit_images, Skipped(), cut.rule)  # without what was found before: who reads the unit finds it again
     if not units and not cut.inner:
-        skipped.add(EMPTY, key_of(found.location))
+        cut.skipped.add(EMPTY, key_of(found.location))
+    skipped.update(cut.skipped.counts, cut.skipped.examples)
     yield from units
     for inner in cut.inner:
-        yield from _inner_units(inner, cut)
+        yield from _inner_units(inner, Cut(unit_images, Skipped(), cut.rule), skipped)
 
 
 def _cut(kind: str, found: StoredObject, cut: Cut) -> Iterator[WorkUnit]:
@@ -136,7 +145,7 @@ def _cut(kind: str, found: StoredObject, cut: Cut) -> Iterator[WorkUnit]:
     return _CONTAINERS[kind].index(found, cut.unit_images, cut.skipped)
 
 
-def _inner_units(whole: WorkUnit, cut: Cut) -> Iterator[WorkUnit]:
+def _inner_units(whole: WorkUnit, cut: Cut, skipped: Skipped) -> Iterator[WorkUnit]:
     """Cut a container that is a member of another one; its first bytes decide of which kind it is."""
     try:
         with contextlib.suppress(BombError, StreamError):
@@ -144,22 +153,31 @@ def _inner_units(whole: WorkUnit, cut: Cut) -> Iterator[WorkUnit]:
             whole = replace(whole, source=kind if kind in _ARCHIVES else whole.source)
         units = list(_ARCHIVES[whole.source].index(whole, cut))
     except (FileNotFoundError, PermissionError, ChangedError):
-        units = [whole]
+        units, cut.skipped = [whole], Skipped()
     if not units:
         cut.skipped.add(EMPTY, key_of_container(whole))
+    skipped.update(cut.skipped.counts, cut.skipped.examples)
     yield from units
 
 
-def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
+def read(unit: WorkUnit, rule: ReadRule, skipped: Skipped | None = None) -> Generator[EncodedBatch, None, None]:
     """Yield a unit's images in order. An image that cannot be read is there as a failed one.
+
+    Args:
+        unit: that holds the images.
+        rule: how they are read.
+        skipped: counts by reason what in the unit is no image, if only reading tells how many images the unit has; of
+            any other unit, `index` has counted it. None: nobody asks.
 
     Raises:
         TransientError: the store fails for now.
     """
+    if unit.source in _ARCHIVES:
+        return _ARCHIVES[unit.source].read(unit, rule, skipped if unit.images is None else None)
     return _SOURCES[unit.source].read(unit, rule)
 
 
-def pieces(unit: WorkUnit, rule: ReadRule, most: int | None = None) -> Iterator[Piece]:
+def pieces(unit: WorkUnit, rule: ReadRule, most: int | None = None, skipped: Skipped | None = None) -> Iterator[Piece]:
     """Yield a unit's images in order, in pieces of at most a batch.
 
     A piece is a smaller unit, which somebody else can read. If a unit cannot be read from the middle, it is read here,
@@ -169,6 +187,7 @@ def pieces(unit: WorkUnit, rule: ReadRule, most: int | None = None) -> Iterator[
         unit: that holds the images.
         rule: how they are read.
         most: images in a piece, at most; None: as many as in a batch. A TFRecord file is cut at the unit's places only.
+        skipped: see `read`; complete when the last piece is there.
 
     Raises:
         TransientError: the store fails for now.
@@ -179,7 +198,7 @@ def pieces(unit: WorkUnit, rule: ReadRule, most: int | None = None) -> Iterator[
     elif unit.source == tfrecord.NAME and unit.images and rule.batch_images == BATCH_IMAGES:
         yield from split_at_places(unit)
     else:
-        with closing(read(unit, smaller)) as batches:
+        with closing(read(unit, smaller, skipped)) as batches:
             yield from batches
 
 
@@ -210,16 +229,17 @@ def sample(unit: WorkUnit, n: int) -> WorkUnit:
     return _SOURCES[unit.source].sample(unit, n)
 
 
-def first_images(unit: WorkUnit, n: int, rule: ReadRule | None = None) -> WorkUnit:
+def first_images(unit: WorkUnit, n: int, rule: ReadRule | None = None, skipped: Skipped | None = None) -> WorkUnit:
     """Return a unit of the first n images of a unit, or of all if it has fewer.
 
     Args:
         unit: that holds them.
         n: number of images.
         rule: by which the unit is read; in an archive that must be read to count them, it may change their number.
+        skipped: counts what is found there that is no image, as far as it is read; None: nobody asks.
     """
     if unit.source in _ARCHIVES:
-        return _ARCHIVES[unit.source].first_images(unit, n, rule)
+        return _ARCHIVES[unit.source].first_images(unit, n, rule, skipped if unit.images is None else None)
     return _SOURCES[unit.source].first_images(unit, n)
 
 

@@ -19,7 +19,7 @@ from pipeline.sources.inflate import Inflated
 from pipeline.sources.labels import Label, folder_of
 from pipeline.sources.limits import BLOCK
 from pipeline.sources.read_rule import ReadRule
-from pipeline.sources.skipped import Skipped
+from pipeline.sources.skipped import EMPTY, Skipped
 from pipeline.storage import StoredFile, StoredObject, key_of, store_of
 from pipeline.units import UNIT_BYTES, WorkUnit
 
@@ -253,6 +253,22 @@ def _more_of(images: Sequence[Image]) -> dict[str, list[str | None]]:
     """Return what passes through to the rows, as columns by name."""
     names = dict.fromkeys(name for image in images if image.more for name in image.more)
     return {name: [image.more.get(name) for image in images] for name in names}
+
+
+def count_if_empty(unit: WorkUnit, images: Iterator[Image], skipped: Skipped | None) -> Iterator[Image]:
+    """Yield images; if there is none, count their container as an empty one.
+
+    Args:
+        unit: that holds the images.
+        images: as they are read.
+        skipped: counts it; None: it was counted when it was planned.
+    """
+    is_empty = True
+    for image in images:
+        is_empty = False
+        yield image
+    if is_empty and skipped is not None:
+        skipped.add(EMPTY, key_of_container(unit))
 
 
 def fail_the_rest(unit: WorkUnit, images: Iterator[Image], rest: str) -> Iterator[Image]:

@@ -54,7 +54,7 @@ def plan_units(patterns: Sequence[str], options: ScoreOptions, model_id: str, sk
     for unit in _cut(patterns, options, skipped):
         if left is not None:
             if unit.images is None or unit.images > left:
-                unit = sources.first_images(unit, left, ReadRule.of_names(options))
+                unit = sources.first_images(unit, left, ReadRule.of_names(options), skipped)
             left -= unit.images or 0
         yield replace(unit, id=unit_id(unit, model_id, options))
         if left == 0:

@@ -5,6 +5,8 @@ A reason is words that a person reads, with what to do where something can be do
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 JUNK = "junk"
 """Reason of files that a desktop, a console or a NAS left behind, see `pipeline.sources.names.is_junk_name`."""
 
@@ -76,6 +78,16 @@ class Skipped:
             self.counts[reason] += n
         else:
             self.counts[reason], self.examples[reason] = n, example
+
+    def update(self, counts: Mapping[str, int], examples: Mapping[str, str]) -> None:
+        """Count what was counted elsewhere, too.
+
+        Args:
+            counts: reason -> how many more there are.
+            examples: reason -> key of one of those.
+        """
+        for reason, n in counts.items():
+            self.add(reason, examples[reason], n)
 
     @property
     def total(self) -> int:

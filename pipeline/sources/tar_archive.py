@@ -41,7 +41,7 @@ from pipeline.sources.labels import Label, as_entry
 from pipeline.sources.list_columns import as_passed, value_at
 from pipeline.sources.names import is_sidecar_name
 from pipeline.sources.read_rule import ReadRule
-from pipeline.sources.skipped import BESIDE, LABELS, pictures_beside
+from pipeline.sources.skipped import BESIDE, EMPTY, LABELS, Skipped, pictures_beside
 from pipeline.sources.tar_entries import LINK, Entry, entries, entries_of_inner, is_compressed_tar, is_plain
 from pipeline.sources.tar_members import HEAD
 from pipeline.sources.tar_samples import Group, groups, keys_of
@@ -70,7 +70,7 @@ def index(whole: WorkUnit, cut: Cut) -> Iterator[WorkUnit]:
     def extents() -> Iterator[Extent]:
         number = 0
         for group in groups(entries(whole, load=False, skipped=cut.skipped), keys_of(cut.rule.image_key)):
-            _count(group, whole, cut)
+            _count(group, whole, cut.skipped)
             if group.files[0].inner is not None:
                 _put_aside(group.files[0], names, whole, cut)
                 continue
@@ -104,32 +104,43 @@ def _links_of(group: Group, whole: WorkUnit) -> Iterator[tuple[int, int, int]]:
             yield (entry.start - extent_of(whole)[0], entry.target.start, entry.target.stop)
 
 
-def _count(group: Group, whole: WorkUnit, cut: Cut) -> None:
+def _count(group: Group, whole: WorkUnit, skipped: Skipped) -> None:
     """Count the files of a group that are no rows."""
     if len(group.pictures) == len(group.files):
         return
     archive = key_of_container(whole)
     for kind, entry in group.left:
-        cut.skipped.add(pictures_beside(kind) if kind else BESIDE, f"{archive}!{key_of(entry.name)}")
+        skipped.add(pictures_beside(kind) if kind else BESIDE, f"{archive}!{key_of(entry.name)}")
     for entry in group.files:
         if not entry.is_row:
-            cut.skipped.add(LABELS, f"{archive}!{key_of(entry.name)}")
+            skipped.add(LABELS, f"{archive}!{key_of(entry.name)}")
 
 
-def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
-    """Yield the unit's images in order, at most `unit.images` of them where that is known."""
-    return make_batches(islice(fail_the_rest(unit, _images(unit, rule), "!#"), unit.images), rule)
+def read(unit: WorkUnit, rule: ReadRule, skipped: Skipped | None = None) -> Generator[EncodedBatch, None, None]:
+    """Yield the unit's images in order, at most `unit.images` of them where that is known.
+
+    Args:
+        unit: the archive, or a piece of it.
+        rule: how it is read.
+        skipped: counts what is no row, by the same rules as `index`; None: `index` has counted it.
+    """
+    return make_batches(islice(fail_the_rest(unit, _images(unit, rule, skipped), "!#"), unit.images), rule)
 
 
-def _images(unit: WorkUnit, rule: ReadRule) -> Iterator[Image]:
+def _images(unit: WorkUnit, rule: ReadRule, skipped: Skipped | None) -> Iterator[Image]:
     renamed = dict(zip(unit.index.get("number", ()), unit.index.get("name", ()), strict=True))
     # with nothing before it, no plan is needed to tell names apart; but containers have names, too
     names = UniqueNames() if unit.first == 0 and "places" not in unit.index else None
-    return _images_in(entries(unit, load=True), unit, rule, names, renamed)
+    return _images_in(entries(unit, load=True, skipped=skipped), unit, rule, names, renamed, skipped)
 
 
 def _images_in(
-    files: Iterator[Entry], unit: WorkUnit, rule: ReadRule, names: UniqueNames | None, renamed: dict[int, str]
+    files: Iterator[Entry],
+    unit: WorkUnit,
+    rule: ReadRule,
+    names: UniqueNames | None,
+    renamed: dict[int, str],
+    skipped: Skipped | None,
 ) -> Iterator[Image]:
     """Yield the images among the files of an archive, and of the archives in it that are read with it.
 
@@ -139,14 +150,19 @@ def _images_in(
         rule: by which it is read.
         names: makes names distinct; None: `renamed` does.
         renamed: other names of images by their numbers in the archive.
+        skipped: counts what is no row; None: nobody asks.
     """
-    archive, number = key_of_container(unit), unit.first
+    archive, number, is_empty = key_of_container(unit), unit.first, True
     for group in groups(files, keys_of(rule.image_key)):
+        is_empty = is_empty and not group.pictures
+        if skipped is not None:
+            _count(group, unit, skipped)
         first = group.files[0]
         if first.inner is not None:
             name = names.unique(first.name) if names else first.name
             inner = inner_unit(unit, NAME, name, (0, first.stop))
-            yield from _images_in(entries_of_inner(first, inner), inner, rule, UniqueNames(), {})
+            inner_files = entries_of_inner(first, inner, skipped)
+            yield from _images_in(inner_files, inner, rule, UniqueNames(), {}, skipped)
             continue
         for entry, sidecars, flaw in group.pictures:
             name = names.unique(entry.name) if names else renamed.get(number, entry.name)
@@ -156,6 +172,8 @@ def _images_in(
             more = _passed(sidecars, rule.columns) if rule.columns else NONE
             yield Image(f"{archive}!{key_of(name)}", data, _label(sidecars), folder_in(unit, entry.name), more)
             number += 1
+    if is_empty and skipped is not None:
+        skipped.add(EMPTY, archive)
 
 
 def _label(sidecars: Sequence[Entry]) -> Label:
@@ -202,11 +220,11 @@ def _fields_of(data: bytes) -> dict[str, Any]:
     return {}
 
 
-def first_images(unit: WorkUnit, n: int, rule: ReadRule | None = None) -> WorkUnit:
+def first_images(unit: WorkUnit, n: int, rule: ReadRule | None = None, skipped: Skipped | None = None) -> WorkUnit:
     """Return a unit of its first n images, or of as many as it has; a compressed one is read to count them."""
     if unit.images is not None:
         return replace(unit, images=min(n, unit.images))
-    images = fail_the_rest(unit, _images(unit, rule or ReadRule()), "!#")
+    images = fail_the_rest(unit, _images(unit, rule or ReadRule(), skipped), "!#")
     return replace(unit, images=sum(1 for _ in islice(images, n)))
 
 

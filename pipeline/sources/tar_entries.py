@@ -105,7 +105,13 @@ class _Archive:
 
 
 def entries(unit: WorkUnit, load: bool, skipped: Skipped | None = None) -> Iterator[Entry]:
-    """Yield the files of a unit's piece of its archive, then its damage if it has any."""
+    """Yield the files of a unit's piece of its archive, then its damage if it has any.
+
+    Args:
+        unit: the piece.
+        load: whether contents are wanted.
+        skipped: counts what is neither a row nor a label; None: nobody asks.
+    """
     first, stop = unit.span
     start, end = extent_of(unit)
     try:
@@ -132,12 +138,13 @@ def _unopened(error: Exception, start: int, stop: int) -> Entry:
     return Entry("", start, stop, Failure("read", code, f"archive is damaged at byte 0: {error}; all of it is lost"))
 
 
-def entries_of_inner(entry: Entry, unit: WorkUnit) -> Iterator[Entry]:
+def entries_of_inner(entry: Entry, unit: WorkUnit, skipped: Skipped | None) -> Iterator[Entry]:
     """Yield the files of a tar archive that is a member of a compressed one.
 
     Args:
         entry: the member.
         unit: the archive within the other one, for its key.
+        skipped: counts what is no row; None: nobody asks.
     """
     stream = entry.inner
     try:
@@ -148,7 +155,8 @@ def entries_of_inner(entry: Entry, unit: WorkUnit) -> Iterator[Entry]:
     except (UnreadError, BombError, StreamError) as error:
         yield _unopened(error, 0, 0)
         return
-    yield from _entries(_Archive(unit, stream, 0, 0, entry.stop, load=True, is_deep=True))
+    skipped = Skipped() if skipped is None else skipped
+    yield from _entries(_Archive(unit, stream, 0, 0, entry.stop, load=True, is_deep=True, skipped=skipped))
 
 
 def _planned(unit: WorkUnit) -> dict[int, Target]:

@@ -20,6 +20,7 @@ from pipeline.sources.container import (
     Cut,
     Extent,
     Image,
+    count_if_empty,
     cut_container,
     extent_of,
     fail_the_rest,
@@ -38,6 +39,7 @@ from pipeline.sources.limits import too_large
 from pipeline.sources.list_columns import as_passed
 from pipeline.sources.read_rule import ReadRule
 from pipeline.sources.records import Frame, frames, length_of, masked
+from pipeline.sources.skipped import EMPTY, Skipped
 from pipeline.storage import StoredObject
 from pipeline.units import WorkUnit
 
@@ -84,9 +86,15 @@ def index(whole: WorkUnit, cut: Cut) -> Iterator[WorkUnit]:
         yield from cut_container(whole, extents, cut.unit_images)
 
 
-def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
-    """Yield the unit's records in order, at most `unit.images` of them where that is known."""
-    rows = _images(unit, rule)
+def read(unit: WorkUnit, rule: ReadRule, skipped: Skipped | None = None) -> Generator[EncodedBatch, None, None]:
+    """Yield the unit's records in order, at most `unit.images` of them where that is known.
+
+    Args:
+        unit: the file, or a piece of it.
+        rule: how it is read.
+        skipped: counts a file without a record; None: `index` has counted it.
+    """
+    rows = count_if_empty(unit, _images(unit, rule), skipped)
     try:
         rule = _with_names_of(unit, rule)
     except (OSError, ChangedError) as error:
@@ -289,11 +297,14 @@ def _data(stream: Any, length: int) -> bytes | Failure:
     return data
 
 
-def first_images(unit: WorkUnit, n: int, rule: ReadRule | None = None) -> WorkUnit:
+def first_images(unit: WorkUnit, n: int, rule: ReadRule | None = None, skipped: Skipped | None = None) -> WorkUnit:
     """Return a unit of its first n records, or of as many as it has; a compressed one is read to count them."""
     if unit.images is not None:
         return replace(unit, images=min(n, unit.images))
-    return replace(unit, images=sum(1 for _ in islice(_records(unit), n)))
+    images = sum(1 for _ in islice(_records(unit), n))
+    if not images and skipped is not None:
+        skipped.add(EMPTY, key_of_container(unit))
+    return replace(unit, images=images)
 
 
 def sample(unit: WorkUnit, n: int) -> WorkUnit:

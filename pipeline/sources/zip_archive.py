@@ -26,6 +26,7 @@ from pipeline.sources.container import (
     Extent,
     Image,
     UniqueNames,
+    count_if_empty,
     cut_container,
     extent_of,
     fail_the_rest,
@@ -189,19 +190,28 @@ def _row(name: str, folder: str, member: zipfile.ZipInfo, flaw: int) -> tuple[An
     return (name, folder, *sizes, member.CRC, member.compress_type, flaw)
 
 
-def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
-    """Yield the unit's members in order."""
-    return make_batches(islice(fail_the_rest(unit, _images(unit, rule), "!#"), unit.images), rule)
+def read(unit: WorkUnit, rule: ReadRule, skipped: Skipped | None = None) -> Generator[EncodedBatch, None, None]:
+    """Yield the unit's members in order.
+
+    Args:
+        unit: the archive, or some of its members.
+        rule: how it is read.
+        skipped: counts what is no row, by the same rules as `index`; None: `index` has counted it.
+    """
+    return make_batches(islice(fail_the_rest(unit, _rows(unit, rule, skipped), "!#"), unit.images), rule)
 
 
-def _images(unit: WorkUnit, rule: ReadRule) -> Iterator[Image]:
+def _rows(unit: WorkUnit, rule: ReadRule, skipped: Skipped | None) -> Iterator[Image]:
+    return count_if_empty(unit, _images(unit, Cut(0, Skipped() if skipped is None else skipped, rule)), skipped)
+
+
+def _images(unit: WorkUnit, cut: Cut) -> Iterator[Image]:
     archive = key_of_container(unit)
     if is_deflated(unit):
-        yield from _images_of_deflated(unit, rule)
+        yield from _images_of_deflated(unit, cut)
         return
     columns: Any = unit.index
     if "name" not in columns and "damage" not in columns:  # an archive that could not be read when it was planned
-        cut = Cut(0, Skipped(), rule)
         columns = _columns(unit, cut)
         for inner in cut.inner:
             text = "archive in an archive that could not be opened when it was planned; score it again"
@@ -252,13 +262,13 @@ class _Tail(io.RawIOBase):
         return zeros + len(data)
 
 
-def _images_of_deflated(unit: WorkUnit, rule: ReadRule) -> Iterator[Image]:
+def _images_of_deflated(unit: WorkUnit, cut: Cut) -> Iterator[Image]:
     """Yield the images of an archive that is a deflated member of another one."""
     archive = key_of_container(unit)
     try:
         size, tail = _tail_of(open_stream(unit))
         members, end = members_of(_Tail(size, tail), MEMBERS)
-        columns = _rows_of(unit, members, end, Cut(0, Skipped(), rule), None)
+        columns = _rows_of(unit, members, end, cut, None)
         yield from _images_in(archive, open_stream(unit), columns)
     except DirectoryError as error:
         yield Image(f"{archive}!", Failure("read", error.code, f"zip archive cannot be read: {error}"), None, "")
@@ -314,12 +324,11 @@ def _content(file: Any, offset: int, packed: int, size: int, crc: int, method: i
     return data
 
 
-def first_images(unit: WorkUnit, n: int, rule: ReadRule | None = None) -> WorkUnit:
+def first_images(unit: WorkUnit, n: int, rule: ReadRule | None = None, skipped: Skipped | None = None) -> WorkUnit:
     """Return a unit of its first n members, or of as many as it has; a deflated one is read to count them."""
     if is_deflated(unit) and unit.images is None:
-        return replace(
-            unit, images=sum(1 for _ in islice(fail_the_rest(unit, _images(unit, rule or ReadRule()), "!#"), n))
-        )
+        images = fail_the_rest(unit, _rows(unit, rule or ReadRule(), skipped), "!#")
+        return replace(unit, images=sum(1 for _ in islice(images, n)))
     return _picked(unit, range(min(n, unit.images or 1)))
 
 

@@ -26,13 +26,19 @@ def units_of(kind: str, path: Path, unit_images: int = 2048, skipped: Skipped | 
     return [WorkUnit.from_json(unit.to_json()) for unit in units]
 
 
-def rows_of(path: Path, units: Sequence[WorkUnit]) -> list[Row]:
-    """Return the rows of units; checks that each has as many as its plan says, and that no key is there twice."""
+def rows_of(path: Path, units: Sequence[WorkUnit], skipped: Skipped | None = None) -> list[Row]:
+    """Return the rows of units; checks that each has as many as its plan says, and that no key is there twice.
+
+    Args:
+        path: of the container.
+        units: of it.
+        skipped: counts what is no row and only reading tells.
+    """
     rows: list[Row] = []
     container = storage.key_of(str(path))
     for unit in units:
         start = len(rows)
-        for batch in sources.read(unit, RULE):
+        for batch in sources.read(unit, RULE, skipped):
             columns = batch.images
             for i, key in enumerate(columns.keys):
                 failure = columns.failures.get(i)

@@ -22,7 +22,7 @@ class Given(NamedTuple):
         images: key -> bytes of an image that can be read.
         labels: key -> its label's name.
         failures: key -> why an image cannot be read.
-        skipped: what is left out.
+        skipped: what is left out, in compressed containers, too.
     """
 
     images: dict[str, bytes]
@@ -54,7 +54,7 @@ def read_inputs(
     for planned in plan_units(options.input, options, "model", given.skipped):
         unit = WorkUnit.from_json(planned.to_json())
         before = given.rows
-        for batch in sources.read(unit, rule):
+        for batch in sources.read(unit, rule, given.skipped):
             for i, key in enumerate(batch.images.keys):
                 assert key not in given.labels
                 given.labels[key] = batch.images.label_names[i]
