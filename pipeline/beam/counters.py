@@ -59,10 +59,12 @@ class Counters:
         self._add("skipped_objects", sum(totals.skipped.values()))
 
     def count_receipt(self, receipt: Receipt) -> None:
-        """Count a committed unit; if all of it was committed before, count only that it was kept.
+        """Count a committed unit, and what in it is no image; of one that was committed before only that it was kept.
 
         Of a unit whose failed images were scored again, the other rows were kept, and all of these have a prediction.
         """
+        if receipt.extras.left_out:
+            self._add("skipped_objects", receipt.extras.left_out.total)
         self._add("images_kept", receipt.kept)
         if receipt.kept == receipt.rows:
             self._add("units_kept", 1)

@@ -11,6 +11,7 @@ from pipeline.formatting import duration, rate, reasons
 from pipeline.metrics.drift import LARGE_DRIFT, indices_of
 from pipeline.metrics.figures import FailureExample, FailureText, Figures, PerClass
 from pipeline.metrics.headline import HEADLINES, WORDS, headline_in, task_in
+from pipeline.metrics.left_out import LeftOut, left_out
 from pipeline.metrics.proportions import wilson
 from pipeline.metrics.record import AnyDrift, EndedRecord
 from pipeline.metrics.task_figures import AnyFigures
@@ -41,7 +42,7 @@ def facts(record: EndedRecord, figures: AnyFigures | None, output: str) -> Itera
         output: where it lies, as a person named it: not as `storage.key_of` writes it.
     """
     yield from _work(record, f"{figures['images']:,}" if figures else _of_planned(record))
-    yield from _skipped(record["plan"]["skipped"], record["plan"].get("skipped_examples", {}))
+    yield from not_scored(left_out(record))
     if figures is None:
         yield "failed", f"{record['failed']:,}"
         yield "unfinished", f"{record['unfinished_units']:,} of {record['plan']['units']:,} units"
@@ -65,12 +66,12 @@ def facts(record: EndedRecord, figures: AnyFigures | None, output: str) -> Itera
     yield "next", f"nightscore verify {shell_path(output)}"
 
 
-def _skipped(counts: Mapping[str, int], examples: Mapping[str, str]) -> Iterator[Fact]:
+def not_scored(found: LeftOut) -> Iterator[Fact]:
     """Yield what of the inputs was not scored; a reason with a colon says what to do, and has a line of its own."""
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ordered = sorted(found.counts.items(), key=lambda item: (-item[1], item[0]))
     told = [(reason, n) for reason, n in ordered if ":" in reason]
     for reason, n in told[:SKIPPED]:
-        yield "not read", skipped(n, reason, examples.get(reason))
+        yield "not read", skipped(n, reason, found.examples.get(reason))
     rest = [(reason.partition(":")[0], n) for reason, n in told[SKIPPED:]]
     rest += [(reason, n) for reason, n in ordered if ":" not in reason]
     if rest:

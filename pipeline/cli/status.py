@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.command import OutputCommand
 from pipeline.cli.console import answer
-from pipeline.cli.facts import example, quality, quality_format
+from pipeline.cli.facts import example, not_scored, quality, quality_format
 from pipeline.cli.task_facts import Fact
 from pipeline.cli.terminal import Screen, show_facts, show_table
 from pipeline.formatting import REASONS, at_most, counted, rate
 from pipeline.metrics.headline import HEADLINES, WORDS
+from pipeline.metrics.left_out import LeftOut
 from pipeline.text import shell_path
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def _facts(found: Status) -> Iterator[Fact]:
     for reason in found.reasons:
         yield "reason", reason
     yield "images", _images(found)
+    yield from not_scored(LeftOut(found.skipped, found.skipped_examples))
     if found.images_per_second:
         lately = f" lately, {at_most(found.seconds_left)} left" if found.seconds_left else ""
         yield "speed", rate(found.images_per_second) + lately

@@ -288,7 +288,14 @@ class MadeBy(TypedDict, total=False):
     made_by: list[Maker]
 
 
-class EndedRecord(StartedRun, Comparison, MadeBy):
+class SkippedInside(TypedDict, total=False):
+    """What a run found by reading in compressed containers and did not score; an older record lacks it."""
+
+    skipped_inside: dict[str, int]
+    skipped_inside_examples: dict[str, str]
+
+
+class EndedRecord(StartedRun, Comparison, MadeBy, SkippedInside):
     """run.json of a run that has ended."""
 
     verdict: Verdict

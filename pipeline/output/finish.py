@@ -146,6 +146,8 @@ def record_of(
         "unfinished_units": summary.unfinished,
         "plan": cast(Plan, asdict(totals)),
         "made_by": [{"maker": maker, "units": n} for maker, n in sorted(summary.makers.items())],
+        "skipped_inside": dict(sorted(summary.left_out.counts.items())),
+        "skipped_inside_examples": dict(sorted(summary.left_out.examples.items())),
     }
 
 

@@ -16,6 +16,7 @@ from pipeline.metrics.by_value import ByValue
 from pipeline.metrics.examples import failures_of
 from pipeline.metrics.figures import ExampleRow, FailureRow
 from pipeline.metrics.headline import task_in
+from pipeline.metrics.left_out import LeftOut
 from pipeline.metrics.slices import Folders
 from pipeline.metrics.sums import Sums
 from pipeline.metrics.task_examples import AnyExample
@@ -36,28 +37,34 @@ class Extras:
         thumbnails: row -> PNG or JPEG file of an image that the receipt names; such an image may have none.
         maker: what made the scores: name and version of the engine, and kind of the CPU; "": not known, as of an
             earlier version, or of a run that was killed before it could tell.
+        left_out: what was found in a compressed container and is no image; nothing, where planning has counted it, and
+            in receipts of an earlier version, or made anew from a part.
     """
 
     seconds: float = 0.0
     thumbnails: Mapping[int, bytes] = field(default_factory=dict)
     maker: str = ""
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the seconds, the thumbnails in base64, and the maker where there is one."""
+        """Return the seconds, the thumbnails in base64, and the maker and what was left out where there is any."""
         pictures = {str(row): base64.b64encode(png).decode("ascii") for row, png in sorted(self.thumbnails.items())}
         maker = {"maker": self.maker} if self.maker else {}
-        return {"seconds": round(self.seconds, 3), "thumbnails": pictures, **maker}
+        counts, examples = dict(self.left_out.counts), dict(self.left_out.examples)
+        left_out = {"skipped": counts, "skipped_examples": examples} if self.left_out else {}
+        return {"seconds": round(self.seconds, 3), "thumbnails": pictures, **maker, **left_out}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Extras:
         """Return what `to_json` wrote."""
         pictures = {int(row): base64.b64decode(text) for row, text in content["thumbnails"].items()}
-        return cls(content["seconds"], pictures, content.get("maker", ""))
+        left_out = LeftOut(content.get("skipped", {}), content.get("skipped_examples", {}))
+        return cls(content["seconds"], pictures, content.get("maker", ""), left_out)
 
     def only(self, rows: Iterable[int]) -> Extras:
         """Return the same with the thumbnails of some rows only."""
         thumbnails = {row: self.thumbnails[row] for row in rows if row in self.thumbnails}
-        return Extras(self.seconds, thumbnails, self.maker)
+        return replace(self, thumbnails=thumbnails)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from pipeline import storage
 from pipeline.metrics.examples import first_of_each
 from pipeline.metrics.figures import FailureExample, FailureSummary, FailureText
 from pipeline.metrics.headline import headline_in, task_in
+from pipeline.metrics.left_out import LeftOut
 from pipeline.metrics.record import Record
 from pipeline.metrics.sums import Sums
 from pipeline.output import records
@@ -118,6 +119,8 @@ class Status:
         silent_seconds: since the last receipt, or since the start; None of a run that has ended.
         has_receipt: whether this run has written one.
         nights: the runs before, the last one last.
+        skipped: reason -> files of the inputs that are not scored, as far as planned and read.
+        skipped_examples: reason -> key of one of those.
     """
 
     run: str
@@ -143,6 +146,8 @@ class Status:
     silent_seconds: float | None
     has_receipt: bool
     nights: Sequence[EarlierRun]
+    skipped: Mapping[str, int]
+    skipped_examples: Mapping[str, str]
 
 
 def status(output: str, now: float) -> Status:
@@ -187,6 +192,8 @@ def status(output: str, now: float) -> Status:
         silent_seconds=course.silent if course else None,
         has_receipt=any(not work.is_kept(receipt) for receipt in work.receipts),
         nights=[EarlierRun.of(night) for night in before],
+        skipped=dict(work.left_out.counts),
+        skipped_examples=dict(work.left_out.examples),
     )
 
 
@@ -206,6 +213,7 @@ class _Work:
         images: in them, None where that is not known.
         receipts: of those that are done.
         metrics: sums over their rows.
+        left_out: what the plan and these count that is no image.
         moments: unit -> seconds since 1970 when its receipt was written, where that is known.
         started: the run, in seconds since 1970.
     """
@@ -214,6 +222,7 @@ class _Work:
     images: int | None
     receipts: Sequence[Receipt]
     metrics: Sums
+    left_out: LeftOut
     moments: Mapping[str, float]
     started: float
 
@@ -226,12 +235,14 @@ class _Work:
         moments = {written[o.location]: _moment(o.version) for o in listed if o.location in written}
         with closing(receipts(run, sorted(written.values()))) as found:
             done = list(found)
-        metrics = Sums()
+        metrics, totals = Sums(), index.totals if index else None
+        left_out = LeftOut(totals.skipped, totals.skipped_examples) if totals else LeftOut()
         for receipt in done:
             metrics = metrics.merge(receipt.metrics)
+            left_out = left_out.merge(receipt.extras.left_out)
         known = {unit: moment for unit, moment in moments.items() if moment is not None}
-        units, images = (len(planned), index.totals.total) if index else (None, None)
-        return cls(units, images, done, metrics, known, _seconds(str(record.get("started") or "")))
+        units, images = len(planned) if index else None, totals.total if totals else None
+        return cls(units, images, done, metrics, left_out, known, _seconds(str(record.get("started") or "")))
 
     def is_kept(self, receipt: Receipt) -> bool:
         """Return whether a receipt was there before the run."""

@@ -11,6 +11,7 @@ from typing import cast
 from pipeline.metrics.by_value import ByValue, merge_columns
 from pipeline.metrics.examples import first_of_each
 from pipeline.metrics.figures import ColumnSlices, FailureExample
+from pipeline.metrics.left_out import LeftOut
 from pipeline.metrics.slices import AnyCounts, Folders, add
 from pipeline.metrics.sums import Sums
 from pipeline.metrics.task_examples import AnyExample
@@ -42,6 +43,7 @@ class Summary:
         failures: examples for every reason, the first by key.
         thumbnails: key -> PNG or JPEG file of one of these.
         makers: what made scores, as in `Extras` -> number of units that it scored.
+        left_out: what was found in them by reading and is no image, as in `Extras`.
         unfinished: units without a receipt.
         unfinished_examples: (unit, error) of some of those, the first by unit.
         unfinished_images: their rows, as far as known.
@@ -61,6 +63,7 @@ class Summary:
     failures: Sequence[FailureExample] = ()
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
     makers: Mapping[str, int] = field(default_factory=dict)
+    left_out: LeftOut = field(default_factory=LeftOut)
     unfinished: int = 0
     unfinished_examples: Sequence[tuple[str, str]] = ()
     unfinished_images: int = 0
@@ -87,6 +90,7 @@ class Summary:
             failures=[cast(FailureExample, _without_row(failure)) for failure in outcome.failures],
             spent=outcome.spent,
             makers={outcome.extras.maker: 1},
+            left_out=outcome.extras.left_out,
             thumbnails={one["key"]: pictures[one["row"]] for one in shown if one["row"] in pictures},
         )
 
@@ -128,6 +132,7 @@ class Summary:
             failures=failures,
             thumbnails={key: thumbnails[key] for key in shown},
             makers=dict(Counter(self.makers) + Counter(other.makers)),
+            left_out=self.left_out.merge(other.left_out),
             unfinished=self.unfinished + other.unfinished,
             unfinished_examples=heapq.nsmallest(
                 UNFINISHED_EXAMPLES, [*self.unfinished_examples, *other.unfinished_examples]

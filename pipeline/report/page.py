@@ -14,6 +14,7 @@ from pipeline.formatting import NOTHING, count, moment, rate
 from pipeline.metrics.drift import indices_of
 from pipeline.metrics.figures import FailureCount, Figures
 from pipeline.metrics.headline import headline_in, task_in
+from pipeline.metrics.left_out import left_out
 from pipeline.metrics.record import EndedRecord, RecordedOptions
 from pipeline.metrics.task_figures import AnyFigures, EmbeddingFigures, LabelFigures, ValueFigures
 from pipeline.options import ScoreOptions
@@ -81,6 +82,7 @@ def report(figures: AnyFigures, record: EndedRecord, pictures: Mapping[str, byte
         "report.html.j2",
         figures=figures,
         record=record,
+        left_out=left_out(record),
         first=look_first(figures, record, part.rules),
         sections=list(_sections(figures, record, part, slices)),
         tile=part.tile,

@@ -65,12 +65,23 @@ class Group:
         images: that are in them.
         unreadable: reason -> images that could not be read and are there as empty ones.
         example: key of one of those.
+        skipped: reason -> what was found in them by reading and is no image.
+        skipped_examples: reason -> key of one of those.
     """
 
     parts: dict[str, int] = field(default_factory=dict)
     images: int = 0
     unreadable: dict[str, int] = field(default_factory=dict)
     example: str = ""
+    skipped: dict[str, int] = field(default_factory=dict)
+    skipped_examples: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        """Return the content of the receipt's file: what is skipped only if anything is, as in earlier versions."""
+        content = asdict(self)
+        if not self.skipped:
+            del content["skipped"], content["skipped_examples"]
+        return json.dumps(content, sort_keys=True).encode()
 
 
 @dataclass
@@ -187,7 +198,7 @@ def _packed(
             if all(there.get(f"{output}/{part}") == size for part, size in group.parts.items()):
                 return name, group, True
         group = _write(name, units, options, output)
-        storage.replace(receipt, json.dumps(asdict(group), sort_keys=True).encode())
+        storage.replace(receipt, group.to_json())
     except TransientError as error:
         return name, str(error), False
     return name, group, False
@@ -197,6 +208,7 @@ def _write(name: str, units: Sequence[WorkUnit], options: PackOptions, output: s
     reading = ReadRule.of_names(options.reading)
     rule = replace(reading, labels=KeptLabels((), offset=0), columns=options.reading.passed)
     unreadable: Counter[str] = Counter()
+    skipped = Skipped()
     example, images = "", 0
     parts: dict[str, int] = {}
     waiting: list[bytes] = []
@@ -209,7 +221,7 @@ def _write(name: str, units: Sequence[WorkUnit], options: PackOptions, output: s
         parts[part] = len(data)
 
     for unit in units:
-        with closing(sources.read(unit, rule)) as batches:
+        with closing(sources.read(unit, rule, skipped)) as batches:
             for batch in batches:
                 for number, failure in batch.images.failures.items():
                     unreadable[failure.message] += 1
@@ -224,7 +236,7 @@ def _write(name: str, units: Sequence[WorkUnit], options: PackOptions, output: s
                     images += 1
     if waiting:
         store()
-    return Group(parts, images, dict(unreadable), example)
+    return Group(parts, images, dict(unreadable), example, skipped.counts, skipped.examples)
 
 
 def _create(location: str, data: bytes) -> None:
@@ -244,6 +256,7 @@ def _add(found: Packed, outcome: Group | str, is_kept: bool) -> None:
     found.size += sum(outcome.parts.values())
     found.unreadable.update(outcome.unreadable)
     found.example = found.example or outcome.example
+    found.skipped.update(outcome.skipped, outcome.skipped_examples)
 
 
 def _sweep(output: str, groups: set[str], there: dict[str, Any]) -> None:

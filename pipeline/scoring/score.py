@@ -17,6 +17,7 @@ from itertools import chain
 from pipeline import sources, storage
 from pipeline.concurrency import ahead, commit_threads, cores, pools
 from pipeline.errors import DamagedPartError, StoreDownError, TransientError
+from pipeline.metrics.left_out import LeftOut
 from pipeline.metrics.timing import Spent
 from pipeline.output.commit import RECALLS_AHEAD, commit, recall, withdraw
 from pipeline.output.progress import tally
@@ -36,6 +37,7 @@ from pipeline.scoring.requests import (
     score_unit_in_process,
 )
 from pipeline.sources import Piece
+from pipeline.sources.skipped import Skipped
 from pipeline.units import WorkUnit
 
 PATCHES_AHEAD = 1
@@ -60,6 +62,7 @@ class _Task:
         replaced: numbers of the rows of that part that are scored again.
         error: why the unit cannot be finished; None as long as no storage has failed.
         shortlist: the images of the unit that get a picture.
+        skipped: counts what is found in the unit by reading and is no image.
     """
 
     unit: WorkUnit
@@ -68,6 +71,7 @@ class _Task:
     replaced: Sequence[int] = ()
     error: TransientError | None = None
     shortlist: Shortlist = field(default_factory=Shortlist)
+    skipped: Skipped = field(default_factory=Skipped)
 
 
 class _OpenTask:
@@ -98,7 +102,9 @@ class _OpenTask:
         self.rescored += rows.rescored
 
     def extras(self, maker: str) -> Extras:
-        return Extras(time.monotonic() - self._started, self._thumbnails, maker)
+        skipped = self.task.skipped
+        left_out = LeftOut(skipped.counts, skipped.examples)
+        return Extras(time.monotonic() - self._started, self._thumbnails, maker, left_out)
 
 
 _Rows = PieceRows | ScoredUnit
@@ -206,7 +212,7 @@ def _pieces_of(task: _Task, run: Run) -> Iterator[Piece]:
     if not task.part:
         if is_one_request(task.unit, run):
             return iter([task.unit])
-        return sources.pieces(task.unit, read_rule(run), piece_images(run))
+        return sources.pieces(task.unit, read_rule(run), piece_images(run), task.skipped)
     return sources.some_pieces(task.unit, task.replaced, read_rule(run))
 
 

@@ -116,6 +116,15 @@ def test_images_of_a_kind_that_is_not_read_are_told_with_what_to_do(make_run: Ma
     assert "skipped: 40 junk, 1 other files" in lines
 
 
+def test_what_was_found_inside_is_told_with_what_was_planned(make_run: MakeRun) -> None:
+    inside = {
+        "skipped_inside": {"junk": 2, "other files": 7},
+        "skipped_inside_examples": {"junk": "a", "other files": "b"},
+    }
+    lines = said(make_run("x"), receipt(Metrics(images=5, scored=5)), record={**RECORD, **inside})
+    assert "skipped: 7 other files, 6 junk" in lines
+
+
 def test_no_kind_that_is_not_read_is_left_out(make_run: MakeRun) -> None:
     kinds = ("HEIC", "DNG", "SVG", "JPEG XL")
     skipped = {f"{kind} images: convert them": 9 - n for n, kind in enumerate(kinds)}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.metrics.accuracy import Metrics
 from pipeline.metrics.examples import OF_ARCHIVE
+from pipeline.metrics.left_out import LeftOut
 from pipeline.output.receipts import Extras, Receipt, Unfinished
 from pipeline.output.summary import Summary, figures, verdict
 
@@ -30,7 +31,10 @@ def summaries(draw: Any) -> Summary:
         for key, (stage, code) in draw(st.lists(st.tuples(st.text("xyz", max_size=3), CODES), max_size=5))
     ]
     pictures = {i: key.encode() for i, key in enumerate(keys)}
-    return Summary.of(Receipt("u", 3, 0, Metrics(images=3, scored=3), examples, failures, Extras(1.0, pictures)))
+    inside = draw(st.dictionaries(st.sampled_from(["junk", "other files"]), st.integers(1, 9)))
+    left_out = LeftOut(inside, {reason: draw(st.text("xyz", min_size=1, max_size=3)) for reason in inside})
+    extras = Extras(1.0, pictures, left_out=left_out)
+    return Summary.of(Receipt("u", 3, 0, Metrics(images=3, scored=3), examples, failures, extras))
 
 
 def mistake(key: str, score: float, row: int) -> dict[str, Any]:
@@ -49,7 +53,7 @@ def test_merge_is_associative_and_commutative_with_an_identity(a: Summary, b: Su
 def shown(summary: Summary) -> Any:
     """The summary with equal examples in one order."""
     order = [sorted(map(repr, column)) for column in (summary.examples, summary.failures, summary.unfinished_examples)]
-    return (summary.units, summary.metrics, order, sorted(summary.thumbnails), summary.unfinished)
+    return (summary.units, summary.metrics, order, sorted(summary.thumbnails), summary.unfinished, summary.left_out)
 
 
 def test_images_to_look_at_stay_with_their_pictures(make_run: MakeRun) -> None:

@@ -192,6 +192,16 @@ def test_what_ran_and_what_to_do_next_is_told(page: ParsedPage) -> None:
     assert "nightscore verify '/nights/o'\"'\"'clock'" in page.texts["next"]
 
 
+def test_what_was_left_out_inside_archives_is_told_with_what_was_planned() -> None:
+    content, record, pictures = night(failures=FAILURES).arguments
+    inside = {
+        "skipped_inside": {"other files": 4},
+        "skipped_inside_examples": {"other files": "/archive/x.tar.gz!notes"},
+    }
+    text = ParsedPage(report(content, {**record, **inside}, pictures)).texts["ran"]  # type: ignore[typeddict-item]
+    assert "left out: other files 7 files of the inputs, such as /archive/x.tar.gz!notes" in text
+
+
 def test_command_repeats_what_was_asked_for() -> None:
     some = night()
     some.record |= {"complete": False}

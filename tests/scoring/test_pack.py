@@ -26,6 +26,7 @@ from pipeline.sources import tfrecord
 from pipeline.sources.label_values import MISSING, as_label
 from pipeline.sources.labels import LabelRule
 from pipeline.sources.packed import PackedImage, PackFormat, as_record, as_sample
+from pipeline.sources.skipped import NO_FILES, OTHER
 from pipeline.sources.tf_example import parse_example
 from pipeline.storage.local import LocalStore
 
@@ -302,3 +303,28 @@ def test_from_bucket_to_bucket(
     assert {record["source_key"].decode() for record in records(tmp_path / "copy")} == {
         f"{s3_bucket}/archive/{path.relative_to(archive)}" for path in archive.rglob("*.png")
     }
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_is_no_image_in_a_compressed_archive_is_counted_also_where_it_was_packed_before(
+    write_images: WriteImages, tmp_path: Path, form: PackFormat, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_images(6)
+    (folder / "notes.txt").write_text("n")
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as archive:
+        archive.add(folder, "x")
+    inputs = (tmp_path / "x.tar.gz", folder)
+    flags = [flag for path in inputs for flag in ("--input", str(path))]
+    for kept in (0, 12):
+        found = packed(tmp_path / "packed", *inputs, form=form)
+        folders = sum(path.is_dir() for path in (folder, *folder.rglob("*")))
+        assert (found.images, found.kept) == (12, kept)
+        assert found.skipped.counts == {OTHER: 2, NO_FILES: folders}
+    assert command.main([*flags, "--output", str(tmp_path / "packed"), "--format", form, "--part_size", "8000"]) == 0
+    assert "2 other files" in capsys.readouterr().out
+
+
+def test_receipts_of_groups_without_any_are_as_an_earlier_version_wrote_them() -> None:
+    group = packing.Group({"part": 7}, 1, {}, "")
+    assert json.loads(group.to_json()) == {"example": "", "images": 1, "parts": {"part": 7}, "unreadable": {}}
+    assert packing.Group(**json.loads(group.to_json())) == group

@@ -352,3 +352,12 @@ def test_pieces_are_as_large_as_a_quarter_of_a_second_allows(run: Run) -> None:
     arrange(little, 3)
     score_in_process(batch(noise(1), noise(2)), little, ())
     assert arrange(little).pace.seconds(2) < 60, "noted, too, where one process decodes what another one scores"
+
+
+def test_a_unit_of_which_only_reading_tells_the_images_is_never_one_request(run: Run) -> None:
+    (unit,) = units_of(run, Skipped())
+    pieces_of = arrange(run).pace
+    pieces_of.note(1000, {"predict": 0.001})
+    small = replace(unit, images=1, sizes=(1,), locations=unit.locations[:1], versions=unit.versions[:1])
+    assert is_one_request(small, run)
+    assert not is_one_request(replace(small, images=None), run)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tarfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +15,9 @@ from typing import Any
 import pytest
 from conftest import SCHEMA, MakeRun, WriteImages
 
+from model_training.datasets import RawImages
 from pipeline.machine import cpu_kind
+from pipeline.metrics.left_out import LeftOut
 from pipeline.model.engines import litert
 from pipeline.output.commit import committed
 from pipeline.output.progress import tally
@@ -24,7 +28,7 @@ from pipeline.scoring import planning
 from pipeline.scoring import score as score_module
 from pipeline.scoring.process_pool import processes
 from pipeline.scoring.score import score
-from pipeline.sources.skipped import Skipped
+from pipeline.sources.skipped import OTHER, Skipped, pictures_beside
 from pipeline.units import WorkUnit
 
 
@@ -225,3 +229,55 @@ def test_engines_give_the_same_classes_and_scores_within_rounding(run: Run) -> N
 def rows_of_part(run: Run, name: str) -> list[dict[str, Any]]:
     table = read_part(Path(run.output, "predictions", name).read_bytes(), "parquet", SCHEMA)
     return sorted(table.to_pylist(), key=lambda row: str(row["key"]))
+
+
+def test_receipt_of_a_compressed_archive_tells_what_in_it_is_no_image(
+    make_run: MakeRun, digits: RawImages, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for i in range(40):
+            add(archive, f"{i:03d}.png", digits.encoded(i))
+            add(archive, f"{i:03d}.seg.png", digits.encoded(i))
+        add(archive, "last.txt", b"behind the last image")
+    run = make_run(path)
+    (unit,) = units_of(run)
+    assert unit.images is None
+    (first,) = score([unit], run)
+    (kept,) = score([unit], run)
+    (again,) = score([unit], make_run(path, retry_failed=True))
+    assert isinstance(first, Receipt)
+    assert first.extras.left_out == LeftOut(
+        {pictures_beside("seg.png"): 40, OTHER: 1},
+        {pictures_beside("seg.png"): f"{path}!000.seg.png", OTHER: f"{path}!last.txt"},
+    )
+    for other in (kept, again):
+        assert isinstance(other, Receipt)
+        assert (other.kept, other.extras.left_out) == (40, first.extras.left_out)
+
+
+def test_failed_images_of_a_compressed_archive_are_scored_again_and_its_files_counted_once(
+    make_run: MakeRun, digits: RawImages, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in (("a.png", digits.encoded(0)), ("b.png", b"broken"), ("c.txt", b"c")):
+            add(archive, name, data)
+    for _ in range(2):
+        run = make_run(path, retry_failed=True)
+        (receipt,) = score(units_of(run), run)
+        assert isinstance(receipt, Receipt)
+        assert (receipt.kept, receipt.metrics.failed, receipt.extras.left_out.counts) == (0, 1, {OTHER: 1})
+
+
+def test_receipts_of_what_planning_has_counted_tell_nothing(run: Run) -> None:
+    Path(run.options.input[0], "0", "notes.txt").write_text("n")
+    for receipt in score(units_of(run), run):
+        assert isinstance(receipt, Receipt)
+        assert not receipt.extras.left_out
+
+
+def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    archive.addfile(member, io.BytesIO(data))
