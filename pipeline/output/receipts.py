@@ -58,7 +58,7 @@ class Extras:
     def from_json(cls, content: Mapping[str, Any]) -> Extras:
         """Return what `to_json` wrote."""
         pictures = {int(row): base64.b64decode(text) for row, text in content["thumbnails"].items()}
-        left_out = LeftOut(content.get("skipped", {}), content.get("skipped_examples", {}))
+        left_out = LeftOut(dict(content.get("skipped", {})), dict(content.get("skipped_examples", {})))
         return cls(content["seconds"], pictures, content.get("maker", ""), left_out)
 
     def only(self, rows: Iterable[int]) -> Extras:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import google_crc32c
+import pytest
+
+from pipeline.errors import DamagedPartError
 from pipeline.metrics.accuracy import Metrics
 from pipeline.metrics.left_out import LeftOut
 from pipeline.output.receipts import Extras, Receipt
@@ -31,6 +36,17 @@ def test_it_is_written_only_where_there_is_any_and_not_compared() -> None:
     without = replace(RECEIPT, extras=Extras(1.5))
     assert aside(without) == {"seconds": 1.5, "thumbnails": {}}
     assert without == RECEIPT
+
+
+@pytest.mark.parametrize("damage", [{"skipped": 3}, {"skipped": ["junk"]}, {"skipped_examples": 1}])
+def test_what_is_no_count_is_a_damaged_receipt(damage: dict[str, Any]) -> None:
+    content = {**json.loads(RECEIPT.to_json())}
+    content["aside"] |= damage
+    del content["checksum"]
+    data = json.dumps(content).encode().removesuffix(b"}")
+    sealed = data + b', "checksum": "%08x"}\n' % google_crc32c.value(data)
+    with pytest.raises(DamagedPartError, match="not a receipt"):
+        Receipt.from_json(sealed)
 
 
 def test_it_stays_when_only_some_thumbnails_are_kept() -> None:
