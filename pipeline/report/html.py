@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 
 import jinja2
@@ -25,6 +26,15 @@ def render(template: str, package: str = "pipeline.report", **content: object) -
         package: the package whose `pages` folder holds the template.
         content: the template's variables; if it uses another one, jinja2.UndefinedError is raised.
     """
+    environment = _environment(package)
+    script = environment.get_template(SCRIPT).render()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return environment.get_template(template).render(script=Markup(script), script_hash=digest, **content)
+
+
+@functools.cache  # to compile the templates takes longer than to render a page
+def _environment(package: str) -> jinja2.Environment:
+    """Return what finds a package's templates, and compiles each of them once."""
     loaders = [jinja2.PackageLoader(name, "pages") for name in dict.fromkeys((package, "pipeline.report"))]
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(loaders),
@@ -38,9 +48,7 @@ def render(template: str, package: str = "pipeline.report", **content: object) -
     environment.filters.update({one.__name__: one for one in (*filters, formatting.moment, formatting.rate)})
     environment.filters.update(brief=_brief, place=_place)
     environment.globals["why"] = formatting.why
-    script = environment.get_template(SCRIPT).render()
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    return environment.get_template(template).render(script=Markup(script), script_hash=digest, **content)
+    return environment
 
 
 def _printable(value: object) -> object:
