@@ -18,6 +18,7 @@ import pytest
 from gcs_emulator import Emulator
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mostly_heavy import mostly_heavy
 
 from model_training.datasets import RawImages
 from pipeline import storage
@@ -181,12 +182,20 @@ FLIPS = [flip_somewhere(seed) for seed in range(3)]
 
 @pytest.mark.parametrize(
     ("what", "damage", "kind", "is_scored_again"),
-    [
-        ("part", storage.delete, "part_missing", True),
-        *[("part", damage, "part_damaged", True) for damage in (truncate, empty, *FLIPS)],
-        ("receipt", storage.delete, "receipt_missing", False),
-        *[("receipt", damage, "receipt_damaged", True) for damage in (truncate, empty, *FLIPS)],
-    ],
+    mostly_heavy(
+        [
+            ("part", storage.delete, "part_missing", True),
+            *[("part", damage, "part_damaged", True) for damage in (truncate, empty, *FLIPS)],
+            ("receipt", storage.delete, "receipt_missing", False),
+            *[("receipt", damage, "receipt_damaged", True) for damage in (truncate, empty, *FLIPS)],
+        ],
+        kept=[
+            ("part", storage.delete, "part_missing", True),
+            ("part", truncate, "part_damaged", True),
+            ("receipt", storage.delete, "receipt_missing", False),
+            ("receipt", FLIPS[0], "receipt_damaged", True),
+        ],
+    ),
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_damaged_file_of_a_unit_is_named_and_that_unit_alone_is_scored_again(
@@ -231,7 +240,7 @@ def test_part_of_another_unit_is_not_taken_for_the_units_own(original: Night, ni
     check_healed(original, night, [unit])
 
 
-@pytest.mark.parametrize("whose", ["another unit", "another model"])
+@pytest.mark.parametrize("whose", mostly_heavy(["another unit", "another model"], kept=["another model"]))
 def test_receipt_of_another_unit_or_model_is_not_taken_for_the_units_own(
     original: Night, night: Night, foreign: Night, whose: str
 ) -> None:
@@ -284,22 +293,31 @@ def swapped_lines(night: Night) -> None:
     table.write_text("".join([second, first, *others]))
 
 
+SWAPPED = (swapped_lines, "table_wrong", "table.txt")
+WRONG_SUMMARY = (replaced("summary.json", r'"correct|"scored": \d+', '"scored": 7'), "summary_wrong", "summary.json")
+NO_REPORT = (removed("report.html"), "report_missing", "report.html")
+NO_OPTIONS = (replaced("run.json", '"options"', '"optionz"'), "record_damaged", "run.json")
+
+
 @pytest.mark.parametrize(
     ("damage", "kind", "name"),
-    [
-        (removed("table.txt"), "table_missing", "table.txt"),
-        (replaced("table.txt", r"^.*\n", ""), "table_wrong", "table.txt"),
-        (replaced("table.txt", r"^.*\n", r"\g<0>\g<0>"), "table_wrong", "table.txt"),
-        (replaced("table.txt", r"/predictions/", "/prediction/"), "table_wrong", "table.txt"),
-        (swapped_lines, "table_wrong", "table.txt"),
-        (removed("summary.json"), "summary_missing", "summary.json"),
-        (replaced("summary.json", r'"correct|"scored": \d+', '"scored": 7'), "summary_wrong", "summary.json"),
-        (replaced("summary.json", "$", "}"), "summary_wrong", "summary.json"),
-        (removed("report.html"), "report_missing", "report.html"),
-        (removed("run.json"), "record_missing", "run.json"),
-        (replaced("run.json", "^{", ""), "record_damaged", "run.json"),
-        (replaced("run.json", '"options"', '"optionz"'), "record_damaged", "run.json"),
-    ],
+    mostly_heavy(
+        [
+            (removed("table.txt"), "table_missing", "table.txt"),
+            (replaced("table.txt", r"^.*\n", ""), "table_wrong", "table.txt"),
+            (replaced("table.txt", r"^.*\n", r"\g<0>\g<0>"), "table_wrong", "table.txt"),
+            (replaced("table.txt", r"/predictions/", "/prediction/"), "table_wrong", "table.txt"),
+            SWAPPED,
+            (removed("summary.json"), "summary_missing", "summary.json"),
+            WRONG_SUMMARY,
+            (replaced("summary.json", "$", "}"), "summary_wrong", "summary.json"),
+            NO_REPORT,
+            (removed("run.json"), "record_missing", "run.json"),
+            (replaced("run.json", "^{", ""), "record_damaged", "run.json"),
+            NO_OPTIONS,
+        ],
+        kept=[SWAPPED, WRONG_SUMMARY, NO_REPORT, NO_OPTIONS],
+    ),
 )
 def test_damaged_result_is_named_and_a_rerun_writes_it_anew_without_scoring(
     original: Night, night: Night, damage: Callable[[Night], None], kind: str, name: str
@@ -309,7 +327,11 @@ def test_damaged_result_is_named_and_a_rerun_writes_it_anew_without_scoring(
     check_healed(original, night, [])
 
 
-@pytest.mark.parametrize("damage", [storage.delete, truncate, empty, *FLIPS], ids=lambda value: value.__name__)
+@pytest.mark.parametrize(
+    "damage",
+    mostly_heavy([storage.delete, truncate, empty, *FLIPS], kept=[storage.delete, FLIPS[0]]),
+    ids=lambda value: value.__name__,
+)
 def test_damaged_plan_is_named_and_a_rerun_plans_anew(
     original: Night, night: Night, damage: Callable[[str], None]
 ) -> None:
@@ -447,7 +469,7 @@ def test_many_findings_of_a_kind_are_counted_not_listed(
     assert last.endswith(f"not as it should be: {len(units)} part_missing, 1 table_missing")
 
 
-@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+@pytest.mark.parametrize("form", ["parquet", pytest.param("jsonl", marks=pytest.mark.heavy)])
 @given(data=st.data())
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bit_that_flips_in_a_part_or_receipt_is_found(

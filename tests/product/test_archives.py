@@ -20,6 +20,7 @@ import pytest
 import webdataset
 from conftest import rows_of
 from mnist_files import mnist_folder
+from mostly_heavy import mostly_heavy
 
 from model_training.datasets import RawImages, raw_images
 from pipeline.cli import score
@@ -140,7 +141,11 @@ def number_in(key: str, make: Make) -> int:
 
 def predictions(model: str, source: Path, output: Path, make: Make | None = None) -> dict[int, tuple[Any, ...]]:
     assert score.main(["--input", str(source), "--model", model, "--output", str(output), "--unit_images", "500"]) == 0
-    rows = rows_of(output)
+    return by_number(rows_of(output), make)
+
+
+def by_number(rows: list[dict[str, Any]], make: Make | None = None) -> dict[int, tuple[Any, ...]]:
+    """Return what the rows of one source say, by the number of the image."""
     found = {
         int(Path(row["key"]).stem) if make is None else number_in(row["key"], make): (
             row["label"], row["label_name"], row["predicted"], round(row["score"], 4), row["status"],
@@ -174,7 +179,9 @@ def expected(tiny_model: str, folder: Path, tmp_path_factory: pytest.TempPathFac
     return predictions(tiny_model, folder, tmp_path_factory.mktemp("expected"))
 
 
-@pytest.mark.parametrize("make", BY_PATH + MANIFESTS + BY_NUMBER, ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", mostly_heavy(BY_PATH + MANIFESTS + BY_NUMBER, kept=[parquet_manifest]), ids=lambda make: make.__name__
+)
 def test_every_source_gives_the_folders_predictions_row_for_row(
     tiny_model: str, few: RawImages, folder: Path, expected: dict[int, tuple[Any, ...]], tmp_path: Path, make: Make
 ) -> None:
@@ -183,9 +190,10 @@ def test_every_source_gives_the_folders_predictions_row_for_row(
 
 
 def test_sources_of_all_kinds_make_one_run_with_a_slice_for_each(
-    tiny_model: str, few: RawImages, folder: Path, tmp_path: Path
+    tiny_model: str, few: RawImages, folder: Path, expected: dict[int, tuple[Any, ...]], tmp_path: Path
 ) -> None:
-    sources = [make(folder, folder.parent, few) for make in (python_zip, csv_manifest, idx, tfrecord, webdataset_tar)]
+    makes = [python_tar_gz, webdataset_tar, python_zip, csv_manifest, idx, tfrecord, tfrecord_raw]
+    sources = [make(folder, folder.parent, few) for make in makes]
     flags = [flag for source in sources for flag in ("--input", str(source))]
     assert score.main([*flags, "--model", tiny_model, "--output", str(tmp_path / "night")]) == 0
     summary = json.loads((tmp_path / "night" / "summary.json").read_text())
@@ -194,6 +202,9 @@ def test_sources_of_all_kinds_make_one_run_with_a_slice_for_each(
     assert {(part["images"], part["failed"], part["labelled"], part["accuracy"]) for part in summary["inputs"]} == {
         (600, 0, 600, summary["accuracy"])
     }
+    rows = rows_of(tmp_path / "night")
+    for number, make in enumerate(makes):
+        assert by_number(rows[600 * number : 600 * (number + 1)], make) == expected
 
 
 @pytest.mark.heavy

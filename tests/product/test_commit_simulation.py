@@ -28,7 +28,7 @@ from pipeline.scoring import planning
 from pipeline.units import WorkUnit
 
 INTERLEAVINGS = 2_000
-FEW = 150
+FEW = 60
 """Interleavings of the default suite, the first of them."""
 SOAK = 50_000
 FOUND_WITHIN = 2_000

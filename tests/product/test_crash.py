@@ -199,6 +199,7 @@ def poison(archive: Path, *notes: bytes) -> list[Path]:
     return poisoned
 
 
+@pytest.mark.heavy
 def test_images_that_kill_their_decoder_are_rows_in_the_first_run(
     write_images: WriteImages,
     tmp_path: Path,

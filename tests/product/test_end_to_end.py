@@ -79,7 +79,7 @@ def test_same_images_as_files_and_as_records_give_the_same_predictions(
             assert abs(row["score"] - files[i]["score"]) < 1e-5
 
 
-@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+@pytest.mark.parametrize("form", ["parquet", pytest.param("jsonl", marks=pytest.mark.heavy)])
 def test_second_run_keeps_every_byte_and_never_imports_tensorflow(
     tiny_model: str, write_images: WriteImages, tmp_path: Path, form: str
 ) -> None:
@@ -228,6 +228,7 @@ def test_awkward_names_are_scored_and_keyed(tiny_model: str, digits: RawImages, 
     assert f"{tmp_path}/archive/ü #%2541\n%FF/%FE.png" in keys
 
 
+@pytest.mark.heavy
 def test_folder_whose_name_is_not_utf8_is_scored_and_verified(
     tiny_model: str, digits: RawImages, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

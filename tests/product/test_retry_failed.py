@@ -103,6 +103,7 @@ def close(some: list[dict[str, Any]], others: list[dict[str, Any]]) -> bool:
     return exact[0] == exact[1] and np.allclose(*scores, atol=1e-5)
 
 
+@pytest.mark.heavy
 def test_image_that_fails_again_keeps_its_row(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, decoded: Path
 ) -> None:
@@ -132,6 +133,7 @@ def test_image_that_was_mended_is_a_new_image_and_needs_no_flag(
     assert record["units_scored"] == 1
 
 
+@pytest.mark.heavy
 def test_image_that_is_replaced_while_it_is_read_is_a_failed_row_that_the_next_run_heals(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

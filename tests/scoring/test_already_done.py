@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import MakeRun, WriteImages, rows_of
+from mostly_heavy import mostly_heavy
 
 from pipeline import storage
 from pipeline.beam import job
@@ -59,7 +60,7 @@ def night(write_images: WriteImages, tiny_model: str, tmp_path: Path) -> Night:
     return Night(write_images(40), tiny_model, tmp_path / "night")
 
 
-@pytest.mark.parametrize("more", [(), ("--runner", "DirectRunner")])
+@pytest.mark.parametrize("more", [(), pytest.param(("--runner", "DirectRunner"), marks=pytest.mark.heavy)])
 def test_run_with_nothing_to_do_imports_neither_tensorflow_nor_beam(night: Night, more: tuple[str, ...]) -> None:
     night.score()
     before = night.results()
@@ -119,7 +120,7 @@ def test_one_new_image_is_scored_by_the_pipeline_on_the_plan_that_is_pinned(
     assert sorted(row["key"] for row in rows_of(night.output)) == sorted(map(str, night.archive.rglob("*.png")))
 
 
-@pytest.mark.parametrize("damage", ["part lost", "receipt lost", "part changed"])
+@pytest.mark.parametrize("damage", mostly_heavy(["part lost", "receipt lost", "part changed"], kept=["part changed"]))
 def test_what_is_damaged_is_healed(night: Night, damage: str) -> None:
     night.score()
     before, part = night.results(), night.parts()[2]

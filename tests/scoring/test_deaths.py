@@ -14,6 +14,7 @@ from conftest import MakeRun, forget_processes, rows_of
 from encoded_batches import batch, beginning_with, noise
 from hypothesis import given
 from hypothesis import strategies as st
+from mostly_heavy import mostly_heavy
 
 from pipeline import storage
 from pipeline.batches import Failure
@@ -210,29 +211,39 @@ def test_images_that_kill_or_hold_up_a_decoder_are_failed_rows_and_the_others_ar
     assert [bool(pixels.any()) for pixels in actual.pixels] == [True, False, True, False, False, True]
 
 
-@pytest.mark.parametrize("memory_mb", [PLENTY, pytest.param(LITTLE, marks=pytest.mark.heavy)])
+DIED = Failure("predict", "INTERNAL", "the model (litert) died of this image (SIGABRT)")
+SLOW = Failure("predict", "DEADLINE_EXCEEDED", "the model (litert) took many times as long as for a golden image")
+BAD = {
+    3: (251, DIED),
+    4: (251, DIED),
+    20: (
+        252,
+        Failure("predict", "RESOURCE_EXHAUSTED", "the model (litert) was killed, as for want of memory (SIGKILL)"),
+    ),
+    40: (253, SLOW),
+    55: (250, Failure("predict", "INTERNAL", "the model raised RuntimeError: there is a 250")),
+}
+"""Number of an image -> its first pixel, and what the model does at such a one."""
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "bad"),
+    mostly_heavy([(PLENTY, (40, 55)), (PLENTY, tuple(BAD)), (LITTLE, tuple(BAD))], kept=[(PLENTY, (40, 55))]),
+)
 def test_images_that_kill_or_hold_up_the_model_are_failed_rows_and_the_others_are_scored(
-    poisoned: pytest.MonkeyPatch, run: Run, memory_mb: int
+    poisoned: pytest.MonkeyPatch, run: Run, memory_mb: int, bad: tuple[int, ...]
 ) -> None:
     run = replace(run, options=replace(run.options, memory_mb=memory_mb))
-    values = [0] * 60
-    values[3], values[4], values[20], values[40], values[55] = 251, 251, 252, 253, 250
+    values = [BAD[i][0] if i in bad else 0 for i in range(60)]
     good = score_in_process(batch(*[beginning_with(0)] * 60), run, ())
     forget_processes()
     poisoned.setenv("MODEL_DIES", "1")
     poisoned.setenv("ALARM_FACTOR", "20")  # 3 seconds, instead of a minute
     arrange(run, 3)
     actual = score_in_process(batch(*map(beginning_with, values)), run, ())
-    died = "the model (litert) died of this image (SIGABRT)"
-    assert {i: (f.stage, f.code, f.message) for i, f in actual.failures.items()} == {
-        3: ("predict", "INTERNAL", died),
-        4: ("predict", "INTERNAL", died),
-        20: ("predict", "RESOURCE_EXHAUSTED", "the model (litert) was killed, as for want of memory (SIGKILL)"),
-        40: ("predict", "DEADLINE_EXCEEDED", "the model (litert) took many times as long as for a golden image"),
-        55: ("predict", "INTERNAL", "the model raised RuntimeError: there is a 250"),
-    }
+    assert actual.failures == {i: BAD[i][1] for i in bad}
     rows, expected = (from_stream(piece.stream).to_pylist() for piece in (actual, good))
-    assert [i for i, row in enumerate(rows) if row["status"] == "failed"] == [3, 4, 20, 40, 55]
+    assert [i for i, row in enumerate(rows) if row["status"] == "failed"] == list(bad)
     assert all(row == other for i, (row, other) in enumerate(zip(rows, expected, strict=True)) if values[i] == 0)
     shown = set(actual.failures) & set(actual.pictures)
     assert shown
@@ -291,7 +302,7 @@ def test_process_that_is_killed_while_others_work_leaves_one_fewer_and_all_rows_
 
 @pytest.mark.parametrize(
     ("poison", "text"),
-    [("ABORT", "SIGABRT, 3 times"), ("KILLED", "SIGKILL, 3 times")],
+    mostly_heavy([("ABORT", "SIGABRT, 3 times"), ("KILLED", "SIGKILL, 3 times")], kept=[("ABORT", "SIGABRT, 3 times")]),
 )
 def test_engine_that_dies_while_it_loads_is_one_line_and_exit_code_2(
     poisoned: pytest.MonkeyPatch,
