@@ -109,6 +109,7 @@ def test_job_is_submitted_watched_and_ends_with_its_verdict(
     assert (record(gcs_bucket)["images"], record(gcs_bucket)["complete"]) == (40, True)
 
 
+@pytest.mark.heavy
 def test_program_that_submits_a_job_is_told_which(
     dataflow: Dataflow,  # noqa: F811
     flags: list[str],
@@ -189,6 +190,7 @@ def test_package_that_is_staged_installs_and_runs_in_a_clean_environment(
         assert {str(path.relative_to(package_folder)) for path in package_folder.rglob(kind)} == here
 
 
+@pytest.mark.heavy
 def test_gpu_is_for_the_workers_that_score(dataflow: Dataflow, flags: list[str], gcs_bucket: str) -> None:  # noqa: F811
     dataflow.works = False
     hint = "type:nvidia-l4;count:1;install-nvidia-driver"
@@ -226,6 +228,7 @@ def test_bad_verdict_is_the_exit_code_of_who_waits_and_fails_the_job_of_who_does
         assert record(gcs_bucket)["verdict"]["exit_code"] == code
 
 
+@pytest.mark.heavy
 def test_job_that_is_cancelled_elsewhere_ends_the_command(
     dataflow: Dataflow,  # noqa: F811
     flags: list[str],

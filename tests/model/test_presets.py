@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from loaders import DIRECTORY, LOADERS
+from mostly_heavy import mostly_heavy
 from photographs import KINDS, files_of
 from pictures import Pixels
 
@@ -60,9 +61,16 @@ WITH_GRAY = [name for name in LOADERS if not name.startswith("keras_hub")]
 """The loaders that can give grey: keras_hub's converter takes color only."""
 
 
+GRAY_BY_LIBRARY = {name.partition(".")[0].partition(":")[0]: name for name in WITH_GRAY}.values()
+"""One of them of each library: how it makes grey does not depend on how it resizes."""
+
+
 @pytest.mark.parametrize(
     ("name", "is_gray"),
-    [*((name, False) for name in LOADERS), *((name, True) for name in WITH_GRAY)],
+    mostly_heavy(
+        [*((name, False) for name in LOADERS), *((name, True) for name in WITH_GRAY)],
+        kept=[*((name, False) for name in LOADERS), *((name, True) for name in GRAY_BY_LIBRARY)],
+    ),
 )
 def test_preset_is_its_loader(name: str, is_gray: bool) -> None:
     if name.startswith("cv2."):

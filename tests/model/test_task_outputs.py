@@ -77,27 +77,28 @@ def write_model(function: Callable[[Any], dict[str, Any]], folder: Path, **field
     return str(folder)
 
 
-@ENGINES
 @pytest.mark.parametrize("names", NAMED)
-def test_outputs_are_told_apart_by_their_names_for_any_number_of_images(
-    names: str, engine: Engine, tmp_path: Path
-) -> None:
+def test_outputs_are_told_apart_by_their_names_for_any_number_of_images(names: str, tmp_path: Path) -> None:
     save(NAMED[names], tmp_path)
-    network = network_of(tmp_path, engine)
-    for n in (1, 4, 2):
-        outputs = network(GOLDENS[:n])
-        expected = GOLDENS[:n, 0, :, 0].astype(np.float32) / 255
-        np.testing.assert_allclose(outputs.scores, expected[:, :0] if "alone" in names and "emb" in names else expected)
-        assert (outputs.embedding is None) == (names == "scores alone")
-        if outputs.embedding is not None:
-            np.testing.assert_allclose(outputs.embedding, expected * 1000, rtol=1e-6)
+    engines: tuple[Engine, ...] = ("litert", "tensorflow")
+    for network in (network_of(tmp_path, engine) for engine in engines):
+        for n in (1, 4, 2):
+            outputs = network(GOLDENS[:n])
+            expected = GOLDENS[:n, 0, :, 0].astype(np.float32) / 255
+            np.testing.assert_allclose(
+                outputs.scores, expected[:, :0] if "alone" in names and "emb" in names else expected
+            )
+            assert (outputs.embedding is None) == (names == "scores alone")
+            if outputs.embedding is not None:
+                np.testing.assert_allclose(outputs.embedding, expected * 1000, rtol=1e-6)
 
 
-@ENGINES
-def test_network_with_other_outputs_is_refused(engine: Engine, tmp_path: Path) -> None:
+def test_network_with_other_outputs_is_refused(tmp_path: Path) -> None:
     save(lambda x: {"a": x, "b": x * 2}, tmp_path)
-    with pytest.raises(ValueError, match="its outputs are 'a', 'b', expected scores, 'embedding', or both"):
-        network_of(tmp_path, engine)
+    engines: tuple[Engine, ...] = ("litert", "tensorflow")
+    for engine in engines:
+        with pytest.raises(ValueError, match="its outputs are 'a', 'b', expected scores, 'embedding', or both"):
+            network_of(tmp_path, engine)
 
 
 @ENGINES

@@ -136,7 +136,7 @@ class FaultyDisk(LocalStore):
 def test_run_on_a_disk_that_fails_now_and_then_is_complete_and_the_same(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, poisoned: pytest.MonkeyPatch
 ) -> None:
-    archive = write_images(200)
+    archive = write_images(100)
     calm, _ = night_of(tiny_model, tmp_path / "calm", archive, unit_images=8)
     disk = FaultyDisk(SOME, 7)
     poisoned.setattr(storage, "_local", lambda: PatientStore(disk))
@@ -189,6 +189,7 @@ def test_prefix_that_is_down_leaves_its_units_unfinished_and_the_rerun_completes
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.heavy
 def test_bucket_that_answers_nobody_ends_the_run_and_what_is_committed_stays(
     gcs_bucket: str, emulator: Emulator, write_images: WriteImages, make_run: MakeRun
 ) -> None:
@@ -253,8 +254,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_full_disk_is_one_line_leaves_no_half_part_and_can_be_resumed(
     small_disk: Path, write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    archive = write_images(400)
-    (small_disk / "ballast").write_bytes(bytes(100_000))
+    archive = write_images(250)
+    (small_disk / "ballast").write_bytes(bytes(110_000))
     night = small_disk / "night"
     flags = ["--input", str(archive), "--model", tiny_model, "--output", str(night), "--unit_images", "20"]
     assert cli.main(flags) == 3

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 from counting_store import CountingStore
+from mostly_heavy import mostly_heavy
 
 from pipeline import sources, storage
 from pipeline.batches import BATCH_IMAGES, Code, EncodedBatch
@@ -361,7 +362,7 @@ class TestDamage:
 
     @pytest.mark.parametrize(
         ("size", "longest"),
-        [(100 << 20, LONGEST), (100 << 20, 99 << 20), pytest.param(600 << 20, LONGEST, marks=pytest.mark.heavy)],
+        mostly_heavy([(100 << 20, LONGEST), (100 << 20, 99 << 20), (600 << 20, LONGEST)], kept=[(100 << 20, LONGEST)]),
     )
     def test_a_record_that_inflates_too_far_costs_that_record_and_fills_no_memory(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, longest: int
