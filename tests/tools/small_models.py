@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from model_training.export import make_spec
 from pipeline.batches import ImageColumns, PixelBatch
 from pipeline.model.directory import EXPECTED, GOLDEN, SPEC
 from pipeline.model.input_rule import InputSpec
@@ -42,6 +41,8 @@ def write_model(folder: Path, check: Callable[[Any], None], gain: float = 1.0) -
     It is the difference of `gain` + 1 and `gain` times that score, so that with a large one little is left of it.
     """
     import tensorflow as tf
+
+    from model_training.export import make_spec
 
     class Small(tf.Module):  # type: ignore[misc]
         @tf.function(input_signature=[tf.TensorSpec((None, 2, 2, 1), tf.uint8)])  # type: ignore[untyped-decorator]
