@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import WriteImages
 
+from model_training.datasets import RawImages
 from pipeline import storage
 from pipeline.cli import command, score, status
 from pipeline.storage.local import LocalStore
@@ -20,16 +21,19 @@ from pipeline.storage.local import LocalStore
 Captured = pytest.CaptureFixture[str]
 
 
-@pytest.fixture
-def night(write_images: WriteImages, tiny_model: str, tmp_path: Path, capsys: Captured) -> str:
-    """An OUTPUT after two runs."""
-    archive = write_images(40)
-    (archive / "3" / "\x1b[2J[red].png").write_bytes(b"no image")
-    flags = ["--input", str(archive), "--model", tiny_model, "--output", str(tmp_path / "night"), "--unit_images", "8"]
+@pytest.fixture(scope="module")
+def night(tiny_model: str, digits: RawImages, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An OUTPUT after two runs; nobody writes into it."""
+    folder = tmp_path_factory.mktemp("status")
+    (folder / "archive" / "3").mkdir(parents=True)
+    for i in range(40):
+        (folder / "archive" / "3" / f"{i:05d}.png").write_bytes(digits.encoded(i))
+    (folder / "archive" / "3" / "\x1b[2J[red].png").write_bytes(b"no image")
+    output = str(folder / "night")
+    flags = ["--input", str(folder / "archive"), "--model", tiny_model, "--output", output, "--unit_images", "8"]
     assert score.main([*flags, "--max_failed_fraction", "1"]) == 0
     assert score.main([*flags, "--max_failed_fraction", "0"]) == 3
-    capsys.readouterr()
-    return str(tmp_path / "night")
+    return output
 
 
 def test_it_prints_facts_and_the_nights_before(night: str, capsys: Captured) -> None:
