@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from conftest import WriteImages
 
 from pipeline.beam import job
@@ -57,6 +58,7 @@ def test_counters_tell_what_was_planned_scored_failed_and_kept(
     assert (again["units_kept"], again["images_kept"], again.get("images_scored", 0)) == (units, 41, 0)
 
 
+@pytest.mark.heavy
 def test_failed_images_that_are_scored_again_are_counted_apart_from_those_that_are_kept(
     write_images: WriteImages, tiny_model: str, tmp_path: Path
 ) -> None:

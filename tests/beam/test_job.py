@@ -150,7 +150,7 @@ def test_run_with_nothing_to_do_does_not_read_the_model(archive: Path, scored: t
     assert (record["verdict"]["exit_code"], record["kept"], record["scored"]) == (0, 20, 0)
 
 
-@pytest.mark.parametrize("flags", [(), ("--no_canary",)])
+@pytest.mark.parametrize("flags", [(), pytest.param(("--no_canary",), marks=pytest.mark.heavy)])
 def test_damaged_model_is_refused_before_a_later_run_scores(
     archive: Path, scored: tuple[Path, Path], capsys: pytest.CaptureFixture[str], flags: tuple[str, ...]
 ) -> None:

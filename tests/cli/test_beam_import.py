@@ -50,6 +50,7 @@ def test_program_gets_all_of_beam() -> None:
     assert {*UNUSED, *FOR_CLOUDS} - {"apache_beam.io.azure.blobstoragefilesystem"} <= imported(STATEMENTS["a program"])
 
 
+@pytest.mark.heavy
 def test_what_was_hidden_can_be_imported_later() -> None:
     then = "from apache_beam.io.gcp import bigquery, gcsio; import google.cloud.dataflow, google.cloud.storage, bson"
     assert set(FOR_CLOUDS) - {

@@ -106,6 +106,7 @@ def test_json_of_a_run_that_the_canary_stops(run: Run, tiny_model: str, tmp_path
     assert done.stderr == f"nightscore score: {said['reasons'][0]}\n"
 
 
+@pytest.mark.heavy
 def test_rerun_for_a_program_imports_neither_beam_nor_tensorflow(
     run: Run, tiny_model: str, write_images: WriteImages, tmp_path: Path
 ) -> None:

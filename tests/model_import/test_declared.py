@@ -119,7 +119,9 @@ def test_every_network_of_keras_applications_is_told_as_its_preprocess_input_doe
         keras.backend.clear_session()
 
 
-@pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNetV2S", "ConvNeXtTiny"])
+@pytest.mark.parametrize(
+    "name", ["MobileNetV3Small", pytest.param("EfficientNetV2S", marks=pytest.mark.heavy), "ConvNeXtTiny"]
+)
 def test_network_without_the_scaling_that_it_may_have_inside_takes_scaled_values(name: str, tmp_path: Path) -> None:
     import keras
 

@@ -41,7 +41,7 @@ def test_models_within_a_model_and_arithmetic_score_as_in_keras_2(name: str) -> 
     assert "LayerScale" in kinds
 
 
-@pytest.mark.parametrize("name", ["transfer.h5", "transfer.keras"])
+@pytest.mark.parametrize("name", ["transfer.h5", pytest.param("transfer.keras", marks=pytest.mark.heavy)])
 def test_arithmetic_before_the_first_layer_is_not_done_twice(name: str, capfd: Captured) -> None:
     assert cli.main([str(FILES / name), "--explain"]) == 0
     assert "scaling raw (declared: from operations before the first layer" in " ".join(capfd.readouterr().out.split())
@@ -72,8 +72,11 @@ def test_configuration_of_keras_3_stays_as_it_is(tmp_path: Path) -> None:
     "change",
     [
         {"config": {"name": "read", "function": "io.read_file"}},
-        {"inbound_nodes": [["_CONSTANT_VALUE", -1, 1.0, {"y": ["input_2", 0, 0], "name": None}]]},
-        {"inbound_nodes": [["input_2", 0, 0, {"y": "text", "name": None}]]},
+        pytest.param(
+            {"inbound_nodes": [["_CONSTANT_VALUE", -1, 1.0, {"y": ["input_2", 0, 0], "name": None}]]},
+            marks=pytest.mark.heavy,
+        ),
+        pytest.param({"inbound_nodes": [["input_2", 0, 0, {"y": "text", "name": None}]]}, marks=pytest.mark.heavy),
         {"inbound_nodes": [["input_2", 0, 0, {"y": 2.0, "other": 3}]]},
     ],
 )

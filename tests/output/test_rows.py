@@ -91,7 +91,7 @@ def bits(table: pa.Table) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+@pytest.mark.parametrize("form", ["parquet", pytest.param("jsonl", marks=pytest.mark.heavy)])
 @settings(max_examples=20)
 @given(st.lists(st.integers(0, 3000), max_size=4))
 def test_bytes_of_a_part_do_not_depend_on_how_many_rows_come_at_once(form: PartFormat, cuts: list[int]) -> None:

@@ -191,7 +191,7 @@ def test_output_whose_only_record_is_damaged_says_which(make_run: MakeRun, tmp_p
         status(str(tmp_path / "night"), 4e9)
 
 
-@pytest.mark.parametrize("started", [None, "yesterday", 7])
+@pytest.mark.parametrize("started", [None, *(pytest.param(it, marks=pytest.mark.heavy) for it in ("yesterday", 7))])
 def test_record_that_does_not_say_when_is_told_all_the_same(
     make_run: MakeRun, write_images: WriteImages, started: Any
 ) -> None:

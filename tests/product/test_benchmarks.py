@@ -182,6 +182,7 @@ def test_a_run_is_measured_with_its_children(tmp_path: Path) -> None:
     assert found.exact
 
 
+@pytest.mark.heavy
 def test_pages_that_processes_share_count_once(tmp_path: Path) -> None:
     forks = (
         "import os, time; x = bytearray(100_000_000); x[::4096] = b'1' * len(x[::4096])\n"

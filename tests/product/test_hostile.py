@@ -411,6 +411,7 @@ def test_output_that_a_table_cannot_name_is_refused(night: Night, name: str) -> 
     assert not (night.folder / "tty").exists()
 
 
+@pytest.mark.heavy
 def test_hostile_output_is_a_folder_like_others(night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     output = "<b> $(touch pwned) ; *[1]? ü/=1+1"

@@ -118,6 +118,7 @@ def test_image_that_fails_again_keeps_its_row(
     assert rows_of(tmp_path / "night") == before
 
 
+@pytest.mark.heavy
 def test_image_that_was_mended_is_a_new_image_and_needs_no_flag(
     write_images: WriteImages, tiny_model: str, tmp_path: Path
 ) -> None:

@@ -91,6 +91,7 @@ def test_record_and_results_are_those_of_the_pipeline(night: Night) -> None:
     assert night.results() == expected
 
 
+@pytest.mark.heavy
 def test_run_with_nothing_to_do_replaces_run_json_once(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     night.score()
     replaced = []

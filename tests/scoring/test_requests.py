@@ -220,6 +220,7 @@ def test_tensorflow_on_a_gpu_scores_in_threads_here_and_gives_the_rows_of_its_lo
     assert not any(process.is_scorer for process in processes()._all)
 
 
+@pytest.mark.heavy
 def test_tensorflow_on_a_cpu_is_in_one_local_process_and_not_in_this_one(
     tiny_model: str, write_images: WriteImages
 ) -> None:

@@ -215,7 +215,7 @@ class TestDamage:
             assert rows[:whole] == [(pixels, None, None) for pixels in images[:whole]]
             assert [row[2] for row in rows[whole:]] == ["DATA_LOSS"] * (5 - whole if end >= 16 else 1)
 
-    @pytest.mark.parametrize("unit_images", [100, 2048])
+    @pytest.mark.parametrize("unit_images", [pytest.param(100, marks=pytest.mark.heavy), 2048])
     def test_every_bit_may_flip(self, tmp_path: Path, unit_images: int) -> None:
         data = images_file(pixels_of(5))
         for at in range(len(data)):

@@ -275,7 +275,7 @@ class TestDamage:
             "zip archive cannot be read: it does not begin like a zip file, whatever its name says"
         ]
 
-    @pytest.mark.parametrize("unit_images", [1, 2048])
+    @pytest.mark.parametrize("unit_images", [pytest.param(1, marks=pytest.mark.heavy), 2048])
     def test_a_flip_costs_no_image_without_a_failed_row(self, small: tuple[Path, bytes], unit_images: int) -> None:
         path, data = small
         directory = data.index(b"PK\1\2")
@@ -379,15 +379,15 @@ class TestDamage:
     def test_a_directory_of_too_many_members_is_refused_before_it_is_parsed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        path = python_zip(tmp_path / "x.zip", [(f"{i}.png", b"") for i in range(3_000)])
-        monkeypatch.setattr(zip_source, "MEMBERS", 3_000)
-        assert [row[4] for row in rows_in(path)] == [None] * 3_000
-        monkeypatch.setattr(zip_source, "MEMBERS", 2_999)
+        path = python_zip(tmp_path / "x.zip", [(f"{i}.png", b"") for i in range(1_000)])
+        monkeypatch.setattr(zip_source, "MEMBERS", 1_000)
+        assert [row[4] for row in rows_in(path)] == [None] * 1_000
+        monkeypatch.setattr(zip_source, "MEMBERS", 999)
         tracemalloc.start()
         assert [(row[0], row[4]) for row in rows_in(path)] == [("", "RESOURCE_EXHAUSTED")]
         assert tracemalloc.get_traced_memory()[1] < 2 << 20
         tracemalloc.stop()
-        text = "zip archive cannot be read: it has more than 2,999 members; make several archives of it"
+        text = "zip archive cannot be read: it has more than 999 members; make several archives of it"
         assert messages_in(path) == [text]
 
     def test_a_directory_larger_than_any_is_refused_before_it_is_read(self, tmp_path: Path) -> None:
