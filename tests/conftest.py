@@ -126,15 +126,17 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits:
 
 LONGEST = (
     "crash",
-    "tar_archive",
-    "readme",
+    "end_to_end",
+    "score",
     "verify",
     "dataflow",
-    "retry_failed",
-    "two_runs",
-    "predict",
+    "faults",
+    "report_in_browser",
     "score_command",
-    "memory",
+    "deaths",
+    "finish",
+    "convert",
+    "format_1",
 )
 """Files of tests that take long: they come first, so that no process of the tests is left with one at the end."""
 

@@ -202,6 +202,7 @@ def test_record_that_does_not_say_when_is_told_all_the_same(
     assert status(run.output, 4e9).units_done == 2
 
 
+@pytest.mark.heavy
 def test_night_in_a_bucket_is_told_like_one_on_disk(
     gcs_bucket: str, write_images: WriteImages, make_run: MakeRun
 ) -> None:

@@ -158,6 +158,7 @@ def test_every_kind_is_one_row_in_every_container_and_nothing_else_is_said(
 
 
 @pytest.mark.filterwarnings("ignore:::PIL")
+@pytest.mark.heavy
 def test_the_pixels_of_a_good_image_do_not_depend_on_its_neighbors() -> None:
     """A batch of all kinds gives what each gives alone."""
     names, spec = list(KINDS), InputSpec(8, 8, "rgb")

@@ -217,6 +217,7 @@ def test_the_parent_is_measured_without_its_children(tmp_path: Path) -> None:
     assert found.cpu > 1.9
 
 
+@pytest.mark.heavy
 def test_what_a_run_leaves_behind_is_ended_and_counted(tmp_path: Path) -> None:
     spent = tmp_path / "spent"
     busy = (

@@ -354,7 +354,7 @@ class TestDamage:
         path = python_zip(tmp_path / "x.zip", [("a.bmp", bytes(size))], zipfile.ZIP_DEFLATED)
         assert [len(row[1]) for row in rows_in(path)] == [size]
 
-    @pytest.mark.parametrize("quoted", [True, False])
+    @pytest.mark.parametrize("quoted", [True, pytest.param(False, marks=pytest.mark.heavy)])
     def test_members_that_overlap_are_failed_rows_but_the_last(self, tmp_path: Path, quoted: bool) -> None:
         """200 members of 1 MB that each quote the headers behind them; 5,000 of 15 MB that all are the same."""
         path = tmp_path / "x.zip"

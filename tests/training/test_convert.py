@@ -228,6 +228,7 @@ def test_network_that_cannot_be_converted_is_told_in_one_line(
     assert answer.missing == reason
 
 
+@pytest.mark.heavy
 def test_recurrent_network_is_named_as_such(tmp_path: Path) -> None:
     import keras
 

@@ -79,6 +79,7 @@ def test_without_a_terminal_progress_is_a_line_an_epoch(dataset: Dataset) -> Non
     assert all("loss 0." in line and "validation loss " in line and len(line) <= 80 for line in lines)
 
 
+@pytest.mark.heavy
 def test_on_a_terminal_progress_is_a_bar_as_well(dataset: Dataset) -> None:
     text = shown(dataset, terminal=True)
     assert "━" in text
