@@ -125,6 +125,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits:
 
 
 LONGEST = (
+    "readme",
+    "memory",
+    "two_runs",
+    "retry_failed",
+    "tar_archive",
     "crash",
     "end_to_end",
     "score",
@@ -138,7 +143,10 @@ LONGEST = (
     "convert",
     "format_1",
 )
-"""Files of tests that take long: they come first, so that no process of the tests is left with one at the end."""
+"""Files of tests that take long, in the heavy suite or the default one.
+
+They come first, so that no process of the tests is left with one at the end.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
