@@ -133,7 +133,7 @@ def read_layout(data: bytes) -> Layout:
         struct.error: the file ends before its directory is told.
     """
     tags = read_tags(data)
-    if tags.has(DNG_VERSION):
+    if tags.has_bytes(DNG_VERSION, 4):
         raise RefusedError("UNIMPLEMENTED", f"it is of the kind DNG, whatever its name says: {advice('DNG')}")
     bits = tags.numbers(258, (1,))
     samples = tags.number(277, 1)

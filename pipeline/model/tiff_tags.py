@@ -79,6 +79,11 @@ class Tags:
         """Return whether a tag is there."""
         return tag in self.places
 
+    def has_bytes(self, tag: int, count: int) -> bool:
+        """Return whether a tag is there with so many bytes."""
+        place = self.places.get(tag)
+        return place is not None and (place.kind, place.count) == (1, count)
+
     def numbers(self, tag: int, default: tuple[int, ...]) -> tuple[int, ...]:
         """Return the first values of a tag.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from pipeline.image_kinds import READ_SUFFIXES
+from pipeline.sources.names import suffix
 
 TAR_SUFFIXES = (
     ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.zz", ".tar.lzma",
@@ -22,6 +23,18 @@ _PART = re.compile(r"\.z\d\d$|\.(zip|tar|t[bx]?z2?|tgz|tar\.\w{2,4}|7z|rar)\.?(p
 _COMPRESSED_IMAGE = re.compile(
     rf"\.({'|'.join(sorted(ending[1:] for ending in READ_SUFFIXES))})\.(gz|zz|bz2|xz|lzma|zst|z|lz4|br)$"
 )
+
+
+_DATA = {
+    ".arrow": "Arrow files: write Parquet to score images in them",
+    ".feather": "Arrow files: write Parquet to score images in them",
+    ".h5": "HDF5 files: write arrays of images in them as .npz",
+    ".hdf5": "HDF5 files: write arrays of images in them as .npz",
+    ".mat": "MATLAB files: write arrays of images in them as .npz",
+    ".mdb": "LMDB files: write the images in them as TFRecords or files",
+    ".rec": "RecordIO files: write the images in them as TFRecords or files",
+}
+"""End of the name of a file of data that often holds images and is not read -> why it is left out."""
 
 
 def container_kind(name: str) -> str | None:
@@ -47,13 +60,15 @@ def unread_container(name: str) -> str | None:
     ('parts of split archives: join them', True)
     >>> unread_container("a.7z"), unread_container("a.tar"), unread_container("a.tar.gz")
     ('archives that are not read (.7z): unpack them', None, None)
-    >>> unread_container("a.PNG.gz")
-    'compressed images (.png.gz): decompress them'
+    >>> unread_container("a.PNG.gz"), unread_container("data-00000-of-00001.arrow")
+    ('compressed images (.png.gz): decompress them', 'Arrow files: write Parquet to score images in them')
     """
     lower = name.lower()
     if lower.endswith(_UNREAD):
         ending = next(suffix for suffix in UNREAD_SUFFIXES if lower.endswith(suffix.lower()))
         return f"archives that are not read ({ending}): unpack them"
+    if suffix(lower) in _DATA:
+        return _DATA[suffix(lower)]
     if container_kind(name) is None and _PART.search(lower):
         return "parts of split archives: join them"
     if found := _COMPRESSED_IMAGE.search(lower):

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.batches import BATCH_BYTES, EncodedBatch, Failure
 from pipeline.concurrency import ahead, pools
-from pipeline.errors import ChangedError
+from pipeline.errors import ChangedError, NoFileError
 from pipeline.image_kinds import is_read, kind_of, reason
 from pipeline.sources.container_names import unread_container
 from pipeline.sources.labels import Label, folder_of
@@ -19,11 +19,11 @@ from pipeline.sources.names import unread_kind
 from pipeline.sources.nearest import nearest
 from pipeline.sources.read_rule import ReadRule
 from pipeline.sources.skipped import OTHER
-from pipeline.storage import Store, StoredObject, key_of, store_of
+from pipeline.storage import NO_FILE, Store, StoredObject, key_of, store_of
 from pipeline.units import UNIT_BYTES, WorkUnit
 
 NAME = "images"
-MISSING = -1
+MISSING = NO_FILE
 """Version of a file that a manifest names and that did not exist when the run was planned."""
 
 Listed = tuple[StoredObject, Label] | tuple[StoredObject, Label, Mapping[str, str | None]]
@@ -144,6 +144,8 @@ def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
 def _fetch(store: Store, location: str, size: int, version: int) -> bytes | Failure:
     try:
         return too_large(size, what="file") or store.read(location, version=version)
+    except NoFileError as error:
+        return Failure("read", "NOT_FOUND", error.strerror or str(error))
     except FileNotFoundError:
         text = _what_is_there(location) if version == MISSING else "removed after it was planned"
         return Failure("read", "NOT_FOUND", text)

@@ -16,8 +16,8 @@ from pipeline.sources import images, kinds, manifest, parquet_images
 from pipeline.sources.container_names import unread_container
 from pipeline.sources.idx import is_labels_name
 from pipeline.sources.names import is_junk_name, is_other, junk_in, may_be_image
-from pipeline.sources.skipped import EMPTY, JUNK, LABELS, OTHER, Skipped
-from pipeline.storage import StoredObject
+from pipeline.sources.skipped import EMPTY, JUNK, LABELS, NOWHERE, OTHER, Skipped
+from pipeline.storage import NO_FILE, StoredObject
 
 WINDOW = 1024
 """Files of a listing, at most, that wait while the unknown ones of them are read from a far store."""
@@ -49,6 +49,8 @@ def find(pattern: str, skipped: Skipped, options: ScoreOptions | None = None) ->
         name = found.location[start:]
         if name and is_junk_name(name, named):
             skipped.add(JUNK, storage.key_of(found.location))
+        elif found.version == NO_FILE and kinds.kind_by_name(found.location) != images.NAME:
+            skipped.add(NOWHERE, storage.key_of(found.location))
         elif (kind := kinds.kind_by_name(found.location)) is not None:
             if not unknown.waiting:
                 yield kind, found

@@ -16,6 +16,9 @@ OTHER = "other files"
 FORBIDDEN = "files that may not be opened: allow it if they are images"
 """Reason of files whose names do not tell what they are, and that cannot be opened to see."""
 
+NOWHERE = "links that lead nowhere, pipes and devices: fetch what is missing"
+"""Reason of what is neither a file nor a folder, and has no image's name: one that has is a failed row."""
+
 TWICE = "images named more than once: each is scored once"
 """Reason of what several inputs find, or several rows of a list name."""
 

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Iterator
 
 from pipeline.errors import UsageError
-from pipeline.storage.base import Store, StoredObject
+from pipeline.storage.base import NO_FILE, Store, StoredObject
 from pipeline.storage.local import LocalStore, is_temporary
 from pipeline.storage.locations import AZURE, GCS, S3, absolute, fixed_prefix, is_remote, join, key_of, location_of
 from pipeline.storage.retry import PatientStore, patience
@@ -19,6 +19,7 @@ from pipeline.storage.stored_file import StoredFile
 
 __all__ = [
     "GCS",
+    "NO_FILE",
     "Store",
     "StoredFile",
     "StoredObject",
@@ -82,8 +83,11 @@ def list_objects(pattern: str) -> Iterator[StoredObject]:
 
 
 def list_long(pattern: str) -> Iterator[StoredObject]:
-    """Yield the same as `list_objects`, where much may be found: of a disk, a copy of this process lists ahead."""
-    return list_objects(pattern) if is_remote(pattern) else _local().list_elsewhere(pattern)
+    """Yield the same as `list_objects`, where much may be found: of a disk, a copy of this process lists ahead.
+
+    What on a disk is neither a file nor a folder is there as well, with NO_FILE as its version.
+    """
+    return list_objects(pattern) if is_remote(pattern) else _local().list_elsewhere(pattern, LocalStore().list_all)
 
 
 def stat(location: str) -> StoredObject | None:

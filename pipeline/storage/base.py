@@ -23,6 +23,10 @@ class StoredObject(NamedTuple):
     crc32c: int | None = None
 
 
+NO_FILE = -1
+"""Version of what a listing of all finds and is no file: a link that leads nowhere, a pipe, a socket."""
+
+
 class Store(Protocol):
     """The five verbs.
 

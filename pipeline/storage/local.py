@@ -11,8 +11,8 @@ import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-from pipeline.errors import ChangedError, NoSpaceError, TransientError, UsageError
-from pipeline.storage.base import StoredObject
+from pipeline.errors import ChangedError, NoFileError, NoSpaceError, TransientError, UsageError
+from pipeline.storage.base import NO_FILE, StoredObject
 from pipeline.storage.globs import Glob
 from pipeline.storage.locations import fixed_prefix
 
@@ -35,8 +35,10 @@ _MISSING = {
     errno.ENAMETOOLONG,
     errno.EISDIR,
     errno.EINVAL,
-    errno.ESPIPE,  # a pipe, which is no regular file
 }
+_NO_FILE = {errno.ESPIPE, errno.ENXIO, errno.ENODEV}
+"""A pipe, a socket, a device."""
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP}
@@ -61,16 +63,23 @@ class LocalStore:
 
     def list(self, pattern: str) -> Iterator[StoredObject]:
         """Yield a file, the files under a folder, or a glob's matches; sorted, symbolic links followed, no loops."""
+        return self._list(pattern, is_all=False)
+
+    def list_all(self, pattern: str) -> Iterator[StoredObject]:
+        """Yield the same, and what is neither a file nor a folder: links that lead nowhere, pipes, with NO_FILE."""
+        return self._list(pattern, is_all=True)
+
+    def _list(self, pattern: str, is_all: bool) -> Iterator[StoredObject]:
         is_folder, pattern = pattern.endswith("/"), pattern.rstrip("/") or "/"
         try:
             if is_folder and os.path.isfile(pattern):
                 return
             if fixed_prefix(pattern) == pattern or os.path.lexists(pattern):
-                yield from _walk([(pattern, _status(pattern, pattern), EVERYTHING.end)], EVERYTHING)
+                yield from _walk([(pattern, _status(pattern, pattern), EVERYTHING.end)], EVERYTHING, is_all)
                 return
             folder = os.path.dirname(fixed_prefix(pattern))
             glob = Glob("/".join(name for name in pattern[len(folder) :].split("/") if name))
-            yield from _walk([(folder, _status(folder, folder), glob.start)], glob)
+            yield from _walk([(folder, _status(folder, folder), glob.start)], glob, is_all)
         except OSError as error:
             raise _meaning(error, error.filename or pattern) from error
 
@@ -81,7 +90,7 @@ class LocalStore:
             try:
                 data, status = _pread(fd, start, stop)
                 if not stat.S_ISREG(status.st_mode):
-                    raise FileNotFoundError(errno.ENOENT, "not a regular file", location)
+                    raise NoFileError
                 if version is not None and status.st_mtime_ns != version:
                     raise ChangedError(f"{location!r} was modified after it was planned")
                 return data
@@ -141,7 +150,11 @@ def _pread(fd: int, start: int, stop: int | None) -> tuple[bytes, os.stat_result
 def _meaning(error: OSError, location: str) -> Exception:
     """Return the exception for a failure of the disk: no such file, forbidden, full; any other (EIO) may pass."""
     text = error.strerror or str(error)
+    if isinstance(error, NoFileError) or error.errno in _NO_FILE:
+        return NoFileError(errno.ENOENT, "it is a pipe or a device, and no file", location)
     if error.errno in _MISSING:
+        if os.path.islink(location):
+            return NoFileError(error.errno, f"it is a link to {os.readlink(location)!r}, which is not there", location)
         return FileNotFoundError(error.errno, text, location)
     if error.errno in _FORBIDDEN:
         return PermissionError(error.errno, text, location)
@@ -162,7 +175,7 @@ _Found = tuple[str, os.stat_result | None, frozenset[int]]
 """A path, what is there, and its place in a glob."""
 
 
-def _walk(paths: Iterable[_Found], glob: Glob) -> Iterator[StoredObject]:
+def _walk(paths: Iterable[_Found], glob: Glob, is_all: bool) -> Iterator[StoredObject]:
     """Yield every file that matches a glob: those among the paths, and those in the folders among the paths.
 
     The walk is a loop and not a recursion, in which each file would pass through a generator for each folder above it.
@@ -171,6 +184,8 @@ def _walk(paths: Iterable[_Found], glob: Glob) -> Iterator[StoredObject]:
     while under_way:
         for path, status, place in under_way[-1]:
             if status is None:
+                if is_all and glob.takes(place) and os.path.islink(path):
+                    yield StoredObject(path, 0, NO_FILE)
                 continue
             if stat.S_ISREG(status.st_mode):
                 if glob.takes(place):
@@ -179,6 +194,8 @@ def _walk(paths: Iterable[_Found], glob: Glob) -> Iterator[StoredObject]:
                 under_way.append(_inside(path, glob, place))
                 parents.append(identity)
                 break
+            elif is_all and not stat.S_ISDIR(status.st_mode) and glob.takes(place):
+                yield StoredObject(path, 0, NO_FILE)
         else:
             del under_way[-1], parents[-1]
 

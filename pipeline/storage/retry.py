@@ -143,9 +143,9 @@ class PatientStore:
         """See `Store.list`."""
         return patience().iterate(pattern, lambda: self._store.list(pattern))
 
-    def list_elsewhere(self, pattern: str) -> Iterator[StoredObject]:
-        """See `Store.list`, and `pipeline.storage.elsewhere`."""
-        return patience().iterate(pattern, lambda: list_elsewhere(lambda: self._store.list(pattern)))
+    def list_elsewhere(self, pattern: str, make: Callable[[str], Iterator[StoredObject]]) -> Iterator[StoredObject]:
+        """Yield what a listing of this store's yields; see `pipeline.storage.elsewhere`."""
+        return patience().iterate(pattern, lambda: list_elsewhere(lambda: make(pattern)))
 
     def read(self, location: str, start: int = 0, stop: int | None = None, version: int | None = None) -> bytes:
         """See `Store.read`."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from conftest import MakeRun, WriteImages
+from read_inputs import read_inputs
 
 from model_training.datasets import RawImages
 from pipeline.errors import UsageError
 from pipeline.scoring.planning import pin, units_of
 from pipeline.sources import search
-from pipeline.sources.skipped import Skipped
+from pipeline.sources.skipped import NOWHERE, Skipped
 from pipeline.units import WorkUnit
 
 
@@ -154,3 +156,28 @@ def test_option_that_says_where_labels_stand_is_not_passed_over(
     run = make_run(write_images(3), **{option: "truth"})
     with pytest.raises(UsageError, match=f"^--{option} is about {what}: leave it out, or name one$"):
         pin(run)
+
+
+def test_what_is_no_file_is_a_row_or_counted(tmp_path: Path) -> None:
+    """As git-annex and DVC leave images that were not fetched."""
+    (tmp_path / "1.png").write_bytes(b"an image")
+    (tmp_path / "2.png").symlink_to(".git/annex/objects/SHA256E-s3--a.png")
+    (tmp_path / "3.png").symlink_to("3.png")
+    (tmp_path / "notes").symlink_to("nowhere")
+    (tmp_path / "more.tar").symlink_to("nowhere")
+    (tmp_path / "up").symlink_to(".")
+    os.mkfifo(tmp_path / "4.png")
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "5.png"))
+    for pattern in ("", "*"):
+        given = read_inputs(tmp_path / pattern)
+        assert list(given.images) == [f"{tmp_path}/1.png"]
+        link = "it is a link to {!r}, which is not there"
+        assert given.failures == {
+            f"{tmp_path}/2.png": link.format(".git/annex/objects/SHA256E-s3--a.png"),
+            f"{tmp_path}/3.png": link.format("3.png"),
+            f"{tmp_path}/4.png": "it is a pipe or a device, and no file",
+            f"{tmp_path}/5.png": "it is a pipe or a device, and no file",
+        }
+        assert given.skipped.counts == {NOWHERE: 3}
