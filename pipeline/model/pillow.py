@@ -57,6 +57,10 @@ class _Png(PngImageFile):
         super()._seek(frame, rewind)
 
 
+_LFS = b"version https://git-lfs.github.com/spec/"
+"""What a file begins with that stands for another one: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md."""
+
+
 def _is_dib(data: bytes) -> bool:
     """Return whether this is a BMP without its file header, as from a clipboard: a size, width, height, 1 plane."""
     size = int.from_bytes(data[:4], "little")
@@ -79,6 +83,8 @@ def _unknown(data: bytes) -> RefusedError:
     """Return the error for bytes that are no image of a format that is read; it says what they are if that is known."""
     if not data:
         return RefusedError("INVALID_ARGUMENT", "empty file")
+    if data.startswith(_LFS):
+        return RefusedError("INVALID_ARGUMENT", "it is a pointer of Git LFS to an image: fetch it with git lfs pull")
     kind = kind_of(data[:HEAD])
     if kind is not None and not is_read(kind):
         return RefusedError("UNIMPLEMENTED", f"it is of the kind {kind}, whatever its name says: {advice(kind)}")

@@ -265,6 +265,7 @@ class TestRefusing:
         [
             (b"", "empty file"),
             (b"<!DOCTYPE html><html>", "image: starts with b'<!DOCTYPE ht'"),
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7\nsize 9\n", "fetch it with git lfs pull"),
             (b"\x89PNG", "not a PNG"),
             (b"%PDF-1.7", "not a PNG"),
             (b"RIFF\0\0\0\0WAVE", "not a PNG"),
