@@ -14,8 +14,6 @@ A broken image is not an exception: it is a row (`pipeline.batches.Failure`). Th
     ├── VerdictError         a run whose verdict is bad, raised where nobody waits for it: the job fails
     ├── DamagedPartError     a stored part or receipt is not what it should be: removed, scored anew
     └── GoldenMismatchError  this machine does not reproduce the model's golden images: the run stops
-
-NoFileError is a FileNotFoundError: what stands there is no file.
 """
 
 from __future__ import annotations
@@ -31,10 +29,6 @@ class UsageError(NightscoreError):
 
 class NewerFormatError(UsageError):
     """Something stored, whole, whose format is newer than this version knows, or that has more fields."""
-
-
-class NoFileError(FileNotFoundError):
-    """A name at which there is something, and no file: a link that leads nowhere, a pipe, a device."""
 
 
 class TransientError(NightscoreError):

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.batches import BATCH_BYTES, EncodedBatch, Failure
 from pipeline.concurrency import ahead, pools
-from pipeline.errors import ChangedError, NoFileError
+from pipeline.errors import ChangedError
 from pipeline.image_kinds import is_read, kind_of, reason
 from pipeline.sources.container_names import unread_container
 from pipeline.sources.labels import Label, folder_of
@@ -19,7 +19,7 @@ from pipeline.sources.names import unread_kind
 from pipeline.sources.nearest import nearest
 from pipeline.sources.read_rule import ReadRule
 from pipeline.sources.skipped import OTHER
-from pipeline.storage import NO_FILE, Store, StoredObject, key_of, store_of
+from pipeline.storage import NO_FILE, NoFileError, Store, StoredObject, key_of, store_of
 from pipeline.units import UNIT_BYTES, WorkUnit
 
 NAME = "images"

@@ -76,9 +76,9 @@ def frames(stream: Any, start: int, stop: int | None, size: int | None) -> Itera
         stop: the byte behind its last; None: it ends where the stream does.
         size: the byte behind the file's last; None: it is not known.
     """
-    position = start
+    position, read, seek = start, stream.read, stream.seek
     while stop is None or position < stop:
-        header = stream.read(HEADER.size)
+        header = read(HEADER.size)
         if not header:
             return
         length = length_of(header)
@@ -87,7 +87,7 @@ def frames(stream: Any, start: int, stop: int | None, size: int | None) -> Itera
         if stop_of_it is not None and not is_short:
             yield Frame(position, stop_of_it, length)
             position = stop_of_it
-            stream.seek(position - start)
+            seek(position - start)
             continue
         found = None if is_short else _next_header(stream, header[1:], position + 1, size)
         if found is None and not is_short and stop is not None and stop != size:

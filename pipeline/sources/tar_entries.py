@@ -203,7 +203,7 @@ def _entry(it: _Archive, archive: Any, member: tarfile.TarInfo, end: int) -> Ent
         return _container(it, member, kind, start, stop)
     head = b"" if is_told else _head(it.stream, member)
     why = None if is_told else _why_none(name, head)
-    if it.links is not None:
+    if it.links is not None and it.links.is_looking:
         it.links.add(name, Target(it.base + member.offset, it.base + end))
     if why is not None:
         it.count(why, name)

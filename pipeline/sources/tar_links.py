@@ -57,6 +57,11 @@ class Links:
         self._returns = 0
         self._last: tuple[Target, bytes | Failure] | None = None
 
+    @property
+    def is_looking(self) -> bool:
+        """Whether files that come now may be targets that nobody knows yet."""
+        return self._by_name is not None
+
     def add(self, name: str, target: Target) -> None:
         """Take note of a file that may be a link's target."""
         if self._by_name is not None:

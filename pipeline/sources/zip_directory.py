@@ -180,6 +180,8 @@ def name_of(member: zipfile.ZipInfo, encoding: str | None, is_windows: bool) -> 
 
 def _decoded(member: zipfile.ZipInfo, encoding: str | None) -> str:
     """Return a member's name. Info-ZIP and macOS write UTF-8 and do not say so; Windows has another field for it."""
+    if not member.extra and (member.flag_bits & _UTF8 or member.orig_filename.isascii()):
+        return member.orig_filename
     raw = member.orig_filename.encode(_encoding(member))
     told = _unicode_path(member.extra, raw)
     if told is not None:

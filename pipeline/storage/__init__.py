@@ -11,7 +11,7 @@ import functools
 from collections.abc import Iterator
 
 from pipeline.errors import UsageError
-from pipeline.storage.base import NO_FILE, Store, StoredObject
+from pipeline.storage.base import NO_FILE, NoFileError, Store, StoredObject
 from pipeline.storage.local import LocalStore, is_temporary
 from pipeline.storage.locations import AZURE, GCS, S3, absolute, fixed_prefix, is_remote, join, key_of, location_of
 from pipeline.storage.retry import PatientStore, patience
@@ -20,6 +20,7 @@ from pipeline.storage.stored_file import StoredFile
 __all__ = [
     "GCS",
     "NO_FILE",
+    "NoFileError",
     "Store",
     "StoredFile",
     "StoredObject",

@@ -27,6 +27,10 @@ NO_FILE = -1
 """Version of what a listing of all finds and is no file: a link that leads nowhere, a pipe, a socket."""
 
 
+class NoFileError(FileNotFoundError):
+    """A name at which there is something, and no file: a link that leads nowhere, a pipe, a device."""
+
+
 class Store(Protocol):
     """The five verbs.
 

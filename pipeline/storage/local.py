@@ -11,8 +11,8 @@ import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-from pipeline.errors import ChangedError, NoFileError, NoSpaceError, TransientError, UsageError
-from pipeline.storage.base import NO_FILE, StoredObject
+from pipeline.errors import ChangedError, NoSpaceError, TransientError, UsageError
+from pipeline.storage.base import NO_FILE, NoFileError, StoredObject
 from pipeline.storage.globs import Glob
 from pipeline.storage.locations import fixed_prefix
 

@@ -20,14 +20,14 @@ PROGRAM = """if True:
     os.fork = lambda: forks.append(0) or fork()
     folder, how = sys.argv[1:]
 
-    def breaks_in_the_copy(paths, glob):
-        for n, found in enumerate(walk(paths, glob)):
+    def breaks_in_the_copy(paths, glob, is_all):
+        for n, found in enumerate(walk(paths, glob, is_all)):
             if n >= 25 and os.getpid() != here:
                 raise OSError("only there") if how == "raises" else os.abort()
             yield found
 
-    def forbidden(paths, glob):
-        for n, found in enumerate(walk(paths, glob)):
+    def forbidden(paths, glob, is_all):
+        for n, found in enumerate(walk(paths, glob, is_all)):
             if n == 30:
                 raise PermissionError(13, "forbidden", folder)
             yield found
