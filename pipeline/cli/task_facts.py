@@ -18,7 +18,8 @@ CLASSES = 3
 """Number of labels that are shown, at most."""
 
 SHOWN_NAME = 24
-"""Number of characters of a label that are shown, at most."""
+SHOWN_KEY = 60
+"""Number of characters of a label, and of an image's key, that are shown, at most."""
 
 
 def _labels(figures: LabelFigures) -> Iterator[Fact]:
@@ -42,7 +43,9 @@ def _labels(figures: LabelFigures) -> Iterator[Fact]:
 
 def _value(figures: ValueFigures) -> Iterator[Fact]:
     if figures["unknown_labels"]:
-        yield "unknown", f"{figures['unknown_labels']:,} labels are no numbers"
+        first = next(iter(figures.get("unknown_label_keys") or ()), None)
+        shown = "" if first is None else f", such as that of {brief(first, SHOWN_KEY)}"
+        yield "unknown", f"{figures['unknown_labels']:,} labels are no numbers{shown}"
     if figures["scored"]:
         mean, deviation = figures["mean_prediction"], figures["prediction_deviation"]
         yield "values", f"mean {_number(mean)}, standard deviation {_number(deviation)}"

@@ -61,6 +61,12 @@ PerLabel = TypedDict(
 """The figures of one class of a model of labels."""
 
 
+class UnknownKeys(TypedDict, total=False):
+    """What an earlier version did not tell of labels that are no numbers."""
+
+    unknown_label_keys: list[str] | None
+
+
 class LabelComputed(Judged, LabelExamples):
     """The figures of a model of labels that follow from sums over all rows alone."""
 
@@ -212,7 +218,7 @@ class PairBin(TypedDict):
     images: int
 
 
-class ValueComputed(Judged):
+class ValueComputed(Judged, UnknownKeys):
     """The figures of a model of a value that follow from sums over all rows alone."""
 
     task: Literal["value"]

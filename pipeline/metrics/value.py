@@ -20,6 +20,7 @@ from pipeline.metrics.grid import Grid
 from pipeline.metrics.proportions import interval_of_mean, ratio
 from pipeline.metrics.sums import Sums, failures_in
 from pipeline.metrics.task_figures import Bin, PairBin, ValueComputed
+from pipeline.metrics.texts import Texts
 
 MOST_BINS = 64
 """Number of bins of a histogram of residuals or predictions that hold images, at most."""
@@ -65,9 +66,11 @@ class ValueSums(Sums):
         residuals: the residuals, in units.
         predictions: the predictions of scored rows, in units.
         pairs: (label, prediction) of labelled rows, in units.
+        unknown_keys: some rows whose label is no number, by key -> 1; None: an earlier version did not keep them.
     """
 
     task = "value"
+    later = frozenset({"unknown_keys"})
 
     labelled: int = 0
     unknown_labels: int = 0
@@ -81,6 +84,7 @@ class ValueSums(Sums):
     residuals: Grid = field(default_factory=_bins)
     predictions: Grid = field(default_factory=_bins)
     pairs: Grid = field(default_factory=_pairs)
+    unknown_keys: Texts | None = field(default_factory=Texts)
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,9 @@ def measure_values(rows: pa.Table, unit: float) -> ValueSums:
         residuals=Grid.of(_points(both.error), MOST_BINS),
         predictions=Grid.of(_points(both.predicted), MOST_BINS),
         pairs=Grid.of(_points(both.label, _of_labelled(both)), MOST_PAIRS),
+        unknown_keys=Texts.of(rows["key"].filter(pa.array(both.unknown)).to_pylist())
+        if both.unknown.any()
+        else Texts(),
     )
 
 
@@ -179,6 +186,7 @@ def compute_values(sums: ValueSums, unit: float) -> ValueComputed:
         "labelled": n,
         "unlabelled": sums.scored - n,
         "unknown_labels": sums.unknown_labels,
+        "unknown_label_keys": None if sums.unknown_keys is None else sorted(sums.unknown_keys.counts),
         "mae": mean_of(sums.absolute_error, n, unit),
         "mae_interval_95": mean_interval(sums.absolute_error, sums.squared_error, n, unit, least=0.0),
         "rmse": _scale(_root(sums.squared_error, n), unit),

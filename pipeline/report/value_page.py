@@ -9,7 +9,7 @@ from pipeline.metrics.record import EndedRecord
 from pipeline.metrics.task_figures import EmbeddingFigures, ValueFigures
 from pipeline.report import number_charts
 from pipeline.report.headline import Headline
-from pipeline.report.highlights import Pointer, far_from_others, weak_slices, worse_than_before
+from pipeline.report.highlights import Pointer, far_from_others, quote, weak_slices, worse_than_before
 from pipeline.report.task_part import TaskPart, Tile
 
 BIASED = 0.2
@@ -94,7 +94,8 @@ def _unknown(figures: ValueFigures, _: EndedRecord) -> Iterator[Pointer]:
     n = figures["unknown_labels"]
     if n:
         verb = "has a label that is no number" if n == 1 else "have labels that are no numbers"
-        yield Pointer(f"{counted(n, 'image')} {verb}", "predictions")
+        keys = ", ".join(quote(key) for key in (figures.get("unknown_label_keys") or [])[:3])
+        yield Pointer(f"{counted(n, 'image')} {verb}{': ' if keys else ''}{keys}", "predictions")
 
 
 def _zeros(figures: EmbeddingFigures, _: EndedRecord) -> Iterator[Pointer]:

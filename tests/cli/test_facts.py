@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 from conftest import MakeRun
 from rich.console import Console
+from task_rows import table, value_row
 
 from pipeline.cli import terminal
 from pipeline.cli.facts import as_json, facts
+from pipeline.cli.task_facts import FACTS
 from pipeline.metrics.accuracy import Metrics
+from pipeline.metrics.task_metrics import ValueMetrics
+from pipeline.metrics.value import measure_values
 from pipeline.output.receipts import Extras, Receipt
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary, figures
@@ -207,3 +211,9 @@ def test_program_gets_the_same_as_one_object(make_run: MakeRun) -> None:
     assert content["failures"] == [{"stage": "read", "code": "NOT_FOUND", "images": 1}]
     assert (content["accuracy"], content["labelled"], content["decides"]) == (0.75, 4, "predict")
     assert content["report"] == "night/report.html"
+
+
+def test_a_label_that_is_no_number_is_told_with_an_image() -> None:
+    rows = [value_row("/a/1.png", math.nan, 1.0), value_row("/a/2.png", 2.0, 1.0)]
+    figures = ValueMetrics(2.0**-16).compute(measure_values(table("value", rows), 2.0**-16))
+    assert next(FACTS["value"](figures)) == ("unknown", "1 labels are no numbers, such as that of /a/1.png")

@@ -60,6 +60,9 @@ def test_every_row_is_counted_once_in_each_breakdown(rows: pa.Table) -> None:
     sums = measure_values(rows, UNIT)
     numbers = [row["label_value"] for row in rows.to_pylist() if row["label_value"] is not None]
     assert sums.unknown_labels == sum(not abs(number) <= LARGEST for number in numbers)
+    unknown = [row["key"] for row in rows.to_pylist() if row["label_value"] is not None]
+    unknown = [key for key, number in zip(unknown, numbers, strict=True) if not abs(number) <= LARGEST]
+    assert METRICS.compute(sums)["unknown_label_keys"] == sorted(unknown)
     assert sum(sums.predictions.cells.values()) == sums.scored == sums.images - sum(sums.failures.values())
     assert sum(sums.residuals.cells.values()) == sum(sums.pairs.cells.values()) == sums.labelled
     assert sums.squared_error >= 0 <= sums.absolute_error >= abs(sums.error)
@@ -110,3 +113,12 @@ def test_large_and_small_labels_are_summed_exactly() -> None:
 def test_label_that_no_prediction_can_be_is_unknown(number: float) -> None:
     sums = measure_values(table("value", [value_row("a", number, 1.0)]), UNIT)
     assert (sums.labelled, sums.unknown_labels, sums.scored) == (0, 1, 1)
+
+
+def test_what_an_earlier_version_did_not_keep_is_not_known() -> None:
+    content = measure_values(table("value", [value_row("a", math.nan, 1.0)]), UNIT).to_json()
+    older = {name: value for name, value in content.items() if name != "unknown_keys"}
+    assert older != content
+    sums = read_sums(older)
+    assert METRICS.compute(sums)["unknown_label_keys"] is None
+    assert METRICS.compute(sums.merge(read_sums(content)))["unknown_label_keys"] is None
