@@ -47,6 +47,7 @@ from pipeline.sources.read_rule import ReadRule
 from pipeline.sources.skipped import EMPTY, JUNK, NO_FILES, OTHER, SYMBOLIC, Skipped
 from pipeline.sources.zip_directory import HEADER, DirectoryError, enter, members_of, name_of
 from pipeline.sources.zip_methods import MethodError, inflate_member, is_read_method, name_of_method
+from pipeline.sources.zip_tail import Tail
 from pipeline.storage import key_of
 from pipeline.units import WorkUnit
 
@@ -57,9 +58,6 @@ COLUMNS = ("name", "folder", "offset", "packed", "size", "crc", "method", "flaw"
 
 _ENCRYPTED, _OVERLAPS, _INNER = 1, 2, 4
 """Numbers in the column "flaw" that say why a member is not read."""
-
-_LONGEST_TAIL = 32 << 20
-"""Bytes at the end of a deflated archive that are kept to find its directory in."""
 
 Columns = dict[str, tuple[Any, ...]]
 
@@ -230,44 +228,11 @@ def _images_in(archive: str, file: Any, columns: Columns) -> Iterator[Image]:
         yield Image(f"{archive}!{key_of(name)}", data, None, folder)
 
 
-class _Tail(io.RawIOBase):
-    """The end of an archive, as a file in which the directory can be found; what lies before it was not kept."""
-
-    def __init__(self, size: int, tail: bytes) -> None:
-        super().__init__()
-        self._size, self._tail, self._at = size, tail, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        if self._at < 0:
-            raise OSError(f"seek to byte {self._at}")
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        skipped = self._size - len(self._tail)
-        zeros = min(max(skipped - self._at, 0), len(view))
-        data = self._tail[max(self._at - skipped, 0) :][: len(view) - zeros]
-        view[:zeros], view[zeros : zeros + len(data)] = bytes(zeros), data
-        self._at += zeros + len(data)
-        return zeros + len(data)
-
-
 def _images_of_deflated(unit: WorkUnit, cut: Cut) -> Iterator[Image]:
     """Yield the images of an archive that is a deflated member of another one."""
     archive = key_of_container(unit)
     try:
-        size, tail = _tail_of(open_stream(unit))
-        members, end = members_of(_Tail(size, tail), MEMBERS)
+        members, end = members_of(Tail.of(open_stream(unit)), MEMBERS)
         columns = _rows_of(unit, members, end, cut, None)
         yield from _images_in(archive, open_stream(unit), columns)
     except DirectoryError as error:
@@ -279,15 +244,6 @@ def _images_of_deflated(unit: WorkUnit, cut: Cut) -> Iterator[Image]:
     except StreamError as error:
         text = f"archive is damaged: {error}; what may follow is lost"
         yield Image(f"{archive}!", Failure("read", "DATA_LOSS", text), None, "")
-
-
-def _tail_of(stream: Any) -> tuple[int, bytes]:
-    """Return the length of a stream and its last bytes."""
-    size, tail = 0, b""
-    while block := stream.read(BLOCK):
-        size += len(block)
-        tail = (tail + block)[-_LONGEST_TAIL:] if len(tail) < 2 * _LONGEST_TAIL else tail[-_LONGEST_TAIL:] + block
-    return size, tail
 
 
 def _refused(packed: int, size: int, method: int, flaw: int) -> Failure | None:
