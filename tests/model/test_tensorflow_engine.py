@@ -85,6 +85,7 @@ def test_where_the_package_is_missing_it_is_one_line(monkeypatch: pytest.MonkeyP
         engine.tensorflow.cache_clear()
 
 
+@pytest.mark.heavy
 @needs_bfloat16
 def test_either_precision_is_the_same_whatever_the_other_does_beside_it(tiny_model: str) -> None:
     import tensorflow as tf

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mostly_heavy import mostly_heavy
 from PIL import Image
 
 from model_training.datasets import RawImages
@@ -105,7 +106,7 @@ def test_rows_of_every_task_tell_of_the_files_and_of_the_columns(
     assert not verify(str(output)).findings
 
 
-@FORMS
+@pytest.mark.parametrize("form", mostly_heavy(["parquet", "jsonl"], ["parquet"]))
 def test_other_columns_make_other_rows_in_the_same_output(
     archive: Path, tmp_path: Path, tiny_model: str, form: str
 ) -> None:

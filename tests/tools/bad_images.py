@@ -439,7 +439,8 @@ OTHERS = {
     "Text, SVG": Kind(lambda: b"<svg xmlns='http://www.w3.org/2000/svg' width='8' height='8'/>", not_read("SVG")),
     "Text, base64 of a JPEG": Kind(lambda: base64.b64encode(jpeg()), NOT_AN_IMAGE),
     "Text, a pointer of Git LFS": Kind(
-        lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:00", NOT_AN_IMAGE
+        lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:00",
+        Failed("it is a pointer of Git LFS to an image", "INVALID_ARGUMENT"),
     ),
     "Text, UTF-16": Kind(lambda: "\ufeffimage".encode("utf-16-le"), NOT_AN_IMAGE),
     "Other, PDF": Kind(lambda: b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n", NOT_AN_IMAGE),

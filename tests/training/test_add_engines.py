@@ -35,6 +35,7 @@ def old(tmp_path: Path) -> Path:
     return shutil.copytree(OLD, tmp_path / "old")
 
 
+@pytest.mark.heavy
 def test_model_of_format_1_gets_a_second_engine(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     before = contents(OLD)
     new = tmp_path / "my new"
