@@ -40,7 +40,7 @@ from pipeline.model.input_rule import InputSpec
 from pipeline.model.pillow import JPEG, MeteredExif, open_image
 from pipeline.model.refused import RefusedError
 from pipeline.model.resize import fitted, fitted_pixels, resizes_pixels, takes_exact
-from pipeline.model.tiff import TaggedTiff
+from pipeline.model.tiff import TURNS, TaggedTiff
 from pipeline.option_values import read_bands
 from pipeline.options import MAX_PIXELS
 
@@ -49,16 +49,7 @@ SMALL_PIXELS = 1 << 14
 
 _ORIENTATION = 0x0112
 _PLANES = 0x011C
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_TURN_BACK = {**_TRANSPOSE, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+_TURN_BACK = {**TURNS, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
 _EXIF_SOURCES = {"exif", "Raw profile type exif", "Raw profile type APP1", "XML:com.adobe.xmp", "xmp"}
 _SAYS_ENOUGH = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, fast_decoders.CorruptError)
 
@@ -193,7 +184,7 @@ def _turn(image: ImageFile.ImageFile, spec: InputSpec) -> Image.Transpose | None
         return None
     image._exif = MeteredExif()
     try:
-        return _TRANSPOSE.get(image.getexif().get(_ORIENTATION, 1))
+        return TURNS.get(image.getexif().get(_ORIENTATION, 1))
     except (SyntaxError, ValueError, KeyError, TypeError, IndexError, OSError, struct.error, RefusedError):
         return None
 

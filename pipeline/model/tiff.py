@@ -36,7 +36,7 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 FULL_SCALE = "full_scale"
 """Key in an image's info: what is white in deep grey; absent: 65535."""
 
-_TURNS = {
+TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -45,6 +45,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+"""Number in the tag Orientation -> what turns the image upright."""
+
 _GREY, _COLOR, _INKS = 1, 3, 4
 
 
@@ -91,7 +93,7 @@ class TaggedTiff(ImageFile.ImageFile):
         """Read the pixels."""
         if self._im is None:
             made = _picture(self._data, self._layout, self._choice, self._most)
-            method = _TURNS.get(self._layout.orientation)
+            method = TURNS.get(self._layout.orientation)
             self.im = (made if method is None else made.transpose(method)).im
         return Image.Image.load(self)
 

@@ -100,9 +100,7 @@ class LabelRule:
             return NOTHING
         if self.source == "from_directory":
             return read.named(folder) if folder else NOTHING
-        if type(mine) is list and len(mine) == 1:
-            mine = mine[0]
-        return read.of_folder(folder) if mine is None else read.one(mine)
+        return read.of_folder(folder) if mine is None else read.one(_single(mine))
 
     def _names(self, mine: Label, folder: str, read: Meanings) -> list[str] | None:
         """Return the names of an image's labels; a folder is one name, as it is."""

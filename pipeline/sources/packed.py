@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import google_crc32c
-
 from pipeline.batches import EncodedBatch, Failure, ImageColumns
 from pipeline.image_kinds import HEAD, kind_of
 from pipeline.sources.label_values import Label
 from pipeline.sources.labels import LabelRule
 from pipeline.sources.names import IMAGE_SUFFIXES, suffix
+from pipeline.sources.records import masked
 from pipeline.sources.tf_example import Values, make_example
 from pipeline.sources.tfrecord import SOURCE_FOLDER
 
@@ -103,7 +102,7 @@ def as_record(image: PackedImage) -> bytes:
             features[_column(name)] = [_bytes(value)]
     data = make_example(features)
     length = struct.pack("<Q", len(data))
-    return b"".join((length, struct.pack("<I", _masked(length)), data, struct.pack("<I", _masked(data))))
+    return b"".join((length, struct.pack("<I", masked(length)), data, struct.pack("<I", masked(data))))
 
 
 def as_sample(image: PackedImage, number: int) -> bytes:
@@ -164,8 +163,3 @@ def _label_features(label: Label) -> dict[str, Values]:
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "replace")
-
-
-def _masked(data: bytes) -> int:
-    crc: int = google_crc32c.value(data)
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import io
-import tarfile
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Mapping
@@ -13,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from archives import tar, zipped
 from fuzz_corpus import example_of, framed
 from read_inputs import read_inputs
 
@@ -22,24 +21,6 @@ Pack = Callable[[Mapping[str, bytes]], bytes]
 
 def pgm(number: int, size: int = 9) -> bytes:
     return b"P5 3 3 255\n" + bytes([number % 256] * size)
-
-
-def tar(files: Mapping[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
-
-
-def zipped(files: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
 
 
 def stored(files: Mapping[str, bytes]) -> bytes:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
-import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from archives import tar
 from conftest import rows_of
 
 from model_training.datasets import RawImages
@@ -33,16 +32,6 @@ def samples(digits: RawImages, first: int) -> dict[str, bytes]:
         files[f"{i:04d}.seg.png"] = digits.encoded(i)
         files[f"{i:04d}.cls"] = str(digits.labels[i]).encode()
     return files | {"._junk": b"j", "notes.txt": b"n"}
-
-
-def tar(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import archive_rows
 import pytest
 import zstandard
 from archive_rows import RULE, Row
+from archives import zipped
 from fuzz_corpus import example_of, framed
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,14 +57,6 @@ def tar(members: Sequence[Member]) -> bytes:
 
 def tar_of(files: Mapping[str, bytes]) -> bytes:
     return tar([(name, tarfile.REGTYPE, data) for name, data in files.items()])
-
-
-def zipped(files: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
 
 
 def read(kind: str, path: Path, unit_images: int = 2048) -> tuple[list[Row], Skipped]:
