@@ -8,20 +8,17 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nightscore.quiet import be_impatient
 from pipeline import storage
-from pipeline.concurrency import ahead, pools
-from pipeline.errors import ChangedError, UnfinishedError, UsageError
+from pipeline.errors import UnfinishedError, UsageError
 from pipeline.metrics.record import Record
 from pipeline.metrics.task_figures import AnyFigures
 from pipeline.output import records
-from pipeline.output.commit import committed
-from pipeline.output.plan_file import read_ids
 from pipeline.output.run import Run
+from pipeline.output.stored_rows import StoredRows
 from pipeline.text import plain
 
 if TYPE_CHECKING:
@@ -30,9 +27,6 @@ if TYPE_CHECKING:
 
     from pipeline.output.status import Status
     from pipeline.output.verify import Verification
-
-PARTS_AHEAD = 4
-"""Parts that are in memory at once while rows are read."""
 
 
 @dataclass(frozen=True)
@@ -116,22 +110,10 @@ class Night:
             ChangedError: another run has replaced the rows meanwhile.
             UsageError: the plan cannot be read, or there is no such column.
         """
-        from pipeline.output.rows import read_part
-
-        schema = self._schema()
-
-        def read(unit: str) -> pa.Table:
-            location = self._run.part(unit)
-            try:
-                return read_part(storage.read(location), self._run.options.format, schema, location)
-            except FileNotFoundError as error:
-                text = f"rows of run {self._run.id} in {self.output!r} are gone: another run has replaced them"
-                raise ChangedError(f"{text}; open the night again") from error
-
         names = self._columns(columns)
-        with expected_errors(), closing(ahead(read, self._units(), PARTS_AHEAD, pools().read)) as parts:
-            for part in parts:
-                yield from part.select(names).to_batches()
+        with expected_errors():
+            for part in self._stored.by_unit():
+                yield from part.rows.select(names).to_batches()
 
     def rows(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return all rows as one Arrow table; `batches` takes the same and needs less memory.
@@ -179,20 +161,13 @@ class Night:
             )
         return self._run.result(name)
 
+    @property
+    def _stored(self) -> StoredRows:
+        return StoredRows(self._run, self.record)
+
     def _units(self) -> list[str]:
         """Return the ids of the planned units that are done, in the plan's order."""
-        try:
-            planned = read_ids(self._run)
-        except FileNotFoundError as error:
-            if self.verdict is None:
-                return []  # it is being planned
-            raise UsageError(f"{self._run.plan!r} is gone, so nobody knows which rows count: score again") from error
-        except ValueError as error:
-            raise UsageError(f"{self._run.plan!r} is damaged ({error}): score again") from error
-        if self.is_complete:
-            return planned
-        done = committed(self._run)
-        return [unit for unit in planned if unit in done]
+        return self._stored.units()
 
     def _schema(self) -> pa.Schema:
         return self._run.schema

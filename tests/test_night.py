@@ -15,6 +15,7 @@ import nightscore
 from model_training.datasets import RawImages
 from nightscore import Night, UnfinishedError, UsageError, Verdict
 from pipeline import storage
+from pipeline.output.stored_rows import StoredRows
 from pipeline.scoring.prepare import prepare
 
 HOSTILE = 'a"<script>&'
@@ -69,9 +70,9 @@ def test_rows_that_another_run_removed_are_told(night: Night, monkeypatch: pytes
         raise FileNotFoundError(location)
 
     units = night._units()
-    monkeypatch.setattr(Night, "_units", lambda self: units)
+    monkeypatch.setattr(StoredRows, "units", lambda self: units)
     monkeypatch.setattr(storage, "read", gone)
-    with pytest.raises(nightscore.ChangedError, match="open the night again"):
+    with pytest.raises(nightscore.ChangedError, match="read it again"):
         next(iter(night.batches()))
 
 

@@ -202,6 +202,35 @@ def read_part(data: bytes, form: PartFormat, schema: pa.Schema, location: str = 
     return table
 
 
+def read_columns(
+    data: bytes, form: PartFormat, schema: pa.Schema, columns: Sequence[str], location: str = ""
+) -> pa.Table:
+    """Return some columns of all rows of a part, in the order asked for; of Parquet the others are not decoded.
+
+    Args:
+        data: all bytes of the part.
+        form: its file format.
+        schema: that its run gives it, see `row_schema`.
+        columns: names of the columns; the schema has each of them.
+        location: of the part, for the error's text.
+
+    Raises:
+        NewerFormatError: the part's format is newer, or it has an unknown column.
+        DamagedPartError: the bytes are not a whole part of that format and schema.
+    """
+    if form != "parquet":
+        return read_part(data, form, schema, location).select(columns)
+    try:
+        with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
+            if file.schema_arrow.names == schema.names:
+                _check_metadata(file.schema_arrow, location)
+                wanted = pa.schema([schema.field(name) for name in columns])
+                return file.read(list(columns), use_threads=False).select(columns).cast(wanted)
+    except (pa.ArrowException, ValueError, OSError) as error:
+        raise DamagedPartError(f"not a {form} file of predictions: {error}") from error
+    return read_part(data, form, schema, location).select(columns)
+
+
 def check_part(data: bytes, form: PartFormat, location: str, rules: int = RULES) -> None:
     """Check that a part which is about to be called damaged or to be removed is not a newer one.
 
