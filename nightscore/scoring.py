@@ -31,6 +31,8 @@ class ScoreKeywords(TypedDict, total=False):
     engine: EngineChoice
     max_failed_fraction: float
     min_accuracy: float | None
+    accept_score: float | None
+    accept_accuracy: float | None
     unit_images: int
     limit: int | None
     max_pixels: int

@@ -140,7 +140,11 @@ _RANGES: Sequence[tuple[Sequence[str], Callable[[Any], bool], str]] = (
         f"is no color: give white, black, gray, #rrggbb or {DROP}",
     ),
     (("zip_encoding",), is_encoding, "is no encoding that Python knows: give one such as cp932 or gbk"),
-    (("max_failed_fraction", "min_accuracy"), lambda f: 0 <= f <= 1, "is not a fraction: give a number from 0 to 1"),
+    (
+        ("max_failed_fraction", "min_accuracy", "accept_score", "accept_accuracy"),
+        lambda f: 0 <= f <= 1,
+        "is not a fraction: give a number from 0 to 1",
+    ),
 )
 
 

@@ -75,6 +75,20 @@ class ScoreOptions:
     )
     max_failed_fraction: float = _flag(0.01, "exit code 3 if more of the images fail", type=float, metavar="F")
     min_accuracy: float | None = _flag(None, "exit code 4 if the accuracy is lower", type=float, metavar="A")
+    accept_score: float | None = _flag(
+        None,
+        "accept the predictions whose score is at least T: 'accepted' says which, and a report what that means; "
+        "scores nothing again (classes)",
+        type=float,
+        metavar="T",
+    )
+    accept_accuracy: float | None = _flag(
+        None,
+        "accept from the lowest score on from which the accuracy of the labelled images is surely at least A; exit "
+        "code 4 if there is none (classes)",
+        type=float,
+        metavar="A",
+    )
     unit_images: int = _flag(2048, "most images in a work unit", type=int, metavar="N")
     limit: int | None = _flag(None, "score only the first N images", type=int, metavar="N")
     max_pixels: int = _flag(MAX_PIXELS, "an image with more pixels is a failed row", type=int, metavar="N")
@@ -170,6 +184,11 @@ class ScoreOptions:
     )
 
     @property
+    def accepts(self) -> bool:
+        """Whether predictions are accepted, by a score that is given or found."""
+        return self.accept_score is not None or self.accept_accuracy is not None
+
+    @property
     def passed(self) -> tuple[str, ...]:
         """Names of the columns that pass through; `prepare` has put them in the place of "all"."""
         return () if self.columns in (ALL, NONE) else names_in(self.columns)
@@ -185,6 +204,8 @@ class ScoreOptions:
             if not values or "" in values:
                 raise UsageError(f"--{name} is missing")
         check_ranges(vars(self))
+        if self.accept_score is not None and self.accept_accuracy is not None:
+            raise UsageError("--accept_score gives the score and --accept_accuracy finds it: leave one of them out")
         for spec in fields(self):
             choices = spec.metadata["argparse"].get("choices")
             value = getattr(self, spec.name)

@@ -23,7 +23,7 @@ from pipeline.options import (
 
 NEEDED = (
     "input", "model", "output", "label_source", "format", "top_k", "precision", "max_failed_fraction", "min_accuracy",
-    "limit", "retry_failed",
+    "accept_score", "accept_accuracy", "limit", "retry_failed",
 )  # fmt: skip
 """Options that `--help` shows; `--help_all` shows the others, too."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
+from pipeline.metrics.review import Accepted
 from pipeline.metrics.task_record import (
     EmbeddingDrift,
     EmbeddingNight,
@@ -38,6 +39,8 @@ class RecordedOptions(TypedDict, total=False):
     engine: str
     max_failed_fraction: float
     min_accuracy: float | None
+    accept_score: float | None
+    accept_accuracy: float | None
     unit_images: int
     limit: int | None
     max_pixels: int
@@ -288,6 +291,12 @@ class MadeBy(TypedDict, total=False):
     made_by: list[Maker]
 
 
+class RecordedAccepted(TypedDict, total=False):
+    """How many predictions are accepted; absent where nobody asked, in an older record, and of an incomplete run."""
+
+    accepted: Accepted
+
+
 class SkippedInside(TypedDict, total=False):
     """What a run found by reading in compressed containers and did not score; an older record lacks it."""
 
@@ -295,7 +304,7 @@ class SkippedInside(TypedDict, total=False):
     skipped_inside_examples: dict[str, str]
 
 
-class EndedRecord(StartedRun, Comparison, MadeBy, SkippedInside):
+class EndedRecord(StartedRun, Comparison, MadeBy, SkippedInside, RecordedAccepted):
     """run.json of a run that has ended."""
 
     verdict: Verdict

@@ -17,12 +17,24 @@ from typing import Any, cast
 
 from pipeline import storage
 from pipeline.concurrency import cores
+from pipeline.errors import ChangedError, DamagedPartError
 from pipeline.metrics.headline import HEADLINES, headline_in
-from pipeline.metrics.record import AnyPrevious, Comparison, EndedRecord, Plan, StartedRun, Training
+from pipeline.metrics.record import (
+    AnyPrevious,
+    Comparison,
+    EndedRecord,
+    Plan,
+    RecordedAccepted,
+    StartedRun,
+    Training,
+)
+from pipeline.metrics.review import Accepted, Review
 from pipeline.metrics.timing import shares
 from pipeline.output import records
 from pipeline.output.commit import committed
 from pipeline.output.plan_file import PlanTotals, read_index
+from pipeline.output.review import Reviewed
+from pipeline.output.review_files import make_review, store_decisions
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary, figures, verdict
 from pipeline.output.sweep import Claim, sweep
@@ -58,12 +70,15 @@ def finish(summary: Summary, run: Run) -> EndedRecord:
     planned, totals = list(dict.fromkeys(unit.id for unit in index.units)), index.totals
     claim = Claim(run, frozenset(planned), started["started"])
     comparison = compare_with_others(summary, run, started["training"])
-    record = record_of(summary, run, started, comparison, totals, len(planned), _lost(summary, claim))
+    lost = _lost(summary, claim)
+    reviewed, lost = _review(summary, run, planned, lost)
+    accepted = reviewed.review.get("accepted") if reviewed else None
+    record = record_of(summary, run, started, comparison, totals, len(planned), lost, accepted=accepted)
     if record["complete"]:
-        _publish(summary, claim, record, planned)
+        _publish(summary, claim, record, planned, reviewed)
         sweep(claim)
         lost, ended = _lost(summary, claim), record["ended"]
-        record = record_of(summary, run, started, comparison, totals, len(planned), lost, ended)
+        record = record_of(summary, run, started, comparison, totals, len(planned), lost, ended, accepted)
     if not claim.is_open:
         return records.read_ended(run)
     storage.replace(run.record, records.as_bytes(record))
@@ -110,6 +125,7 @@ def record_of(
     units: int,
     lost: str = "",
     ended: str | None = None,
+    accepted: Accepted | None = None,
 ) -> EndedRecord:
     """Return the record of a run that ends as its summary says.
 
@@ -122,15 +138,16 @@ def record_of(
         units: number of units in the plan, each counted once.
         lost: what is missing although it was committed, as one line; "": nothing is.
         ended: time of the run's end, ISO 8601; None: now.
+        accepted: which predictions are accepted; None: nobody asked.
     """
-    code, reasons = verdict(summary, run, None if summary.stopped else totals.total, lost)
+    code, reasons = verdict(summary, run, None if summary.stopped else totals.total, lost, accepted)
     ended = ended or records.now()
     seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started["started"])).total_seconds()
     scored = summary.metrics.images - summary.kept
     return {
         **started,
         "verdict": {"exit_code": code, "reasons": reasons},
-        "complete": 0 < summary.units == units and not summary.unfinished and not lost,
+        "complete": _is_whole(summary, units, lost),
         **comparison,
         "ended": ended,
         "seconds": seconds,
@@ -148,7 +165,23 @@ def record_of(
         "made_by": [{"maker": maker, "units": n} for maker, n in sorted(summary.makers.items())],
         "skipped_inside": dict(sorted(summary.left_out.counts.items())),
         "skipped_inside_examples": dict(sorted(summary.left_out.examples.items())),
+        **cast(RecordedAccepted, {} if accepted is None else {"accepted": accepted}),
     }
+
+
+def _is_whole(summary: Summary, units: int, lost: str) -> bool:
+    """Return whether every planned unit, of which there is one at least, has its part and its receipt."""
+    return 0 < summary.units == units and not summary.unfinished and not lost
+
+
+def _review(summary: Summary, run: Run, planned: Sequence[str], lost: str) -> tuple[Reviewed | None, str]:
+    """Return the review of a result that is whole, else None; and what is missing, as one line."""
+    if not _is_whole(summary, len(planned), lost):
+        return None, lost
+    try:
+        return make_review(run, planned, summary.digest), ""
+    except (ChangedError, DamagedPartError) as error:
+        return None, f"a part has changed since it was committed ({error}); rerun"
 
 
 def _lost(summary: Summary, claim: Claim) -> str:
@@ -166,21 +199,26 @@ def _lost(summary: Summary, claim: Claim) -> str:
     return ""
 
 
-def _publish(summary: Summary, claim: Claim, record: EndedRecord, planned: Sequence[str]) -> None:
+def _publish(
+    summary: Summary, claim: Claim, record: EndedRecord, planned: Sequence[str], reviewed: Reviewed | None
+) -> None:
     """Write what belongs to the last run only; stop as soon as that is another."""
     run = claim.run
     results = {
-        **pages(summary, run, record),
+        **pages(summary, run, record, reviewed.review if reviewed else None),
+        **(reviewed.files if reviewed else {}),
         "table.txt": "".join(f"{run.part(unit)}\n" for unit in planned).encode(),
     }
+    if reviewed is not None:
+        store_decisions(run, planned, reviewed, lambda: bool(claim.superseded_by()) or not claim.is_open)
     for name, data in results.items():
         if claim.superseded_by() or not claim.is_open:
             return
         storage.replace(run.result(name), data)
 
 
-def pages(summary: Summary, run: Run, record: EndedRecord) -> dict[str, bytes]:
+def pages(summary: Summary, run: Run, record: EndedRecord, review: Review | None) -> dict[str, bytes]:
     """Return the contents of summary.json and report.html, by name."""
     content = figures(summary, run)
-    page = report(content, record, summary.thumbnails)
+    page = report(content, record, summary.thumbnails, review)
     return {"summary.json": records.as_bytes(content), "report.html": page.encode()}

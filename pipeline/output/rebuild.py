@@ -11,12 +11,14 @@ from dataclasses import replace
 
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
-from pipeline.errors import DamagedPartError, UnfinishedError, UsageError
+from pipeline.errors import ChangedError, DamagedPartError, UnfinishedError, UsageError
 from pipeline.output import records
 from pipeline.output.commit import READS_AHEAD
 from pipeline.output.finish import compare_with_others, pages, record_of
 from pipeline.output.plan_file import Index, read_index
 from pipeline.output.receipts import Receipt, Unfinished
+from pipeline.output.review import Reviewed
+from pipeline.output.review_files import make_review
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary
 from pipeline.units import WorkUnit
@@ -52,11 +54,22 @@ def rebuild(output: str, to: str | None = None) -> list[str]:
     if summary.unfinished or not records.has_ended(record) or not record["complete"]:
         comparison = compare_with_others(summary, run, record.get("training"))
         record = record_of(summary, run, record, comparison, index.totals, len(index.units))
+    reviewed = None if summary.unfinished else _review(summary, run, index)
     place = output if to is None else storage.absolute(to)
-    written = pages(summary, run, record)
+    written = pages(summary, run, record, reviewed.review if reviewed else None)
+    written |= reviewed.files if reviewed else {}
     for name, data in written.items():
         storage.replace(storage.join(place, name), data)
     return [storage.join(place, name) for name in written]
+
+
+def _review(summary: Summary, run: Run, index: Index) -> Reviewed | None:
+    """Return the review of a whole result: the one that is there, or a new one; None where parts are gone."""
+    units = list(dict.fromkeys(unit.id for unit in index.units))
+    try:
+        return make_review(run, units, summary.digest)
+    except (ChangedError, DamagedPartError):
+        return None  # `verify` tells of them; the report says that this was not measured
 
 
 def _outcomes(index: Index, run: Run) -> Iterator[Receipt | Unfinished]:

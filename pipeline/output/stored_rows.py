@@ -103,16 +103,32 @@ class StoredRows:
         for name in columns or ():
             if name not in known:
                 raise UsageError(f"there is no column {name!r}: choose from {', '.join(known)}")
-        with closing(ahead(lambda unit: self._read(unit, columns), self.units(), parts_ahead, pools().read)) as parts:
+
+        def read(unit: str) -> UnitRows:
+            return rows_of(self.run, unit, columns)
+
+        with closing(ahead(read, self.units(), parts_ahead, pools().read)) as parts:
             yield from parts
 
-    def _read(self, unit: str, columns: Sequence[str] | None) -> UnitRows:
-        location, form, schema = self.run.part(unit), self.run.options.format, self.run.schema
-        try:
-            data = storage.read(location)
-        except FileNotFoundError as error:
-            text = f"rows of run {self.run.id} in {self.run.output!r} are gone: another run has replaced them"
-            raise ChangedError(f"{text}; read it again") from error
-        if columns is None:
-            return UnitRows(unit, read_part(data, form, schema, location))
-        return UnitRows(unit, read_columns(data, form, schema, columns, location))
+
+def rows_of(run: Run, unit: str, columns: Sequence[str] | None = None) -> UnitRows:
+    """Return the rows of one unit that is committed.
+
+    Args:
+        run: whose rows they are.
+        unit: its id.
+        columns: names of the columns, in this order; None: all.
+
+    Raises:
+        ChangedError: another run has replaced the rows meanwhile.
+        DamagedPartError: the part is not as it was written.
+    """
+    location, form, schema = run.part(unit), run.options.format, run.schema
+    try:
+        data = storage.read(location)
+    except FileNotFoundError as error:
+        text = f"rows of run {run.id} in {run.output!r} are gone: another run has replaced them"
+        raise ChangedError(f"{text}; read it again") from error
+    if columns is None:
+        return UnitRows(unit, read_part(data, form, schema, location))
+    return UnitRows(unit, read_columns(data, form, schema, columns, location))

@@ -6,12 +6,14 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import cast
 
 from pipeline.metrics.by_value import ByValue, merge_columns
 from pipeline.metrics.examples import first_of_each
 from pipeline.metrics.figures import ColumnSlices, FailureExample
 from pipeline.metrics.left_out import LeftOut
+from pipeline.metrics.review import Accepted
 from pipeline.metrics.slices import AnyCounts, Folders, add
 from pipeline.metrics.sums import Sums
 from pipeline.metrics.task_examples import AnyExample
@@ -49,6 +51,7 @@ class Summary:
         unfinished_images: their rows, as far as known.
         spent: by the processes of this run.
         stopped: why nothing was scored, where the canary says so.
+        digest: of which parts it is: the sum of a hash of each of them, modulo 2^64.
     """
 
     units: int = 0
@@ -69,6 +72,7 @@ class Summary:
     unfinished_images: int = 0
     spent: Spent = field(default_factory=Spent)
     stopped: str = ""
+    digest: int = 0
 
     @classmethod
     def of(cls, outcome: Receipt | Unfinished) -> Summary:
@@ -91,6 +95,7 @@ class Summary:
             spent=outcome.spent,
             makers={outcome.extras.maker: 1},
             left_out=outcome.extras.left_out,
+            digest=_digest(outcome),
             thumbnails={one["key"]: pictures[one["row"]] for one in shown if one["row"] in pictures},
         )
 
@@ -140,7 +145,14 @@ class Summary:
             unfinished_images=self.unfinished_images + other.unfinished_images,
             spent=self.spent.merge(other.spent),
             stopped=max(self.stopped, other.stopped),
+            digest=(self.digest + other.digest) % (1 << 64),
         )
+
+
+def _digest(receipt: Receipt) -> int:
+    """Return a hash of a part, 64 bits."""
+    part = f"{receipt.unit} {receipt.crc32c}".encode("ascii")
+    return int.from_bytes(blake2b(part, digest_size=8).digest(), "big")
 
 
 def _by_reason(failure: FailureExample) -> tuple[str, str, str]:
@@ -192,7 +204,9 @@ def _slices(summary: Summary, run: Run) -> dict[str, list[ColumnSlices]]:
     return {"slices": slices} if slices else {}
 
 
-def verdict(summary: Summary, run: Run, planned: int | None, lost: str = "") -> tuple[int, list[str]]:
+def verdict(
+    summary: Summary, run: Run, planned: int | None, lost: str = "", accepted: Accepted | None = None
+) -> tuple[int, list[str]]:
     """Return the exit code and, one line each, the reasons for it.
 
     Args:
@@ -200,6 +214,7 @@ def verdict(summary: Summary, run: Run, planned: int | None, lost: str = "") -> 
         run: with the limits that a person set.
         planned: images in the plan, None where only reading could tell.
         lost: what is missing although it was committed.
+        accepted: which predictions are accepted; None: nobody asked, or nobody looked.
     """
     metrics, options = summary.metrics, run.options
     reasons = [text for text in (summary.stopped, lost) if text]
@@ -222,7 +237,8 @@ def verdict(summary: Summary, run: Run, planned: int | None, lost: str = "") -> 
         )
     if reasons:
         return 3, reasons
-    return _quality(metrics, run)
+    code, reasons = _quality(metrics, run)
+    return (code, reasons) if reasons else _acceptance(accepted, run)
 
 
 def _quality(metrics: Sums, run: Run) -> tuple[int, list[str]]:
@@ -237,3 +253,11 @@ def _quality(metrics: Sums, run: Run) -> tuple[int, list[str]]:
         what = "accuracy" if run.spec.task == "classes" else "the share of images with exactly their labels"
         return 4, [f"{what} is {correct / labelled:.4f}, less than --min_accuracy {wanted:g}"]
     return 0, []
+
+
+def _acceptance(accepted: Accepted | None, run: Run) -> tuple[int, list[str]]:
+    """Return the exit code and the reason for it, by whether some score gives the wanted accuracy."""
+    wanted = run.options.accept_accuracy
+    if wanted is None or accepted is None or accepted["score"] is not None:
+        return 0, []
+    return 4, [f"--accept_accuracy {wanted:g} cannot be met: from no score on is the accuracy surely that high"]

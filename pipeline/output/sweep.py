@@ -48,7 +48,8 @@ LOOK_SECONDS = 5.0
 """Seconds after a look at the records in which a removal may begin. The look was answered before they count."""
 
 _RESULT = re.compile(r"/(?:predictions/part-([0-9a-f]{32})\.(?:parquet|jsonl)|receipts/([0-9a-f]{32})\.json)")
-_FOLDERS = ("", "/predictions", "/receipts", "/plan", "/runs")
+_DECISIONS = re.compile(r"/decisions/part-([0-9a-f]{32})\.parquet")
+_FOLDERS = ("", "/decisions", "/predictions", "/receipts", "/plan", "/runs")
 """Folders in which a run writes files; the first is OUTPUT itself."""
 
 _PLAN = re.compile(r"/plan/([^/]+)\.jsonl\.gz")
@@ -197,6 +198,9 @@ def _is_leftover(found: StoredObject, run: Run, units: Container[str]) -> bool:
     match = _RESULT.fullmatch(relative)
     is_result = match is not None and (match[1] or match[2]) not in units
     folder, _, name = relative.rpartition("/")
+    decision = _DECISIONS.fullmatch(relative)
+    if decision is not None and (decision[1] not in units or not run.options.accepts):
+        return True
     return is_result or (folder in _FOLDERS and storage.is_temporary(name))
 
 

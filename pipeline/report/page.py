@@ -16,6 +16,7 @@ from pipeline.metrics.figures import FailureCount, Figures
 from pipeline.metrics.headline import headline_in, task_in
 from pipeline.metrics.left_out import left_out
 from pipeline.metrics.record import EndedRecord, RecordedOptions
+from pipeline.metrics.review import Review
 from pipeline.metrics.task_figures import AnyFigures, EmbeddingFigures, LabelFigures, ValueFigures
 from pipeline.options import ScoreOptions
 from pipeline.report import charts
@@ -67,13 +68,16 @@ class NightRow(NamedTuple):
     rate: str
 
 
-def report(figures: AnyFigures, record: EndedRecord, pictures: Mapping[str, bytes]) -> str:
+def report(
+    figures: AnyFigures, record: EndedRecord, pictures: Mapping[str, bytes], review: Review | None = None
+) -> str:
     """Return report.html.
 
     Args:
         figures: the content of summary.json.
         record: the content of run.json.
         pictures: key -> PNG or JPEG file of at most 64 x 64 pixels; an image that the figures name may have none.
+        review: the content of review.json; None: nobody looked at all rows.
     """
     part, headline = _part(figures, record), Headline(task_in(figures))
     slices = _slices(figures, headline)

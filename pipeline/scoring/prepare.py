@@ -59,6 +59,12 @@ def check(options: ScoreOptions) -> Run:
             f"--min_accuracy {options.min_accuracy:g} cannot be checked: the model gives "
             f"{'a number' if spec.task == 'value' else 'an embedding'}, which has no accuracy; leave the option out"
         )
+    if options.accepts and spec.task != "classes":
+        name = "accept_score" if options.accept_score is not None else "accept_accuracy"
+        raise UsageError(
+            f"--{name} needs a model that says which one of its classes is right, and the task of this one is "
+            f"{spec.task}; leave the option out"
+        )
     if spec.takes == "encoded":
         _check_values(options)
     run = Run.of(new_id(datetime.now(timezone.utc)), options, spec)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pytest
 from conftest import MakeRun, WriteImages
 
-from pipeline.metrics import record, task_figures, task_record
+from pipeline.metrics import record, review, task_figures, task_record
 from pipeline.metrics.figures import (
     CalibrationBin,
     ColumnSlices,
@@ -102,6 +102,19 @@ SECTIONS: Mapping[str, Any] = {
     "Drift of scores": record.ConfidenceDrift,
     "Time": record.TimeShares,
     "Plan": record.Plan,
+    "review.json": review.Review,
+    "Acceptance": review.Acceptance,
+    "Threshold": review.ThresholdRow,
+    "Threshold of a class": review.ClassThreshold,
+    "Accepted": review.Accepted,
+    "Curves": review.Curves,
+    "Curve": review.Curve,
+    "Unseen": review.Unseen,
+    "Label errors": review.LabelErrors,
+    "Suspect": review.Suspect,
+    "Duplicates": review.Duplicates,
+    "Group of copies": review.CopyGroup,
+    "Copy": review.Copy,
 }
 """Heading of the page -> the type whose fields its table lists."""
 
@@ -155,7 +168,9 @@ def test_table_of_a_type_has_its_fields_and_their_types(title: str) -> None:
 
 
 def test_every_type_of_the_documents_has_a_section() -> None:
-    held = [kind for document in (*DOCUMENTS, EndedRecord, OpenRecord) for kind in types_within(document)]
+    held = [
+        kind for document in (*DOCUMENTS, EndedRecord, OpenRecord, review.Review) for kind in types_within(document)
+    ]
     assert [kind for kind in held if kind not in (*SECTIONS.values(), OpenRecord)] == []
 
 
@@ -236,6 +251,7 @@ def test_documents_of_a_real_run_are_of_their_types(make_run: MakeRun, write_ima
         finish(summary, run)
     assert_known(json.loads(Path(run.output, "run.json").read_text()), EndedRecord, "run.json")
     assert_known(json.loads(Path(run.output, "summary.json").read_text()), Figures, "summary.json")
+    assert_known(json.loads(Path(run.output, "review.json").read_text()), review.Review, "review.json")
 
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])

@@ -31,7 +31,8 @@ def test_a_command_line_with_what_must_be_given_has_the_defaults_of_the_definiti
 
 OTHERS: dict[str, Any] = {
     "input": ("a", "--b=c d"), "label_source": "none", "format": "jsonl", "top_k": 3, "precision": "bfloat16",
-    "max_failed_fraction": 1e-9, "min_accuracy": 0, "unit_images": 7, "limit": 9, "max_pixels": 10,
+    "max_failed_fraction": 1e-9, "min_accuracy": 0, "accept_score": 0.5, "accept_accuracy": None,
+    "unit_images": 7, "limit": 9, "max_pixels": 10,
     "image_timeout": 1.5, "engine": "litert", "memory_mb": 300,
     "retry_deadline": 2.5, "retry_failed": True, "no_canary": True, "no_wait": True, "accelerator": "type:a;count:1",
     "image_key": "an image", "label_key": "", "label_offset": -1, "labels_are": "names",
@@ -67,6 +68,8 @@ def test_every_option_is_a_flag_of_its_name_with_a_help_text() -> None:
         ("precision", "bfloat16", "bfloat16"),
         ("max_failed_fraction", "0.5", 0.5),
         ("min_accuracy", "1", 1.0),
+        ("accept_score", "0.93", 0.93),
+        ("accept_accuracy", "0.99", 0.99),
         ("unit_images", "7", 7),
         ("limit", "1", 1),
         ("image_key", "jpg", "jpg"),
@@ -126,6 +129,8 @@ def test_arguments_that_are_not_options_are_passed_over() -> None:
         {"max_failed_fraction": 1.5},
         {"max_failed_fraction": float("nan")},
         {"min_accuracy": 99.0},
+        {"accept_score": 1.01},
+        {"accept_accuracy": -0.1},
         {"min_accuracy": float("inf")},
     ],
     ids=str,
@@ -134,6 +139,11 @@ def test_a_bad_value_is_refused_in_one_line_that_names_the_flag(bad: dict[str, A
     (name,) = bad
     with pytest.raises(UsageError, match=f"^--{name} [^\n]+$"):
         ScoreOptions(**{**GIVEN, **bad})
+
+
+def test_a_score_to_accept_from_is_given_or_found() -> None:
+    with pytest.raises(UsageError, match=r"^--accept_score gives the score and --accept_accuracy finds it: leave one"):
+        ScoreOptions(**GIVEN, accept_score=0.9, accept_accuracy=0.9)
 
 
 @pytest.mark.parametrize("name", ["input", "model", "output"])

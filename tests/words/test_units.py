@@ -39,6 +39,8 @@ OTHER_OPTIONS: dict[str, Any] = {
     "engine": "litert",
     "max_failed_fraction": 0.5,
     "min_accuracy": 0.9,
+    "accept_score": 0.9,
+    "accept_accuracy": 0.9,
     "unit_images": 7,
     "limit": 100,
     "max_pixels": 1_000,

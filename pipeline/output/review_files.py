@@ -1,0 +1,135 @@
+"""The files of a review: review.json, the lists beside it, and for each part which of its predictions are accepted.
+
+A review is made once for the same parts and wishes; a run that finds it there leaves it. A new score to accept from
+changes no part and no receipt.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline import storage
+from pipeline.concurrency import ahead, pools
+from pipeline.metrics.acceptance import is_accepted
+from pipeline.metrics.review import Review
+from pipeline.output.review import Reviewed, review_of
+from pipeline.output.run import Run
+from pipeline.output.stored_rows import rows_of
+
+NAME = "review.json"
+
+LISTS = ("duplicates.csv", "label_errors.csv")
+"""Names of the lists; one that has no line is not there."""
+
+WRITES_AHEAD = 31
+"""Number of files of decisions that are written at once."""
+
+GROUP = 256
+"""Number of files of decisions that are written after one look at whether the result is another run's by now."""
+
+VERSION = 1
+"""Number of the way in which a review is made; another one means that it is made anew."""
+
+SCHEMA = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("accepted", pa.bool_())])
+"""Columns of a file of decisions: a row for each row of its part, in the same order."""
+
+_DECISIONS = re.compile(r"part-([0-9a-f]{32})\.parquet")
+
+
+def make_review(run: Run, units: Sequence[str], digest: int) -> Reviewed:
+    """Return the review of a result: the one that lies there, or a new one.
+
+    Args:
+        run: whose result it is.
+        units: ids of its units, in the plan's order; each is committed.
+        digest: of their parts, see `pipeline.output.summary.Summary`.
+
+    Raises:
+        ChangedError: a part is gone.
+        DamagedPartError: a part is not as it was written.
+    """
+    of = _identity(run, digest)
+    stored = _stored(run)
+    if stored is not None and stored.get("of") == of:
+        return Reviewed(stored)
+    reviewed = review_of(run, units, None)
+    review: Review = {"of": of, **reviewed.review}
+    return Reviewed(review, {**reviewed.files, NAME: json.dumps(review).encode("utf-8") + b"\n"})
+
+
+def _identity(run: Run, digest: int) -> str:
+    """Return what decides a review: the parts, what a person wants to accept, and how a review is made."""
+    options = run.options
+    return f"{VERSION} {digest:016x} {options.accept_score} {options.accept_accuracy}"
+
+
+def _stored(run: Run) -> Review | None:
+    """Return the review in OUTPUT; None if there is none with all its lists, or it is damaged."""
+    try:
+        review: Review = json.loads(storage.read(run.result(NAME)))
+        listed = {"duplicates.csv": "duplicates", "label_errors.csv": "label_errors"}
+        wanted = [name for name, part in listed.items() if review.get(part, {}).get("listed")]  # type: ignore[attr-defined]
+    except (FileNotFoundError, ValueError, AttributeError):
+        return None
+    return review if all(storage.stat(run.result(name)) for name in wanted) else None
+
+
+def decision_of(run: Run, unit: str) -> str:
+    """Return where the decisions about a unit's rows lie."""
+    return run.result("decisions", f"part-{unit}.parquet")
+
+
+def store_decisions(run: Run, units: Sequence[str], reviewed: Reviewed, is_over: Callable[[], bool]) -> None:
+    """Write for each part which of its predictions are accepted, if a person asked for that, and remove old lists.
+
+    Args:
+        run: whose result it is.
+        units: ids of its units, in the plan's order.
+        reviewed: the review of the result; without files it was there already, and so are its decisions, as a rule.
+        is_over: tells whether the result is another run's by now; then nothing more is written.
+    """
+    if is_over():
+        return
+    if reviewed.files:
+        for name in LISTS:
+            if name not in reviewed.files and storage.stat(run.result(name)):
+                storage.delete(run.result(name))
+    accepted = reviewed.review.get("accepted")
+    if accepted is None:
+        return
+    score = accepted["score"]
+    wanted = list(units) if reviewed.files else sorted(set(units) - _decided(run))
+
+    def write(unit: str) -> None:
+        rows = rows_of(run, unit, ["key", "status", "score"]).rows
+        storage.replace(decision_of(run, unit), _decisions(rows, score))
+
+    for first in range(0, len(wanted), GROUP):
+        if is_over():
+            return
+        with closing(ahead(write, wanted[first : first + GROUP], WRITES_AHEAD, pools().read)) as written:
+            for _ in written:
+                pass
+
+
+def _decided(run: Run) -> set[str]:
+    """Return the ids of the units about whose rows there are decisions."""
+    names = (stored.location.rpartition("/")[2] for stored in storage.list_objects(run.folder("decisions")))
+    return {match[1] for match in map(_DECISIONS.fullmatch, names) if match}
+
+
+def _decisions(rows: pa.Table, score: float | None) -> bytes:
+    """Return the Parquet file of the decisions about rows with the columns key, status and score."""
+    is_scored = pc.equal(rows["status"], "ok")
+    accepted = pc.if_else(is_scored, pa.array(is_accepted(rows, score)), None)
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table([rows["key"], accepted], schema=SCHEMA), sink, write_page_checksum=True)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data

@@ -1,0 +1,262 @@
+"""The lists of a review: images that are there more than once, and labels that look wrong, as CSV files.
+
+They name at most LISTED images each, the most important ones first. Changes nothing in OUTPUT.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.concurrency import ahead, cores, pools
+from pipeline.metrics.code_counts import CodeCounts
+from pipeline.metrics.duplicates import LABEL_COLUMNS, Copies, label_texts, numbers_of
+from pipeline.metrics.label_errors import COLUMNS, LabelScores, confident_in, estimate
+from pipeline.metrics.review import CopyGroup, Duplicates, LabelErrors, Suspect
+from pipeline.output.run import Run
+from pipeline.output.stored_rows import rows_of
+
+LISTED = 500_000
+"""Number of images in a list, at most."""
+
+SHOWN = 24
+"""Number of labels that look wrong, and of groups of copies, that review.json has."""
+
+SHOWN_COPIES = 6
+"""Number of copies of one image that review.json has."""
+
+LEAST_IMAGES = 10
+"""Number of images that a label must have, on average, for an estimate of how many labels are wrong."""
+
+MOST_SEEN = 0.1
+"""Share of the labelled images from the model's training beyond which the others alone are looked at with a warning."""
+
+
+MOST_WRONG = 0.3
+"""Share of wrong labels beyond which it is more likely the model that is wrong."""
+
+
+@dataclass(frozen=True, eq=False)
+class Marked:
+    """Some rows of a result.
+
+    Attributes:
+        units: int64 [n], index of the unit.
+        rows: int64 [n], number of the row in the unit's part.
+    """
+
+    units: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+
+    def first(self, n: int) -> Marked:
+        """Return the first n of these rows."""
+        return Marked(self.units[:n], self.rows[:n])
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Makes the lists of one result.
+
+    Attributes:
+        run: whose result it is.
+        units: ids of its units, in the plan's order.
+        files: name in OUTPUT -> content of the list.
+    """
+
+    run: Run
+    units: Sequence[str]
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def write(self, name: str, header: Sequence[str], lines: Iterator[Sequence[object]]) -> None:
+        """Add a CSV file (RFC 4180, UTF-8)."""
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(header)
+        writer.writerows(lines)
+        self.files[name] = text.getvalue().encode("utf-8", "backslashreplace")
+
+    def fetch(self, marked: Marked, columns: Sequence[str]) -> pa.Table:
+        """Return some columns of marked rows, in their order; each part is read once."""
+        order = np.argsort(marked.units, kind="stable")
+        wanted, starts = np.unique(marked.units[order], return_index=True)
+        ends = np.append(starts, len(order))[1:]
+        spans = [(int(unit), order[a:b]) for unit, a, b in zip(wanted, starts, ends, strict=True)]
+
+        def read(span: tuple[int, npt.NDArray[np.int64]]) -> pa.Table:
+            unit, chosen = span
+            return rows_of(self.run, self.units[unit], columns).rows.take(pa.array(marked.rows[chosen]))
+
+        schema = pa.schema([self.run.schema.field(name) for name in columns])
+        with closing(ahead(read, spans, 2 * cores(), pools().read)) as parts:
+            table = pa.concat_tables([schema.empty_table(), *parts])
+        places = np.empty(len(order), np.int64)
+        places[order] = np.arange(len(order))
+        return table.take(pa.array(places))
+
+
+def list_copies(lists: Lists, found: Copies, marked: Marked, hashed: int) -> Duplicates:
+    """Write duplicates.csv, and return the figures of it.
+
+    Args:
+        lists: gets the file.
+        found: images that are there more than once.
+        marked: the rows of `found.places`.
+        hashed: number of images with a hash.
+    """
+    sizes = np.diff(found.starts)
+    groups = int(np.searchsorted(found.starts, LISTED, side="right")) - 1 if len(sizes) else 0
+    listed = int(found.starts[groups]) if len(sizes) else 0
+    task = lists.run.spec.task
+    rows = lists.fetch(marked.first(listed), ["key", *LABEL_COLUMNS[task]])
+    keys, labels = rows["key"].to_pylist(), label_texts(rows, task)
+    of_row = np.repeat(np.arange(groups), sizes[:groups]).tolist()
+    is_conflict = found.conflicts.tolist()
+    if groups:
+        lines = ((g + 1, str(is_conflict[g]).lower(), *rest) for g, *rest in zip(of_row, keys, labels, strict=True))
+        lists.write("duplicates.csv", ("group", "labels_differ", "key", "label"), lines)
+    first: list[CopyGroup] = []
+    for g in range(min(groups, SHOWN)):
+        a, b = int(found.starts[g]), int(found.starts[g + 1])
+        shown = [{"key": keys[i], "label_name": labels[i]} for i in _spread(labels, a, b)]
+        first.append({"images": b - a, "is_conflict": is_conflict[g], "first": shown})  # type: ignore[typeddict-item]
+    return {
+        "hashed": hashed,
+        "groups": len(sizes),
+        "images": int(sizes.sum()),
+        "conflicts": int(found.conflicts.sum()),
+        "conflict_images": int(sizes[found.conflicts].sum()),
+        "listed": listed,
+        "first": first,
+    }
+
+
+def _spread(labels: Sequence[str | None], first: int, stop: int) -> list[int]:
+    """Return some of the copies of one image: one of each label first, so that a contradiction is to be seen."""
+    seen: set[str | None] = set()
+    one_each = [i for i in range(first, stop) if labels[i] not in seen and not seen.add(labels[i])]  # type: ignore[func-returns-value]
+    rest = [i for i in range(first, stop) if i not in set(one_each)] if stop - first <= LISTED else []
+    return sorted([*one_each, *rest][:SHOWN_COPIES])
+
+
+def list_suspects(
+    lists: Lists,
+    scores: LabelScores,
+    known: Callable[[npt.NDArray[np.uint64]], npt.NDArray[np.bool_]] | None,
+    seen: int | None,
+) -> LabelErrors:
+    """Write label_errors.csv, and return the figures of it.
+
+    Args:
+        lists: gets the file.
+        scores: of the labelled images, without those of the model's training.
+        known: tells which pixels the model's training had; None: nobody knows.
+        seen: number of labelled images from the model's training; None: nobody knows.
+    """
+    run = lists.run
+    classes = len(run.spec.class_names)
+    thresholds, images = scores.thresholds(classes), scores.images.dense(classes)
+    columns = [*COLUMNS, *(["pixel_hash"] if known is not None else [])]
+    joint, found = CodeCounts(), _Suspects()
+
+    def look(unit: int) -> tuple[CodeCounts, _Suspects]:
+        rows = rows_of(run, lists.units[unit], columns).rows
+        numbers = np.arange(len(rows))
+        if known is not None:
+            has_hash = np.asarray(rows["pixel_hash"].is_valid(), bool)
+            is_known = np.zeros(len(rows), np.bool_)
+            is_known[has_hash] = known(numbers_of(rows["pixel_hash"].drop_null()))
+            numbers = np.flatnonzero(~is_known)
+            rows = rows.take(pa.array(numbers))
+        one = confident_in(rows, thresholds)
+        at = np.full(len(one.rows), unit, np.int64)
+        return one.joint, _Suspects(Marked(at, numbers[one.rows]), one.suggested, one.margins, len(one.rows))
+
+    with closing(ahead(look, range(len(lists.units)), 2 * cores(), pools().read)) as parts:
+        for counts, suspects in parts:
+            joint, found = joint.merge(counts), found.merge(suspects)
+    found = found.worst(LISTED)
+    first = _write_suspects(lists, found)
+    labelled = int(images.sum())
+    number, interval = estimate(joint, images)
+    enough = labelled >= LEAST_IMAGES * max(1, int((images > 0).sum()))
+    return {
+        "labelled": labelled,
+        "seen": seen,
+        "estimate": round(number, 1) if enough else None,
+        "estimate_interval_95": [round(bound, 1) for bound in interval] if enough else None,
+        "suspects": found.count,
+        "listed": len(found.margins),
+        "trust": _trust(labelled, seen, enough, number),
+        "first": first,
+    }
+
+
+def _trust(
+    labelled: int, seen: int | None, enough: bool, estimated: float
+) -> Literal["good", "training unknown", "too few", "too many", "trained on these"]:
+    """Return whether the estimate is to be trusted."""
+    if not enough:
+        return "too few"
+    if estimated > MOST_WRONG * labelled:
+        return "too many"
+    if seen is None:
+        return "training unknown"
+    return "trained on these" if seen > MOST_SEEN * (seen + labelled) else "good"
+
+
+@dataclass(frozen=True, eq=False)
+class _Suspects:
+    """Images of which another class than their label is confident; `count` tells of those that were let go, too."""
+
+    marked: Marked = field(default_factory=lambda: Marked(np.zeros(0, np.int64), np.zeros(0, np.int64)))
+    suggested: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    margins: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0, np.float64))
+    count: int = 0
+
+    def merge(self, other: _Suspects) -> _Suspects:
+        """Return those of both; of many, the worst ones."""
+        merged = _Suspects(
+            Marked(
+                np.concatenate([self.marked.units, other.marked.units]),
+                np.concatenate([self.marked.rows, other.marked.rows]),
+            ),
+            np.concatenate([self.suggested, other.suggested]),
+            np.concatenate([self.margins, other.margins]),
+            self.count + other.count,
+        )
+        return merged.worst(LISTED) if len(merged.margins) > 2 * LISTED else merged
+
+    def worst(self, n: int) -> _Suspects:
+        """Return the n with the lowest margins, those first; of equal ones the first in the archive."""
+        order = np.lexsort((self.marked.rows, self.marked.units, self.margins))[:n]
+        chosen = Marked(self.marked.units[order], self.marked.rows[order])
+        return _Suspects(chosen, self.suggested[order], self.margins[order], self.count)
+
+
+def _write_suspects(lists: Lists, found: _Suspects) -> list[Suspect]:
+    """Write label_errors.csv, if there is a suspect, and return the first ones."""
+    names = lists.run.spec.class_names
+    rows = lists.fetch(found.marked, ["key", "label_name", "label_score", "predicted_name", "score"])
+    columns: Any = [rows[name].to_pylist() for name in rows.schema.names]
+    suggested = [names[number] for number in found.suggested.tolist()]
+    if suggested:
+        lines = (
+            (key, label, better, f"{own:.6f}", predicted, f"{score:.6f}")
+            for (key, label, own, predicted, score), better in zip(zip(*columns, strict=True), suggested, strict=True)
+        )
+        header = ("key", "label_name", "suggested_name", "label_score", "predicted_name", "score")
+        lists.write("label_errors.csv", header, lines)
+    return [
+        {"key": key, "label_name": label, "suggested_name": better, "label_score": own, "score": score}
+        for (key, label, own, _, score), better, _ in zip(
+            zip(*columns, strict=True), suggested, range(SHOWN), strict=False
+        )
+    ]

@@ -1,0 +1,165 @@
+"""The review of a result: files, decisions and figures, from given rows."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from written_output import class_row, failed_row, write_output
+
+from pipeline.output.rebuild import rebuild
+
+NAMES = ("cat", "dog")
+
+
+def units(wrong: int = 2) -> list[list[Any]]:
+    """Return 200 images in two units: `wrong` of the first are labelled cat and surely dogs; two pairs are copies."""
+    rows = [
+        class_row(
+            f"/archive/{i:03d}.png",
+            [0.05, 0.95] if i < wrong or i % 2 else [0.9 + i % 7 / 100, 0.1 - i % 7 / 100],
+            NAMES,
+            "dog" if i % 2 and i >= wrong else "cat",
+            pixel_hash=f"{7 if i in (0, 101) else 8 if i in (50, 52) else 1000 + i:016x}",
+        )
+        for i in range(199)
+    ]
+    return [[*rows[:100], failed_row("/archive/broken.png")], rows[100:]]
+
+
+def read(folder: Path, name: str) -> Any:
+    return json.loads((folder / name).read_text())
+
+
+def lines(folder: Path, name: str) -> list[dict[str, str]]:
+    with (folder / name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_review_names_wrong_labels_and_copies(tmp_path: Path, form: str) -> None:
+    write_output(tmp_path, units(), NAMES, format=form)
+    review = read(tmp_path, "review.json")
+    errors, copies = review["label_errors"], review["duplicates"]
+    assert (errors["labelled"], errors["seen"], errors["suspects"], errors["listed"]) == (199, None, 2, 2)
+    assert errors["trust"] == "training unknown"
+    low, high = errors["estimate_interval_95"]
+    assert low < errors["estimate"] < high
+    found = lines(tmp_path, "label_errors.csv")
+    assert {(one["key"], one["label_name"], one["suggested_name"]) for one in found} == {
+        ("/archive/000.png", "cat", "dog"),
+        ("/archive/001.png", "cat", "dog"),
+    }
+    assert [one["key"] for one in errors["first"]] == [one["key"] for one in found]
+    assert (copies["hashed"], copies["groups"], copies["images"], copies["conflicts"]) == (199, 2, 4, 1)
+    assert [(one["group"], one["labels_differ"], one["key"]) for one in lines(tmp_path, "duplicates.csv")] == [
+        ("1", "true", "/archive/000.png"),
+        ("1", "true", "/archive/101.png"),
+        ("2", "false", "/archive/050.png"),
+        ("2", "false", "/archive/052.png"),
+    ]
+    assert copies["first"][0]["is_conflict"]
+    assert {one["label_name"] for one in copies["first"][0]["first"]} == {"cat", "dog"}
+
+
+def decisions(folder: Path) -> dict[str, bool | None]:
+    parts = [pq.read_table(path).to_pylist() for path in sorted((folder / "decisions").iterdir())]
+    return {row["key"]: row["accepted"] for part in parts for row in part}
+
+
+def test_decisions_follow_the_score_and_cost_no_new_part(tmp_path: Path) -> None:
+    run = write_output(tmp_path, units(), NAMES, accept_score=0.93, max_failed_fraction=1.0)
+    made = decisions(tmp_path)
+    rows = {row["key"]: row for part in units() for row in part}
+    assert made.keys() == rows.keys()
+    assert made["/archive/broken.png"] is None
+    assert all(made[key] == (row["score"] >= 0.93) for key, row in rows.items() if row["status"] == "ok")
+    accepted = read(tmp_path, "run.json")["accepted"]
+    assert accepted == read(tmp_path, "review.json")["accepted"]
+    assert accepted["images"] == sum(one is True for one in made.values())
+    assert accepted["images"] + accepted["left"] == 199
+    parts = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "predictions").iterdir()}
+    again = write_output(tmp_path, units(), NAMES, accept_score=0.5, run_id="20260102T000000-run")
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "predictions").iterdir()} == parts
+    assert all(one is not False for one in decisions(tmp_path).values())
+    assert run.part("x") == again.part("x")
+    write_output(tmp_path, units(), NAMES, run_id="20260103T000000-run")
+    assert not list((tmp_path / "decisions").iterdir()), "nobody wants to accept any more"
+    assert "accepted" not in read(tmp_path, "run.json")
+
+
+def test_wanted_accuracy_finds_a_score_or_fails_the_run(tmp_path: Path) -> None:
+    write_output(tmp_path / "good", units(0), NAMES, accept_accuracy=0.9, max_failed_fraction=1.0)
+    record = read(tmp_path / "good", "run.json")
+    assert record["verdict"]["exit_code"] == 0
+    assert (record["accepted"]["score"], record["accepted"]["images"]) == (0.0, 199)
+    write_output(tmp_path / "bad", units(40), NAMES, accept_accuracy=0.99, max_failed_fraction=1.0)
+    record = read(tmp_path / "bad", "run.json")
+    assert record["verdict"]["exit_code"] == 4
+    assert record["verdict"]["reasons"] == [
+        "--accept_accuracy 0.99 cannot be met: from no score on is the accuracy surely that high"
+    ]
+    assert set(decisions(tmp_path / "bad").values()) == {False, None}
+
+
+def test_same_parts_keep_their_review_and_others_get_a_new_one(tmp_path: Path) -> None:
+    write_output(tmp_path, units(), NAMES)
+    marked = {**read(tmp_path, "review.json"), "mark": 1}
+    (tmp_path / "review.json").write_text(json.dumps(marked))
+    write_output(tmp_path, units(), NAMES, run_id="20260102T000000-run")
+    assert read(tmp_path, "review.json") == marked
+    rebuild(str(tmp_path))
+    assert read(tmp_path, "review.json") == marked
+    (tmp_path / "label_errors.csv").unlink()
+    rebuild(str(tmp_path))
+    assert "mark" not in read(tmp_path, "review.json")
+    assert len(lines(tmp_path, "label_errors.csv")) == 2
+    write_output(tmp_path, units()[1:], NAMES, run_id="20260103T000000-run")
+    assert read(tmp_path, "review.json")["label_errors"]["suspects"] == 0
+    assert not (tmp_path / "label_errors.csv").exists()
+    assert not (tmp_path / "duplicates.csv").exists() or lines(tmp_path, "duplicates.csv")
+
+
+def test_rows_without_hashes_or_labels_have_a_review(tmp_path: Path) -> None:
+    rows = [class_row(f"/archive/{i}.png", [0.3, 0.7], NAMES) for i in range(5)]
+    write_output(tmp_path, [rows], NAMES)
+    review = read(tmp_path, "review.json")
+    assert "label_errors" not in review
+    assert "curves" not in review
+    assert review["duplicates"]["hashed"] == 0
+    assert review["acceptance"]["rows"][70]["images"] == 5
+    assert review["acceptance"]["rows"][71]["images"] == 0
+
+
+def test_other_tasks_have_what_applies_to_them(tmp_path: Path) -> None:
+    value = {"key": "/archive/a", "label_value": 1.0, "predicted_value": 2.0, "status": "ok", "pixel_hash": "0" * 16}
+    copy = {**value, "key": "/archive/b", "label_value": 3.0}
+    write_output(tmp_path / "value", [[value, copy]], spec={"task": "value", "value_unit": 2.0**-10})
+    review = read(tmp_path / "value", "review.json")
+    assert review.keys() == {"of", "model", "duplicates"}
+    assert review["duplicates"]["conflicts"] == 1
+    top = [{"label": 0, "name": "cat", "score": 0.9}, {"label": 1, "name": "dog", "score": 0.2}]
+    row = {"key": "/archive/a", "label_names": ["cat"], "predicted_names": ["cat"], "top_k": top, "status": "ok"}
+    write_output(tmp_path / "labels", [[row]], NAMES, spec={"task": "labels"})
+    review = read(tmp_path / "labels", "review.json")
+    assert [curve["class"] for curve in review["curves"]["classes"]] == ["cat"]
+
+
+def test_a_part_that_is_damaged_while_the_run_ends_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.output import review as module
+
+    def gone(*_: object) -> None:
+        from pipeline.errors import ChangedError
+
+        raise ChangedError("rows are gone")
+
+    monkeypatch.setattr(module, "rows_of", gone)
+    write_output(tmp_path, units(), NAMES)
+    record = read(tmp_path, "run.json")
+    assert record["verdict"]["exit_code"] == 3
+    assert "rows are gone" in record["verdict"]["reasons"][0]
+    assert not (tmp_path / "report.html").exists()
