@@ -165,7 +165,8 @@ def unknown_labels(figures: Figures | LabelFigures, _: EndedRecord) -> Iterator[
         yield Pointer(f"{counted(n, 'image')} {verb} of the model{': ' if shown else ''}{shown}", "classes")
 
 
-def _doubtful_labels(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
+def doubtful_labels(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
+    """Yield a pointer if labels look wrong, of those that summary.json names."""
     sure = [e for e in figures["doubtful_labels"] if (e["label_score"] or 0.0) < DOUBTED and e["score"] > SURE]
     if sure:
         n = f"At least {count(len(sure))}" if len(sure) == len(figures["doubtful_labels"]) > 1 else count(len(sure))
@@ -211,6 +212,6 @@ CLASSES: Sequence[Rule] = (
     far_from_others,
     _calibration,
     unknown_labels,
-    _doubtful_labels,
+    doubtful_labels,
 )
 """What may stand out, for a model of classes."""

@@ -26,6 +26,7 @@ from pipeline.report.headline import Headline, SliceTable
 from pipeline.report.highlights import look_first
 from pipeline.report.html import render
 from pipeline.report.label_page import label_part
+from pipeline.report.review_part import ReviewPart, accepted_text, review_part, unseen_text, unseen_tile
 from pipeline.report.task_part import TaskPart
 from pipeline.report.value_page import embedding_part, value_part
 from pipeline.storage.locations import location_of
@@ -79,18 +80,20 @@ def report(
         pictures: key -> PNG or JPEG file of at most 64 x 64 pixels; an image that the figures name may have none.
         review: the content of review.json; None: nobody looked at all rows.
     """
-    part, headline = _part(figures, record), Headline(task_in(figures))
+    part, headline, looked = _part(figures, record), Headline(task_in(figures)), review_part(review)
+    unseen = (review or {}).get("unseen")
     slices = _slices(figures, headline)
-    keys = [*part.keys, *(example["key"] for example in figures["failure_examples"])]
+    keys = [*looked.keys, *part.keys, *(example["key"] for example in figures["failure_examples"])]
     return render(
         "report.html.j2",
         figures=figures,
         record=record,
         left_out=left_out(record),
-        first=look_first(figures, record, part.rules),
-        sections=list(_sections(figures, record, part, slices)),
-        tile=part.tile,
-        sentence=part.sentence,
+        first=[*look_first(figures, record, looked.without_twins(part.rules)), *looked.pointers],
+        sections=list(_sections(figures, record, part, looked, slices)),
+        tiles=[tile for tile in (unseen_tile(unseen, headline) if unseen else None, part.tile) if tile],
+        sentence=" ".join(text for text in (unseen_text(unseen, headline) if unseen else "", part.sentence) if text),
+        accepted_text=accepted_text,
         headline=headline,
         nights=_nights(figures, record, headline),
         indices=indices_of,
@@ -103,7 +106,7 @@ def report(
         shown_inputs=SHOWN_INPUTS,
         shown_reasons=SHOWN_REASONS,
         shown_values=SHOWN_VALUES,
-        **cast(dict[str, Any], part.content),
+        **cast(dict[str, Any], {**part.content, **looked.content}),
     )
 
 
@@ -120,11 +123,13 @@ def _part(figures: AnyFigures, record: EndedRecord) -> TaskPart:
 
 
 def _sections(
-    figures: AnyFigures, record: EndedRecord, part: TaskPart, slices: Mapping[str, SliceTable]
+    figures: AnyFigures, record: EndedRecord, part: TaskPart, looked: ReviewPart, slices: Mapping[str, SliceTable]
 ) -> Iterator[tuple[str, str]]:
     """Yield the name and the title of each section that has something to say; `pages/report_<name>` draws it."""
     for name, title, is_there in (
-        *part.sections,
+        *looked.first,
+        *looked.with_suspects(part.sections),
+        *looked.last,
         ("failures", "Failures", figures["failures"]),
         ("inputs", "By input", "inputs" in slices),
         ("folders", "By folder", "folders" in slices),
