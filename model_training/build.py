@@ -13,8 +13,10 @@ from model_training.datasets import Dataset
 from model_training.evaluation import evaluate, load_score
 from model_training.publish import check_output, staged, write_files
 from model_training.report import TrainingRun, report_files, training_facts
-from model_training.training import Recipe, train
-from pipeline.model import directory
+from model_training.training import Recipe, learned_hashes, train
+from pipeline.model import directory, trained_on
+from pipeline.model.pixel_hash import rule_id
+from pipeline.model.trained_on import TrainedOn
 
 _log = logging.getLogger(__name__)
 
@@ -51,5 +53,8 @@ def build(dataset: Dataset, recipe: Recipe, output: str, progress: Any = None) -
         run = TrainingRun(dataset, trained, evaluation, golden, spec)
         write_files(os.path.join(folder, directory.GOLDEN), golden.files())
         write_files(os.path.join(folder, directory.TRAINING), report_files(run))
+        learned = learned_hashes(dataset, recipe)
+        known = TrainedOn.of(learned, rule_id(dataset.input), spec.model_id, [dataset.name], len(dataset.left_out))
+        write_files(os.path.join(folder, directory.TRAINING, trained_on.FOLDER), known.files())
         write_files(folder, {directory.SPEC: spec.to_json().encode()})
     return run

@@ -16,6 +16,7 @@ from model_training.network import build_network
 from model_training.split import validation_split
 from pipeline.errors import UsageError
 from pipeline.model.engines import tensorflow
+from pipeline.model.trained_on import LearnedSet
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,17 @@ def learning_order(dataset: Dataset, recipe: Recipe) -> tuple[npt.NDArray[np.int
         return order, learning_images(len(order), recipe)
     learned = int((~validates).sum())
     return order[np.argsort(validates[order], kind="stable")], learned
+
+
+def learned_hashes(dataset: Dataset, recipe: Recipe) -> dict[LearnedSet, npt.NDArray[np.uint64]]:
+    """Return the hashes of the pixels that a network learns from, of those that validate apart; of no test images.
+
+    Returns:
+        Set -> uint64, a hash for each image.
+    """
+    order, learned = learning_order(dataset, recipe)
+    hashes = dataset.train_hashes[order]
+    return {"train": hashes[:learned], "validation": hashes[learned:]}
 
 
 def learning_images(images: int, recipe: Recipe) -> int:

@@ -42,7 +42,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "sources": "storage",
         "model": "storage",
         "report": "metrics storage.locations",
-        "output": "storage metrics report model.spec model.input_rule model.outputs model.pixel_hash",
+        "output": "storage metrics report model.spec model.input_rule model.outputs model.pixel_hash model.trained_on",
         "scoring": "storage metrics sources model output",
         "beam": "storage metrics output scoring",
         "api": "storage metrics model output scoring beam",

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.batches import Failure, ImageColumns, PredictionBatch
 from pipeline.image_facts import ImageFacts
+from pipeline.output.hash_texts import to_texts
 from pipeline.task import Embedding, Task
 
 _Mask = npt.NDArray[np.bool_]
@@ -223,16 +223,12 @@ def _top_k(batch: PredictionBatch, names: pa.Array, failed: _Mask) -> pa.Array:
 
 def image_columns(facts: ImageFacts) -> dict[str, pa.Array]:
     """Return the columns that tell of the stored images, by name."""
-    hashed = pa.array(facts.hashed)
-    texts = facts.hashes.astype(">u8").tobytes().hex().encode("ascii")
-    places = np.arange(0, len(texts) + 1, 16, dtype=np.int32)
-    hashes = pa.StringArray.from_buffers(len(facts), pa.py_buffer(places), pa.py_buffer(texts))
     return {
         "width": pa.array(facts.widths, pa.int32(), mask=facts.widths == 0),
         "height": pa.array(facts.heights, pa.int32(), mask=facts.heights == 0),
         "format": pa.array(facts.formats, pa.string()),
         "bytes": pa.array(facts.sizes, pa.int64(), mask=facts.sizes < 0),
-        "pixel_hash": hashes if facts.hashed.all() else pc.if_else(hashed, hashes, None),
+        "pixel_hash": to_texts(facts.hashes, facts.hashed),
         "exif_time": pa.array(facts.times or [None] * len(facts), pa.string()),
         "exif_camera": pa.array(facts.cameras or [None] * len(facts), pa.string()),
     }

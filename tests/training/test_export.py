@@ -20,11 +20,17 @@ from model_training.evaluation import load_score
 from model_training.publish import check_output, staged, undisturbed
 from model_training.training import Recipe
 from pipeline import storage
+from pipeline.batches import EncodedBatch
 from pipeline.cli import score as score_cli
 from pipeline.errors import NightscoreError, UsageError
 from pipeline.model.directory import check_model, read_golden, read_spec
 from pipeline.model.engines.litert import LiteRTNetwork
-from pipeline.model.preprocess import decode
+from pipeline.model.pixel_hash import rule_id
+from pipeline.model.preprocess import decode, preprocess
+from pipeline.model.stored_facts import facts_of
+from pipeline.model.trained_on import SETS, read_hashes
+from pipeline.output.hash_texts import from_texts
+from pipeline.output.row_columns import image_columns
 
 
 def files_of(folder: Path | str) -> list[str]:
@@ -46,6 +52,7 @@ def test_model_directory_has_everything_and_nothing_else(tiny_model: str) -> Non
         "saved_model/variables/variables.data-00000-of-00001",
         "saved_model/variables/variables.index",
         *(f"training/{name}" for name in ("confusion_matrix.png", "curves.png", "history.json")),
+        *(f"training/pixel_hashes/{name}" for name in ("facts.json", "train.npy", "validation.npy")),
         *(f"training/{name}" for name in ("report.html", "sample_predictions.png")),
     ]
 
@@ -68,6 +75,21 @@ def test_saved_model_holds_the_weights_and_no_optimizer(tiny_model: str) -> None
     variables = tf.train.list_variables(os.path.join(tiny_model, "saved_model", "variables", "variables"))
     assert sum(int(np.prod(shape)) for name, shape in variables if name.startswith("weights/")) == 121_930
     assert {name.split("/")[0] for name, _ in variables} == {"weights", "_CHECKPOINTABLE_OBJECT_GRAPH"}
+
+
+def test_images_that_were_learned_from_have_in_rows_the_hash_that_the_model_directory_knows(
+    tiny_model: str, digits: RawImages
+) -> None:
+    spec, known = read_spec(tiny_model), read_hashes(tiny_model)
+    assert known is not None
+    assert (known.model_id, known.rule, known.sources) == (spec.model_id, rule_id(spec.input).hex(), ("digits",))
+    assert known.images == {"train": 1294, "validation": 144}
+    files = [digits.encoded(i) for i in range(len(digits.images))]
+    pixels = preprocess(EncodedBatch.of(files), spec.input)
+    hashes, _ = from_texts(image_columns(facts_of(files, pixels, spec.input))["pixel_hash"])
+    sets = [known.contains(hashes, [name]) for name in SETS]
+    assert [int(one.sum()) for one in sets] == [1294, 144]
+    assert (known.contains(hashes) == ~digits.is_test).all()
 
 
 def test_spec_names_the_model_the_data_and_the_result(tiny_model: str) -> None:

@@ -19,7 +19,7 @@ from model_training.build import build
 from model_training.datasets import Dataset, RawImages, from_raw, load
 from model_training.evaluation import Evaluation, evaluate, load_score
 from model_training.progress import TrainingProgress, steps_per_epoch
-from model_training.training import History, Recipe, learning_images, train
+from model_training.training import History, Recipe, learned_hashes, learning_images, train
 from pipeline.errors import UsageError
 
 
@@ -60,6 +60,18 @@ def test_history_has_an_entry_an_epoch(dataset: Dataset) -> None:
 @given(st.integers(2, 10**7))
 def test_both_parts_of_the_training_images_have_some(images: int) -> None:
     assert 0 < learning_images(images, Recipe()) < images
+
+
+@pytest.mark.parametrize("by_content", [False, True])
+def test_what_is_learned_from_and_what_validates_is_told_apart_and_nothing_is_of_the_test(
+    dataset: Dataset, by_content: bool
+) -> None:
+    found = learned_hashes(replace(dataset, by_content=by_content), Recipe())
+    counts = {name: len(hashes) for name, hashes in found.items()}
+    assert counts == {"train": 413, "validation": 46}
+    together = np.concatenate(list(found.values()))
+    assert sorted(together.tolist()) == sorted(dataset.train_hashes.tolist())
+    assert not np.isin(dataset.test_hashes, together).any()
 
 
 # --- progress
