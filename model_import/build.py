@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from model_import.checks import Checked, engines_check, rounding_check, same, user_check
 from model_import.examine import Examined
 from model_import.graph_model import GraphModel
+from model_import.learned import read_learned
 from model_import.tflite_file import TfliteModel
 from model_import.wrap import write_saved_model
 from model_training.check_images import check_images
@@ -24,13 +25,14 @@ from model_training.publish import check_output, lie_in_one_another, staged, wri
 from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.machine import versions
-from pipeline.model import directory
+from pipeline.model import directory, trained_on
 from pipeline.model.directory import Golden
 from pipeline.model.engines.fed_litert import FedLiteRTNetwork
 from pipeline.model.engines.network import Outputs, in_calls
 from pipeline.model.engines.tensorflow import TensorFlowNetwork
 from pipeline.model.feed import Feed
 from pipeline.model.spec import GOLDEN_TOLERANCE, LARGEST_TOLERANCE, Conversion, ModelSpec, model_id
+from pipeline.model.trained_on import TrainedOn
 from pipeline.task import Embedding
 from pipeline.text import brief, line
 
@@ -56,6 +58,8 @@ class Imported:
         golden: its golden images.
         checks: what was compared.
         output: where it was published.
+        learned: what it was trained on; None: nobody told.
+        not_learned: lines for people of what of that could not be read.
     """
 
     examined: Examined
@@ -63,6 +67,8 @@ class Imported:
     golden: Golden
     checks: Sequence[Checked]
     output: str
+    learned: TrainedOn | None = None
+    not_learned: Sequence[str] = ()
 
 
 def check_place(source: str, output: str) -> str:
@@ -77,16 +83,20 @@ def check_place(source: str, output: str) -> str:
     return location
 
 
-def build(examined: Examined, location: str, page: Any = None) -> Imported:
+def build(
+    examined: Examined, location: str, page: Any = None, progress: Callable[[Any], None] = lambda _: None
+) -> Imported:
     """Publish a model directory of a model that was examined; nothing is left behind if that fails.
 
     Args:
         examined: see `model_import.examine`.
         location: from `check_place`.
         page: makes the files of import/ of an `Imported`, by name; None: there are none.
+        progress: called now and then while the images of --trained_on are read.
 
     Raises:
-        UsageError: the model does not give the user's own scores, or TensorFlow cannot write it.
+        UsageError: the model does not give the user's own scores, TensorFlow cannot write it, or what it was trained
+            on cannot be read.
         OSError: it cannot be written.
         NightscoreError: the upload failed.
     """
@@ -94,6 +104,10 @@ def build(examined: Examined, location: str, page: Any = None) -> Imported:
     with staged(location) as folder:
         golden, spec, checks = _fill(examined, checks, folder)
         imported = Imported(examined, spec, golden, checks, location)
+        if examined.request.trained_on:
+            learned, notes = read_learned(examined.request.trained_on, spec.input, spec.model_id, progress)
+            imported = replace(imported, learned=learned, not_learned=notes)
+            write_files(os.path.join(folder, directory.IMPORT, trained_on.FOLDER), learned.files())
         write_files(os.path.join(folder, directory.GOLDEN), golden.files())
         if page is not None:
             write_files(os.path.join(folder, directory.IMPORT), page(imported))

@@ -69,6 +69,15 @@ def _parser() -> Parser:
     for name, (metavar, text) in _TEXTS.items():
         add(f"--{name}", type=not_empty, metavar=metavar, help=text)
     add("--check_by_order", action="store_true", help="the folders in it, sorted by name, are the classes in order")
+    add(
+        "--trained_on",
+        type=not_empty,
+        action="append",
+        default=[],
+        metavar="INPUT",
+        help="images that it was trained on, as score's --input takes them: their pixels are remembered, 8 bytes each, "
+        "and reports tell the accuracy on other images apart; repeatable",
+    )
     add("--task", choices=TASKS, help="what the scores say (default: told by the output)")
     add("--thresholds", type=_shares, default=(), metavar="P[,P...]", help="of --task labels: one, or one a class")
     add("--embedding_layer", type=not_empty, metavar="NAME", help="layer whose output is kept beside the scores")
@@ -119,11 +128,16 @@ def _run(arguments: argparse.Namespace) -> int:
         embedding_layer=arguments.embedding_layer or "",
         embedding_type=arguments.embedding_type,
         check_by_order=arguments.check_by_order,
+        trained_on=tuple(arguments.trained_on),
         **texts,
     )
     if request.check_by_order and not request.check:
         raise UsageError("--check_by_order says how the folders of --check are read: give --check FOLDER as well")
     silence_pillow()  # an image that is left out is counted
+    if request.trained_on:
+        from model_import.learned import check_inputs
+
+        check_inputs(request.trained_on)
     if arguments.explain:
         return _explain(request)
     if arguments.output is None:
@@ -155,7 +169,7 @@ def _import(request: Any, output: str) -> int:
 
     location = check_place(request.source, output)
     with _screen() as show, _quiet_tensorflow():
-        imported = build(examine(request, show), location, report_files)
+        imported = build(examine(request, show), location, report_files, show)
     print(summary(imported, output))
     return 0
 

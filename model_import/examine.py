@@ -128,6 +128,11 @@ def examine(
     facts = _facts(request, opened, said, given)
     known(opened, facts)
     if opened.model.takes == "encoded":
+        if request.trained_on:
+            raise UsageError(
+                "--trained_on cannot be kept: the model decodes the files itself, so nobody else sees their pixels; "
+                "leave the option out"
+            )
         verdict, decision = None, decision_of_files(request, opened.path)
     else:
         verdict = _trial(request, opened, said, facts, progress) if request.check else None

@@ -14,7 +14,9 @@ from model_import.fact import Fact, How
 from model_import.opening import Opened
 from model_import.scaling import Scaling
 from model_training.convert import engines_of
+from pipeline.formatting import counted
 from pipeline.model.thumbnails import thumbnail
+from pipeline.model.trained_on import TrainedOn
 from pipeline.report.gallery import gallery
 from pipeline.report.html import render
 from pipeline.text import brief, plain, shell_path
@@ -73,9 +75,11 @@ def summary(imported: Imported, output: str) -> str:
         lines.append(_row("engines", engines_of(imported.spec.litert)))
     else:
         lines.append(_row("engines", "LiteRT alone, which runs the file as it is"))
+    if imported.learned is not None:
+        lines.append(_row("trained on", _learned(imported.learned)))
     lines += _trial(examined)
     lines += _warning(examined, imported.checks)
-    lines += [_row("note", doubt) for doubt in examined.doubts]
+    lines += [_row("note", doubt) for doubt in [*examined.doubts, *imported.not_learned]]
     place = shell_path(output)
     lines += [f"{'model':<{_LABEL}}{place}", f"{'report':<{_LABEL}}{place}/import/{REPORT}"]
     lines.append(f"{'next':<{_LABEL}}nightscore look IMAGE --model {place}")
@@ -141,6 +145,13 @@ def _notes(examined: Examined) -> list[str]:
     return [_row("note", note) for note in [*examined.doubts, *examined.notes]]
 
 
+def _learned(learned: TrainedOn) -> str:
+    """Return what a model was trained on, as a phrase."""
+    images, pictures = learned.images["train"], len(learned)
+    copies = f", {pictures:,} of them different to the model" if pictures < images else ""
+    return f"{counted(images, 'image')}{copies}: their pixels are remembered"
+
+
 def _row(label: str, text: str) -> str:
     if len(label) >= _LABEL:
         label += " "
@@ -178,7 +189,8 @@ def report_files(imported: Imported) -> Mapping[str, bytes]:
         facts=[(name, _written(fact), fact.how, fact.why) for name, fact in examined.facts.items()],
         guessed=examined.decision.guessed,
         checks=imported.checks,
-        notes=[*examined.doubts, *examined.notes],
+        notes=[*examined.doubts, *examined.notes, *imported.not_learned],
+        trained_on="" if imported.learned is None else _learned(imported.learned),
         trial=[] if examined.verdict is None else examined.verdict.lines(),
         spec=imported.spec,
         engines=engines_of(imported.spec.litert) if imported.spec.litert else "",

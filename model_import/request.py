@@ -31,6 +31,7 @@ class Request:
         golden: file with images and the user's own scores of them; "": none given.
         check: folder with images, in folders of their classes or not; "": none given.
         check_by_order: whether the folders in it, sorted by name, are the classes in their order.
+        trained_on: inputs with the images that the model was trained on; (): none given.
     """
 
     source: str
@@ -48,6 +49,7 @@ class Request:
     golden: str = ""
     check: str = ""
     check_by_order: bool = False
+    trained_on: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

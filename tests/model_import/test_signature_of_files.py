@@ -119,3 +119,13 @@ def test_own_scores_of_files_are_compared(exported: Path, tmp_path: Path, capsys
     code, _, error = run(capsys, *words, "--golden", tmp_path / "golden.npz")
     assert code == 2
     assert "are not what this model gives" in error
+
+
+def test_there_are_no_pixels_to_remember(exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "photo.jpg").write_bytes(photograph(0))
+    words = ("--signature", "files", "--trained_on", tmp_path / "photo.jpg", "--output", tmp_path / "made")
+    code, said, refused = run(capsys, exported / "model", *words)
+    assert (code, said) == (2, "")
+    assert "--trained_on cannot be kept: the model decodes the files itself" in refused
+    assert len(refused.splitlines()) == 1
+    assert not (tmp_path / "made").exists()

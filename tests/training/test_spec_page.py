@@ -28,3 +28,8 @@ def test_fields_of_a_feed_are_those_of_the_page() -> None:
 
 def test_fields_of_a_conversion_are_those_of_the_page() -> None:
     assert fields_of("Conversion") == [field.name for field in fields(Conversion)]
+
+
+def test_fields_of_what_it_was_trained_on_are_those_of_the_page(tiny_model: str) -> None:
+    facts = json.loads(Path(tiny_model, "training", "pixel_hashes", "facts.json").read_text())
+    assert fields_of("Pixels that it was trained on") == list(facts)
