@@ -53,7 +53,9 @@ def facts(record: EndedRecord, figures: AnyFigures | None, output: str) -> Itera
         again = f", {record['rescored']:,} of {record['scored']:,} images scored again in float32"
         yield "precision", figures["precision"] + (again if record["scored"] else "")
     yield from _failed(figures)
+    yield from _unseen(record, task_in(figures))
     yield from of_task(figures)
+    yield from _accepted(record)
     if cast(Mapping[str, Any], figures).get("labelled"):
         spec = record.get("model_spec")
         yield from numbers(record.get("options", {}), spec["class_names"] if spec else ())
@@ -118,6 +120,32 @@ def example(failure: FailureText, indent: str = "") -> str:
     """Return a failed image and why, on two lines of a screen at most."""
     key = indent + brief(failure["key"], SHOWN_KEY)
     return f"{key}: {brief(failure['message'], SHOWN_LINE - len(key) - 2)}"
+
+
+def _unseen(record: EndedRecord, task: Task) -> Iterator[Fact]:
+    """Yield how good the result is where the model's training had no exact copy of an image."""
+    unseen = record.get("unseen")
+    if unseen is None or not unseen["seen"]:
+        return
+    if unseen["headline"] is None:
+        yield "unseen", f"training had an exact copy of all but {unseen['images']:,} images, none of them labelled"
+        return
+    name, text = quality(task, unseen["headline"], unseen["headline_interval_95"], unseen["labelled"])
+    yield "unseen", f"{name} {text}: those with no exact copy in training"
+
+
+def _accepted(record: EndedRecord) -> Iterator[Fact]:
+    """Yield how many predictions are accepted."""
+    accepted = record.get("accepted")
+    if accepted is None:
+        return
+    mistakes = f", {accepted['left_mistakes']:,} mistakes among them" if accepted["left_mistakes"] else ""
+    if accepted["score"] is None:
+        yield "accepted", f"none; {accepted['left']:,} left to review{mistakes}"
+        return
+    right = "" if accepted["accuracy"] is None else f", {accepted['accuracy']:.4f} of the labelled ones right"
+    yield "accepted", f"{accepted['images']:,} from score {accepted['score']:g} on{right}"
+    yield "to review", f"{accepted['left']:,}{mistakes}"
 
 
 def _engine(record: EndedRecord) -> Iterator[Fact]:

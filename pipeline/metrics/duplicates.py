@@ -12,8 +12,8 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline.metrics.hash_texts import from_texts
 from pipeline.task import Task
 
 NO_LABEL = 0
@@ -37,15 +37,9 @@ class Hashed:
 
 def hashed(rows: pa.Table, task: Task) -> Hashed:
     """Return the images of rows that have a hash; the rows have the columns pixel_hash, and the label's of the task."""
-    numbers = np.flatnonzero(np.asarray(pc.is_valid(rows["pixel_hash"]), bool))
-    chosen = rows.take(pa.array(numbers))
-    return Hashed(numbers, numbers_of(chosen["pixel_hash"]), _label_codes(chosen, task))
-
-
-def numbers_of(texts: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
-    """Return hashes of 16 hex digits each, none of them null, as numbers, uint64 [n]."""
-    joined = "".join(texts.to_pylist())
-    return np.frombuffer(bytes.fromhex(joined), ">u8").astype(np.uint64)
+    hashes, known = from_texts(rows["pixel_hash"])
+    numbers = np.flatnonzero(known)
+    return Hashed(numbers, hashes[numbers], _label_codes(rows.take(pa.array(numbers)), task))
 
 
 def label_texts(rows: pa.Table, task: Task) -> list[str | None]:

@@ -25,8 +25,9 @@ from pipeline.metrics.code_counts import CodeCounts
 from pipeline.metrics.curves import listed_classes
 from pipeline.metrics.proportions import Z95
 
-FIXED_POINT = 1 << 20
-"""Number of steps between 0 and 1 in sums of probabilities, which are integers."""
+FIXED_POINT = 1 << 30
+"""Number of steps between 0 and 1 in sums of probabilities, which are integers: rounded down, so that a class is
+confident of images that all have its mean probability."""
 
 COLUMNS = ("label", "label_score", "top_k")
 """Columns of a row that are looked at."""
@@ -49,7 +50,7 @@ class LabelScores:
         """Return the sums over rows of a model of classes, with the columns label and label_score."""
         labelled = rows.select(["label", "label_score"]).filter(pc.is_valid(rows["label_score"]))
         label = np.asarray(labelled["label"], np.int64)
-        steps = np.rint(np.asarray(labelled["label_score"], np.float64) * FIXED_POINT).astype(np.int64)
+        steps = np.floor(np.asarray(labelled["label_score"], np.float64) * FIXED_POINT).astype(np.int64)
         return cls(CodeCounts.of(label), CodeCounts().add(label, steps))
 
     def merge(self, other: LabelScores) -> LabelScores:

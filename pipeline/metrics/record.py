@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from pipeline.metrics.review import Accepted
+from pipeline.metrics.review import Accepted, Unseen
 from pipeline.metrics.task_record import (
     EmbeddingDrift,
     EmbeddingNight,
@@ -291,10 +291,11 @@ class MadeBy(TypedDict, total=False):
     made_by: list[Maker]
 
 
-class RecordedAccepted(TypedDict, total=False):
-    """How many predictions are accepted; absent where nobody asked, in an older record, and of an incomplete run."""
+class RecordedReview(TypedDict, total=False):
+    """What a record repeats of the review; absent where that does not say it, and where the run is not complete."""
 
     accepted: Accepted
+    unseen: Unseen
 
 
 class SkippedInside(TypedDict, total=False):
@@ -304,7 +305,7 @@ class SkippedInside(TypedDict, total=False):
     skipped_inside_examples: dict[str, str]
 
 
-class EndedRecord(StartedRun, Comparison, MadeBy, SkippedInside, RecordedAccepted):
+class EndedRecord(StartedRun, Comparison, MadeBy, SkippedInside, RecordedReview):
     """run.json of a run that has ended."""
 
     verdict: Verdict

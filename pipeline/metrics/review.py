@@ -154,5 +154,6 @@ class Review(TypedDict, total=False):
     accepted: Accepted
     curves: Curves
     unseen: Unseen
+    training_unknown: str
     label_errors: LabelErrors
     duplicates: Duplicates

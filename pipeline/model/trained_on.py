@@ -96,6 +96,13 @@ class TrainedOn:
         """Return the number of different pictures, one that is in both sets counted twice."""
         return sum(map(len, self.hashes.values()))
 
+    @property
+    def digest(self) -> str:
+        """What tells these hashes from others, 16 hex digits."""
+        ends = {name: (len(one), one[:1].tolist(), one[-1:].tolist()) for name, one in self.hashes.items()}
+        facts = json.dumps([self.rule, self.model_id, dict(self.images), list(self.sources), ends])
+        return hashlib.sha256(facts.encode("utf-8")).hexdigest()[:16]
+
     def contains(self, hashes: Hashes, sets: Sequence[LearnedSet] = SETS) -> npt.NDArray[np.bool_]:
         """Return which hashes are those of an image that was learned from, bool [n].
 

@@ -24,11 +24,11 @@ from pipeline.metrics.record import (
     Comparison,
     EndedRecord,
     Plan,
-    RecordedAccepted,
+    RecordedReview,
     StartedRun,
     Training,
 )
-from pipeline.metrics.review import Accepted, Review
+from pipeline.metrics.review import Review
 from pipeline.metrics.timing import shares
 from pipeline.output import records
 from pipeline.output.commit import committed
@@ -72,13 +72,13 @@ def finish(summary: Summary, run: Run) -> EndedRecord:
     comparison = compare_with_others(summary, run, started["training"])
     lost = _lost(summary, claim)
     reviewed, lost = _review(summary, run, planned, lost)
-    accepted = reviewed.review.get("accepted") if reviewed else None
-    record = record_of(summary, run, started, comparison, totals, len(planned), lost, accepted=accepted)
+    review = reviewed.review if reviewed else None
+    record = record_of(summary, run, started, comparison, totals, len(planned), lost, review=review)
     if record["complete"]:
         _publish(summary, claim, record, planned, reviewed)
         sweep(claim)
         lost, ended = _lost(summary, claim), record["ended"]
-        record = record_of(summary, run, started, comparison, totals, len(planned), lost, ended, accepted)
+        record = record_of(summary, run, started, comparison, totals, len(planned), lost, ended, review)
     if not claim.is_open:
         return records.read_ended(run)
     storage.replace(run.record, records.as_bytes(record))
@@ -125,7 +125,7 @@ def record_of(
     units: int,
     lost: str = "",
     ended: str | None = None,
-    accepted: Accepted | None = None,
+    review: Review | None = None,
 ) -> EndedRecord:
     """Return the record of a run that ends as its summary says.
 
@@ -138,9 +138,11 @@ def record_of(
         units: number of units in the plan, each counted once.
         lost: what is missing although it was committed, as one line; "": nothing is.
         ended: time of the run's end, ISO 8601; None: now.
-        accepted: which predictions are accepted; None: nobody asked.
+        review: of all rows; None: nobody has looked at them.
     """
-    code, reasons = verdict(summary, run, None if summary.stopped else totals.total, lost, accepted)
+    looked: Review = {} if review is None else review
+    total = None if summary.stopped else totals.total
+    code, reasons = verdict(summary, run, total, lost, looked.get("accepted"))
     ended = ended or records.now()
     seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started["started"])).total_seconds()
     scored = summary.metrics.images - summary.kept
@@ -165,7 +167,7 @@ def record_of(
         "made_by": [{"maker": maker, "units": n} for maker, n in sorted(summary.makers.items())],
         "skipped_inside": dict(sorted(summary.left_out.counts.items())),
         "skipped_inside_examples": dict(sorted(summary.left_out.examples.items())),
-        **cast(RecordedAccepted, {} if accepted is None else {"accepted": accepted}),
+        **cast(RecordedReview, {name: looked[name] for name in ("accepted", "unseen") if name in looked}),
     }
 
 

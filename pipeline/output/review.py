@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.concurrency import ahead, cores, pools
 from pipeline.metrics import acceptance, curves
 from pipeline.metrics.acceptance import RIGHT, UNLABELLED, WRONG, AcceptedCounts, ScoreCounts
 from pipeline.metrics.curves import CurveCounts
-from pipeline.metrics.duplicates import LABEL_COLUMNS, Copies, Hashed, copies, hashed, numbers_of
+from pipeline.metrics.duplicates import LABEL_COLUMNS, Copies, Hashed, copies, hashed
+from pipeline.metrics.hash_texts import from_texts
 from pipeline.metrics.headline import headline_in
 from pipeline.metrics.label_errors import LabelScores
 from pipeline.metrics.review import Accepted, Review, Unseen
@@ -167,10 +167,8 @@ _NO_HASHES = Hashed(np.zeros(0, np.int64), np.zeros(0, np.uint64), np.zeros(0, n
 
 def known_rows(rows: pa.Table, known: Known) -> npt.NDArray[np.bool_]:
     """Return of which rows the model's training had the pixels, bool [n]; of a row without a hash it had not."""
-    has_hash = np.asarray(pc.is_valid(rows["pixel_hash"]), bool)
-    is_known = np.zeros(len(rows), np.bool_)
-    is_known[has_hash] = known(numbers_of(rows["pixel_hash"].drop_null()))
-    return is_known
+    hashes, has_hash = from_texts(rows["pixel_hash"])
+    return has_hash & known(hashes)
 
 
 def _of_classes(look: _Look, run: Run) -> Review:

@@ -17,8 +17,11 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
+from pipeline.errors import UsageError
 from pipeline.metrics.acceptance import is_accepted
 from pipeline.metrics.review import Review
+from pipeline.model.pixel_hash import rule_id
+from pipeline.model.trained_on import TrainedOn, read_hashes
 from pipeline.output.review import Reviewed, review_of
 from pipeline.output.run import Run
 from pipeline.output.stored_rows import rows_of
@@ -55,19 +58,39 @@ def make_review(run: Run, units: Sequence[str], digest: int) -> Reviewed:
         ChangedError: a part is gone.
         DamagedPartError: a part is not as it was written.
     """
-    of = _identity(run, digest)
-    stored = _stored(run)
-    if stored is not None and stored.get("of") == of:
+    trained, why = _trained_on(run)
+    of, stored = _identity(run, digest, trained), _stored(run)
+    if stored is not None and (stored["of"] == of or (trained is None and stored["of"].startswith(of))):
         return Reviewed(stored)
-    reviewed = review_of(run, units, None)
-    review: Review = {"of": of, **reviewed.review}
+    reviewed = review_of(run, units, trained.contains if trained is not None else None)
+    unknown: Review = {"training_unknown": why} if why else {}
+    review: Review = {"of": of, **reviewed.review, **unknown}
     return Reviewed(review, {**reviewed.files, NAME: json.dumps(review).encode("utf-8") + b"\n"})
 
 
-def _identity(run: Run, digest: int) -> str:
-    """Return what decides a review: the parts, what a person wants to accept, and how a review is made."""
+def _trained_on(run: Run) -> tuple[TrainedOn | None, str]:
+    """Return the pixels that the run's model has learned from; or None, and why they are not known, as one line."""
+    if "pixel_hash" not in run.schema.names or run.spec.takes == "encoded":
+        return None, "the rows have no pixel hashes"
+    try:
+        trained = read_hashes(run.model)
+    except (UsageError, OSError) as error:
+        return None, str(error)
+    if trained is None or trained.model_id != run.spec.model_id:
+        return None, "the model directory does not tell which images the model was trained on"
+    if trained.rule != rule_id(run.rule).hex():
+        return None, "the images are decoded otherwise than those that the model was trained on"
+    return trained, ""
+
+
+def _identity(run: Run, digest: int, trained: TrainedOn | None) -> str:
+    """Return what decides a review: how it is made, the parts, what to accept, and what the model has learned from.
+
+    Where the last is not known, it is the beginning of what it would be.
+    """
     options = run.options
-    return f"{VERSION} {digest:016x} {options.accept_score} {options.accept_accuracy}"
+    first = f"{VERSION} {digest:016x} {options.accept_score} {options.accept_accuracy}"
+    return first if trained is None else f"{first} {trained.digest}"
 
 
 def _stored(run: Run) -> Review | None:
@@ -75,8 +98,9 @@ def _stored(run: Run) -> Review | None:
     try:
         review: Review = json.loads(storage.read(run.result(NAME)))
         listed = {"duplicates.csv": "duplicates", "label_errors.csv": "label_errors"}
+        review["of"]
         wanted = [name for name, part in listed.items() if review.get(part, {}).get("listed")]  # type: ignore[attr-defined]
-    except (FileNotFoundError, ValueError, AttributeError):
+    except (FileNotFoundError, ValueError, AttributeError, KeyError, TypeError):
         return None
     return review if all(storage.stat(run.result(name)) for name in wanted) else None
 

@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from pipeline.concurrency import ahead, cores, pools
 from pipeline.metrics.code_counts import CodeCounts
-from pipeline.metrics.duplicates import LABEL_COLUMNS, Copies, label_texts, numbers_of
+from pipeline.metrics.duplicates import LABEL_COLUMNS, Copies, label_texts
+from pipeline.metrics.hash_texts import from_texts
 from pipeline.metrics.label_errors import COLUMNS, LabelScores, confident_in, estimate
 from pipeline.metrics.review import CopyGroup, Duplicates, LabelErrors, Suspect
 from pipeline.output.run import Run
@@ -170,10 +171,8 @@ def list_suspects(
         rows = rows_of(run, lists.units[unit], columns).rows
         numbers = np.arange(len(rows))
         if known is not None:
-            has_hash = np.asarray(rows["pixel_hash"].is_valid(), bool)
-            is_known = np.zeros(len(rows), np.bool_)
-            is_known[has_hash] = known(numbers_of(rows["pixel_hash"].drop_null()))
-            numbers = np.flatnonzero(~is_known)
+            hashes, has_hash = from_texts(rows["pixel_hash"])
+            numbers = np.flatnonzero(~(has_hash & known(hashes)))
             rows = rows.take(pa.array(numbers))
         one = confident_in(rows, thresholds)
         at = np.full(len(one.rows), unit, np.int64)

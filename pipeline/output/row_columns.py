@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pipeline.batches import Failure, ImageColumns, PredictionBatch
 from pipeline.image_facts import ImageFacts
-from pipeline.output.hash_texts import to_texts
+from pipeline.metrics.hash_texts import to_texts
 from pipeline.task import Embedding, Task
 
 _Mask = npt.NDArray[np.bool_]

@@ -12,6 +12,7 @@ from pipeline.errors import NoSpaceError, TransientError, UsageError
 from pipeline.metrics.by_value import OWN_SLICES
 from pipeline.model.directory import check_model, check_tflite, local_copy, read_spec
 from pipeline.model.engines.choice import choose
+from pipeline.model.trained_on import read_hashes
 from pipeline.option_values import ALL, as_names
 from pipeline.options import Engine, ScoreOptions
 from pipeline.output import records
@@ -59,6 +60,7 @@ def check(options: ScoreOptions) -> Run:
             f"--min_accuracy {options.min_accuracy:g} cannot be checked: the model gives "
             f"{'a number' if spec.task == 'value' else 'an embedding'}, which has no accuracy; leave the option out"
         )
+    read_hashes(storage.absolute(options.model))  # damage is told now, not in the morning
     if options.accepts and spec.task != "classes":
         name = "accept_score" if options.accept_score is not None else "accept_accuracy"
         raise UsageError(

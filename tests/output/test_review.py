@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from written_output import class_row, failed_row, write_output
+from written_output import MODEL_ID, class_row, failed_row, write_output
 
+from pipeline.model.input_rule import InputSpec
+from pipeline.model.pixel_hash import rule_id
+from pipeline.model.trained_on import FOLDER, TrainedOn
 from pipeline.output.rebuild import rebuild
 
 NAMES = ("cat", "dog")
@@ -135,12 +140,54 @@ def test_rows_without_hashes_or_labels_have_a_review(tmp_path: Path) -> None:
     assert review["acceptance"]["rows"][71]["images"] == 0
 
 
+def trained_on(folder: Path, hashes: list[int]) -> str:
+    """Write what a model directory keeps of the pixels that the model learned from; return the directory."""
+    trained = TrainedOn.of({"train": np.array(hashes, np.uint64)}, rule_id(InputSpec(28, 28, "grayscale")), MODEL_ID)
+    place = folder / "training" / FOLDER
+    place.mkdir(parents=True)
+    for name, data in trained.files().items():
+        (place / name).write_bytes(data)
+    return str(folder)
+
+
+def test_images_of_the_training_are_counted_apart(tmp_path: Path) -> None:
+    model = trained_on(tmp_path / "model", [1000 + i for i in range(2, 100)])
+    write_output(tmp_path / "night", units(), NAMES, model=model)
+    review = read(tmp_path / "night", "review.json")
+    assert "training_unknown" not in review
+    unseen = review["unseen"]
+    assert unseen == read(tmp_path / "night", "run.json")["unseen"]
+    assert (unseen["seen"], unseen["images"], unseen["labelled"], unseen["seen_labelled"]) == (96, 103, 103, 96)
+    assert unseen["seen_headline"] == 1.0
+    assert unseen["headline"] == pytest.approx(101 / 103)
+    errors = review["label_errors"]
+    assert (errors["labelled"], errors["seen"], errors["suspects"]) == (103, 96, 2)
+    assert errors["trust"] == "trained on these"
+    page = (tmp_path / "night" / "report.html").read_text()
+    assert "Accuracy where training had no exact copy" in page
+    before = (tmp_path / "night" / "review.json").read_bytes()
+    shutil.rmtree(model)
+    rebuild(str(tmp_path / "night"))
+    assert (tmp_path / "night" / "review.json").read_bytes() == before, "a model that is gone takes nothing back"
+
+
+def test_training_by_another_rule_or_of_another_model_is_not_known(tmp_path: Path) -> None:
+    model = trained_on(tmp_path / "model", [1002])
+    write_output(tmp_path / "other", units(), NAMES, model=model, spec={"model_id": "0" * 64})
+    assert "does not tell" in read(tmp_path / "other", "review.json")["training_unknown"]
+    write_output(tmp_path / "white", units(), NAMES, model=model, background="white")
+    review = read(tmp_path / "white", "review.json")
+    assert "decoded otherwise" in review["training_unknown"]
+    assert "unseen" not in review
+    assert review["label_errors"]["trust"] == "training unknown"
+
+
 def test_other_tasks_have_what_applies_to_them(tmp_path: Path) -> None:
     value = {"key": "/archive/a", "label_value": 1.0, "predicted_value": 2.0, "status": "ok", "pixel_hash": "0" * 16}
     copy = {**value, "key": "/archive/b", "label_value": 3.0}
     write_output(tmp_path / "value", [[value, copy]], spec={"task": "value", "value_unit": 2.0**-10})
     review = read(tmp_path / "value", "review.json")
-    assert review.keys() == {"of", "model", "duplicates"}
+    assert review.keys() == {"of", "model", "duplicates", "training_unknown"}
     assert review["duplicates"]["conflicts"] == 1
     top = [{"label": 0, "name": "cat", "score": 0.9}, {"label": 1, "name": "dog", "score": 0.2}]
     row = {"key": "/archive/a", "label_names": ["cat"], "predicted_names": ["cat"], "top_k": top, "status": "ok"}

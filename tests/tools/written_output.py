@@ -70,6 +70,7 @@ def write_output(
     run_id: str = "20260101T000000-run",
     input_name: str = "/archive",
     spec: Mapping[str, Any] | None = None,
+    model: str = "/model",
     **options: Any,
 ) -> Run:
     """Write an OUTPUT whose units have given rows, and return its run.
@@ -82,9 +83,10 @@ def write_output(
         run_id: id of the run.
         input_name: location of the archive.
         spec: further fields of the `ModelSpec`, such as task.
+        model: location of the model directory, which need not be there.
         options: further options of the run.
     """
-    asked = ScoreOptions((input_name,), "/model", str(folder), **{"engine": "litert", **options})
+    asked = ScoreOptions((input_name,), model, str(folder), **{"engine": "litert", **options})
     fields: dict[str, Any] = {"model_id": MODEL_ID, **(spec or {})}
     run = Run.of(run_id, asked, ModelSpec(InputSpec(28, 28, "grayscale"), class_names, **fields))
     planned = [_unit(run, number, rows) for number, rows in enumerate(units)]

@@ -23,13 +23,13 @@ from pipeline import storage
 from pipeline.batches import EncodedBatch
 from pipeline.cli import score as score_cli
 from pipeline.errors import NightscoreError, UsageError
+from pipeline.metrics.hash_texts import from_texts
 from pipeline.model.directory import check_model, read_golden, read_spec
 from pipeline.model.engines.litert import LiteRTNetwork
 from pipeline.model.pixel_hash import rule_id
 from pipeline.model.preprocess import decode, preprocess
 from pipeline.model.stored_facts import facts_of
 from pipeline.model.trained_on import SETS, read_hashes
-from pipeline.output.hash_texts import from_texts
 from pipeline.output.row_columns import image_columns
 
 

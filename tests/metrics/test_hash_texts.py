@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.output.hash_texts import from_texts, to_texts
+from pipeline.metrics.hash_texts import from_texts, to_texts
 
 numbers = st.lists(st.none() | st.integers(0, 2**64 - 1), max_size=12)
 
