@@ -42,6 +42,7 @@ class ScoreKeywords(TypedDict, total=False):
     retry_failed: bool
     no_canary: bool
     no_wait: bool
+    on_end: str | None
     accelerator: str | None
     image_key: str | None
     labels_file: str | None

@@ -6,6 +6,7 @@ Must not print, exit, or touch signals; whoever calls it decides what a person s
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from contextlib import AbstractContextManager
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from pipeline.machine import require_precision
 from pipeline.metrics.record import EndedRecord
 from pipeline.options import ScoreOptions, to_flags
+from pipeline.output.on_end import End, told
 from pipeline.output.run import Run
 from pipeline.scoring.already_done import finish_if_done
 from pipeline.scoring.prepare import is_first, prepare
@@ -28,6 +30,8 @@ PLAN_SECONDS = 0.5
 A small archive is planned by then, and one local process is enough for the run: to start another one takes a fifth of a
 second of CPU time. Apache Beam's import takes longer than both.
 """
+
+_logger = logging.getLogger(__name__)
 
 Imports = Callable[[], AbstractContextManager[None]]
 """Makes a context in which Apache Beam is imported."""
@@ -51,6 +55,7 @@ def score(
     beam_arguments: Sequence[str] = (),
     announce: Callable[[str], None] = lambda _: None,
     while_importing: Imports = contextlib.nullcontext,
+    complain: Callable[[str], None] = _logger.error,
 ) -> Scored:
     """Score an archive and return the run's record; a bad verdict is in the record and raises nothing.
 
@@ -62,6 +67,7 @@ def score(
         beam_arguments: Beam's own flags, such as "--runner=FlinkRunner".
         announce: called with a line about a job on an engine elsewhere, as soon as it is submitted.
         while_importing: makes the context in which Apache Beam is imported, as a command wants it.
+        complain: called with a line if the command of --on_end fails.
 
     Raises:
         UsageError: an option, an input, the model, OUTPUT or a flag of Beam's is not as it should be.
@@ -71,6 +77,16 @@ def score(
         NoSpaceError: a disk is full.
         KeyboardInterrupt: a person interrupted the run; what is committed stays.
     """
+    with told(options.on_end, options.output, complain) as ends:
+        scored = _score(options, beam_arguments, announce, while_importing)
+        if scored.record is not None:
+            ends.append(End.of(scored.record, options.output))
+    return scored
+
+
+def _score(
+    options: ScoreOptions, beam_arguments: Sequence[str], announce: Callable[[str], None], while_importing: Imports
+) -> Scored:
     if beam_arguments:
         with while_importing():
             from pipeline.beam import job

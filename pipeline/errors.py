@@ -18,6 +18,8 @@ A broken image is not an exception: it is a row (`pipeline.batches.Failure`). Th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class NightscoreError(Exception):
     """Any error that Nightscore raises on purpose."""
@@ -65,3 +67,31 @@ class DamagedPartError(NightscoreError):
 
 class GoldenMismatchError(NightscoreError):
     """A machine whose pixels or scores differ from those in the model's golden folder."""
+
+
+EXIT_CODES: Mapping[type[Exception], int] = {
+    UsageError: 2,
+    GoldenMismatchError: 2,
+    PermissionError: 2,
+    UnfinishedError: 3,
+    VerdictError: 3,
+    JobFailedError: 3,
+    TransientError: 3,
+    StoreDownError: 3,
+    NoSpaceError: 3,
+}
+"""Error -> exit code of a command that it ends; any other error is a bug, whose exit code is 1."""
+
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C has ended."""
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Return the exit code of a command that an error ends.
+
+    >>> exit_code_of(NoSpaceError("full")), exit_code_of(ValueError("bug")), exit_code_of(KeyboardInterrupt())
+    (3, 1, 130)
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)

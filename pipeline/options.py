@@ -110,6 +110,12 @@ class ScoreOptions:
         "on an engine elsewhere: return when the job is submitted; a bad verdict then fails it",
         action="store_true",
     )
+    on_end: str | None = _flag(
+        None,
+        "shell command to run when the run is over, however it ends; NIGHTSCORE_VERDICT, NIGHTSCORE_EXIT_CODE, "
+        "NIGHTSCORE_SUMMARY and others are in its environment (docs/on_end.md)",
+        metavar="COMMAND",
+    )
     accelerator: str | None = _flag(
         None,
         "GPU for the workers that score, as Beam's resource hint: type:nvidia-l4;count:1;install-nvidia-driver",

@@ -31,8 +31,8 @@ from apache_beam.utils.timestamp import Duration
 
 from pipeline import storage
 from pipeline.beam.counters import Counters
+from pipeline.beam.last_steps import Enforce, Tell
 from pipeline.beam.log import failed_units
-from pipeline.errors import VerdictError
 from pipeline.metrics.record import EndedRecord
 from pipeline.options import LOCAL_RUNNERS
 from pipeline.output import plan_file
@@ -268,20 +268,6 @@ class Finish(beam.PTransform):
         return summary | "Write" >> beam.Map(finish, self.run)
 
 
-@dataclass
-class Enforce(beam.PTransform):
-    """Fail the job with one line if the verdict of a run's record is bad."""
-
-    def expand(self, record: beam.PCollection[EndedRecord]) -> beam.PCollection[None]:
-        """Stay behind a shuffle: if this step is tried again, `Finish` is not."""
-        return record | "Finished" >> beam.Reshuffle() | "Verdict" >> beam.Map(_enforce)
-
-
-def _enforce(record: EndedRecord) -> None:
-    if record["verdict"]["exit_code"]:
-        raise VerdictError("; ".join(record["verdict"]["reasons"]))
-
-
 def build(
     pipeline: beam.Pipeline, run: Run, group_units: int | None = None, enforce: bool = False
 ) -> beam.PCollection[EndedRecord]:
@@ -296,5 +282,7 @@ def build(
     outcomes = pipeline | "PlanUnits" >> PlanUnits(run, group_units) | "ScoreUnits" >> ScoreUnits(run)
     record = outcomes | "Summarize" >> Summarize() | "Finish" >> Finish(run)
     if enforce:
+        if run.options.on_end:
+            record | "Tell" >> Tell(run)
         record | "Enforce" >> Enforce()
     return record

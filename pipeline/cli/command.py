@@ -21,30 +21,24 @@ from pipeline.cli.flags import JSON
 from pipeline.cli.interrupt import Interruption, interruptible
 from pipeline.cli.quiet import silence_pillow, stderr_silenced, tame_streams
 from pipeline.errors import (
-    GoldenMismatchError,
+    EXIT_CODES,
     JobFailedError,
     NoSpaceError,
     StoreDownError,
     TransientError,
-    UnfinishedError,
     UsageError,
-    VerdictError,
+    exit_code_of,
 )
 
-EXIT_CODES: Mapping[type[Exception], tuple[int, str]] = {
-    UsageError: (2, "{error}"),
-    GoldenMismatchError: (2, "{error}"),
-    PermissionError: (2, "{error}"),
-    UnfinishedError: (3, "{error}"),
-    VerdictError: (3, "{error}"),
-    JobFailedError: (3, "{error}; {advice}"),
-    TransientError: (3, "storage fails: {error}; {advice}"),
-    StoreDownError: (3, "storage fails: {error}; {advice}"),
-    NoSpaceError: (3, "storage fails: {error}; {advice}"),
+LINES: Mapping[type[Exception], str] = {
+    JobFailedError: "{error}; {advice}",
+    TransientError: "storage fails: {error}; {advice}",
+    StoreDownError: "storage fails: {error}; {advice}",
+    NoSpaceError: "storage fails: {error}; {advice}",
 }
-"""Error -> exit code of a command that it ends, and the line that is printed.
+"""Error -> the line that is printed of it, if that is more than its text.
 
-An error that is not in here is a bug: its traceback is printed, and the exit code is 1.
+An error without an exit code in `pipeline.errors` is a bug: its traceback is printed, and the exit code is 1.
 """
 
 AGAIN = "run it again"
@@ -87,8 +81,8 @@ def to_exit_code(
         text = f"interrupted; {str(interrupt) or if_interrupted or advice}"
         return fail(command, text, interruption.exit_code, is_json)
     except tuple(EXIT_CODES) as error:
-        code, text = next(entry for kind, entry in EXIT_CODES.items() if isinstance(error, kind))
-        return fail(command, text.format(error=error, advice=advice), code, is_json)
+        line = next((text for kind, text in LINES.items() if isinstance(error, kind)), "{error}")
+        return fail(command, line.format(error=error, advice=advice), exit_code_of(error), is_json)
 
 
 def new_parser(command: str, description: str, epilog: str) -> argparse.ArgumentParser:

@@ -39,6 +39,8 @@ from pipeline.text import plain
 if TYPE_CHECKING:
     from pipeline.output.run import Run
 
+NAME = "nightscore score"
+
 GO_ON = "what is committed stays, run the same command to go on"
 
 EXAMPLE = "example: nightscore score --input photos/ --model model --output night"
@@ -72,7 +74,8 @@ def _score_with(options: ScoreOptions, beam_arguments: Sequence[str], mode: Outp
     lines: list[str] = []
     with contextlib.nullcontext() if mode.quiet else progress():
         announce = lines.append if mode.json or mode.quiet else _announce
-        scored = api.score(options, beam_arguments, announce, for_any_job if beam_arguments else for_local_job)
+        importing = for_any_job if beam_arguments else for_local_job
+        scored = api.score(options, beam_arguments, announce, importing, lambda text: complain(f"{NAME}: {text}"))
     run, record = scored.run, scored.record
     output = run.options.output.rstrip("/")
     if record is None:
@@ -100,12 +103,12 @@ def _conclude(record: EndedRecord, run: Run, output: str, mode: OutputMode) -> N
     elif not mode.quiet and (figures or record["images"]):
         show_result(Screen(), record, figures, output)
     for reason in record["verdict"]["reasons"]:
-        complain(f"nightscore score: {reason}")
+        complain(f"{NAME}: {reason}")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="nightscore score",
+        prog=NAME,
         usage=argparse.SUPPRESS,
         description=EXAMPLE,
         epilog="Apache Beam's own flags (--runner, ...) are taken as well. "

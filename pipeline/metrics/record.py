@@ -50,6 +50,7 @@ class RecordedOptions(TypedDict, total=False):
     retry_failed: bool
     no_canary: bool
     no_wait: bool
+    on_end: None
     accelerator: str | None
     image_key: str | None
     label_key: str | None

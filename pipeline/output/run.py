@@ -144,12 +144,14 @@ class Run:
     def to_record(self) -> RecordedRun:
         """Return what tells the run without its inputs and its model at hand.
 
-        Locations are absolute, and written as `storage.key_of` does, so that any of them is UTF-8.
+        The command of --on_end is left out: it may hold a secret. Locations are absolute, and written as
+        `storage.key_of` does, so that any of them is UTF-8.
         """
         places = {
             "input": [storage.key_of(pattern) for pattern in self.inputs],
             "model": storage.key_of(self.model),
             "output": storage.key_of(self.output),
+            "on_end": None,
         }
         options = cast(RecordedOptions, {**asdict(self.options), **places})
         rule = cast(RecordedInputRule, self.spec.input.to_json())

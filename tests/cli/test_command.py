@@ -10,8 +10,8 @@ from typing import NoReturn
 import pytest
 
 from pipeline import errors
-from pipeline.cli.command import EXIT_CODES, to_exit_code
-from pipeline.errors import NightscoreError
+from pipeline.cli.command import to_exit_code
+from pipeline.errors import EXIT_CODES, NightscoreError
 
 Captured = pytest.CaptureFixture[str]
 
@@ -33,7 +33,7 @@ def test_error_is_one_line_with_its_code(kind: type[Exception], capsys: Captured
 
     code = to_exit_code("verify", body, is_json=True, advice="do this")
     out, err = capsys.readouterr()
-    assert code == EXIT_CODES[kind][0]
+    assert code == EXIT_CODES[kind]
     assert err.startswith("nightscore verify: ")
     assert err.count("\n") == 1
     assert r"it {is}\nso" in err

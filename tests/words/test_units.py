@@ -40,6 +40,7 @@ OTHER_OPTIONS: dict[str, Any] = {
     "max_failed_fraction": 0.5,
     "min_accuracy": 0.9,
     "accept_score": 0.9,
+    "on_end": "true",
     "accept_accuracy": 0.9,
     "unit_images": 7,
     "limit": 100,
