@@ -42,15 +42,20 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "sources": "storage",
         "model": "storage",
         "report": "metrics storage.locations",
+<<<<<<< HEAD
         "output": "storage metrics report model.spec model.input_rule model.outputs model.pixel_hash model.trained_on",
+=======
+        "output": "storage metrics report model.spec model.input_rule model.outputs model.pixel_hash",
+        "comparison": "storage metrics output report",
+>>>>>>> bee7066 (Compare two OUTPUTs: which is better, and what has changed)
         "scoring": "storage metrics sources model output",
         "beam": "storage metrics output scoring",
         "api": "storage metrics model output scoring beam",
-        "cli": "api storage metrics model output scoring beam",
+        "cli": "api storage metrics model output comparison scoring beam",
         "model_training": "storage sources model metrics report cli.console cli.quiet",
         "model_import": "storage sources model metrics report cli.console cli.quiet "
         "model_training.check_images model_training.command model_training.convert model_training.publish",
-        "nightscore": "api storage metrics model output report scoring beam cli model_training model_import",
+        "nightscore": "api storage metrics model output report comparison scoring beam cli model_training model_import",
     }.items()
 }
 """Package -> what it may import, besides the words: a package, or one module of it."""
@@ -236,6 +241,7 @@ def test_local_process_is_a_program_free_of_beam_and_of_engines_until_it_loads_a
             ["report", "--help"],
             ["status", "--help"],
             ["plan", "--help"],
+            ["compare", "--help"],
         ],
         kept=[["--help"], ["score", "--help"], ["train", "--help"], ["import-model", "--help"]],
     ),

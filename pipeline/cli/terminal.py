@@ -152,6 +152,11 @@ def show_fact(console: Console, name: str, text: str) -> None:
     console.print(Text.assemble((f"{name:<12}", "dim"), " ", plain(text)), highlight=False, soft_wrap=True)
 
 
+def show_line(console: Console, text: str) -> None:
+    """Print what matters most on a line of its own, whatever characters are in it."""
+    console.print(Text(plain(text), "bold"), highlight=False, soft_wrap=True)
+
+
 def show_pictures(console: Console, pictures: Sequence[npt.NDArray[np.uint8]], width: int) -> None:
     """Print pictures side by side, two pixels one above the other in each character.
 

@@ -1,0 +1,178 @@
+"""What a comparison comes to, as a person reads it on a terminal of 80 columns. Pure: knows no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pipeline.cli.task_facts import Fact
+from pipeline.formatting import NOTHING, count, counted, number, percent
+from pipeline.metrics.comparison_figures import ClassChange, ComparedRun, Comparison, OneFailed, PartChange, Quality
+from pipeline.metrics.headline import WORDS
+from pipeline.text import brief, plain, shell_command, shell_path
+
+WIDTH = 66
+"""Characters of a fact's text that fit beside its name."""
+
+CELL = 31
+"""Characters of a cell of the table of A and B."""
+
+CLASSES = 3
+FOLDERS = 2
+"""Classes, and folders and other parts, that are named at most, of those better and of those worse."""
+
+SHOWN_NAME = 16
+
+
+def sides_table(figures: Comparison) -> Iterator[tuple[str, str, str]]:
+    """Yield what is told of A and of B side by side."""
+    runs = (figures["a"], figures["b"])
+    yield _row("output", *(brief(run["output"], CELL) for run in runs))
+    yield _row("model", *(run["model"][:12] for run in runs))
+    yield _row("images", *(_images(run) for run in runs))
+    if figures["shared"] < max(run["images"] for run in runs):
+        yield _row("shared", *(_plain_percent(run["shared"]) for run in runs))
+    a, b = figures["quality_a"], figures["quality_b"]
+    if a is None or b is None:
+        return
+    yield _row(WORDS[figures["headline"]], *(_quality(one, figures) for one in (a, b)))
+    if a["log_loss"] is not None and b["log_loss"] is not None:
+        yield _row("log loss", *(f"{one['log_loss']:.4f}" for one in (a, b)))
+        errors = (one["expected_calibration_error"] for one in (a, b))
+        yield _row("calibration", *(f"off by {_plain_percent(error)}" for error in errors))
+
+
+def _row(name: str, a: str, b: str) -> tuple[str, str, str]:
+    return name, a, b
+
+
+def _images(run: ComparedRun) -> str:
+    return count(run["images"]) + (f", {count(run['failed'])} failed" if run["failed"] else "")
+
+
+def _quality(quality: Quality, figures: Comparison) -> str:
+    bounds = quality["interval_95"]
+    if figures["task"] == "value":
+        return number(quality["value"]) + (f" ({number(bounds[0])} to {number(bounds[1])})" if bounds else "")
+    between = f" ({100 * bounds[0]:.2f} to {100 * bounds[1]:.2f})" if bounds else ""
+    return _plain_percent(quality["value"]) + between
+
+
+def facts(figures: Comparison, a: str, b: str, page: str | None) -> Iterator[Fact]:
+    """Yield what matters of a comparison.
+
+    Args:
+        figures: the comparison.
+        a: the first OUTPUT, as a person named it.
+        b: the second one.
+        page: where the page was written; None: it was not.
+    """
+    for remark in figures["remarks"]:
+        yield "note", remark
+    yield "images", _shared(figures)
+    yield from _changes(figures)
+    yield from _classes(figures)
+    yield from _of_their_own(figures)
+    for kind, parts in (("input", figures["inputs"]), ("folder", figures["folders"])):
+        yield from _parts(kind, parts)
+    for column in figures["columns"]:
+        yield from _parts(brief(column["column"], 12), column["values"])
+    yield from _left_out(figures)
+    if page is not None:
+        yield "page", shell_path(page)
+        return
+    if figures["changed"] != 0 and figures["task"] != "embedding":
+        command = shell_command(["nightscore", "compare", a, b, "--to", "comparison.html"])
+        yield "next", f"see the changed images: {command}"
+
+
+def _shared(figures: Comparison) -> str:
+    n, scored = figures["shared"], figures["scored"]
+    text = f"{count(n)} in both, {count(scored)} scored"
+    if figures["task"] != "embedding":
+        text += f", {count(figures['labelled'])} with a label that counts"
+    return text
+
+
+def _changes(figures: Comparison) -> Iterator[Fact]:
+    changed = figures["changed"]
+    if changed is None:
+        return
+    share = changed / figures["scored"] if figures["scored"] else None
+    yield "changed", f"{counted(changed, 'prediction')}, {_plain_percent(share)} of those scored in both"
+    difference = figures["difference"]
+    if difference is not None and difference["gained"] is not None and difference["lost"] is not None:
+        gained, lost = difference["gained"], difference["lost"]
+        yield "", f"{count(lost)} right to wrong, {count(gained)} wrong to right"
+
+
+def _classes(figures: Comparison) -> Iterator[Fact]:
+    """Yield the classes that got better or worse beyond chance; of none, how many moved at all."""
+    for outcome in ("worse", "better"):
+        found = [c for c in figures["classes"] if c["outcome"] == outcome]
+        if found:
+            more = f", and {len(found) - CLASSES:,} more" if len(found) > CLASSES else ""
+            yield outcome, ", ".join(map(_class, found[:CLASSES])) + more
+    moved = [c for c in figures["classes"] if c["gained"] != c["lost"]]
+    if moved and all(c["outcome"] == "no_difference" for c in moved):
+        yield "classes", "none is better or worse beyond chance (Holm's correction)"
+
+
+def _class(change: ClassChange) -> str:
+    name = repr(brief(plain(change["class"]), SHOWN_NAME))
+    return f"{name} +{change['gained']:,} -{change['lost']:,}"
+
+
+def _of_their_own(figures: Comparison) -> Iterator[Fact]:
+    for name in ("a", "b"):
+        own = figures[name]["classes_of_its_own"]
+        if own:
+            shown = ", ".join(repr(brief(plain(one), SHOWN_NAME)) for one in own[:CLASSES])
+            more = f", and {len(own) - CLASSES:,} more" if len(own) > CLASSES else ""
+            yield f"only in {name.upper()}", f"{counted(len(own), 'class', 'classes')}: {shown}{more}"
+
+
+def _parts(kind: str, parts: Sequence[PartChange]) -> Iterator[Fact]:
+    """Yield the parts of the archive that got better or worse beyond chance."""
+    for outcome in ("worse", "better"):
+        found = [part for part in parts if part["outcome"] == outcome]
+        found.sort(key=_moved, reverse=True)
+        for part in found[:FOLDERS]:
+            name = brief(plain("none" if part["name"] is None else part["name"]), 36)
+            yield kind, f"{outcome} in {name}: {_of_part(part)}"
+        if len(found) > FOLDERS:
+            yield kind, f"{outcome} in {len(found) - FOLDERS:,} more: see the page"
+
+
+def _moved(part: PartChange) -> float:
+    return abs(part["difference"] or 0.0) * part["labelled"]
+
+
+def _of_part(part: PartChange) -> str:
+    if part["changed"] is None:
+        return f"{number(part['a'])} to {number(part['b'])}"
+    return f"{_plain_percent(part['a'])} to {_plain_percent(part['b'])}"
+
+
+def _left_out(figures: Comparison) -> Iterator[Fact]:
+    """Yield what does not count for the accuracy, and what failed in one of the two."""
+    for name, other in (("a", "B"), ("b", "A")):
+        n: int = figures[f"failed_in_{name}"]  # type: ignore[literal-required]
+        examples: list[OneFailed] = figures[f"failed_in_{name}_examples"]  # type: ignore[literal-required]
+        if n:
+            yield "failed", f"{counted(n, 'image')} in {name.upper()} only, scored in {other}; such as"
+            yield "", brief(f"{plain(examples[0]['key'])}: {examples[0]['reason']}", WIDTH)
+    if figures["labels_differ"]:
+        first = figures["labels_differ_examples"][0]
+        labels = " and ".join(repr(brief(plain(first[name]), SHOWN_NAME)) for name in ("label_a", "label_b"))
+        yield "labels", f"{counted(figures['labels_differ'], 'image')} left out: A and B have other labels, such as"
+        yield "", f"{labels} of {brief(plain(first['key']), 30)}"
+    for n, text in (
+        (figures["labelled_in_one"], "labelled in one of the two only"),
+        (figures["label_known_to_one"], "with a label that only one of the models knows"),
+    ):
+        if n:
+            yield "labels", f"{counted(n, 'image')} left out: {text}"
+
+
+def _plain_percent(share: float | None) -> str:
+    return NOTHING if share is None else percent(share).replace("\xa0", " ")

@@ -1,0 +1,1 @@
+"""Two OUTPUTs beside each other: which images they share, and what has changed."""
