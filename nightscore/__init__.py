@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nightscore.comparing import compare
     from nightscore.night import Night, Verdict, open_night
     from nightscore.scoring import score
     from nightscore.training import train
@@ -60,6 +61,7 @@ __all__ = [
     "UsageError",
     "Verdict",
     "VerdictError",
+    "compare",
     "open_night",
     "prepare",
     "score",
@@ -76,6 +78,7 @@ _MODULES = {
     "Summarize": "pipeline.beam.transforms",
     "Unfinished": "pipeline.output.receipts",
     "Verdict": "nightscore.night",
+    "compare": "nightscore.comparing",
     "open_night": "nightscore.night",
     "prepare": "pipeline.scoring.prepare",
     "score": "nightscore.scoring",

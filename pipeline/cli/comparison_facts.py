@@ -16,9 +16,8 @@ WIDTH = 66
 CELL = 31
 """Characters of a cell of the table of A and B."""
 
-CLASSES = 3
-FOLDERS = 2
-"""Classes, and folders and other parts, that are named at most, of those better and of those worse."""
+PARTS = 2
+"""Folders and other parts that are named at most, of those better and of those worse."""
 
 SHOWN_NAME = 16
 
@@ -110,8 +109,7 @@ def _classes(figures: Comparison) -> Iterator[Fact]:
     for outcome in ("worse", "better"):
         found = [c for c in figures["classes"] if c["outcome"] == outcome]
         if found:
-            more = f", and {len(found) - CLASSES:,} more" if len(found) > CLASSES else ""
-            yield outcome, ", ".join(map(_class, found[:CLASSES])) + more
+            yield outcome, _list([_class(c) for c in found])
     moved = [c for c in figures["classes"] if c["gained"] != c["lost"]]
     if moved and all(c["outcome"] == "no_difference" for c in moved):
         yield "classes", "none is better or worse beyond chance (Holm's correction)"
@@ -126,9 +124,22 @@ def _of_their_own(figures: Comparison) -> Iterator[Fact]:
     for name in ("a", "b"):
         own = figures[name]["classes_of_its_own"]
         if own:
-            shown = ", ".join(repr(brief(plain(one), SHOWN_NAME)) for one in own[:CLASSES])
-            more = f", and {len(own) - CLASSES:,} more" if len(own) > CLASSES else ""
-            yield f"only in {name.upper()}", f"{counted(len(own), 'class', 'classes')}: {shown}{more}"
+            text = f"{counted(len(own), 'class', 'classes')}: "
+            yield f"only in {name.upper()}", _list([repr(brief(plain(one), SHOWN_NAME)) for one in own], text)
+
+
+def _list(texts: Sequence[str], text: str = "") -> str:
+    """Return as many texts as fit a line, and how many there are beyond.
+
+    >>> _list(["a" * 30, "b" * 30, "c"])
+    'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, and 2 more'
+    """
+    for n in range(len(texts), 0, -1):
+        more = f", and {len(texts) - n:,} more" if n < len(texts) else ""
+        line = text + ", ".join(texts[:n]) + more
+        if len(line) <= WIDTH or n == 1:
+            return line
+    return text
 
 
 def _parts(kind: str, parts: Sequence[PartChange]) -> Iterator[Fact]:
@@ -136,11 +147,11 @@ def _parts(kind: str, parts: Sequence[PartChange]) -> Iterator[Fact]:
     for outcome in ("worse", "better"):
         found = [part for part in parts if part["outcome"] == outcome]
         found.sort(key=_moved, reverse=True)
-        for part in found[:FOLDERS]:
-            name = brief(plain("none" if part["name"] is None else part["name"]), 36)
+        for part in found[:PARTS]:
+            name = brief(plain("none" if part["name"] is None else part["name"]), 32)
             yield kind, f"{outcome} in {name}: {_of_part(part)}"
-        if len(found) > FOLDERS:
-            yield kind, f"{outcome} in {len(found) - FOLDERS:,} more: see the page"
+        if len(found) > PARTS:
+            yield kind, f"{outcome} in {len(found) - PARTS:,} more: see the page"
 
 
 def _moved(part: PartChange) -> float:

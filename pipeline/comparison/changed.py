@@ -15,10 +15,10 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.comparison.join import Pairs
 from pipeline.comparison.judge import Judged, column_of
+from pipeline.comparison.side import Side
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import DamagedPartError
 from pipeline.output.receipts import Receipt
-from pipeline.output.stored_rows import StoredRows
 from pipeline.task import Task
 
 KEPT = 96
@@ -131,27 +131,26 @@ def _row(rows: pa.Table, row: int) -> Iterator[tuple[str, pa.ChunkedArray]]:
     return zip(one.column_names, one.columns, strict=True)
 
 
-def pictures_of(candidates: Candidates, a: StoredRows, b: StoredRows) -> dict[str, bytes]:
+def pictures_of(candidates: Candidates, a: Side, b: Side) -> dict[str, bytes]:
     """Return key in A -> PNG or JPEG file of the images that a receipt of A or B has a picture of."""
     images = [one for name in LISTS for one in candidates.lists[name]]
     found: dict[str, bytes] = {}
-    for stored, places in (
+    for side, places in (
         (b, [(one.key, one.place_b) for one in images]),
         (a, [(one.key, one.place_a) for one in images]),
     ):
-        thumbnails = dict(_thumbnails(stored, {place for key, place in places if key not in found}))
+        thumbnails = dict(_thumbnails(side, {place for key, place in places if key not in found}))
         found |= {key: thumbnails[place] for key, place in places if place in thumbnails}
     return found
 
 
-def _thumbnails(stored: StoredRows, places: Iterable[Place]) -> Iterator[tuple[Place, bytes]]:
+def _thumbnails(side: Side, places: Iterable[Place]) -> Iterator[tuple[Place, bytes]]:
     """Yield the pictures of some rows; a receipt that is gone or damaged has none."""
     wanted = sorted(set(places))
-    units = stored.units() if wanted else []
     numbers = sorted({place.unit for place in wanted})
 
     def read(number: int) -> tuple[int, Mapping[int, bytes]]:
-        location = stored.run.receipt(units[number])
+        location = side.stored.run.receipt(side.units[number])
         try:
             return number, Receipt.from_json(storage.read(location), location).extras.thumbnails
         except (FileNotFoundError, DamagedPartError):

@@ -59,7 +59,7 @@ def compare(a: str, b: str, join: JoinBy = "key", limits: Limits = Limits()) -> 
     if tally.counts is None:
         raise UsageError(_why_nothing(one, other, *streams, join))
     hint = _hint(one, other, *streams, join)
-    pictures = pictures_of(tally.candidates, one.stored, other.stored)
+    pictures = pictures_of(tally.candidates, one, other)
     figures = figures_of(tally, (one, other), streams, join, pictures, [hint] if hint else [])
     return Compared(apply(figures, limits), pictures)
 

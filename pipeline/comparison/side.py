@@ -71,12 +71,14 @@ class Side:
         words: names of classes; of a model of labels, of sets of them.
         reasons: stage and code of failures.
         values: of the columns by which images are compared, by the name that --slice gives them.
+        units: ids of the units whose rows were read, by the numbers that the rows have.
     """
 
     stored: StoredRows
     words: Vocabulary
     reasons: Vocabulary
     values: Mapping[str, Vocabulary]
+    units: list[str] = field(default_factory=list)
 
     @property
     def output(self) -> str:
@@ -107,6 +109,7 @@ class Side:
         columns = list(dict.fromkeys([*_ALWAYS, *_COLUMNS[self.task], *hashed, *more]))
         try:
             for number, unit in enumerate(self.stored.by_unit(columns)):
+                self.units.append(unit.unit)
                 yield self._compact(number, unit, join)
         except ChangedError as error:
             raise UnfinishedError(f"{error}: run the same command again") from error

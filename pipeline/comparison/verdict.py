@@ -76,12 +76,12 @@ def sentence(figures: Comparison) -> str:
     """Return the verdict in one sentence."""
     difference, a, b = figures["difference"], figures["quality_a"], figures["quality_b"]
     n = counted(figures["scored"], "image")
+    if figures["changed"] == 0 and figures["scored"]:
+        return f"no difference: the predictions for all {n} are the same"
     if difference is None or a is None or b is None:
         if figures["changed"] is None:
             return f"{n} are scored in both; whether one model is better cannot be told of {figures['task']} models"
         return f"{_agreement(figures)}; no label that counts tells which is better"
-    if figures["changed"] == 0:
-        return f"no difference: the predictions for all {n} are the same"
     said = {"better": "B is better: ", "worse": "B is worse: ", "no_difference": "no difference can be seen: "}
     start = said[figures["outcome"]]
     of = {"mae": "mean error ", "exact_match": "exact match "}.get(figures["headline"], "")

@@ -93,9 +93,9 @@ def _sections(
     one_failed = figures["failed_in_a"] or figures["failed_in_b"] or figures["failed_in_both"]
     left_out = figures["labels_differ"] or figures["labelled_in_one"] or figures["label_known_to_one"]
     for name, title, is_there in (
-        ("changed", "Changed images", bool(lists)),
         ("classes", "Classes", bool(figures["classes"])),
         ("parts", "Parts of the archive", bool(tables)),
+        ("changed", "Changed images", bool(lists)),
         ("calibration", "Calibration", bool(qualities)),
         ("labels", "Labels that do not count", bool(left_out)),
         ("failed", "Failed images", bool(one_failed)),
