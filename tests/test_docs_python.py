@@ -39,12 +39,13 @@ def test_blocks_run_one_after_the_other(
     for code in blocks():
         exec(code, names)
         shown.append(capsys.readouterr().out)
-    train, score, opened, verdict, rows, batches, frame, error = shown
+    train, score, opened, verdict, compared, rows, batches, frame, error = shown
     summary = json.loads((tmp_path / "night" / "summary.json").read_text())
     assert train.startswith(f"{tmp_path}/model 0.")
     assert score == f"<Night '{tmp_path}/night': 60 images, exit code 0>\n"
     assert opened.splitlines() == ["0", f"60 {summary['accuracy']}", f"{tmp_path}/night/report.html"]
     assert verdict == ""
+    assert compared == "no difference: the predictions for all 60 images are the same\n"
     assert rows.count("'predicted_name'") == 3
     assert int(batches) == sum(row["score"] < 0.5 for row in names["night"].rows().to_pylist())
     assert re.search(r"^ok +60$", frame, re.MULTILINE)

@@ -81,14 +81,14 @@ def facts(figures: Comparison, a: str, b: str, page: str | None) -> Iterator[Fac
         return
     if figures["changed"] != 0 and figures["task"] != "embedding":
         command = shell_command(["nightscore", "compare", a, b, "--to", "comparison.html"])
-        yield "next", f"see the changed images: {command}"
+        yield "next", command
 
 
 def _shared(figures: Comparison) -> str:
     n, scored = figures["shared"], figures["scored"]
     text = f"{count(n)} in both, {count(scored)} scored"
     if figures["task"] != "embedding":
-        text += f", {count(figures['labelled'])} with a label that counts"
+        text += f", {count(figures['labelled'])} labelled"
     return text
 
 

@@ -19,8 +19,12 @@ MARK = '<meta name="generator" content="nightscore compare">'
 """Stands near the start of each page, so that a page is known as one when it would be overwritten."""
 
 SHOWN_PARTS = 200
+SHOWN_VALUES = 50
 SHOWN_CLASSES = 1_000
-"""Rows of a table of parts of the archive, and of classes, at most."""
+"""Rows of a table of inputs or folders, of values of a column, and of classes, at most."""
+
+SHOWN_COLUMNS = 20
+"""Columns that have a table, at most."""
 
 
 class ImageList(NamedTuple):
@@ -44,13 +48,15 @@ class PartTable(NamedTuple):
         name: of the table, in addresses.
         kind: what a part is, such as "folder".
         caption: what is to be said of it.
-        parts: the rows.
+        parts: all rows.
+        shown: number of rows that are shown, at most.
     """
 
     name: str
     kind: str
     caption: str
     parts: Sequence[PartChange]
+    shown: int = SHOWN_PARTS
 
 
 def comparison_page(figures: Comparison, pictures: Mapping[str, bytes]) -> str:
@@ -78,7 +84,6 @@ def comparison_page(figures: Comparison, pictures: Mapping[str, bytes]) -> str:
         difference=_difference_of(figures),
         interval=_interval_of(figures),
         p_text=text_of_p,
-        shown_parts=SHOWN_PARTS,
         shown_classes=SHOWN_CLASSES,
     )
 
@@ -162,8 +167,8 @@ def _tables(figures: Comparison) -> Iterator[PartTable]:
         PartTable("inputs", "input", "By input of A.", figures["inputs"]),
         PartTable("folders", "folder", f"By folder of A.{deep}", figures["folders"]),
         *(
-            PartTable(f"column-{i}", "value", f"By {column['column']}.", column["values"])
-            for i, column in enumerate(figures["columns"], 1)
+            PartTable(f"column-{i}", "value", f"By {column['column']}.", column["values"], SHOWN_VALUES)
+            for i, column in enumerate(figures["columns"][:SHOWN_COLUMNS], 1)
         ),
     ]
     yield from (table for table in tables if len(table.parts) > 1)

@@ -13,8 +13,10 @@ from typing import Any, Literal
 
 import pytest
 from conftest import MakeRun, WriteImages
+from written_output import class_row, failed_row, write_output
 
-from pipeline.metrics import record, review, task_figures, task_record
+from pipeline.comparison.compare import compare
+from pipeline.metrics import comparison_figures, record, review, task_figures, task_record
 from pipeline.metrics.figures import (
     CalibrationBin,
     ColumnSlices,
@@ -115,6 +117,16 @@ SECTIONS: Mapping[str, Any] = {
     "Duplicates": review.Duplicates,
     "Group of copies": review.CopyGroup,
     "Copy": review.Copy,
+    "Comparison": comparison_figures.Comparison,
+    "Compared run": comparison_figures.ComparedRun,
+    "Quality": comparison_figures.Quality,
+    "Difference": comparison_figures.Difference,
+    "Change of a class": comparison_figures.ClassChange,
+    "Change of a part": comparison_figures.PartChange,
+    "Changes by column": comparison_figures.ColumnChanges,
+    "Changed image": comparison_figures.ChangedImage,
+    "Labels that differ": comparison_figures.LabelPair,
+    "Failed in one": comparison_figures.OneFailed,
 }
 """Heading of the page -> the type whose fields its table lists."""
 
@@ -168,10 +180,26 @@ def test_table_of_a_type_has_its_fields_and_their_types(title: str) -> None:
 
 
 def test_every_type_of_the_documents_has_a_section() -> None:
-    held = [
-        kind for document in (*DOCUMENTS, EndedRecord, OpenRecord, review.Review) for kind in types_within(document)
-    ]
+    documents = (*DOCUMENTS, EndedRecord, OpenRecord, review.Review, comparison_figures.Comparison)
+    held = [kind for document in documents for kind in types_within(document)]
     assert [kind for kind in held if kind not in (*SECTIONS.values(), OpenRecord)] == []
+
+
+@pytest.mark.parametrize("task", ["classes", "value"])
+def test_comparison_of_two_outputs_is_as_its_type_says(tmp_path: Path, task: str) -> None:
+    rows: list[dict[str, Any]] = [
+        {"key": f"/a/{i}.png", "status": "ok", "label_value": float(i), "predicted_value": 2.0 * i} for i in range(3)
+    ]
+    if task == "classes":
+        rows = [dict(class_row(f"/a/{i}.png", [0.9, 0.1], "xy", "xy"[i % 2], format="PNG")) for i in range(3)]
+    rows.append(dict(failed_row("/a/9.png")))
+    more: dict[str, Any] = {"spec": {"task": "value", "value_unit": 0.25}} if task == "value" else {"slice": "format"}
+    names = "xy" if task == "classes" else ""
+    write_output(tmp_path / "a", [rows], names, **more)
+    write_output(tmp_path / "b", [rows[::2]], names, **more)
+    found = compare(str(tmp_path / "a"), str(tmp_path / "b")).figures
+    assert found["difference"] is not None
+    assert_known(json.loads(json.dumps(found)), comparison_figures.Comparison, "comparison")
 
 
 def test_fields_of_a_run_under_way_come_first() -> None:

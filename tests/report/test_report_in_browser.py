@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compared_outputs import compared
 from example_nights import FAILURES, HOSTILE, NIGHTS, night
+from mostly_heavy import mostly_heavy
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
+from pipeline.report.comparison_page import comparison_page
 from pipeline.report.page import report
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -292,6 +295,29 @@ def test_training_report_is_a_page_of_the_same_kind(window: Window, tiny_model: 
     pictures = window.all("#golden .pic, #samples .pic, .pair .pic")
     assert len(pictures) > 20
     assert all(p.value_of_css_property("background-image").startswith('url("data:image/') for p in pictures)
+
+
+@pytest.mark.parametrize(
+    ("kind", "scheme"),
+    mostly_heavy(
+        [("changed", "light"), ("changed", "dark"), ("values", "light"), ("1,000 classes", "dark")],
+        kept=[("changed", "light"), ("changed", "dark")],
+    ),
+)
+def test_comparison_is_a_page_of_the_same_kind(window: Window, tmp_path: Path, kind: str, scheme: str) -> None:
+    found = compared(kind, tmp_path)
+    window.show(comparison_page(found.figures, found.pictures), width=400, scheme=scheme)
+    assert window.complaints() == []
+    assert {address.split(":")[0] for address in window.requests()} <= {"file", "data"}
+    assert window.run("return document.documentElement.scrollWidth") <= 400
+    assert window.run("return document.scripts.length") == 1
+    assert window.all("img, iframe, object, svg [onload], [onmouseover]") == []
+    if kind == "changed":
+        assert window.run(CONTRASTS) == []
+        assert "<script>alert(1)</script>" in window.one("main").text
+        pictures = window.all("#changed .pic:not(.none)")
+        assert len(pictures) > 20
+        assert all(p.value_of_css_property("background-image").startswith('url("data:image/') for p in pictures)
 
 
 @pytest.mark.heavy
