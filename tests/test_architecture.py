@@ -42,12 +42,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "sources": "storage",
         "model": "storage",
         "report": "metrics storage.locations",
-<<<<<<< HEAD
         "output": "storage metrics report model.spec model.input_rule model.outputs model.pixel_hash model.trained_on",
-=======
-        "output": "storage metrics report model.spec model.input_rule model.outputs model.pixel_hash",
         "comparison": "storage metrics output report",
->>>>>>> bee7066 (Compare two OUTPUTs: which is better, and what has changed)
         "scoring": "storage metrics sources model output",
         "beam": "storage metrics output scoring",
         "api": "storage metrics model output scoring beam",
