@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, Command] = {
     "score": Command("pipeline.cli.score", "score an archive of images with a model"),
     "status": Command("pipeline.cli.status", "say how a night stands, while it is under way or long after"),
     "verify": Command("pipeline.cli.verify", "check an OUTPUT: every image accounted for, every part as written"),
+    "export": Command("pipeline.cli.export", "write an OUTPUT as CSV or Parquet, sort its images, make review tasks"),
     "report": Command("pipeline.cli.report", "write an OUTPUT's summary and report anew, from its receipts"),
     "compare": Command("pipeline.cli.compare", "say which of two OUTPUTs is better, and what has changed"),
     "demo": Command("model_training.demo", "train, build an archive with broken images, score it twice"),

@@ -45,13 +45,15 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "output": "storage metrics report model.spec model.input_rule model.outputs model.pixel_hash model.trained_on",
         "comparison": "storage metrics output report",
         "scoring": "storage metrics sources model output",
+        "export": "storage sources output model.thumbnails",
         "beam": "storage metrics output scoring",
         "api": "storage metrics model output scoring beam",
-        "cli": "api storage metrics model output comparison scoring beam",
+        "cli": "api storage metrics model output comparison export scoring beam",
         "model_training": "storage sources model metrics report cli.console cli.quiet",
         "model_import": "storage sources model metrics report cli.console cli.quiet "
         "model_training.check_images model_training.command model_training.convert model_training.publish",
-        "nightscore": "api storage metrics model output report comparison scoring beam cli model_training model_import",
+        "nightscore": "api storage metrics model output report comparison export scoring beam cli model_training "
+        "model_import",
     }.items()
 }
 """Package -> what it may import, besides the words: a package, or one module of it."""
@@ -235,6 +237,7 @@ def test_local_process_is_a_program_free_of_beam_and_of_engines_until_it_loads_a
             ["demo", "--help"],
             ["verify", "--help"],
             ["report", "--help"],
+            ["export", "--help"],
             ["status", "--help"],
             ["plan", "--help"],
             ["compare", "--help"],

@@ -1,4 +1,4 @@
-"""Small pictures for reports, made from the model's pixels. Must not know what they illustrate."""
+"""Pictures made from pixels: small ones for reports, whole ones as files. Must not know what they illustrate."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ def png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def as_png(encoded: bytes) -> bytes:
+    """Return an image of bare pixels, a PGM or PPM file, as a PNG file of the same pixels."""
+    with Image.open(io.BytesIO(encoded), formats=("PPM",)) as image:
+        return png(image)
 
 
 def jpeg(image: Image.Image) -> bytes:

@@ -25,7 +25,7 @@ def test_every_command_has_its_module(name: str) -> None:
 
 
 def test_those_that_score_or_look_are_offered_without_training() -> None:
-    assert set(SCORING) == {"look", "pack", "plan", "score", "status", "verify", "report", "compare"}
+    assert set(SCORING) == {"look", "pack", "plan", "score", "status", "verify", "report", "compare", "export"}
 
 
 @pytest.mark.parametrize("name", SCORING)

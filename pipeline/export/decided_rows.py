@@ -1,0 +1,125 @@
+"""The rows of a run that is complete, with the column `accepted` where the run's images were decided on.
+
+Must not know what becomes of the rows.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline import storage
+from pipeline.errors import DamagedPartError, UnfinishedError, UsageError
+from pipeline.output.run import Run
+from pipeline.output.stored_rows import StoredRows, UnitRows
+from pipeline.text import shell_path
+
+ACCEPTED = "accepted"
+"""Name of the column that says whether a prediction is accepted without a look; null: there is no prediction."""
+
+
+@dataclass(frozen=True)
+class DecidedRows:
+    """The rows of a complete run.
+
+    Attributes:
+        stored: the rows, as the run left them.
+        is_decided: whether there is a decision on each of them, so that they have the column `accepted`.
+        accept: what run.json says of the rule by which predictions were accepted; {}: nothing.
+    """
+
+    stored: StoredRows
+    is_decided: bool
+    accept: dict[str, Any]
+
+    @classmethod
+    def of(cls, output: str) -> DecidedRows:
+        """Return the rows of the run whose result is in OUTPUT.
+
+        Raises:
+            UsageError: it is no OUTPUT.
+            UnfinishedError: not every planned image has its row.
+        """
+        stored = StoredRows.of_last_run(output)
+        if not stored.is_complete:
+            text = f"the run in {output!r} is not complete: 'nightscore status {shell_path(output)}' says how far it is"
+            raise UnfinishedError(f"{text}; export it when it is")
+        record = cast(dict[str, Any], stored.record)
+        accept = record.get("accept") or {}
+        return cls(stored, bool(accept) and _is_decided(stored), accept)
+
+    @property
+    def run(self) -> Run:
+        """The run whose rows they are."""
+        return self.stored.run
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the rows."""
+        schema = self.run.schema
+        return schema.append(pa.field(ACCEPTED, pa.bool_())) if self.is_decided else schema
+
+    def require_decided(self, wish: str) -> None:
+        """Check that there are decisions.
+
+        Args:
+            wish: what was asked for and needs them.
+
+        Raises:
+            UsageError: there are none.
+        """
+        if not self.is_decided:
+            raise UsageError(
+                f"{wish} needs to know which predictions are accepted: score into the same OUTPUT again with "
+                "--accept_score or --accept_accuracy; no image is scored twice"
+            )
+
+    def by_unit(self, columns: Sequence[str] | None = None) -> Iterator[UnitRows]:
+        """Yield the rows of each unit, in the plan's order; see `StoredRows.by_unit`.
+
+        Args:
+            columns: names of the columns, in this order; with "key" if "accepted" is among them. None: all.
+
+        Raises:
+            DamagedPartError: decisions are not as they were written, or are about other images.
+        """
+        wanted = self.schema.names if columns is None else columns
+        own = None if columns is None else [name for name in columns if name != ACCEPTED]
+        with closing(self.stored.by_unit(own)) as units:  # type: ignore[type-var]  # a generator
+            for unit, rows in units:
+                if ACCEPTED in wanted and self.is_decided:
+                    rows = rows.append_column(pa.field(ACCEPTED, pa.bool_()), self._decisions(unit, rows["key"]))
+                    rows = rows.select(wanted)
+                yield UnitRows(unit, rows)
+
+    def _decisions(self, unit: str, keys: pa.ChunkedArray) -> pa.ChunkedArray:
+        location = _location(self.run, unit)
+        try:
+            table = pq.read_table(io.BytesIO(storage.read(location)), columns=["key", ACCEPTED])
+            found = table[ACCEPTED].cast(pa.bool_())
+        except (FileNotFoundError, pa.ArrowException, OSError, KeyError) as error:
+            raise DamagedPartError(f"{location!r} holds no decisions: {error}") from error
+        if table["key"].equals(keys):
+            return found
+        places = pc.index_in(keys, value_set=table["key"].combine_chunks())
+        if places.null_count:
+            raise DamagedPartError(f"{location!r} decides on other images than those of its unit")
+        return found.take(places)
+
+
+def _location(run: Run, unit: str) -> str:
+    return run.result("decisions", f"part-{unit}.parquet")
+
+
+def _is_decided(stored: StoredRows) -> bool:
+    """Return whether there is a file of decisions for each unit."""
+    run = stored.run
+    there = {found.location for found in storage.list_objects(run.folder("decisions"))}
+    return all(_location(run, unit) in there for unit in stored.units())
