@@ -7,6 +7,7 @@ no OUTPUT; 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -150,6 +151,7 @@ def _export(asked: argparse.Namespace) -> int:
 
 def _write(asked: argparse.Namespace, rows: DecidedRows) -> Iterator[tuple[str, Written]]:
     """Check all that is asked for, then write it, images first: the same command, given again, refuses files."""
+    from pipeline.cli.terminal import progress
     from pipeline.export import coco, csv_file, label_studio, links, parquet_file, sorted_images
     from pipeline.export.new_file import require_new
 
@@ -166,7 +168,10 @@ def _write(asked: argparse.Namespace, rows: DecidedRows) -> Iterator[tuple[str, 
         require_new(label_studio.interface_of(files["label_studio"]), "--label_studio")
     if asked.sort_into:
         how: sorted_images.How = "link" if asked.link else "copy"
-        yield "sort_into", sorted_images.sort_images(sorted_images.SortWish.of(rows, asked.sort_into, asked.by, how))
+        wish = sorted_images.SortWish.of(rows, asked.sort_into, asked.by, how)
+        with contextlib.nullcontext() if asked.json else progress("sorting"):
+            done = sorted_images.sort_images(wish)
+        yield "sort_into", done
     if asked.csv:
         yield "csv", csv_file.write_csv(rows, files["csv"])
     if asked.parquet:

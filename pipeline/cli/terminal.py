@@ -59,16 +59,19 @@ class _Bar(Progress):
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[None]:
+def progress(work: str = "scoring") -> Iterator[None]:
     """Show how far this process has come until the body ends: a bar on a terminal, a line now and then elsewhere.
 
     Writes to a copy of stderr, so that nothing shown is lost while libraries' banners are kept off it.
+
+    Args:
+        work: what is done to the images, as a person calls it.
     """
     with os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace") as stream:
         console = Console(file=stream)
         stop = threading.Event()
         show = _bar if stream.isatty() and not console.is_dumb_terminal else _lines
-        thread = threading.Thread(target=show, args=(console, stop), name="progress", daemon=True)
+        thread = threading.Thread(target=show, args=(console, stop, work), name="progress", daemon=True)
         thread.start()
         try:
             yield
@@ -77,7 +80,7 @@ def progress() -> Iterator[None]:
             thread.join()
 
 
-def _bar(console: Console, stop: threading.Event) -> None:
+def _bar(console: Console, stop: threading.Event, work: str) -> None:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
@@ -92,7 +95,7 @@ def _bar(console: Console, stop: threading.Event) -> None:
             bar.failed = _failed(count)
             bar.update(
                 task,
-                description=_doing(count),
+                description=_doing(count, work),
                 total=count.total,
                 completed=count.done,
                 images=_of_total(count) if count.done else "",
@@ -100,7 +103,7 @@ def _bar(console: Console, stop: threading.Event) -> None:
             )
 
 
-def _lines(console: Console, stop: threading.Event) -> None:
+def _lines(console: Console, stop: threading.Event, work: str) -> None:
     meter = Meter()
     due = time.monotonic() + PLAIN_SECONDS
     while not stop.wait(min(LOOK_SECONDS, PLAIN_SECONDS)):
@@ -111,13 +114,15 @@ def _lines(console: Console, stop: threading.Event) -> None:
             due += PLAIN_SECONDS
             images = f"{_of_total(count)} images" if count.done or count.total is not None else ""
             said = ", ".join(text for text in (images, _speed(count, per_second), _failed(count)) if text)
-            console.print(f"{_doing(count)}: {said}" if said else _doing(count), highlight=False, soft_wrap=True)
+            console.print(
+                f"{_doing(count, work)}: {said}" if said else _doing(count, work), highlight=False, soft_wrap=True
+            )
 
 
-def _doing(count: Count) -> str:
+def _doing(count: Count, work: str) -> str:
     if count.total is not None and count.done >= count.total:
         return "finishing"
-    return "scoring" if count.done else "planning" if count.total is None else "starting"
+    return work if count.done else "planning" if count.total is None else "starting"
 
 
 def _of_total(count: Count) -> str:

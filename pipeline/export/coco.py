@@ -5,7 +5,7 @@ A prediction is of a whole image, so an annotation has no box; COCO Camera Traps
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ FIRST_ID = 1
 """Id of the first category, image and annotation: 0 means "empty" in COCO Camera Traps, and background elsewhere."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class CocoFile:
     """What was written.
 
@@ -34,10 +34,10 @@ class CocoFile:
         no_files: images in archives, whose `file_name` is their key, which no program opens.
     """
 
-    images: int
-    annotations: int
-    categories: int
-    no_files: int
+    images: int = 0
+    annotations: int = 0
+    categories: int = 0
+    no_files: int = 0
 
 
 def check(rows: DecidedRows, flag: str) -> None:
@@ -65,25 +65,29 @@ def write_coco(rows: DecidedRows, location: str, links: Links | None) -> CocoFil
     """
     names = rows.run.spec.class_names
     sources = [unit.source for unit in read_index(rows.run).units]
+    written = CocoFile()
     with new_file(location) as file:
         counts = write_lists(
             file,
             {
                 "categories": ({"id": FIRST_ID + number, "name": name} for number, name in enumerate(names)),
-                "images": _images(rows, sources, links),
+                "images": _images(rows, sources, links, written),
                 "annotations": _annotations(rows),
             },
         )
-    units = read_index(rows.run).units
-    no_files = sum(unit.images or 0 for unit in units if unit.source != images.NAME)
-    return CocoFile(counts["images"], counts["annotations"], counts["categories"], no_files)
+    written.images, written.annotations = counts["images"], counts["annotations"]
+    written.categories = counts["categories"]
+    return written
 
 
-def _images(rows: DecidedRows, sources: list[str], links: Links | None) -> Iterator[dict[str, Any]]:
+def _images(
+    rows: DecidedRows, sources: Sequence[str], links: Links | None, written: CocoFile
+) -> Iterator[dict[str, Any]]:
     wanted = ["key", "width", "height", "label_name", "label_names", "error_code", "error_message", ACCEPTED]
     number = FIRST_ID
     columns = [name for name in wanted if name in rows.schema.names]
     for source, (_, table) in zip(sources, rows.by_unit(columns), strict=True):
+        written.no_files += len(table) if source != images.NAME else 0
         for row in table.to_pylist():
             key, is_file = row["key"], source == images.NAME
             image = {

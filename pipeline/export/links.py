@@ -59,9 +59,10 @@ class Links:
 
     def of_anywhere(self, key: str) -> str | None:
         """Return the same; of an image in a bucket, what Label Studio's connection to the bucket opens."""
-        if self.base != LOCAL_FILES or not is_remote(key):
+        location = location_of(key)
+        if self.base != LOCAL_FILES or not is_remote(location):
             return self.of(key)
-        return f"azure-blob://{key[len(AZURE) :]}" if key.startswith(AZURE) else key
+        return f"azure-blob://{location[len(AZURE) :]}" if location.startswith(AZURE) else location
 
 
 def place_of(inputs: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
@@ -86,6 +86,8 @@ class Places:
     bytes: int = 0
     id: str = ""
     _folders: dict[Folder, str] = field(default_factory=dict)
+    _seen: array[int] = field(default_factory=lambda: array("Q"))
+    _known: Any = field(default_factory=lambda: blake2b(digest_size=16))
     _taken: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
 
     @classmethod
@@ -96,23 +98,29 @@ class Places:
             UsageError: the rows have nothing that says where an image goes.
         """
         check(rows, by)
-        run = rows.run
-        places = cls(by, [roots_of(pattern) for pattern in run.inputs])
-        index = read_index(run)
-        seen, known = array("Q"), blake2b(digest_size=16)
-        for unit, (_, table) in zip(index.units, rows.by_unit(columns(rows, by)), strict=True):
-            for row in table.to_pylist():
-                for folder, (stem, suffix) in places._clean(unit, row):
-                    places._folders.setdefault(folder, "")
-                    seen.append(_number(folder, stem, suffix))
-                    known.update(json.dumps([folder, stem, suffix, row["key"]]).encode("ascii"))
-                    places.bytes += row.get("bytes") or 0
-            places.images += len(table)
-        numbers, counts = np.unique(np.frombuffer(seen, np.uint64), return_counts=True)
-        places._taken = numbers[counts > 1]
-        places._name_folders()
-        places.id = known.hexdigest()
+        places = cls(by, [roots_of(pattern) for pattern in rows.run.inputs])
+        units = read_index(rows.run).units
+        for unit, (_, table) in zip(units, rows.by_unit(columns(rows, by)), strict=True):
+            places.add(unit, table.to_pylist())
+        places.close()
         return places
+
+    def add(self, unit: WorkUnit, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Take the rows of the next unit."""
+        for row in rows:
+            for folder, (stem, suffix) in self._clean(unit, row):
+                self._folders.setdefault(folder, "")
+                self._seen.append(_number(folder, stem, suffix))
+                self._known.update(json.dumps([folder, stem, suffix, row["key"]]).encode("ascii"))
+                self.bytes += row.get("bytes") or 0
+            self.images += 1
+
+    def close(self) -> None:
+        """Decide on the names, after the last row."""
+        numbers, counts = np.unique(np.frombuffer(self._seen, np.uint64), return_counts=True)
+        self._taken, self._seen = numbers[counts > 1], array("Q")
+        self._name_folders()
+        self.id = self._known.hexdigest()
 
     def of_row(self, unit: WorkUnit, row: Mapping[str, Any]) -> list[str]:
         """Return the paths in the sorted folder that an image gets; [] if it gets none.

@@ -28,6 +28,7 @@ from pipeline.export.places import RAW_SOURCES, By, Places, check, columns
 from pipeline.formatting import size
 from pipeline.model.thumbnails import as_png
 from pipeline.output.plan_file import read_index, read_units
+from pipeline.output.progress import tally
 from pipeline.sources import images
 from pipeline.sources.read_rule import ReadRule
 from pipeline.text import brief
@@ -150,6 +151,7 @@ def sort_images(wish: SortWish) -> SortedImages:
     places = Places.of(rows, wish.by)
     _open_folder(wish, places)
     done = SortedImages(wish.folder, wish.by, wish.how)
+    tally().start(places.images)
     rule = ReadRule.of_names(run.options)
     with closing(rows.by_unit(columns(rows, wish.by))) as parts:  # type: ignore[type-var]  # a generator
         for unit, (_, table) in zip(read_units(run), parts, strict=True):
@@ -163,6 +165,7 @@ def sort_images(wish: SortWish) -> SortedImages:
                     _link(unit, placed, wanted, done)
                 else:
                     _copy(unit, placed, wanted, rule, done)
+            tally().add(scored=done.images - tally().count().done)
     return done
 
 

@@ -7,6 +7,7 @@ as encoded batches (`read`) and makes a smaller unit from one (`sample`, `first_
 from __future__ import annotations
 
 import contextlib
+from bisect import bisect_left
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -218,10 +219,10 @@ def some_pieces(unit: WorkUnit, rows: Sequence[int], rule: ReadRule) -> Iterator
     first = 0
     with closing(read(unit, rule)) as batches:
         for batch in batches:
-            chosen = [row - first for row in rows if first <= row < first + len(batch.encoded)]
-            first += len(batch.encoded)
+            begin, first = first, first + len(batch.encoded)
+            chosen = rows[bisect_left(rows, begin) : bisect_left(rows, first)]
             if chosen:
-                yield batch.pick(chosen)
+                yield batch.pick([row - begin for row in chosen])
 
 
 def sample(unit: WorkUnit, n: int) -> WorkUnit:

@@ -71,6 +71,8 @@ def write_output(
     input_name: str = "/archive",
     spec: Mapping[str, Any] | None = None,
     model: str = "/model",
+    planned: Sequence[WorkUnit] | None = None,
+    inputs: Sequence[str] = (),
     **options: Any,
 ) -> Run:
     """Write an OUTPUT whose units have given rows, and return its run.
@@ -84,12 +86,14 @@ def write_output(
         input_name: location of the archive.
         spec: further fields of the `ModelSpec`, such as task.
         model: location of the model directory, which need not be there.
+        inputs: locations of the archives, if they are several.
+        planned: the units, of images that are there; None: of files that nobody looks for.
         options: further options of the run.
     """
-    asked = ScoreOptions((input_name,), model, str(folder), **{"engine": "litert", **options})
+    asked = ScoreOptions(tuple(inputs) or (input_name,), model, str(folder), **{"engine": "litert", **options})
     fields: dict[str, Any] = {"model_id": MODEL_ID, **(spec or {})}
     run = Run.of(run_id, asked, ModelSpec(InputSpec(28, 28, "grayscale"), class_names, **fields))
-    planned = [_unit(run, number, rows) for number, rows in enumerate(units)]
+    planned = list(planned or ()) or [_unit(run, number, rows) for number, rows in enumerate(units)]
     records.start(run)
     plan_file.create(run, planned, {}, {})
     summary = Summary()
