@@ -69,6 +69,7 @@ def write_coco(rows: DecidedRows, location: str, links: Links | None) -> CocoFil
     with new_file(location) as file:
         counts = write_lists(
             file,
+            {"version": "1.0", "description": f"predictions of run {rows.run.id} of nightscore, of whole images"},
             {
                 "categories": ({"id": FIRST_ID + number, "name": name} for number, name in enumerate(names)),
                 "images": _images(rows, sources, links, written),

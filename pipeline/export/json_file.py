@@ -1,4 +1,4 @@
-"""JSON files of any length, written in bounded memory: an object of lists, or a list."""
+"""JSON files of any length, written in bounded memory: a list, or an object that has lists."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ def write_list(file: BinaryIO, items: Iterable[Any]) -> int:
     return count
 
 
-def write_lists(file: BinaryIO, lists: Mapping[str, Iterable[Any]]) -> dict[str, int]:
-    """Write an object of lists, one after the other; return the number of items of each."""
+def write_lists(file: BinaryIO, info: Mapping[str, Any], lists: Mapping[str, Iterable[Any]]) -> dict[str, int]:
+    """Write an object: `info`, and then lists, one after the other; return the number of items of each list."""
     counts = {}
-    for n, (name, items) in enumerate(lists.items()):
-        file.write((b",\n" if n else b"{\n") + json.dumps(name).encode("ascii") + b": ")
+    file.write(b'{\n"info": ' + json.dumps(info, ensure_ascii=False).encode("utf-8"))
+    for name, items in lists.items():
+        file.write(b",\n" + json.dumps(name).encode("ascii") + b": ")
         counts[name] = write_list(file, items)
     file.write(b"\n}\n")
     return counts
