@@ -8,12 +8,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from archive_outputs import write_archive_output
+from archive_outputs import FILES, write_archive_output, write_folder
 from archives import tar
 from decisions import decide
 from task_rows import NAMES as LABELS
 from task_rows import label_row, value_row
-from test_sorted_images import FILES, write_folder
 from written_output import class_row, failed_row, write_output
 
 from pipeline.errors import UsageError

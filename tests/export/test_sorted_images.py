@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from archive_outputs import by_number, write_archive_output
+from archive_outputs import FILES, by_number, picture, write_archive_output, write_folder
 from archives import tar, zipped
 from decisions import decide
 from PIL import Image
@@ -23,22 +23,6 @@ from pipeline.errors import UsageError
 from pipeline.export.decided_rows import DecidedRows
 from pipeline.export.places import By
 from pipeline.export.sorted_images import OWN, How, SortedImages, SortWish, sort_images
-
-
-def picture(n: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.full((2, 3), n, np.uint8)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-FILES = {f"site {n % 3}/größe {n}.png": picture(n) for n in range(12)} | {"site 1/broken.jpg": b"\xff\xd8\xff no"}
-
-
-def write_folder(folder: Path) -> Path:
-    for name, data in FILES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-    return folder
 
 
 def write_tar(path: Path) -> Path:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
 from written_output import MODEL_ID, Row, class_row, failed_row, write_output
 
 from pipeline import sources
@@ -20,6 +23,28 @@ from pipeline.sources.read_rule import ReadRule
 from pipeline.sources.skipped import Skipped
 
 NAMES = ("cat", "dog")
+
+
+def picture(n: int) -> bytes:
+    """Return a small PNG file of one gray."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((2, 3), n, np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+FILES: Mapping[str, bytes] = {f"site {n % 3}/größe {n}.png": picture(n) for n in range(12)} | {
+    "site 1/broken.jpg": b"\xff\xd8\xff no"
+}
+"""Name of an image in an archive -> its bytes, one of them broken."""
+
+
+def write_folder(folder: Path) -> Path:
+    """Write `FILES` into a folder, and return it."""
+    for name, data in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
 
 Predict = Callable[[str], Mapping[str, Any]]
 """Takes the key of an image and returns arguments of `class_row` besides its key and the names."""
