@@ -7,7 +7,7 @@ confident first, and then the images of which the model is least certain.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,8 @@ DEFAULT = 1_000
 """Images to review, at most, where nothing was decided on."""
 
 Row = Mapping[str, Any]
+_Ordered = tuple[float, str, Row]
+"""What comes first has the smaller number; the key, which no other row has, decides between equal ones."""
 
 
 @dataclass
@@ -55,45 +57,53 @@ class Review:
 
     def _decided(self) -> Iterator[Row]:
         self.not_accepted = 0
-        waiting: list[tuple[float, str, Row]] = []
+        waiting: list[_Ordered] = []
         for rows in self._by_unit():
             found = [row for row in rows if row[ACCEPTED] is False]
             self.not_accepted += len(found)
             if self.most is None:
                 yield from found
             else:
-                waiting = heapq.nsmallest(self.most, waiting + [self._by_doubt(row) for row in found])
+                waiting = _first(self.most, waiting, map(self._by_doubt, found))
         yield from (row for *_, row in waiting)
 
     def _mistakes_first(self) -> Iterator[Row]:
         most = DEFAULT if self.most is None else self.most
         self.mistakes = 0
-        mistakes: list[tuple[float, str, Row]] = []
-        others: list[tuple[float, str, Row]] = []
+        mistakes: list[_Ordered] = []
+        others: list[_Ordered] = []
         for rows in self._by_unit():
             wrong = [row for row in rows if is_mistake(row)]
             self.mistakes += len(wrong)
-            mistakes = heapq.nsmallest(most, mistakes + [(-c, key, row) for c, key, row in map(self._by_doubt, wrong)])
-            right = [self._by_doubt(row) for row in rows if not is_mistake(row)]
-            others = heapq.nsmallest(most, others + right)
+            mistakes = _first(most, mistakes, ((-c, key, row) for c, key, row in map(self._by_doubt, wrong)))
+            others = _first(most, others, (self._by_doubt(row) for row in rows if not is_mistake(row)))
         yield from (row for *_, row in mistakes)
         rest = others[: most - len(mistakes)]
         self.uncertain = len(rest)
         yield from (row for *_, row in rest)
 
-    def _by_doubt(self, row: Row) -> tuple[float, str, Row]:
+    def _by_doubt(self, row: Row) -> _Ordered:
         return self._certainty(row), row["key"], row
 
     def _by_unit(self) -> Iterator[list[Row]]:
         """Yield the rows of each unit that have a prediction."""
+        is_labels = self.rows.run.spec.task == "labels"
         wanted = ["key", "status", "label", "label_name", "label_score", "predicted", "predicted_name", "score"]
-        wanted += ["label_names", "predicted_names", "top_k", ACCEPTED]
+        wanted += ["label_names", "predicted_names", *(["top_k"] if is_labels else []), ACCEPTED]
         columns = [name for name in wanted if name in self.rows.schema.names]
         units = read_index(self.rows.run).units
         with closing(self.rows.by_unit(columns)) as parts:  # type: ignore[type-var]  # a generator
             for unit, (_, table) in zip(units, parts, strict=True):
                 rows = table.to_pylist()
                 yield [{**row, "source": unit.source} for row in rows if row["status"] == "ok"]
+
+
+def _first(most: int, waiting: list[_Ordered], more: Iterable[_Ordered]) -> list[_Ordered]:
+    """Return the first of what waits, in order, and of more; what comes behind a full list is not even kept."""
+    if len(waiting) == most:
+        last = waiting[-1][0]
+        more = [one for one in more if one[0] <= last]
+    return heapq.nsmallest(most, [*waiting, *more])
 
 
 def is_mistake(row: Row) -> bool:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import pytest
 from archive_outputs import FILES, by_number, picture, write_archive_output, write_folder
 from archives import tar, zipped
 from decisions import decide
+from label_inputs import write_records
 from PIL import Image
+from table_files import write_hugging_face
 from task_rows import NAMES as LABELS
 from task_rows import label_row, value_row
 from written_output import write_output
@@ -75,6 +78,32 @@ def test_bare_pixels_become_png_files(tmp_path: Path, channels: int) -> None:
     for n in range(4):
         with Image.open(io.BytesIO(found[f"x.npy#{n}.png"])) as image:
             assert np.array_equal(np.asarray(image).reshape(5, 6, channels), pixels[n])
+
+
+def test_images_of_an_idx_file_become_png_files(tmp_path: Path) -> None:
+    pixels = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+    path = tmp_path / "t10k-images-idx3-ubyte"
+    path.write_bytes(struct.pack(">IIII", 0x803, *pixels.shape) + pixels.tobytes())
+    write_archive_output(tmp_path / "night", path)
+    sorted_into(tmp_path / "sorted", tmp_path / "night")
+    found = {name.rpartition("/")[2]: data for name, data in files_in(tmp_path / "sorted").items()}
+    assert sorted(found) == ["t10k-images-idx3-ubyte#0.png", "t10k-images-idx3-ubyte#1.png"]
+    with Image.open(io.BytesIO(found["t10k-images-idx3-ubyte#1.png"])) as image:
+        assert np.array_equal(np.asarray(image), pixels[1])
+
+
+@pytest.mark.parametrize("kind", ["tfrecord", "parquet"])
+def test_images_without_a_name_get_the_suffix_of_their_format(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"x.{kind}"
+    encoded = [picture(n) for n in range(3)]
+    if kind == "tfrecord":
+        write_records(path, [{"image": data} for data in encoded])
+    else:
+        write_hugging_face(path, encoded, [0, 1, 0], ["a", "b"])
+    write_archive_output(tmp_path / "night", path)
+    sorted_into(tmp_path / "sorted", tmp_path / "night")
+    found = {name.rpartition("/")[2]: data for name, data in files_in(tmp_path / "sorted").items()}
+    assert found == {f"x.{kind}#{n}.png": data for n, data in enumerate(encoded)}
 
 
 def test_links_lead_to_the_images(tmp_path: Path) -> None:
