@@ -9,7 +9,6 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +16,8 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.errors import DamagedPartError, UnfinishedError, UsageError
+from pipeline.output import records
+from pipeline.output.review_files import decision_of
 from pipeline.output.run import Run
 from pipeline.output.stored_rows import StoredRows, UnitRows
 from pipeline.text import shell_path
@@ -32,12 +33,11 @@ class DecidedRows:
     Attributes:
         stored: the rows, as the run left them.
         is_decided: whether there is a decision on each of them, so that they have the column `accepted`.
-        accept: what run.json says of the rule by which predictions were accepted; {}: nothing.
+            A run without --accept_score may leave the decisions of an earlier one where they are: these do not count.
     """
 
     stored: StoredRows
     is_decided: bool
-    accept: dict[str, Any]
 
     @classmethod
     def of(cls, output: str) -> DecidedRows:
@@ -45,15 +45,18 @@ class DecidedRows:
 
         Raises:
             UsageError: it is no OUTPUT.
-            UnfinishedError: not every planned image has its row.
+            UnfinishedError: not every planned image has its row; or a later run may be writing other decisions.
         """
         stored = StoredRows.of_last_run(output)
         if not stored.is_complete:
             text = f"the run in {output!r} is not complete: 'nightscore status {shell_path(output)}' says how far it is"
             raise UnfinishedError(f"{text}; export it when it is")
-        record = cast(dict[str, Any], stored.record)
-        accept = record.get("accept") or {}
-        return cls(stored, bool(accept) and _is_decided(stored), accept)
+        if not stored.record.get("accepted"):
+            return cls(stored, False)
+        if records.under_way(stored.run.output) is not None:
+            text = f"a later run into {output!r} has not ended, and may have other decisions on what is accepted"
+            raise UnfinishedError(f"{text}: export when it has ended, or score again if it has died")
+        return cls(stored, _has_decisions(stored))
 
     @property
     def run(self) -> Run:
@@ -100,7 +103,7 @@ class DecidedRows:
                 yield UnitRows(unit, rows)
 
     def _decisions(self, unit: str, keys: pa.ChunkedArray) -> pa.ChunkedArray:
-        location = _location(self.run, unit)
+        location = decision_of(self.run, unit)
         try:
             table = pq.read_table(io.BytesIO(storage.read(location)), columns=["key", ACCEPTED])
             found = table[ACCEPTED].cast(pa.bool_())
@@ -114,12 +117,8 @@ class DecidedRows:
         return found.take(places)
 
 
-def _location(run: Run, unit: str) -> str:
-    return run.result("decisions", f"part-{unit}.parquet")
-
-
-def _is_decided(stored: StoredRows) -> bool:
+def _has_decisions(stored: StoredRows) -> bool:
     """Return whether there is a file of decisions for each unit."""
     run = stored.run
     there = {found.location for found in storage.list_objects(run.folder("decisions"))}
-    return all(_location(run, unit) in there for unit in stored.units())
+    return all(decision_of(run, unit) in there for unit in stored.units())

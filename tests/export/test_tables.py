@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pipeline.export.csv_file import write_csv
 from pipeline.export.decided_rows import DecidedRows
 from pipeline.export.new_file import new_file
 from pipeline.export.parquet_file import write_parquet
+from pipeline.output import records
 from pipeline.output.stored_rows import StoredRows
 from pipeline.task import Embedding
 
@@ -158,6 +160,18 @@ def test_decisions_become_a_column_by_key(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "rows.parquet")["accepted"].to_pylist() == [True, None, False, True]
 
 
+def test_decisions_of_a_run_are_read_and_those_of_an_earlier_one_are_not(tmp_path: Path) -> None:
+    rows = night(tmp_path / "night", "classes", accept_score=0.65)
+    decided = [row for _, part in rows.by_unit(["key", "accepted"]) for row in part.to_pylist()]
+    keys = [row["key"] for unit in CLASS_UNITS for row in unit]
+    assert decided == [
+        {"key": key, "accepted": accepted} for key, accepted in zip(keys, [True, None, True, False], strict=True)
+    ]
+    for record in (Path(rows.run.result("run.json")), Path(rows.run.record)):
+        record.write_text(json.dumps({k: v for k, v in json.loads(record.read_text()).items() if k != "accepted"}))
+    assert not DecidedRows.of(str(tmp_path / "night")).is_decided
+
+
 def test_decisions_count_only_if_they_are_on_all_images(tmp_path: Path) -> None:
     run = night(tmp_path, "classes").run
     decide(run, {row["key"]: True for unit in CLASS_UNITS for row in unit})
@@ -175,6 +189,13 @@ def test_decisions_count_only_if_they_are_on_all_images(tmp_path: Path) -> None:
     assert not DecidedRows.of(run.output).is_decided
     with pytest.raises(UsageError, match=r"--by accepted needs .* --accept_score"):
         DecidedRows.of(run.output).require_decided("--by accepted")
+
+
+def test_decisions_are_not_read_while_a_later_run_may_write_others(tmp_path: Path) -> None:
+    run = night(tmp_path, "classes", accept_score=0.65).run
+    records.start(replace(run, id="20260102T000000-run"))
+    with pytest.raises(UnfinishedError, match=r"a later run into .* has not ended, and may have other decisions"):
+        DecidedRows.of(str(tmp_path))
 
 
 def test_run_that_is_not_complete_is_refused(tmp_path: Path) -> None:

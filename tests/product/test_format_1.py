@@ -189,6 +189,15 @@ class TestOldNight:
         assert first_figures((tmp_path / "night" / "summary.json").read_bytes()) == old_summary(form)
 
     @FORMS
+    def test_its_images_are_sorted_where_they_lay(
+        self, place: Path, tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["export", str(place / form), "--sort_into", str(tmp_path / "sorted")]) == 0
+        figures = old_summary(form)
+        assert f"{figures['images']} images: {figures['scored']} exported, 0 kept, " in capsys.readouterr().out
+        assert len(list((tmp_path / "sorted").glob("[0-9]/*"))) == figures["scored"]
+
+    @FORMS
     def test_is_as_it_should_be_where_a_later_version_gives_more_figures(
         self, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -1,4 +1,4 @@
-"""Decisions on the images of an OUTPUT, beside its parts, as a run with --accept_score leaves them."""
+"""Decisions on the images of an OUTPUT that a test chooses, where a run with --accept_score leaves its own."""
 
 from __future__ import annotations
 
@@ -22,4 +22,4 @@ def decide(run: Run, accepted: Mapping[str, bool | None]) -> None:
         path.parent.mkdir(exist_ok=True)
         pq.write_table(table, path)
     for record in (Path(run.result("run.json")), Path(run.record)):
-        record.write_text(json.dumps({**json.loads(record.read_text()), "accept": {"score": 0.5}}))
+        record.write_text(json.dumps({**json.loads(record.read_text()), "accepted": {"score": 0.5}}))
