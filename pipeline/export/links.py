@@ -53,7 +53,7 @@ class Links:
         """
         location = location_of(key)
         if location.startswith(self.place):
-            path = quote(os.fsencode(location[len(self.place) :]))
+            path = quote(os.fsencode(location[len(self.place) :].lstrip("/")))
             return f"{self.base}{'' if self.base == LOCAL_FILES else '/'}{path}"
         return None
 

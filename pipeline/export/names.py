@@ -42,16 +42,21 @@ def safe(name: str) -> str:
     name = "".join(
         "_" if unicodedata.category(c)[0] == "C" or unicodedata.category(c) in ("Zl", "Zp") else c for c in name
     )
-    name = _shortened(_REFUSED.sub("_", name), LONGEST)
+    name = _shortened(_REFUSED.sub("_", name))
     if not name or name[0] in ".-~ " or _DEVICE.match(name):
         name = f"_{name[1:] if name[:1] == ' ' else name}"
     kept = name.rstrip(". ")
     return kept + "_" * (len(name) - len(kept))
 
 
-def _shortened(name: str, most: int) -> str:
-    """Return the first characters of a name that fit into so many bytes."""
-    return name.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
+def _shortened(name: str) -> str:
+    """Return a name that fits into LONGEST bytes, cut in its middle: its end tells as much as its start."""
+    data = name.encode("utf-8", "replace")
+    if len(data) <= LONGEST:
+        return name
+    end = (LONGEST - len(BETWEEN)) * 2 // 3
+    start = LONGEST - len(BETWEEN) - end
+    return f"{data[:start].decode('utf-8', 'ignore')}{BETWEEN}{data[-end:].decode('utf-8', 'ignore')}"
 
 
 def fold(name: str) -> str:

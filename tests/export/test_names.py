@@ -40,6 +40,12 @@ def test_good_name_stays(name: str) -> None:
     assert safe(name) == name
 
 
+def test_long_name_keeps_its_start_and_its_end() -> None:
+    stem, suffix = file_name(f"site 1/{'ü' * 300}/IMG_0001.JPG", "")
+    assert len(stem.encode()) <= LONGEST
+    assert (stem[:10], stem[-10:], suffix) == ("site 1__üü", "__IMG_0001", ".JPG")
+
+
 @given(HOSTILE, HOSTILE)
 def test_names_with_hashes_are_told_apart(one: str, other: str) -> None:
     assert looks_hashed(hashed(safe(one), one))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -22,7 +23,8 @@ from task_rows import NAMES as LABELS
 from task_rows import label_row, value_row
 from written_output import write_output
 
-from pipeline.errors import UsageError
+from pipeline.errors import NoSpaceError, UsageError
+from pipeline.export import sorted_images
 from pipeline.export.decided_rows import DecidedRows
 from pipeline.export.places import By
 from pipeline.export.sorted_images import OWN, How, SortedImages, SortWish, sort_images
@@ -173,6 +175,27 @@ def test_killed_run_is_resumed(tmp_path: Path) -> None:
     assert counts == {"exported": (len(whole) + 1) // 2, "kept": len(whole) // 2}
     assert files_in(tmp_path / "sorted") == whole
     assert [path.name for path in (tmp_path / "sorted" / OWN).iterdir()] == ["export.json"]
+
+
+def test_file_has_its_name_only_when_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_archive_output(tmp_path / "night", write_folder(tmp_path / "photos"))
+    write, written = sorted_images._write, []
+
+    def fill_the_disk(location: str, data: bytes) -> None:
+        written.append(location)
+        write(location, data if len(written) < 5 else data[:9])
+        if len(written) >= 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sorted_images, "_write", fill_the_disk)
+    with pytest.raises(NoSpaceError, match="free some space"):
+        sorted_into(tmp_path / "sorted", tmp_path / "night")
+    monkeypatch.undo()
+    left = files_in(tmp_path / "sorted")
+    assert len(left) == 3
+    assert set(left.values()) <= set(FILES.values())
+    counts = sorted_into(tmp_path / "sorted", tmp_path / "night").counts
+    assert counts == {"exported": len(FILES) - 3, "kept": 3}
 
 
 def test_folder_of_something_else_is_refused(tmp_path: Path) -> None:
