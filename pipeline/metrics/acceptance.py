@@ -28,7 +28,8 @@ network that is sure of itself lie there. Edges are float32 like the scores, so 
 BINS = len(EDGES)
 
 RIGHT, WRONG, UNLABELLED = range(3)
-"""What is known of the image of a score: predicted as labelled, not so, or without a label of the model's classes."""
+"""What is known of the image of a score: predicted as labelled, not so, or nothing: it has no label of the model's
+classes, or the model has learned from it."""
 
 _KINDS = 3
 
@@ -62,12 +63,21 @@ class ScoreCounts:
     counts: CodeCounts = field(default_factory=CodeCounts)
 
     @classmethod
-    def of(cls, rows: pa.Table) -> ScoreCounts:
-        """Return the counts of the scored images among rows of a model of classes, which have at least COLUMNS."""
-        scored = rows.select(COLUMNS).filter(pc.equal(rows["status"], "ok"))
+    def of(cls, rows: pa.Table, seen: npt.NDArray[np.bool_] | None = None) -> ScoreCounts:
+        """Return the counts of the scored images among rows.
+
+        Args:
+            rows: of a model of classes, with at least COLUMNS.
+            seen: bool [n], of which rows the model's training had an exact copy: their labels prove nothing, so these
+                images count as unlabelled; None: of none.
+        """
+        is_scored = pc.equal(rows["status"], "ok")
+        scored = rows.select(COLUMNS).filter(is_scored)
         predicted = np.asarray(scored["predicted"], np.int64)
         right = np.asarray(pc.fill_null(pc.equal(scored["label"], scored["predicted"]), False), bool)
         labelled = np.asarray(pc.is_valid(scored["label_score"]), bool)
+        if seen is not None:
+            labelled &= ~seen[np.asarray(is_scored, bool)]
         kind = np.where(labelled, np.where(right, RIGHT, WRONG), UNLABELLED)
         return cls(CodeCounts.of((predicted * _KINDS + kind) * BINS + bins_of(np.asarray(scored["score"], np.float32))))
 
@@ -124,6 +134,7 @@ def compute(counts: ScoreCounts, class_names: Sequence[str], wanted: float) -> A
     chosen = lowest_score(table, wanted)
     return {
         "wanted_accuracy": wanted,
+        "seen": None,
         "score": None if chosen is None else float(f"{EDGES[chosen]:.4f}"),
         "rows": [_row(table, i) for i in range(BINS)],
         "per_class": _by_class(counts, class_names, wanted),
@@ -192,10 +203,20 @@ class AcceptedCounts:
     left_mistakes: int = 0
 
     @classmethod
-    def of(cls, rows: pa.Table, accepted: npt.NDArray[np.bool_]) -> AcceptedCounts:
-        """Return the counts of rows, which have at least COLUMNS; `accepted` is bool [n]."""
+    def of(
+        cls, rows: pa.Table, accepted: npt.NDArray[np.bool_], seen: npt.NDArray[np.bool_] | None = None
+    ) -> AcceptedCounts:
+        """Return the counts of rows, which have at least COLUMNS.
+
+        Args:
+            rows: of a model of classes.
+            accepted: bool [n], whether the prediction is accepted.
+            seen: see `ScoreCounts.of`.
+        """
         scored = np.asarray(pc.equal(rows["status"], "ok"), bool)
         labelled = np.asarray(pc.is_valid(rows["label_score"]), bool)
+        if seen is not None:
+            labelled &= ~seen
         right = np.asarray(pc.fill_null(pc.equal(rows["label"], rows["predicted"]), False), bool) & labelled
         left = scored & ~accepted
         masks = (accepted, accepted & labelled, accepted & right, left, left & labelled & ~right)

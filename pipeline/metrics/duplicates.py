@@ -25,12 +25,12 @@ class Hashed:
     """Images that have a hash, in the order of their rows.
 
     Attributes:
-        rows: int64 [n], number of the row.
+        rows: int32 [n], number of the row.
         hashes: uint64 [n], hash of the pixels.
         labels: uint64 [n], a code of the label; NO_LABEL: it has none.
     """
 
-    rows: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int32]
     hashes: npt.NDArray[np.uint64]
     labels: npt.NDArray[np.uint64]
 
@@ -38,7 +38,7 @@ class Hashed:
 def hashed(rows: pa.Table, task: Task) -> Hashed:
     """Return the images of rows that have a hash; the rows have the columns pixel_hash, and the label's of the task."""
     hashes, known = from_texts(rows["pixel_hash"])
-    numbers = np.flatnonzero(known)
+    numbers = np.flatnonzero(known).astype(np.int32)
     return Hashed(numbers, hashes[numbers], _label_codes(rows.take(pa.array(numbers)), task))
 
 

@@ -41,6 +41,7 @@ class Acceptance(TypedDict):
     """The table of thresholds."""
 
     wanted_accuracy: float
+    seen: int | None
     score: float | None
     rows: list[ThresholdRow]
     per_class: list[ClassThreshold]

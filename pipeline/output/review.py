@@ -105,6 +105,8 @@ def review_of(run: Run, units: Sequence[str], known: Known | None) -> Reviewed:
         review["curves"] = curves.compute(look.curves, run.spec.class_names, run.top_k)
     if known is not None:
         review["unseen"] = _unseen(look, run)
+        if "acceptance" in review:
+            review["acceptance"]["seen"] = review["unseen"]["seen_labelled"]
     lists = Lists(run, units)
     if "pixel_hash" in run.schema.names:
         review["duplicates"] = list_copies(lists, *_copies(hashes))
@@ -147,22 +149,25 @@ def _first_look(rows: pa.Table, run: Run, known: Known | None) -> tuple[_Look, H
         seen = run.metrics.measure(rows.filter(pa.array(is_known)))
         unseen = run.metrics.measure(rows.filter(pa.array(~is_known)))
     if spec.task == "labels":
-        return _Look(curves=CurveCounts.of_labels(rows, spec.class_names), seen=seen, unseen=unseen), found
+        unknown = rows.filter(pa.array(~is_known)) if is_known.any() else rows
+        return _Look(curves=CurveCounts.of_labels(unknown, spec.class_names), seen=seen, unseen=unseen), found
     if spec.task != "classes":
         return _Look(seen=seen, unseen=unseen), found
     score = run.options.accept_score
+    unknown = rows.filter(pa.array(~is_known)) if is_known.any() else rows
+    accepted = acceptance.is_accepted(rows, score)
     look = _Look(
-        ScoreCounts.of(rows),
-        CurveCounts.of_classes(rows),
-        LabelScores.of(rows.filter(pa.array(~is_known)) if is_known.any() else rows),
-        AcceptedCounts.of(rows, acceptance.is_accepted(rows, score)) if score is not None else AcceptedCounts(),
+        ScoreCounts.of(rows, is_known),
+        CurveCounts.of_classes(unknown),
+        LabelScores.of(unknown),
+        AcceptedCounts.of(rows, accepted, is_known) if score is not None else AcceptedCounts(),
         seen,
         unseen,
     )
     return look, found
 
 
-_NO_HASHES = Hashed(np.zeros(0, np.int64), np.zeros(0, np.uint64), np.zeros(0, np.uint64))
+_NO_HASHES = Hashed(np.zeros(0, np.int32), np.zeros(0, np.uint64), np.zeros(0, np.uint64))
 
 
 def known_rows(rows: pa.Table, known: Known) -> npt.NDArray[np.bool_]:
@@ -211,12 +216,16 @@ def _unseen(look: _Look, run: Run) -> Unseen:
     }
 
 
-def _copies(hashes: Sequence[Hashed]) -> tuple[Copies, Marked, int]:
-    """Return the images that are there more than once, where the rows of all hashed images lie, and their number."""
-    units = np.repeat(np.arange(len(hashes)), [len(one.rows) for one in hashes])
+def _copies(hashes: list[Hashed]) -> tuple[Copies, Marked, int]:
+    """Return the images that are there more than once, where the rows of all hashed images lie, and their number.
+
+    The list is emptied: of ten million images it is as large as all that is made of it.
+    """
+    ends = np.cumsum([len(one.rows) for one in hashes])
     rows = np.concatenate([_NO_HASHES.rows, *(one.rows for one in hashes)])
-    found = copies(
-        np.concatenate([_NO_HASHES.hashes, *(one.hashes for one in hashes)]),
-        np.concatenate([_NO_HASHES.labels, *(one.labels for one in hashes)]),
-    )
-    return found, Marked(units[found.places], rows[found.places]), len(rows)
+    numbers = np.concatenate([_NO_HASHES.hashes, *(one.hashes for one in hashes)])
+    labels = np.concatenate([_NO_HASHES.labels, *(one.labels for one in hashes)])
+    hashes.clear()
+    found = copies(numbers, labels)
+    units = np.searchsorted(ends, found.places, side="right").astype(np.int64)
+    return found, Marked(units, rows[found.places].astype(np.int64)), len(rows)

@@ -163,6 +163,9 @@ def test_images_of_the_training_are_counted_apart(tmp_path: Path) -> None:
     errors = review["label_errors"]
     assert (errors["labelled"], errors["seen"], errors["suspects"]) == (103, 96, 2)
     assert errors["trust"] == "trained on these"
+    assert review["acceptance"]["seen"] == 96
+    assert review["acceptance"]["rows"][0]["labelled"] == 103, "the others prove nothing"
+    assert review["acceptance"]["rows"][0]["images"] == 199
     page = (tmp_path / "night" / "report.html").read_text()
     assert "Accuracy where training had no exact copy" in page
     before = (tmp_path / "night" / "review.json").read_bytes()
