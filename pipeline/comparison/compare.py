@@ -152,7 +152,7 @@ def _same_pixels(a: Side, b: Side) -> int:
         return 0
     own, others = (
         pa.chunked_array(
-            [one for unit in side.stored.by_unit(["pixel_hash"]) for one in unit.rows["pixel_hash"].chunks], pa.string()
+            [one for unit in side.read(["pixel_hash"]) for one in unit.rows["pixel_hash"].chunks], pa.string()
         )
         for side in (a, b)
     )

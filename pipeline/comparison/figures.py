@@ -91,9 +91,7 @@ def figures_of(
         "quality_b": quality[1],
         "difference": difference,
         "classes": tally.classes.changes(tally.task),
-        "inputs": parts(
-            [(name.rstrip("/"), tally.by_input[name]) for name in tally.inputs if name in tally.by_input], unit
-        ),
+        "inputs": parts([(name, tally.by_input[name]) for name in tally.inputs if name in tally.by_input], unit),
         "folders": parts(sorted(by_folder(tally).items()), unit),
         "folder_depth": tally.by_folder.depth,
         "columns": [_column(name, tally, sides[0]) for name in tally.by_value],

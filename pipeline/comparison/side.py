@@ -107,17 +107,19 @@ class Side:
         more = [slices[name] for name in self.values if name in slices]
         hashed = ["pixel_hash"] if join == "pixel_hash" else []
         columns = list(dict.fromkeys([*_ALWAYS, *_COLUMNS[self.task], *hashed, *more]))
+        for number, unit in enumerate(self.read(columns)):
+            self.units.append(unit.unit)
+            yield self._compact(number, unit, join)
+
+    def read(self, columns: Sequence[str]) -> Iterator[UnitRows]:
+        """Yield some columns of the rows of each unit, in the plan's order; raise as `compact` does."""
         try:
-            for number, unit in enumerate(self.stored.by_unit(columns)):
-                self.units.append(unit.unit)
-                yield self._compact(number, unit, join)
+            yield from self.stored.by_unit(columns)
         except ChangedError as error:
             raise UnfinishedError(f"{error}: run the same command again") from error
         except DamagedPartError as error:
-            text = (
-                f"a part of {self.output!r} is damaged ({error}): nightscore verify {shell_path(self.output)} says more"
-            )
-            raise UsageError(text) from error
+            advice = f"nightscore verify {shell_path(self.output)} says more"
+            raise UsageError(f"a part of {self.output!r} is damaged ({error}): {advice}") from error
 
     def _compact(self, number: int, unit: UnitRows, join: JoinBy) -> pa.Table:
         rows = unit.rows

@@ -12,11 +12,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline import storage
 from pipeline.comparison.changed import Candidates
 from pipeline.comparison.class_sums import ClassSums
 from pipeline.comparison.join import Pairs
 from pipeline.comparison.judge import KINDS, AnyCounts, Judged, column_of, judge, mask_of
-from pipeline.comparison.names import folders_of_inputs
 from pipeline.comparison.side import BETWEEN, Side
 from pipeline.metrics.accuracy import CALIBRATION_BINS, EPSILON, FIXED_POINT, Metrics
 from pipeline.metrics.comparison_figures import LabelPair, OneFailed
@@ -26,8 +26,11 @@ from pipeline.task import Task
 EXAMPLES = 10
 """Images that are named at most, of those whose labels differ, and of those that failed in one of the two."""
 
-MOST_INPUTS = 200
+MOST_INPUTS = 50
 """Number of inputs up to which images are summed by input."""
+
+_INSIDE = ("/", "!", "#")
+"""What follows the name of a folder, of an archive and of a file of records in the keys of its images."""
 
 
 @dataclass
@@ -37,7 +40,7 @@ class Tally:
     Attributes:
         task: of both models.
         unit: of absolute errors, of models of a value.
-        inputs: folders of A's inputs, by which images are summed; none if A has a single input, or too many.
+        inputs: A's inputs, by which images are summed; see `inputs_of`.
         counts: over all images.
         by_input: over the images in each of `inputs`.
         by_folder: over the images in each folder of A.
@@ -85,7 +88,7 @@ class Tally:
         nothing = np.zeros(len(pairs), np.int64)
         self.counts = _plus(self.counts, _by_group(nothing, 1, kind, judged.sums)[0])
         if self.inputs:
-            numbers = _first_that_fits(pairs.a["key"], self.inputs)
+            numbers = first_input(pairs.a["key"], self.inputs)
             for name, counts in zip(self.inputs, _by_group(numbers, len(self.inputs) + 1, kind, judged.sums)):  # noqa: B905 - what lies in no input is last
                 self.by_input[name] = _plus(self.by_input.get(name), counts)
         folders = Folders.count(pairs.a["key"], cast(Any, kind), judged.sums)
@@ -136,11 +139,11 @@ def set_text(text: str, task: Task) -> str:
 
 
 def inputs_of(side: Side) -> Sequence[str]:
-    """Return the folders of inputs by which images are summed."""
+    """Return the inputs by which images are summed, as keys begin; none if there is one only, too many, or a glob."""
     inputs = side.stored.run.inputs
-    if not 1 < len(inputs) <= MOST_INPUTS:
+    if not 1 < len(inputs) <= MOST_INPUTS or any(storage.fixed_prefix(one) != one for one in inputs):
         return ()
-    return [folders_of_inputs([one])[0] for one in inputs]
+    return [storage.key_of(one) for one in inputs]
 
 
 def _scores(rows: pa.Table, labelled: npt.NDArray[np.bool_]) -> Metrics:
@@ -164,11 +167,18 @@ def _scores(rows: pa.Table, labelled: npt.NDArray[np.bool_]) -> Metrics:
     )
 
 
-def _first_that_fits(keys: pa.ChunkedArray, folders: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Return the number of the first folder that a key lies in; the number of folders if it lies in none."""
-    found = np.full(len(keys), len(folders), np.int64)
-    for number in reversed(range(len(folders))):
-        found[np.asarray(pc.starts_with(keys, folders[number]), np.bool_)] = number
+def first_input(keys: pa.ChunkedArray, inputs: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the number of the first input that holds an image; the number of inputs if none does.
+
+    >>> keys = pa.chunked_array([["/a/x.png", "/ab/x.png", "/t.tar!x.png", "/a/b/x.png"]])
+    >>> first_input(keys, ["/a/b", "/a", "/t.tar"]).tolist()
+    [1, 3, 2, 0]
+    """
+    found = np.full(len(keys), len(inputs), np.int64)
+    for number in reversed(range(len(inputs))):
+        for inside in _INSIDE:
+            found[np.asarray(pc.starts_with(keys, inputs[number].rstrip("/") + inside), np.bool_)] = number
+        found[np.asarray(pc.equal(keys, inputs[number]), np.bool_)] = number
     return found
 
 

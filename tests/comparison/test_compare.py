@@ -246,6 +246,43 @@ def test_pictures_come_from_the_receipts_of_both(tmp_path: Path) -> None:
     assert len(found.figures["right_to_wrong"]) == 24
 
 
+@pytest.mark.parametrize("other", ["jsonl", "parquet"])
+def test_results_of_the_first_version_are_compared(other: str) -> None:
+    old = Path(__file__).parents[1] / "fixtures" / "7c95bb3"
+    a, b = str(old / "parquet"), str(old / other)
+    figures = compare(a, b).figures
+    summary = json.loads((old / "parquet" / "summary.json").read_text())
+    assert figures["quality_a"] is not None
+    assert (figures["shared"], figures["labelled"]) == (summary["images"], summary["labelled"])
+    assert figures["quality_a"]["value"] == summary["accuracy"]
+    assert figures["quality_a"]["log_loss"] == summary["log_loss"]
+    assert figures["quality_a"]["calibration"] == summary["calibration"]
+    with pytest.raises(UsageError, match="was made by a version that kept no pixel_hash"):
+        compare(a, b, "pixel_hash")
+
+
+def test_parts_of_the_archive_by_input(tmp_path: Path) -> None:
+    places = ("/a/", "/t.tar!", "/a/b/")
+    rows = [class_row(f"{place}{i}.png", [0.8, 0.1, 0.1], NAMES, "cat") for place in places for i in "123"]
+    outputs = [write(tmp_path / name, rows) for name in "ab"]
+    for output in outputs:
+        for path in (Path(output, "run.json"), *Path(output, "runs").iterdir()):
+            record = json.loads(path.read_text())
+            record["options"]["input"] = ["/a", "/t.tar", "/none"]
+            path.write_text(json.dumps(record))
+    inputs = compare(outputs[0], outputs[1]).figures["inputs"]
+    found = [(part["name"], part["images"], part["a"]) for part in inputs]
+    assert found == [("/a", 6, 1.0), ("/t.tar", 3, 1.0), ("/none", 0, None)]
+
+
+def test_damaged_part_is_one_line(tmp_path: Path) -> None:
+    a = write(tmp_path / "a", random_rows(1, 10, 0.9))
+    (part,) = (tmp_path / "a" / "predictions").iterdir()
+    part.write_bytes(part.read_bytes()[:-9])
+    with pytest.raises(UsageError, match=r"^a part of '.*' is damaged \(.*\): nightscore verify .* says more$"):
+        compare(a, a)
+
+
 def test_output_that_is_not_complete_is_compared_but_not_decided_by(tmp_path: Path) -> None:
     rows = random_rows(1, 100, 0.9)
     a, b = write(tmp_path / "a", rows), write(tmp_path / "b", rows)
