@@ -131,8 +131,8 @@ def _of_their_own(figures: Comparison) -> Iterator[Fact]:
 def _list(texts: Sequence[str], text: str = "") -> str:
     """Return as many texts as fit a line, and how many there are beyond.
 
-    >>> _list(["a" * 30, "b" * 30, "c"])
-    'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, and 2 more'
+    >>> _list(["a" * 40, "b" * 40, "c"])
+    'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, and 2 more'
     """
     for n in range(len(texts), 0, -1):
         more = f", and {len(texts) - n:,} more" if n < len(texts) else ""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from written_output import Row, class_row, failed_row, write_output
 
+from pipeline import storage
 from pipeline.cli import compare
 
 Captured = pytest.CaptureFixture[str]
@@ -129,3 +130,16 @@ def test_page_is_written_where_it_is_asked_for_and_replaces_only_a_page(
     foreign.write_text("<html>my notes</html>")
     assert run(capsys, *outputs, "--to", str(foreign))[0] == 2
     assert foreign.read_text() == "<html>my notes</html>"
+
+
+def test_outputs_and_the_page_may_lie_in_a_bucket(outputs: Outputs, gcs_bucket: str, capsys: Captured) -> None:
+    for path in Path(outputs.better).rglob("*"):
+        if path.is_file():
+            storage.create(f"{gcs_bucket}/better/{path.relative_to(outputs.better)}", path.read_bytes())
+    page = f"{gcs_bucket}/pages/comparison.html"
+    for _ in range(2):  # the second time over a page that is there
+        code, out, err = run(capsys, outputs.worse, f"{gcs_bucket}/better", "--to", page)
+        assert (code, err) == (0, "")
+        assert out.startswith("B is better: 99.15 % against 87.29 %")
+    assert b"nightscore compare" in storage.read(page)
+    assert run(capsys, outputs.worse, outputs.better, "--to", f"{gcs_bucket}/better/run.json")[0] == 2
