@@ -99,7 +99,7 @@ def _changes(figures: Comparison) -> Iterator[Fact]:
     share = changed / figures["scored"] if figures["scored"] else None
     yield "changed", f"{counted(changed, 'prediction')}, {_plain_percent(share)} of those scored in both"
     difference = figures["difference"]
-    if difference is not None and difference["gained"] is not None and difference["lost"] is not None:
+    if changed and difference is not None and difference["gained"] is not None and difference["lost"] is not None:
         gained, lost = difference["gained"], difference["lost"]
         yield "", f"{count(lost)} right to wrong, {count(gained)} wrong to right"
 
@@ -144,6 +144,8 @@ def _list(texts: Sequence[str], text: str = "") -> str:
 
 def _parts(kind: str, parts: Sequence[PartChange]) -> Iterator[Fact]:
     """Yield the parts of the archive that got better or worse beyond chance."""
+    if len(parts) < 2:
+        return
     for outcome in ("worse", "better"):
         found = [part for part in parts if part["outcome"] == outcome]
         found.sort(key=_moved, reverse=True)

@@ -80,7 +80,7 @@ def sentence(figures: Comparison) -> str:
         return f"no difference: the predictions for all {n} are the same"
     if difference is None or a is None or b is None:
         if figures["changed"] is None:
-            return f"{n} are scored in both; whether one model is better cannot be told of {figures['task']} models"
+            return f"{n} scored in both; embeddings do not tell which model is better"
         return f"{_agreement(figures)}; no label that counts tells which is better"
     said = {"better": "B is better: ", "worse": "B is worse: ", "no_difference": "no difference can be seen: "}
     start = said[figures["outcome"]]
