@@ -55,6 +55,7 @@ class ScoreKeywords(TypedDict, total=False):
     columns: str
     slice: str | None
     exif: bool
+    pixel_facts: bool
     bands: str
     background: str
 

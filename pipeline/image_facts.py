@@ -26,6 +26,11 @@ class ImageFacts:
         hashed: bool [n], whether the image has a hash.
         times: n times at which the images were taken, as ISO 8601; None instead of all: nobody asked.
         cameras: n names of the cameras that took them; None instead of all: nobody asked.
+        perceptual: uint64 [n], hashes that near copies share but for a few bits, see `pipeline.model.pixel_facts`; 0
+            where there are no pixels. None, here and in the columns that follow: nobody asked.
+        brightness: float32 [n], mean of the luma, 0 to 1; 0 where there are no pixels.
+        contrast: float32 [n], standard deviation of the luma, 0 to 0.5; the same.
+        entropy: float32 [n], of the luma's histogram, in bits, 0 to 8; the same.
 
     >>> ImageFacts.joined([ImageFacts.unknown(2), ImageFacts.unknown(1)]).formats
     [None, None, None]
@@ -39,6 +44,10 @@ class ImageFacts:
     hashed: npt.NDArray[np.bool_]
     times: Sequence[str | None] | None = None
     cameras: Sequence[str | None] | None = None
+    perceptual: npt.NDArray[np.uint64] | None = None
+    brightness: npt.NDArray[np.float32] | None = None
+    contrast: npt.NDArray[np.float32] | None = None
+    entropy: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -67,7 +76,8 @@ class ImageFacts:
     def from_json(cls, content: Mapping[str, Any]) -> ImageFacts:
         """Return the facts that `to_json` wrote."""
         columns: dict[str, Any] = dict(content)
-        return cls(**columns | {name: np.array(columns[name], dtype) for name, dtype in _DTYPES.items()})
+        arrays = {name: np.array(columns[name], dtype) for name, dtype in _DTYPES.items() if name in columns}
+        return cls(**columns | arrays)
 
 
 _DTYPES: Mapping[str, Any] = {
@@ -76,6 +86,10 @@ _DTYPES: Mapping[str, Any] = {
     "sizes": np.int64,
     "hashes": np.uint64,
     "hashed": np.bool_,
+    "perceptual": np.uint64,
+    "brightness": np.float32,
+    "contrast": np.float32,
+    "entropy": np.float32,
 }
 
 

@@ -174,6 +174,11 @@ class ScoreOptions:
     exif: bool = _flag(
         False, "also write when an image was taken, and by which camera, as its EXIF data say", action="store_true"
     )
+    pixel_facts: bool = _flag(
+        False,
+        "also write what the pixels tell: a hash that near copies share, brightness, contrast and entropy",
+        action="store_true",
+    )
 
     bands: str = _flag(
         "",

@@ -31,6 +31,7 @@ LATER_OPTIONS: Mapping[str, Any] = {
     "columns": "none",
     "slice": None,
     "exif": False,
+    "pixel_facts": False,
     "file_column": None,
     "label_column": None,
     "zip_encoding": None,

@@ -63,6 +63,7 @@ class RecordedOptions(TypedDict, total=False):
     columns: str
     slice: str | None
     exif: bool
+    pixel_facts: bool
     bands: str
     background: str
 

@@ -10,6 +10,7 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from pipeline.batches import PixelBatch
 from pipeline.image_facts import ImageFacts
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.pillow import JPEG, MeteredExif, open_image
+from pipeline.model.pixel_facts import pixel_facts
 from pipeline.model.pixel_hash import pixel_hashes, rule_id
 from pipeline.model.tiff import MAGIC
 from pipeline.model.tiff_layout import read_layout
@@ -58,9 +60,15 @@ _TIME = re.compile(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d):(\d\d)")
 _ZONE = re.compile(r"[+-]\d\d:\d\d")
 
 
-def with_facts(pixels: PixelBatch, encoded: Sequence[bytes], spec: InputSpec, wants_exif: bool = False) -> PixelBatch:
+def with_facts(
+    pixels: PixelBatch,
+    encoded: Sequence[bytes],
+    spec: InputSpec,
+    wants_exif: bool = False,
+    wants_pixel_facts: bool = False,
+) -> PixelBatch:
     """Return the same images with the facts that their rows tell of them; see `facts_of`."""
-    facts = facts_of(encoded, pixels, spec, wants_exif)
+    facts = facts_of(encoded, pixels, spec, wants_exif, wants_pixel_facts)
     return replace(pixels, images=replace(pixels.images, facts=facts))
 
 
@@ -69,6 +77,7 @@ def facts_of(
     pixels: PixelBatch,
     spec: InputSpec,
     wants_exif: bool = False,
+    wants_pixel_facts: bool = False,
 ) -> ImageFacts:
     """Return the facts about the images of a batch.
 
@@ -77,6 +86,7 @@ def facts_of(
         pixels: the same images, decoded as far as they could be; without pixels if the model takes encoded files.
         spec: the rule by which they were decoded.
         wants_exif: whether the time and the camera are read.
+        wants_pixel_facts: whether the facts of `pipeline.model.pixel_facts` are computed.
     """
     failures = pixels.images.failures
     has_pixels = pixels.pixels.size > 0
@@ -87,9 +97,15 @@ def facts_of(
             sizes[i] = -1
     widths, heights = _sides(encoded, decoded)
     hashes = np.zeros(len(encoded), np.uint64)
+    more = _no_pixel_facts(len(encoded)) if wants_pixel_facts else {}
     if has_pixels:
         chosen = pixels.pixels if decoded.all() else pixels.pixels[decoded]
         hashes[decoded] = pixel_hashes(chosen, rule_id(spec))
+        if wants_pixel_facts:
+            found = pixel_facts(chosen, spec.color_mode)
+            columns = (found.hashes, found.brightness, found.contrast, found.entropy)
+            for column, values in zip(more.values(), columns, strict=True):
+                column[decoded] = values
     taken = list(map(_taken, encoded)) if wants_exif else None
     return ImageFacts(
         widths,
@@ -100,7 +116,14 @@ def facts_of(
         decoded,
         None if taken is None else [time for time, _ in taken],
         None if taken is None else [camera for _, camera in taken],
+        **more,
     )
+
+
+def _no_pixel_facts(n: int) -> dict[str, Any]:
+    """Return the columns of `pipeline.model.pixel_facts` of n images without pixels, by their names in `ImageFacts`."""
+    names = ("brightness", "contrast", "entropy")
+    return {"perceptual": np.zeros(n, np.uint64), **{name: np.zeros(n, np.float32) for name in names}}
 
 
 def format_of(data: bytes) -> str | None:

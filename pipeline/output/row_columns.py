@@ -48,6 +48,14 @@ pixel_hash: 16 hex digits; a number of 64 bits would lose its last ones wherever
 EXIF_COLUMNS = [pa.field("exif_time", pa.string()), pa.field("exif_camera", pa.string())]
 """The columns that --exif adds: when the image was taken, as ISO 8601, and by which camera."""
 
+PIXEL_COLUMNS = [
+    pa.field("perceptual_hash", pa.string()),
+    pa.field("brightness", pa.float32()),
+    pa.field("contrast", pa.float32()),
+    pa.field("entropy", pa.float32()),
+]
+"""The columns that --pixel_facts adds, see `pipeline.model.pixel_facts`; null where there are no pixels."""
+
 PASSED = {b"nightscore": b"passed"}
 """Metadata of a column that passes through: it may have any name, so its name does not tell a newer version."""
 
@@ -80,7 +88,11 @@ SCORE_COLUMNS: Mapping[Task, Sequence[pa.Field]] = {
 
 RESERVED = frozenset(
     column.name
-    for columns in (_KEY, _STATUS, IMAGE_COLUMNS, EXIF_COLUMNS, *LABEL_COLUMNS.values(), *SCORE_COLUMNS.values())
+    for columns in (
+        *(_KEY, _STATUS, IMAGE_COLUMNS, EXIF_COLUMNS, PIXEL_COLUMNS),
+        *LABEL_COLUMNS.values(),
+        *SCORE_COLUMNS.values(),
+    )
     for column in columns
 ) | {"embedding"}
 """Names of all columns of ours, of whatever task."""
@@ -118,7 +130,12 @@ def row_names(columns: Sequence[str]) -> dict[str, str]:
 
 
 def schema_of(
-    task: Task, embedding: Embedding | None, rules: int, exif: bool = False, passed: Sequence[str] = ()
+    task: Task,
+    embedding: Embedding | None,
+    rules: int,
+    exif: bool = False,
+    passed: Sequence[str] = (),
+    pixel_facts: bool = False,
 ) -> pa.Schema:
     """Return the columns of the rows of a task.
 
@@ -128,9 +145,11 @@ def schema_of(
         rules: by which the rows are made; those by rules 1 tell nothing of the stored image.
         exif: whether there are the columns of EXIF data.
         passed: names of the columns that pass through.
+        pixel_facts: whether there are the columns of what the pixels tell.
     """
     vector = [] if embedding is None else [pa.field("embedding", embedding_type(embedding))]
     image = [*(IMAGE_COLUMNS if rules > 1 else []), *(EXIF_COLUMNS if exif else [])]
+    image += PIXEL_COLUMNS if pixel_facts else []
     more = [pa.field(name, pa.string(), metadata=PASSED) for name in row_names(passed).values()]
     return pa.schema([*_KEY, *LABEL_COLUMNS[task], *SCORE_COLUMNS[task], *vector, *_STATUS, *image, *more])
 
@@ -231,6 +250,18 @@ def image_columns(facts: ImageFacts) -> dict[str, pa.Array]:
         "pixel_hash": to_texts(facts.hashes, facts.hashed),
         "exif_time": pa.array(facts.times or [None] * len(facts), pa.string()),
         "exif_camera": pa.array(facts.cameras or [None] * len(facts), pa.string()),
+        **_pixel_columns(facts),
+    }
+
+
+def _pixel_columns(facts: ImageFacts) -> dict[str, pa.Array]:
+    """Return the columns that tell of the pixels, by name; without any if nobody asked."""
+    if facts.perceptual is None:
+        return {column.name: pa.nulls(len(facts), column.type) for column in PIXEL_COLUMNS}
+    figures = {"brightness": facts.brightness, "contrast": facts.contrast, "entropy": facts.entropy}
+    return {
+        "perceptual_hash": to_texts(facts.perceptual, facts.hashed),
+        **{name: pa.array(column, pa.float32(), mask=~facts.hashed) for name, column in figures.items()},
     }
 
 

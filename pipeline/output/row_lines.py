@@ -14,7 +14,14 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from pipeline.output.row_columns import EXIF_COLUMNS, IMAGE_COLUMNS, LABEL_COLUMNS, SCORE_COLUMNS, is_passed
+from pipeline.output.row_columns import (
+    EXIF_COLUMNS,
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    PIXEL_COLUMNS,
+    SCORE_COLUMNS,
+    is_passed,
+)
 from pipeline.storage.formats import check_names
 
 _FAILURE = {"status": "error_code", "message": "error_message", "stage": "error_stage"}
@@ -29,7 +36,7 @@ _PREDICTIONS = {"embedding", *_LABELS, *(column.name for columns in SCORE_COLUMN
 _ERRORS = {*_FAILURE, *_LABELS}
 """Names in a prediction, and in an error, of any task."""
 
-_IMAGE = frozenset(column.name for column in (*IMAGE_COLUMNS, *EXIF_COLUMNS))
+_IMAGE = frozenset(column.name for column in (*IMAGE_COLUMNS, *EXIF_COLUMNS, *PIXEL_COLUMNS))
 """Names in an image."""
 
 

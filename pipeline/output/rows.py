@@ -56,9 +56,9 @@ def row_schema(task: Task, options: ScoreOptions, embedding: Embedding | None = 
     >>> row_schema("embedding", ScoreOptions(("a",), "m", "o"), Embedding(3)).names[:3]
     ['key', 'embedding', 'status']
     """
-    if embedding is None and not options.exif and not options.passed:
+    if embedding is None and not options.exif and not options.pixel_facts and not options.passed:
         return _SCHEMAS[task, rules]
-    return schema_of(task, embedding, rules, options.exif, options.passed)
+    return schema_of(task, embedding, rules, options.exif, options.passed, options.pixel_facts)
 
 
 def to_table(

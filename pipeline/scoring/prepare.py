@@ -82,12 +82,14 @@ def check(options: ScoreOptions) -> Run:
 
 
 def _check_values(options: ScoreOptions) -> None:
-    """Raise a UsageError if an option says how images are decoded, which is left to the model."""
+    """Raise a UsageError if an option says how images are decoded, or asks for pixels: both are the model's own."""
     for name, value in (("bands", options.bands), ("background", options.background)):
         if value:
             raise UsageError(
                 f"--{name} {value} changes nothing: the model decodes the files itself; leave the option out"
             )
+    if options.pixel_facts:
+        raise UsageError("--pixel_facts has nothing to tell: the model decodes the files itself; leave the option out")
 
 
 def _passed(run: Run) -> tuple[str, ...]:

@@ -190,14 +190,15 @@ class _Worker:
             columns = batch.images.failed(request.failures)
             seconds = {"read": after_read - started}
             files = PixelBatch.of_files(EncodedBatch(columns, batch.encoded), seconds)
-            return with_facts(files, batch.encoded, run.spec.input, run.options.exif)
+            return with_facts(files, batch.encoded, run.spec.input, run.options.exif, run.options.pixel_facts)
 
         def begin(first: int, stop: int) -> None:
             self._begin("decode", first, stop, run.options.image_timeout)
 
         with self._at("decode", 0, 0):
             pixels = preprocess(batch, run.rule, run.options.max_pixels, begin, bool(request.alone))
-            pixels = with_facts(pixels, batch.encoded, run.spec.input, run.options.exif)
+            options = run.options
+            pixels = with_facts(pixels, batch.encoded, run.spec.input, options.exif, options.pixel_facts)
         seconds = {"read": after_read - started, "decode": time.monotonic() - after_read}
         return replace(pixels, images=pixels.images.failed(request.failures), seconds=seconds)
 

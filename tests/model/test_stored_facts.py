@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 from PIL import Image
 
 from pipeline.batches import EncodedBatch, Failure, PixelBatch
+from pipeline.image_facts import ImageFacts
 from pipeline.model.input_rule import InputSpec
+from pipeline.model.pixel_facts import pixel_facts
 from pipeline.model.pixel_hash import pixel_hashes, rule_id
 from pipeline.model.preprocess import preprocess
 from pipeline.model.stored_facts import facts_of, format_of
@@ -93,6 +96,23 @@ def test_time_and_camera_are_read_where_they_are_asked_for(form: str) -> None:
     assert facts.times == ["2024-05-01T12:30:00", None, None]
     assert facts.cameras == ["Canon EOS R5", None, None]
     assert facts_of(files, pixels, RULE).times is None
+
+
+def test_what_the_pixels_tell_is_there_where_it_is_asked_for() -> None:
+    files = [encoded("PNG"), b"no", encoded("JPEG", 14)]
+    pixels = preprocess(EncodedBatch.of(files), RULE)
+    assert facts_of(files, pixels, RULE).perceptual is None
+    facts = facts_of(files, pixels, RULE, wants_pixel_facts=True)
+    expected = pixel_facts(pixels.pixels[[0, 2]], "rgb")
+    assert facts.perceptual is not None
+    assert facts.perceptual.tolist() == [expected.hashes[0], 0, expected.hashes[1]]
+    for name in ("brightness", "contrast", "entropy"):
+        assert vars(facts)[name].tolist() == [vars(expected)[name][0], 0, vars(expected)[name][1]]
+    assert ImageFacts.from_json(json.loads(json.dumps(facts.to_json()))).to_json() == facts.to_json()
+    assert ImageFacts.joined([facts.pick([2]), facts.pick([0, 1])]).to_json() == facts.pick([2, 0, 1]).to_json()
+    batch = EncodedBatch.of(files)
+    without = facts_of(files, PixelBatch.of_files(batch), RULE, wants_pixel_facts=True)
+    assert (without.hashed.any(), vars(without)["entropy"].any()) == (False, False)
 
 
 def test_no_bytes_make_it_raise() -> None:

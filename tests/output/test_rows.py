@@ -16,12 +16,13 @@ import pytest
 from conftest import SCHEMA, SCHEMA_1
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_np
 
 from pipeline.batches import Code, Failure, ImageColumns, PredictionBatch
 from pipeline.errors import DamagedPartError, NewerFormatError
 from pipeline.image_facts import ImageFacts
-from pipeline.options import PART_FORMATS, PartFormat
-from pipeline.output.rows import ROW_GROUP, PartWriter, read_part, to_table
+from pipeline.options import PART_FORMATS, PartFormat, ScoreOptions
+from pipeline.output.rows import ROW_GROUP, PartWriter, read_part, row_schema, to_table
 
 CLASSES = ("cat", "dog ☃", "eel")
 FORMATS = pytest.mark.parametrize("form", PART_FORMATS)
@@ -77,8 +78,8 @@ def sample(n: int, first: int = 0) -> PredictionBatch:
     )
 
 
-def part_of(form: PartFormat, *tables: pa.Table) -> bytes:
-    writer = PartWriter(form, SCHEMA)
+def part_of(form: PartFormat, *tables: pa.Table, schema: pa.Schema = SCHEMA) -> bytes:
+    writer = PartWriter(form, schema)
     for table in tables:
         writer.add(table)
     assert writer.rows == sum(map(len, tables))
@@ -133,6 +134,20 @@ class TestImageColumns:
             assert row["format"] == facts.formats[i]
             assert row["bytes"] == (None if facts.sizes[i] < 0 else facts.sizes[i])
             assert row["pixel_hash"] == (f"{int(facts.hashes[i]):016x}" if facts.hashed[i] else None)
+
+    @FORMATS
+    @given(facts=facts, values=st_np.arrays(np.float32, (3, 3), elements=st.floats(0, 8, width=32)))
+    def test_what_the_pixels_tell_comes_back(self, form: PartFormat, facts: ImageFacts, values: Any) -> None:
+        more = dict(zip(("brightness", "contrast", "entropy"), values, strict=True))
+        facts = replace(facts, perceptual=facts.hashes[::-1], **more)
+        schema = row_schema("classes", ScoreOptions(("archive",), "model", "night", pixel_facts=True))
+        batch = sample(3)
+        table = to_table(replace(batch, images=replace(batch.images, facts=facts)), CLASSES, schema)
+        for i, row in enumerate(read_part(part_of(form, table, schema=schema), form, schema).to_pylist()):
+            known = facts.hashed[i]
+            assert row["perceptual_hash"] == (f"{int(facts.hashes[2 - i]):016x}" if known else None)
+            for name, column in more.items():
+                assert row[name] == (column[i] if known else None)
 
     @FORMATS
     def test_rows_by_rules_1_have_none_and_are_refused_where_others_are_expected(self, form: PartFormat) -> None:

@@ -22,6 +22,7 @@ from pipeline.output.run import Run
 from pipeline.output.verify import verify
 
 IMAGES = 20
+PIXEL = ("perceptual_hash", "brightness", "contrast", "entropy")
 FORMS = pytest.mark.parametrize("form", ["parquet", "jsonl"])
 
 
@@ -115,11 +116,12 @@ def test_other_columns_make_other_rows_in_the_same_output(
         (("--columns", "site"), {"site"}),
         ((), set()),
         (("--slice", "note"), {"note"}),
-        (("--exif", "--columns", "Status"), {"exif_time", "exif_camera", "column_Status"}),
+        (("--exif", "--pixel_facts", "--columns", "Status"), {"exif_time", "exif_camera", "column_Status", *PIXEL}),
     ):
         assert score(archive, tiny_model, output, "--format", form, *flags) == 0
         row = rows_in(output)["004.png"]
-        assert set(row) & {"site", "note", "exif_time", "exif_camera", "column_Status"} == names
+        every = {"site", "note", "exif_time", "exif_camera", "column_Status"}
+        assert set(row) & {*every, *PIXEL} == names
         assert not verify(str(output)).findings  # so nothing of the run before is left
         assert len(list((output / "predictions").iterdir())) == len((output / "table.txt").read_text().split())
 

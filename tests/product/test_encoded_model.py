@@ -145,6 +145,12 @@ def test_options_of_decoding_are_refused_as_they_would_change_nothing(
         api.score(options(archive, encoded_model, tmp_path / "night", **{name: value}))
 
 
+def test_pixel_facts_are_refused_as_nobody_else_sees_the_pixels(encoded_model: str, tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "archive", 3)
+    with pytest.raises(UsageError, match="--pixel_facts has nothing to tell: the model decodes the files itself"):
+        api.score(options(archive, encoded_model, tmp_path / "night", pixel_facts=True))
+
+
 def test_spec_says_what_the_network_takes_and_the_id_depends_on_it(encoded_model: str) -> None:
     spec = read_spec(encoded_model)
     assert json.loads((Path(encoded_model) / "model_spec.json").read_text())["takes"] == "encoded"

@@ -63,6 +63,7 @@ OTHER_OPTIONS: dict[str, Any] = {
     "columns": "site",
     "slice": "site",
     "exif": True,
+    "pixel_facts": True,
     "bands": "4,3,2",
     "background": "white",
 }
