@@ -65,7 +65,7 @@ def pixel_facts(pixels: Pixels, color_mode: ColorMode) -> PixelFacts:
         color_mode: what the channels are.
 
     >>> found = pixel_facts(np.full((1, 8, 8, 1), 51, np.uint8), "grayscale")
-    >>> int(found.hashes[0]), float(found.brightness[0].round(2)), float(found.contrast[0]), float(found.entropy[0])
+    >>> int(found.hashes[0]), round(float(found.brightness[0]), 2), float(found.contrast[0]), float(found.entropy[0])
     (0, 0.2, 0.0, 0.0)
     """
     height, width = _sampled(pixels[:0]).shape[1:3]
