@@ -6,14 +6,16 @@ probability of 3 in a million.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.metrics.hash_texts import from_texts
+from pipeline.metrics.odd_images import BLANK
 from pipeline.task import Task
 
 NO_LABEL = 0
@@ -28,18 +30,34 @@ class Hashed:
         rows: int32 [n], number of the row.
         hashes: uint64 [n], hash of the pixels.
         labels: uint64 [n], a code of the label; NO_LABEL: it has none.
+        looks: uint64 [n], perceptual hash, 0 where there is none; empty: the rows have none.
+        has_look: bool [n], whether there is one that means something; empty as above.
     """
 
     rows: npt.NDArray[np.int32]
     hashes: npt.NDArray[np.uint64]
     labels: npt.NDArray[np.uint64]
+    looks: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+    has_look: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
 
 def hashed(rows: pa.Table, task: Task) -> Hashed:
-    """Return the images of rows that have a hash; the rows have the columns pixel_hash, and the label's of the task."""
+    """Return the images of rows that have a hash.
+
+    Args:
+        rows: with the column pixel_hash, and those of the label, see LABEL_COLUMNS; and perceptual_hash and contrast,
+            if the run has written them.
+        task: of the model.
+    """
     hashes, known = from_texts(rows["pixel_hash"])
     numbers = np.flatnonzero(known).astype(np.int32)
-    return Hashed(numbers, hashes[numbers], _label_codes(rows.take(pa.array(numbers)), task))
+    chosen = rows.take(pa.array(numbers))
+    found = Hashed(numbers, hashes[numbers], _label_codes(chosen, task))
+    if "perceptual_hash" not in rows.column_names:
+        return found
+    looks, has_look = from_texts(chosen["perceptual_hash"])
+    contrast = np.asarray(pc.fill_null(chosen["contrast"], 0.0), np.float64)
+    return replace(found, looks=looks, has_look=has_look & (contrast >= BLANK))
 
 
 def label_texts(rows: pa.Table, task: Task) -> list[str | None]:

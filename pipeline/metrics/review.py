@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
+from pipeline.metrics.odd_images import OddKind
+
 
 class ThresholdRow(TypedDict):
     """What it means to accept the predictions from a score on."""
@@ -134,6 +136,13 @@ class Duplicates(TypedDict):
     first: list[CopyGroup]
 
 
+class NearDuplicates(Duplicates):
+    """Images that look alike without being copies."""
+
+    distance: int
+    is_complete: bool
+
+
 class Unseen(TypedDict, total=False):
     """The figures of the images of which the model's training had no exact copy."""
 
@@ -158,3 +167,5 @@ class Review(TypedDict, total=False):
     training_unknown: str
     label_errors: LabelErrors
     duplicates: Duplicates
+    near_duplicates: NearDuplicates
+    odd: list[OddKind]

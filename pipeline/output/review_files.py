@@ -28,8 +28,8 @@ from pipeline.output.stored_rows import rows_of
 
 NAME = "review.json"
 
-LISTS = ("duplicates.csv", "label_errors.csv")
-"""Names of the lists; one that has no line is not there."""
+LISTS = {"duplicates.csv": "duplicates", "near_duplicates.csv": "near_duplicates", "label_errors.csv": "label_errors"}
+"""Name of a list -> the field of review.json that sums it up; a list that has no line is not there."""
 
 WRITES_AHEAD = 31
 """Number of files of decisions that are written at once."""
@@ -97,9 +97,8 @@ def _stored(run: Run) -> Review | None:
     """Return the review in OUTPUT; None if there is none with all its lists, or it is damaged."""
     try:
         review: Review = json.loads(storage.read(run.result(NAME)))
-        listed = {"duplicates.csv": "duplicates", "label_errors.csv": "label_errors"}
         review["of"]
-        wanted = [name for name, part in listed.items() if review.get(part, {}).get("listed")]  # type: ignore[attr-defined]
+        wanted = [name for name, part in LISTS.items() if review.get(part, {}).get("listed")]  # type: ignore[attr-defined]
     except (FileNotFoundError, ValueError, AttributeError, KeyError, TypeError):
         return None
     return review if all(storage.stat(run.result(name)) for name in wanted) else None

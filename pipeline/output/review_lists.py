@@ -103,14 +103,15 @@ class Lists:
         return table.take(pa.array(places))
 
 
-def list_copies(lists: Lists, found: Copies, marked: Marked, hashed: int) -> Duplicates:
-    """Write duplicates.csv, and return the figures of it.
+def list_copies(lists: Lists, file: str, found: Copies, marked: Marked, hashed: int) -> Duplicates:
+    """Write a list of images that are there more than once, and return the figures of it.
 
     Args:
         lists: gets the file.
+        file: name of the file.
         found: images that are there more than once.
         marked: the rows of `found.places`.
-        hashed: number of images with a hash.
+        hashed: number of images that were compared.
     """
     sizes = np.diff(found.starts)
     groups = int(np.searchsorted(found.starts, LISTED, side="right")) - 1 if len(sizes) else 0
@@ -122,7 +123,7 @@ def list_copies(lists: Lists, found: Copies, marked: Marked, hashed: int) -> Dup
     is_conflict = found.conflicts.tolist()
     if groups:
         lines = ((g + 1, str(is_conflict[g]).lower(), *rest) for g, *rest in zip(of_row, keys, labels, strict=True))
-        lists.write("duplicates.csv", ("group", "labels_differ", "key", "label"), lines)
+        lists.write(file, ("group", "labels_differ", "key", "label"), lines)
     first: list[CopyGroup] = []
     for g in range(min(groups, SHOWN)):
         a, b = int(found.starts[g]), int(found.starts[g + 1])

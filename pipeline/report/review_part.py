@@ -39,6 +39,17 @@ Section = tuple[str, str, bool]
 """Name and title of a section, and whether it has something to say."""
 
 
+ODD: Mapping[str, str] = {
+    "dark": "dark",
+    "light": "light",
+    "blank": "of one color",
+    "low_information": "of little information",
+    "odd_aspect": "of an odd shape: one side less than 0.35 of the other",
+    "odd_size": "of an odd size: more than 10 times larger or smaller than usual, by the side",
+}
+"""Kind of odd images, as review.json has it -> in words."""
+
+
 @dataclass(frozen=True)
 class ReviewPart:
     """What the page shows of a review.
@@ -73,13 +84,16 @@ def review_part(review: Review | None) -> ReviewPart:
     """Return what the page shows of a review; None: nobody looked at all rows."""
     review = review or cast(Review, {})
     acceptance, copies = review.get("acceptance"), review.get("duplicates")
-    errors, found = review.get("label_errors"), review.get("curves")
+    errors, found, near = review.get("label_errors"), review.get("curves"), review.get("near_duplicates")
+    odd = [kind for kind in review.get("odd", ()) if kind["images"]]
     rows = _shown_rows(acceptance) if acceptance else []
     return ReviewPart(
         first=[("accept", "What to accept", bool(rows))],
         last=[
             ("curves", "Precision and recall", bool(found and found["classes"])),
             ("copies", "Images that are there more than once", bool(copies and copies["groups"])),
+            ("alike", "Images that look alike", bool(near and near["groups"])),
+            ("odd", "Odd images", bool(odd)),
         ],
         keys=list(_keys(review)),
         pointers=list(_pointers(review)),
@@ -87,6 +101,7 @@ def review_part(review: Review | None) -> ReviewPart:
             "review": review,
             "acceptance_rows": rows,
             "acceptance_chart": acceptance_chart(acceptance, rows) if acceptance and rows else None,
+            "odd": [(ODD[kind["kind"]], kind) for kind in odd],
             "curve_charts": [curve_chart(curve) for curve in found["classes"][:SHOWN_CURVES]] if found else [],
             "label_errors_text": _errors_text(errors) if errors else "",
             "label_errors_trust": TRUST[errors["trust"]] if errors else "",
@@ -158,10 +173,12 @@ def accepted_text(accepted: Accepted) -> str:
 
 
 def _keys(review: Review) -> Iterator[str]:
-    errors, copies = review.get("label_errors"), review.get("duplicates")
+    errors = review.get("label_errors")
     yield from (one["key"] for one in (errors["first"] if errors else ()))
-    for group in copies["first"] if copies else ():
-        yield from (one["key"] for one in group["first"])
+    for copies in (review.get("duplicates"), review.get("near_duplicates")):
+        for group in copies["first"] if copies else ():
+            yield from (one["key"] for one in group["first"])
+    yield from (key for kind in review.get("odd", ()) for key in kind["examples"])
 
 
 def _pointers(review: Review) -> Iterator[Pointer]:
@@ -174,3 +191,7 @@ def _pointers(review: Review) -> Iterator[Pointer]:
         verb = "is" if copies["conflicts"] == 1 else "are"
         text = f"{counted(copies['conflicts'], 'image')} {verb} there more than once with different labels"
         yield Pointer(text, "copies")
+    for words, kind in ((ODD[kind["kind"]], kind) for kind in review.get("odd", ())):
+        if kind["images"] and not kind["is_usual"]:
+            verb = "is" if kind["images"] == 1 else "are"
+            yield Pointer(f"{counted(kind['images'], 'image')} {verb} {words.partition(':')[0]}", "odd")

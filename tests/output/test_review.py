@@ -190,13 +190,49 @@ def test_other_tasks_have_what_applies_to_them(tmp_path: Path) -> None:
     copy = {**value, "key": "/archive/b", "label_value": 3.0}
     write_output(tmp_path / "value", [[value, copy]], spec={"task": "value", "value_unit": 2.0**-10})
     review = read(tmp_path / "value", "review.json")
-    assert review.keys() == {"of", "model", "duplicates", "training_unknown"}
+    assert review.keys() == {"of", "model", "duplicates", "odd", "training_unknown"}
     assert review["duplicates"]["conflicts"] == 1
     top = [{"label": 0, "name": "cat", "score": 0.9}, {"label": 1, "name": "dog", "score": 0.2}]
     row = {"key": "/archive/a", "label_names": ["cat"], "predicted_names": ["cat"], "top_k": top, "status": "ok"}
     write_output(tmp_path / "labels", [[row]], NAMES, spec={"task": "labels"})
     review = read(tmp_path / "labels", "review.json")
     assert [curve["class"] for curve in review["curves"]["classes"]] == ["cat"]
+
+
+def test_images_that_look_alike_and_odd_ones_are_told(tmp_path: Path) -> None:
+    def row(name: str, look: int, label: str, **more: Any) -> Any:
+        facts = {"perceptual_hash": f"{look:016x}", "brightness": 0.5, "contrast": 0.2, "entropy": 6.0, **more}
+        return class_row(f"/archive/{name}", [0.9, 0.1], NAMES, label, pixel_hash=f"{hash(name) % 2**64:016x}", **facts)
+
+    rows = [row(f"{i}.png", 0x1234_5678 << i, "cat", width=100, height=100) for i in range(30)]
+    rows += [
+        row("a.png", 0xFF, "cat", width=100, height=100),
+        row("b.png", 0xFE, "dog", width=100, height=100),
+        row("blank 1.png", 0, "cat", contrast=0.0, width=100, height=100),
+        row("blank 2.png", 0, "cat", contrast=0.0, width=100, height=100),
+        row("long.png", 0xFFFF << 48, "cat", width=1000, height=10),
+    ]
+    write_output(tmp_path, [rows[:20], rows[20:]], NAMES, pixel_facts=True)
+    review = read(tmp_path, "review.json")
+    near = review["near_duplicates"]
+    assert (near["groups"], near["images"], near["conflicts"], near["distance"], near["is_complete"]) == (
+        1,
+        2,
+        1,
+        2,
+        True,
+    )
+    assert near["hashed"] == 33, "what is of one color looks like nothing"
+    assert [one["key"] for one in lines(tmp_path, "near_duplicates.csv")] == ["/archive/a.png", "/archive/b.png"]
+    odd = {one["kind"]: (one["images"], one["examples"]) for one in review["odd"]}
+    assert odd["odd_aspect"] == (1, ["/archive/long.png"])
+    assert odd["blank"] == (2, ["/archive/blank 1.png", "/archive/blank 2.png"])
+    assert odd["dark"][0] == odd["odd_size"][0] == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "Images that look alike" in page
+    assert "Odd images" in page
+    write_output(tmp_path, [rows[:20]], NAMES, pixel_facts=True, run_id="20260102T000000-run")
+    assert not (tmp_path / "near_duplicates.csv").exists()
 
 
 def test_a_part_that_is_damaged_while_the_run_ends_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from conftest import MakeRun, WriteImages
 from written_output import class_row, failed_row, write_output
 
 from pipeline.comparison.compare import compare
-from pipeline.metrics import comparison_figures, record, review, task_figures, task_record
+from pipeline.metrics import comparison_figures, odd_images, record, review, task_figures, task_record
 from pipeline.metrics.figures import (
     CalibrationBin,
     ColumnSlices,
@@ -115,6 +115,8 @@ SECTIONS: Mapping[str, Any] = {
     "Label errors": review.LabelErrors,
     "Suspect": review.Suspect,
     "Duplicates": review.Duplicates,
+    "Near duplicates": review.NearDuplicates,
+    "Odd images": odd_images.OddKind,
     "Group of copies": review.CopyGroup,
     "Copy": review.Copy,
     "Comparison": comparison_figures.Comparison,

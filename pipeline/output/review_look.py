@@ -1,0 +1,118 @@
+"""The first look of a review at the rows of a part: sums that merge, and a few bytes an image.
+
+Must not know where parts are stored, or what a person makes of the sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.metrics import acceptance, odd_images
+from pipeline.metrics.acceptance import AcceptedCounts, ScoreCounts
+from pipeline.metrics.curves import CurveCounts
+from pipeline.metrics.duplicates import LABEL_COLUMNS, Hashed, hashed
+from pipeline.metrics.hash_texts import from_texts
+from pipeline.metrics.label_errors import LabelScores
+from pipeline.metrics.odd_images import OddImages
+from pipeline.metrics.sums import Sums
+from pipeline.output.run import Run
+
+Known = Callable[[npt.NDArray[np.uint64]], npt.NDArray[np.bool_]]
+"""Tells of hashes of pixels, uint64 [n], which ones the model's training had, bool [n]."""
+
+NO_HASHES = Hashed(np.zeros(0, np.int32), np.zeros(0, np.uint64), np.zeros(0, np.uint64))
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What one part, or several, have shown; what is not counted of a task is empty."""
+
+    scores: ScoreCounts = field(default_factory=ScoreCounts)
+    curves: CurveCounts = field(default_factory=CurveCounts)
+    labels: LabelScores = field(default_factory=LabelScores)
+    accepted: AcceptedCounts = field(default_factory=AcceptedCounts)
+    seen: Sums = field(default_factory=Sums)
+    unseen: Sums = field(default_factory=Sums)
+    odd: OddImages = field(default_factory=OddImages)
+
+    @classmethod
+    def merge_all(cls, parts: Sequence[Look]) -> Look:
+        """Return what all parts have shown."""
+        seen, unseen, accepted, odd = Sums(), Sums(), AcceptedCounts(), OddImages()
+        for part in parts:
+            seen, unseen = seen.merge(part.seen), unseen.merge(part.unseen)
+            accepted, odd = accepted.merge(part.accepted), odd.merge(part.odd)
+        return cls(
+            ScoreCounts.merge_all(part.scores for part in parts),
+            CurveCounts.merge_all(part.curves for part in parts),
+            LabelScores.merge_all(part.labels for part in parts),
+            accepted,
+            seen,
+            unseen,
+            odd,
+        )
+
+
+def columns_of(run: Run) -> list[str]:
+    """Return the columns of the first look: what is measured of rows, without names of images and large columns."""
+    task = run.spec.task
+    of_task = {
+        "classes": (*acceptance.COLUMNS, "top_k"),
+        "labels": ("status", "predicted_names", "top_k"),
+        "value": ("status", "predicted_value"),
+        "embedding": ("status",),
+    }[task]
+    wanted = {*of_task, *LABEL_COLUMNS[task], "pixel_hash", "error_stage", "error_code"}
+    wanted |= {"perceptual_hash", *odd_images.COLUMNS}
+    return [name for name in run.schema.names if name in wanted]
+
+
+def first_look(rows: pa.Table, run: Run, known: Known | None) -> tuple[Look, Hashed]:
+    """Return what the rows of a part show, and their images that have a hash.
+
+    Args:
+        rows: with the columns that `columns_of` names.
+        run: whose rows they are.
+        known: tells which pixels the model's training had; None: nobody knows.
+    """
+    spec, names = run.spec, rows.column_names
+    found = hashed(rows, spec.task) if "pixel_hash" in names else NO_HASHES
+    is_known = np.zeros(len(rows), np.bool_)
+    look = Look(odd=odd_images.measure(rows.select([name for name in odd_images.COLUMNS if name in names])))
+    if known is not None:
+        is_known = known_rows(rows, known) if "pixel_hash" in names else is_known
+        if spec.task != "embedding":
+            seen = run.metrics.measure(rows.filter(pa.array(is_known)))
+            look = replace(look, seen=seen, unseen=run.metrics.measure(rows.filter(pa.array(~is_known))))
+    unknown = rows.filter(pa.array(~is_known)) if is_known.any() else rows
+    if spec.task == "labels":
+        return replace(look, curves=CurveCounts.of_labels(unknown, spec.class_names)), found
+    if spec.task == "classes":
+        return _of_classes(look, rows, unknown, is_known, run), found
+    return look, found
+
+
+def _of_classes(look: Look, rows: pa.Table, unknown: pa.Table, is_known: npt.NDArray[np.bool_], run: Run) -> Look:
+    """Return a look with what is counted of classes; `unknown` are the rows that the model has not learned from."""
+    score = run.options.accept_score
+    accepted = AcceptedCounts()
+    if score is not None:
+        accepted = AcceptedCounts.of(rows, acceptance.is_accepted(rows, score), is_known)
+    return replace(
+        look,
+        scores=ScoreCounts.of(rows, is_known),
+        curves=CurveCounts.of_classes(unknown),
+        labels=LabelScores.of(unknown),
+        accepted=accepted,
+    )
+
+
+def known_rows(rows: pa.Table, known: Known) -> npt.NDArray[np.bool_]:
+    """Return of which rows the model's training had the pixels, bool [n]; of a row without a hash it had not."""
+    hashes, has_hash = from_texts(rows["pixel_hash"])
+    return has_hash & known(hashes)
