@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_names import HOSTILE
+from test_safe_names import HOSTILE
 
 from pipeline.export.names import fold
 from pipeline.export.places import By, Places, roots_of
@@ -70,6 +70,31 @@ def test_names_are_clean_where_they_can_be() -> None:
     assert one.startswith("cat/a__1-")
     assert other.startswith("cat/A__1-")
     assert one[-21:] != other[-21:]
+
+
+def test_name_that_looks_like_one_with_a_hash_is_no_others() -> None:
+    rows = [row("/photos/1.png", "cat"), row("/photos/1.PNG", "cat")]
+    _, ((one,), _) = placed(rows, "predicted")
+    rows.append(row(f"/photos/{one.removeprefix('cat/')}", "cat"))
+    _, paths = placed(rows, "predicted")
+    assert paths[0] == [one]
+    assert len({path for (path,) in paths}) == 3
+
+
+@pytest.mark.parametrize("names", [("none", "NONE"), ("é", "e\u0301"), ("a/b", "a_b"), ("x", "X-0123456789abcdef")])
+def test_folders_of_two_classes_are_two(names: tuple[str, str]) -> None:
+    rows = [row(f"/photos/{n}.png", [name]) for n, name in enumerate((*names, names[0]))] + [row("/photos/9.png", [])]
+    _, paths = placed(rows, "predicted")
+    first, other, again, none = (fold(path.partition("/")[0]) for (path,) in paths)
+    assert first == again
+    assert len({first, other, none}) == 3
+    assert paths[3] == ["none/9.png"]
+
+
+def test_folders_of_two_kinds_of_mistakes_are_two() -> None:
+    rows = [row("/photos/1.png", "c", "a as b"), row("/photos/2.png", "b as c", "a")]
+    _, ((one,), (other,)) = placed(rows, "confused")
+    assert one.rpartition("/")[0] != other.rpartition("/")[0]
 
 
 def test_labels_go_into_each_folder() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import io
 import json
 import os
@@ -33,6 +34,11 @@ from pipeline.export.sorted_images import OWN, How, SortedImages, SortWish, sort
 def write_tar(path: Path) -> Path:
     path.with_suffix(".tar").write_bytes(tar(FILES))
     return path.with_suffix(".tar")
+
+
+def write_compressed(path: Path) -> Path:
+    path.with_suffix(".tar.gz").write_bytes(gzip.compress(tar(FILES)))
+    return path.with_suffix(".tar.gz")
 
 
 def write_zip(path: Path) -> Path:
@@ -77,6 +83,7 @@ def test_bare_pixels_become_png_files(tmp_path: Path, channels: int) -> None:
     sorted_into(tmp_path / "sorted", tmp_path / "night")
     found = {name.rpartition("/")[2]: data for name, data in files_in(tmp_path / "sorted").items()}
     assert sorted(found) == [f"x.npy#{n}.png" for n in range(4)]
+    assert all(data.startswith(b"\x89PNG") for data in found.values())
     for n in range(4):
         with Image.open(io.BytesIO(found[f"x.npy#{n}.png"])) as image:
             assert np.array_equal(np.asarray(image).reshape(5, 6, channels), pixels[n])
@@ -134,8 +141,11 @@ def test_changed_and_missing_images_are_counted_and_named(tmp_path: Path, how: H
 
 
 @pytest.mark.parametrize("change", ["replaced", "removed"])
-def test_archive_that_has_changed_accounts_for_each_image(tmp_path: Path, change: str) -> None:
-    archive = write_tar(tmp_path / "photos")
+@pytest.mark.parametrize("write", [write_tar, write_compressed])
+def test_archive_that_has_changed_accounts_for_each_image(
+    tmp_path: Path, change: str, write: Callable[[Path], Path]
+) -> None:
+    archive = write(tmp_path / "photos")
     write_archive_output(tmp_path / "night", archive, unit_images=5)
     archive.unlink()
     if change == "replaced":
@@ -146,12 +156,26 @@ def test_archive_that_has_changed_accounts_for_each_image(tmp_path: Path, change
     assert files_in(tmp_path / "sorted") == {}
 
 
+def test_archive_that_keeps_its_time_gives_no_other_image(tmp_path: Path) -> None:
+    archive = write_tar(tmp_path / "photos")
+    write_archive_output(tmp_path / "night", archive)
+    time = archive.stat().st_mtime_ns
+    archive.write_bytes(tar(dict(list(FILES.items())[::-1])))
+    os.utime(archive, ns=(time, time))
+    done = sorted_into(tmp_path / "sorted", tmp_path / "night")
+    assert sum(done.counts.values()) == len(FILES)
+    assert done.counts["changed"] > 0
+    for name, data in files_in(tmp_path / "sorted").items():
+        assert data == FILES[name.rpartition("!")[2].replace("__", "/")]
+
+
 def test_what_lies_there_is_not_overwritten(tmp_path: Path) -> None:
     write_archive_output(tmp_path / "night", write_folder(tmp_path / "photos"))
     sorted_into(tmp_path / "sorted", tmp_path / "night")
     whole = files_in(tmp_path / "sorted")
     first, second, third, *_ = sorted(whole)
-    (tmp_path / "sorted" / first).write_bytes(b"mine")
+    mine = bytes(len(whole[first]))
+    (tmp_path / "sorted" / first).write_bytes(mine)
     (tmp_path / "sorted" / second).unlink()
     (tmp_path / "sorted" / third).unlink()
     (tmp_path / "sorted" / third).symlink_to(tmp_path / "elsewhere.png")
@@ -159,7 +183,7 @@ def test_what_lies_there_is_not_overwritten(tmp_path: Path) -> None:
     assert done.counts == {"kept": len(FILES) - 3, "different": 2, "exported": 1}
     assert sorted(done.examples["different"]) == [first, third]
     assert not (tmp_path / "elsewhere.png").exists()
-    assert (tmp_path / "sorted" / first).read_bytes() == b"mine"
+    assert (tmp_path / "sorted" / first).read_bytes() == mine
     assert (tmp_path / "sorted" / second).read_bytes() == whole[second]
 
 

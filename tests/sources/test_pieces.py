@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,14 @@ def test_pieces_are_of_any_size_and_their_images_the_same(archive: Path, make_ru
     assert joined.images.label_names == whole.images.label_names
     if unit.source != "tfrecord":  # it is cut where reading may begin
         assert max(len(piece.encoded) for piece in pieces) == min(most or 50, 50)
+
+
+@pytest.mark.parametrize("rows", [[0], [49], [3, 8, 9, 10, 31], list(range(50))])
+def test_some_images_are_found_in_whatever_batch_they_are(archive: Path, make_run: MakeRun, rows: list[int]) -> None:
+    run = make_run(archive)
+    rule = replace(read_rule(run), batch_images=7)
+    (unit,) = units_of(run, Skipped())
+    whole = read(unit, rule)
+    found = [read(piece, rule) for piece in sources.some_pieces(unit, rows, rule)]
+    assert [key for batch in found for key in batch.images.keys] == [whole.images.keys[row] for row in rows]
+    assert [data for batch in found for data in batch.encoded] == [whole.encoded[row] for row in rows]

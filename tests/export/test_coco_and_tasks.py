@@ -104,6 +104,12 @@ def test_default_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert numbers(Review(night(tmp_path), None)) == ["4", "1", "6"]
 
 
+def test_key_decides_between_equal_scores(tmp_path: Path) -> None:
+    units = [[class_row(f"/archive/{n}.png", [0.6, 0.4, 0.0], NAMES)] for n in (5, 2, 9, 1, 3)]
+    write_output(tmp_path, units, NAMES)
+    assert numbers(Review(DecidedRows.of(str(tmp_path)), 2)) == ["1", "2"]
+
+
 def test_labels_are_uncertain_near_their_thresholds(tmp_path: Path) -> None:
     assert numbers(Review(night(tmp_path, labels=True), None)) == ["1", "3", "2"]
 
