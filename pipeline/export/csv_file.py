@@ -11,11 +11,12 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import pyarrow as pa
 
-from pipeline.export.decided_rows import DecidedRows
+from pipeline.export.decided_rows import DecidedRows, in_slices
 from pipeline.export.new_file import new_file
 
 MOST_TOP = 10
@@ -63,7 +64,8 @@ def write_csv(rows: DecidedRows, location: str) -> CsvFile:
         written.columns = len(names)
         lines.writerow(_guarded(names, written))
         for _, table in rows.by_unit():
-            lines.writerows(zip(*_cells(table, top, written), strict=True))
+            for some in in_slices(table):
+                lines.writerows(zip(*_cells(some, top, written), strict=True))
             written.rows += len(table)
         text.flush()
         written.bytes = file.tell()
@@ -109,12 +111,10 @@ def _texts(numbers: pa.Array) -> list[str | None]:
 
 def _top(column: pa.Array, top: int, written: CsvFile) -> Iterator[Sequence[Any]]:
     """Yield a column of names and one of scores for each of the first classes."""
-    names, scores = column.values.field("name").to_pylist(), _texts(column.values.field("score"))
-    starts = column.offsets.to_pylist()
-    known = column.is_valid().to_pylist()
-    spans = [
-        (start, stop if is_known else start) for start, stop, is_known in zip(starts, starts[1:], known, strict=False)
-    ]
+    flat = column.flatten()
+    names, scores = flat.field("name").to_pylist(), _texts(flat.field("score"))
+    lengths = column.value_lengths().fill_null(0).to_pylist()
+    spans = list(pairwise(accumulate(lengths, initial=0)))
     for n in range(top):
         places = [start + n if start + n < stop else None for start, stop in spans]
         yield _guarded((None if place is None else names[place] for place in places), written)

@@ -25,6 +25,9 @@ from pipeline.text import shell_path
 ACCEPTED = "accepted"
 """Name of the column that says whether a prediction is accepted without a look; null: there is no prediction."""
 
+SLICE_ROWS = 2048
+"""Rows that become Python objects at once."""
+
 
 @dataclass(frozen=True)
 class DecidedRows:
@@ -115,6 +118,12 @@ class DecidedRows:
         if places.null_count:
             raise DamagedPartError(f"{location!r} decides on other images than those of its unit")
         return found.take(places)
+
+
+def in_slices(rows: pa.Table) -> Iterator[pa.Table]:
+    """Yield the rows of a unit, a few at once: a compressed archive is one unit of any length."""
+    for first in range(0, len(rows), SLICE_ROWS):
+        yield rows.slice(first, SLICE_ROWS)
 
 
 def _has_decisions(stored: StoredRows) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import UsageError
-from pipeline.export.decided_rows import ACCEPTED, DecidedRows
+from pipeline.export.decided_rows import ACCEPTED, DecidedRows, in_slices
 from pipeline.export.names import file_name, fold, hashed, looks_hashed, safe
 from pipeline.output.plan_file import read_index
 from pipeline.storage import fixed_prefix, key_of
@@ -101,7 +101,8 @@ class Places:
         places = cls(by, [roots_of(pattern) for pattern in rows.run.inputs])
         units = read_index(rows.run).units
         for unit, (_, table) in zip(units, rows.by_unit(columns(rows, by)), strict=True):
-            places.add(unit, table.to_pylist())
+            for some in in_slices(table):
+                places.add(unit, some.to_pylist())
         places.close()
         return places
 

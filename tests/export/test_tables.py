@@ -19,7 +19,7 @@ from task_rows import embedding_row, label_row, value_row
 from written_output import class_row, failed_row, write_output
 
 from pipeline.errors import DamagedPartError, UnfinishedError, UsageError
-from pipeline.export import parquet_file
+from pipeline.export import decided_rows, parquet_file
 from pipeline.export.csv_file import write_csv
 from pipeline.export.decided_rows import DecidedRows
 from pipeline.export.new_file import new_file
@@ -136,6 +136,17 @@ def test_parquet_holds_the_rows_exactly(tmp_path: Path, task: str, form: str) ->
     assert str(table.to_pylist()) == str(stored.to_pylist())
     assert (written.rows, written.columns) == (len(stored), len(stored.schema.names))
     assert written.bytes == (tmp_path / "rows.parquet").stat().st_size
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_csv_is_the_same_in_whatever_slices_it_is_written(
+    tmp_path: Path, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = night(tmp_path / "night", task)
+    write_csv(rows, str(tmp_path / "whole.csv"))
+    monkeypatch.setattr(decided_rows, "SLICE_ROWS", 1)
+    write_csv(rows, str(tmp_path / "sliced.csv"))
+    assert (tmp_path / "whole.csv").read_bytes() == (tmp_path / "sliced.csv").read_bytes()
 
 
 def test_row_groups_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
