@@ -17,12 +17,12 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 from pipeline import sources, storage
 from pipeline.batches import EncodedBatch, Failure
 from pipeline.errors import UsageError
-from pipeline.export.decided_rows import DecidedRows
+from pipeline.export.decided_rows import DecidedRows, in_slices
 from pipeline.export.new_file import explained, give_name, local_path, make_folder
 from pipeline.export.places import RAW_SOURCES, By, Places, check, columns
 from pipeline.formatting import size
@@ -155,11 +155,15 @@ def sort_images(wish: SortWish) -> SortedImages:
     rule = ReadRule.of_names(run.options)
     with closing(rows.by_unit(columns(rows, wish.by))) as parts:  # type: ignore[type-var]  # a generator
         for unit, (_, table) in zip(read_units(run), parts, strict=True):
-            placed = [(row, places.of_row(unit, row)) for row in table.to_pylist()]
-            for row, paths in placed:
-                if not paths:
-                    done.add("failed" if row["status"] == "failed" else "left_out", row["key"])
-            wanted = [number for number, (_, paths) in enumerate(placed) if paths]
+            placed = [
+                _Placed(row["key"], row["status"] == "failed", places.of_row(unit, row))
+                for some in in_slices(table)
+                for row in some.to_pylist()
+            ]
+            for image in placed:
+                if not image.paths:
+                    done.add("failed" if image.is_failed else "left_out", image.key)
+            wanted = [number for number, image in enumerate(placed) if image.paths]
             with explained(wish.folder):
                 if wish.how == "link":
                     _link(unit, placed, wanted, done)
@@ -205,30 +209,40 @@ def _check_room(wish: SortWish, places: Places) -> None:
         raise UsageError(f"{text}: free some space, give another disk, or take --link")
 
 
-_Placed = Sequence[tuple[Mapping[str, Any], Sequence[str]]]
-"""The rows of a unit, with the paths in the folder that each image gets."""
+class _Placed(NamedTuple):
+    """An image of a unit.
+
+    Attributes:
+        key: of the image.
+        is_failed: whether it has no prediction.
+        paths: in the folder, that it gets.
+    """
+
+    key: str
+    is_failed: bool
+    paths: Sequence[str]
 
 
-def _link(unit: WorkUnit, placed: _Placed, wanted: Sequence[int], done: SortedImages) -> None:
+def _link(unit: WorkUnit, placed: Sequence[_Placed], wanted: Sequence[int], done: SortedImages) -> None:
     for number in wanted:
-        row, paths = placed[number]
+        image = placed[number]
         location = unit.locations[number]
         if storage.is_remote(location):
             raise UsageError(
-                f"--link: {row['key']!r} is in a bucket, and no file to which a link could lead: take --copy"
+                f"--link: {image.key!r} is in a bucket, and no file to which a link could lead: take --copy"
             )
         try:
             status = os.stat(location)
         except FileNotFoundError:
-            done.add("failed" if row["status"] == "failed" else "not_found", row["key"])
+            done.add("failed" if image.is_failed else "not_found", image.key)
             continue
         except OSError:
-            done.add("failed" if row["status"] == "failed" else "unreadable", row["key"])
+            done.add("failed" if image.is_failed else "unreadable", image.key)
             continue
         if status.st_mtime_ns != unit.versions[number]:
-            done.add("changed", row["key"])
+            done.add("changed", image.key)
             continue
-        done.add(*_together([_put_link(location, os.path.join(done.folder, path)) for path in paths], row, paths))
+        done.add(*_together([_put_link(location, os.path.join(done.folder, path)) for path in image.paths], image))
 
 
 def _put_link(location: str, path: str) -> Outcome:
@@ -240,25 +254,25 @@ def _put_link(location: str, path: str) -> Outcome:
     return "exported"
 
 
-def _copy(unit: WorkUnit, placed: _Placed, wanted: Sequence[int], rule: ReadRule, done: SortedImages) -> None:
+def _copy(unit: WorkUnit, placed: Sequence[_Placed], wanted: Sequence[int], rule: ReadRule, done: SortedImages) -> None:
     """Write the images of a unit; which of its images is read is known by its key."""
     found = _read(unit, wanted, rule)
     rest: Outcome = "not_found"
     for number in wanted:
-        row, paths = placed[number]
+        image = placed[number]
         key, data = next(found, (None, None))
         if isinstance(data, Failure):
             outcome = _meaning(data)
-            rest = rest if key == row["key"] else outcome  # one failed image may stand for all of an archive
-            done.add("failed" if row["status"] == "failed" else outcome, row["key"])
+            rest = rest if key == image.key else outcome  # one failed image may stand for all of an archive
+            done.add("failed" if image.is_failed else outcome, image.key)
         elif data is None:
-            done.add(rest, row["key"])
-        elif key != row["key"]:
-            done.add("changed", row["key"])
+            done.add(rest, image.key)
+        elif key != image.key:
+            done.add("changed", image.key)
         else:
             data = as_png(data) if unit.source in RAW_SOURCES else data
-            outcomes = [_put(data, done.folder, path) for path in paths]
-            done.add(*_together(outcomes, row, paths))
+            outcomes = [_put(data, done.folder, path) for path in image.paths]
+            done.add(*_together(outcomes, image))
 
 
 def _read(unit: WorkUnit, wanted: Sequence[int], rule: ReadRule) -> Iterator[tuple[str, bytes | Failure]]:
@@ -312,11 +326,11 @@ def _holds(location: str, data: bytes) -> bool:
         return file.read() == data
 
 
-def _together(outcomes: Sequence[Outcome], row: Mapping[str, Any], paths: Sequence[str]) -> tuple[Outcome, str]:
+def _together(outcomes: Sequence[Outcome], image: _Placed) -> tuple[Outcome, str]:
     """Return what became of an image that goes into several folders, and what names it."""
     if "different" in outcomes:
-        return "different", paths[outcomes.index("different")]
-    return ("exported" if "exported" in outcomes else "kept"), row["key"]
+        return "different", image.paths[outcomes.index("different")]
+    return ("exported" if "exported" in outcomes else "kept"), image.key
 
 
 def named(done: SortedImages, outcome: str) -> str:
