@@ -10,7 +10,6 @@ has its name before it is whole. Nothing is overwritten. Knows no row but by its
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import shutil
@@ -23,8 +22,9 @@ from pipeline import sources, storage
 from pipeline.batches import EncodedBatch, Failure
 from pipeline.errors import UsageError
 from pipeline.export.decided_rows import DecidedRows, in_slices
-from pipeline.export.new_file import explained, give_name, local_path, make_folder
+from pipeline.export.new_file import explained, local_path, make_folder
 from pipeline.export.places import RAW_SOURCES, By, Places, check, columns
+from pipeline.export.put_file import OWN, Put, put_copy, put_link, write
 from pipeline.formatting import size
 from pipeline.model.thumbnails import as_png
 from pipeline.output.plan_file import read_index, read_units
@@ -52,10 +52,7 @@ EXAMPLES = 3
 """Images that are named for each of these."""
 
 FORMAT = 1
-OWN = ".nightscore"
-"""Folder in the sorted folder that holds what is ours."""
-
-_serial = itertools.count()
+"""Number of the form of export.json."""
 
 
 @dataclass
@@ -190,7 +187,7 @@ def _open_folder(wish: SortWish, places: Places) -> None:
         if found is None:
             _check_room(wish, places)
             make_folder(os.path.dirname(marker))
-            _write(marker, json.dumps(asked).encode("ascii"))
+            write(marker, json.dumps(asked).encode("ascii"))
         elif found != asked:
             raise UsageError(
                 f"--sort_into {wish.folder!r} holds the images of another export (other rows, --by, or --link and "
@@ -242,16 +239,7 @@ def _link(unit: WorkUnit, placed: Sequence[_Placed], wanted: Sequence[int], done
         if status.st_mtime_ns != unit.versions[number]:
             done.add("changed", image.key)
             continue
-        done.add(*_together([_put_link(location, os.path.join(done.folder, path)) for path in image.paths], image))
-
-
-def _put_link(location: str, path: str) -> Outcome:
-    make_folder(os.path.dirname(path))
-    try:
-        os.symlink(location, path)
-    except FileExistsError:
-        return "kept" if os.path.islink(path) and os.readlink(path) == location else "different"
-    return "exported"
+        done.add(*_together([put_link(location, done.folder, path) for path in image.paths], image))
 
 
 def _copy(unit: WorkUnit, placed: Sequence[_Placed], wanted: Sequence[int], rule: ReadRule, done: SortedImages) -> None:
@@ -271,7 +259,7 @@ def _copy(unit: WorkUnit, placed: Sequence[_Placed], wanted: Sequence[int], rule
             done.add("changed", image.key)
         else:
             data = as_png(data) if unit.source in RAW_SOURCES else data
-            outcomes = [_put(data, done.folder, path) for path in image.paths]
+            outcomes = [put_copy(data, done.folder, path) for path in image.paths]
             done.add(*_together(outcomes, image))
 
 
@@ -292,41 +280,7 @@ def _meaning(failure: Failure) -> Outcome:
     return codes.get(failure.code, "unreadable")
 
 
-def _put(data: bytes, folder: str, path: str) -> Outcome:
-    """Write a file whole or not at all; keep one that is there."""
-    location = os.path.join(folder, path)
-    with contextlib.suppress(FileNotFoundError):
-        return "kept" if _holds(location, data) else "different"
-    make_folder(os.path.dirname(location))
-    temporary = os.path.join(folder, OWN, f"{os.getpid()}-{next(_serial)}.tmp")
-    _write(temporary, data)
-    try:
-        if give_name(temporary, location):
-            return "exported"
-        return "kept" if _holds(location, data) else "different"
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-
-
-def _write(location: str, data: bytes) -> None:
-    with open(location, "wb") as file:
-        file.write(data)
-
-
-def _holds(location: str, data: bytes) -> bool:
-    """Return whether a file has this content; a link never is our copy.
-
-    Raises:
-        FileNotFoundError: nothing is there.
-    """
-    if os.lstat(location).st_size != len(data) or os.path.islink(location) or not os.path.isfile(location):
-        return False
-    with open(location, "rb") as file:
-        return file.read() == data
-
-
-def _together(outcomes: Sequence[Outcome], image: _Placed) -> tuple[Outcome, str]:
+def _together(outcomes: Sequence[Put], image: _Placed) -> tuple[Outcome, str]:
     """Return what became of an image that goes into several folders, and what names it."""
     if "different" in outcomes:
         return "different", image.paths[outcomes.index("different")]

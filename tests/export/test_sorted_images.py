@@ -25,10 +25,11 @@ from task_rows import label_row, value_row
 from written_output import write_output
 
 from pipeline.errors import NoSpaceError, UsageError
-from pipeline.export import sorted_images
+from pipeline.export import put_file
 from pipeline.export.decided_rows import DecidedRows
 from pipeline.export.places import By
-from pipeline.export.sorted_images import OWN, How, SortedImages, SortWish, sort_images
+from pipeline.export.put_file import OWN
+from pipeline.export.sorted_images import How, SortedImages, SortWish, sort_images
 
 
 def write_tar(path: Path) -> Path:
@@ -203,15 +204,15 @@ def test_killed_run_is_resumed(tmp_path: Path) -> None:
 
 def test_file_has_its_name_only_when_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_archive_output(tmp_path / "night", write_folder(tmp_path / "photos"))
-    write, written = sorted_images._write, []
+    write, written = put_file.write, []
 
     def fill_the_disk(location: str, data: bytes) -> None:
         written.append(location)
-        write(location, data if len(written) < 5 else data[:9])
-        if len(written) >= 5:
+        write(location, data if len(written) < 4 else data[:9])
+        if len(written) >= 4:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(sorted_images, "_write", fill_the_disk)
+    monkeypatch.setattr(put_file, "write", fill_the_disk)
     with pytest.raises(NoSpaceError, match="free some space"):
         sorted_into(tmp_path / "sorted", tmp_path / "night")
     monkeypatch.undo()
