@@ -202,7 +202,9 @@ def test_other_tasks_have_what_applies_to_them(tmp_path: Path) -> None:
 def test_images_that_look_alike_and_odd_ones_are_told(tmp_path: Path) -> None:
     def row(name: str, look: int, label: str, **more: Any) -> Any:
         facts = {"perceptual_hash": f"{look:016x}", "brightness": 0.5, "contrast": 0.2, "entropy": 6.0, **more}
-        return class_row(f"/archive/{name}", [0.9, 0.1], NAMES, label, pixel_hash=f"{hash(name) % 2**64:016x}", **facts)
+        return class_row(
+            f"/archive/{name}", [0.9, 0.1], NAMES, label, pixel_hash=name.encode().hex()[:16].rjust(16, "0"), **facts
+        )
 
     rows = [row(f"{i}.png", 0x1234_5678 << i, "cat", width=100, height=100) for i in range(30)]
     rows += [
