@@ -59,7 +59,7 @@ def make_review(run: Run, units: Sequence[str], digest: int) -> Reviewed:
         DamagedPartError: a part is not as it was written.
     """
     trained, why = _trained_on(run)
-    of, stored = _identity(run, digest, trained), _stored(run)
+    of, stored = identity(run, digest, trained), stored_review(run)
     if stored is not None and (stored["of"] == of or (trained is None and stored["of"].startswith(of))):
         return Reviewed(stored)
     reviewed = review_of(run, units, trained.contains if trained is not None else None)
@@ -83,7 +83,7 @@ def _trained_on(run: Run) -> tuple[TrainedOn | None, str]:
     return trained, ""
 
 
-def _identity(run: Run, digest: int, trained: TrainedOn | None) -> str:
+def identity(run: Run, digest: int, trained: TrainedOn | None) -> str:
     """Return what decides a review: how it is made, the parts, what to accept, and what the model has learned from.
 
     Where the last is not known, it is the beginning of what it would be.
@@ -93,7 +93,7 @@ def _identity(run: Run, digest: int, trained: TrainedOn | None) -> str:
     return first if trained is None else f"{first} {trained.digest}"
 
 
-def _stored(run: Run) -> Review | None:
+def stored_review(run: Run) -> Review | None:
     """Return the review in OUTPUT; None if there is none with all its lists, or it is damaged."""
     try:
         review: Review = json.loads(storage.read(run.result(NAME)))
@@ -148,11 +148,14 @@ def _decided(run: Run) -> set[str]:
     return {match[1] for match in map(_DECISIONS.fullmatch, names) if match}
 
 
+def decisions_of(rows: pa.Table, score: float | None) -> pa.Table:
+    """Return the decisions about rows with the columns key, status and score."""
+    accepted = pc.if_else(pc.equal(rows["status"], "ok"), pa.array(is_accepted(rows, score)), None)
+    return pa.table([rows["key"].combine_chunks(), accepted], schema=SCHEMA)
+
+
 def _decisions(rows: pa.Table, score: float | None) -> bytes:
-    """Return the Parquet file of the decisions about rows with the columns key, status and score."""
-    is_scored = pc.equal(rows["status"], "ok")
-    accepted = pc.if_else(is_scored, pa.array(is_accepted(rows, score)), None)
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table([rows["key"], accepted], schema=SCHEMA), sink, write_page_checksum=True)
+    pq.write_table(decisions_of(rows, score), sink, write_page_checksum=True)
     data: bytes = sink.getvalue().to_pybytes()
     return data

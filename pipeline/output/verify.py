@@ -23,6 +23,7 @@ from pipeline.output import records
 from pipeline.output.plan_file import PlanTotals, read_totals, read_units
 from pipeline.output.receipts import Extras, Receipt, receipt_of
 from pipeline.output.records import Last, Oddity
+from pipeline.output.review_check import check_review
 from pipeline.output.rows import check_part
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary, figures
@@ -55,6 +56,9 @@ Kind = Literal[
     "summary_missing",
     "summary_wrong",
     "report_missing",
+    "review_wrong",  # review.json, of other parts, or damaged
+    "decision_missing",
+    "decision_wrong",  # not what follows from the part
     "leftover",  # a part, receipt or temporary file that is no part of the result
 ]
 
@@ -132,6 +136,8 @@ def verify(output: str) -> Verification:
     findings += found
     if records.has_ended(last.record) and last.record["complete"]:
         findings += _verify_results(summary, recorded, run, list(units))
+        faults = () if found else check_review(run, last.record, list(units), summary.digest)
+        findings += (Finding(fault, location, f"{text}; remove it, and {AGAIN}") for fault, location, text in faults)
         planned = last.record["images"] if totals.total is None else totals.total
         if not found and summary.metrics.images != planned:
             text = f"{planned} images were planned but {summary.metrics.images} have a row; {AGAIN}, and report a bug"

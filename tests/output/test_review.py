@@ -17,6 +17,7 @@ from pipeline.model.input_rule import InputSpec
 from pipeline.model.pixel_hash import rule_id
 from pipeline.model.trained_on import FOLDER, TrainedOn
 from pipeline.output.rebuild import rebuild
+from pipeline.output.verify import verify
 
 NAMES = ("cat", "dog")
 
@@ -95,6 +96,25 @@ def test_decisions_follow_the_score_and_cost_no_new_part(tmp_path: Path) -> None
     write_output(tmp_path, units(), NAMES, run_id="20260103T000000-run")
     assert not list((tmp_path / "decisions").iterdir()), "nobody wants to accept any more"
     assert "accepted" not in read(tmp_path, "run.json")
+
+
+def test_verify_notices_a_review_of_other_parts_and_wrong_decisions(tmp_path: Path) -> None:
+    write_output(tmp_path, units(), NAMES, accept_score=0.93, max_failed_fraction=1.0)
+    assert verify(str(tmp_path)).findings == []
+    first, second = sorted((tmp_path / "decisions").iterdir())
+    table = pq.read_table(first)
+    pq.write_table(table.set_column(1, table.schema.field(1), [[True] * len(table)]), first)
+    second.unlink()
+    review = read(tmp_path, "review.json")
+    (tmp_path / "review.json").write_text(json.dumps({**review, "of": "1 0"}))
+    assert {(one.kind, one.location) for one in verify(str(tmp_path)).findings} == {
+        ("decision_wrong", str(first)),
+        ("decision_missing", str(second)),
+        ("review_wrong", str(tmp_path / "review.json")),
+    }
+    first.unlink()
+    write_output(tmp_path, units(), NAMES, accept_score=0.93, max_failed_fraction=1.0, run_id="20260102T000000-run")
+    assert verify(str(tmp_path)).findings == [], "the same run again mends all of it"
 
 
 def test_wanted_accuracy_finds_a_score_or_fails_the_run(tmp_path: Path) -> None:
