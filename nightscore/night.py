@@ -15,6 +15,7 @@ from nightscore.quiet import be_impatient
 from pipeline import storage
 from pipeline.errors import UnfinishedError, UsageError
 from pipeline.metrics.record import Record
+from pipeline.metrics.review import Review
 from pipeline.metrics.task_figures import AnyFigures
 from pipeline.output import records
 from pipeline.output.run import Run
@@ -88,6 +89,22 @@ class Night:
         with expected_errors():
             figures: AnyFigures = json.loads(storage.read(self._result("summary.json")))
         return figures
+
+    @functools.cached_property
+    def review(self) -> Review:
+        """The content of review.json: what to accept, labels that look wrong, copies.
+
+        Raises:
+            UnfinishedError: images have no row yet.
+            UsageError: an earlier version made the result, and no review of it.
+        """
+        location = self._result("review.json")
+        with expected_errors():
+            try:
+                review: Review = json.loads(storage.read(location))
+            except FileNotFoundError as error:
+                raise UsageError(f"{location!r} is not there: 'nightscore report {self.output}' makes it") from error
+        return review
 
     @property
     def report(self) -> str:

@@ -156,3 +156,14 @@ def test_progress_is_shown_if_it_is_asked_for(
         out, err = capfd.readouterr()
         assert out == ""
         assert bool(err) == progress
+
+
+def test_review_is_what_lies_there_or_one_line(night: Night) -> None:
+    assert night.review["acceptance"]["rows"][0]["images"] == night.summary["scored"]
+    location = Path(night.output) / "review.json"
+    moved = location.rename(location.with_suffix(".moved"))
+    try:
+        with pytest.raises(nightscore.UsageError, match=r"'nightscore report .*' makes it"):
+            nightscore.open_night(night.output).review  # noqa: B018
+    finally:
+        moved.rename(location)

@@ -69,7 +69,7 @@ def review_of(run: Run, units: Sequence[str], known: Known | None) -> Reviewed:
         review.update(_of_classes(look, run))
     elif run.spec.task == "labels" and look.curves.labelled:
         review["curves"] = curves.compute(look.curves, run.spec.class_names, run.top_k)
-    if known is not None:
+    if known is not None and run.spec.task != "embedding":
         review["unseen"] = _unseen(look, run)
         if "acceptance" in review:
             review["acceptance"]["seen"] = review["unseen"]["seen_labelled"]

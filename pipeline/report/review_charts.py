@@ -47,10 +47,12 @@ def acceptance_chart(acceptance: Acceptance, marked: Sequence[ThresholdRow]) -> 
     )
 
 
-def curve_chart(curve: Curve) -> tuple[str, Markup]:
-    """Return the name of a class and its precision-recall curve."""
+def curve_chart(curve: Curve) -> Markup:
+    """Return the curves of a class in one chart: precision by recall, and the ROC curve."""
     frame = Frame((0, 1), (0, 1))
     ticks = [(v / 4, percent(v / 4, 0)) for v in range(5)]
-    body = draw_axes(frame, ticks, ticks, "recall", "precision")
+    body = draw_axes(frame, ticks, ticks, "recall; false positive rate", "precision; recall")
     body += draw_line(frame, list(zip(curve["recall"], curve["precision"], strict=True)), "line one")
-    return curve["class"], draw_chart("Precision by recall", f"Of {count(curve['support'])} images.", body)
+    roc = zip([0.0, *curve["false_positive_rate"]], [0.0, *curve["recall"]], strict=True)
+    body += draw_line(frame, list(roc), "two")
+    return draw_chart("Precision by recall, and ROC curve", f"Of {count(curve['support'])} images.", body)

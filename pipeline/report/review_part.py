@@ -87,6 +87,7 @@ def review_part(review: Review | None) -> ReviewPart:
     errors, found, near = review.get("label_errors"), review.get("curves"), review.get("near_duplicates")
     odd = [kind for kind in review.get("odd", ()) if kind["images"]]
     rows = _shown_rows(acceptance) if acceptance else []
+    worst = found["classes"][:SHOWN_CURVES] if found else []
     return ReviewPart(
         first=[("accept", "What to accept", bool(rows))],
         last=[
@@ -102,7 +103,7 @@ def review_part(review: Review | None) -> ReviewPart:
             "acceptance_rows": rows,
             "acceptance_chart": acceptance_chart(acceptance, rows) if acceptance and rows else None,
             "odd": [(ODD[kind["kind"]], kind) for kind in odd],
-            "curve_charts": [curve_chart(curve) for curve in found["classes"][:SHOWN_CURVES]] if found else [],
+            "curve_charts": [(curve["class"], curve_chart(curve)) for curve in worst],
             "label_errors_text": _errors_text(errors) if errors else "",
             "label_errors_trust": TRUST[errors["trust"]] if errors else "",
         },
