@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.metrics.agreement import agreement
 from pipeline.metrics.figures import CalibrationBin, Computed, LabelCount, PerClass
 from pipeline.metrics.proportions import interval_of_share, ratio
 from pipeline.metrics.sums import Sums, failures_in
@@ -144,6 +145,7 @@ def compute(metrics: Metrics, class_names: Sequence[str], top_k: int) -> Compute
         "unknown_label_examples": label_counts(metrics.unknown_texts),
         "accuracy": ratio(metrics.correct, n),
         "accuracy_interval_95": interval_of_share(metrics.correct, n),
+        **agreement(metrics.confusion),
         "top_k": top_k,
         "top_k_accuracy": ratio(metrics.top_k_correct, n),
         "log_loss": ratio(metrics.log_loss, n * FIXED_POINT),

@@ -198,7 +198,27 @@ class LabelExamples(TypedDict, total=False):
     unknown_label_examples: list[LabelCount] | None
 
 
-class Computed(LabelExamples):
+class Agreement(TypedDict):
+    """The figures of a confusion matrix that people look for by name."""
+
+    macro_f1: float | None
+    weighted_f1: float | None
+    balanced_accuracy: float | None
+    cohen_kappa: float | None
+    mcc: float | None
+
+
+class LaterAgreement(TypedDict, total=False):
+    """The same; absent in a summary.json of an earlier version."""
+
+    macro_f1: float | None
+    weighted_f1: float | None
+    balanced_accuracy: float | None
+    cohen_kappa: float | None
+    mcc: float | None
+
+
+class Computed(LabelExamples, LaterAgreement):
     """The figures that follow from sums over all rows alone."""
 
     images: int

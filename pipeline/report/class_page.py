@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pipeline.formatting import between, counted, percent
+from pipeline.formatting import NOTHING, between, counted, percent
 from pipeline.metrics.figures import Example, Figures, PerClass
 from pipeline.metrics.record import EndedRecord
 from pipeline.report import charts
@@ -49,6 +49,7 @@ def class_part(figures: Figures, record: EndedRecord) -> TaskPart:
             "names": names,
             "confusion": matrix,
             "classes": classes,
+            "named": list(_named(figures)),
             "largest": _largest_share(classes, figures["scored"]),
             "reliability": charts.reliability(figures["calibration"]),
             "histogram": charts.histogram(figures["confidence_histogram"], _reference(record)),
@@ -79,6 +80,20 @@ def _sentence(figures: Figures) -> str:
         f"Of the {counted(n, 'labelled image')}, {accuracy} {'is' if n == 1 else 'are'} predicted as "
         f"labelled; with 95 % confidence the accuracy on such images lies between {percent(low)} and {percent(high)}."
     )
+
+
+def _named(figures: Figures) -> Iterator[tuple[str, str]]:
+    """Yield name and text of the figures that people look for by name; of an earlier version, those that are there."""
+    shares = {"macro_f1": "Macro F1", "weighted_f1": "Weighted F1", "balanced_accuracy": "Balanced accuracy"}
+    yield from ((name, percent(figures[key])) for key, name in shares.items() if key in figures)  # type: ignore[literal-required]
+    correlations = {"cohen_kappa": "Cohen\u2019s kappa", "mcc": "MCC"}
+    yield from ((name, _decimals(figures[key])) for key, name in correlations.items() if key in figures)  # type: ignore[literal-required]
+    yield f"Top-{figures['top_k']} accuracy", percent(figures["top_k_accuracy"])
+    yield "Mean log loss", _decimals(figures["log_loss"])
+
+
+def _decimals(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.4f}"
 
 
 def _by_priority(figures: Figures, matrix: Confusion[Example] | None) -> Iterator[str]:

@@ -154,6 +154,24 @@ def test_classes_have_their_figures(page: ParsedPage) -> None:
     assert row[5:7] == [f"{100 * c['precision']:.2f} %", f"{100 * c['recall']:.2f} %"]
 
 
+def test_figures_have_the_names_by_which_people_look_for_them(page: ParsedPage) -> None:
+    figures = night(failures=FAILURES).figures
+    text = page.texts["classes"]
+    assert f"Macro F1 {100 * figures['macro_f1']:.2f} % Weighted F1 {100 * figures['weighted_f1']:.2f} %" in text
+    assert f"Balanced accuracy {100 * figures['balanced_accuracy']:.2f} %" in text
+    assert f"Cohen\u2019s kappa {figures['cohen_kappa']:.4f} MCC {figures['mcc']:.4f} Top-5 accuracy" in text
+
+
+def test_figures_that_an_earlier_version_did_not_write_are_left_out() -> None:
+    some = night()
+    for name in ("macro_f1", "weighted_f1", "balanced_accuracy", "cohen_kappa", "mcc"):
+        del some.figures[name]
+    text = parsed(some).texts["classes"]
+    assert "Macro F1" not in text
+    assert "MCC" not in text
+    assert "Top-5 accuracy" in text
+
+
 def test_failures_are_grouped_the_biggest_first_with_keys_and_messages(page: ParsedPage) -> None:
     text = page.texts["failures"]
     assert text.index("44 images") < text.index("3 images: not found (read NOT_FOUND)")
