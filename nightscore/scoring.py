@@ -58,6 +58,7 @@ class ScoreKeywords(TypedDict, total=False):
     pixel_facts: bool
     bands: str
     background: str
+    no_pictures: bool
 
 
 def score(

@@ -193,6 +193,12 @@ class ScoreOptions:
         "is a failed row)",
         metavar="COLOR",
     )
+    no_pictures: bool = _flag(
+        False,
+        "make no small pictures of images: none in the report and none in the receipts, for archives that must not "
+        "leave where they are",
+        action="store_true",
+    )
 
     @property
     def accepts(self) -> bool:

@@ -118,12 +118,14 @@ class OutputCommand:
         description: what it does, behind an example.
         epilog: its exit codes.
         more: flags of its own, each taking a value: flag -> (its name, help).
+        switches: flags of its own that take none: flag -> help.
     """
 
     name: str
     description: str
     epilog: str
     more: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    switches: Mapping[str, str] = field(default_factory=dict)
 
     def main(self, argv: Sequence[str] | None, tell: Tell) -> int:
         """Run the command and return its exit code: 2 for bad usage or no OUTPUT, 3 if storage fails."""
@@ -142,6 +144,8 @@ class OutputCommand:
         parser.add_argument("output", metavar="OUTPUT", help="folder with the results of 'nightscore score', or gs://")
         for flag, (name, text) in self.more.items():
             parser.add_argument(flag, metavar=name, help=text)
+        for flag, text in self.switches.items():
+            parser.add_argument(flag, action="store_true", help=text)
         parser.add_argument(JSON, action="store_true", help="one line of JSON on stdout instead of text")
         return parser
 

@@ -25,7 +25,9 @@ EPILOG = "Exit codes: 0 written, 3 the run is not done, 2 bad usage or no OUTPUT
 
 TO = {"--to": ("FOLDER", "where to write them; default: OUTPUT itself")}
 
-COMMAND = OutputCommand("report", DESCRIPTION, EPILOG, TO)
+SWITCHES = {"--no_pictures": "show no pictures of images, although there are some"}
+
+COMMAND = OutputCommand("report", DESCRIPTION, EPILOG, TO, SWITCHES)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _report(asked: argparse.Namespace) -> int:
     from pipeline.output.rebuild import rebuild  # Arrow and Pillow: half a second of imports that --help does without
 
-    written = rebuild(asked.output, asked.to)
+    written = rebuild(asked.output, asked.to, asked.no_pictures)
     if asked.json:
         answer({"exit_code": 0, "output": asked.output.rstrip("/"), "written": written})
         return 0

@@ -66,6 +66,7 @@ class RecordedOptions(TypedDict, total=False):
     pixel_facts: bool
     bands: str
     background: str
+    no_pictures: bool
 
 
 class FirstInputRule(TypedDict):

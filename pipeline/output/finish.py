@@ -222,5 +222,5 @@ def _publish(
 def pages(summary: Summary, run: Run, record: EndedRecord, review: Review | None) -> dict[str, bytes]:
     """Return the contents of summary.json and report.html, by name."""
     content = figures(summary, run)
-    page = report(content, record, summary.thumbnails, review)
+    page = report(content, record, {} if run.options.no_pictures else summary.thumbnails, review)
     return {"summary.json": records.as_bytes(content), "report.html": page.encode()}

@@ -27,12 +27,13 @@ NOT_DONE = "not committed"
 """Error of a unit that has no receipt."""
 
 
-def rebuild(output: str, to: str | None = None) -> list[str]:
+def rebuild(output: str, to: str | None = None, no_pictures: bool = False) -> list[str]:
     """Write summary.json and report.html of the last run into OUTPUT anew, and return their locations.
 
     Args:
         output: of the run.
         to: another folder for them; then also of a run that has not ended, as far as it has come.
+        no_pictures: whether the report has none, although the receipts may.
 
     Raises:
         UsageError: it is no OUTPUT, or what was planned is unknown.
@@ -56,6 +57,8 @@ def rebuild(output: str, to: str | None = None) -> list[str]:
         record = record_of(summary, run, record, comparison, index.totals, len(index.units))
     reviewed = None if summary.unfinished else _review(summary, run, index)
     place = output if to is None else storage.absolute(to)
+    if no_pictures:
+        run = replace(run, options=replace(run.options, no_pictures=True))
     written = pages(summary, run, record, reviewed.review if reviewed else None)
     written |= reviewed.files if reviewed else {}
     for name, data in written.items():

@@ -93,9 +93,8 @@ def make_unit(
     rows = to_table(batch, run.spec.class_names, schema, run.options.passed)
     part, receipt = _finished(unit, PartWriter(run.options.format, schema), [rows], run)
     has_pixels = (row for row in receipt.pictured if row not in failures or failures[row].stage == "predict")
-    receipt = replace(
-        receipt, extras=Extras(thumbnails=draw(pixels, sorted(has_pixels), run.spec.input, begin_picture))
-    )
+    chosen = [] if run.options.no_pictures else sorted(has_pixels)
+    receipt = replace(receipt, extras=Extras(thumbnails=draw(pixels, chosen, run.spec.input, begin_picture)))
     seconds = {**pixels.seconds, "predict": after_predict - started, "commit": time.monotonic() - after_predict}
     return ScoredUnit(part, receipt, failures, batch.rescored, seconds)
 

@@ -70,7 +70,7 @@ def make_rows(
     rows = to_table(batch, run.spec.class_names, run.schema, run.options.passed)
     is_of_classes = run.spec.task == "classes"
     entered, pictured = choose(batch, examples) if is_of_classes else choose_rows(rows, run.metrics, batch, examples)
-    pictures = draw(pixels, pictured, run.spec.input, begin_picture)
+    pictures = {} if run.options.no_pictures else draw(pixels, pictured, run.spec.input, begin_picture)
     stream = to_stream(rows)
     seconds = {**pixels.seconds, "predict": after_predict - started, "commit": time.monotonic() - after_predict}
     return PieceRows(stream, len(batch.images), batch.images.failures, pictures, entered, batch.rescored, seconds)

@@ -111,3 +111,26 @@ def test_plan_that_is_gone_is_one_line(run: Run, capsys: pytest.CaptureFixture[s
     assert report.main([run.output]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"the plan of run {run.id}" in line
+
+
+def test_report_without_pictures_is_made_of_receipts_that_have_them(run: Run, tmp_path: Path) -> None:
+    finish(begun(run), run)
+    assert report.main([run.output, "--to", str(tmp_path / "here"), "--no_pictures"]) == 0
+    page = (tmp_path / "here" / "report.html").read_text()
+    assert "data:image" not in page
+    assert "no picture" not in page
+    assert "Least certain images" in page
+
+
+@pytest.mark.parametrize("archive", ["files", "tar"])
+def test_run_without_pictures_makes_none(make_run: MakeRun, write_images: WriteImages, archive: str) -> None:
+    folder = write_images(20)
+    if archive == "tar":
+        shutil.make_archive(str(folder), "gztar", folder)
+        folder = folder.with_suffix(".tar.gz")
+    run = make_run(folder, no_pictures=True)
+    finish(begun(run), run)
+    receipts = [Receipt.from_json(path.read_bytes()) for path in Path(run.output, "receipts").iterdir()]
+    assert [len(receipt.examples) > 0 for receipt in receipts] == [True]
+    assert not any(receipt.extras.thumbnails for receipt in receipts)
+    assert "data:image" not in Path(run.output, "report.html").read_text()

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from random import Random
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from conftest import SCHEMA
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import ExifTags, Image
 from task_nights import metrics_for
 from task_rows import random_labels, random_values
 
-from pipeline.batches import Failure, ImageColumns, PixelBatch, PredictionBatch
+from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch, PredictionBatch
 from pipeline.metrics.examples import FAILURE_EXAMPLES, OF_UNIT, examples_of
 from pipeline.model.input_rule import InputSpec
+from pipeline.model.preprocess import preprocess
 from pipeline.model.thumbnails import thumbnail
 from pipeline.output.rows import to_table
 from pipeline.scoring.pictures import Shortlist, choose, choose_rows, draw
@@ -122,3 +126,22 @@ def test_whatever_a_receipt_of_another_task_lists_has_a_picture(sizes: list[int]
         numbers |= {start + i for i in draw(pixels, chosen, RULE)}
         start += n
     assert {example["row"] for example in metrics.examples(rows)} <= numbers
+
+
+@pytest.mark.parametrize("takes", ["pixels", "encoded"])
+def test_picture_has_no_exif_data_of_its_image(takes: str) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitude] = (52.0, 31.0, 12.0)
+    exif[ExifTags.Base.Make] = "a maker"
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 30), "red").save(buffer, "JPEG", exif=exif, comment=b"a comment", icc_profile=b"a profile")
+    assert all(secret in buffer.getvalue() for secret in SECRETS)
+    file, rule = EncodedBatch(ImageColumns.of(["a.jpg"]), [buffer.getvalue()]), InputSpec(30, 40, "rgb")
+    pixels = preprocess(file, rule) if takes == "pixels" else PixelBatch.of_files(file, {})
+    (picture,) = draw(pixels, [0], rule).values()
+    assert picture.startswith(b"\xff\xd8")
+    assert not any(secret in picture for secret in SECRETS)
+    assert dict(Image.open(io.BytesIO(picture)).getexif()) == {}
+
+
+SECRETS = (b"Exif", b"a maker", b"a comment", b"a profile")

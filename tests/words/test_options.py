@@ -38,8 +38,8 @@ OTHERS: dict[str, Any] = {
     "accelerator": "type:a;count:1",
     "image_key": "an image", "label_key": "", "label_offset": -1, "labels_are": "names",
     "labels_file": "a b", "zip_encoding": "cp932", "file_column": "picture", "label_column": "a.b", "columns": "a,b",
-    "slice": "a", "exif": True, "pixel_facts": True, "bands": "4,3,2", "background": "#0080ff", "model": "-m",
-    "output": "gs://b/night",
+    "slice": "a", "exif": True, "pixel_facts": True, "bands": "4,3,2", "background": "#0080ff", "no_pictures": True,
+    "model": "-m", "output": "gs://b/night",
 }  # fmt: skip
 """Every option, otherwise than by default."""
 

@@ -66,6 +66,7 @@ OTHER_OPTIONS: dict[str, Any] = {
     "pixel_facts": True,
     "bands": "4,3,2",
     "background": "white",
+    "no_pictures": True,
 }
 
 names = st.text(st.characters(exclude_characters="/\0")).map(lambda text: text.encode("utf-8", "replace"))
