@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from markupsafe import Markup
+
+from pipeline.report.places import Places
 
 JPEG = b"\xff\xd8"
 """First bytes of a JPEG file."""
@@ -25,18 +27,21 @@ class Gallery:
     Attributes:
         names: key of an image -> name of the style class that draws its picture.
         addresses: name of a style class -> data: URI of its picture.
+        places: how the page names images.
     """
 
     names: dict[str, str]
     addresses: dict[str, Markup]
+    places: Places = field(default_factory=Places)
 
 
-def gallery(keys: Iterable[str], pictures: Mapping[str, bytes]) -> Gallery:
+def gallery(keys: Iterable[str], pictures: Mapping[str, bytes], places: Places | None = None) -> Gallery:
     """Return the pictures of a page, as many as PICTURE_BYTES allows.
 
     Args:
         keys: keys of the images that the page shows, the most important first; a key may come more than once.
         pictures: key -> PNG or JPEG file; an image may have none.
+        places: how the page names images; None: by their keys.
     """
     names: dict[str, str] = {}
     addresses: dict[str, str] = {}
@@ -50,7 +55,7 @@ def gallery(keys: Iterable[str], pictures: Mapping[str, bytes]) -> Gallery:
             room -= len(address)
         if address in addresses:
             names[key] = addresses[address]
-    return Gallery(names, {name: Markup(address) for address, name in addresses.items()})
+    return Gallery(names, {name: Markup(address) for address, name in addresses.items()}, places or Places())
 
 
 def data_uri(data: bytes) -> str:

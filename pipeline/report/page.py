@@ -26,6 +26,8 @@ from pipeline.report.headline import Headline, SliceTable
 from pipeline.report.highlights import look_first
 from pipeline.report.html import render
 from pipeline.report.label_page import label_part
+from pipeline.report.places import headline as headline_of
+from pipeline.report.places import places_of
 from pipeline.report.review_part import ReviewPart, accepted_text, review_part, unseen_text, unseen_tile
 from pipeline.report.task_part import TaskPart
 from pipeline.report.value_page import embedding_part, value_part
@@ -83,6 +85,7 @@ def report(
     part, headline, looked = _part(figures, record), Headline(task_in(figures)), review_part(review)
     unseen = (review or {}).get("unseen")
     slices = _slices(figures, headline)
+    inputs = [one["input"] for one in figures["inputs"]]
     keys = [*looked.keys, *part.keys, *(example["key"] for example in figures["failure_examples"])]
     return render(
         "report.html.j2",
@@ -98,7 +101,8 @@ def report(
         nights=_nights(figures, record, headline),
         indices=indices_of,
         slices=slices,
-        gallery=gallery(keys, pictures),
+        gallery=gallery(keys, pictures, places_of(inputs)),
+        headline_name=headline_of(inputs) if len(inputs) == 1 else "",
         course=charts.course(record["time"]["course"]) if record["time"] else None,
         command=_command(record["options"]),
         output=shell_word(location_of(record["options"]["output"])),
