@@ -59,6 +59,7 @@ class ScoreKeywords(TypedDict, total=False):
     bands: str
     background: str
     no_pictures: bool
+    link_base: str | None
 
 
 def score(

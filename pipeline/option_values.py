@@ -121,6 +121,15 @@ def _is(read: Callable[[str], Any], text: str) -> bool:
     return True
 
 
+def is_base(address: str) -> bool:
+    """Return whether links of a page may begin with this; one with a user or a password may not.
+
+    >>> is_base("https://host:8080/a"), is_base("gs://bucket/a"), is_base("/mnt/a"), is_base("javascript:a")
+    (True, True, True, False)
+    """
+    return bool(re.fullmatch(r"(?:(?:https?|gs|s3)://[^/@\s?#]+|file:///|/)[^\s?#]*", address))
+
+
 _RANGES: Sequence[tuple[Sequence[str], Callable[[Any], bool], str]] = (
     (
         ("top_k",),
@@ -138,6 +147,12 @@ _RANGES: Sequence[tuple[Sequence[str], Callable[[Any], bool], str]] = (
         ("background",),
         lambda text: text in ("", DROP) or _is(read_color, text),
         f"is no color: give white, black, gray, #rrggbb or {DROP}",
+    ),
+    (
+        ("link_base",),
+        is_base,
+        "is nothing that links can begin with: give https://..., http://..., file:///..., gs://..., s3://... or a path "
+        "from / on, without user, ? and #",
     ),
     (("zip_encoding",), is_encoding, "is no encoding that Python knows: give one such as cp932 or gbk"),
     (

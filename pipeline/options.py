@@ -199,6 +199,12 @@ class ScoreOptions:
         "leave where they are",
         action="store_true",
     )
+    link_base: str | None = _flag(
+        None,
+        "address that takes the place of the input's location in the report's links to originals: https://host/photos "
+        "(default: files on disk, and the consoles of Google Cloud and AWS)",
+        metavar="URL",
+    )
 
     @property
     def accepts(self) -> bool:

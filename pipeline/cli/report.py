@@ -23,11 +23,14 @@ run that is under way or was interrupted, as far as it has come.
 
 EPILOG = "Exit codes: 0 written, 3 the run is not done, 2 bad usage or no OUTPUT."
 
-TO = {"--to": ("FOLDER", "where to write them; default: OUTPUT itself")}
+VALUES = {
+    "--to": ("FOLDER", "where to write them; default: OUTPUT itself"),
+    "--link_base": ("URL", "what the links to originals begin with, instead of the input's location"),
+}
 
 SWITCHES = {"--no_pictures": "show no pictures of images, although there are some"}
 
-COMMAND = OutputCommand("report", DESCRIPTION, EPILOG, TO, SWITCHES)
+COMMAND = OutputCommand("report", DESCRIPTION, EPILOG, VALUES, SWITCHES)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _report(asked: argparse.Namespace) -> int:
     from pipeline.output.rebuild import rebuild  # Arrow and Pillow: half a second of imports that --help does without
 
-    written = rebuild(asked.output, asked.to, asked.no_pictures)
+    written = rebuild(asked.output, asked.to, asked.no_pictures, asked.link_base)
     if asked.json:
         answer({"exit_code": 0, "output": asked.output.rstrip("/"), "written": written})
         return 0

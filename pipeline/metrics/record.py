@@ -67,6 +67,7 @@ class RecordedOptions(TypedDict, total=False):
     bands: str
     background: str
     no_pictures: bool
+    link_base: str | None
 
 
 class FirstInputRule(TypedDict):

@@ -222,5 +222,6 @@ def _publish(
 def pages(summary: Summary, run: Run, record: EndedRecord, review: Review | None) -> dict[str, bytes]:
     """Return the contents of summary.json and report.html, by name."""
     content = figures(summary, run)
-    page = report(content, record, {} if run.options.no_pictures else summary.thumbnails, review)
+    pictures = {} if run.options.no_pictures else summary.thumbnails
+    page = report(content, record, pictures, review, run.options.link_base)
     return {"summary.json": records.as_bytes(content), "report.html": page.encode()}

@@ -27,13 +27,14 @@ NOT_DONE = "not committed"
 """Error of a unit that has no receipt."""
 
 
-def rebuild(output: str, to: str | None = None, no_pictures: bool = False) -> list[str]:
+def rebuild(output: str, to: str | None = None, no_pictures: bool = False, link_base: str | None = None) -> list[str]:
     """Write summary.json and report.html of the last run into OUTPUT anew, and return their locations.
 
     Args:
         output: of the run.
         to: another folder for them; then also of a run that has not ended, as far as it has come.
         no_pictures: whether the report has none, although the receipts may.
+        link_base: what the links of the report begin with, see `ScoreOptions`; None: as the run was asked to.
 
     Raises:
         UsageError: it is no OUTPUT, or what was planned is unknown.
@@ -42,6 +43,9 @@ def rebuild(output: str, to: str | None = None, no_pictures: bool = False) -> li
     output = storage.absolute(output)
     record = (records.under_way(output) if to is not None else None) or records.last(output).record
     run = Run.from_record(record).at(output)
+    own = run.options
+    shown = replace(own, no_pictures=no_pictures or own.no_pictures, link_base=link_base or own.link_base)
+    run = replace(run, options=shown)
     try:
         index = read_index(run)
     except (FileNotFoundError, ValueError) as error:
@@ -57,8 +61,6 @@ def rebuild(output: str, to: str | None = None, no_pictures: bool = False) -> li
         record = record_of(summary, run, record, comparison, index.totals, len(index.units))
     reviewed = None if summary.unfinished else _review(summary, run, index)
     place = output if to is None else storage.absolute(to)
-    if no_pictures:
-        run = replace(run, options=replace(run.options, no_pictures=True))
     written = pages(summary, run, record, reviewed.review if reviewed else None)
     written |= reviewed.files if reviewed else {}
     for name, data in written.items():

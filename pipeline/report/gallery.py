@@ -6,6 +6,7 @@ Several lists of the page may show the same picture. Must not know what the pict
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -19,6 +20,9 @@ JPEG = b"\xff\xd8"
 PICTURE_BYTES = 600_000
 """Bytes of all pictures of a page together, as data: URIs."""
 
+LINK_BYTES = 200_000
+"""Bytes of all links of a page to originals together."""
+
 
 @dataclass(frozen=True)
 class Gallery:
@@ -28,25 +32,30 @@ class Gallery:
         names: key of an image -> name of the style class that draws its picture.
         addresses: name of a style class -> data: URI of its picture.
         places: how the page names images.
+        links: key of an image -> address of its original.
     """
 
     names: dict[str, str]
     addresses: dict[str, Markup]
     places: Places = field(default_factory=Places)
+    links: dict[str, str] = field(default_factory=dict)
 
 
-def gallery(keys: Iterable[str], pictures: Mapping[str, bytes], places: Places | None = None) -> Gallery:
-    """Return the pictures of a page, as many as PICTURE_BYTES allows.
+def gallery(
+    keys: Iterable[str], pictures: Mapping[str, bytes], places: Places | None = None, room: int = PICTURE_BYTES
+) -> Gallery:
+    """Return the pictures of a page and the links to their originals, as many as the limits allow.
 
     Args:
-        keys: keys of the images that the page shows, the most important first; a key may come more than once.
+        keys: keys of the images that the page shows, the most important first; one comes as often as it is shown.
         pictures: key -> PNG or JPEG file; an image may have none.
         places: how the page names images; None: by their keys.
+        room: bytes that all pictures may take, as data: URIs.
     """
+    every, places = list(keys), places or Places()
     names: dict[str, str] = {}
     addresses: dict[str, str] = {}
-    room = PICTURE_BYTES
-    for key in keys:
+    for key in every:
         if key in names or key not in pictures:
             continue
         address = data_uri(pictures[key])
@@ -55,7 +64,19 @@ def gallery(keys: Iterable[str], pictures: Mapping[str, bytes], places: Places |
             room -= len(address)
         if address in addresses:
             names[key] = addresses[address]
-    return Gallery(names, {name: Markup(address) for address, name in addresses.items()}, places or Places())
+    return Gallery(names, {name: Markup(address) for address, name in addresses.items()}, places, _links(every, places))
+
+
+def _links(keys: Iterable[str], places: Places) -> dict[str, str]:
+    """Return key -> address of its original, of the first images, as long as all links take at most LINK_BYTES."""
+    links: dict[str, str] = {}
+    room = LINK_BYTES
+    for key, times in Counter(keys).items():
+        address = places.link(key)
+        if address is not None and times * len(address) <= room:
+            links[key] = address
+            room -= times * len(address)
+    return links
 
 
 def data_uri(data: bytes) -> str:

@@ -21,7 +21,7 @@ from pipeline.metrics.task_figures import AnyFigures, EmbeddingFigures, LabelFig
 from pipeline.options import ScoreOptions
 from pipeline.report import charts
 from pipeline.report.class_page import class_part
-from pipeline.report.gallery import gallery
+from pipeline.report.gallery import PICTURE_BYTES, gallery
 from pipeline.report.headline import Headline, SliceTable
 from pipeline.report.highlights import look_first
 from pipeline.report.html import render
@@ -46,6 +46,8 @@ SHOWN_VALUES = 10
 LONGEST_COMMAND = 8_000
 """Number of characters of the command that made the run; a longer command is not shown."""
 
+PAGE_BYTES = 1_990_000
+"""Bytes of a page. If its texts are long, it has fewer pictures than `PICTURE_BYTES` allows."""
 
 SHOWN_NAME = 60
 """Number of characters of the name of a data set that is shown."""
@@ -72,7 +74,11 @@ class NightRow(NamedTuple):
 
 
 def report(
-    figures: AnyFigures, record: EndedRecord, pictures: Mapping[str, bytes], review: Review | None = None
+    figures: AnyFigures,
+    record: EndedRecord,
+    pictures: Mapping[str, bytes],
+    review: Review | None = None,
+    link_base: str | None = None,
 ) -> str:
     """Return report.html.
 
@@ -81,14 +87,14 @@ def report(
         record: the content of run.json.
         pictures: key -> PNG or JPEG file of at most 64 x 64 pixels; an image that the figures name may have none.
         review: the content of review.json; None: nobody looked at all rows.
+        link_base: what takes the place of the input's location in links to originals; None: nothing does.
     """
     part, headline, looked = _part(figures, record), Headline(task_in(figures)), review_part(review)
     unseen = (review or {}).get("unseen")
     slices = _slices(figures, headline)
     inputs = [one["input"] for one in figures["inputs"]]
     keys = [*looked.keys, *part.keys, *(example["key"] for example in figures["failure_examples"])]
-    return render(
-        "report.html.j2",
+    content: dict[str, Any] = dict(
         figures=figures,
         record=record,
         left_out=left_out(record),
@@ -101,7 +107,6 @@ def report(
         nights=_nights(figures, record, headline),
         indices=indices_of,
         slices=slices,
-        gallery=gallery(keys, pictures, places_of(inputs)),
         headline_name=headline_of(inputs) if len(inputs) == 1 else "",
         course=charts.course(record["time"]["course"]) if record["time"] else None,
         command=_command(record["options"]),
@@ -110,8 +115,15 @@ def report(
         shown_inputs=SHOWN_INPUTS,
         shown_reasons=SHOWN_REASONS,
         shown_values=SHOWN_VALUES,
-        **cast(dict[str, Any], {**part.content, **looked.content}),
+        **part.content,
+        **looked.content,
     )
+    places = places_of(inputs, link_base or "")
+    page = render("report.html.j2", gallery=gallery(keys, pictures, places), **content)
+    excess = len(page.encode()) - PAGE_BYTES
+    if excess > 0:
+        page = render("report.html.j2", gallery=gallery(keys, pictures, places, PICTURE_BYTES - excess), **content)
+    return page
 
 
 def _part(figures: AnyFigures, record: EndedRecord) -> TaskPart:

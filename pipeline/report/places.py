@@ -5,11 +5,14 @@ Must not know what is said of an image.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from pipeline.image_kinds import READ_SUFFIXES
+from pipeline.report.links import below, link
 from pipeline.storage.locations import fixed_prefix, key_of, location_of
 
 _MEMBER = re.compile(r"(.*?\.(?:tar|tgz|tbz2?|txz|zip|npz)(?:\.[a-z0-9]{2,4})?)!", re.IGNORECASE | re.DOTALL)
@@ -45,7 +48,9 @@ class Places:
     """How a page names images.
 
     Attributes:
-        roots: folders in which paths begin, those with the longest locations last; (): every path stays whole.
+        roots: folders in which paths begin, those with the longest locations first; (): every path stays whole, and
+            nothing has a link.
+        base: address or location that takes the place in links of what the roots have in common; "": nothing does.
 
     >>> places = places_of(["/data/photos"])
     >>> places.name("/data/photos/cat/1.png"), places.name("/data/photos/x.tar!2.png"), places.name("/elsewhere/3.png")
@@ -53,6 +58,7 @@ class Places:
     """
 
     roots: Sequence[Root] = ()
+    base: str = ""
 
     def name(self, key: str) -> str:
         """Return what a page calls an image, or a folder: its path below an input, or the key itself."""
@@ -66,12 +72,30 @@ class Places:
                 return f"{root.label}: {path}" if root.label else path
         return key
 
+    def link(self, key: str) -> str | None:
+        """Return the address of an image's original, or of the archive that holds it; None: no browser opens it."""
+        if not self.roots:
+            return None
+        location = location_of(split_key(key)[0])
+        shared = self._shared
+        if self.base and location.startswith(shared):
+            return below(self.base, location[len(shared) :])
+        return link(location)
 
-def places_of(inputs: Iterable[str]) -> Places:
+    @functools.cached_property
+    def _shared(self) -> str:
+        """What the locations of all roots begin with, up to a slash; if they have nothing in common, what none has."""
+        names = zip(*(root.start.split("/")[:-1] for root in self.roots), strict=False)
+        same = takewhile(lambda level: len(set(level)) == 1, names)
+        return "/".join([*(level[0] for level in same), ""]) or "\0"
+
+
+def places_of(inputs: Iterable[str], base: str = "") -> Places:
     """Return how images of inputs are named.
 
     Args:
         inputs: patterns of the inputs as keys, see `pipeline.storage.locations.key_of`.
+        base: see `Places`.
 
     >>> [(root.label, root.location) for root in places_of(["gs://b/2025/*.jpg", "/data/2024", "/data/x.tar"]).roots]
     [('2025', 'gs://b/2025'), ('2024', '/data/2024'), ('data', '/data')]
@@ -82,7 +106,7 @@ def places_of(inputs: Iterable[str]) -> Places:
     if len(locations) == 1:
         labels = [""]
     roots = [Root(*pair) for pair in zip(locations, labels, strict=True)]
-    return Places(sorted(roots, key=lambda root: -len(root.location)))
+    return Places(sorted(roots, key=lambda root: -len(root.location)), base)
 
 
 def root_of(location: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.report.gallery import PICTURE_BYTES, data_uri, gallery
+from pipeline.report.gallery import LINK_BYTES, PICTURE_BYTES, data_uri, gallery
+from pipeline.report.places import places_of
 
 
 def test_picture_is_embedded_once_however_often_it_is_named() -> None:
@@ -27,3 +28,10 @@ def test_there_is_room_for_so_many_the_first_ones() -> None:
     result = gallery(["a", "b", "c", "d", "small", "a"], pictures)
     assert set(result.names) == {"a", "b", "c", "small"}
     assert sum(map(len, result.addresses.values())) <= PICTURE_BYTES
+
+
+def test_links_are_limited_the_first_ones_stay() -> None:
+    keys = [f"/archive/{'a' * 1_000}{i}" for i in range(LINK_BYTES // 1_000)]
+    result = gallery([*keys, keys[0]], {}, places_of(["/archive"]))
+    assert list(result.links) == keys[: len(result.links)]
+    assert LINK_BYTES - 2_000 < sum(map(len, result.links.values())) + len(result.links[keys[0]]) <= LINK_BYTES

@@ -38,7 +38,7 @@ def test_page_is_well_formed_and_smaller_than_two_megabytes(any_page: ParsedPage
 
 
 def test_page_needs_no_network_and_runs_its_own_script_only(any_page: ParsedPage) -> None:
-    assert all(link.startswith("#") for link in any_page.links)
+    assert {link.partition(":")[0] for link in any_page.links if not link.startswith("#")} <= {"file"}
     assert {name for _, name, _ in any_page.attributes}.isdisjoint({"src", "srcset", "data", "action"})
     assert set(re.findall(r"url\((.{5})", any_page.source)) <= {"data:"}
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', any_page.source)
@@ -51,7 +51,7 @@ def test_page_needs_no_network_and_runs_its_own_script_only(any_page: ParsedPage
 
 def test_links_lead_somewhere_and_names_are_given_once(any_page: ParsedPage) -> None:
     assert len(any_page.ids) == len(set(any_page.ids))
-    assert {link[1:] for link in any_page.links} <= set(any_page.ids)
+    assert {link[1:] for link in any_page.links if link.startswith("#")} <= set(any_page.ids)
 
 
 def test_headings_go_down_step_by_step_and_every_table_has_a_caption(any_page: ParsedPage) -> None:
@@ -117,7 +117,7 @@ def test_pair_opens_to_its_examples() -> None:
         rf'<details><summary>[^<]*</summary><div id="pair-{a}-{b}">.*?</details>', source, re.DOTALL
     )
     assert f"class {a} taken for class {b}" in details
-    assert details.count('class="pic p') == 4
+    assert details.count('<a class="pic p') == 4
     assert example["key"].removeprefix("/archive/") in ParsedPage(details).text.replace(" ", "")
 
 
@@ -206,6 +206,24 @@ def test_of_several_inputs_each_path_says_which() -> None:
     assert "/archive/9/" in page.texts["uncertain"].replace(" ", ""), "no input holds it"
 
 
+def test_picture_is_a_link_to_its_original(page: ParsedPage) -> None:
+    keys = {e["key"] for e in night(failures=FAILURES).figures["most_confident_mistakes"]}
+    assert {f"file://{key}" for key in keys} < set(page.links)
+    assert page.source.count('target="_blank" rel="noreferrer"') == sum(not link.startswith("#") for link in page.links)
+
+
+def test_image_without_a_picture_has_a_link_on_its_path() -> None:
+    some = night()
+    key = some.figures["least_certain"][3]["key"]
+    del some.pictures[key]
+    assert f'<code><a href="file://{key}" target="_blank" rel="noreferrer">' in report(*some.arguments)
+
+
+def test_links_begin_with_what_was_asked_for() -> None:
+    links = ParsedPage(report(*night().arguments, link_base="https://host/a/")).links
+    assert {link[:15] for link in links if not link.startswith("#")} == {"https://host/a/"}
+
+
 def test_drift_and_the_run_before_are_told(page: ParsedPage) -> None:
     text = page.texts["drift"]
     assert "Against the training data Predicted classes: 0.020, no change. Scores: 0.130, moderate." in text
@@ -275,7 +293,7 @@ def test_label_that_is_a_number_of_no_class_is_shown_as_none() -> None:
 def test_picture_is_embedded_once_and_shown_wherever_it_is_named(page: ParsedPage) -> None:
     assert len(page.pictures) == len(set(page.pictures)) > 24
     assert not [name for name in ("mistakes", "confusion", "doubtful", "uncertain") if "no picture" in page.texts[name]]
-    assert len(re.findall(r'<span class="pic p0">', page.source)) >= 2
+    assert len(re.findall(r'<a class="pic p0"', page.source)) >= 2
 
 
 def test_pictures_are_limited_the_first_mistakes_come_first() -> None:

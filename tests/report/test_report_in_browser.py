@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from compared_outputs import compared
-from example_nights import FAILURES, HOSTILE, NIGHTS, night
+from example_nights import FAILURES, HOSTILE, NIGHTS, night, picture
 from mostly_heavy import mostly_heavy
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -22,6 +22,7 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from pipeline.report.comparison_page import comparison_page
 from pipeline.report.page import report
+from pipeline.storage.locations import key_of
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")
@@ -180,6 +181,73 @@ def test_cell_of_the_matrix_opens_its_worst_examples(
     assert all(p.size["width"] > 30 and p.size["height"] > 30 for p in pictures)
     if script:
         assert window.run(UNCOVERED, pair.find_element(By.XPATH, "..").find_element(By.TAG_NAME, "summary"))
+
+
+def test_pictures_are_walked_through_without_a_mouse(window: Window, pages: dict[str, str]) -> None:
+    window.show(pages["labelled"])
+    first, second, *_, last = window.all("#mistakes .pic")
+    window.run("arguments[0].focus()", first)
+    window.press(Keys.ENTER)
+    viewer, image = window.one("dialog"), window.one("dialog img")
+    shown = [image.get_attribute("src")]
+    assert viewer.is_displayed()
+    assert "Most confident mistakes: 1 of 24" in viewer.text
+    assert "The label\u2019s score: 0.10" in viewer.text
+    window.press(Keys.ARROW_RIGHT)
+    shown.append(image.get_attribute("src"))
+    assert "2 of 24" in viewer.text
+    assert window.one("dialog a").get_attribute("href") == second.get_attribute("href")
+    window.press(Keys.END)
+    shown.append(image.get_attribute("src"))
+    assert "24 of 24" in viewer.text
+    assert len(set(shown)) == 3
+    assert all(str(address).startswith("data:image/png") for address in shown)
+    assert image.size["width"] >= 300
+    assert image.value_of_css_property("image-rendering") == "pixelated"
+    window.press(Keys.ARROW_DOWN)
+    assert "24 of 24" in viewer.text
+    window.press(Keys.TAB)
+    assert window.driver.switch_to.active_element == window.one("dialog a")
+    window.press(Keys.ESCAPE)
+    assert not viewer.is_displayed()
+    assert window.driver.switch_to.active_element == last
+    assert window.complaints() == []
+
+
+def test_picture_without_a_link_opens_by_key(window: Window) -> None:
+    some = night()
+    some.figures["inputs"][0]["input"] = "az://container/archive"
+    for example in some.figures["least_certain"]:
+        example["key"] = f"az://container{example['key']}"
+    some.pictures |= {f"az://container{key}": data for key, data in some.pictures.items()}
+    window.show(report(*some.arguments))
+    window.run("arguments[0].focus()", window.one("#uncertain span.pic"))
+    window.press(Keys.SPACE)
+    assert "Least certain images: 1 of 24" in window.one("dialog").text
+    assert not window.one("dialog a").is_displayed()
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
+def test_original_of_any_name_opens(window: Window, script: bool) -> None:
+    original = window.folder / "50% #1?\u00fc %41.png"
+    original.write_bytes(picture(1))
+    some = night()
+    some.figures["inputs"][0]["input"] = key_of(str(window.folder))
+    some.figures["most_confident_mistakes"][0]["key"] = key_of(str(original))
+    some.pictures[key_of(str(original))] = picture(1)
+    window.show(report(*some.arguments), script=script)
+    before = window.driver.current_window_handle
+    window.one("#mistakes .pic").click()
+    if script:
+        window.one("dialog a").click()
+    (opened,) = set(window.driver.window_handles) - {before}
+    window.driver.switch_to.window(opened)
+    try:
+        assert window.driver.current_url == original.as_uri()
+        assert "28" in window.driver.title, "the browser names an image by its size"
+    finally:
+        window.driver.close()
+        window.driver.switch_to.window(before)
 
 
 def test_link_with_an_anchor_opens_the_pair(window: Window, pages: dict[str, str]) -> None:

@@ -39,6 +39,7 @@ OTHERS: dict[str, Any] = {
     "image_key": "an image", "label_key": "", "label_offset": -1, "labels_are": "names",
     "labels_file": "a b", "zip_encoding": "cp932", "file_column": "picture", "label_column": "a.b", "columns": "a,b",
     "slice": "a", "exif": True, "pixel_facts": True, "bands": "4,3,2", "background": "#0080ff", "no_pictures": True,
+    "link_base": "https://host/a",
     "model": "-m", "output": "gs://b/night",
 }  # fmt: skip
 """Every option, otherwise than by default."""

@@ -67,6 +67,7 @@ OTHER_OPTIONS: dict[str, Any] = {
     "bands": "4,3,2",
     "background": "white",
     "no_pictures": True,
+    "link_base": "https://host/a",
 }
 
 names = st.text(st.characters(exclude_characters="/\0")).map(lambda text: text.encode("utf-8", "replace"))
