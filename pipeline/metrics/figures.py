@@ -80,6 +80,12 @@ class Candidate(CellExample):
     score: float
 
 
+class CellRow(Candidate):
+    """The same in a receipt: with the number of its row in the part."""
+
+    row: int
+
+
 class Example(Candidate):
     """An image that a person should look at: columns of its row."""
 

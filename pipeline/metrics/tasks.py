@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.metrics.accuracy import Metrics
+from pipeline.metrics.cells import PICTURED, first_of_cells, is_mistake
 from pipeline.metrics.embedding import EmbeddingSums
 from pipeline.metrics.examples import COLUMNS, OF_UNIT, in_any_list, merge
 from pipeline.metrics.headline import task_in
@@ -97,5 +98,8 @@ def merge_examples(task: Task | None, one: Sequence[Any], other: Sequence[Any]) 
 
 
 def pick_examples(task: Task, examples: Sequence[Any]) -> list[Any]:
-    """Return those of the images that a list of one unit holds."""
-    return in_any_list(examples, OF_UNIT) if task == "classes" else listed(task, examples, is_unit=True)
+    """Return those of the images that may get a picture, as a list of one unit holds them."""
+    if task != "classes":
+        return listed(task, examples, is_unit=True)
+    of_cells = first_of_cells(filter(is_mistake, examples), PICTURED)
+    return list({id(example): example for example in (*in_any_list(examples, OF_UNIT), *of_cells)}.values())

@@ -223,5 +223,5 @@ def pages(summary: Summary, run: Run, record: EndedRecord, review: Review | None
     """Return the contents of summary.json and report.html, by name."""
     content = figures(summary, run)
     pictures = {} if run.options.no_pictures else summary.thumbnails
-    page = report(content, record, pictures, review, run.options.link_base)
+    page = report(content, record, pictures, review, run.options.link_base, summary.cells)
     return {"summary.json": records.as_bytes(content), "report.html": page.encode()}

@@ -7,14 +7,15 @@ import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, cast
 
 import google_crc32c
 
 from pipeline.errors import DamagedPartError
 from pipeline.metrics.by_value import ByValue
+from pipeline.metrics.cells import COLUMNS, PICTURED, cells_of
 from pipeline.metrics.examples import failures_of
-from pipeline.metrics.figures import ExampleRow, FailureRow
+from pipeline.metrics.figures import CellRow, ExampleRow, FailureRow
 from pipeline.metrics.headline import task_in
 from pipeline.metrics.left_out import LeftOut
 from pipeline.metrics.slices import Folders
@@ -74,11 +75,12 @@ class Receipt:
     The receipt lies beside the part, in a file of its own, and each is created once. The two together are the commit:
     a unit with a part and no receipt is not done, nor is one with a receipt and no part.
 
-    A receipt has three kinds of fields:
+    A receipt has four kinds of fields:
 
     - Facts: `unit`, `rows`, `crc32c`, `metrics`, `folders`, `slices`, `examples` and `failures` follow from the part's
       bytes alone. Two receipts are equal if these are.
     - `extras`, which only the process that scored the unit knows. They are stored and not compared.
+    - `cells` follows from the part, too. It is stored within `aside` and not compared, as earlier versions lack it.
     - What this run did: `kept`, `rescored`, `input` and `spent`. They are neither stored nor compared. A receipt that
       is read from its file has them at their defaults.
 
@@ -97,6 +99,8 @@ class Receipt:
         extras: what the part does not tell.
         folders: sums over its rows by folder.
         slices: column of --slice -> sums over its rows by the values of the column.
+        cells: mistakes of each cell of the confusion matrix, see `pipeline.metrics.cells`; (): there are none, or an
+            earlier version wrote the receipt.
         kept: number of rows that were there before this run.
         rescored: number of images that this run scored a second time, in float32.
         input: number of the run's input that the unit comes from, from 0.
@@ -125,6 +129,7 @@ class Receipt:
     extras: Extras = field(compare=False)
     folders: Folders = field(default_factory=Folders)
     slices: Mapping[str, ByValue] = field(default_factory=dict)
+    cells: Sequence[CellRow] = field(default=(), compare=False)
     kept: int = field(default=0, compare=False)
     rescored: int = field(default=0, compare=False)
     input: int = field(default=0, compare=False)
@@ -132,14 +137,17 @@ class Receipt:
 
     @property
     def pictured(self) -> list[int]:
-        """Numbers of the rows that the receipt names, which may have a thumbnail."""
-        return [example["row"] for example in (*self.examples, *self.failures)]
+        """Numbers of the rows that the receipt names and that may have a thumbnail, each once."""
+        named = (*self.examples, *self.failures, *self.cells[:PICTURED])
+        return list(dict.fromkeys(example["row"] for example in named))
 
     def to_json(self) -> bytes:
         """Return the contents of the receipt's file; its last field is a checksum of all before it."""
         sums = {name: getattr(self, field).to_json() for name, field in _SUMS.items()}
         facts = {name: getattr(self, name) for name in _FACTS}
         slices = {"slices": {name: one.to_json() for name, one in self.slices.items()}} if self.slices else {}
+        if self.cells:
+            sums["aside"]["cells"] = [[one[name] for name in COLUMNS] for one in self.cells]  # type: ignore[literal-required]
         content = {**facts, **sums, **slices, **numbered("receipt")}
         return _seal(json.dumps(content, sort_keys=True).encode("ascii").removesuffix(b"}"))
 
@@ -171,6 +179,9 @@ class Receipt:
                     for name, one in content.get("slices", {}).items()
                 },
                 extras=Extras.from_json(content["aside"]),
+                cells=[
+                    cast(CellRow, dict(zip(COLUMNS, one, strict=True))) for one in content["aside"].get("cells", ())
+                ],
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DamagedPartError(f"not a receipt: {error}") from error
@@ -242,6 +253,7 @@ def receipt_of(unit: WorkUnit, part: bytes, run: Run, extras: Extras) -> Receipt
         extras=extras,
         folders=run.metrics.folders(rows),
         slices={name: ByValue.count(rows[column], rows, run.metrics) for name, column in run.slices.items()},
+        cells=cells_of(rows) if run.spec.task == "classes" else (),
     )
     return replace(receipt, extras=extras.only(receipt.pictured))
 

@@ -10,8 +10,9 @@ from hashlib import blake2b
 from typing import cast
 
 from pipeline.metrics.by_value import ByValue, merge_columns
+from pipeline.metrics.cells import is_mistake, merge_cells
 from pipeline.metrics.examples import first_of_each
-from pipeline.metrics.figures import ColumnSlices, FailureExample
+from pipeline.metrics.figures import Candidate, ColumnSlices, FailureExample
 from pipeline.metrics.left_out import LeftOut
 from pipeline.metrics.review import Accepted
 from pipeline.metrics.slices import AnyCounts, Folders, add
@@ -42,6 +43,7 @@ class Summary:
         folders: sums by folder.
         slices: column of --slice -> sums by its values.
         examples: images that a person should look at, as in `Receipt`, without `row`.
+        cells: mistakes of each cell of the confusion matrix.
         failures: examples for every reason, the first by key.
         thumbnails: key -> PNG or JPEG file of one of these.
         makers: what made scores, as in `Extras` -> number of units that it scored.
@@ -63,6 +65,7 @@ class Summary:
     folders: Folders = field(default_factory=Folders)
     slices: Mapping[str, ByValue] = field(default_factory=dict)
     examples: Sequence[AnyExample] = ()
+    cells: Sequence[Candidate] = ()
     failures: Sequence[FailureExample] = ()
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
     makers: Mapping[str, int] = field(default_factory=dict)
@@ -80,7 +83,7 @@ class Summary:
         if isinstance(outcome, Unfinished):
             example = (outcome.unit, outcome.error)
             return cls(unfinished=1, unfinished_examples=(example,), unfinished_images=outcome.images or 0)
-        pictures, shown = outcome.extras.thumbnails, (*outcome.examples, *outcome.failures)
+        pictures, shown = outcome.extras.thumbnails, (*outcome.examples, *outcome.failures, *outcome.cells)
         return cls(
             units=1,
             kept=outcome.kept,
@@ -91,6 +94,7 @@ class Summary:
             folders=outcome.folders,
             slices=outcome.slices,
             examples=[_without_row(example) for example in outcome.examples],
+            cells=_cells(outcome),
             failures=[cast(FailureExample, _without_row(failure)) for failure in outcome.failures],
             spent=outcome.spent,
             makers={outcome.extras.maker: 1},
@@ -122,8 +126,9 @@ class Summary:
         metrics = self.metrics.merge(other.metrics)
         examples = merge_examples(metrics.task, self.examples, other.examples)
         failures = list(first_of_each(sorted([*self.failures, *other.failures], key=_by_reason)))
+        cells = merge_cells(self.cells, other.cells)
         thumbnails = {**self.thumbnails, **other.thumbnails}
-        shown = [one["key"] for one in (*examples, *failures) if one["key"] in thumbnails]
+        shown = [one["key"] for one in (*examples, *cells, *failures) if one["key"] in thumbnails]
         return Summary(
             units=self.units + other.units,
             kept=self.kept + other.kept,
@@ -134,6 +139,7 @@ class Summary:
             folders=self.folders.merge(other.folders),
             slices=merge_columns(self.slices, other.slices),
             examples=examples,
+            cells=cells,
             failures=failures,
             thumbnails={key: thumbnails[key] for key in shown},
             makers=dict(Counter(self.makers) + Counter(other.makers)),
@@ -153,6 +159,14 @@ def _digest(receipt: Receipt) -> int:
     """Return a hash of a part, 64 bits."""
     part = f"{receipt.unit} {receipt.crc32c}".encode("ascii")
     return int.from_bytes(blake2b(part, digest_size=8).digest(), "big")
+
+
+def _cells(receipt: Receipt) -> list[Candidate]:
+    """Return the mistakes that a receipt names; one of an earlier version has those among its examples."""
+    if receipt.metrics.task != "classes":
+        return []
+    named = {example["row"]: cast(Candidate, _without_row(example)) for example in (*receipt.cells, *receipt.examples)}
+    return [example for example in named.values() if is_mistake(example)]
 
 
 def _by_reason(failure: FailureExample) -> tuple[str, str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pipeline.formatting import NOTHING, between, counted, percent
-from pipeline.metrics.figures import Example, Figures, PerClass
+from pipeline.metrics.figures import Candidate, Example, Figures, PerClass
 from pipeline.metrics.record import EndedRecord
 from pipeline.report import charts
 from pipeline.report.confusion import Confusion, confusion
@@ -26,10 +26,17 @@ class ClassRow(PerClass):
     trained: float | None
 
 
-def class_part(figures: Figures, record: EndedRecord) -> TaskPart:
-    """Return what the page shows of a model of classes."""
+def class_part(figures: Figures, record: EndedRecord, cells: Sequence[Candidate]) -> TaskPart:
+    """Return what the page shows of a model of classes.
+
+    Args:
+        figures: the content of summary.json.
+        record: the content of run.json.
+        cells: mistakes of each cell of the confusion matrix; (): those of summary.json are shown.
+    """
     names = [c["class"] for c in figures["per_class"]]
-    matrix = confusion(figures["confusion_matrix"], figures["confused"], names) if figures["labelled"] else None
+    confused = [_named_example(one, names) for one in cells] or figures["confused"]
+    matrix = confusion(figures["confusion_matrix"], confused, names) if figures["labelled"] else None
     classes = _classes(figures, record)
     labelled = bool(figures["labelled"])
     return TaskPart(
@@ -100,9 +107,17 @@ def _by_priority(figures: Figures, matrix: Confusion[Example] | None) -> Iterato
     """Yield the keys of the images that the page shows, those first whose pictures are most important."""
     for examples in (figures["most_confident_mistakes"], figures["doubtful_labels"]):
         yield from (example["key"] for example in examples)
-    for i in range(4):  # one picture for every pair before there is a second one for any
+    longest = max((len(pair.examples) for pair in matrix.pairs), default=0) if matrix else 0
+    for i in range(longest):  # one picture for every pair before there is a second one for any
         yield from (pair.examples[i]["key"] for pair in (matrix.pairs if matrix else ()) if i < len(pair.examples))
     yield from (example["key"] for example in figures["least_certain"])
+
+
+def _named_example(one: Candidate, names: Sequence[str]) -> Example:
+    """Return a mistake with the names of its classes."""
+    label = one["label"]
+    assert label is not None
+    return {**one, "label_name": names[label], "predicted_name": names[one["predicted"]]}
 
 
 def _classes(figures: Figures, record: EndedRecord) -> list[ClassRow]:

@@ -6,13 +6,13 @@ each picture is embedded once, the most important ones first, up to a limit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple, cast
 
 from pipeline.formatting import NOTHING, count, moment, rate
 from pipeline.metrics.drift import indices_of
-from pipeline.metrics.figures import FailureCount, Figures
+from pipeline.metrics.figures import Candidate, FailureCount, Figures
 from pipeline.metrics.headline import headline_in, task_in
 from pipeline.metrics.left_out import left_out
 from pipeline.metrics.record import EndedRecord, RecordedOptions
@@ -79,6 +79,7 @@ def report(
     pictures: Mapping[str, bytes],
     review: Review | None = None,
     link_base: str | None = None,
+    cells: Sequence[Candidate] = (),
 ) -> str:
     """Return report.html.
 
@@ -88,8 +89,9 @@ def report(
         pictures: key -> PNG or JPEG file of at most 64 x 64 pixels; an image that the figures name may have none.
         review: the content of review.json; None: nobody looked at all rows.
         link_base: what takes the place of the input's location in links to originals; None: nothing does.
+        cells: mistakes of each cell of the confusion matrix; (): those of summary.json are shown.
     """
-    part, headline, looked = _part(figures, record), Headline(task_in(figures)), review_part(review)
+    part, headline, looked = _part(figures, record, cells), Headline(task_in(figures)), review_part(review)
     unseen = (review or {}).get("unseen")
     slices = _slices(figures, headline)
     inputs = [one["input"] for one in figures["inputs"]]
@@ -126,7 +128,7 @@ def report(
     return page
 
 
-def _part(figures: AnyFigures, record: EndedRecord) -> TaskPart:
+def _part(figures: AnyFigures, record: EndedRecord, cells: Sequence[Candidate]) -> TaskPart:
     """Return what the page shows that depends on the task."""
     task = task_in(figures)
     if task == "labels":
@@ -135,7 +137,7 @@ def _part(figures: AnyFigures, record: EndedRecord) -> TaskPart:
         return value_part(cast(ValueFigures, figures), record)
     if task == "embedding":
         return embedding_part(cast(EmbeddingFigures, figures), record)
-    return class_part(cast(Figures, figures), record)
+    return class_part(cast(Figures, figures), record, cells)
 
 
 def _sections(

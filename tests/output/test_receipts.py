@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.errors import DamagedPartError
 from pipeline.metrics.accuracy import Metrics
+from pipeline.metrics.figures import CellRow
 from pipeline.metrics.left_out import LeftOut
 from pipeline.output.receipts import Extras, Receipt
 
@@ -23,6 +24,15 @@ OLD = Path(__file__).parents[1] / "fixtures" / "7c95bb3"
 def aside(receipt: Receipt) -> dict[str, object]:
     content: dict[str, object] = json.loads(receipt.to_json())["aside"]
     return content
+
+
+def test_mistakes_of_cells_are_stored_and_not_compared() -> None:
+    cell: CellRow = {"key": "a.png", "label": 1, "label_score": 0.1, "predicted": 2, "row": 0, "score": 0.9}
+    receipt = replace(RECEIPT, cells=[cell])
+    read = Receipt.from_json(receipt.to_json())
+    assert read.cells == [cell]
+    assert read == RECEIPT
+    assert Receipt.from_json(RECEIPT.to_json()).cells == []
 
 
 def test_what_was_left_out_inside_is_stored_and_read() -> None:

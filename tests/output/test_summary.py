@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.metrics.accuracy import Metrics
+from pipeline.metrics.cells import COLUMNS as CELL_COLUMNS
 from pipeline.metrics.examples import OF_ARCHIVE
 from pipeline.metrics.left_out import LeftOut
 from pipeline.output.receipts import Extras, Receipt, Unfinished
@@ -52,7 +54,8 @@ def test_merge_is_associative_and_commutative_with_an_identity(a: Summary, b: Su
 
 def shown(summary: Summary) -> Any:
     """The summary with equal examples in one order."""
-    order = [sorted(map(repr, column)) for column in (summary.examples, summary.failures, summary.unfinished_examples)]
+    columns = (summary.examples, summary.cells, summary.failures, summary.unfinished_examples)
+    order = [sorted(map(repr, column)) for column in columns]
     return (summary.units, summary.metrics, order, sorted(summary.thumbnails), summary.unfinished, summary.left_out)
 
 
@@ -140,3 +143,17 @@ def test_verdict(
     found, reasons = verdict(summary, make_run("x", **options), planned, lost)
     assert found == code
     assert (said is None and reasons == []) or (said is not None and said in "\n".join(reasons))
+
+
+def test_mistakes_of_cells_come_from_receipts_that_name_them_and_from_the_examples_of_older_ones() -> None:
+    other = {name: value for name, value in mistake("new", 0.7, 3).items() if name in CELL_COLUMNS}
+    new = Receipt("u", 9, 0, Metrics(images=9), [mistake("a", 0.9, 1)], [], Extras(0.0, {1: b"1", 3: b"3"}))
+    new = replace(new, cells=[other])  # type: ignore[list-item]
+    old = Receipt("v", 9, 0, Metrics(images=9), [mistake("old", 0.8, 1), right("right")], [], Extras())
+    summary = Summary.of(new).merge(Summary.of(old))
+    assert [one["key"] for one in summary.cells] == ["a", "old", "new"]
+    assert summary.thumbnails == {"a": b"1", "new": b"3"}
+
+
+def right(key: str) -> dict[str, Any]:
+    return {**mistake(key, 0.2, 2), "label": 1}

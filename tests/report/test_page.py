@@ -12,6 +12,7 @@ import pytest
 from example_nights import FAILURES, HOSTILE, NIGHTS, Night, empty_night, night, picture
 from parsed_page import ParsedPage
 
+from pipeline.metrics.figures import Candidate
 from pipeline.report.class_page import SHOWN_CLASSES
 from pipeline.report.gallery import PICTURE_BYTES
 from pipeline.report.page import report
@@ -119,6 +120,26 @@ def test_pair_opens_to_its_examples() -> None:
     assert f"class {a} taken for class {b}" in details
     assert details.count('<a class="pic p') == 4
     assert example["key"].removeprefix("/archive/") in ParsedPage(details).text.replace(" ", "")
+
+
+def test_pair_shows_all_its_mistakes_with_a_picture_first_and_the_paths_of_the_others() -> None:
+    some = night()
+    first = some.figures["confused"][0]
+    a, b = first["label"], first["predicted"]
+    cells: list[Candidate] = [
+        {"key": f"/archive/{i}.png", "label": a, "label_score": 0.1, "predicted": b, "score": 0.9 - i / 100}
+        for i in range(24)
+    ]
+    some.pictures = {one["key"]: picture(i) for i, one in enumerate(cells[:20])}
+    some.figures["confusion_matrix"][a][b] = 312
+    source = report(*some.arguments, cells=cells)
+    start = source.index(f'<div id="pair-{a}-{b}">')
+    pair = source[start : source.index("</details>", start)]
+    assert pair.count('<a class="pic p') == 20
+    assert f"class {a}</strong> taken for <strong>class {b}" in pair
+    assert [f">{i}.png<" in pair.partition('<ul class="paths">')[2] for i in range(24)] == [False] * 20 + [True] * 4
+    assert pair.count("no picture") == 0
+    assert "24 of 312 images." in pair
 
 
 def test_of_many_classes_the_most_confused_are_shown() -> None:
