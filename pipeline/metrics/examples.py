@@ -51,6 +51,9 @@ OF_ARCHIVE = Limits(mistakes=24, confused=240, cell=4, doubtful=24, uncertain=24
 A list is exact up to the length of a unit's list; behind that, a unit may have left out an image that belongs there.
 """
 
+ENLARGED = Limits(mistakes=5, confused=0, cell=0, doubtful=3, uncertain=2)
+"""Limits of the lists of one unit whose images have a larger picture, which takes as much as ten small ones."""
+
 FAILURE_EXAMPLES = 3
 """Number of failed images that are named, for each stage and code."""
 

@@ -23,6 +23,9 @@ from pipeline.metrics.labels import compare_names, highest_scores
 from pipeline.metrics.value import is_number
 from pipeline.task import Task
 
+ENLARGED = 3
+"""Number of images of each list of one unit that have a larger picture."""
+
 AnyExample = Mapping[str, Any]
 """An image that a person should look at, as a receipt or summary.json has it: its type follows from the task."""
 
@@ -109,6 +112,11 @@ def lists_by_task(task: Task, examples: Iterable[AnyExample], is_unit: bool = Fa
         first = heapq.nsmallest(rule.of_unit if is_unit else rule.of_archive, placed)
         lists[rule.name] = [every[i] for _, i in first]
     return lists
+
+
+def enlarged(task: Task, examples: Iterable[AnyExample]) -> list[AnyExample]:
+    """Return the first images of each list of one unit: those that have a larger picture."""
+    return [example for one in lists_by_task(task, examples, is_unit=True).values() for example in one[:ENLARGED]]
 
 
 def listed(task: Task, examples: Iterable[AnyExample], is_unit: bool = False) -> list[AnyExample]:

@@ -12,12 +12,13 @@ from typing import Any
 from pipeline.metrics.accuracy import Metrics
 from pipeline.metrics.cells import PICTURED, first_of_cells, is_mistake
 from pipeline.metrics.embedding import EmbeddingSums
-from pipeline.metrics.examples import COLUMNS, OF_UNIT, in_any_list, merge
+from pipeline.metrics.examples import COLUMNS, ENLARGED, OF_UNIT, in_any_list, merge
 from pipeline.metrics.headline import task_in
 from pipeline.metrics.labels import LabelSums
 from pipeline.metrics.slices import AnyCounts, Counts, LabelCounts, PlainCounts, ValueCounts
 from pipeline.metrics.sums import Sums
 from pipeline.metrics.task_examples import (
+    enlarged,
     listed,
 )
 from pipeline.metrics.task_metrics import ClassMetrics, EmbeddingMetrics, LabelMetrics, TaskMetrics, ValueMetrics
@@ -103,3 +104,10 @@ def pick_examples(task: Task, examples: Sequence[Any]) -> list[Any]:
         return listed(task, examples, is_unit=True)
     of_cells = first_of_cells(filter(is_mistake, examples), PICTURED)
     return list({id(example): example for example in (*in_any_list(examples, OF_UNIT), *of_cells)}.values())
+
+
+def pick_enlarged(task: Task, examples: Sequence[Any]) -> list[Any]:
+    """Return those of the images of one unit that have a larger picture; an image that is not among them never will."""
+    if task == "classes":
+        return in_any_list(examples, ENLARGED)
+    return enlarged(task, examples)

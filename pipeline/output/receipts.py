@@ -21,7 +21,7 @@ from pipeline.metrics.left_out import LeftOut
 from pipeline.metrics.slices import Folders
 from pipeline.metrics.sums import Sums
 from pipeline.metrics.task_examples import AnyExample
-from pipeline.metrics.tasks import COUNTS, EXAMPLE_FIELDS, SUMS, read_sums
+from pipeline.metrics.tasks import COUNTS, EXAMPLE_FIELDS, SUMS, pick_enlarged, read_sums
 from pipeline.metrics.timing import Spent
 from pipeline.output.rows import read_part
 from pipeline.output.run import Run
@@ -140,6 +140,11 @@ class Receipt:
         """Numbers of the rows that the receipt names and that may have a thumbnail, each once."""
         named = (*self.examples, *self.failures, *self.cells[:PICTURED])
         return list(dict.fromkeys(example["row"] for example in named))
+
+    @property
+    def enlarged(self) -> frozenset[int]:
+        """Numbers of the rows whose thumbnails are larger than others."""
+        return frozenset(example["row"] for example in pick_enlarged(self.metrics.task or "classes", self.examples))
 
     def to_json(self) -> bytes:
         """Return the contents of the receipt's file; its last field is a checksum of all before it."""

@@ -17,8 +17,11 @@ from pipeline.report.places import Places
 JPEG = b"\xff\xd8"
 """First bytes of a JPEG file."""
 
-PICTURE_BYTES = 600_000
+PICTURE_BYTES = 1_200_000
 """Bytes of all pictures of a page together, as data: URIs."""
+
+TINY = 64
+"""Pixels of the longer side of a picture, up to which each of its pixels is to be seen."""
 
 LINK_BYTES = 200_000
 """Bytes of all links of a page to originals together."""
@@ -31,12 +34,14 @@ class Gallery:
     Attributes:
         names: key of an image -> name of the style class that draws its picture.
         addresses: name of a style class -> data: URI of its picture.
+        smooth: names of the style classes whose pictures are photographs rather than a few large pixels.
         places: how the page names images.
         links: key of an image -> address of its original.
     """
 
     names: dict[str, str]
     addresses: dict[str, Markup]
+    smooth: frozenset[str] = frozenset()
     places: Places = field(default_factory=Places)
     links: dict[str, str] = field(default_factory=dict)
 
@@ -54,6 +59,7 @@ def gallery(
     """
     every, places = list(keys), places or Places()
     names: dict[str, str] = {}
+    smooth: set[str] = set()
     addresses: dict[str, str] = {}
     for key in every:
         if key in names or key not in pictures:
@@ -61,10 +67,13 @@ def gallery(
         address = data_uri(pictures[key])
         if address not in addresses and len(address) <= room:
             addresses[address] = f"p{len(addresses)}"
+            if side_of(pictures[key]) > TINY:
+                smooth.add(addresses[address])
             room -= len(address)
         if address in addresses:
             names[key] = addresses[address]
-    return Gallery(names, {name: Markup(address) for address, name in addresses.items()}, places, _links(every, places))
+    styles = {name: Markup(address) for address, name in addresses.items()}
+    return Gallery(names, styles, frozenset(smooth), places, _links(every, places))
 
 
 def _links(keys: Iterable[str], places: Places) -> dict[str, str]:
@@ -77,6 +86,18 @@ def _links(keys: Iterable[str], places: Places) -> dict[str, str]:
             links[key] = address
             room -= times * len(address)
     return links
+
+
+def side_of(data: bytes) -> int:
+    """Return how many pixels the longer side of a PNG or JPEG file has; 0 where its header does not tell."""
+    if not data.startswith(JPEG):
+        return max(int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big"))
+    at = 2
+    while at + 9 <= len(data):
+        if 0xC0 <= data[at + 1] <= 0xC3:  # a frame begins: length, depth, height, width
+            return max(int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(data[at + 7 : at + 9], "big"))
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 0
 
 
 def data_uri(data: bytes) -> str:

@@ -86,7 +86,7 @@ def report(
     Args:
         figures: the content of summary.json.
         record: the content of run.json.
-        pictures: key -> PNG or JPEG file of at most 64 x 64 pixels; an image that the figures name may have none.
+        pictures: key -> PNG or JPEG file of at most 256 x 256 pixels; an image that the figures name may have none.
         review: the content of review.json; None: nobody looked at all rows.
         link_base: what takes the place of the input's location in links to originals; None: nothing does.
         cells: mistakes of each cell of the confusion matrix; (): those of summary.json are shown.

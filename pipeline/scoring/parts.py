@@ -94,7 +94,8 @@ def make_unit(
     part, receipt = _finished(unit, PartWriter(run.options.format, schema), [rows], run)
     has_pixels = (row for row in receipt.pictured if row not in failures or failures[row].stage == "predict")
     chosen = [] if run.options.no_pictures else sorted(has_pixels)
-    receipt = replace(receipt, extras=Extras(thumbnails=draw(pixels, chosen, run.spec.input, begin_picture)))
+    pictures = draw(pixels, chosen, run.spec.input, begin_picture, receipt.enlarged)
+    receipt = replace(receipt, extras=Extras(thumbnails={**pictures.small, **pictures.large}))
     seconds = {**pixels.seconds, "predict": after_predict - started, "commit": time.monotonic() - after_predict}
     return ScoredUnit(part, receipt, failures, batch.rescored, seconds)
 

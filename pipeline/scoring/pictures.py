@@ -7,10 +7,11 @@ shows it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.batches import EncodedBatch, ImageColumns, PixelBatch, PredictionBatch
@@ -18,10 +19,10 @@ from pipeline.metrics.examples import OF_UNIT, first_of_each
 from pipeline.metrics.figures import Candidate, FailureReason
 from pipeline.metrics.task_examples import AnyCandidate, lowest
 from pipeline.metrics.task_metrics import TaskMetrics
-from pipeline.metrics.tasks import pick_examples
+from pipeline.metrics.tasks import pick_enlarged, pick_examples
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
-from pipeline.model.thumbnails import thumbnail
+from pipeline.model.thumbnails import enlarged, thumbnail
 from pipeline.task import Task
 
 
@@ -55,8 +56,34 @@ class Shortlist:
                 self._examples = pick_examples(task, [*self._examples, *entered])
 
 
-def choose(batch: PredictionBatch, examples: Sequence[AnyCandidate]) -> tuple[list[AnyCandidate], list[int]]:
-    """Return the images of a batch that enter the lists of their unit, and the indices of all that get a picture.
+class Chosen(NamedTuple):
+    """What is chosen of a batch.
+
+    Attributes:
+        entered: the images that enter the lists of their unit.
+        pictured: indices of all that get a picture.
+        enlarged: indices of those that also get a larger one.
+    """
+
+    entered: list[AnyCandidate]
+    pictured: list[int]
+    enlarged: frozenset[int]
+
+
+class Pictures(NamedTuple):
+    """Pictures of images of a batch, as PNG or JPEG files, by index.
+
+    Attributes:
+        small: the thumbnails.
+        large: the larger ones, of those that are chosen for it and whose pixels a thumbnail does not hold.
+    """
+
+    small: dict[int, bytes]
+    large: dict[int, bytes]
+
+
+def choose(batch: PredictionBatch, examples: Sequence[AnyCandidate]) -> Chosen:
+    """Return which images of a batch enter the lists of their unit, and which get a picture.
 
     Args:
         batch: the predictions of a model of classes.
@@ -67,7 +94,7 @@ def choose(batch: PredictionBatch, examples: Sequence[AnyCandidate]) -> tuple[li
 
 def choose_rows(
     rows: pa.Table, metrics: TaskMetrics[Any], batch: PredictionBatch, examples: Sequence[AnyCandidate]
-) -> tuple[list[AnyCandidate], list[int]]:
+) -> Chosen:
     """Return the same of a model of any other task.
 
     Args:
@@ -82,10 +109,13 @@ def choose_rows(
 
 def _enter(
     task: Task, batch: PredictionBatch, candidates: Mapping[int, AnyCandidate], examples: Sequence[AnyCandidate]
-) -> tuple[list[AnyCandidate], list[int]]:
-    ids = set(map(id, pick_examples(task, [*examples, *candidates.values()])))
+) -> Chosen:
+    every = pick_examples(task, [*examples, *candidates.values()])
+    largest = set(map(id, pick_enlarged(task, every)))
+    ids = set(map(id, every))
     entered = {i: candidate for i, candidate in candidates.items() if id(candidate) in ids}
-    return list(entered.values()), sorted({*entered, *_model_failures(batch)})
+    pictured = sorted({*entered, *_model_failures(batch)})
+    return Chosen(list(entered.values()), pictured, frozenset(i for i, one in entered.items() if id(one) in largest))
 
 
 def draw(
@@ -93,28 +123,36 @@ def draw(
     chosen: Sequence[int],
     rule: InputSpec,
     begin: Callable[[int, int], None] = lambda first, stop: None,
-) -> dict[int, bytes]:
-    """Return the thumbnails of some images: index in the batch -> PNG or JPEG file.
+    large: Container[int] = (),
+) -> Pictures:
+    """Return the pictures of some images.
 
-    If the model takes encoded files, they are decoded here; those that Pillow cannot decode get no thumbnail.
+    If the model takes encoded files, they are decoded here; those that Pillow cannot decode get no picture.
 
     Args:
         batch: the images, as the model takes them.
-        chosen: indices of those that get a thumbnail.
+        chosen: indices of those that get a picture.
         rule: of the pictures, if the model takes encoded files.
         begin: called before a file is decoded here with its range, and after the last one with an empty range.
+        large: indices of those that also get a larger picture.
     """
     if batch.encoded is None:
-        return {i: thumbnail(batch.pixels[i]) for i in chosen}
-    pictures: dict[int, bytes] = {}
+        return _pictures({i: batch.pixels[i] for i in chosen}, large)
+    decoded_pixels: dict[int, npt.NDArray[np.uint8]] = {}
     for i in (i for i in chosen if i not in batch.images.failures):  # a process may have died of one that has failed
         begin(i, i + 1)
         file = EncodedBatch(ImageColumns.of([batch.images.keys[i]]), [batch.encoded[i]])
         decoded = preprocess(file, rule, one_by_one=True)
         if not decoded.images.failures:
-            pictures[i] = thumbnail(decoded.pixels[0])
+            decoded_pixels[i] = decoded.pixels[0]
     begin(len(batch.images), len(batch.images))
-    return pictures
+    return _pictures(decoded_pixels, large)
+
+
+def _pictures(pixels: Mapping[int, npt.NDArray[np.uint8]], large: Container[int]) -> Pictures:
+    small = {i: thumbnail(one) for i, one in pixels.items()}
+    larger = {i: data for i, one in pixels.items() if i in large and (data := enlarged(one)) is not None}
+    return Pictures(small, larger)
 
 
 def _candidates(batch: PredictionBatch) -> Iterator[tuple[int, Candidate]]:

@@ -18,7 +18,7 @@ from pipeline.model.loaded import Model
 from pipeline.model.predict import Range, predict
 from pipeline.output.rows import to_table
 from pipeline.output.run import Run
-from pipeline.scoring.pictures import choose, choose_rows, draw
+from pipeline.scoring.pictures import Pictures, choose, choose_rows, draw
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PieceRows:
         stream: the rows as an Arrow stream, in the row schema of the run.
         count: number of rows.
         failures: index of an image -> why it has no prediction.
-        pictures: index of an image -> PNG or JPEG file, of images that the report may show.
+        pictures: of images that the report may show.
         examples: images that enter the lists of the unit.
         rescored: number of images that were scored a second time, in float32.
         seconds: seconds spent on it, by step.
@@ -38,7 +38,7 @@ class PieceRows:
     stream: bytes | memoryview
     count: int
     failures: Mapping[int, Failure]
-    pictures: Mapping[int, bytes]
+    pictures: Pictures
     examples: Sequence[AnyCandidate]
     rescored: int
     seconds: Mapping[str, float]
@@ -69,11 +69,13 @@ def make_rows(
     after_predict = time.monotonic()
     rows = to_table(batch, run.spec.class_names, run.schema, run.options.passed)
     is_of_classes = run.spec.task == "classes"
-    entered, pictured = choose(batch, examples) if is_of_classes else choose_rows(rows, run.metrics, batch, examples)
-    pictures = {} if run.options.no_pictures else draw(pixels, pictured, run.spec.input, begin_picture)
+    chosen = choose(batch, examples) if is_of_classes else choose_rows(rows, run.metrics, batch, examples)
+    pictured = [] if run.options.no_pictures else chosen.pictured
+    pictures = draw(pixels, pictured, run.spec.input, begin_picture, chosen.enlarged)
     stream = to_stream(rows)
     seconds = {**pixels.seconds, "predict": after_predict - started, "commit": time.monotonic() - after_predict}
-    return PieceRows(stream, len(batch.images), batch.images.failures, pictures, entered, batch.rescored, seconds)
+    n, failures = len(batch.images), batch.images.failures
+    return PieceRows(stream, n, failures, pictures, chosen.entered, batch.rescored, seconds)
 
 
 def measure(pixels: PixelBatch, model: Model, run: Run, seconds: float) -> float:

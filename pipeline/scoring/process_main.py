@@ -115,15 +115,16 @@ class _Worker:
             rows = make_rows(
                 pixels, model, run, request.examples, self._before_calls(model), request.alone, self._before_picture
             )
-        pictures = sorted(rows.pictures.items())
-        pieces = [rows.stream, *(picture for _, picture in pictures)]
+        small, large = rows.pictures
+        pieces = [rows.stream, *small.values(), *large.values()]
         answer = Answer(
             "rows",
             [len(piece) for piece in pieces],
             count=rows.count,
             failures=rows.failures,
             seconds=rows.seconds,
-            pictured=[i for i, _ in pictures],
+            pictured=list(small),
+            enlarged=list(large),
             examples=rows.examples,
             rescored=rows.rescored,
         )

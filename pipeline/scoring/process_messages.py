@@ -131,6 +131,7 @@ class Answer:
         failures: index of an image -> why it has failed, by now.
         seconds: seconds that the request took, by step.
         pictured: index of each image whose picture is in the body.
+        enlarged: index of each image whose larger picture is in the body, behind all others.
         examples: images that enter the lists of the unit.
         rescored: number of images that were scored a second time, in float32.
         loaded: the model that was loaded.
@@ -152,6 +153,7 @@ class Answer:
     failures: Mapping[int, Failure] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     pictured: Sequence[int] = ()
+    enlarged: Sequence[int] = ()
     examples: Sequence[AnyCandidate] = ()
     rescored: int = 0
     loaded: Loaded | None = None

@@ -30,6 +30,7 @@ from pipeline.scoring.local_process import DeadError, LocalProcess
 from pipeline.scoring.memory import allowed_bytes, count_scorers, private_bytes
 from pipeline.scoring.pace import Pace
 from pipeline.scoring.parts import ScoredUnit
+from pipeline.scoring.pictures import Pictures
 from pipeline.scoring.piece import PieceRows, make_rows, measure
 from pipeline.scoring.process_frames import split
 from pipeline.scoring.process_messages import Answer, Loaded, Request, Want
@@ -298,12 +299,15 @@ def _request(want: Want, piece: Piece) -> tuple[Request, Sequence[bytes]]:
 
 
 def _piece_rows(answer: Answer, body: memoryview) -> PieceRows:
-    stream, *pictures = split(body, answer.sizes)
+    stream, *pieces = split(body, answer.sizes)
+    files, n = [bytes(piece) for piece in pieces], len(answer.pictured)
+    small = dict(zip(answer.pictured, files[:n], strict=True))
+    large = dict(zip(answer.enlarged, files[n:], strict=True))
     return PieceRows(
         stream,
         answer.count,
         answer.failures,
-        {i: bytes(picture) for i, picture in zip(answer.pictured, pictures, strict=True)},
+        Pictures(small, large),
         answer.examples,
         answer.rescored,
         answer.seconds,

@@ -84,6 +84,7 @@ class _OpenTask:
         self.unit: ScoredUnit | None = None
         self.count = self.rescored = 0
         self._thumbnails: dict[int, bytes] = {}
+        self._enlarged: dict[int, bytes] = {}
         self._started = time.monotonic()
 
     def add(self, rows: PieceRows | ScoredUnit) -> None:
@@ -95,16 +96,21 @@ class _OpenTask:
             return
         self.seconds = add_seconds(self.seconds, rows.seconds)
         self.streams.append(rows.stream)
-        for i, picture in rows.pictures.items():
-            row = self.count + i
-            self._thumbnails[self.task.replaced[row] if self.task.replaced else row] = picture
+        for pictures, of_rows in ((rows.pictures.small, self._thumbnails), (rows.pictures.large, self._enlarged)):
+            for i, picture in pictures.items():
+                row = self.count + i
+                of_rows[self.task.replaced[row] if self.task.replaced else row] = picture
         self.count += rows.count
         self.rescored += rows.rescored
 
-    def extras(self, maker: str) -> Extras:
+    def extras(self, maker: str, receipt: Receipt) -> Extras:
+        """Return what the part does not tell, with the pictures of the images that its receipt names."""
         skipped = self.task.skipped
         left_out = LeftOut(skipped.counts, skipped.examples)
-        return Extras(time.monotonic() - self._started, self._thumbnails, maker, left_out)
+        enlarged = receipt.enlarged
+        large = {row: picture for row, picture in self._enlarged.items() if row in enlarged}
+        extras = Extras(time.monotonic() - self._started, {**self._thumbnails, **large}, maker, left_out)
+        return extras.only(receipt.pictured)
 
 
 _Rows = PieceRows | ScoredUnit
@@ -266,7 +272,7 @@ def _commit(open_task: _OpenTask, run: Run, maker: str) -> Outcome:
         if task.error is None:
             part, receipt, seconds = _part(open_task, run)
             started = time.monotonic()
-            receipt = replace(receipt, extras=open_task.extras(maker).only(receipt.pictured))
+            receipt = replace(receipt, extras=open_task.extras(maker, receipt))
             if task.part:
                 withdraw(task.unit, run)
             receipt = commit(task.unit, bytes(part), receipt, run)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.model.thumbnails import LARGEST, jpeg, png, thumbnail
+from pipeline.model.thumbnails import ENLARGED_BYTES, LARGEST, enlarged, jpeg, png, thumbnail
 from pipeline.report.gallery import data_uri
 
 GRAY, COLOR = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
@@ -48,6 +48,25 @@ def test_large_pixels_are_shrunk_and_keep_their_shape(
     assert picture.size == size
     assert max(picture.size) <= LARGEST
     assert set(np.asarray(picture).flat) <= {76, 77, 78}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_larger_picture_is_as_large_as_256_pixels_and_bounded(channels: int) -> None:
+    slope = np.broadcast_to(np.linspace(0, 255, 600).astype(np.uint8)[:, None, None], (600, 300, channels))
+    data = enlarged(np.ascontiguousarray(slope))
+    assert data is not None
+    picture = Image.open(io.BytesIO(data))
+    assert (picture.format, picture.size, picture.mode) == ("JPEG", (128, 256), "L" if channels == 1 else "RGB")
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, channels), np.uint8)
+    data = enlarged(noise)
+    assert data is not None
+    assert len(data) <= ENLARGED_BYTES
+    assert max(Image.open(io.BytesIO(data)).size) < 256
+
+
+def test_pixels_that_a_thumbnail_holds_need_no_larger_picture() -> None:
+    assert enlarged(np.zeros((64, 20, 3), np.uint8)) is None
+    assert enlarged(np.zeros((65, 20, 3), np.uint8)) is not None
 
 
 def test_one_image_of_a_batch_gives_the_same_bytes_every_time() -> None:

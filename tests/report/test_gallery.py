@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from pipeline.report.gallery import LINK_BYTES, PICTURE_BYTES, data_uri, gallery
+import io
+
+import pytest
+from PIL import Image
+
+from pipeline.report.gallery import LINK_BYTES, PICTURE_BYTES, data_uri, gallery, side_of
 from pipeline.report.places import places_of
 
 
@@ -28,6 +33,18 @@ def test_there_is_room_for_so_many_the_first_ones() -> None:
     result = gallery(["a", "b", "c", "d", "small", "a"], pictures)
     assert set(result.names) == {"a", "b", "c", "small"}
     assert sum(map(len, result.addresses.values())) <= PICTURE_BYTES
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_pixels_of_a_large_picture_are_not_drawn_as_squares(kind: str) -> None:
+    pictures: dict[str, bytes] = {}
+    for side in (64, 65):
+        buffer = io.BytesIO()
+        Image.new("RGB", (20, side), "red").save(buffer, kind, progressive=True)
+        pictures[str(side)] = buffer.getvalue()
+    assert [side_of(data) for data in pictures.values()] == [64, 65]
+    assert gallery(pictures, pictures).smooth == {"p1"}
+    assert side_of(b"1") == side_of(b"\xff\xd8\xff") == 0
 
 
 def test_links_are_limited_the_first_ones_stay() -> None:

@@ -17,10 +17,12 @@ from task_nights import metrics_for
 from task_rows import random_labels, random_values
 
 from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch, PredictionBatch
-from pipeline.metrics.examples import FAILURE_EXAMPLES, OF_UNIT, examples_of
+from pipeline.metrics.accuracy import Metrics
+from pipeline.metrics.examples import ENLARGED, FAILURE_EXAMPLES, OF_UNIT, examples_of
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
 from pipeline.model.thumbnails import thumbnail
+from pipeline.output.receipts import Extras, Receipt
 from pipeline.output.rows import to_table
 from pipeline.scoring.pictures import Shortlist, choose, choose_rows, draw
 from pipeline.task import Task
@@ -45,9 +47,9 @@ def scored(seed: int, n: int, sureness: int = 3) -> tuple[PixelBatch, Prediction
 
 def pictures(shortlist: Shortlist, pixels: PixelBatch, batch: PredictionBatch) -> dict[int, bytes]:
     """Return the pictures of a piece, as a local process makes them, and let its images enter the list."""
-    entered, chosen = choose(batch, shortlist.examples())
+    entered, chosen, _ = choose(batch, shortlist.examples())
     shortlist.add(entered)
-    return draw(pixels, chosen, RULE)
+    return draw(pixels, chosen, RULE).small
 
 
 @given(st.lists(st.integers(0, 90), max_size=6), st.integers(1, 5), st.randoms(use_true_random=False))
@@ -63,6 +65,32 @@ def test_whatever_a_receipt_lists_has_a_picture_in_whatever_order_its_batches_co
     shortlist, starts = Shortlist(), [0, *itertools.accumulate(sizes)]
     numbers = {starts[b] + i for b in order for i in pictures(shortlist, *batches[b])}
     assert {example["row"] for example in examples_of(rows)} <= numbers
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=5), st.integers(1, 5))
+def test_whatever_a_receipt_enlarges_has_a_larger_picture(sizes: list[int], sureness: int) -> None:
+    shortlist, numbers, start = Shortlist(), set(), 0
+    batches = [scored(seed, n, sureness)[1] for seed, n in enumerate(sizes)]
+    for batch in batches:
+        entered, pictured, enlarged = choose(batch, shortlist.examples())
+        shortlist.add(entered)
+        assert enlarged <= set(pictured)
+        numbers |= {start + i for i in enlarged}
+        start += len(batch.images)
+    examples = examples_of(pa.concat_tables(to_table(batch, CLASSES, SCHEMA) for batch in batches))
+    receipt = Receipt("u", start, 0, Metrics(images=start), examples, [], Extras())
+    assert receipt.enlarged <= numbers
+    assert len(receipt.enlarged) <= ENLARGED.mistakes + ENLARGED.doubtful + ENLARGED.uncertain
+
+
+def test_larger_picture_is_made_where_it_shows_more() -> None:
+    slope = np.tile(np.arange(200, dtype=np.uint8)[:, None, None], (1, 90, 3))
+    pixels = PixelBatch(ImageColumns.of(["a", "b"]), np.stack([slope, slope]))
+    small, large = draw(pixels, [0, 1], RULE, large={1})
+    assert [Image.open(io.BytesIO(data)).size for data in (small[0], small[1], large[1])] == [(29, 64)] * 2 + [
+        (90, 200)
+    ]
+    assert list(large) == [1]
 
 
 def test_few_pictures_are_made_of_many_images() -> None:
@@ -92,7 +120,7 @@ def test_list_holds_the_same_images_after_one_piece_and_after_many(sizes: list[i
     batches = [scored(seed, n, sureness)[1] for seed, n in enumerate(sizes)]
     after_many, every = Shortlist(), []
     for batch in batches:
-        entered, _ = choose(batch, after_many.examples())
+        entered = choose(batch, after_many.examples()).entered
         every += choose(batch, ())[0]
         after_many.add(entered)
     after_one = Shortlist()
@@ -121,9 +149,9 @@ def test_whatever_a_receipt_of_another_task_lists_has_a_picture(sizes: list[int]
     shortlist, numbers, start = Shortlist(), set[int](), 0
     for n in sizes:
         pixels, batch = scored(1, n)
-        entered, chosen = choose_rows(rows.slice(start, n), metrics, batch, shortlist.examples())
+        entered, chosen, _ = choose_rows(rows.slice(start, n), metrics, batch, shortlist.examples())
         shortlist.add(entered, task)
-        numbers |= {start + i for i in draw(pixels, chosen, RULE)}
+        numbers |= {start + i for i in draw(pixels, chosen, RULE).small}
         start += n
     assert {example["row"] for example in metrics.examples(rows)} <= numbers
 
@@ -138,7 +166,7 @@ def test_picture_has_no_exif_data_of_its_image(takes: str) -> None:
     assert all(secret in buffer.getvalue() for secret in SECRETS)
     file, rule = EncodedBatch(ImageColumns.of(["a.jpg"]), [buffer.getvalue()]), InputSpec(30, 40, "rgb")
     pixels = preprocess(file, rule) if takes == "pixels" else PixelBatch.of_files(file, {})
-    (picture,) = draw(pixels, [0], rule).values()
+    (picture,) = draw(pixels, [0], rule).small.values()
     assert picture.startswith(b"\xff\xd8")
     assert not any(secret in picture for secret in SECRETS)
     assert dict(Image.open(io.BytesIO(picture)).getexif()) == {}

@@ -43,9 +43,9 @@ def test_rows_are_those_of_the_predictions(pixels: PixelBatch, model: Model, run
     expected = predict(pixels, model, run.top_k)
     rows = make_rows(pixels, model, run, ())
     assert from_stream(rows.stream).equals(to_table(expected, run.spec.class_names, row_schema("classes", run.options)))
-    entered, pictured = choose(expected, ())
+    entered, pictured, enlarged = choose(expected, ())
     assert rows.examples == entered
-    assert rows.pictures == draw(pixels, pictured, run.spec.input)
+    assert rows.pictures == draw(pixels, pictured, run.spec.input, large=enlarged)
     assert 7 in rows.pictures, "the image of which the model died"
     assert (rows.count, rows.rescored, dict(rows.failures)) == (len(pixels.images), 0, expected.images.failures)
 
