@@ -18,7 +18,7 @@ from pipeline.metrics.figures import Candidate, CellRow
 CELL = 24
 """Number of mistakes of one cell, at most."""
 
-OF_UNIT = 96
+OF_UNIT = 160
 """Number of mistakes of all cells of a unit that its receipt names, at most."""
 
 PICTURED = 40

@@ -20,8 +20,11 @@ JPEG = b"\xff\xd8"
 PICTURE_BYTES = 1_200_000
 """Bytes of all pictures of a page together, as data: URIs."""
 
-TINY = 64
-"""Pixels of the longer side of a picture, up to which each of its pixels is to be seen."""
+SMOOTH = 64
+"""Pixels of the longer side of a picture from which on it is drawn smoothly: it may have been larger.
+
+In a smaller one each pixel is to be seen, as the model saw it.
+"""
 
 LINK_BYTES = 200_000
 """Bytes of all links of a page to originals together."""
@@ -34,7 +37,7 @@ class Gallery:
     Attributes:
         names: key of an image -> name of the style class that draws its picture.
         addresses: name of a style class -> data: URI of its picture.
-        smooth: names of the style classes whose pictures are photographs rather than a few large pixels.
+        smooth: names of the style classes whose pictures are drawn smoothly, not pixel by pixel.
         places: how the page names images.
         links: key of an image -> address of its original.
     """
@@ -67,7 +70,7 @@ def gallery(
         address = data_uri(pictures[key])
         if address not in addresses and len(address) <= room:
             addresses[address] = f"p{len(addresses)}"
-            if side_of(pictures[key]) > TINY:
+            if side_of(pictures[key]) >= SMOOTH:
                 smooth.add(addresses[address])
             room -= len(address)
         if address in addresses:
