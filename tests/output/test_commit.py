@@ -216,7 +216,8 @@ def test_receipt_names_images_to_look_at_and_an_example_of_every_failure(
     lengths = {"most_confident_mistakes": 16, "confused": 24, "doubtful_labels": 8, "least_certain": 8}
     assert {name: len(examples) for name, examples in lists.items()} == lengths
     assert receipt.extras.thumbnails
-    assert set(receipt.extras.thumbnails) == {example["row"] for example in receipt.examples}
+    undecoded = {failure["row"] for failure in receipt.failures}
+    assert set(receipt.extras.thumbnails) == set(receipt.pictured) - undecoded
     assert all(png.startswith(b"\x89PNG") for png in receipt.extras.thumbnails.values())
     assert [(f["stage"], f["code"]) for f in receipt.failures] == [("preprocess", "INVALID_ARGUMENT")] * 3
     assert {folder.rpartition("/")[2] for folder in receipt.folders.slices} == set("0123456789")

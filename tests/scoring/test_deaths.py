@@ -245,9 +245,9 @@ def test_images_that_kill_or_hold_up_the_model_are_failed_rows_and_the_others_ar
     rows, expected = (from_stream(piece.stream).to_pylist() for piece in (actual, good))
     assert [i for i, row in enumerate(rows) if row["status"] == "failed"] == list(bad)
     assert all(row == other for i, (row, other) in enumerate(zip(rows, expected, strict=True)) if values[i] == 0)
-    shown = set(actual.failures) & set(actual.pictures)
+    shown = set(actual.failures) & set(actual.pictures.small)
     assert shown
-    assert all(actual.pictures[i] != thumbnail_of_nothing() for i in shown), "what was decoded has its picture"
+    assert all(actual.pictures.small[i] != thumbnail_of_nothing() for i in shown), "what was decoded has its picture"
 
 
 def test_images_that_kill_the_model_are_failed_rows_of_a_unit_in_one_request(

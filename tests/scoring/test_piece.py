@@ -46,7 +46,7 @@ def test_rows_are_those_of_the_predictions(pixels: PixelBatch, model: Model, run
     entered, pictured, enlarged = choose(expected, ())
     assert rows.examples == entered
     assert rows.pictures == draw(pixels, pictured, run.spec.input, large=enlarged)
-    assert 7 in rows.pictures, "the image of which the model died"
+    assert 7 in rows.pictures.small, "the image of which the model died"
     assert (rows.count, rows.rescored, dict(rows.failures)) == (len(pixels.images), 0, expected.images.failures)
 
 

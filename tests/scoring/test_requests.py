@@ -189,10 +189,14 @@ def test_rows_and_pictures_are_those_that_come_about_here(run: Run) -> None:
         expected = make_rows(pixels, model, run, examples)
         actual = score_in_process(unit, run, examples)
         assert bytes(actual.stream) == expected.stream
-        assert (actual.count, actual.failures, actual.pictures) == (40, expected.failures, expected.pictures)
+        assert (actual.count, actual.failures, actual.pictures.small) == (
+            40,
+            expected.failures,
+            expected.pictures.small,
+        )
         assert actual.examples == expected.examples
         assert {"read", "decode", "predict", "commit"} <= set(actual.seconds)
-    assert 0 < len(expected.pictures) < len(first.pictures), "the lists of the unit were almost full"
+    assert 0 < len(expected.pictures.small) < len(first.pictures.small), "the lists of the unit were almost full"
 
 
 @pytest.mark.heavy
@@ -305,7 +309,7 @@ def test_unit_in_one_request_is_that_of_its_pieces(run: Run, form: str) -> None:
     whole = score_unit_in_process(unit, run)
     assert (bytes(whole.part), whole.receipt) == (bytes(part), receipt)
     assert (whole.failures, whole.rescored) == (rows.failures, rows.rescored)
-    shown = {row: picture for row, picture in rows.pictures.items() if row in receipt.pictured}
+    shown = {row: picture for row, picture in rows.pictures.small.items() if row in receipt.pictured}
     assert whole.receipt.extras.thumbnails == shown
     assert shown
     assert {"read", "decode", "predict", "commit"} <= set(whole.seconds)
