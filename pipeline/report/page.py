@@ -21,7 +21,7 @@ from pipeline.metrics.task_figures import AnyFigures, EmbeddingFigures, LabelFig
 from pipeline.options import ScoreOptions
 from pipeline.report import charts
 from pipeline.report.class_page import class_part
-from pipeline.report.gallery import PICTURE_BYTES, gallery
+from pipeline.report.gallery import gallery
 from pipeline.report.headline import Headline, SliceTable
 from pipeline.report.highlights import look_first
 from pipeline.report.html import render
@@ -46,8 +46,8 @@ SHOWN_VALUES = 10
 LONGEST_COMMAND = 8_000
 """Number of characters of the command that made the run; a longer command is not shown."""
 
-PAGE_BYTES = 1_990_000
-"""Bytes of a page. If its texts are long, it has fewer pictures than `PICTURE_BYTES` allows."""
+PAGE_BYTES = 1_950_000
+"""Bytes of a page, about. If its texts are long, it has fewer pictures than `PICTURE_BYTES` allows."""
 
 SHOWN_NAME = 60
 """Number of characters of the name of a data set that is shown."""
@@ -121,10 +121,12 @@ def report(
         **looked.content,
     )
     places = places_of(inputs, link_base or "")
-    page = render("report.html.j2", gallery=gallery(keys, pictures, places), **content)
+    shown = gallery(keys, pictures, places)
+    page = render("report.html.j2", gallery=shown, **content)
     excess = len(page.encode()) - PAGE_BYTES
     if excess > 0:
-        page = render("report.html.j2", gallery=gallery(keys, pictures, places, PICTURE_BYTES - excess), **content)
+        fewer = gallery(keys, pictures, places, room=sum(map(len, shown.addresses.values())) - excess)
+        page = render("report.html.j2", gallery=fewer, **content)
     return page
 
 
