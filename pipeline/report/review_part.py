@@ -25,8 +25,8 @@ SHOWN_CURVES = 6
 TRUST = {
     "good": "The model was not trained on these images, as far as exact copies tell, so the estimate means something.",
     "training unknown": "It is not known which images the model was trained on. If these are among them, the model may "
-    "know wrong labels by heart, and the estimate is too low. `nightscore train` and `nightscore import-model "
-    "--trained_on` keep what a model was trained on.",
+    "know wrong labels by heart, and the estimate is too low. nightscore train and nightscore import-model "
+    "--trained_on keep what a model was trained on.",
     "trained on these": "Many of the labelled images are exact copies of images that the model was trained on. They "
     "are left out; look at the estimate with care, as nearly the same images may be left.",
     "too few": "There are too few labelled images for an estimate.",
