@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pipeline.concurrency import ahead, cores, pools
+from pipeline.concurrency import ahead, pools
 from pipeline.metrics import acceptance, curves, odd_images
 from pipeline.metrics.acceptance import RIGHT, UNLABELLED, WRONG, AcceptedCounts, ScoreCounts
 from pipeline.metrics.duplicates import Hashed
@@ -23,7 +23,7 @@ from pipeline.output.review_copies import HashedImages, distance_for
 from pipeline.output.review_lists import Lists, list_copies, list_suspects
 from pipeline.output.review_look import Known, Look, columns_of, first_look
 from pipeline.output.run import Run
-from pipeline.output.stored_rows import UnitRows, rows_of
+from pipeline.output.stored_rows import UnitRows, looks_ahead, rows_of
 
 MERGED = 32
 """Number of parts whose counts are merged at once."""
@@ -89,7 +89,7 @@ def _over(run: Run, units: Sequence[str], columns: Sequence[str], look: Callable
     def read(unit: str) -> T:
         return look(rows_of(run, unit, columns))
 
-    with closing(ahead(read, units, 2 * cores(), pools().read)) as found:
+    with closing(ahead(read, units, looks_ahead(run), pools().read)) as found:
         yield from found
 
 

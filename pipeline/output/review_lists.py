@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.concurrency import ahead, cores, pools
+from pipeline.concurrency import ahead, pools
 from pipeline.metrics.code_counts import CodeCounts
 from pipeline.metrics.duplicates import LABEL_COLUMNS, Copies, label_texts
 from pipeline.metrics.hash_texts import from_texts
 from pipeline.metrics.label_errors import COLUMNS, LabelScores, confident_in, estimate
 from pipeline.metrics.review import CopyGroup, Duplicates, LabelErrors, Suspect
 from pipeline.output.run import Run
-from pipeline.output.stored_rows import rows_of
+from pipeline.output.stored_rows import looks_ahead, rows_of
 
 LISTED = 500_000
 """Number of images in a list, at most."""
@@ -96,7 +96,7 @@ class Lists:
             return rows_of(self.run, self.units[unit], columns).rows.take(pa.array(marked.rows[chosen]))
 
         schema = pa.schema([self.run.schema.field(name) for name in columns])
-        with closing(ahead(read, spans, 2 * cores(), pools().read)) as parts:
+        with closing(ahead(read, spans, looks_ahead(self.run), pools().read)) as parts:
             table = pa.concat_tables([schema.empty_table(), *parts])
         places = np.empty(len(order), np.int64)
         places[order] = np.arange(len(order))
@@ -179,7 +179,7 @@ def list_suspects(
         at = np.full(len(one.rows), unit, np.int64)
         return one.joint, _Suspects(Marked(at, numbers[one.rows]), one.suggested, one.margins, len(one.rows))
 
-    with closing(ahead(look, range(len(lists.units)), 2 * cores(), pools().read)) as parts:
+    with closing(ahead(look, range(len(lists.units)), looks_ahead(run), pools().read)) as parts:
         for counts, suspects in parts:
             joint, found = joint.merge(counts), found.merge(suspects)
     found = found.worst(LISTED)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.concurrency import ahead, pools
+from pipeline.concurrency import ahead, cores, pools
 from pipeline.errors import ChangedError, UsageError
 from pipeline.metrics.record import Record
 from pipeline.output import records
@@ -109,6 +109,11 @@ class StoredRows:
 
         with closing(ahead(read, self.units(), parts_ahead, pools().read)) as parts:
             yield from parts
+
+
+def looks_ahead(run: Run) -> int:
+    """Return how many parts of a run are looked at at once: as many as keep the cores busy, or a bucket answers."""
+    return max(2 * cores(), storage.store_of(run.output).parallel_reads - 1)
 
 
 def rows_of(run: Run, unit: str, columns: Sequence[str] | None = None) -> UnitRows:
