@@ -120,9 +120,9 @@ def store_decisions(run: Run, units: Sequence[str], reviewed: Reviewed, is_over:
     """
     if is_over():
         return
-    if reviewed.files:
-        for name in LISTS:
-            if name not in reviewed.files and storage.stat(run.result(name)):
+    if reviewed.files:  # the review that is there goes first: whoever dies now leaves decisions of two
+        for name in (NAME, *(name for name in LISTS if name not in reviewed.files)):
+            if storage.stat(run.result(name)):
                 storage.delete(run.result(name))
     accepted = reviewed.review.get("accepted")
     if accepted is None:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from written_output import MODEL_ID, class_row, failed_row, write_output
 
+from pipeline import storage
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.pixel_hash import rule_id
 from pipeline.model.trained_on import FOLDER, TrainedOn
@@ -96,6 +97,29 @@ def test_decisions_follow_the_score_and_cost_no_new_part(tmp_path: Path) -> None
     write_output(tmp_path, units(), NAMES, run_id="20260103T000000-run")
     assert not list((tmp_path / "decisions").iterdir()), "nobody wants to accept any more"
     assert "accepted" not in read(tmp_path, "run.json")
+
+
+def test_run_that_dies_among_its_decisions_leaves_none_that_another_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_output(tmp_path, units(), NAMES, accept_score=0.5, max_failed_fraction=1.0)
+    whole = decisions(tmp_path)
+    replace, written = storage.replace, []
+
+    def dying(location: str, data: bytes) -> None:
+        if "/decisions/" in location:
+            written.append(location)
+            if len(written) == 2:
+                raise KeyboardInterrupt
+        replace(location, data)
+
+    monkeypatch.setattr(storage, "replace", dying)
+    with pytest.raises(KeyboardInterrupt):
+        write_output(tmp_path, units(), NAMES, accept_score=0.94, max_failed_fraction=1.0, run_id="20260102T000000-run")
+    monkeypatch.setattr(storage, "replace", replace)
+    assert decisions(tmp_path) != whole
+    write_output(tmp_path, units(), NAMES, accept_score=0.5, max_failed_fraction=1.0, run_id="20260103T000000-run")
+    assert decisions(tmp_path) == whole
 
 
 def test_verify_notices_a_review_of_other_parts_and_wrong_decisions(tmp_path: Path) -> None:
