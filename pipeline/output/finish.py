@@ -142,7 +142,7 @@ def record_of(
     """
     looked: Review = {} if review is None else review
     total = None if summary.stopped else totals.total
-    code, reasons = verdict(summary, run, total, lost, looked.get("accepted"))
+    code, reasons = verdict(summary, run, total, lost, review)
     ended = ended or records.now()
     seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started["started"])).total_seconds()
     scored = summary.metrics.images - summary.kept

@@ -14,7 +14,7 @@ from pipeline.metrics.cells import is_mistake, merge_cells
 from pipeline.metrics.examples import first_of_each
 from pipeline.metrics.figures import Candidate, ColumnSlices, FailureExample
 from pipeline.metrics.left_out import LeftOut
-from pipeline.metrics.review import Accepted
+from pipeline.metrics.review import Review
 from pipeline.metrics.slices import AnyCounts, Folders, add
 from pipeline.metrics.sums import Sums
 from pipeline.metrics.task_examples import AnyExample
@@ -219,7 +219,7 @@ def _slices(summary: Summary, run: Run) -> dict[str, list[ColumnSlices]]:
 
 
 def verdict(
-    summary: Summary, run: Run, planned: int | None, lost: str = "", accepted: Accepted | None = None
+    summary: Summary, run: Run, planned: int | None, lost: str = "", review: Review | None = None
 ) -> tuple[int, list[str]]:
     """Return the exit code and, one line each, the reasons for it.
 
@@ -228,7 +228,7 @@ def verdict(
         run: with the limits that a person set.
         planned: images in the plan, None where only reading could tell.
         lost: what is missing although it was committed.
-        accepted: which predictions are accepted; None: nobody asked, or nobody looked.
+        review: of all rows; None: nobody has looked at them.
     """
     metrics, options = summary.metrics, run.options
     reasons = [text for text in (summary.stopped, lost) if text]
@@ -252,7 +252,7 @@ def verdict(
     if reasons:
         return 3, reasons
     code, reasons = _quality(metrics, run)
-    return (code, reasons) if reasons else _acceptance(accepted, run)
+    return (code, reasons) if reasons else _acceptance(review, run)
 
 
 def _quality(metrics: Sums, run: Run) -> tuple[int, list[str]]:
@@ -269,9 +269,13 @@ def _quality(metrics: Sums, run: Run) -> tuple[int, list[str]]:
     return 0, []
 
 
-def _acceptance(accepted: Accepted | None, run: Run) -> tuple[int, list[str]]:
+def _acceptance(review: Review | None, run: Run) -> tuple[int, list[str]]:
     """Return the exit code and the reason for it, by whether some score gives the wanted accuracy."""
     wanted = run.options.accept_accuracy
-    if wanted is None or accepted is None or accepted["score"] is not None:
+    if wanted is None or review is None or review["accepted"]["score"] is not None:
         return 0, []
+    if not review["acceptance"]["rows"][0]["labelled"]:
+        seen = ", that the model has not learned from" if review["acceptance"]["seen"] else ""
+        text = f"no scored image has a label of the model's classes{seen}"
+        return 4, [f"--accept_accuracy {wanted:g} cannot be checked: {text}"]
     return 4, [f"--accept_accuracy {wanted:g} cannot be met: from no score on is the accuracy surely that high"]

@@ -153,6 +153,10 @@ def test_wanted_accuracy_finds_a_score_or_fails_the_run(tmp_path: Path) -> None:
         "--accept_accuracy 0.99 cannot be met: from no score on is the accuracy surely that high"
     ]
     assert set(decisions(tmp_path / "bad").values()) == {False, None}
+    write_output(tmp_path / "none", [[class_row("/archive/a.png", [0.9, 0.1], NAMES)]], NAMES, accept_accuracy=0.9)
+    assert read(tmp_path / "none", "run.json")["verdict"]["reasons"] == [
+        "--accept_accuracy 0.9 cannot be checked: no scored image has a label of the model's classes"
+    ]
 
 
 def test_same_parts_keep_their_review_and_others_get_a_new_one(tmp_path: Path) -> None:
