@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -18,7 +18,9 @@ from pipeline.comparison.verdict import Limits, apply
 from pipeline.errors import UnfinishedError, UsageError
 from pipeline.formatting import counted
 from pipeline.metrics.comparison_figures import Comparison, JoinBy
+from pipeline.output import records
 from pipeline.output.stored_rows import StoredRows
+from pipeline.report.headline import Headline
 from pipeline.text import brief, plain
 
 
@@ -60,7 +62,8 @@ def compare(a: str, b: str, join: JoinBy = "key", limits: Limits = Limits()) -> 
         raise UsageError(_why_nothing(one, other, *streams, join))
     hint = _hint(one, other, *streams, join)
     pictures = pictures_of(tally.candidates, one, other)
-    figures = figures_of(tally, (one, other), streams, join, pictures, [hint] if hint else [])
+    remarks = [*([hint] if hint else []), *_learned(one, other)]
+    figures = figures_of(tally, (one, other), streams, join, pictures, remarks)
     return Compared(apply(figures, limits), pictures)
 
 
@@ -127,6 +130,17 @@ def _hint(a: Side, b: Side, one: Stream, other: Stream, join: JoinBy) -> str:
         return ""
     n, first, second = pair
     return f"{n:,} more have the same name in their input, as {first} and {second}: --join name finds them"
+
+
+def _learned(a: Side, b: Side) -> Iterator[str]:
+    """Yield a remark on each model that has learned from its images: how right it is on those proves nothing."""
+    for name, side in (("A", a), ("B", b)):
+        record = side.stored.record
+        unseen = record.get("unseen") if records.has_ended(record) else None
+        if unseen is not None and unseen["seen"]:
+            headline, value = Headline(side.task), unseen["headline"]
+            rest = "" if value is None else f", and has {headline.word} {headline.text(value)} on the others"
+            yield f"the model of {name} has learned from {unseen['seen']:,} of its images{rest}"
 
 
 def _same_name(a: Side, b: Side, one: Stream, other: Stream) -> tuple[int, str, str] | None:
