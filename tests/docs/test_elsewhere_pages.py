@@ -1,4 +1,4 @@
-"""docs/mlflow.md: its blocks run as written, and the other program has what the night has.
+"""docs/mlflow.md and fiftyone.md: their blocks run as written, and the other program has what the night has.
 
 The other programs are in an environment of their own, which `make heavy` fetches: NIGHTSCORE_ELSEWHERE names it.
 """
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from conftest import DemoRun
 
@@ -140,7 +141,42 @@ def test_mlflow_has_no_results_of_a_run_that_has_none(
     assert files == []
 
 
-@pytest.mark.parametrize("page", ["mlflow"])
+@pytest.mark.heavy
+def test_fiftyone_has_rows_and_tags(night: nightscore.Night, tmp_path: Path, run_python: RunPython) -> None:
+    need(run_python, "fiftyone")
+    try:
+        run_python("import fiftyone\nfiftyone.list_datasets()")
+    except AssertionError as error:
+        pytest.skip(f"FiftyOne has no MongoDB: {str(error).splitlines()[-1]}")
+    rows = {row["key"]: row for row in night.rows().to_pylist() if "#" not in row["key"]}
+    wrong = sorted(rows)[0]
+    (tmp_path / "night" / "label_errors.csv").write_text(f"key,label_name\n{wrong},0\n")  # the demo has none
+    asked = """
+import json
+said = {
+    sample.filepath: [sample.ground_truth.label, shown and [shown.label, shown.confidence]]
+    for sample in dataset for shown in [sample.predictions]
+}
+suspects = dataset.match_tags("label error").values("filepath")
+found = [dataset.count_sample_tags(), results.metrics()["accuracy"], mistakes.values("filepath"), said, suspects]
+print(json.dumps(found))
+"""
+    tags, accuracy, mistakes, samples, suspects = told("".join(blocks("fiftyone", "python")) + asked, run_python)
+    accepted = pq.read_table("night/decisions").to_pylist()
+    assert tags["accepted"] == sum(row["accepted"] is True and "#" not in row["key"] for row in accepted)
+    assert tags["duplicate"] == 1797
+    assert tags["failed"] == sum(row["status"] == "failed" for row in rows.values()) == 5
+    assert suspects == [wrong]
+    assert samples == {
+        key: [row["label_name"], [row["predicted_name"], row["score"]] if row["status"] == "ok" else None]
+        for key, row in rows.items()
+    }
+    wrong_rows = [row for row in rows.values() if row["status"] == "ok" and row["label"] != row["predicted"]]
+    assert accuracy == pytest.approx(1 - len(wrong_rows) / (len(rows) - 5))
+    assert [rows[key]["score"] for key in mistakes] == sorted((row["score"] for row in wrong_rows), reverse=True)
+
+
+@pytest.mark.parametrize("page", ["mlflow", "fiftyone"])
 def test_every_block_is_python_or_a_command(page: str) -> None:
     for code in blocks(page, "python") + blocks(page, "python", runs=False):
         compile(code, f"docs/{page}.md", "exec")
