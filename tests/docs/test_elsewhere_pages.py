@@ -1,4 +1,4 @@
-"""docs/mlflow.md and fiftyone.md: their blocks run as written, and the other program has what the night has.
+"""docs/mlflow.md, fiftyone.md and tables.md: their blocks run as written, and the other program has what the night has.
 
 The other programs are in an environment of their own, which `make heavy` fetches: NIGHTSCORE_ELSEWHERE names it.
 """
@@ -176,7 +176,65 @@ print(json.dumps(found))
     assert [rows[key]["score"] for key in mistakes] == sorted((row["score"] for row in wrong_rows), reverse=True)
 
 
-@pytest.mark.parametrize("page", ["mlflow", "fiftyone"])
+@pytest.mark.heavy
+def test_tables_have_the_rows(night: nightscore.Night, tmp_path: Path, run_python: RunPython) -> None:
+    need(run_python, "pyiceberg", "sqlalchemy", "deltalake")
+    first, helper, delta, iceberg = blocks("tables", "python")
+    asked = """
+import json
+from deltalake import DeltaTable
+for name, table in {
+    "rows": rows.scan().to_arrow(), "all": table.scan().to_arrow(), "decisions": accepted.scan().to_arrow(),
+    "delta": DeltaTable("delta").to_pyarrow_table(),
+}.items():
+    pq.write_table(table, f"{name}.parquet")
+try:
+    rows.add_files(parts)
+except ValueError as error:
+    print(json.dumps(str(error)))
+"""
+    other = (delta + iceberg).replace("monday", "tuesday")
+    again = told(first + helper + delta + iceberg + other + delta + iceberg + asked, run_python)
+    assert again.startswith("Cannot add files that are already referenced by table")
+
+    def sorted_rows(name: str, night: str | None = None) -> list[dict[str, Any]]:
+        found = pq.read_table(tmp_path / f"{name}.parquet").to_pylist()
+        return sorted((row for row in found if row.get("night") == night), key=lambda row: row["key"])
+
+    whole = sorted(night.rows().to_pylist(), key=lambda row: row["key"])
+    empty = [{**row, "top_k": row["top_k"] or []} for row in whole]
+    assert sorted_rows("rows") == empty
+    for name in ("monday", "tuesday"):
+        assert sorted_rows("all", name) == [{**row, "night": name} for row in empty]
+        assert sorted_rows("delta", name) == [{**row, "night": name} for row in whole]
+    decided = sorted(pq.read_table("night/decisions").to_pylist(), key=lambda row: row["key"])
+    assert sorted_rows("decisions") == decided
+    assert len(decided) == 3600
+
+
+@pytest.mark.heavy
+def test_export_of_the_page_writes_what_bq_would_load(night: nightscore.Night) -> None:
+    text = (ROOT / "docs" / "tables.md").read_text()
+    (command,) = re.findall(r"`nightscore (export .*?)`", text)
+    assert main(shlex.split(command)) == 0
+    rows = pq.read_table("rows.parquet")
+    assert (rows.num_rows, rows["accepted"].null_count) == (3600, 6)
+
+
+@pytest.mark.heavy
+def test_bq_knows_the_flags(tmp_path: Path) -> None:
+    if shutil.which("bq") is None:
+        pytest.skip("bq of the Google Cloud SDK is not installed")
+    help_text = subprocess.run(["bq", "help", "load"], cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+    known = set(re.findall(r"^ +--(?:\[no\])?(\w+):", help_text, re.MULTILINE))
+    (block,) = blocks("tables", "bash", runs=False)
+    flags = re.findall(r"--(\w+)", block)
+    assert len(flags) == 7
+    assert set(flags) <= known
+    assert "NEW_LINE_DELIMITED_MANIFEST" in help_text
+
+
+@pytest.mark.parametrize("page", ["mlflow", "fiftyone", "tables"])
 def test_every_block_is_python_or_a_command(page: str) -> None:
     for code in blocks(page, "python") + blocks(page, "python", runs=False):
         compile(code, f"docs/{page}.md", "exec")

@@ -1,6 +1,6 @@
-"""Make an environment with MLflow and FiftyOne: `python fetch_elsewhere.py FOLDER`.
+"""Make an environment with MLflow, FiftyOne, PyIceberg and deltalake: `python fetch_elsewhere.py FOLDER`.
 
-docs/mlflow.md and docs/fiftyone.md are run there. It is apart from ours, as these bring more than a
+docs/mlflow.md, docs/fiftyone.md and docs/tables.md are run there. It is apart from ours, as these bring more than a
 gigabyte of packages. Nightscore is not installed there, only what reading a night needs.
 """
 
@@ -14,6 +14,8 @@ from pathlib import Path
 PACKAGES = (
     "mlflow==3.17.2",
     "fiftyone==1.22.1",
+    "pyiceberg[sql-sqlite,pyarrow]==0.12.0",
+    "deltalake==1.6.6",
     "google-crc32c>=1.5",
     "numpy>=2.0",
     "pyarrow>=18",
