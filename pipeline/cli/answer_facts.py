@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.batches import PredictionBatch
-from pipeline.cli.task_facts import Fact
+from pipeline.cli.one_screen import Fact
 from pipeline.formatting import counted, percent
 from pipeline.model.spec import ModelSpec
 from pipeline.text import brief, line

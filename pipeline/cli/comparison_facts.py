@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pipeline.cli.task_facts import Fact
+from pipeline.cli.one_screen import WIDTH, Fact, fitted
 from pipeline.formatting import NOTHING, count, counted, number, percent
 from pipeline.metrics.comparison_figures import ClassChange, ComparedRun, Comparison, OneFailed, PartChange, Quality
 from pipeline.metrics.headline import WORDS
 from pipeline.text import brief, plain, shell_command, shell_path
-
-WIDTH = 66
-"""Characters of a fact's text that fit beside its name."""
 
 CELL = 31
 """Characters of a cell of the table of A and B."""
@@ -109,7 +106,7 @@ def _classes(figures: Comparison) -> Iterator[Fact]:
     for outcome in ("worse", "better"):
         found = [c for c in figures["classes"] if c["outcome"] == outcome]
         if found:
-            yield outcome, _list([_class(c) for c in found])
+            yield outcome, fitted([_class(c) for c in found])
     moved = [c for c in figures["classes"] if c["gained"] != c["lost"]]
     if moved and all(c["outcome"] == "no_difference" for c in moved):
         yield "classes", "none is better or worse beyond chance (Holm's correction)"
@@ -125,21 +122,7 @@ def _of_their_own(figures: Comparison) -> Iterator[Fact]:
         own = figures[name]["classes_of_its_own"]
         if own:
             text = f"{counted(len(own), 'class', 'classes')}: "
-            yield f"only in {name.upper()}", _list([repr(brief(plain(one), SHOWN_NAME)) for one in own], text)
-
-
-def _list(texts: Sequence[str], text: str = "") -> str:
-    """Return as many texts as fit a line, and how many there are beyond.
-
-    >>> _list(["a" * 40, "b" * 40, "c"])
-    'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, and 2 more'
-    """
-    for n in range(len(texts), 0, -1):
-        more = f", and {len(texts) - n:,} more" if n < len(texts) else ""
-        line = text + ", ".join(texts[:n]) + more
-        if len(line) <= WIDTH or n == 1:
-            return line
-    return text
+            yield f"only in {name.upper()}", fitted([repr(brief(plain(one), SHOWN_NAME)) for one in own], text)
 
 
 def _parts(kind: str, parts: Sequence[PartChange]) -> Iterator[Fact]:

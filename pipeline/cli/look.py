@@ -15,8 +15,8 @@ from pipeline import storage
 from pipeline.cli.command import WAIT_SECONDS, calm, new_parser, to_exit_code
 from pipeline.cli.console import answer as print_json
 from pipeline.cli.flags import JSON
+from pipeline.cli.one_screen import Fact
 from pipeline.cli.quiet import silence_pillow, tame_streams
-from pipeline.cli.task_facts import Fact
 from pipeline.cli.terminal import Screen, show_facts, show_pictures
 from pipeline.errors import UsageError
 from pipeline.formatting import percent

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from pipeline import storage
 from pipeline.cli.command import new_parser, stop, to_exit_code
 from pipeline.cli.console import answer, fail
-from pipeline.cli.facts import skipped
+from pipeline.cli.failure_facts import skipped
 from pipeline.cli.flags import JSON
+from pipeline.cli.one_screen import Fact
 from pipeline.cli.quiet import tame_streams
-from pipeline.cli.task_facts import Fact
 from pipeline.cli.terminal import Screen, show_facts
 from pipeline.formatting import size
 from pipeline.options import ScoreOptions

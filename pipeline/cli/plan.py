@@ -13,16 +13,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from pipeline import storage
 from pipeline.cli.command import calm, stop, to_exit_code
 from pipeline.cli.console import fail
-from pipeline.cli.facts import skipped
+from pipeline.cli.failure_facts import example, name_in, skipped
 from pipeline.cli.flags import HELP_ALL, add_output_mode, help_text, parse
-from pipeline.cli.task_facts import Fact
+from pipeline.cli.one_screen import Fact, fitted
 from pipeline.cli.terminal import Screen, show_facts
-from pipeline.formatting import at_most, reasons, size
+from pipeline.formatting import at_most, size
 from pipeline.options import add_arguments
 from pipeline.task import Task
-from pipeline.text import brief
 
 if TYPE_CHECKING:
     from pipeline.scoring.canary import Canary
@@ -34,7 +34,7 @@ WORTH_TELLING = 1.1
 """Factor by which decoding reduced must be faster than in full to be told of."""
 
 EXAMPLES = 3
-"""Failed images of the canary that are named."""
+"""Number of failed images of the canary that are named, at most."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,14 +63,15 @@ def _plan(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="nightscore-plan-") as folder:
         scratch = run.at(folder)  # where everything goes that a run would write into OUTPUT
         work = Work.of(scratch, run)
-        show_facts(screen, _overview(work))
+        inputs = [storage.key_of(pattern) for pattern in run.inputs]
+        show_facts(screen, _overview(work, inputs))
         if len(work.done) == work.totals.units:
             return 0
         started = time.monotonic()
         arrange(scratch)
         start = time.monotonic() - started
         rehearsal = rehearse(scratch, work.done)
-        show_facts(screen, _canary(rehearsal.canary))
+        show_facts(screen, _canary(rehearsal.canary, inputs))
         if rehearsal.canary.alarming and not run.options.no_canary:
             return fail("plan", rehearsal.canary.reason(), 3)
         if not rehearsal.encoded:
@@ -83,22 +84,25 @@ def _plan(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _overview(work: Work) -> Iterator[Fact]:
+def _overview(work: Work, inputs: Sequence[str]) -> Iterator[Fact]:
     totals = work.totals
     unknown = f", and those in {totals.open_units:,} units that only reading counts" if totals.open_units else ""
     yield "images", f"{totals.images:,}{unknown}; {totals.units:,} units, {size(totals.bytes)}"
     for reason, n in totals.skipped.items():
-        yield "skipped", skipped(n, reason, totals.skipped_examples.get(reason))
+        key = totals.skipped_examples.get(reason)
+        yield "skipped", skipped(n, reason, None if key is None else name_in(key, inputs))
     if work.done:
         images = f"{work.done_images:,} images in {len(work.done):,} of {totals.units:,} units"
         yield "committed", images + ("; nothing is left to score" if len(work.done) == totals.units else "")
 
 
-def _canary(canary: Canary) -> Iterator[Fact]:
-    listed = reasons(Counter((failure.stage, failure.code) for _, failure in canary.failures))
-    yield "canary", f"{canary.images} images, {len(canary.failures)} failed" + (f" ({listed})" if listed else "")
+def _canary(canary: Canary, inputs: Sequence[str]) -> Iterator[Fact]:
+    why = Counter((failure.stage, failure.code) for _, failure in canary.failures).most_common()
+    text = f"{canary.images} images, {len(canary.failures)} failed"
+    listed = [f"{n:,} {code} in {stage}" for (stage, code), n in why]
+    yield "canary", fitted(listed, f"{text}: ", ", {:,} more reasons") if listed else text
     for key, failure in canary.failures[:EXAMPLES]:
-        yield "example", f"{brief(key)}: {failure.stage} {failure.code}: {failure.message}"
+        yield "example", example({"key": key, "message": failure.message}, inputs)
 
 
 def _speeds(costs: Costs, absent: Mapping[Way, str]) -> Iterator[Fact]:
@@ -116,9 +120,10 @@ def _reduced(reduction: Reduction | None, task: Task) -> Iterator[Fact]:
         what = "class" if task == "classes" else "labels"
         yield (
             "reduced",
-            f"decoding JPEG files reduced would take {share:.0%} of the time and change the {what} of "
-            f"{reduction.changed} of {reduction.images} images; a model made with 'train --decode reduced' learns so",
+            f"decoding JPEG files reduced would take {share:.0%} of the time",
         )
+        yield "", f"and change the {what} of {reduction.changed} of {reduction.images} images:"
+        yield "", "a model made with 'train --decode reduced' learns so"
 
 
 def _forecast(costs: Costs, work: Work, usual: Way) -> Iterator[Fact]:
@@ -131,7 +136,8 @@ def _forecast(costs: Costs, work: Work, usual: Way) -> Iterator[Fact]:
         shortest, longest = map(at_most, costs.seconds(work.left, way))
         ranges.append(f"{shortest} to {longest} by {way}")
     known = " that are known of" if work.totals.open_units else ""
-    yield "time", f"{', '.join(ranges)}, for the {work.left:,} images{known} on this machine ({costs.cores} cores)"
+    yield "time", f"{', '.join(ranges)}"
+    yield "", f"for the {work.left:,} images{known} on this machine ({costs.cores} cores)"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -31,6 +31,7 @@ from pipeline.cli.flags import (
 )
 from pipeline.cli.terminal import Screen, progress, show_result
 from pipeline.metrics.record import EndedRecord
+from pipeline.metrics.review import Review
 from pipeline.metrics.task_figures import AnyFigures
 from pipeline.options import ScoreOptions, add_arguments
 from pipeline.scoring.process_start import early
@@ -101,9 +102,18 @@ def _conclude(record: EndedRecord, run: Run, output: str, mode: OutputMode) -> N
     if mode.json:
         answer(as_json(record, figures, output))
     elif not mode.quiet and (figures or record["images"]):
-        show_result(Screen(), record, figures, output)
+        show_result(Screen(), record, figures, output, _review(run) if figures else None)
     for reason in record["verdict"]["reasons"]:
         complain(f"{NAME}: {reason}")
+
+
+def _review(run: Run) -> Review | None:
+    """Return the review of a result; None where another run has just removed it."""
+    try:
+        review: Review = json.loads(storage.read(run.result("review.json")))
+    except FileNotFoundError:
+        return None
+    return review
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.command import OutputCommand
 from pipeline.cli.console import answer
-from pipeline.cli.facts import example, not_scored, quality, quality_format
-from pipeline.cli.task_facts import Fact
+from pipeline.cli.failure_facts import example, not_scored
+from pipeline.cli.one_screen import Fact
+from pipeline.cli.task_facts import quality, quality_format
 from pipeline.cli.terminal import Screen, show_facts, show_table
 from pipeline.formatting import REASONS, at_most, counted, rate
 from pipeline.metrics.headline import HEADLINES, WORDS

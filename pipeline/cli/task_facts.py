@@ -5,40 +5,58 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from pipeline.cli.one_screen import Fact, fitted
 from pipeline.metrics.figures import LabelExamples
+from pipeline.metrics.headline import HEADLINES, WORDS
 from pipeline.metrics.record import RecordedOptions
 from pipeline.metrics.task_figures import EmbeddingFigures, LabelFigures, PerLabel, ValueFigures
 from pipeline.task import Task
 from pipeline.text import brief
 
-Fact = tuple[str, str]
-"""A name and a text of one line."""
-
 CLASSES = 3
 """Number of labels that are shown, at most."""
 
-SHOWN_NAME = 24
-SHOWN_KEY = 60
+SHOWN_NAME = 16
+SHOWN_KEY = 34
 """Number of characters of a label, and of an image's key, that are shown, at most."""
+
+
+def quality(task: Task, value: float | None, interval: Sequence[float] | None, labelled: int) -> Fact:
+    """Return how good a result is: the headline of its task, see `pipeline.metrics.headline.HEADLINES`.
+
+    >>> quality("value", 1.25, None, 1)
+    ('mean error', '1.25 of 1 labelled')
+    """
+    form = quality_format(task)
+    low, high = (form.format(bound) for bound in interval or (0.0, 1.0))
+    bounds = f" (95 % interval {low} to {high})" if interval else ""
+    return WORDS[HEADLINES[task]], f"{form.format(value)}{bounds} of {labelled:,} labelled"
+
+
+def quality_format(task: Task) -> str:
+    """Return how the headline of a task is written, for `str.format`: shares with four places, values as they come."""
+    return "{:.4g}" if task == "value" else "{:.4f}"
 
 
 def _labels(figures: LabelFigures) -> Iterator[Fact]:
     if figures["unlabelled"]:
         most = sorted(figures["per_class"], key=_unlabelled, reverse=True)[:CLASSES]
-        shown = ", ".join(f"{c['unlabelled']:,} as {_quote(c)}" for c in most if c["unlabelled"])
-        yield "unlabelled", f"{figures['unlabelled']:,}, predicted {'mostly ' + shown if shown else 'without a label'}"
+        shown = [f"{c['unlabelled']:,} as {_quote(c)}" for c in most if c["unlabelled"]]
+        start = f"{figures['unlabelled']:,}, predicted "
+        yield "unlabelled", fitted(shown, f"{start}mostly ", "") if shown else f"{start}without a label"
     if figures["unknown_labels"]:
         names, images = figures["unknown_names"], figures["unknown_labels"]
-        yield "unknown", f"{names:,} labels of {images:,} images are not classes of the model{such_as(figures)}"
+        text = f"{names:,} labels of {images:,} images are no classes of the model"
+        yield "unknown", with_examples(text, figures)
     if figures["labelled"]:
         micro, macro = figures["micro"], figures["macro"]
         parts = (("precision", micro["precision"]), ("recall", micro["recall"]), ("F1", micro["f1"]))
-        shown = ", ".join(f"{name} {_share(share)}" for name, share in parts)
-        yield "all labels", f"{shown}; mean F1 of the classes {_share(macro['f1'])}"
+        shares = ", ".join(f"{name} {_share(share)}" for name, share in parts)
+        yield "all labels", f"{shares}; mean F1 {_share(macro['f1'])}"
         found = [c for c in figures["per_class"] if c["f1"] is not None and c["f1"] < 1]
         worst = sorted(found, key=_f1)[:CLASSES]
         if worst:
-            yield "worst", ", ".join(f"F1 {_share(c['f1'])} of {_quote(c)}" for c in worst)
+            yield "worst", "F1 " + fitted([f"{_share(c['f1'])} of {_quote(c)}" for c in worst], more="")
 
 
 def _value(figures: ValueFigures) -> Iterator[Fact]:
@@ -66,7 +84,7 @@ def numbers(options: RecordedOptions, class_names: Sequence[str]) -> Iterator[Fa
     """Yield how a number was read as a label, if it may mean two classes.
 
     >>> dict(numbers({"label_source": "auto", "labels_are": "auto"}, ["1", "10", "2"]))
-    {'numbers': "as labels they are names of classes: 1 is '1', not '10'; otherwise give --labels_are indices"}
+    {'numbers': "they name classes: 1 is '1', not '10'; or give --labels_are indices"}
     """
     is_default = options.get("labels_are") == "auto" and options.get("label_source") == "auto"
     if not is_default or options.get("label_offset"):
@@ -74,19 +92,19 @@ def numbers(options: RecordedOptions, class_names: Sequence[str]) -> Iterator[Fa
     for position, name in enumerate(class_names):
         if name.isdecimal() and int(name) != position < len(class_names) and int(name) < len(class_names):
             example = f"{int(name)} is {name!r}, not {class_names[int(name)]!r}"
-            yield "numbers", f"as labels they are names of classes: {example}; otherwise give --labels_are indices"
+            yield "numbers", f"they name classes: {example}; or give --labels_are indices"
             return
 
 
-def such_as(figures: LabelExamples) -> str:
-    """Return a few of the labels that are no class of the model, to be appended to their number; "": none is known.
+def with_examples(text: str, figures: LabelExamples) -> str:
+    """Return a text on labels that are no class of the model, with as many of them as fit, if any is known.
 
-    >>> such_as({"unknown_label_examples": [{"label": "cow", "images": 12}]}), such_as({})
-    (": 12 times 'cow'", '')
+    >>> with_examples("12 labels", {"unknown_label_examples": [{"label": "cow", "images": 12}]})
+    "12 labels: 12 times 'cow'"
     """
     known = figures.get("unknown_label_examples") or []
-    shown = (f"{one['images']:,} times {brief(one['label'], SHOWN_NAME)!r}" for one in known[:CLASSES])
-    return f": {', '.join(shown)}" if known else ""
+    shown = [f"{one['images']:,} times {brief(one['label'], SHOWN_NAME)!r}" for one in known[:CLASSES]]
+    return fitted(shown, f"{text}: ", "") if shown else text
 
 
 FACTS: Mapping[Task, Callable[[Any], Iterator[Fact]]] = {"labels": _labels, "value": _value, "embedding": _embedding}

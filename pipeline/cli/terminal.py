@@ -17,9 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.facts import facts
-from pipeline.cli.task_facts import Fact
+from pipeline.cli.one_screen import NAME_WIDTH, Fact, lines_of, on_one_screen
 from pipeline.formatting import at_most, rate, reasons
 from pipeline.metrics.record import EndedRecord
+from pipeline.metrics.review import Review
 from pipeline.metrics.task_figures import AnyFigures
 from pipeline.output.progress import Count, Meter, tally
 from pipeline.text import plain
@@ -33,6 +34,12 @@ PLAIN_SECONDS = 30.0
 """Between two lines where stderr is no terminal."""
 
 LOOK_SECONDS = 1.0
+
+LEAST_LINES = 24
+"""Lines of the smallest terminal for which a result is cut to one screen."""
+
+AROUND = 3
+"""Lines of a screen that stay free: for the command, which often takes two, and for the next prompt."""
 
 UPPER_HALF = "\u2580"
 """A character whose upper half is in the color of the text, and whose lower half is in that of the background."""
@@ -141,9 +148,18 @@ def _failed(count: Count) -> str:
     return f"{count.failed:,} failed: {reasons(count.failures)}" if count.failed else ""
 
 
-def show_result(console: Console, record: EndedRecord, figures: AnyFigures | None, output: str) -> None:
-    """Print what a run came to, and where its results are; see `pipeline.cli.facts.facts`."""
-    show_facts(console, facts(record, figures, output))
+def show_result(
+    console: Console, record: EndedRecord, figures: AnyFigures | None, output: str, review: Review | None = None
+) -> None:
+    """Print what a run came to, and where its results are; see `pipeline.cli.facts.facts`.
+
+    On a terminal all of it fits the screen, with the command above it and the verdict's reasons below.
+    """
+    found = list(facts(record, figures, output, review))
+    if console.is_terminal:
+        others = AROUND + sum(lines_of(reason, console.width) for reason in record["verdict"]["reasons"])
+        found = on_one_screen(found, console.width, max(LEAST_LINES, console.height) - others)
+    show_facts(console, found)
 
 
 def show_facts(console: Console, found: Iterable[Fact]) -> None:
@@ -154,7 +170,7 @@ def show_facts(console: Console, found: Iterable[Fact]) -> None:
 
 def show_fact(console: Console, name: str, text: str) -> None:
     """Print a fact on a line of its own, whatever characters are in it."""
-    console.print(Text.assemble((f"{name:<12}", "dim"), " ", plain(text)), highlight=False, soft_wrap=True)
+    console.print(Text.assemble((f"{name:<{NAME_WIDTH}}", "dim"), " ", plain(text)), highlight=False, soft_wrap=True)
 
 
 def show_line(console: Console, text: str) -> None:

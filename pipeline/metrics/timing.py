@@ -19,10 +19,10 @@ STEPS = ("read", "decode", "predict", "commit")
 """Names of the steps of scoring, in their order."""
 
 _ADVICE = {
-    "read": "storage decides: pack small images into TFRecords or tars, or run nearer to them",
-    "decode": "decoding decides: more processors help, and images that are stored smaller",
-    "predict": "the model decides: `nightscore plan` measures which engine and precision are the fastest here",
-    "commit": "writing the results decides: a larger --unit_images writes fewer files",
+    "read": "storage decides: pack small images together, or run nearer to them",
+    "decode": "decoding decides: more processors and smaller images help",
+    "predict": "the model decides: `nightscore plan` finds the fastest engine here",
+    "commit": "writing decides: a larger --unit_images writes fewer files",
 }
 _START = "starting and planning decide: with more images they count for less"
 

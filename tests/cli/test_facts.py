@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from typing import Any
 
 import pytest
@@ -31,6 +32,12 @@ RECORD: dict[str, Any] = {
 }  # fmt: skip
 REASONS = [("read", "NOT_FOUND"), ("read", "DATA_LOSS"), ("preprocess", "INVALID_ARGUMENT"), ("predict", "INTERNAL")]
 
+ACCEPTED = {"score": 0.96, "wanted_accuracy": 0.99, "images": 7_000_000, "labelled": 576, "accuracy": 0.99999,
+            "accuracy_interval_95": [0.99, 1.0], "left": 2_000_000, "left_mistakes": 26}  # fmt: skip
+UNSEEN = {"seen": 2876, "images": 718, "labelled": 718, "headline": 0.96379, "headline_interval_95": [0.94747, 0.97517],
+          "seen_labelled": 2876, "seen_headline": 0.98}  # fmt: skip
+REVIEW: Any = {"label_errors": {"suspects": 228}, "duplicates": {"conflict_images": 12}}
+
 
 def receipt(metrics: Metrics, failures: list[dict[str, Any]] | None = None, **more: Any) -> Receipt:
     return Receipt("u", metrics.images, 0, metrics, [], failures or [], Extras(), **more)
@@ -53,17 +60,17 @@ def test_result_is_the_few_facts_that_matter(make_run: MakeRun) -> None:
         confusion={(1, 1): 3, (1, 2): 1}, unknown_labels=1,
     )  # fmt: skip
     assert said(make_run("x"), receipt(metrics, [failure("/a/[red]x[/].png")])) == [
+        "accuracy: 0.7500 (95 % interval 0.3006 to 0.9544) of 4 labelled",
+        "failed: 1 of 5: 1 NOT_FOUND in read",
+        "example: /a/[red]x[/].png: gone",
+        "again: the same command with --retry_failed scores those that failed again",
+        "skipped: 4 junk",
+        "unknown: 1 labels are not classes of the model",
+        "worst: recall 0.7500 of '1'",
+        "confused: 1 of '1' as '2'",
         "images: 5 in 2.0 s, 1,500 images/s with start-up, 2 kept from earlier runs",
         "time: read 25%, predict 90%",
         "decides: the model decides",
-        "skipped: 4 junk",
-        "failed: 1 (1 NOT_FOUND in read)",
-        "example: /a/[red]x[/].png: gone",
-        "again: the same command with --retry_failed scores those that failed again",
-        "unknown: 1 labels are not classes of the model",
-        "accuracy: 0.7500 (95 % interval 0.3006 to 0.9544) of 4 labelled",
-        "worst: recall 0.7500 of '1'",
-        "confused: 1 of '1' as '2'",
         "predictions: night/predictions",
         "report: night/report.html",
         "next: nightscore verify night",
@@ -76,7 +83,7 @@ def test_worst_classes_are_those_that_surely_are(make_run: MakeRun) -> None:
         images=2112, scored=2112, labelled=2112, correct=1600, top_k_correct=2112, confusion=confusion
     )  # fmt: skip
     lines = said(make_run("x"), receipt(metrics))
-    assert "worst: recall 0.5000 of '0', recall 0.0000 of '2', recall 0.9000 of '4'" in lines
+    assert "worst: recall 0.5000 of '0', 0.0000 of '2', 0.9000 of '4'" in lines
     assert "confused: 500 of '0' as '1', 10 of '4' as '5', 1 of '2' as '3'" in lines
 
 
@@ -149,32 +156,102 @@ def test_examples_are_of_different_reasons(make_run: MakeRun) -> None:
     assert [line for line in lines if line.startswith("example")] == ["example: z.png: bad", "example: 0.png: gone"]
 
 
-def test_everything_at_once_fits_a_screen(make_run: MakeRun) -> None:
+def everything_at_once(run: Run) -> tuple[dict[str, Any], Summary]:
+    """Return the record and the summary of a run that has every trouble that there is, with long names."""
     metrics = Metrics(
         images=10_000_000, scored=9_000_000, failures=dict.fromkeys(REASONS, 250_000), labelled=8_000_000,
         correct=7_000_000, top_k_correct=7_500_000, unknown_labels=500_000, unlabelled={3: 500_000, 4: 500_000},
         confusion={(a, b): 70_000 + a - b for a in range(10) for b in range(10)},
     )  # fmt: skip
     failures = [failure("gs://bucket/" + "k" * 300, *reason, "m" * 900) for reason in REASONS]
+    drift = [
+        {"against": name, "classes": {"psi": 1.0}, "confidence": {"psi": 1.0}} for name in ("training", "previous")
+    ]
     record = {
-        **RECORD, "seconds": 36_000.0, "kept": 1_000_000,
+        **RECORD, "seconds": 36_000.0, "kept": 1_000_000, "accepted": ACCEPTED, "unseen": UNSEEN, "drift": drift,
+        "made_by": [{"maker": "LiteRT 2.3.0, x86", "units": 9}], "why_engine": "the model has model.tflite",
+        "verdict": {"exit_code": 3, "reasons": ["3,000,000 of 30,000,000 images failed " + "r" * 60]},
         "plan": {
             "skipped": {f"{i} other files": 5_000 for i in range(5)} | {f"{i} images: {i}" * 5: 9 for i in range(5)},
             "skipped_examples": {f"{i} images: {i}" * 5: "/photos/" + "x" * 900 for i in range(5)}, "units": 9,
         },
     }  # fmt: skip
-    names = [f"gs://bucket/folder-{i}" for i in range(3)]
-    receipts = [receipt(metrics, failures, input=number) for number in range(3)]
-    run = make_run(*names)
     summary = Summary()
-    for one in receipts:
-        summary = summary.merge(Summary.of(one))
+    for number in range(len(run.inputs)):
+        summary = summary.merge(Summary.of(receipt(metrics, failures, input=number)))
+    return record, summary
+
+
+def on_screen(record: dict[str, Any], summary: Summary, run: Run, height: int, **more: Any) -> list[str]:
+    """Return the lines that a terminal of 80 columns shows of a result, wrapped as it wraps them."""
     stream = io.StringIO()
-    terminal.show_result(Console(file=stream, width=80), record, figures(summary, run), "gs://bucket/night")
-    rows = sum(math.ceil(len(line) / 80) for line in stream.getvalue().splitlines())
-    assert rows <= 30, "a screen and six lines, with all troubles at once"
-    usual = said(make_run("x"), receipt(metrics, [failure(f"photos/{i}.jpg") for i in range(2)]))
-    assert sum(math.ceil((len(line) + 8) / 80) for line in usual) <= 22
+    screen = Console(file=stream, width=80, height=height, no_color=True, **more)
+    terminal.show_result(screen, record, figures(summary, run), "gs://bucket/night", REVIEW)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).splitlines()
+    return [line[at : at + 80] for line in lines for at in range(0, max(1, len(line)), 80)]
+
+
+def names(lines: list[str]) -> set[str]:
+    return {line[:12].strip() for line in lines if line[12:13] == " "} - {"", "more"}
+
+
+def test_everything_at_once_fits_a_screen_and_says_what_it_leaves_out(make_run: MakeRun) -> None:
+    run = make_run(*(f"gs://bucket/folder-{i}" for i in range(4)))
+    record, summary = everything_at_once(run)
+    shown = on_screen(record, summary, run, 24, force_terminal=True)
+    assert len(shown) + math.ceil(len(record["verdict"]["reasons"][0]) / 80) + 2 <= 24
+    (at,) = (number for number, line in enumerate(shown) if line.startswith("more "))
+    more = "".join(shown[at : at + 2]).partition("predictions")[0]
+    whole = on_screen(record, summary, run, 24)
+    gone = names(whole) - names(shown)
+    assert gone
+    assert gone == set(more.removeprefix("more").strip().removesuffix(": in the report").split(", "))
+    assert on_screen(record, summary, run, 60, force_terminal=True) == whole, "a tall terminal shows it all"
+
+
+def test_every_fact_of_usual_length_is_one_line(make_run: MakeRun) -> None:
+    run = make_run(*(f"gs://bucket/folder-{i}" for i in range(4)))
+    record, summary = everything_at_once(run)
+    found = facts(record, figures(summary, run), "night", REVIEW)
+    long = [name for name, text in found if 13 + len(text) > 80]
+    assert set(long) == {"not read"}, "keys of 300 letters and messages of 900 are among the others"
+
+
+def test_what_is_to_be_decided_comes_first(make_run: MakeRun) -> None:
+    run = make_run("x")
+    record, summary = everything_at_once(run)
+    lines = [f"{name}: {text}" for name, text in facts(record, figures(summary, run), "night", REVIEW)]
+    assert lines[:7] == [
+        "unseen: accuracy 0.9638 (95 % interval 0.9475 to 0.9752)",
+        ": of 718 labelled images with no exact copy in training",
+        "accuracy: 0.8750 (95 % interval 0.8748 to 0.8752) of 8,000,000 labelled",
+        "accepted: 7,000,000 (78 %) from score 0.96 on, 0.9999 of 576 labelled right",
+        "to review: 2,000,000 (22 %), 26 mistakes among the unseen ones",
+        "failed: 1,000,000 of 10,000,000",
+        ": 250,000 INTERNAL in predict, 3 more reasons",
+    ]
+    assert "labels: 228 look wrong (label_errors.csv)" in lines
+    assert "copies: 12 images have copies with other labels (duplicates.csv)" in lines
+
+
+def test_nothing_to_look_at_is_no_line(make_run: MakeRun) -> None:
+    review: Any = {"label_errors": {"suspects": 0}, "duplicates": {"conflict_images": 0}}
+    content = figures(Summary.of(receipt(Metrics(images=3, scored=3))), make_run("x"))
+    names = {name for name, _ in facts(RECORD, content, "night", review)}
+    assert not names & {"labels", "copies", "unseen", "accepted", "to review", "more"}
+
+
+def test_accuracy_that_no_score_gives_leaves_all_to_review(make_run: MakeRun) -> None:
+    record: Any = {**RECORD, "accepted": {**ACCEPTED, "score": None, "images": 0, "left": 5, "left_mistakes": 1}}
+    lines = said(make_run("x"), receipt(Metrics(images=5, scored=5)), record=record)
+    assert lines[:2] == ["accepted: none", "to review: 5 (100 %), 1 mistake among them"]
+
+
+@pytest.mark.parametrize("labelled", [0, 5])
+def test_unseen_images_without_labels_are_no_figure(make_run: MakeRun, labelled: int) -> None:
+    record: Any = {**RECORD, "unseen": {**UNSEEN, "images": 2, "headline": None, "headline_interval_95": None}}
+    lines = said(make_run("x"), receipt(Metrics(images=5, scored=5, labelled=labelled)), record=record)
+    assert lines[0] == "unseen: 2 images with no exact copy in training, none labelled"
 
 
 def test_night_unlike_the_others_says_so(make_run: MakeRun) -> None:
@@ -183,22 +260,21 @@ def test_night_unlike_the_others_says_so(make_run: MakeRun) -> None:
         {"against": "previous", "classes": {"psi": 0.2}, "confidence": {"psi": 0.3}},
     ]
     lines = said(make_run("x"), receipt(Metrics(images=5, scored=5)), record={**RECORD, "drift": drift})
-    assert (
-        "drift: classes unlike those in training (PSI 1.23); scores unlike those the night before (PSI 0.30)" in lines
-    )
+    assert [line for line in lines if line.startswith("drift")] == [
+        "drift: unlike those in training: classes (PSI 1.23)",
+        "drift: unlike those of the night before: scores (PSI 0.30)",
+    ]
     lines = said(make_run("x"), receipt(Metrics(images=5, scored=5)), record={**RECORD, "drift": drift[1:]})
-    assert "drift: scores unlike those the night before (PSI 0.30)" in lines
+    assert "drift: unlike those of the night before: scores (PSI 0.30)" in lines
 
 
 def test_unfinished_run_says_how_to_go_on() -> None:
     record = {**RECORD, "complete": False, "unfinished_units": 2, "images": 40, "failed": 0}
     record["plan"] = {"skipped": {}, "units": 9, "images": 56}
     lines = [f"{name}: {text}" for name, text in facts(record, None, "my night")]
-    assert lines[0].startswith("images: 40 of 56 in 2.0 s, ")
-    assert lines[-2:] == [
-        "unfinished: 2 of 9 units",
-        "next: the same command finishes them; nightscore status 'my night' tells more",
-    ]
+    assert lines[0] == "unfinished: 2 of 9 units"
+    assert any(line.startswith("images: 40 of 56 in 2.0 s, ") for line in lines)
+    assert lines[-1] == "next: the same command finishes them; nightscore status 'my night' tells more"
     content = as_json(record, None, "my night")
     assert (content["complete"], content["unfinished_units"], content["report"]) == (False, 2, None)
     assert content["accuracy"] is None

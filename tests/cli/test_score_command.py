@@ -46,9 +46,9 @@ def test_good_run_prints_facts_and_no_banner(tiny_model: str, write_images: Writ
     assert done.returncode == 0
     assert done.stderr == ""
     assert re.search(r"^images +31 in ", done.stdout, re.MULTILINE)
-    assert re.search(r"^failed +1 \(1 INVALID_ARGUMENT in preprocess\)", done.stdout, re.MULTILINE)
+    assert re.search(r"^failed +1 of 31: 1 INVALID_ARGUMENT in preprocess$", done.stdout, re.MULTILINE)
     assert re.search(r"^accuracy +[01]\.\d{4} \(95 % interval", done.stdout, re.MULTILINE)
-    assert re.search(r"^example .*5/broken.png: not a PNG", done.stdout, re.MULTILINE)
+    assert re.search(r"^example +5/broken.png: not a PNG", done.stdout, re.MULTILINE)
     assert re.search(rf"^report +{tmp_path}/night/report.html$", done.stdout, re.MULTILINE)
     assert done.stdout.splitlines()[-1] == f"next         nightscore verify {tmp_path}/night"
     assert len(done.stdout.splitlines()) <= 16

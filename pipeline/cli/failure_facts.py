@@ -1,0 +1,119 @@
+"""What a command says of images that failed and of files that were not read: one line each. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from pipeline.cli.one_screen import WIDTH, Fact, fitted
+from pipeline.metrics.figures import FailureExample, FailureText
+from pipeline.metrics.left_out import LeftOut
+from pipeline.metrics.task_figures import AnyFigures
+from pipeline.storage import fixed_prefix
+from pipeline.text import brief
+
+EXAMPLES = 2
+SKIPPED = 2
+SHORT = 3
+"""Failed images, kinds of files not read with what to do, and without, that are shown at most."""
+
+SHOWN_KEY = 38
+SHOWN_SKIPPED = 60
+LEAST_SKIPPED = 16
+"""Characters of the key of a failed image at most, and of that of a file not read at most and at least."""
+
+
+def name_in(key: str, inputs: Sequence[str]) -> str:
+    """Return a key relative to the only input; whole if there are several, or if it lies elsewhere.
+
+    Args:
+        key: of an image.
+        inputs: of the run, as its record has them.
+
+    >>> name_in("/a/photos/1/x.png", ["/a/photos"]), name_in("/a/t.tar!x.png", ["/a/t.tar"])
+    ('1/x.png', 't.tar!x.png')
+    >>> name_in("/a/photos/1/x.png", ["/a/*/1/*.png"]), name_in("/a/x.png", ["/a", "/b"])
+    ('photos/1/x.png', '/a/x.png')
+    """
+    if len(inputs) != 1:
+        return key
+    fixed = fixed_prefix(inputs[0])
+    above = fixed.rstrip("/").rpartition("/")[0] if fixed == inputs[0] else fixed.rpartition("/")[0]
+    for folder in (fixed.rstrip("/"), above) if fixed == inputs[0] else (above,):
+        if folder and key.startswith(f"{folder}/"):
+            return key[len(folder) + 1 :]
+    return key
+
+
+def example(failure: FailureText, inputs: Sequence[str] = (), indent: str = "") -> str:
+    """Return a failed image and why, as a fact's text of one line."""
+    key = indent + brief(name_in(failure["key"], inputs), SHOWN_KEY)
+    return f"{key}: {brief(failure['message'], WIDTH - len(key) - 2)}"
+
+
+def failed(figures: AnyFigures, inputs: Sequence[str]) -> Iterator[Fact]:
+    """Yield how many images failed, why, a few of them, and what to do."""
+    counted = sorted(figures["failures"], key=lambda one: -one["images"])
+    of = f"{figures['failed']:,} of {figures['images']:,}"
+    if not counted:
+        yield "failed", of
+        return
+    why = [f"{one['images']:,} {one['code']} in {one['stage']}" for one in counted]
+    more = ", {:,} more reasons"
+    in_one = fitted(why, f"{of}: ", more)
+    if len(in_one) <= WIDTH:
+        yield "failed", in_one
+    else:
+        yield "failed", of
+        yield "", fitted(why, more=more)
+    for failure in _of_different_reasons(figures["failure_examples"]):
+        yield "example", example(failure, inputs)
+    yield "again", "the same command with --retry_failed scores those that failed again"
+
+
+def _of_different_reasons(examples: Sequence[FailureExample]) -> list[FailureExample]:
+    """Return the first few examples, of as many reasons as there are."""
+    seen: Counter[tuple[str, str]] = Counter()
+    turns = []
+    for place, one in enumerate(examples):
+        reason = (one["stage"], one["code"])
+        turns.append((seen[reason], place, one))
+        seen[reason] += 1
+    return [one for _, _, one in sorted(turns, key=lambda turn: turn[:2])[:EXAMPLES]]
+
+
+def not_scored(found: LeftOut, inputs: Sequence[str] = ()) -> Iterator[Fact]:
+    """Yield what of the inputs was not scored; a reason with a colon says what to do, and has a line of its own."""
+    ordered = sorted(found.counts.items(), key=lambda item: (-item[1], item[0]))
+    told = [(reason, n) for reason, n in ordered if ":" in reason]
+    for reason, n in told[:SKIPPED]:
+        key = found.examples.get(reason)
+        yield "not read", skipped(n, reason, None if key is None else name_in(key, inputs))
+    rest = [(reason.partition(":")[0], n) for reason, n in told[SKIPPED:]]
+    rest += [(reason, n) for reason, n in ordered if ":" not in reason]
+    if rest:
+        yield "skipped", _kinds(rest)
+
+
+def _kinds(counts: Sequence[tuple[str, int]]) -> str:
+    """Return how many files of which kinds were not scored, of as many kinds as fit a line."""
+    text = ""
+    for named in range(min(SHORT, len(counts)), 0, -1):
+        more = sum(n for _, n in counts[named:])
+        left = f", {more:,} others (run.json)" if more else ""
+        text = ", ".join(f"{n:,} {reason}" for reason, n in counts[:named]) + left
+        if len(text) <= WIDTH:
+            break
+    return text
+
+
+def skipped(n: int, reason: str, key: str | None) -> str:
+    """Return how many files were not scored, why, and one of them if that is known.
+
+    >>> skipped(30, "HEIC images: convert them", "1/IMG_0001.HEIC")
+    '30 HEIC images: convert them (1/IMG_0001.HEIC)'
+    """
+    text = f"{n:,} {reason}"
+    room = WIDTH - len(text) - 3
+    shown = room if room >= LEAST_SKIPPED else SHOWN_SKIPPED
+    return text + ("" if key is None else f" ({brief(key, shown)})")
