@@ -163,4 +163,4 @@ def _print_result(spec: ModelSpec, output: str, report: str | None = None) -> No
     print(f"model         {shell_path(output)}")
     if report is not None:
         print(f"report        {shell_path(report)}")
-    print(f"next          nightscore score --input PATTERN --model {shell_path(output)} --output OUTPUT")
+    print(f"next          nightscore score --input INPUT --model {shell_path(output)} --output OUTPUT")

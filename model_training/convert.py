@@ -112,13 +112,13 @@ def engines_of(conversion: Conversion) -> str:
     """Return which engines can score with a model, as a phrase.
 
     >>> engines_of(Conversion(sha256="c0ffee", difference=6.1e-6))
-    'LiteRT and TensorFlow, whose outputs differ by 6.1e-06 of their spread'
+    'LiteRT and TensorFlow; outputs differ by 6.1e-06 of their spread'
     >>> engines_of(Conversion(missing="the converter does not take the operation ResizeBicubic"))
     'TensorFlow only: the converter does not take the operation ResizeBicubic'
     """
     if conversion.missing:
         return f"TensorFlow only: {conversion.missing}"
-    return f"LiteRT and TensorFlow, whose outputs differ by {conversion.difference:.2g} of their spread"
+    return f"LiteRT and TensorFlow; outputs differ by {conversion.difference:.2g} of their spread"
 
 
 def _too_far(difference: float) -> str:

@@ -62,14 +62,12 @@ def _demo(arguments: argparse.Namespace) -> int:
     broken = build_archive(raw, archive)
     held_out = int(raw.is_test.sum())
     print(
-        f"{shell_path(archive)}: {len(raw.images):,} images as PNG files in class folders, the same as TFRecords, "
-        f"{broken} broken ones among them\n"
-        f"(all but {held_out:,} of the {len(raw.images):,} trained the model: the accuracy on images that it has not "
-        "seen is the one above)\n"
+        f"{shell_path(archive)}: {len(raw.images):,} images as PNG files in class folders, and as TFRecords,\n"
+        f"with {broken} broken ones among them. All but {held_out:,} of the {len(raw.images):,} trained the model.\n"
     )
     score = ("score", "--input", archive, "--model", model, "--output", night)
     _run(*score)
-    print("Once more, as if the night had been interrupted and had to be resumed: nothing is scored again.\n")
+    print("Once more, as if the night had been interrupted: nothing is scored again.\n")
     _run(*score)
     return 0
 

@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NoReturn
 
 from nightscore.commands import COMMANDS
@@ -16,10 +17,8 @@ READER_LEFT = 141
 
 EXAMPLE = """\
   nightscore train --dataset digits --output model
-  nightscore plan --input photos/ --model model --output night
   nightscore score --input photos/ --model model --output night
-  nightscore status night
-  nightscore verify night
+  nightscore compare night new-night
 """
 
 
@@ -28,15 +27,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):
-        longest = max(map(len, COMMANDS))
-        listed = "\n".join(f"  {name:{longest}} {command.text}" for name, command in COMMANDS.items())
-        print(f"{EXAMPLE}\ncommands:\n{listed}\n\n'nightscore COMMAND --help' shows a command's options")
+        print(f"{EXAMPLE}\n{_listed()}\n'nightscore COMMAND --help' shows a command's options")
         return 0
     if name not in COMMANDS:
         print(f"nightscore: unknown command {name!r}; the commands are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     code = importlib.import_module(COMMANDS[name].module).main(arguments[1:])
     return int(code)
+
+
+def _listed() -> str:
+    """Return the commands in their groups, one a line."""
+    longest = max(map(len, COMMANDS))
+    text = ""
+    for group, commands in groupby(COMMANDS.items(), lambda item: item[1].group):
+        text += f"{group}:\n" + "".join(f"  {name:{longest}} {command.text}\n" for name, command in commands)
+    return text
 
 
 def run() -> NoReturn:

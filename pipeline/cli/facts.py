@@ -43,7 +43,7 @@ def facts(record: EndedRecord, figures: AnyFigures | None, output: str, review: 
         yield from _unfinished(record, output)
         return
     inputs = record.get("options", {}).get("input", ())
-    yield from unseen(record, task_in(figures))
+    yield from unseen(record.get("unseen"), task_in(figures))
     yield from _headline(figures)
     yield from accepted(record)
     yield from failed(figures, inputs)

@@ -10,7 +10,7 @@ from pipeline.metrics.figures import FailureExample, FailureText
 from pipeline.metrics.left_out import LeftOut
 from pipeline.metrics.task_figures import AnyFigures
 from pipeline.storage import fixed_prefix
-from pipeline.text import brief
+from pipeline.text import brief, plain
 
 EXAMPLES = 2
 SKIPPED = 2
@@ -47,8 +47,8 @@ def name_in(key: str, inputs: Sequence[str]) -> str:
 
 def example(failure: FailureText, inputs: Sequence[str] = (), indent: str = "") -> str:
     """Return a failed image and why, as a fact's text of one line."""
-    key = indent + brief(name_in(failure["key"], inputs), SHOWN_KEY)
-    return f"{key}: {brief(failure['message'], WIDTH - len(key) - 2)}"
+    key = indent + brief(plain(name_in(failure["key"], inputs)), SHOWN_KEY)
+    return f"{key}: {brief(plain(failure['message']), WIDTH - len(key) - 2)}"
 
 
 def failed(figures: AnyFigures, inputs: Sequence[str]) -> Iterator[Fact]:

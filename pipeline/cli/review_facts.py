@@ -9,16 +9,15 @@ from pipeline.cli.task_facts import quality
 from pipeline.formatting import counted, percent
 from pipeline.metrics.headline import HEADLINES, WORDS
 from pipeline.metrics.record import EndedRecord
-from pipeline.metrics.review import Accepted, Review
+from pipeline.metrics.review import Accepted, Review, Unseen
 from pipeline.task import Task
 
 ALMOST = 0.9999
 """What is not all right never reads 1.0000."""
 
 
-def unseen(record: EndedRecord, task: Task) -> Iterator[Fact]:
+def unseen(found: Unseen | None, task: Task) -> Iterator[Fact]:
     """Yield how good the result is where the model's training had no exact copy of an image."""
-    found = record.get("unseen")
     if found is None or not found["seen"]:
         return
     if found["headline"] is None:

@@ -15,6 +15,7 @@ from pipeline.cli.command import OutputCommand
 from pipeline.cli.console import answer
 from pipeline.cli.failure_facts import example, not_scored
 from pipeline.cli.one_screen import Fact
+from pipeline.cli.review_facts import unseen
 from pipeline.cli.task_facts import quality, quality_format
 from pipeline.cli.terminal import Screen, show_facts, show_table
 from pipeline.formatting import REASONS, at_most, counted, rate
@@ -32,6 +33,9 @@ Say how the last run into OUTPUT stands, while it is under way or long after,
 from any machine that can read it: how much is done, how fast, what has failed
 and why, and how the nights before were. Changes nothing.
 """
+
+EXAMPLES = 3
+"""Number of failed images that are named, at most: REASONS or more."""
 
 EPILOG = "Exit codes: 0 it could be told, whatever it is; 2 bad usage or no OUTPUT;\n3 storage fails."
 
@@ -68,16 +72,19 @@ def _facts(found: Status) -> Iterator[Fact]:
     for reason in found.reasons:
         yield "reason", reason
     yield "images", _images(found)
-    yield from not_scored(LeftOut(found.skipped, found.skipped_examples))
+    yield from not_scored(LeftOut(found.skipped, found.skipped_examples), found.inputs)
     if found.images_per_second:
         lately = f" lately, {at_most(found.seconds_left)} left" if found.seconds_left else ""
         yield "speed", rate(found.images_per_second) + lately
+    yield from unseen(found.unseen, found.task)
     if found.labelled:
         yield quality(found.task, found.quality, found.quality_interval_95, found.labelled)
     yield "failed", f"{found.failed:,}"
-    for failure in found.failures[:REASONS]:
+    failures = found.failures[:REASONS]
+    for failure in failures:
         yield "", f"{failure['images']:,} {failure['code']} in {failure['stage']}, such as"
-        yield from (("", example(image, "  ")) for image in failure["examples"])
+        shown = failure["examples"][: EXAMPLES // len(failures)]
+        yield from (("", example(image, found.inputs, "  ")) for image in shown)
 
 
 def _state(found: Status) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.color import Color
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.style import Style
 from rich.table import Table
@@ -35,6 +35,9 @@ PLAIN_SECONDS = 30.0
 
 LOOK_SECONDS = 1.0
 
+LEAST_BAR = 8
+"""Columns of the bar at least, where what stands beside it can be made short enough."""
+
 LEAST_LINES = 24
 """Lines of the smallest terminal for which a result is cut to one screen."""
 
@@ -52,17 +55,6 @@ class Screen(Console):
         """Say no more."""
         with contextlib.suppress(SystemExit):
             super().on_broken_pipe()
-
-
-class _Bar(Progress):
-    """One line, and below it what has failed so far."""
-
-    failed = ""
-
-    def get_renderables(self) -> Iterator[RenderableType]:
-        yield self.make_tasks_table(self.tasks)
-        if self.failed:
-            yield Text(self.failed, style="red", no_wrap=True, overflow="ellipsis")
 
 
 @contextlib.contextmanager
@@ -88,26 +80,16 @@ def progress(work: str = "scoring") -> Iterator[None]:
 
 
 def _bar(console: Console, stop: threading.Event, work: str) -> None:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        TextColumn("{task.fields[images]}"),
-        TextColumn("{task.fields[speed]}"),
-    )
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[said]}"))
     meter = Meter()
-    with _Bar(*columns, console=console, transient=True, expand=True) as bar:
-        task = bar.add_task("planning", total=None, images="", speed="")
+    with Progress(*columns, console=console, transient=True, expand=True) as bar:
+        task = bar.add_task("planning", total=None, said="")
         while not stop.wait(REFRESH_SECONDS):
             count = tally().count()
-            bar.failed = _failed(count)
-            bar.update(
-                task,
-                description=_doing(count, work),
-                total=count.total,
-                completed=count.done,
-                images=_of_total(count) if count.done else "",
-                speed=_speed(count, meter.rate(count, time.monotonic())),
-            )
+            doing = _doing(count, work)
+            room = console.width - len(doing) - LEAST_BAR - 2
+            said = progress_text(count, meter.rate(count, time.monotonic()), room)
+            bar.update(task, description=doing, total=count.total, completed=count.done, said=said)
 
 
 def _lines(console: Console, stop: threading.Event, work: str) -> None:
@@ -138,14 +120,49 @@ def _of_total(count: Count) -> str:
 
 def _speed(count: Count, per_second: float) -> str:
     """Return the rate and, where the total is known, what it makes of the rest."""
-    if not per_second or (count.total is not None and count.done >= count.total):
+    return ", ".join(text for text in (_rate(count, per_second), _left(count, per_second)) if text)
+
+
+def _rate(count: Count, per_second: float) -> str:
+    is_over = count.total is not None and count.done >= count.total
+    return rate(per_second) if per_second and not is_over else ""
+
+
+def _left(count: Count, per_second: float) -> str:
+    if not _rate(count, per_second) or count.total is None:
         return ""
-    left = f", {at_most((count.total - count.done) / per_second)} left" if count.total is not None else ""
-    return rate(per_second) + left
+    return f"{at_most((count.total - count.done) / per_second)} left"
 
 
 def _failed(count: Count) -> str:
     return f"{count.failed:,} failed: {reasons(count.failures)}" if count.failed else ""
+
+
+def progress_text(count: Count, per_second: float, room: int) -> str:
+    """Return what stands beside the bar: images, rate, time left and failures, in so many characters.
+
+    Where all of it does not fit, the reasons of failures go first, then what can be left out of the words.
+
+    >>> progress_text(Count(2_000, 1_000, 0, {("read", "NOT_FOUND"): 3}), 500.0, 60)
+    '1,000 of 2,000  500 images/s  2 s left  3 failed'
+    >>> progress_text(Count(2_000, 1_000, 0, {("read", "NOT_FOUND"): 3}), 500.0, 30)
+    '1,000/2,000  2 s  3 failed'
+    """
+    images = _of_total(count) if count.done else ""
+    speed, left = _rate(count, per_second), _left(count, per_second)
+    failures = f"{count.failed:,} failed" if count.failed else ""
+    text = ""
+    for parts in (
+        (images, speed, left, _failed(count)),
+        (images, speed, left, failures),
+        (images, speed.replace(" images/s", "/s"), left, failures),
+        (images.replace(" of ", "/"), speed.replace(" images/s", "/s"), left.removesuffix(" left"), failures),
+        (images.replace(" of ", "/"), left.removesuffix(" left"), failures),
+    ):
+        text = "  ".join(part for part in parts if part)
+        if len(text) <= room:
+            break
+    return text
 
 
 def show_result(

@@ -19,6 +19,7 @@ from pipeline.metrics.figures import FailureExample, FailureSummary, FailureText
 from pipeline.metrics.headline import headline_in, task_in
 from pipeline.metrics.left_out import LeftOut
 from pipeline.metrics.record import Record
+from pipeline.metrics.review import Unseen
 from pipeline.metrics.sums import Sums
 from pipeline.output import records
 from pipeline.output.commit import committed, receipts
@@ -121,6 +122,8 @@ class Status:
         nights: the runs before, the last one last.
         skipped: reason -> files of the inputs that are not scored, as far as planned and read.
         skipped_examples: reason -> key of one of those.
+        inputs: of the run, as keys begin.
+        unseen: figures of the images of which training had no exact copy; None where nobody knows.
     """
 
     run: str
@@ -148,6 +151,8 @@ class Status:
     nights: Sequence[EarlierRun]
     skipped: Mapping[str, int]
     skipped_examples: Mapping[str, str]
+    inputs: Sequence[str]
+    unseen: Unseen | None
 
 
 def status(output: str, now: float) -> Status:
@@ -194,6 +199,8 @@ def status(output: str, now: float) -> Status:
         nights=[EarlierRun.of(night) for night in before],
         skipped=dict(work.left_out.counts),
         skipped_examples=dict(work.left_out.examples),
+        inputs=[storage.key_of(pattern) for pattern in run.inputs],
+        unseen=ended.get("unseen") if ended and is_complete else None,
     )
 
 

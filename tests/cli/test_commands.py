@@ -49,6 +49,10 @@ def test_list_of_commands_imports_none_of_them() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert all(f"  {name:12} {command.text}\n" in done.stdout for name, command in COMMANDS.items())
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) < 24, "one screen"
+    assert all(lines.count(f"{command.group}:") == 1 for command in COMMANDS.values()), "a group is in one place"
 
 
 def test_commands_import_only_what_they_need(tiny_model: str, write_images: WriteImages, tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ def test_it_prints_facts_and_the_nights_before(night: str, capsys: Captured) -> 
     assert lines[3].startswith("images       41 of 41 (100%), 41 kept from earlier runs; ")
     assert "failed       1" in lines
     assert "             1 INVALID_ARGUMENT in preprocess, such as" in lines
-    assert any(r"/3/\x1b[2J[red].png: not a PNG" in line for line in lines)
+    assert any(line.startswith(r"               3/\x1b[2J[red].png: not a PNG") for line in lines)
+    assert max(len(line) for line in lines if not line.startswith("reason")) <= 80
     head = next(i for i, line in enumerate(lines) if line.startswith("nights before"))
     assert lines[head].split()[2:] == ["images", "failed", "accuracy", "images/s", "exit"]
     assert lines[head + 1].split()[2:4] == ["41", "1"]

@@ -18,10 +18,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from pipeline.cli import terminal
-from pipeline.output.progress import Meter, tally
+from pipeline.output.progress import Count, Meter, tally
 
 WATCHED = """
 import sys, time
@@ -63,6 +65,7 @@ def on_terminal(columns: int, total: str, step: int, term: str = "xterm") -> tup
 SHOWN: Sequence[tuple[int, str, int] | tuple[int, str, int, str]] = [
     (80, "60340", 1_000),
     (60, "60340", 1_000),
+    (150, "60340", 1_000),
     (80, "1000000000", 12_345),
     (80, "-", 1_000),
     (80, "60340", 1_000, "dumb"),
@@ -76,25 +79,41 @@ def shown() -> None:
         list(pool.map(lambda words: on_terminal(*words), SHOWN))
 
 
-@pytest.mark.parametrize("columns", [80, 60])
-def test_bar_and_what_failed_are_two_lines_that_fit(columns: int) -> None:
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (80, r"scoring ━+.* 16,000 of 60,340  [\d,]+ images/s  \d+ s left  160 failed *"),
+        (60, r"scoring ━+.* 16,000/60,340  [\d,]+/s  \d+ s  160 failed *"),
+        (150, r"scoring ━+.* 160 failed: 112 INVALID_ARGUMENT in preprocess, 48 NOT_FOUND in read *"),
+    ],
+)
+def test_all_of_it_is_one_line_that_fits(columns: int, said: str) -> None:
     _, lines = on_terminal(columns, "60340", 1_000)
     assert max(map(len, lines)) <= columns
-    bars = [line for line in lines if line.startswith("scoring ")]
-    assert re.fullmatch(r"scoring ━.* 16,000 of 60,340 [\d,]+ images/s, \d+ s left *", bars[-1])
-    failed = "160 failed: 112 INVALID_ARGUMENT in preprocess, 48 NOT_FOUND in read"
-    assert (failed if columns == 80 else failed[:59] + "…") in lines
+    assert all(line.startswith(("planning", "starting", "scoring")) for line in lines), "nothing below it"
+    assert re.fullmatch(said, [line for line in lines if "16,000" in line][-1])
 
 
 def test_largest_numbers_fit_too() -> None:
     _, lines = on_terminal(80, "1000000000", 12_345)
     assert max(map(len, lines)) <= 80
-    assert re.search(r"━ 1\d\d,\d\d\d of 1,000,000,000 [\d,]+ images/s, \d+ h( \d+ min)? left", lines[-2])
+    assert re.search(
+        r"━ 1\d\d,\d\d\d of 1,000,000,000  [\d,]+(/s| images/s)  \d+ h( \d+ min)? left  160 failed", lines[-1]
+    )
+
+
+@given(st.integers(0, 10**10), st.integers(0, 10**10), st.integers(0, 10**10), st.floats(1, 1e6), st.integers(40, 200))
+def test_line_beside_the_bar_names_every_number(total: int, scored: int, failed: int, speed: float, room: int) -> None:
+    count = Count(max(total, scored), scored, 0, {("read", "NOT_FOUND"): min(failed, scored)})
+    text = terminal.progress_text(count, speed, room)
+    assert not scored or text.startswith(f"{scored:,}")
+    assert not count.failed or f"{count.failed:,} failed" in text
+    assert len(text) <= max(room, 63), "beside the shortest bar on 80 columns there are 63"
 
 
 def test_total_that_only_reading_tells_is_left_out() -> None:
     _, lines = on_terminal(80, "-", 1_000)
-    assert any(re.search(r"scoring .* 1\d,000 [\d,]+ images/s *$", line) for line in lines)
+    assert any(re.search(r"scoring .* 1\d,000  [\d,]+ images/s  1\d\d failed *$", line) for line in lines)
     assert not any("left" in line for line in lines)
 
 
@@ -115,6 +134,7 @@ def test_without_a_terminal_a_plain_line_now_and_then(
     monkeypatch.setattr(terminal, "PLAIN_SECONDS", 0.1)
     monkeypatch.setattr(terminal, "LOOK_SECONDS", 0.02)
     tally().start(None)
+    began = time.monotonic()
     with terminal.progress():
         time.sleep(0.4)
         tally().start(1_000)
@@ -128,7 +148,7 @@ def test_without_a_terminal_a_plain_line_now_and_then(
     assert "starting: 0 of 1,000 images" in lines
     pattern = r"scoring: 500 of 1,000 images, \d{3} images/s, \d+ s left, 2 failed: 2 NOT_FOUND in read"
     assert re.fullmatch(pattern, lines[-1])
-    assert 5 <= len(lines) <= 22
+    assert 5 <= len(lines) <= (time.monotonic() - began) / terminal.PLAIN_SECONDS
 
 
 def test_run_that_is_over_soon_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:

@@ -42,10 +42,10 @@ def test_model_of_format_1_gets_a_second_engine(tmp_path: Path, capfd: pytest.Ca
     assert add(OLD, new) == 0
     out, err = capfd.readouterr()
     assert err == ""
-    assert out.splitlines()[0].startswith("engines       LiteRT and TensorFlow, whose outputs differ by ")
+    assert out.splitlines()[0].startswith("engines       LiteRT and TensorFlow; outputs differ by ")
     assert out.splitlines()[1:] == [
         f"model         '{new}'",
-        f"next          nightscore score --input PATTERN --model '{new}' --output OUTPUT",
+        f"next          nightscore score --input INPUT --model '{new}' --output OUTPUT",
     ]
     assert contents(OLD) == before
     assert os.listdir(tmp_path) == ["my new"]

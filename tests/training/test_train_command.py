@@ -54,11 +54,11 @@ def test_training_says_what_it_made_and_what_is_next(
     lines = out.splitlines()
     assert lines[0].startswith("test accuracy 0.")
     assert " (95 % interval 0." in lines[0]
-    assert re.fullmatch(r"engines       LiteRT and TensorFlow, whose outputs differ by \S+ of their spread", lines[1])
+    assert re.fullmatch(r"engines       LiteRT and TensorFlow; outputs differ by \S+ of their spread", lines[1])
     assert lines[2:] == [
         f"model         '{model}'",
         f"report        '{model}/training/report.html'",
-        f"next          nightscore score --input PATTERN --model '{model}' --output OUTPUT",
+        f"next          nightscore score --input INPUT --model '{model}' --output OUTPUT",
     ]
     assert (model / "training" / "report.html").exists()
     assert read_spec(str(model)).input == InputSpec(12, 12, "grayscale", decode="reduced")
