@@ -20,6 +20,9 @@ def unseen(found: Unseen | None, task: Task) -> Iterator[Fact]:
     """Yield how good the result is where the model's training had no exact copy of an image."""
     if found is None or not found["seen"]:
         return
+    if not found["images"]:
+        yield "unseen", "none: training had an exact copy of every image"
+        return
     if found["headline"] is None:
         yield "unseen", f"{counted(found['images'], 'image')} with no exact copy in training, none labelled"
         return

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.color import Color
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.style import Style
 from rich.table import Table
@@ -35,6 +35,9 @@ PLAIN_SECONDS = 30.0
 
 LOOK_SECONDS = 1.0
 
+ECHO = 2
+"""Columns that a terminal takes to echo Ctrl-C: ^C."""
+
 LEAST_BAR = 8
 """Columns of the bar at least, where what stands beside it can be made short enough."""
 
@@ -55,6 +58,23 @@ class Screen(Console):
         """Say no more."""
         with contextlib.suppress(SystemExit):
             super().on_broken_pipe()
+
+
+class _Bar(Progress):
+    """One line that leaves room at its end: what the terminal echoes of Ctrl-C would wrap, and the bar would stay."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield _Narrower(self.make_tasks_table(self.tasks))
+
+
+class _Narrower:
+    """A table that is ECHO columns narrower than its place."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from console.render(self._table, options.update_width(max(1, options.max_width - ECHO)))
 
 
 @contextlib.contextmanager
@@ -82,12 +102,12 @@ def progress(work: str = "scoring") -> Iterator[None]:
 def _bar(console: Console, stop: threading.Event, work: str) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[said]}"))
     meter = Meter()
-    with Progress(*columns, console=console, transient=True, expand=True) as bar:
+    with _Bar(*columns, console=console, transient=True, expand=True) as bar:
         task = bar.add_task("planning", total=None, said="")
         while not stop.wait(REFRESH_SECONDS):
             count = tally().count()
             doing = _doing(count, work)
-            room = console.width - len(doing) - LEAST_BAR - 2
+            room = console.width - ECHO - len(doing) - LEAST_BAR - 2
             said = progress_text(count, meter.rate(count, time.monotonic()), room)
             bar.update(task, description=doing, total=count.total, completed=count.done, said=said)
 

@@ -247,11 +247,17 @@ def test_accuracy_that_no_score_gives_leaves_all_to_review(make_run: MakeRun) ->
     assert lines[:2] == ["accepted: none", "to review: 5 (100 %), 1 mistake among them"]
 
 
-@pytest.mark.parametrize("labelled", [0, 5])
-def test_unseen_images_without_labels_are_no_figure(make_run: MakeRun, labelled: int) -> None:
-    record: Any = {**RECORD, "unseen": {**UNSEEN, "images": 2, "headline": None, "headline_interval_95": None}}
-    lines = said(make_run("x"), receipt(Metrics(images=5, scored=5, labelled=labelled)), record=record)
-    assert lines[0] == "unseen: 2 images with no exact copy in training, none labelled"
+@pytest.mark.parametrize(
+    ("images", "line"),
+    [
+        (2, "unseen: 2 images with no exact copy in training, none labelled"),
+        (0, "unseen: none: training had an exact copy of every image"),
+    ],
+)
+def test_unseen_images_without_labels_are_no_figure(make_run: MakeRun, images: int, line: str) -> None:
+    record: Any = {**RECORD, "unseen": {**UNSEEN, "images": images, "headline": None, "headline_interval_95": None}}
+    lines = said(make_run("x"), receipt(Metrics(images=5, scored=5)), record=record)
+    assert lines[0] == line
 
 
 def test_night_unlike_the_others_says_so(make_run: MakeRun) -> None:
