@@ -43,17 +43,19 @@ def facts(record: EndedRecord, figures: AnyFigures | None, output: str, review: 
         yield from _unfinished(record, output)
         return
     inputs = record.get("options", {}).get("input", ())
+    labelled = bool(cast(Mapping[str, Any], figures).get("labelled"))
+    of_images = (*_details(figures), *_drift(record.get("drift") or ()))
     yield from unseen(record.get("unseen"), task_in(figures))
     yield from _headline(figures)
     yield from accepted(record)
+    yield from () if labelled else of_images
     yield from failed(figures, inputs)
     yield from not_scored(left_out(record), inputs)
     yield from to_look_at(review or {})
-    yield from _details(figures)
-    if cast(Mapping[str, Any], figures).get("labelled"):
+    if labelled:
+        yield from of_images
         spec = record.get("model_spec")
         yield from numbers(record.get("options", {}), spec["class_names"] if spec else ())
-    yield from _drift(record.get("drift") or ())
     yield from _inputs(figures["inputs"], task_in(figures))
     yield from _work(record, f"{figures['images']:,}")
     yield from _engine(record)

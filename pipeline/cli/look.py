@@ -16,7 +16,7 @@ from pipeline.cli.command import WAIT_SECONDS, calm, new_parser, to_exit_code
 from pipeline.cli.console import answer as print_json
 from pipeline.cli.flags import JSON
 from pipeline.cli.one_screen import Fact
-from pipeline.cli.quiet import silence_pillow, tame_streams
+from pipeline.cli.quiet import silence_pillow, stderr_silenced, tame_streams
 from pipeline.cli.terminal import Screen, show_facts, show_pictures
 from pipeline.errors import UsageError
 from pipeline.formatting import percent
@@ -42,6 +42,10 @@ EPILOG = "Exit codes: 0 shown, 2 bad usage, no model or no image; 3 storage fail
 
 DECODING = ("bands", "background")
 """Options of a score that say how an image is decoded."""
+
+LEAST_LINES = 8
+OTHERS = 10
+"""Lines of a terminal that both pictures take at least, and that the command, the facts and the prompt take."""
 
 LINES = 20
 """Lines of the terminal that the pictures take, at most."""
@@ -89,8 +93,8 @@ def _look(asked: argparse.Namespace) -> int:
         return 0
     screen = Screen()
     if screen.is_terminal and screen.color_system and not screen.no_color:
-        each = (screen.width - 2) // 2
-        show_pictures(screen, shrink(shown, (each, 2 * LINES)), each)
+        each, lines = (screen.width - 2) // 2, max(LEAST_LINES, min(LINES, screen.height - OTHERS))
+        show_pictures(screen, shrink(shown, (each, 2 * lines)), each)
         asked.is_shown = True
     says, _ = _says(asked, spec, data, shown)
     show_facts(screen, _facts(asked, shown, rule, says))
@@ -110,7 +114,8 @@ def _says(
         why = f"needs the package {package}: pip install {package}"
         return [(NAME, f"not computed: it {why}")], {"error": f"it {why}"}
     calm()
-    batch = answer(storage.absolute(asked.model), spec, engine, data, shown.pixels)
+    with stderr_silenced():  # LiteRT says there which delegate it has
+        batch = answer(storage.absolute(asked.model), spec, engine, data, shown.pixels)
     return list(answer_facts(batch, spec)), answer_json(batch, spec)
 
 
@@ -140,7 +145,7 @@ def _facts(asked: argparse.Namespace, shown: Look, rule: InputSpec, says: Sequen
     if asked.png:
         yield "picture", shell_path(asked.png)
     elif not getattr(asked, "is_shown", False):
-        yield "pictures", "no terminal with colors to show them: --png FILE.png writes them to a file"
+        yield "pictures", "no terminal with colors: --png FILE.png writes them to a file"
 
 
 def _rule(rule: InputSpec) -> dict[str, Any]:

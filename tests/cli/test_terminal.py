@@ -98,7 +98,7 @@ def test_largest_numbers_fit_too() -> None:
     _, lines = on_terminal(80, "1000000000", 12_345)
     assert max(map(len, lines)) <= 80
     assert re.search(
-        r"━ 1\d\d,\d\d\d (/| of )1,000,000,000  [\d,]+(/s| images/s)  \d+ h( \d+ min)?( left)?  160 failed", lines[-1]
+        r"━ 1\d\d,\d\d\d(/| of )1,000,000,000  [\d,]+(/s| images/s)  \d+ h( \d+ min)?( left)?  160 failed", lines[-1]
     )
 
 
