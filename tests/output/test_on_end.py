@@ -80,3 +80,12 @@ def test_nobody_is_told_of_a_job_that_goes_on_elsewhere(tmp_path: Path) -> None:
 def test_command_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.output.on_end.LONGEST", 0.2)
     assert tell("sleep 30", End("night", 0, "good")).startswith("--on_end was ended after 0.2 seconds")
+
+
+def test_a_name_in_the_verdict_is_text_and_no_command(tmp_path: Path) -> None:
+    evil = f"'; touch {tmp_path}/a; $(touch {tmp_path}/b) `touch {tmp_path}/c` \x1b[2J\n"
+    file = tmp_path / "heard"
+    assert tell(f"printf %s \"$NIGHTSCORE_VERDICT\" > '{file}'", End(f"night {evil}", 3, f"failed: {evil}")) == ""
+    assert file.read_text().startswith("failed: '; touch ")
+    assert "\x1b" not in file.read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["heard"]

@@ -277,7 +277,9 @@ def test_report_has_no_element_that_came_from_a_name(night: Night) -> None:
     page = ParsedPage(text)
     assert page.unclosed == []
     assert_nothing_foreign(page)
-    assert all(link.startswith("#") for link in page.links)
+    away = [link for link in page.links if not link.startswith("#")]
+    assert away, "pictures lead to their originals"
+    assert all(re.fullmatch(r"file:///[A-Za-z0-9._~/%-]+", link) for link in away), "a name is no part of an address"
     assert "<img src=x onerror=alert(1)>" in page.text
     assert r"\x1b[2J" in page.text
     assert not unseen(text)
@@ -457,6 +459,10 @@ def _of_numpy_or_keras(call: ast.Call) -> str:
     return call.func.id if isinstance(call.func, ast.Name) and call.func.id == "load_model" else ""
 
 
+ON_END = ROOT / "pipeline" / "output" / "on_end.py"
+"""Runs a person's own command; names reach it by its environment alone, see tests/output/test_on_end.py."""
+
+
 @pytest.mark.parametrize(
     "path",
     sorted(p for top in ("nightscore", "pipeline", "model_training") for p in (ROOT / top).rglob("*.py")),
@@ -471,7 +477,8 @@ def test_nothing_foreign_is_ever_unpickled_or_evaluated(path: Path) -> None:
             assert "load_model" not in {alias.name for alias in node.names}
         elif isinstance(node, ast.Call):
             assert not (isinstance(node.func, ast.Name) and node.func.id in EVALUATORS)
-            assert not any(word.arg == "shell" for word in node.keywords), "a name could reach a shell"
+            has_shell = any(word.arg == "shell" for word in node.keywords)
+            assert not has_shell or path == ON_END, "a name could reach a shell"
             name = _of_numpy_or_keras(node)
             if name:
                 keyword, value = SAFE[name]
