@@ -34,7 +34,7 @@ def safe(name: str) -> str:
     r"""Return a name as a component of a path: what is not allowed becomes `_`.
 
     >>> safe("night fox"), safe("../etc/passwd"), safe("con.png"), safe("a\0b\n"), safe("x. "), safe("")
-    ('night fox', '_.__etc_passwd', '_con.png', 'a_b_', 'x__', '_')
+    ('night fox', '_.._etc_passwd', '_con.png', 'a_b_', 'x__', '_')
     """
     if len(name) <= LONGEST and _PLAIN.fullmatch(name) and not _DEVICE.match(name):
         return name
@@ -106,6 +106,6 @@ def hashed(stem: str, text: str) -> str:
     """Return a name with a hash of a text behind it, which tells it from others that look the same.
 
     >>> hashed("IMG", "/photos/img.jpg")
-    'IMG-8fd2bd8b87c7fd40'
+    'IMG-b9aebb4b85705a6e'
     """
     return f"{stem}-{short_hash(text)}"

@@ -65,7 +65,7 @@ class Summary:
     folders: Folders = field(default_factory=Folders)
     slices: Mapping[str, ByValue] = field(default_factory=dict)
     examples: Sequence[AnyExample] = ()
-    cells: Sequence[Candidate] = ()
+    cells: Sequence[Candidate] = field(default_factory=list)
     failures: Sequence[FailureExample] = ()
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
     makers: Mapping[str, int] = field(default_factory=dict)
