@@ -9,6 +9,9 @@ from datetime import datetime
 NOTHING = "\u2013"
 """Stands where there is no number."""
 
+_ROUNDING = 1e-12
+"""Difference from 1 that comes of floating-point numbers: no share of counted images is nearer to 1."""
+
 REASONS = 3
 """Reasons of failures that are shown at most."""
 
@@ -57,8 +60,20 @@ def percent(share: float | None, digits: int = 2) -> str:
     if share is None or math.isnan(share):
         return NOTHING
     least = 10.0**-digits
-    shown = share * 100 if share in (0, 1) else min(max(share * 100, least), 100 - least)
+    is_whole = share == 0 or abs(share - 1) < _ROUNDING
+    shown = share * 100 if is_whole else min(max(share * 100, least), 100 - least)
     return f"{shown:.{digits}f}\xa0%"
+
+
+def decimals(value: float | None) -> str:
+    """Return a number with 4 decimals; a dash where there is none. What is less than 1 never reads 1.0000.
+
+    >>> decimals(0.98765), decimals(0.999999), decimals(1.0)
+    ('0.9877', '0.9999', '1.0000')
+    """
+    if value is None:
+        return NOTHING
+    return f"{min(value, 0.9999) if value < 1 - _ROUNDING else value:.4f}"
 
 
 def number(value: float | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pipeline.formatting import NOTHING, between, counted, percent
+from pipeline.formatting import between, counted, decimals, percent
 from pipeline.metrics.figures import Candidate, Example, Figures, PerClass
 from pipeline.metrics.record import EndedRecord
 from pipeline.report import charts
@@ -94,13 +94,9 @@ def _named(figures: Figures) -> Iterator[tuple[str, str]]:
     shares = {"macro_f1": "Macro F1", "weighted_f1": "Weighted F1", "balanced_accuracy": "Balanced accuracy"}
     yield from ((name, percent(figures[key])) for key, name in shares.items() if key in figures)  # type: ignore[literal-required]
     correlations = {"cohen_kappa": "Cohen\u2019s kappa", "mcc": "MCC"}
-    yield from ((name, _decimals(figures[key])) for key, name in correlations.items() if key in figures)  # type: ignore[literal-required]
+    yield from ((name, decimals(figures[key])) for key, name in correlations.items() if key in figures)  # type: ignore[literal-required]
     yield f"Top-{figures['top_k']} accuracy", percent(figures["top_k_accuracy"])
-    yield "Mean log loss", _decimals(figures["log_loss"])
-
-
-def _decimals(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.4f}"
+    yield "Mean log loss", decimals(figures["log_loss"])
 
 
 def _by_priority(figures: Figures, matrix: Confusion[Example] | None) -> Iterator[str]:

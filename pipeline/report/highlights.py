@@ -18,6 +18,7 @@ from pipeline.metrics.proportions import wilson
 from pipeline.metrics.record import EndedRecord
 from pipeline.metrics.task_figures import AnyFigures, LabelFigures, PerLabel
 from pipeline.report.headline import Headline
+from pipeline.report.places import places_of
 from pipeline.text import brief, plain
 
 MANY_FAILED = 0.001
@@ -126,11 +127,13 @@ def weak_slices(figures: Mapping[str, Any], _: EndedRecord) -> Iterator[Pointer]
     headline = Headline(task_in(figures))
     inputs = [(part["input"], part) for part in figures["inputs"]]
     folders = [(part["folder"], part) for part in figures["folders"]["slices"]]
+    places = places_of(name for name, _ in inputs)
     for kind, parts in (("input", inputs), ("folder", folders)):
         weak = [(name, headline_in(p, headline.task)[0] or 0.0) for name, p in parts if headline.is_worse(p, figures)]
         if weak:
             name, value = max(weak, key=_value) if headline.is_error else min(weak, key=_value)
-            text = f"In {kind} {quote(name)} the {headline.word} is {'' if headline.is_error else 'only '}"
+            shown = places.name(name) if kind == "folder" else name
+            text = f"In {kind} {quote(shown)} the {headline.word} is {'' if headline.is_error else 'only '}"
             text += f"{headline.text(value)}, of all {headline.text(headline_in(figures, headline.task)[0])}"
             yield Pointer(text + and_more(len(weak) - 1, kind, f"{kind}s"), f"{kind}s")
 

@@ -44,7 +44,14 @@ def _environment(package: str) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (formatting.count, formatting.counted, formatting.percent, formatting.between, formatting.duration)
+    filters = (
+        formatting.count,
+        formatting.decimals,
+        formatting.counted,
+        formatting.percent,
+        formatting.between,
+        formatting.duration,
+    )
     environment.filters.update({one.__name__: one for one in (*filters, formatting.moment, formatting.rate)})
     environment.filters.update(brief=_brief, place=_place)
     environment.globals["why"] = formatting.why

@@ -16,7 +16,7 @@ from pipeline.metrics.figures import Candidate, FailureCount, Figures
 from pipeline.metrics.headline import headline_in, task_in
 from pipeline.metrics.left_out import left_out
 from pipeline.metrics.record import EndedRecord, RecordedOptions
-from pipeline.metrics.review import Review
+from pipeline.metrics.review import Review, Unseen
 from pipeline.metrics.task_figures import AnyFigures, EmbeddingFigures, LabelFigures, ValueFigures
 from pipeline.options import ScoreOptions
 from pipeline.report import charts
@@ -28,8 +28,8 @@ from pipeline.report.html import render
 from pipeline.report.label_page import label_part
 from pipeline.report.places import headline as headline_of
 from pipeline.report.places import places_of
-from pipeline.report.review_part import ReviewPart, accepted_text, review_part, unseen_text, unseen_tile
-from pipeline.report.task_part import TaskPart
+from pipeline.report.review_part import ReviewPart, review_part, unseen_text, unseen_tile
+from pipeline.report.task_part import TaskPart, Tile
 from pipeline.report.value_page import embedding_part, value_part
 from pipeline.storage.locations import location_of
 from pipeline.text import brief, plain, shell_command, shell_word
@@ -102,9 +102,8 @@ def report(
         left_out=left_out(record),
         first=[*look_first(figures, record, looked.without_twins(part.rules)), *looked.pointers],
         sections=list(_sections(figures, record, part, looked, slices)),
-        tiles=[tile for tile in (unseen_tile(unseen, headline) if unseen else None, part.tile) if tile],
-        sentence=" ".join(text for text in (unseen_text(unseen, headline) if unseen else "", part.sentence) if text),
-        accepted_text=accepted_text,
+        tiles=_tiles(part, looked, unseen, headline),
+        sentence=_sentence(part, unseen, headline),
         headline=headline,
         nights=_nights(figures, record, headline),
         indices=indices_of,
@@ -140,6 +139,23 @@ def _part(figures: AnyFigures, record: EndedRecord, cells: Sequence[Candidate]) 
     if task == "embedding":
         return embedding_part(cast(EmbeddingFigures, figures), record)
     return class_part(cast(Figures, figures), record, cells)
+
+
+def _tiles(part: TaskPart, looked: ReviewPart, unseen: Unseen | None, headline: Headline) -> list[Tile]:
+    """Return the numbers of the summary that say how good the result is, the most important first."""
+    first, of_all = unseen_tile(unseen, headline) if unseen else None, part.tile
+    if of_all and unseen and unseen["seen_labelled"]:
+        note = f"{count(unseen['seen_labelled'])} labelled images of the training included"
+        of_all = of_all._replace(title=f"{of_all.title} on all images", note=note)
+    return [tile for tile in (first, of_all, looked.tile) if tile]
+
+
+def _sentence(part: TaskPart, unseen: Unseen | None, headline: Headline) -> str:
+    """Return what the summary says of how good the result is, and how far that can be believed."""
+    if not unseen:
+        return part.sentence
+    text = unseen_text(unseen, headline)
+    return text if unseen["seen_labelled"] and headline.task == "classes" else f"{part.sentence} {text}".strip()
 
 
 def _sections(
@@ -181,7 +197,7 @@ def _nights(figures: AnyFigures, record: EndedRecord, headline: Headline) -> lis
     before, training = record["previous"], record["training"]
     if before:
         title = f"the run before, {moment(before['ended'])}"
-        rows.append(_night_row(title, before, headline, rate(before["images_per_second"])))
+        rows.append(_night_row(title, before, headline, rate(before["images_per_second"] or None)))
     if training:
         on = f" on {brief(plain(training['dataset']), SHOWN_NAME)}" if training["dataset"] else ""
         value, interval = training["test_accuracy"], training["test_accuracy_interval_95"]

@@ -76,7 +76,7 @@ def test_slice_whose_interval_lies_below_that_of_all_is_named(calm: Night, high:
     assert [section for section, _ in pointers(calm)] == (["inputs", "folders"] if stands_out else [])
     if stands_out:
         assert pointers(calm)[0][1].startswith("In input “/other” the accuracy is only 95.00\xa0%")
-        assert pointers(calm)[1][1].startswith("In folder “/archive/2” the accuracy is only 95.00\xa0%")
+        assert pointers(calm)[1][1].startswith("In folder “archive: 2” the accuracy is only 95.00\xa0%")
 
 
 @pytest.mark.parametrize(("psi", "stands_out"), [(0.26, True), (0.25, False), (None, False)])

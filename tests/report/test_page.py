@@ -206,7 +206,7 @@ def test_folder_that_is_surely_worse_is_marked() -> None:
     page = parsed(some)
     marked = [row[0] for row in page.table("95 % interval of the accuracy") if "lower" in row[-2]]
     assert marked == ["4"]
-    assert "In folder “/archive/4” the accuracy is only 50.00 %" in page.text
+    assert "In folder “4” the accuracy is only 50.00 %" in page.text
 
 
 def test_page_says_once_where_the_input_lies(page: ParsedPage) -> None:
