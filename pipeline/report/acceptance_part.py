@@ -230,15 +230,15 @@ def _share(acceptance: Acceptance) -> str:
 def _tile(acceptance: Acceptance, accepted: Accepted | None) -> Tile | None:
     if accepted:
         n = accepted["images"]
-        text = f"{counted(n, 'image')}, score {number(accepted['score'])} or more"
+        text = f"{counted(n, 'image')}, {_scores(accepted['score'] or 0.0)}"
         if accepted["score"] is None:
             text = f"no score is known to give {_share(acceptance)}"
         return Tile("Accepted", percent(n / (n + accepted["left"])), text)
     if acceptance["score"] is None:
         return None
     best = next(row for row in acceptance["rows"] if row["score"] == acceptance["score"])
-    return Tile(
-        "Can be accepted",
-        percent(best["share"]),
-        f"at {_share(acceptance)} right: score {number(best['score'])} or more",
-    )
+    return Tile("Can be accepted", percent(best["share"]), f"at {_share(acceptance)} right: {_scores(best['score'])}")
+
+
+def _scores(lowest: float) -> str:
+    return f"score {number(lowest)} or more" if lowest else "whatever the score"

@@ -154,6 +154,10 @@ def _calibration(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
     if error is not None and error > BADLY_CALIBRATED:
         bins = [b for b in figures["calibration"] if b["images"]]
         gap = sum(b["images"] * ((b["confidence"] or 0.0) - (b["accuracy"] or 0.0)) for b in bins)
+        mean = sum(b["images"] * (b["confidence"] or 0.0) for b in bins) / max(1, sum(b["images"] for b in bins))
+        low, high = figures["accuracy_interval_95"] or (0.0, 0.0)
+        if low <= mean <= high:
+            return  # so few images do not tell
         side = "too high" if gap > 0 else "too low"
         yield Pointer(f"The scores are {side}: they miss the accuracy by {percent(error)} on average", "scores")
 

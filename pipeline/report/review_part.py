@@ -112,7 +112,7 @@ def review_part(review: Review | None) -> ReviewPart:
             "odd": [(ODD[kind["kind"]], kind) for kind in odd],
             "curve_charts": [(curve["class"], curve_chart(curve)) for curve in worst],
             "label_errors_text": _errors_text(errors) if errors else "",
-            "label_errors_trust": TRUST[errors["trust"]] if errors else "",
+            "label_errors_trust": _trust_text(errors) if errors else "",
         },
         suspects=errors["suspects"] if errors else None,
         tile=accept.tile if accept else None,
@@ -163,7 +163,8 @@ def _errors_text(errors: LabelErrors) -> str:
     if errors["seen"]:
         among += f" that the model has not learned from ({count(errors['seen'])} others are left out)"
     if not errors["suspects"]:
-        return f"No label looks wrong among the {among}."
+        few = " With so few of each class that tells little." if errors["trust"] == "too few" else ""
+        return f"No label looks wrong among the {among}.{few}"
     text = f"{counted(errors['suspects'], 'label looks', 'labels look')} wrong among the {among}."
     if errors["estimate"] is None or errors["trust"] == "too many":
         return text
@@ -172,6 +173,11 @@ def _errors_text(errors: LabelErrors) -> str:
         f"{text} About {counted(round(errors['estimate']), 'label is', 'labels are')} wrong, as estimated from these: "
         f"{count(round(low))} to {count(round(high))} by chance alone; how far the method is off is not known."
     )
+
+
+def _trust_text(errors: LabelErrors) -> str:
+    """Return how far the list of labels that look wrong is to be trusted."""
+    return "" if errors["trust"] == "too few" and not errors["suspects"] else TRUST[errors["trust"]]
 
 
 def _keys(review: Review) -> Iterator[str]:
@@ -194,7 +200,7 @@ def _pointers(review: Review) -> Iterator[Pointer]:
     extra = copies["images"] - copies["groups"] if copies else 0
     if copies and extra > MANY_COPIES * copies["hashed"]:
         text = f"{count(extra)} of {count(copies['hashed'])} images are copies of other ones, and each copy counts"
-        yield Pointer(f"{text}: intervals are narrower than they should be", "copies")
+        yield Pointer(f"{text} in the figures", "copies")
     for words, kind in ((ODD[kind["kind"]], kind) for kind in review.get("odd", ())):
         if kind["images"] and not kind["is_usual"]:
             verb = "is" if kind["images"] == 1 else "are"

@@ -115,6 +115,12 @@ def test_bad_calibration_is_told_with_its_side(calm: Night, error: float | None,
         assert pointers(calm)[0][1].startswith("The scores are too low")
 
 
+def test_too_few_images_tell_nothing_of_calibration(calm: Night) -> None:
+    calm.figures["calibration"] = [{"images": 1, "confidence": 0.9, "accuracy": 1.0}]
+    calm.figures |= {"expected_calibration_error": 0.1, "accuracy_interval_95": [0.21, 1.0]}
+    assert "scores" not in dict(pointers(calm))
+
+
 def test_unknown_labels_are_told(calm: Night) -> None:
     calm.figures["unknown_labels"] = 1
     assert pointers(calm) == [("classes", "1 image has a label that is no class of the model")]
