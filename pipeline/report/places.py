@@ -21,8 +21,9 @@ _MEMBER = re.compile(r"(.*?\.(?:tar|tgz|tbz2?|txz|zip|npz)(?:\.[a-z0-9]{2,4})?)!
 _NUMBER = re.compile(r"#\d+$")
 """Number of an image in a file that holds many."""
 
-_SUFFIX = re.compile(r"[^/.][^/]*\.[A-Za-z0-9]{1,10}$")
-"""Name of what is a file rather than a folder; if it is a folder all the same, its name stands in every path."""
+_SUFFIX = re.compile("[A-Za-z0-9]{1,10}")
+"""What stands behind the last dot in the name of what is a file rather than a folder; if it is a folder all the same,
+its name stands in every path."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,9 @@ def root_of(location: str) -> str:
     ('/data/photos', '/data', '/data', 'gs://bucket')
     """
     fixed = fixed_prefix(location)
-    if fixed == location and not _SUFFIX.search(location.partition("://")[2] or location):
+    stem, dot, suffix = last_name(location.partition("://")[2] or location).rpartition(".")
+    is_file = bool(dot and stem.strip(".") and _SUFFIX.fullmatch(suffix)) and not location.endswith("/")
+    if fixed == location and not is_file:
         return location
     folder = fixed.rpartition("/")[0]
     return location if folder.endswith(":/") else folder or "/"
