@@ -14,6 +14,7 @@ import pytest
 from compared_outputs import compared
 from example_nights import FAILURES, HOSTILE, NIGHTS, night, picture
 from mostly_heavy import mostly_heavy
+from reviewed_outputs import REVIEWED, reviewed_page
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -386,6 +387,72 @@ def test_comparison_is_a_page_of_the_same_kind(window: Window, tmp_path: Path, k
         pictures = window.all("#changed .pic:not(.none)")
         assert len(pictures) > 20
         assert all(p.value_of_css_property("background-image").startswith('url("data:image/') for p in pictures)
+
+
+@pytest.fixture(scope="module", params=mostly_heavy(REVIEWED, kept=["accepted", "no labels, given score"]))
+def reviewed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return reviewed_page(request.param, tmp_path_factory.mktemp("reviewed"))
+
+
+@pytest.fixture(scope="module")
+def accepted(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return reviewed_page("accepted", tmp_path_factory.mktemp("accepted"))
+
+
+def test_page_of_a_review_fits_a_phone_and_can_be_read_in_the_dark(window: Window, reviewed: str) -> None:
+    window.show(reviewed, width=400, scheme="dark")
+    assert window.complaints() == []
+    assert {address.split(":")[0] for address in window.requests()} <= {"file", "data"}
+    assert window.run("return document.documentElement.scrollWidth") <= 400
+    assert window.run("return document.scripts.length") == 1
+    assert window.all("img, iframe, object, svg [onload], [onmouseover]") == []
+    wide = "return [...document.querySelectorAll('caption')].filter((c) => c.checkVisibility() && c.scrollWidth > 360)"
+    assert window.run(wide + ".map((c) => c.textContent)") == [], "to be read without scrolling"
+    window.run("for (const found of document.querySelectorAll('details')) found.open = true")
+    assert window.run(CONTRASTS) == []
+
+
+@pytest.mark.heavy
+def test_page_of_a_review_can_be_read_in_the_light(window: Window, reviewed: str) -> None:
+    window.show(reviewed)
+    assert window.complaints() == []
+    window.run("for (const found of document.querySelectorAll('details')) found.open = true")
+    assert window.run(CONTRASTS) == []
+
+
+@pytest.mark.parametrize("table", ["accept-table", "accept-class-table", "curves-table"])
+def test_tables_of_a_review_sort_by_number(window: Window, accepted: str, table: str) -> None:
+    window.show(accepted)
+    window.run("for (const found of document.querySelectorAll('details')) found.open = true")
+    heads = window.all(f"#{table} th button")
+    assert len(heads) >= 4
+    for number, head in enumerate(heads, 1):
+        if "text" in str(head.find_element(By.XPATH, "..").get_attribute("class")):
+            continue
+        window.run("arguments[0].focus()", head)
+        orders = []
+        for _ in range(2):
+            window.press(Keys.ENTER)
+            cells = [cell.rstrip("\u2190 ") for cell in window.column(f"#{table}", number)]
+            orders.append(numbers([cell for cell in cells if cell != "\u2013"]))
+        assert orders[0] in (sorted(orders[0]), sorted(orders[0], reverse=True))
+        assert orders[1] == orders[0][::-1]
+    assert window.complaints() == []
+
+
+def test_pictures_of_copies_are_walked_through_from_group_to_group(window: Window, accepted: str) -> None:
+    window.show(accepted)
+    pictures = window.all("#copies .pic")
+    assert len(pictures) == 3
+    window.run("arguments[0].focus()", pictures[0])
+    window.press(Keys.ENTER)
+    viewer = window.one("dialog")
+    assert f"Images that are there more than once: 1 of {len(pictures)}" in viewer.text
+    assert "2 copies, labels differ" in viewer.text
+    window.press(Keys.ARROW_RIGHT)
+    assert f"2 of {len(pictures)}" in viewer.text
+    window.press(Keys.ESCAPE)
+    assert window.driver.switch_to.active_element == pictures[1]
 
 
 @pytest.mark.heavy
