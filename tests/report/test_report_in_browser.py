@@ -20,6 +20,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
 
 from pipeline.report.comparison_page import comparison_page
 from pipeline.report.page import report
@@ -452,7 +453,8 @@ def test_pictures_of_copies_are_walked_through_from_group_to_group(window: Windo
     window.press(Keys.ARROW_RIGHT)
     assert f"2 of {len(pictures)}" in viewer.text
     window.press(Keys.ESCAPE)
-    assert window.driver.switch_to.active_element == pictures[1]
+    assert not viewer.is_displayed()
+    WebDriverWait(window.driver, 20).until(lambda driver: driver.switch_to.active_element == pictures[1])
 
 
 @pytest.mark.heavy
