@@ -421,6 +421,16 @@ def test_page_of_a_review_can_be_read_in_the_light(window: Window, reviewed: str
     assert window.run(CONTRASTS) == []
 
 
+@pytest.mark.heavy
+def test_page_of_a_review_is_no_wider_than_paper(window: Window, reviewed: str) -> None:
+    window.show(reviewed, width=688)
+    window.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert window.run("return document.documentElement.scrollWidth") <= 688, "A4 with margins of 14 mm"
+    finally:
+        window.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
 @pytest.mark.parametrize("table", ["accept-table", "accept-class-table", "curves-table"])
 def test_tables_of_a_review_sort_by_number(window: Window, accepted: str, table: str) -> None:
     window.show(accepted)
