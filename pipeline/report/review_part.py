@@ -142,12 +142,13 @@ def unseen_text(unseen: Unseen, headline: Headline) -> str:
     text = f"The model's training had exact copies of {count(unseen['seen'])} of these images"
     if not unseen["seen_labelled"]:
         return f"{text}; none of them has a label."
-    text += f": that the {headline.word} on those is {headline.text(unseen['seen_headline'])} proves nothing."
+    text += f". On those the {headline.word} is {headline.text(unseen['seen_headline'])}, which proves nothing."
     if unseen["headline"] is None:
         return f"{text} No other image has a label, so the {headline.word} on new images is not known."
     return (
-        f"{text} Believe that of the {counted(unseen['labelled'], 'other labelled image')}: "
-        f"{headline.text(unseen['headline'])}. Even among these some may be nearly the same as images of the training."
+        f"{text} On the {counted(unseen['labelled'], 'other labelled image')} it is "
+        f"{headline.text(unseen['headline'])}: believe this figure, though some of them may be nearly the same as "
+        "images of the training."
     )
 
 

@@ -150,11 +150,11 @@ def test_figure_that_proves_nothing_is_not_the_last_word(folder: Path) -> None:
     page = ParsedPage(reviewed_page("learned from some", folder / "some"))
     assert "Accuracy on unseen images" in page.text
     assert "with 95 % confidence the accuracy on such images" not in page.text
-    assert "Believe that of the 300 other labelled images: " in page.text
+    assert "On the 300 other labelled images it is " in page.text
     assert unseen_text(
         {"seen": 5, "images": 9, "labelled": 0, "headline": None, "seen_labelled": 5, "seen_headline": 1.0},
         Headline("classes"),
-    ).endswith("proves nothing. No other image has a label, so the accuracy on new images is not known.")
+    ).endswith("which proves nothing. No other image has a label, so the accuracy on new images is not known.")
 
 
 def test_copies_share_a_picture_and_the_others_have_a_link(folder: Path) -> None:
