@@ -155,6 +155,22 @@ class Unseen(TypedDict, total=False):
     seen_headline: float | None
 
 
+class EmbeddingFacts(TypedDict):
+    """Where the embeddings of a sample of images lie."""
+
+    images: int
+    mean: list[float]
+    deviation: list[float]
+
+
+class Embeddings(TypedDict):
+    """What a sample of the embeddings shows."""
+
+    facts: EmbeddingFacts
+    from_before: float | None
+    unlike: list[str]
+
+
 class Review(TypedDict, total=False):
     """review.json. A part that was not measured is absent."""
 
@@ -169,3 +185,4 @@ class Review(TypedDict, total=False):
     duplicates: Duplicates
     near_duplicates: NearDuplicates
     odd: list[OddKind]
+    embeddings: Embeddings

@@ -20,6 +20,7 @@ from pipeline.metrics.duplicates import Hashed
 from pipeline.metrics.headline import headline_in
 from pipeline.metrics.review import Accepted, Review, Unseen
 from pipeline.output.review_copies import HashedImages, distance_for
+from pipeline.output.review_embedding import look_at_embeddings
 from pipeline.output.review_lists import Lists, list_copies, list_suspects
 from pipeline.output.review_look import Known, Look, columns_of, first_look
 from pipeline.output.run import Run
@@ -44,13 +45,14 @@ class Reviewed:
     files: dict[str, bytes] = field(default_factory=dict)
 
 
-def review_of(run: Run, units: Sequence[str], known: Known | None) -> Reviewed:
+def review_of(run: Run, units: Sequence[str], known: Known | None, before: Review | None = None) -> Reviewed:
     """Return the review of a result.
 
     Args:
         run: whose result it is.
         units: ids of its units, in the plan's order; each is committed.
         known: tells which pixels the model's training had; None: nobody knows.
+        before: the review that lies in OUTPUT, of the night before; None: there is none.
 
     Raises:
         ChangedError: a part is gone.
@@ -80,6 +82,8 @@ def review_of(run: Run, units: Sequence[str], known: Known | None) -> Reviewed:
     if run.spec.task == "classes" and len(look.labels.images.codes):
         seen = None if known is None else int(getattr(look.seen, "labelled", 0))
         review["label_errors"] = list_suspects(lists, look.labels, known, seen)
+    if run.spec.embedding is not None and (embeddings := look_at_embeddings(lists, before)) is not None:
+        review["embeddings"] = embeddings
     return Reviewed(review, lists.files)
 
 

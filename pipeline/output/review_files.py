@@ -62,7 +62,11 @@ def make_review(run: Run, units: Sequence[str], digest: int) -> Reviewed:
     of, stored = identity(run, digest, trained), stored_review(run)
     if stored is not None and (stored["of"] == of or (trained is None and stored["of"].startswith(of))):
         return Reviewed(stored)
-    reviewed = review_of(run, units, trained.contains if trained is not None else None)
+    known = trained.contains if trained is not None else None
+    is_same = stored is not None and f" {digest:016x} " in stored["of"]
+    reviewed = review_of(run, units, known, None if is_same else stored)
+    if is_same and stored is not None and "embeddings" in stored:  # of the same parts: they keep their night before
+        reviewed.review["embeddings"] = stored["embeddings"]
     unknown: Review = {"training_unknown": why} if why else {}
     review: Review = {"of": of, **reviewed.review, **unknown}
     return Reviewed(review, {**reviewed.files, NAME: json.dumps(review).encode("utf-8") + b"\n"})

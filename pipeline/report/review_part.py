@@ -43,6 +43,9 @@ Section = tuple[str, str, bool]
 """Name and title of a section, and whether it has something to say."""
 
 
+FAR_EMBEDDINGS = 0.5
+"""Distance of the embeddings from those of the night before, as a share of their spread, beyond which it stands out."""
+
 ODD: Mapping[str, str] = {
     "dark": "dark",
     "light": "light",
@@ -94,6 +97,7 @@ def review_part(review: Review | None) -> ReviewPart:
     odd = [kind for kind in review.get("odd", ()) if kind["images"]]
     accept = acceptance_part(acceptance, review.get("accepted"), errors) if acceptance else None
     worst = found["classes"][:SHOWN_CURVES] if found else []
+    embeddings = review.get("embeddings")
     return ReviewPart(
         first=[("accept", "What to accept", accept is not None)],
         last=[
@@ -101,6 +105,7 @@ def review_part(review: Review | None) -> ReviewPart:
             ("copies", "Images that are there more than once", bool(copies and copies["groups"])),
             ("alike", "Images that look alike", bool(near and near["groups"])),
             ("odd", "Odd images", bool(odd)),
+            ("unlike", "Images unlike the others", bool(embeddings and embeddings["unlike"])),
         ],
         keys=list(_keys(review)),
         pointers=list(_pointers(review)),
@@ -109,6 +114,7 @@ def review_part(review: Review | None) -> ReviewPart:
             "accept": accept,
             "copies": _shown_groups(copies) if copies else [],
             "alike": _shown_groups(near) if near else [],
+            "embeddings": embeddings,
             "odd": [(ODD[kind["kind"]], kind) for kind in odd],
             "curve_charts": [(curve["class"], curve_chart(curve)) for curve in worst],
             "label_errors_text": _errors_text(errors) if errors else "",
@@ -188,6 +194,8 @@ def _keys(review: Review) -> Iterator[str]:
         for group in _shown_groups(copies) if copies else ():
             yield from (one["key"] for one in group["first"])
     yield from (key for kind in review.get("odd", ()) for key in kind["examples"])
+    embeddings = review.get("embeddings")
+    yield from embeddings["unlike"] if embeddings else ()
 
 
 def _pointers(review: Review) -> Iterator[Pointer]:
@@ -202,6 +210,9 @@ def _pointers(review: Review) -> Iterator[Pointer]:
     if copies and extra > MANY_COPIES * copies["hashed"]:
         text = f"{count(extra)} of {count(copies['hashed'])} images are copies of other ones, and each copy counts"
         yield Pointer(f"{text} in the figures", "copies")
+    embeddings = review.get("embeddings")
+    if embeddings and (embeddings["from_before"] or 0.0) > FAR_EMBEDDINGS:
+        yield Pointer("The embeddings lie elsewhere than in the run before", "unlike")
     for words, kind in ((ODD[kind["kind"]], kind) for kind in review.get("odd", ())):
         if kind["images"] and not kind["is_usual"]:
             verb = "is" if kind["images"] == 1 else "are"

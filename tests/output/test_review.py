@@ -19,6 +19,7 @@ from pipeline.model.pixel_hash import rule_id
 from pipeline.model.trained_on import FOLDER, TrainedOn
 from pipeline.output.rebuild import rebuild
 from pipeline.output.verify import verify
+from pipeline.task import Embedding
 
 NAMES = ("cat", "dog")
 
@@ -283,6 +284,34 @@ def test_images_that_look_alike_and_odd_ones_are_told(tmp_path: Path) -> None:
     assert "Odd images" in page
     write_output(tmp_path, [rows[:20]], NAMES, pixel_facts=True, run_id="20260102T000000-run")
     assert not (tmp_path / "near_duplicates.csv").exists()
+
+
+def test_embeddings_of_a_sample_tell_of_drift_and_of_images_unlike_the_others(tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+    spec = {"task": "embedding", "embedding": Embedding(3)}
+
+    def unit(name: str, shift: float) -> list[Any]:
+        vectors = chance.normal(shift, 1.0, (60, 3)).astype(np.float32)
+        vectors[7] += 40
+        rows = [
+            {"key": f"/archive/{name}{i}.png", "embedding": vector.tolist(), "status": "ok"}
+            for i, vector in enumerate(vectors)
+        ]
+        return [*rows, failed_row(f"/archive/{name}broken.png")]
+
+    write_output(tmp_path, [unit("a", 0), unit("b", 0)], spec=spec, max_failed_fraction=1.0)
+    first = read(tmp_path, "review.json")["embeddings"]
+    assert first["facts"]["images"] == 120
+    assert first["from_before"] is None
+    assert set(first["unlike"][:2]) == {"/archive/a7.png", "/archive/b7.png"}
+    write_output(tmp_path, [unit("c", 50)], spec=spec, max_failed_fraction=1.0, run_id="20260102T000000-run")
+    second = read(tmp_path, "review.json")["embeddings"]
+    assert second["from_before"] > 3
+    page = (tmp_path / "report.html").read_text()
+    assert "The embeddings lie elsewhere than in the run before" in page
+    assert "Images unlike the others" in page
+    rebuild(str(tmp_path))
+    assert read(tmp_path, "review.json")["embeddings"] == second
 
 
 def test_a_part_that_is_damaged_while_the_run_ends_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

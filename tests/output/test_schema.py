@@ -116,6 +116,8 @@ SECTIONS: Mapping[str, Any] = {
     "Suspect": review.Suspect,
     "Duplicates": review.Duplicates,
     "Near duplicates": review.NearDuplicates,
+    "Embeddings of a sample": review.Embeddings,
+    "Embedding facts": review.EmbeddingFacts,
     "Odd images": odd_images.OddKind,
     "Group of copies": review.CopyGroup,
     "Copy": review.Copy,
