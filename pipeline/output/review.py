@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pipeline.concurrency import ahead, pools
 from pipeline.metrics import acceptance, curves, odd_images
 from pipeline.metrics.acceptance import RIGHT, UNLABELLED, WRONG, AcceptedCounts, ScoreCounts
 from pipeline.metrics.duplicates import Hashed
@@ -24,7 +23,7 @@ from pipeline.output.review_embedding import look_at_embeddings
 from pipeline.output.review_lists import Lists, list_copies, list_suspects
 from pipeline.output.review_look import Known, Look, columns_of, first_look
 from pipeline.output.run import Run
-from pipeline.output.stored_rows import UnitRows, looks_ahead, rows_of
+from pipeline.output.stored_rows import UnitRows, look_ahead, rows_of
 
 MERGED = 32
 """Number of parts whose counts are merged at once."""
@@ -93,7 +92,7 @@ def _over(run: Run, units: Sequence[str], columns: Sequence[str], look: Callable
     def read(unit: str) -> T:
         return look(rows_of(run, unit, columns))
 
-    with closing(ahead(read, units, looks_ahead(run), pools().read)) as found:
+    with closing(look_ahead(read, units, run)) as found:
         yield from found
 
 

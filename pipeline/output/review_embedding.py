@@ -13,11 +13,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.concurrency import ahead, pools
 from pipeline.metrics.review import Embeddings, Review
 from pipeline.metrics.vectors import distance, facts_of, farthest
 from pipeline.output.review_lists import Lists
-from pipeline.output.stored_rows import looks_ahead, rows_of
+from pipeline.output.stored_rows import look_ahead, rows_of
 
 UNITS = 64
 """Number of units of which embeddings are looked at, spread over the plan."""
@@ -42,7 +41,7 @@ def look_at_embeddings(lists: Lists, before: Review | None) -> Embeddings | None
     """
     run, units = lists.run, lists.units
     chosen = [units[i] for i in np.unique(np.linspace(0, len(units) - 1, UNITS).astype(int))]
-    with closing(ahead(lambda unit: _sample(lists, unit), chosen, looks_ahead(run), pools().read)) as samples:
+    with closing(look_ahead(lambda unit: _sample(lists, unit), chosen, run)) as samples:
         found = [sample for sample in samples if sample.keys]
     if not found:
         return None

@@ -6,9 +6,10 @@ changes no part and no receipt.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 import pyarrow as pa
@@ -64,12 +65,24 @@ def make_review(run: Run, units: Sequence[str], digest: int) -> Reviewed:
         return Reviewed(stored)
     known = trained.contains if trained is not None else None
     is_same = stored is not None and f" {digest:016x} " in stored["of"]
-    reviewed = review_of(run, units, known, None if is_same else stored)
+    with _little_memory():
+        reviewed = review_of(run, units, known, None if is_same else stored)
     if is_same and stored is not None and "embeddings" in stored:  # of the same parts: they keep their night before
         reviewed.review["embeddings"] = stored["embeddings"]
     unknown: Review = {"training_unknown": why} if why else {}
     review: Review = {"of": of, **reviewed.review, **unknown}
     return Reviewed(review, {**reviewed.files, NAME: json.dumps(review).encode("utf-8") + b"\n"})
+
+
+@contextlib.contextmanager
+def _little_memory() -> Iterator[None]:
+    """Let Arrow take memory from the system meanwhile: its own pool keeps what was freed, tens of MB in all."""
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(before)
 
 
 def _trained_on(run: Run) -> tuple[TrainedOn | None, str]:

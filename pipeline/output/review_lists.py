@@ -10,23 +10,26 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.concurrency import ahead, pools
 from pipeline.metrics.code_counts import CodeCounts
 from pipeline.metrics.duplicates import LABEL_COLUMNS, Copies, label_texts
 from pipeline.metrics.hash_texts import from_texts
 from pipeline.metrics.label_errors import COLUMNS, LabelScores, confident_in, estimate
-from pipeline.metrics.review import CopyGroup, Duplicates, LabelErrors, Suspect
+from pipeline.metrics.review import Copy, CopyGroup, Duplicates, LabelErrors, Suspect
 from pipeline.output.run import Run
-from pipeline.output.stored_rows import looks_ahead, rows_of
+from pipeline.output.stored_rows import look_ahead, rows_of
+from pipeline.task import Task
 
 LISTED = 500_000
 """Number of images in a list, at most."""
+
+AT_ONCE = 8192
+"""Number of rows that become Python objects at once."""
 
 SHOWN = 24
 """Number of labels that look wrong, and of groups of copies, that review.json has."""
@@ -78,11 +81,13 @@ class Lists:
 
     def write(self, name: str, header: Sequence[str], lines: Iterator[Sequence[object]]) -> None:
         """Add a CSV file (RFC 4180, UTF-8)."""
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(header)
-        writer.writerows(lines)
-        self.files[name] = text.getvalue().encode("utf-8", "backslashreplace")
+        data = io.BytesIO()
+        with io.TextIOWrapper(data, "utf-8", "backslashreplace", newline="") as text:
+            writer = csv.writer(text)
+            writer.writerow(header)
+            writer.writerows(lines)
+            text.flush()
+            self.files[name] = data.getvalue()
 
     def fetch(self, marked: Marked, columns: Sequence[str]) -> pa.Table:
         """Return some columns of marked rows, in their order; each part is read once."""
@@ -96,7 +101,7 @@ class Lists:
             return rows_of(self.run, self.units[unit], columns).rows.take(pa.array(marked.rows[chosen]))
 
         schema = pa.schema([self.run.schema.field(name) for name in columns])
-        with closing(ahead(read, spans, looks_ahead(self.run), pools().read)) as parts:
+        with closing(look_ahead(read, spans, self.run)) as parts:
             table = pa.concat_tables([schema.empty_table(), *parts])
         places = np.empty(len(order), np.int64)
         places[order] = np.arange(len(order))
@@ -113,22 +118,25 @@ def list_copies(lists: Lists, file: str, found: Copies, marked: Marked, hashed: 
         marked: the rows of `found.places`.
         hashed: number of images that were compared.
     """
-    sizes = np.diff(found.starts)
-    groups = int(np.searchsorted(found.starts, LISTED, side="right")) - 1 if len(sizes) else 0
-    listed = int(found.starts[groups]) if len(sizes) else 0
-    task = lists.run.spec.task
+    sizes, task = np.diff(found.starts), lists.run.spec.task
+    listed = min(LISTED, int(found.starts[-1]))
     rows = lists.fetch(marked.first(listed), ["key", *LABEL_COLUMNS[task]])
-    keys, labels = rows["key"].to_pylist(), label_texts(rows, task)
-    of_row = np.repeat(np.arange(groups), sizes[:groups]).tolist()
-    is_conflict = found.conflicts.tolist()
-    if groups:
-        lines = ((g + 1, str(is_conflict[g]).lower(), *rest) for g, *rest in zip(of_row, keys, labels, strict=True))
-        lists.write(file, ("group", "labels_differ", "key", "label"), lines)
+    groups = np.repeat(np.arange(len(sizes)), sizes)[:listed]
+
+    def lines() -> Iterator[Sequence[object]]:
+        for start in range(0, listed, AT_ONCE):
+            some = rows.slice(start, AT_ONCE)
+            of_row = groups[start : start + AT_ONCE]
+            differ = np.where(found.conflicts[of_row], "true", "false").tolist()
+            numbers = (of_row + 1).tolist()
+            yield from zip(numbers, differ, some["key"].to_pylist(), label_texts(some, task), strict=True)
+
+    if listed:
+        lists.write(file, ("group", "labels_differ", "key", "label"), lines())
     first: list[CopyGroup] = []
-    for g in range(min(groups, SHOWN)):
-        a, b = int(found.starts[g]), int(found.starts[g + 1])
-        shown = [{"key": keys[i], "label_name": labels[i]} for i in _spread(labels, a, b)]
-        first.append({"images": b - a, "is_conflict": is_conflict[g], "first": shown})  # type: ignore[typeddict-item]
+    for g in range(min(len(sizes), SHOWN)):
+        start, stop = int(found.starts[g]), min(int(found.starts[g + 1]), listed, int(found.starts[g]) + AT_ONCE)
+        first.append(_shown(rows.slice(start, max(0, stop - start)), task, int(sizes[g]), bool(found.conflicts[g])))
     return {
         "hashed": hashed,
         "groups": len(sizes),
@@ -140,12 +148,14 @@ def list_copies(lists: Lists, file: str, found: Copies, marked: Marked, hashed: 
     }
 
 
-def _spread(labels: Sequence[str | None], first: int, stop: int) -> list[int]:
-    """Return some of the copies of one image: one of each label first, so that a contradiction is to be seen."""
-    seen: set[str | None] = set()
-    one_each = [i for i in range(first, stop) if labels[i] not in seen and not seen.add(labels[i])]  # type: ignore[func-returns-value]
-    rest = [i for i in range(first, stop) if i not in set(one_each)] if stop - first <= LISTED else []
-    return sorted([*one_each, *rest][:SHOWN_COPIES])
+def _shown(rows: pa.Table, task: Task, images: int, is_conflict: bool) -> CopyGroup:
+    """Return a group of copies with some of its images: one of each label first, so that a contradiction is seen."""
+    keys, labels = rows["key"].to_pylist(), label_texts(rows, task)
+    first_of = {label: i for i, label in reversed(list(enumerate(labels)))}
+    one_each = set(first_of.values())
+    chosen = sorted([*sorted(one_each), *(i for i in range(len(keys)) if i not in one_each)][:SHOWN_COPIES])
+    copies: list[Copy] = [{"key": keys[i], "label_name": labels[i]} for i in chosen]
+    return {"images": images, "is_conflict": is_conflict, "first": copies}
 
 
 def list_suspects(
@@ -179,7 +189,7 @@ def list_suspects(
         at = np.full(len(one.rows), unit, np.int64)
         return one.joint, _Suspects(Marked(at, numbers[one.rows]), one.suggested, one.margins, len(one.rows))
 
-    with closing(ahead(look, range(len(lists.units)), looks_ahead(run), pools().read)) as parts:
+    with closing(look_ahead(look, range(len(lists.units)), run)) as parts:
         for counts, suspects in parts:
             joint, found = joint.merge(counts), found.merge(suspects)
     found = found.worst(LISTED)
@@ -245,18 +255,24 @@ def _write_suspects(lists: Lists, found: _Suspects) -> list[Suspect]:
     """Write label_errors.csv, if there is a suspect, and return the first ones."""
     names = lists.run.spec.class_names
     rows = lists.fetch(found.marked, ["key", "label_name", "label_score", "predicted_name", "score"])
-    columns: Any = [rows[name].to_pylist() for name in rows.schema.names]
-    suggested = [names[number] for number in found.suggested.tolist()]
-    if suggested:
-        lines = (
-            (key, label, better, f"{own:.6f}", predicted, f"{score:.6f}")
-            for (key, label, own, predicted, score), better in zip(zip(*columns, strict=True), suggested, strict=True)
-        )
+
+    def lines() -> Iterator[Sequence[object]]:
+        for start in range(0, len(rows), AT_ONCE):
+            columns = (column.to_pylist() for column in rows.slice(start, AT_ONCE).columns)
+            numbers = found.suggested[start : start + AT_ONCE].tolist()
+            for number, key, label, own, predicted, score in zip(numbers, *columns, strict=True):
+                yield key, label, names[number], f"{own:.6f}", predicted, f"{score:.6f}"
+
+    if len(rows):
         header = ("key", "label_name", "suggested_name", "label_score", "predicted_name", "score")
-        lists.write("label_errors.csv", header, lines)
+        lists.write("label_errors.csv", header, lines())
     return [
-        {"key": key, "label_name": label, "suggested_name": better, "label_score": own, "score": score}
-        for (key, label, own, _, score), better, _ in zip(
-            zip(*columns, strict=True), suggested, range(SHOWN), strict=False
-        )
+        {
+            "key": row["key"],
+            "label_name": row["label_name"],
+            "suggested_name": names[number],
+            "label_score": row["label_score"],
+            "score": row["score"],
+        }
+        for row, number in zip(rows.slice(0, SHOWN).to_pylist(), found.suggested[:SHOWN].tolist(), strict=True)
     ]

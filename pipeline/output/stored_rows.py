@@ -5,10 +5,10 @@ Changes nothing. Must not know what is made of the rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -21,6 +21,9 @@ from pipeline.output.commit import committed
 from pipeline.output.plan_file import read_ids
 from pipeline.output.rows import read_columns, read_part
 from pipeline.output.run import Run
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 PARTS_AHEAD = 4
 """Parts that are in memory at once while rows are read."""
@@ -111,9 +114,21 @@ class StoredRows:
             yield from parts
 
 
-def looks_ahead(run: Run) -> int:
-    """Return how many parts of a run are looked at at once: as many as keep the cores busy, or a bucket answers."""
-    return max(2 * cores(), storage.store_of(run.output).parallel_reads - 1)
+def look_ahead(look: Callable[[T], U], items: Iterable[T], run: Run) -> Generator[U, None, None]:
+    """Yield what a look at each of several parts of a run finds, in order, with as many under way as there is room for.
+
+    On a disk, threads for each core look; a bucket is asked by as many as it answers. Few threads are used where few
+    will do, since each keeps memory for itself.
+
+    Args:
+        look: at one part.
+        items: what `look` takes.
+        run: whose parts they are.
+    """
+    at_once = storage.store_of(run.output).parallel_reads
+    if at_once > 1:
+        return ahead(look, items, at_once - 1, pools().read)
+    return ahead(look, items, cores(), pools().score)
 
 
 def rows_of(run: Run, unit: str, columns: Sequence[str] | None = None) -> UnitRows:

@@ -20,7 +20,7 @@ from simulated_nights import PLANS, Protocol, Weather, World
 
 from pipeline import storage
 from pipeline.errors import DamagedPartError
-from pipeline.output import commit, finish, receipts, records, review, review_files, review_lists, sweep
+from pipeline.output import commit, finish, receipts, records, review_files, stored_rows, sweep
 from pipeline.output.receipts import Extras, Receipt
 from pipeline.output.run import Run
 from pipeline.output.sweep import Claim
@@ -52,7 +52,7 @@ def simulate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulate]:
     monkeypatch.setattr(commit, "receipt_of", remembered(receipts.receipt_of))
     monkeypatch.setattr(finish, "figures", lambda summary, _: worlds[-1].figures(summary))
     monkeypatch.setattr(finish, "report", lambda *_: "a page")
-    for module in (review, review_files, review_lists):  # an actor makes all of its calls itself
+    for module in (stored_rows, review_files):  # an actor makes all of its calls itself
         monkeypatch.setattr(module, "ahead", lambda call, items, *_: (call(item) for item in items))
     monkeypatch.setattr(records, "versions", dict)
     monkeypatch.setattr(records, "now", lambda: (midnight + timedelta(seconds=next(seconds))).isoformat())
