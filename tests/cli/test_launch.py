@@ -106,6 +106,7 @@ def run(*parameters: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.mark.heavy
 def test_program_scores_a_real_archive_on_beams_own_runner(
     tiny_model: str, write_images: WriteImages, tmp_path: Path
 ) -> None:

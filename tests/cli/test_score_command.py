@@ -162,6 +162,7 @@ def test_progress_bar_is_drawn_on_a_terminal(tiny_model: str, write_images: Writ
     assert b"oneDNN" not in seen
 
 
+@pytest.mark.heavy
 def test_reader_of_the_result_may_leave_early(tiny_model: str, write_images: WriteImages, tmp_path: Path) -> None:
     night = tmp_path / "night"
     command = [*COMMAND, "--input", str(write_images(10)), "--model", tiny_model, "--output", str(night)]

@@ -108,6 +108,7 @@ def test_rows_of_every_task_tell_of_the_files_and_of_the_columns(
 
 
 @pytest.mark.parametrize("form", mostly_heavy(["parquet", "jsonl"], ["parquet"]))
+@pytest.mark.heavy
 def test_other_columns_make_other_rows_in_the_same_output(
     archive: Path, tmp_path: Path, tiny_model: str, form: str
 ) -> None:

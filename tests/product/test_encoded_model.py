@@ -57,6 +57,7 @@ def options(archive: Path, model: str, output: Path, **more: Any) -> ScoreOption
     return ScoreOptions(input=(str(archive),), model=model, output=str(output), **more)
 
 
+@pytest.mark.heavy
 def test_rows_are_those_of_the_network_s_own_loop(encoded_model: str, tmp_path: Path) -> None:
     import tensorflow as tf
 

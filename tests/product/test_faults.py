@@ -133,6 +133,7 @@ class FaultyDisk(LocalStore):
         self._call(lambda: LocalStore.delete(self, location, version))
 
 
+@pytest.mark.heavy
 def test_run_on_a_disk_that_fails_now_and_then_is_complete_and_the_same(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, poisoned: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,7 @@ def stored_twice(archive: Path, model: str, bucket: str, tmp_path: Path) -> obje
     return comparable(rows_of(tmp_path / "disk"), str(archive))
 
 
+@pytest.mark.heavy
 def test_model_input_and_output_in_a_bucket_give_the_rows_of_a_disk(
     s3_bucket: str, write_images: WriteImages, tiny_model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

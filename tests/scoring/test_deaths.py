@@ -230,6 +230,7 @@ BAD = {
     ("memory_mb", "bad"),
     mostly_heavy([(PLENTY, (40, 55)), (PLENTY, tuple(BAD)), (LITTLE, tuple(BAD))], kept=[(PLENTY, (40, 55))]),
 )
+@pytest.mark.heavy
 def test_images_that_kill_or_hold_up_the_model_are_failed_rows_and_the_others_are_scored(
     poisoned: pytest.MonkeyPatch, run: Run, memory_mb: int, bad: tuple[int, ...]
 ) -> None:
@@ -324,6 +325,7 @@ def test_engine_that_dies_while_it_loads_is_one_line_and_exit_code_2(
     assert ("--engine tensorflow" if poison == "ABORT" else "more memory") in line
 
 
+@pytest.mark.heavy
 def test_image_that_kills_the_model_is_a_row_of_the_result(
     poisoned: pytest.MonkeyPatch, tiny_model: str, tmp_path: Path
 ) -> None:

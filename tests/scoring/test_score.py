@@ -216,6 +216,7 @@ def test_receipt_tells_who_made_it_and_has_a_picture_of_every_image_that_it_name
         assert receipt.kept == 0
 
 
+@pytest.mark.heavy
 def test_engines_give_the_same_classes_and_scores_within_rounding(run: Run) -> None:
     units = units_of(run)
     other = replace(run, options=replace(run.options, engine="tensorflow")).at(f"{run.output}-2")

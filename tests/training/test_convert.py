@@ -330,6 +330,7 @@ def test_error_of_the_child_process_is_told(small: Path) -> None:
     assert missing_of(small).startswith("the conversion failed: ")
 
 
+@pytest.mark.heavy
 def test_child_process_converts_and_says_so(small: Path) -> None:
     assert missing_of(small) == ""
 
