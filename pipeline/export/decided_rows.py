@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.errors import DamagedPartError, UnfinishedError, UsageError
 from pipeline.output import records
-from pipeline.output.review_files import decision_of
+from pipeline.output.commit import decided
 from pipeline.output.run import Run
 from pipeline.output.stored_rows import StoredRows, UnitRows
 from pipeline.text import shell_path
@@ -59,7 +59,7 @@ class DecidedRows:
         if records.under_way(stored.run.output) is not None:
             text = f"a later run into {output!r} has not ended, and may have other decisions on what is accepted"
             raise UnfinishedError(f"{text}: export when it has ended, or score again if it has died")
-        return cls(stored, _has_decisions(stored))
+        return cls(stored, decided(stored.run).issuperset(stored.units()))
 
     @property
     def run(self) -> Run:
@@ -106,7 +106,7 @@ class DecidedRows:
                 yield UnitRows(unit, rows)
 
     def _decisions(self, unit: str, keys: pa.ChunkedArray) -> pa.ChunkedArray:
-        location = decision_of(self.run, unit)
+        location = self.run.decision(unit)
         try:
             table = pq.read_table(io.BytesIO(storage.read(location)), columns=["key", ACCEPTED])
             found = table[ACCEPTED].cast(pa.bool_())
@@ -124,10 +124,3 @@ def in_slices(rows: pa.Table) -> Iterator[pa.Table]:
     """Yield the rows of a unit, a few at once: a compressed archive is one unit of any length."""
     for first in range(0, len(rows), SLICE_ROWS):
         yield rows.slice(first, SLICE_ROWS)
-
-
-def _has_decisions(stored: StoredRows) -> bool:
-    """Return whether there is a file of decisions for each unit."""
-    run = stored.run
-    there = {found.location for found in storage.list_objects(run.folder("decisions"))}
-    return all(decision_of(run, unit) in there for unit in stored.units())

@@ -44,6 +44,11 @@ def committed(run: Run) -> set[str]:
     return _list_units(run, "receipts", run.receipt) & _list_units(run, "predictions", run.part)
 
 
+def decided(run: Run) -> set[str]:
+    """Return the ids of all units about whose predictions there are decisions in OUTPUT, by a fresh listing."""
+    return _list_units(run, "decisions", run.decision)
+
+
 def _list_units(run: Run, folder: str, location_of: Callable[[str], str]) -> set[str]:
     found = [stored.location for stored in storage.list_objects(run.folder(folder))]
     units = {match[0]: location for location in found if (match := _UNIT.search(location, len(run.result(folder))))}

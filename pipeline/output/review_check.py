@@ -16,7 +16,7 @@ from pipeline import storage
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import ChangedError, DamagedPartError
 from pipeline.metrics.record import EndedRecord
-from pipeline.output.review_files import NAME, decision_of, decisions_of, identity, stored_review
+from pipeline.output.review_files import NAME, decisions_of, identity, stored_review
 from pipeline.output.run import Run
 from pipeline.output.stored_rows import rows_of
 
@@ -65,7 +65,7 @@ def check_review(run: Run, record: EndedRecord, units: Sequence[str], digest: in
 
 
 def _check_decisions(run: Run, unit: str, score: float | None) -> Faulty | None:
-    location = decision_of(run, unit)
+    location = run.decision(unit)
     try:
         wanted = decisions_of(rows_of(run, unit, ["key", "status", "score"]).rows, score)
     except (ChangedError, DamagedPartError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
@@ -23,6 +22,7 @@ from pipeline.metrics.acceptance import is_accepted
 from pipeline.metrics.review import Review
 from pipeline.model.pixel_hash import rule_id
 from pipeline.model.trained_on import TrainedOn, read_hashes
+from pipeline.output.commit import decided
 from pipeline.output.review import Reviewed, review_of
 from pipeline.output.run import Run
 from pipeline.output.stored_rows import rows_of
@@ -43,8 +43,6 @@ VERSION = 1
 
 SCHEMA = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("accepted", pa.bool_())])
 """Columns of a file of decisions: a row for each row of its part, in the same order."""
-
-_DECISIONS = re.compile(r"part-([0-9a-f]{32})\.parquet")
 
 
 def make_review(run: Run, units: Sequence[str], digest: int) -> Reviewed:
@@ -121,11 +119,6 @@ def stored_review(run: Run) -> Review | None:
     return review if all(storage.stat(run.result(name)) for name in wanted) else None
 
 
-def decision_of(run: Run, unit: str) -> str:
-    """Return where the decisions about a unit's rows lie."""
-    return run.result("decisions", f"part-{unit}.parquet")
-
-
 def store_decisions(run: Run, units: Sequence[str], reviewed: Reviewed, is_over: Callable[[], bool]) -> None:
     """Write for each part which of its predictions are accepted, if a person asked for that, and remove old lists.
 
@@ -139,17 +132,16 @@ def store_decisions(run: Run, units: Sequence[str], reviewed: Reviewed, is_over:
         return
     if reviewed.files:  # the review that is there goes first: whoever dies now leaves decisions of two
         for name in (NAME, *(name for name in LISTS if name not in reviewed.files)):
-            if storage.stat(run.result(name)):
-                storage.delete(run.result(name))
+            storage.delete(run.result(name))
     accepted = reviewed.review.get("accepted")
     if accepted is None:
         return
     score = accepted["score"]
-    wanted = list(units) if reviewed.files else sorted(set(units) - _decided(run))
+    wanted = list(units) if reviewed.files else sorted(set(units) - decided(run))
 
     def write(unit: str) -> None:
         rows = rows_of(run, unit, ["key", "status", "score"]).rows
-        storage.replace(decision_of(run, unit), _decisions(rows, score))
+        storage.replace(run.decision(unit), _decisions(rows, score))
 
     for first in range(0, len(wanted), GROUP):
         if is_over():
@@ -157,12 +149,6 @@ def store_decisions(run: Run, units: Sequence[str], reviewed: Reviewed, is_over:
         with closing(ahead(write, wanted[first : first + GROUP], WRITES_AHEAD, pools().read)) as written:
             for _ in written:
                 pass
-
-
-def _decided(run: Run) -> set[str]:
-    """Return the ids of the units about whose rows there are decisions."""
-    names = (stored.location.rpartition("/")[2] for stored in storage.list_objects(run.folder("decisions")))
-    return {match[1] for match in map(_DECISIONS.fullmatch, names) if match}
 
 
 def decisions_of(rows: pa.Table, score: float | None) -> pa.Table:

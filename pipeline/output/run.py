@@ -137,6 +137,10 @@ class Run:
         """Return where a unit's receipt lies."""
         return self.result("receipts", f"{unit_id}.json")
 
+    def decision(self, unit_id: str) -> str:
+        """Return where it lies which of a unit's predictions are accepted."""
+        return self.result("decisions", f"part-{unit_id}.parquet")
+
     def at(self, output: str) -> Run:
         """Return the same run with its OUTPUT elsewhere: moved, copied, or seen from another machine."""
         return replace(self, options=replace(self.options, output=output), output=storage.absolute(output))
