@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from pipeline.metrics.code_counts import CodeCounts
 from pipeline.metrics.proportions import interval_of_share, ratio, wilson
-from pipeline.metrics.review import Acceptance, Accepted, ClassThreshold, ThresholdRow
+from pipeline.metrics.review import Acceptance, Accepted, AcceptedImages, ClassThreshold, ThresholdRow
 
 EDGES = np.array(
     [*(i / 100 for i in range(100)), *(0.99 + i / 1e3 for i in range(1, 10)), *(0.999 + i / 1e4 for i in range(1, 10))],
@@ -135,25 +135,35 @@ def compute(counts: ScoreCounts, class_names: Sequence[str], wanted: float) -> A
     return {
         "wanted_accuracy": wanted,
         "seen": None,
-        "score": None if chosen is None else float(f"{EDGES[chosen]:.4f}"),
+        "score": _score(chosen),
         "rows": [_row(table, i) for i in range(BINS)],
         "per_class": _by_class(counts, class_names, wanted),
     }
 
 
 def _row(table: npt.NDArray[np.int64], first: int) -> ThresholdRow:
-    right, wrong, unlabelled = table[:, first:].sum(axis=1).tolist()
-    images = right + wrong + unlabelled
+    counts = AcceptedCounts.from_bin(table, first)
     return {
-        "score": float(f"{EDGES[first]:.4f}"),
-        "images": images,
-        "share": ratio(images, int(table.sum())),
-        "labelled": right + wrong,
-        "accuracy": ratio(right, right + wrong),
-        "accuracy_interval_95": interval_of_share(right, right + wrong),
-        "left": int(table.sum()) - images,
-        "left_mistakes": int(table[WRONG, :first].sum()),
+        "score": _edge(first),
+        "share": ratio(counts.images, counts.images + counts.left),
+        **counts.to_json(),
     }
+
+
+def _edge(first: int) -> float:
+    """Return the lower edge of a bin as a person writes it."""
+    return float(f"{EDGES[first]:.4f}")
+
+
+def _score(chosen: int | None) -> float | None:
+    return None if chosen is None else _edge(chosen)
+
+
+def accepted_from(counts: ScoreCounts, wanted: float) -> Accepted:
+    """Return what is accepted from the lowest score on that surely gives a wanted accuracy; nothing if none does."""
+    table = counts.total()
+    chosen = lowest_score(table, wanted)
+    return AcceptedCounts.from_bin(table, chosen).figures(_score(chosen), wanted)
 
 
 def _by_class(counts: ScoreCounts, class_names: Sequence[str], wanted: float) -> list[ClassThreshold]:
@@ -169,16 +179,16 @@ def _by_class(counts: ScoreCounts, class_names: Sequence[str], wanted: float) ->
     for number in [int(n) for n in order if images[n]][:SHOWN_CLASSES]:
         table = counts.of_class(number)
         chosen = lowest_score(table, wanted)
-        row = _row(table, BINS - 1 if chosen is None else chosen)
+        accepted = AcceptedCounts.from_bin(table, chosen)
         rows.append(
             {
                 "class": class_names[number],
                 "images": int(images[number]),
                 "mistakes": int(mistakes[number]),
-                "score": None if chosen is None else row["score"],
-                "accepted": 0 if chosen is None else row["images"],
-                "accuracy": None if chosen is None else row["accuracy"],
-                "left_mistakes": int(mistakes[number]) if chosen is None else row["left_mistakes"],
+                "score": _score(chosen),
+                "accepted": accepted.images,
+                "accuracy": ratio(accepted.right, accepted.labelled),
+                "left_mistakes": accepted.left_mistakes,
             }
         )
     return rows
@@ -222,6 +232,19 @@ class AcceptedCounts:
         masks = (accepted, accepted & labelled, accepted & right, left, left & labelled & ~right)
         return cls(*(int(mask.sum()) for mask in masks))
 
+    @classmethod
+    def from_bin(cls, table: npt.NDArray[np.int64], first: int | None) -> AcceptedCounts:
+        """Return the counts if the images from a bin on are accepted; None: none is.
+
+        Args:
+            table: images by kind and bin, int64 [3, BINS].
+            first: number of the bin.
+        """
+        stop = BINS if first is None else first
+        right, wrong, unlabelled = table[:, stop:].sum(axis=1).tolist()
+        left = table[:, :stop].sum(axis=1).tolist()
+        return cls(right + wrong + unlabelled, right + wrong, right, sum(left), left[WRONG])
+
     def merge(self, other: AcceptedCounts) -> AcceptedCounts:
         """Return the counts of both."""
         return AcceptedCounts(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
@@ -233,9 +256,11 @@ class AcceptedCounts:
             score: from which on images are accepted; None: none is.
             wanted: accuracy for which the score was found; None: a person gave the score.
         """
+        return {"score": score, "wanted_accuracy": wanted, **self.to_json()}
+
+    def to_json(self) -> AcceptedImages:
+        """Return the counts, and how many of the labelled images are right."""
         return {
-            "score": score,
-            "wanted_accuracy": wanted,
             "images": self.images,
             "labelled": self.labelled,
             "accuracy": ratio(self.right, self.labelled),

@@ -11,17 +11,22 @@ from typing import Literal, TypedDict
 from pipeline.metrics.odd_images import OddKind
 
 
-class ThresholdRow(TypedDict):
-    """What it means to accept the predictions from a score on."""
+class AcceptedImages(TypedDict):
+    """How many images are accepted, how right these are, and what is left."""
 
-    score: float
     images: int
-    share: float | None
     labelled: int
     accuracy: float | None
     accuracy_interval_95: list[float] | None
     left: int
     left_mistakes: int
+
+
+class ThresholdRow(AcceptedImages):
+    """What it means to accept the predictions from a score on."""
+
+    score: float
+    share: float | None
 
 
 ClassThreshold = TypedDict(
@@ -49,17 +54,11 @@ class Acceptance(TypedDict):
     per_class: list[ClassThreshold]
 
 
-class Accepted(TypedDict):
+class Accepted(AcceptedImages):
     """How many predictions are accepted."""
 
     score: float | None
     wanted_accuracy: float | None
-    images: int
-    labelled: int
-    accuracy: float | None
-    accuracy_interval_95: list[float] | None
-    left: int
-    left_mistakes: int
 
 
 Curve = TypedDict(

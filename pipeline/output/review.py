@@ -11,13 +11,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import numpy as np
-
 from pipeline.metrics import acceptance, curves, odd_images
-from pipeline.metrics.acceptance import RIGHT, UNLABELLED, WRONG, AcceptedCounts, ScoreCounts
 from pipeline.metrics.duplicates import Hashed
 from pipeline.metrics.headline import headline_in
-from pipeline.metrics.review import Accepted, Review, Unseen
+from pipeline.metrics.review import Review, Unseen
 from pipeline.output.review_copies import HashedImages, distance_for
 from pipeline.output.review_embedding import look_at_embeddings
 from pipeline.output.review_lists import Lists, list_copies, list_suspects
@@ -117,19 +114,10 @@ def _of_classes(look: Look, run: Run) -> Review:
     if options.accept_score is not None:
         review["accepted"] = look.accepted.figures(options.accept_score, None)
     elif options.accept_accuracy is not None:
-        review["accepted"] = _accepted(look.scores, review["acceptance"]["score"], wanted)
+        review["accepted"] = acceptance.accepted_from(look.scores, wanted)
     if look.curves.labelled:
         review["curves"] = curves.compute(look.curves, names, run.top_k)
     return review
-
-
-def _accepted(scores: ScoreCounts, score: float | None, wanted: float) -> Accepted:
-    table = scores.total()
-    first = acceptance.BINS if score is None else int(acceptance.bins_of(np.array([score], np.float32))[0])
-    right, wrong, unlabelled = (int(table[kind, first:].sum()) for kind in (RIGHT, WRONG, UNLABELLED))
-    left = int(table[:, :first].sum())
-    counts = AcceptedCounts(right + wrong + unlabelled, right + wrong, right, left, int(table[WRONG, :first].sum()))
-    return counts.figures(score, wanted)
 
 
 def _unseen(look: Look, run: Run) -> Unseen:
