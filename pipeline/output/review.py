@@ -6,10 +6,10 @@ out. A second look finds labels that look wrong, by what the first one has summe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from pipeline.metrics import acceptance, curves, odd_images
 from pipeline.metrics.duplicates import Hashed
@@ -18,14 +18,9 @@ from pipeline.metrics.review import Review, Unseen
 from pipeline.output.review_copies import HashedImages, distance_for
 from pipeline.output.review_embedding import look_at_embeddings
 from pipeline.output.review_lists import Lists, list_copies, list_suspects
-from pipeline.output.review_look import Known, Look, columns_of, first_look
+from pipeline.output.review_look import Known, Look, columns_of, first_look, merge_in_groups
 from pipeline.output.run import Run
-from pipeline.output.stored_rows import UnitRows, look_ahead, rows_of
-
-MERGED = 32
-"""Number of parts whose counts are merged at once."""
-
-T = TypeVar("T")
+from pipeline.output.stored_rows import look_ahead, rows_of
 
 
 @dataclass(frozen=True)
@@ -54,14 +49,8 @@ def review_of(run: Run, units: Sequence[str], known: Known | None, before: Revie
         ChangedError: a part is gone.
         DamagedPartError: a part is not as it was written.
     """
-    looks: list[Look] = []
     hashes: list[Hashed] = []
-    for look, found in _over(run, units, columns_of(run), lambda part: first_look(part.rows, run, known)):
-        looks.append(look)
-        hashes.append(found)
-        if len(looks) == MERGED:
-            looks = [Look.merge_all(looks)]
-    look = Look.merge_all(looks)
+    look = merge_in_groups(_looks(run, units, known, hashes), Look.merge_all)
     review: Review = {"model": run.spec.model_id}
     if run.spec.task == "classes":
         review.update(_of_classes(look, run))
@@ -83,14 +72,17 @@ def review_of(run: Run, units: Sequence[str], known: Known | None, before: Revie
     return Reviewed(review, lists.files)
 
 
-def _over(run: Run, units: Sequence[str], columns: Sequence[str], look: Callable[[UnitRows], T]) -> Iterator[T]:
-    """Yield what a look at each part has found, in order; several threads look at once."""
+def _looks(run: Run, units: Sequence[str], known: Known | None, hashes: list[Hashed]) -> Iterator[Look]:
+    """Yield what a first look at each part shows, in order; `hashes` gets the images of each that have a hash."""
+    columns = columns_of(run)
 
-    def read(unit: str) -> T:
-        return look(rows_of(run, unit, columns))
+    def look(unit: str) -> tuple[Look, Hashed]:
+        return first_look(rows_of(run, unit, columns).rows, run, known)
 
-    with closing(look_ahead(read, units, run)) as found:
-        yield from found
+    with closing(look_ahead(look, units, run)) as found:
+        for shown, images in found:
+            hashes.append(images)
+            yield shown
 
 
 def _duplicates(lists: Lists, hashes: list[Hashed]) -> Review:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Literal
@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from pipeline.metrics.code_counts import CodeCounts
 from pipeline.metrics.duplicates import LABEL_COLUMNS, Copies, label_texts
-from pipeline.metrics.hash_texts import from_texts
 from pipeline.metrics.label_errors import COLUMNS, LabelScores, confident_in, estimate
 from pipeline.metrics.review import Copy, CopyGroup, Duplicates, LabelErrors, Suspect
+from pipeline.output.review_look import Known, known_rows, merge_in_groups
 from pipeline.output.run import Run
 from pipeline.output.stored_rows import look_ahead, rows_of
 from pipeline.task import Task
@@ -161,7 +161,7 @@ def _shown(rows: pa.Table, task: Task, images: int, is_conflict: bool) -> CopyGr
 def list_suspects(
     lists: Lists,
     scores: LabelScores,
-    known: Callable[[npt.NDArray[np.uint64]], npt.NDArray[np.bool_]] | None,
+    known: Known | None,
     seen: int | None,
 ) -> LabelErrors:
     """Write label_errors.csv, and return the figures of it.
@@ -176,26 +176,22 @@ def list_suspects(
     classes = len(run.spec.class_names)
     thresholds, images = scores.thresholds(classes), scores.images.dense(classes)
     columns = [*COLUMNS, *(["pixel_hash"] if known is not None else [])]
-    joint, found = CodeCounts(), _Suspects()
 
-    def look(unit: int) -> tuple[CodeCounts, _Suspects]:
+    def look(unit: int) -> _Suspects:
         rows = rows_of(run, lists.units[unit], columns).rows
         numbers = np.arange(len(rows))
         if known is not None:
-            hashes, has_hash = from_texts(rows["pixel_hash"])
-            numbers = np.flatnonzero(~(has_hash & known(hashes)))
+            numbers = np.flatnonzero(~known_rows(rows, known))
             rows = rows.take(pa.array(numbers))
         one = confident_in(rows, thresholds)
         at = np.full(len(one.rows), unit, np.int64)
-        return one.joint, _Suspects(Marked(at, numbers[one.rows]), one.suggested, one.margins, len(one.rows))
+        return _Suspects(Marked(at, numbers[one.rows]), one.suggested, one.margins, len(one.rows), one.joint)
 
     with closing(look_ahead(look, range(len(lists.units)), run)) as parts:
-        for counts, suspects in parts:
-            joint, found = joint.merge(counts), found.merge(suspects)
-    found = found.worst(LISTED)
+        found = merge_in_groups(parts, _Suspects.merge_all)
     first = _write_suspects(lists, found)
     labelled = int(images.sum())
-    number, interval = estimate(joint, images)
+    number, interval = estimate(found.joint, images)
     enough = labelled >= LEAST_IMAGES * max(1, int((images > 0).sum()))
     return {
         "labelled": labelled,
@@ -224,31 +220,33 @@ def _trust(
 
 @dataclass(frozen=True, eq=False)
 class _Suspects:
-    """Images of which another class than their label is confident; `count` tells of those that were let go, too."""
+    """Images of which another class than their label is confident, and what classes are confident of in all images.
 
-    marked: Marked = field(default_factory=lambda: Marked(np.zeros(0, np.int64), np.zeros(0, np.int64)))
-    suggested: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    margins: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0, np.float64))
-    count: int = 0
+    Attributes:
+        marked: their rows, those with the lowest margins first, LISTED at most.
+        suggested: int64 [n], the class that is confident of each of them.
+        margins: float64 [n], see `Confident`.
+        count: number of such images, also of those that were let go.
+        joint: see `Confident`.
+    """
 
-    def merge(self, other: _Suspects) -> _Suspects:
-        """Return those of both; of many, the worst ones."""
-        merged = _Suspects(
-            Marked(
-                np.concatenate([self.marked.units, other.marked.units]),
-                np.concatenate([self.marked.rows, other.marked.rows]),
-            ),
-            np.concatenate([self.suggested, other.suggested]),
-            np.concatenate([self.margins, other.margins]),
-            self.count + other.count,
-        )
-        return merged.worst(LISTED) if len(merged.margins) > 2 * LISTED else merged
+    marked: Marked
+    suggested: npt.NDArray[np.int64]
+    margins: npt.NDArray[np.float64]
+    count: int
+    joint: CodeCounts
 
-    def worst(self, n: int) -> _Suspects:
-        """Return the n with the lowest margins, those first; of equal ones the first in the archive."""
-        order = np.lexsort((self.marked.rows, self.marked.units, self.margins))[:n]
-        chosen = Marked(self.marked.units[order], self.marked.rows[order])
-        return _Suspects(chosen, self.suggested[order], self.margins[order], self.count)
+    @classmethod
+    def merge_all(cls, parts: Sequence[_Suspects]) -> _Suspects:
+        """Return those of all parts, of which there is one at least; of equal ones the first in the archive first."""
+        units = np.concatenate([part.marked.units for part in parts])
+        rows = np.concatenate([part.marked.rows for part in parts])
+        suggested = np.concatenate([part.suggested for part in parts])
+        margins = np.concatenate([part.margins for part in parts])
+        worst = np.lexsort((rows, units, margins))[:LISTED]
+        joint = CodeCounts.merge_all(part.joint for part in parts)
+        count = sum(part.count for part in parts)
+        return cls(Marked(units[worst], rows[worst]), suggested[worst], margins[worst], count, joint)
 
 
 def _write_suspects(lists: Lists, found: _Suspects) -> list[Suspect]:

@@ -5,8 +5,9 @@ Must not know where parts are stored, or what a person makes of the sums.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,11 @@ from pipeline.output.run import Run
 
 Known = Callable[[npt.NDArray[np.uint64]], npt.NDArray[np.bool_]]
 """Tells of hashes of pixels, uint64 [n], which ones the model's training had, bool [n]."""
+
+T = TypeVar("T")
+
+MERGED = 32
+"""Number of parts of which the counts are merged at once."""
 
 NO_HASHES = Hashed(np.zeros(0, np.int32), np.zeros(0, np.uint64), np.zeros(0, np.uint64))
 
@@ -58,6 +64,16 @@ class Look:
         )
 
 
+def merge_in_groups(parts: Iterable[T], merge_all: Callable[[Sequence[T]], T]) -> T:
+    """Return the counts of all parts: merged one by one, those that have grown large would be copied for each part."""
+    waiting: list[T] = []
+    for part in parts:
+        waiting.append(part)
+        if len(waiting) == MERGED:
+            waiting = [merge_all(waiting)]
+    return merge_all(waiting)
+
+
 def columns_of(run: Run) -> list[str]:
     """Return the columns of the first look: what is measured of rows, without names of images and large columns."""
     task = run.spec.task
@@ -85,11 +101,11 @@ def first_look(rows: pa.Table, run: Run, known: Known | None) -> tuple[Look, Has
     is_known = np.zeros(len(rows), np.bool_)
     look = Look(odd=odd_images.measure(rows.select([name for name in odd_images.COLUMNS if name in names])))
     if known is not None:
-        is_known = known_rows(rows, known) if "pixel_hash" in names else is_known
-        if spec.task != "embedding":
-            seen = run.metrics.measure(rows.filter(pa.array(is_known)))
-            look = replace(look, seen=seen, unseen=run.metrics.measure(rows.filter(pa.array(~is_known))))
+        is_known[found.rows] = known(found.hashes)
     unknown = rows.filter(pa.array(~is_known)) if is_known.any() else rows
+    if known is not None and spec.task != "embedding":
+        seen = run.metrics.measure(rows.filter(pa.array(is_known)))
+        look = replace(look, seen=seen, unseen=run.metrics.measure(unknown))
     if spec.task == "labels":
         return replace(look, curves=CurveCounts.of_labels(unknown, spec.class_names)), found
     if spec.task == "classes":
