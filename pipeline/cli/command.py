@@ -109,6 +109,26 @@ def new_parser(command: str, description: str, epilog: str) -> argparse.Argument
     return parser
 
 
+def look_on(name: str, parser: Callable[[], argparse.ArgumentParser], argv: Sequence[str] | None, tell: Tell) -> int:
+    """Run a command that only looks, and return its exit code: 2 for bad usage, 3 if storage fails.
+
+    Args:
+        name: of the command.
+        parser: makes its parser.
+        argv: its arguments; None: those of this process.
+        tell: says what there is to be said.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    tame_streams("%(levelname)s %(name)s: %(message)s")
+
+    def body() -> int:
+        parsed = parser().parse_args(arguments)
+        storage.patience().start(WAIT_SECONDS)
+        return tell(parsed)
+
+    return to_exit_code(name, body, is_json=JSON in arguments)
+
+
 @dataclass(frozen=True)
 class OutputCommand:
     """A command that looks at one OUTPUT.
@@ -129,15 +149,7 @@ class OutputCommand:
 
     def main(self, argv: Sequence[str] | None, tell: Tell) -> int:
         """Run the command and return its exit code: 2 for bad usage or no OUTPUT, 3 if storage fails."""
-        arguments = list(sys.argv[1:] if argv is None else argv)
-        tame_streams("%(levelname)s %(name)s: %(message)s")
-
-        def body() -> int:
-            parsed = self._parser().parse_args(arguments)
-            storage.patience().start(WAIT_SECONDS)
-            return tell(parsed)
-
-        return to_exit_code(self.name, body, is_json=JSON in arguments)
+        return look_on(self.name, self._parser, argv, tell)
 
     def _parser(self) -> argparse.ArgumentParser:
         parser = new_parser(self.name, self.description, self.epilog)

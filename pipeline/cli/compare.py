@@ -7,16 +7,13 @@ OUTPUT is not complete; 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline import storage
-from pipeline.cli.command import WAIT_SECONDS, new_parser, to_exit_code
+from pipeline.cli.command import look_on, new_parser
 from pipeline.cli.comparison_facts import facts, sides_table
 from pipeline.cli.console import answer, complain
 from pipeline.cli.flags import JSON
-from pipeline.cli.quiet import tame_streams
 from pipeline.cli.terminal import Screen, show_facts, show_line, show_table
 from pipeline.text import line
 
@@ -42,15 +39,7 @@ EPILOG = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `nightscore compare` and return its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    tame_streams("%(levelname)s %(name)s: %(message)s")
-
-    def body() -> int:
-        parsed = _parser().parse_args(arguments)
-        storage.patience().start(WAIT_SECONDS)
-        return _compare(parsed)
-
-    return to_exit_code("compare", body, is_json=JSON in arguments)
+    return look_on("compare", _parser, argv, _compare)
 
 
 def _parser() -> argparse.ArgumentParser:

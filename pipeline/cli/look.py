@@ -6,17 +6,16 @@ Exit codes: 0 shown; 1 a bug; 2 bad usage, no model, or no image; 3 storage fail
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline import storage
-from pipeline.cli.command import WAIT_SECONDS, calm, new_parser, to_exit_code
+from pipeline.cli.command import calm, look_on, new_parser
 from pipeline.cli.console import answer as print_json
 from pipeline.cli.flags import JSON
 from pipeline.cli.one_screen import Fact
-from pipeline.cli.quiet import silence_pillow, stderr_silenced, tame_streams
+from pipeline.cli.quiet import silence_pillow, stderr_silenced
 from pipeline.cli.terminal import Screen, show_facts, show_pictures
 from pipeline.errors import UsageError
 from pipeline.formatting import percent
@@ -53,16 +52,7 @@ LINES = 20
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `nightscore look` and return its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    tame_streams("%(levelname)s %(name)s: %(message)s")
-    silence_pillow()
-
-    def body() -> int:
-        parsed = _parser().parse_args(arguments)
-        storage.patience().start(WAIT_SECONDS)
-        return _look(parsed)
-
-    return to_exit_code("look", body, is_json=JSON in arguments)
+    return look_on("look", _parser, argv, _look)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _look(asked: argparse.Namespace) -> int:
+    silence_pillow()
     from pipeline.model.directory import read_spec  # NumPy, which --help does without
     from pipeline.model.look import draw, shrink
 
