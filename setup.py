@@ -8,7 +8,9 @@ setup(
     description="Score large image archives overnight: a CNN, an Apache Beam pipeline, one row for every image",
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
-    packages=find_packages(include=["nightscore", "pipeline", "pipeline.*", "model_training", "model_import"]),
+    packages=find_packages(
+        include=["nightscore", "pipeline", "pipeline.*", "model_training", "model_training.*", "model_import"]
+    ),
     package_data={
         "nightscore": ["py.typed"],
         "pipeline": ["py.typed"],

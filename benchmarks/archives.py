@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 
 PHOTOGRAPHS = ("china", "flower")
 """Names of scikit-learn's two photographs, in its order."""

@@ -21,14 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.archives import PHOTOGRAPHS
-from model_training import export
 from model_training.build import build
-from model_training.check_images import check_images
-from model_training.convert import convert, with_scores
-from model_training.datasets import load
-from model_training.evaluation import load_score
-from model_training.publish import check_output, staged, write_files
-from model_training.training import Recipe
+from model_training.data.datasets import load
+from model_training.learning.evaluation import load_score
+from model_training.learning.training import Recipe
+from model_training.publishing import export
+from model_training.publishing.check_images import check_images
+from model_training.publishing.convert import convert, with_scores
+from model_training.publishing.publish import check_output, staged, write_files
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.model import directory
 from pipeline.model.input_rule import InputSpec

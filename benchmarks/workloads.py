@@ -16,7 +16,7 @@ from benchmarks.precision import compare_bfloat16
 from benchmarks.setting import Archive, Setting
 from benchmarks.slow_store.workload import compare_store
 from benchmarks.throughput import compare
-from model_training.datasets import raw_images
+from model_training.data.datasets import raw_images
 
 ALL_PEERS = ("tfdata", "run-inference", "daft", "ray")
 PHOTO_PEERS = ("tfdata", "tfdata-ratio4", BEFORE, LIMIT)

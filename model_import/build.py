@@ -19,9 +19,9 @@ from model_import.graph_model import GraphModel
 from model_import.learned import read_learned
 from model_import.tflite_file import TfliteModel
 from model_import.wrap import write_saved_model
-from model_training.check_images import check_images
-from model_training.convert import Converted, convert, with_engines, with_scores
-from model_training.publish import check_output, lie_in_one_another, staged, write_files
+from model_training.publishing.check_images import check_images
+from model_training.publishing.convert import Converted, convert, with_engines, with_scores
+from model_training.publishing.publish import check_output, lie_in_one_another, staged, write_files
 from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.machine import versions

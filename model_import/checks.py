@@ -9,7 +9,7 @@ import numpy as np
 
 from model_import.examine import Examined
 from model_import.golden_proof import Proof, Rows, better_loader, closest, nearest_loader, prove, rounding
-from model_training.convert import Converted
+from model_training.publishing.convert import Converted
 from pipeline.errors import UsageError
 from pipeline.formatting import counted
 from pipeline.model import agreement

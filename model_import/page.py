@@ -13,7 +13,7 @@ from model_import.examine import Examined
 from model_import.fact import Fact, How
 from model_import.opening import Opened
 from model_import.scaling import Scaling
-from model_training.convert import engines_of
+from model_training.publishing.convert import engines_of
 from pipeline.formatting import counted
 from pipeline.model.thumbnails import thumbnail
 from pipeline.model.trained_on import TrainedOn

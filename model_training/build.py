@@ -6,14 +6,14 @@ import logging
 import os
 from typing import Any
 
-from model_training import export
-from model_training.check_images import check_images
-from model_training.convert import convert, with_scores
-from model_training.datasets import Dataset
-from model_training.evaluation import evaluate, load_score
-from model_training.publish import check_output, staged, write_files
-from model_training.report import TrainingRun, report_files, training_facts
-from model_training.training import Recipe, learned_hashes, train
+from model_training.data.datasets import Dataset
+from model_training.learning.evaluation import evaluate, load_score
+from model_training.learning.training import Recipe, learned_hashes, train
+from model_training.publishing import export
+from model_training.publishing.check_images import check_images
+from model_training.publishing.convert import convert, with_scores
+from model_training.publishing.publish import check_output, staged, write_files
+from model_training.report.page import TrainingRun, report_files, training_facts
 from pipeline.model import directory, trained_on
 from pipeline.model.pixel_hash import rule_id
 from pipeline.model.trained_on import TrainedOn

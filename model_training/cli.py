@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import get_args
 
 from model_training.command import Parser, not_empty, to_exit_code
-from model_training.convert import engines_of
-from model_training.datasets import Dataset, check_apart, load
-from model_training.publish import check_output, undisturbed
-from model_training.training import check_tensorflow
+from model_training.data.datasets import Dataset, check_apart, load
+from model_training.learning.training import check_tensorflow
+from model_training.publishing.convert import engines_of
+from model_training.publishing.publish import check_output, undisturbed
 from pipeline.cli.quiet import silence_pillow, stderr_silenced
 from pipeline.errors import UsageError
 from pipeline.model.input_rule import Decode
@@ -100,7 +100,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _add_engines(model: str, output: str) -> int:
-    from model_training.add_engines import add_engines
+    from model_training.publishing.add_engines import add_engines
 
     _print_result(add_engines(model, output), output)
     return 0
@@ -120,7 +120,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _start_tensorflow() -> None:
-    from model_training.training import start_tensorflow
+    from model_training.learning.training import start_tensorflow
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with undisturbed(), stderr_silenced():  # an import broken off would show the banners after all
@@ -131,8 +131,8 @@ def _build(dataset: Dataset, arguments: argparse.Namespace, location: str) -> No
     from rich.console import Console
 
     from model_training.build import build
-    from model_training.progress import TrainingProgress, steps_per_epoch
-    from model_training.training import Recipe, learning_order
+    from model_training.learning.progress import TrainingProgress, steps_per_epoch
+    from model_training.learning.training import Recipe, learning_order
 
     chosen = {name: getattr(arguments, name) for name in ("epochs", "batch_size", "seed")}
     recipe = Recipe(**{name: value for name, value in chosen.items() if value is not None})

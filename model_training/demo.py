@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
-from model_training.datasets import RawImages, raw_images
+from model_training.data.datasets import RawImages, raw_images
 from pipeline.cli.console import complain
 from pipeline.cli.quiet import stderr_silenced
 from pipeline.errors import UsageError

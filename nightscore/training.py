@@ -17,8 +17,8 @@ from pipeline.errors import NightscoreError, UsageError
 from pipeline.model.input_rule import ColorMode, Decode
 
 if TYPE_CHECKING:
-    from model_training.datasets import Dataset
-    from model_training.training import Recipe
+    from model_training.data.datasets import Dataset
+    from model_training.learning.training import Recipe
 
 _one_at_a_time = threading.Lock()
 """Held by the training that is under way in this process: its seed is the process's."""
@@ -83,9 +83,9 @@ def train(
         UsageError: the data set cannot be had, or no model can be written to `output`; nothing was touched.
         NightscoreError: the model could not be written.
     """
-    from model_training.datasets import check_apart, load
-    from model_training.publish import check_output
-    from model_training.training import Recipe, check_tensorflow
+    from model_training.data.datasets import check_apart, load
+    from model_training.learning.training import Recipe, check_tensorflow
+    from model_training.publishing.publish import check_output
 
     check_tensorflow()
     for name, value, lowest in (("epochs", epochs, 1), ("batch_size", batch_size, 1), ("seed", seed, 0)):
@@ -108,8 +108,8 @@ def _build(dataset: Dataset, recipe: Recipe, location: str, progress: bool) -> T
     if not progress:
         run = build(dataset, recipe, location)
     else:
-        from model_training.progress import progress_on_stderr
-        from model_training.training import learning_order
+        from model_training.learning.progress import progress_on_stderr
+        from model_training.learning.training import learning_order
 
         _, images = learning_order(dataset, recipe)
         with contextlib.closing(progress_on_stderr(images, recipe.batch_size, recipe.epochs)) as shown:
@@ -118,7 +118,7 @@ def _build(dataset: Dataset, recipe: Recipe, location: str, progress: bool) -> T
 
 
 def _start_tensorflow() -> None:
-    from model_training.training import start_tensorflow
+    from model_training.learning.training import start_tensorflow
 
     with tensorflow_starts_quietly():
         start_tensorflow()

@@ -24,7 +24,7 @@ from permissions import open_folder  # noqa: F401 - a fixture
 from s3_server import s3_bucket, s3_server, s3_server_process  # noqa: F401 - fixtures
 from small_models import fussy_model, hungry_model  # noqa: F401 - fixtures
 
-from model_training.datasets import RawImages, from_raw, raw_images
+from model_training.data.datasets import RawImages, from_raw, raw_images
 from pipeline.model.directory import read_spec
 from pipeline.model.engines.choice import choose
 from pipeline.options import ScoreOptions
@@ -116,7 +116,7 @@ def room_on_disk(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> It
 def tiny_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits: RawImages) -> str:
     """The seed's CNN after two epochs of digits, with model.tflite."""
     from model_training.build import build
-    from model_training.training import Recipe
+    from model_training.learning.training import Recipe
 
     def train(folder: Path) -> None:
         build(from_raw(digits), Recipe(epochs=2), str(folder / "digits"))

@@ -51,7 +51,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "cli": "api storage metrics model output comparison export scoring beam",
         "model_training": "storage sources model metrics report cli.console cli.quiet",
         "model_import": "storage sources model metrics report cli.console cli.quiet "
-        "model_training.check_images model_training.command model_training.convert model_training.publish",
+        "model_training.command model_training.publishing.check_images model_training.publishing.convert "
+        "model_training.publishing.publish",
         "nightscore": "api storage metrics model output report comparison export scoring beam cli model_training "
         "model_import",
     }.items()

@@ -21,7 +21,7 @@ from mostly_heavy import mostly_heavy
 from task_nights import metrics_for
 from task_rows import embedding_row, label_row, random_labels, random_values, table, value_row
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from pipeline.cli import score as cli
 from pipeline.metrics.accuracy import FIXED_POINT
 from pipeline.metrics.examples import OF_UNIT

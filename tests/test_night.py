@@ -12,7 +12,7 @@ from conftest import SCHEMA, MakeRun, WriteImages, rows_of
 from parsed_page import ParsedPage
 
 import nightscore
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from nightscore import Night, UnfinishedError, UsageError, Verdict
 from pipeline import storage
 from pipeline.output.stored_rows import StoredRows

@@ -15,7 +15,7 @@ from conftest import WriteImages
 
 import nightscore
 from model_training import cli
-from model_training.training import Recipe
+from model_training.learning.training import Recipe
 from nightscore.scoring import ScoreKeywords
 from nightscore.training import train
 from pipeline import errors
@@ -116,7 +116,7 @@ except nightscore.UsageError:
 @pytest.mark.heavy
 def test_a_program_notices_nothing_but_the_results(tmp_path: Path) -> None:
     """In a thread, in a process that has not imported TensorFlow: no output, no setting changed, nothing ended."""
-    from model_training.datasets import raw_images
+    from model_training.data.datasets import raw_images
 
     digits = raw_images("digits")
     for i in range(30):

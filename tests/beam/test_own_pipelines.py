@@ -19,7 +19,7 @@ from apache_beam.transforms.window import FixedWindows, SlidingWindows, Timestam
 from apache_beam.typehints.decorators import TypeCheckError
 from conftest import MakeRun, WriteImages, rows_of
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from pipeline.beam import transforms
 from pipeline.beam.transforms import Finish, PlanUnits, ScoreUnits, Stopped, Summarize, UnitOutcome
 from pipeline.cli import score

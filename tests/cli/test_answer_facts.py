@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from task_networks import LABELS, SHAPE, VECTOR, function_of
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from pipeline.batches import EncodedBatch, Failure, PredictionBatch
 from pipeline.cli import look
 from pipeline.cli.answer_facts import MOST_LABELS, answer_facts, answer_json

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import WriteImages
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from pipeline import storage
 from pipeline.cli import command, score, status
 from pipeline.storage.local import LocalStore

@@ -25,7 +25,7 @@ from PIL import Image
 from read_inputs import read_inputs
 from table_files import write_hugging_face
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from pipeline import storage
 from pipeline.cli import score as cli
 from pipeline.image_kinds import READ_SUFFIXES, UNREAD

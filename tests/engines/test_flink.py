@@ -14,7 +14,7 @@ from conftest import SCHEMA
 from engine_processes import Flink, flink  # noqa: F401 - a fixture
 from gcs_emulator import Emulator
 
-from model_training.datasets import RawImages, raw_images
+from model_training.data.datasets import RawImages, raw_images
 from pipeline import storage
 from pipeline.beam import job
 from pipeline.beam.counters import COUNTERS, NAMESPACE

@@ -11,7 +11,7 @@ import pytest
 from conftest import WriteImages
 from read_inputs import read_inputs
 
-from model_training.folder import read_folder
+from model_training.data.folder import read_folder
 
 HIDDEN = (
     "3/.ipynb_checkpoints/000-checkpoint.png",

@@ -11,8 +11,8 @@ from typing import Literal
 import pytest
 from read_inputs import read_inputs
 
-from model_training.datasets import RawImages
-from model_training.folder import read_folder
+from model_training.data.datasets import RawImages
+from model_training.data.folder import read_folder
 
 Form = Literal["NFC", "NFD"]
 CLASSES = ("caf\u00e9", "th\u00e9")

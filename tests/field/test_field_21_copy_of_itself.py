@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from model_training.build import build
-from model_training.datasets import Dataset, load
-from model_training.training import Recipe, learning_order
+from model_training.data.datasets import Dataset, load
+from model_training.learning.training import Recipe, learning_order
 from pipeline.model.thumbnails import png
 
 PICTURES = [Image.fromarray(np.random.default_rng(seed).integers(0, 256, (14, 14), np.uint8)) for seed in range(80)]

@@ -9,7 +9,7 @@ import pytest
 from conftest import rows_of
 from PIL import Image
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from nightscore import Night, score
 from pipeline.errors import UsageError
 

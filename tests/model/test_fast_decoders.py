@@ -16,7 +16,7 @@ from bad_images import KINDS
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from pipeline.model import fast_decoders
 from pipeline.model.pillow import open_image
 from pipeline.options import MAX_PIXELS

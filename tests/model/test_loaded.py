@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from small_models import batch, first_pixels, write_model
 
-from model_training.export import make_spec
+from model_training.publishing.export import make_spec
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.machine import CPUINFO, has_bfloat16
 from pipeline.model.directory import EXPECTED, GOLDEN, TFLITE, read_golden, read_spec

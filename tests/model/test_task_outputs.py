@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_training import converter
+from model_training.publishing import converter
 from pipeline.batches import ImageColumns, PixelBatch
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.model.directory import EXPECTED, GOLDEN, SPEC, TFLITE, Golden, read_golden, read_spec

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_training.publish import write_files
+from model_training.publishing.publish import write_files
 from pipeline import storage
 from pipeline.errors import NewerFormatError, UsageError
 from pipeline.model.trained_on import FOLDER, TrainedOn, read_hashes

@@ -17,7 +17,7 @@ from conftest import MakeRun, WriteImages
 from task_rows import NAMES, embedding_row, label_row, table, value_row
 from test_schema import assert_known
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from nightscore.night import open_night
 from pipeline.cli.facts import as_json, facts
 from pipeline.errors import DamagedPartError, NewerFormatError, UsageError

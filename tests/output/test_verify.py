@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mostly_heavy import mostly_heavy
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from pipeline import storage
 from pipeline.cli import command as look_cli
 from pipeline.cli import report

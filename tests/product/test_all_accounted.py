@@ -12,7 +12,7 @@ import pytest
 from archives import tar
 from conftest import rows_of
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from pipeline.beam import job
 from pipeline.cli import score, status
 from pipeline.metrics.left_out import left_out

@@ -12,7 +12,7 @@ import pytest
 from mostly_heavy import mostly_heavy
 from PIL import Image
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from pipeline.cli import score as cli
 from pipeline.model.directory import read_spec
 from pipeline.model.pixel_hash import pixel_hashes, rule_id

@@ -22,7 +22,7 @@ from conftest import rows_of
 from mnist_files import mnist_folder
 from mostly_heavy import mostly_heavy
 
-from model_training.datasets import RawImages, raw_images
+from model_training.data.datasets import RawImages, raw_images
 from pipeline.cli import score
 from pipeline.errors import UsageError
 

@@ -29,7 +29,7 @@ from benchmarks.slow_store.workload import slow_store
 from benchmarks.table import page, quoted, table
 from benchmarks.throughput import check, our_command, peer_command
 from benchmarks.workloads import DEFAULT, WORKLOADS
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from pipeline.storage import gcs, gcs_client
 
 MACHINE = {"cpu": "abacus", "cores": 2, "memory_bytes": 1 << 30, "versions": {"python": "3"}}

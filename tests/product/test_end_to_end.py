@@ -15,7 +15,7 @@ import pytest
 from conftest import SCHEMA, WriteImages, rows_of
 from PIL import Image
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from pipeline.cli import score as cli
 from pipeline.output.rows import read_part
 from pipeline.output.verify import verify

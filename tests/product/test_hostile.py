@@ -24,8 +24,8 @@ from example_nights import record_of
 from parsed_page import ParsedPage
 from rich.console import Console
 
-from model_training.datasets import RawImages
-from model_training.export import make_spec
+from model_training.data.datasets import RawImages
+from model_training.publishing.export import make_spec
 from pipeline import storage
 from pipeline.batches import Failure
 from pipeline.beam import job

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 
 ROOT = Path(__file__).parents[2]
 DISTINCT = 1_000

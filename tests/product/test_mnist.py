@@ -18,7 +18,7 @@ from mnist_files import mnist_folder
 from PIL import Image
 
 from model_training import cli as train
-from model_training.datasets import RawImages, raw_images
+from model_training.data.datasets import RawImages, raw_images
 from pipeline.cli import score
 from pipeline.errors import UsageError
 from pipeline.machine import CPUINFO, has_bfloat16

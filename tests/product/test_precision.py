@@ -12,7 +12,7 @@ import pytest
 from conftest import WriteImages, rows_of
 from PIL import Image
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from pipeline.cli import score as cli
 from pipeline.machine import CPUINFO, has_bfloat16
 from pipeline.model.engines.tensorflow import TensorFlowNetwork

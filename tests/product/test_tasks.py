@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from task_networks import KINDS, LABELS, function_of, labels_of
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from pipeline.cli import score as cli
 from pipeline.options import Engine
 from pipeline.output.rows import read_part, row_schema

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import MakeRun
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from pipeline.batches import Failure, ImageColumns, PixelBatch
 from pipeline.model.directory import read_golden
 from pipeline.model.loaded import Model, acquire

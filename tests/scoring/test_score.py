@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from conftest import SCHEMA, MakeRun, WriteImages
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from pipeline.machine import cpu_kind
 from pipeline.metrics.left_out import LeftOut
 from pipeline.model.engines import litert

@@ -12,7 +12,7 @@ import pytest
 from conftest import MakeRun, WriteImages
 from read_inputs import read_inputs
 
-from model_training.datasets import RawImages
+from model_training.data.datasets import RawImages
 from pipeline.errors import UsageError
 from pipeline.scoring.planning import pin, units_of
 from pipeline.sources import search

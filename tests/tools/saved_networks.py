@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from model_training.check_images import check_images, mixtures
-from model_training.export import make_spec
-from model_training.publish import write_files
+from model_training.publishing.check_images import check_images, mixtures
+from model_training.publishing.export import make_spec
+from model_training.publishing.publish import write_files
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.model.directory import GOLDEN, SPEC, Golden
 from pipeline.model.input_rule import InputSpec
@@ -80,7 +80,7 @@ def write_model(function: Callable[[Any], Any], folder: Path) -> None:
     """Write a model directory of an earlier version: three classes, and nothing of LiteRT."""
     from PIL import Image
 
-    from model_training.evaluation import load_score
+    from model_training.learning.evaluation import load_score
     from pipeline.model.thumbnails import png
 
     score = load_score(save(function, folder))
@@ -129,8 +129,8 @@ def write_encoded_model(folder: Path, encoded: Sequence[bytes]) -> None:
 
 
 def write_images(folder: Path) -> None:
-    """Write what `model_training.converter` expects to find."""
-    from model_training import converter
+    """Write what `model_training.publishing.converter` expects to find."""
+    from model_training.publishing import converter
 
     np.save(folder / converter.GOLDEN, pictures(4))
     np.save(folder / converter.IMAGES, check_images([pictures(4)], 20))

@@ -42,7 +42,7 @@ def write_model(folder: Path, check: Callable[[Any], None], gain: float = 1.0) -
     """
     import tensorflow as tf
 
-    from model_training.export import make_spec
+    from model_training.publishing.export import make_spec
 
     class Small(tf.Module):  # type: ignore[misc]
         @tf.function(input_signature=[tf.TensorSpec((None, 2, 2, 1), tf.uint8)])  # type: ignore[untyped-decorator]

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from model_training import converter
-from model_training.check_images import check_images
-from model_training.convert import tolerance
-from model_training.datasets import RawImages
-from model_training.publish import write_files
+from model_training.data.datasets import RawImages
+from model_training.publishing import converter
+from model_training.publishing.check_images import check_images
+from model_training.publishing.convert import tolerance
+from model_training.publishing.publish import write_files
 from pipeline.batches import EncodedBatch
 from pipeline.model.directory import GOLDEN, SAVED_MODEL, SPEC, TFLITE, Golden
 from pipeline.model.input_rule import InputSpec

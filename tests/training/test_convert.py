@@ -22,13 +22,15 @@ import saved_networks
 from mostly_heavy import mostly_heavy
 from PIL import Image
 
-from model_training import cli, converter, training
-from model_training.check_images import check_images
-from model_training.convert import Converted, convert, tolerance
-from model_training.datasets import RawImages, from_raw
-from model_training.evaluation import load_score
-from model_training.export import save_network
-from model_training.network import build_network
+from model_training import cli
+from model_training.data.datasets import RawImages, from_raw
+from model_training.learning import training
+from model_training.learning.evaluation import load_score
+from model_training.learning.network import build_network
+from model_training.publishing import converter
+from model_training.publishing.check_images import check_images
+from model_training.publishing.convert import Converted, convert, tolerance
+from model_training.publishing.export import save_network
 from pipeline.errors import GoldenMismatchError
 from pipeline.model import agreement
 from pipeline.model.directory import Golden, read_golden, read_spec
@@ -297,7 +299,11 @@ def children() -> list[int]:
     """Return the ids of this process's children that convert."""
     texts = [path.read_text() for path in Path("/proc/self/task").glob("*/children")]
     found = [int(number) for text in texts for number in text.split()]
-    return [child for child in found if b"model_training.converter" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [
+        child
+        for child in found
+        if b"model_training.publishing.converter" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -338,7 +344,14 @@ def test_child_process_converts_and_says_so(small: Path) -> None:
 def test_child_process_ends_with_its_parent(small: Path) -> None:
     saved_networks.write_images(small)
     child = subprocess.Popen(
-        [sys.executable, "-m", "model_training.converter", str(small / "saved_model"), str(small), "classes"],
+        [
+            sys.executable,
+            "-m",
+            "model_training.publishing.converter",
+            str(small / "saved_model"),
+            str(small),
+            "classes",
+        ],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

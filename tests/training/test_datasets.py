@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from model_training import idx
-from model_training.datasets import EXAMPLES, Dataset, RawImages, from_raw, load, raw_images, spread
-from model_training.folder import check_memory
-from model_training.split import in_test_split
+from model_training.data import idx
+from model_training.data.datasets import EXAMPLES, Dataset, RawImages, from_raw, load, raw_images, spread
+from model_training.data.folder import check_memory
+from model_training.data.split import in_test_split
 from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.model.input_rule import Decode, InputSpec
@@ -275,7 +275,7 @@ def test_images_that_change_while_the_data_set_is_read_are_left_out(
         (folder / "cat" / "001.png").unlink()
         os.utime(folder / "dog" / "002.png", ns=(1, 1))
 
-    monkeypatch.setattr("model_training.folder.check_memory", change)
+    monkeypatch.setattr("model_training.data.folder.check_memory", change)
     dataset = load(str(folder))
     assert {Path(key).name: why for key, why in dataset.left_out.items()} == {
         "001.png": "removed while the data set was read",

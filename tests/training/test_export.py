@@ -15,10 +15,10 @@ import pytest
 from gcs_emulator import Emulator
 
 from model_training.build import build
-from model_training.datasets import RawImages, from_raw
-from model_training.evaluation import load_score
-from model_training.publish import check_output, staged, undisturbed
-from model_training.training import Recipe
+from model_training.data.datasets import RawImages, from_raw
+from model_training.learning.evaluation import load_score
+from model_training.learning.training import Recipe
+from model_training.publishing.publish import check_output, staged, undisturbed
 from pipeline import storage
 from pipeline.batches import EncodedBatch
 from pipeline.cli import score as score_cli

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model_training.network import LARGEST_SIDE, SMALLEST_SIDE, build_network
+from model_training.learning.network import LARGEST_SIDE, SMALLEST_SIDE, build_network
 
 
 def test_network_for_mnist_has_121930_parameters() -> None:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from model_training.evaluation import Evaluation
-from model_training.plots import draw_confusion, draw_curves, draw_samples, errors, samples
-from model_training.training import History
+from model_training.learning.evaluation import Evaluation
+from model_training.learning.training import History
+from model_training.report.plots import draw_confusion, draw_curves, draw_samples, errors, samples
 
 STRANGE = ("$\\frac{1}$ a$b", "日本語", "<b>&amp;", "x" * 200, "", "white space\tand\nlines")
 
@@ -90,7 +90,7 @@ def test_same_numbers_same_bytes() -> None:
 
 def test_neither_pyplot_nor_tensorflow_is_needed() -> None:
     program = (
-        "import sys, model_training.plots, model_training.report; "
+        "import sys, model_training.report.plots, model_training.report.page; "
         "sys.exit(str({'matplotlib.pyplot', 'tensorflow', 'keras'} & set(sys.modules) or ''))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

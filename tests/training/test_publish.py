@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from permissions import nobody
 
-from model_training.publish import check_output, staged
+from model_training.publishing.publish import check_output, staged
 from pipeline import storage
 from pipeline.errors import NightscoreError, UsageError
 

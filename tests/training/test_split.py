@@ -7,7 +7,7 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_training.split import contradictions, copies, in_test_split, split, validation_split
+from model_training.data.split import contradictions, copies, in_test_split, split, validation_split
 
 few = st.sampled_from([0, 1 << 58, 1 << 60, 1 << 61, 1 << 62, 1 << 63, (1 << 64) - 1])
 images = st.lists(st.tuples(few | st.integers(0, (1 << 64) - 1), st.integers(0, 3)), min_size=1, max_size=40)

@@ -16,10 +16,10 @@ from mnist_files import mnist_folder
 from rich.console import Console
 
 from model_training.build import build
-from model_training.datasets import Dataset, RawImages, from_raw, load
-from model_training.evaluation import Evaluation, evaluate, load_score
-from model_training.progress import TrainingProgress, steps_per_epoch
-from model_training.training import History, Recipe, learned_hashes, learning_images, train
+from model_training.data.datasets import Dataset, RawImages, from_raw, load
+from model_training.learning.evaluation import Evaluation, evaluate, load_score
+from model_training.learning.progress import TrainingProgress, steps_per_epoch
+from model_training.learning.training import History, Recipe, learned_hashes, learning_images, train
 from pipeline.errors import UsageError
 
 

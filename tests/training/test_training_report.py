@@ -12,9 +12,9 @@ from parsed_page import ParsedPage
 from PIL import Image
 
 from model_training.build import build
-from model_training.datasets import load
-from model_training.report import TrainingRun
-from model_training.training import Recipe
+from model_training.data.datasets import load
+from model_training.learning.training import Recipe
+from model_training.report.page import TrainingRun
 from pipeline.formatting import percent
 from pipeline.model.thumbnails import png
 

@@ -17,8 +17,8 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from model_training.evaluation import Evaluation
-from model_training.training import History
+from model_training.learning.evaluation import Evaluation
+from model_training.learning.training import History
 
 SAMPLES = 10
 """Number of right predictions that are shown, at most, and of wrong ones."""

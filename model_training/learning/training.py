@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model_training.datasets import Dataset
-from model_training.network import build_network
-from model_training.split import validation_split
+from model_training.data.datasets import Dataset
+from model_training.data.split import validation_split
+from model_training.learning.network import build_network
 from pipeline.errors import UsageError
 from pipeline.model.engines import tensorflow
 from pipeline.model.trained_on import LearnedSet

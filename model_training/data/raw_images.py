@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from model_training import idx
+from model_training.data import idx
 from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.model.thumbnails import png

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from model_training import split
-from model_training.network import LARGEST_SIDE, SMALLEST_SIDE
-from model_training.survey import RuleOf, input_spec, read_files
+from model_training.data import split
+from model_training.data.survey import RuleOf, input_spec, read_files
+from model_training.learning.network import LARGEST_SIDE, SMALLEST_SIDE
 from pipeline import storage
 from pipeline.batches import Code, Failure
 from pipeline.errors import UsageError

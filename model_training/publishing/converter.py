@@ -1,8 +1,8 @@
-"""The program that makes model.tflite: `python -m model_training.converter SAVED_MODEL FOLDER TASK`.
+"""The program that makes model.tflite: `python -m model_training.publishing.converter SAVED_MODEL FOLDER TASK`.
 
-It runs in a child process, which `model_training.convert` starts: TensorFlow's converter takes about a gigabyte, prints
-much, and may crash. FOLDER holds the images by which the two networks are compared. The program writes the file and the
-scores of both networks into it, and at last its answer. Must not know model directories.
+It runs in a child process, which `model_training.publishing.convert` starts: TensorFlow's converter takes about a
+gigabyte, prints much, and may crash. FOLDER holds the images by which the two networks are compared. The program writes
+the file and the scores of both networks into it, and at last its answer. Must not know model directories.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from model_training.convert import Converted, with_engines
-from model_training.evaluation import Score
+from model_training.learning.evaluation import Score
+from model_training.publishing.convert import Converted, with_engines
 from pipeline.batches import EncodedBatch
 from pipeline.machine import versions
 from pipeline.model import directory

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-from model_training.network import SMALLEST_SIDE
+from model_training.learning.network import SMALLEST_SIDE
 from pipeline.batches import EncodedBatch
 from pipeline.errors import UsageError
 from pipeline.model.colors import to_mode

@@ -2,7 +2,7 @@
 
     mnist    60,000 + 10,000 handwritten digits, 28 x 28, from IDX files or the Keras cache
     digits   1,797 handwritten digits, 8 x 8, bundled with scikit-learn, enlarged to 28 x 28
-    PATH     a folder of class folders (`model_training.folder`)
+    PATH     a folder of class folders (`model_training.data.folder`)
 
 Must not know how networks are trained. Imports TensorFlow nowhere, and Keras only to download MNIST.
 """
@@ -18,11 +18,11 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
-from model_training import split
-from model_training.folder import example_png, read_folder
-from model_training.publish import lie_in_one_another
-from model_training.raw_images import DIGITS, RAW_SIDE, RawImages, raw_images
-from model_training.survey import RuleOf
+from model_training.data import split
+from model_training.data.folder import example_png, read_folder
+from model_training.data.raw_images import DIGITS, RAW_SIDE, RawImages, raw_images
+from model_training.data.survey import RuleOf
+from model_training.publishing.publish import lie_in_one_another
 from pipeline import storage
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.errors import UsageError

@@ -1,7 +1,7 @@
 """model.tflite from saved_model/: made and checked by a child process, or one line that says why there is none.
 
 Whatever becomes of the child process, training goes on. Must not know how a conversion is done
-(`model_training.converter`).
+(`model_training.publishing.converter`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from model_training import converter
-from model_training.converter import Answer
+from model_training.publishing import converter
+from model_training.publishing.converter import Answer
 from pipeline.machine import import_path
 from pipeline.model.directory import SAVED_MODEL, TFLITE, Golden
 from pipeline.model.engines import litert

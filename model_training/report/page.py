@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from model_training.convert import engines_of
-from model_training.datasets import Dataset
-from model_training.evaluation import Evaluation
-from model_training.plots import draw_confusion, draw_curves, draw_samples, errors, samples
-from model_training.training import History, Trained
+from model_training.data.datasets import Dataset
+from model_training.learning.evaluation import Evaluation
+from model_training.learning.training import History, Trained
+from model_training.publishing.convert import engines_of
+from model_training.report.plots import draw_confusion, draw_curves, draw_samples, errors, samples
 from pipeline.metrics.accuracy import HISTOGRAM_BINS
 from pipeline.metrics.figures import CellExample
 from pipeline.model.directory import Golden

@@ -9,9 +9,9 @@ import os
 
 import numpy as np
 
-from model_training.check_images import check_images
-from model_training.convert import Converted, convert, with_engines, with_scores
-from model_training.publish import OWNED, check_output, lie_in_one_another, staged, write_files
+from model_training.publishing.check_images import check_images
+from model_training.publishing.convert import Converted, convert, with_engines, with_scores
+from model_training.publishing.publish import OWNED, check_output, lie_in_one_another, staged, write_files
 from pipeline import storage
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.model import agreement, directory

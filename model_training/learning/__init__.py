@@ -1,0 +1,1 @@
+"""How a network learns: its layers, its recipe, the training loop. Start at training.py."""
