@@ -24,7 +24,7 @@ from benchmarks.archives import PHOTOGRAPHS
 from model_training.build import build
 from model_training.data.datasets import load
 from model_training.learning.evaluation import load_score
-from model_training.learning.training import Recipe
+from model_training.learning.recipe import Recipe
 from model_training.publishing import export
 from model_training.publishing.check_images import check_images
 from model_training.publishing.convert import convert, with_scores

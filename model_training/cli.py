@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import get_args
 
 from model_training.command import Parser, not_empty, to_exit_code
 from model_training.data.datasets import Dataset, check_apart, load
+from model_training.learning.recipe import RECIPES, Augment, ClassWeight, NetworkName, Recipe, Schedule, recipe_of
 from model_training.learning.training import check_tensorflow
 from model_training.publishing.convert import engines_of
 from model_training.publishing.publish import check_output, undisturbed
@@ -31,7 +33,10 @@ model of an earlier version and adds model.tflite, which LiteRT runs.
 """
 
 
-_FOR_TRAINING = ("data_dir", "epochs", "batch_size", "seed", "image_size", "color_mode", "decode", "like")
+_OF_RECIPE = tuple(field.name for field in fields(Recipe))
+"""Names of the options that are fields of a recipe."""
+
+_FOR_TRAINING = ("data_dir", "image_size", "color_mode", "decode", "like", "recipe", "resume", *_OF_RECIPE)
 """Names of the options that say how a network is trained."""
 
 
@@ -54,9 +59,7 @@ def _parser() -> Parser:
         help="folder for the model; a model there is replaced",
     )
     add("--data_dir", metavar="DIR", help="folder with MNIST's four IDX files (default: the Keras cache)")
-    add("--epochs", type=_at_least_1, metavar="N", help="times every image is seen (default: 5)")
-    add("--batch_size", type=_at_least_1, metavar="N", help="images in a step (default: 32)")
-    add("--seed", type=_seed, metavar="N", help="of weights and order (default: 0)")
+    _add_recipe(parser)
     add("--image_size", type=_at_least_1, metavar="N", help="side in pixels that a folder's images are resized to")
     add("--color_mode", choices=("grayscale", "rgb"), help="default: grayscale if all images of a folder are grey")
     add(
@@ -73,6 +76,33 @@ def _parser() -> Parser:
         "torchvision, cv2.resize, ...; docs/input_rules.md lists all (default: nightscore)",
     )
     return parser
+
+
+def _add_recipe(parser: Parser) -> None:
+    """Add the options that say how a network learns."""
+    add = parser.add_argument
+    add("--recipe", choices=tuple(RECIPES), help="strong: more epochs, images changed at random, averaged weights")
+    add("--network", choices=get_args(NetworkName), help="layers of the network (default: classic)")
+    add("--epochs", type=_at_least_1, metavar="N", help="times every image is seen (default: 5; strong: 24)")
+    add("--batch_size", type=_at_least_1, metavar="N", help="images in a step (default: 32; strong: 128)")
+    add("--seed", type=_seed, metavar="N", help="of weights and order (default: 0)")
+    add("--learning_rate", type=float, metavar="RATE", help="of Adam (default: 0.001; strong: 0.003)")
+    add("--schedule", choices=get_args(Schedule), help="cosine: the learning rate goes down to 0 (default: constant)")
+    add("--augment", choices=get_args(Augment), help="change training images at random (default: none)")
+    add("--averaging", type=float, metavar="MOMENTUM", help="of the moving average of weights (default: 0, none)")
+    add("--class_weight", choices=get_args(ClassWeight), help="balanced: small classes count as much as large ones")
+    add(
+        "--monitor",
+        metavar="FIGURE",
+        help="keep the epoch that is best in it: val_loss, val_accuracy, ..., or last (default: val_loss)",
+    )
+    add("--patience", type=_at_least_1, metavar="N", help="stop after N epochs without a better one")
+    add(
+        "--resume",
+        action="store_true",
+        default=None,
+        help="go on with a training that was broken off, which MODEL.unfinished holds",
+    )
 
 
 def _at_least_1(text: str) -> int:
@@ -108,14 +138,17 @@ def _add_engines(model: str, output: str) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     silence_pillow()  # an image that is left out is named
+    recipe = recipe_of(arguments.recipe, **{name: getattr(arguments, name) for name in _OF_RECIPE})
     location = check_output(arguments.output)
     check_apart(arguments.dataset, location)
     if arguments.dataset == "mnist" and arguments.data_dir is None:
         _start_tensorflow()  # Keras may have to download it
     given = arguments
-    dataset = load(given.dataset, given.data_dir, given.image_size, given.color_mode, given.decode, given.like)
+    dataset = load(
+        given.dataset, given.data_dir, given.image_size, given.color_mode, given.decode, given.like, recipe.seed
+    )
     _start_tensorflow()
-    _build(dataset, arguments, location)
+    _build(dataset, recipe, arguments, location)
     return 0
 
 
@@ -127,28 +160,25 @@ def _start_tensorflow() -> None:
         start_tensorflow()
 
 
-def _build(dataset: Dataset, arguments: argparse.Namespace, location: str) -> None:
+def _build(dataset: Dataset, recipe: Recipe, arguments: argparse.Namespace, location: str) -> None:
     from rich.console import Console
 
     from model_training.build import build
     from model_training.learning.progress import TrainingProgress, steps_per_epoch
-    from model_training.learning.training import Recipe, learning_order
 
-    chosen = {name: getattr(arguments, name) for name in ("epochs", "batch_size", "seed")}
-    recipe = Recipe(**{name: value for name, value in chosen.items() if value is not None})
-    _, learned = learning_order(dataset, recipe)
+    learned = len(dataset.train)
     console = Console(stderr=True)
     names = f"{plain(brief(dataset.name))}: {len(dataset.class_names)} classes"
     console.print(
-        f"{names}, {learned:,} images to learn from, {len(dataset.train_labels) - learned:,} to validate, "
-        f"{len(dataset.test_labels):,} to test",
+        f"{names}, {learned:,} images to learn from, {len(dataset.validation):,} to validate, "
+        f"{len(dataset.test):,} to test",
         highlight=False,
         markup=False,
         soft_wrap=True,
     )
     progress = TrainingProgress(console, steps_per_epoch(learned, recipe.batch_size), recipe.epochs)
     try:
-        run = build(dataset, recipe, location, progress.callback)
+        run = build(dataset, recipe, location, progress.callback, resume=bool(arguments.resume))
     finally:
         progress.close()
     low, high = run.evaluation.interval

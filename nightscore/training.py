@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from nightscore.night import expected_errors
 from nightscore.quiet import root_logger_kept, tensorflow_starts_quietly
 from pipeline import storage
-from pipeline.errors import NightscoreError, UsageError
+from pipeline.errors import NightscoreError
 from pipeline.model.input_rule import ColorMode, Decode
 
 if TYPE_CHECKING:
     from model_training.data.datasets import Dataset
-    from model_training.learning.training import Recipe
+    from model_training.learning.recipe import Augment, ClassWeight, NetworkName, Recipe, Schedule
 
 _one_at_a_time = threading.Lock()
 """Held by the training that is under way in this process: its seed is the process's."""
@@ -53,9 +53,19 @@ def train(
     output: str | os.PathLike[str],
     *,
     data_dir: str | os.PathLike[str] | None = None,
-    epochs: int = 5,
-    batch_size: int = 32,
+    recipe: str = "classic",
+    network: NetworkName | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
     seed: int = 0,
+    learning_rate: float | None = None,
+    schedule: Schedule | None = None,
+    augment: Augment | None = None,
+    averaging: float | None = None,
+    class_weight: ClassWeight | None = None,
+    monitor: str | None = None,
+    patience: int | None = None,
+    resume: bool = False,
     image_size: int | None = None,
     color_mode: ColorMode | None = None,
     decode: Decode | None = None,
@@ -68,9 +78,20 @@ def train(
         dataset: "mnist", "digits", or a folder of class folders, on disk or gs://.
         output: folder for the model, on disk or gs://.
         data_dir: for mnist, the folder with its four IDX files; default: Keras' cache.
-        epochs: times every image is seen.
-        batch_size: images in a step.
+        recipe: "classic", or "strong": more epochs, images changed at random, averaged weights. What follows changes
+            a value of the recipe; None leaves it.
+        network: "classic" or "compact".
+        epochs: times every image is seen, at most; of the classic recipe 5.
+        batch_size: images in a step; of the classic recipe 32.
         seed: of weights and order, from 0.
+        learning_rate: of the Adam optimizer, at its highest; of the classic recipe 0.001.
+        schedule: "constant", or "cosine": the learning rate goes down to 0.
+        augment: "none", "light" or "strong": how training images are changed at random.
+        averaging: momentum of the moving average of the weights, which are then kept; 0: none.
+        class_weight: "none", or "balanced": small classes count as much as large ones.
+        monitor: the epoch is kept that is best in it: "val_loss", "val_accuracy", or "last".
+        patience: epochs without a better one after which training stops; None: it goes to the end.
+        resume: whether to go on with a training that was broken off, if `output` with ".unfinished" holds one.
         image_size: side in pixels that a folder's images are resized to.
         color_mode: "grayscale" or "rgb"; default: grayscale if all images of a folder are grey.
         decode: of JPEG files, in training and in scoring: "reduced" = at 1/2, 1/4 or 1/8 of their size where both sides
@@ -84,36 +105,47 @@ def train(
         NightscoreError: the model could not be written.
     """
     from model_training.data.datasets import check_apart, load
-    from model_training.learning.training import Recipe, check_tensorflow
+    from model_training.learning.recipe import recipe_of
+    from model_training.learning.training import check_tensorflow
     from model_training.publishing.publish import check_output
 
     check_tensorflow()
-    for name, value, lowest in (("epochs", epochs, 1), ("batch_size", batch_size, 1), ("seed", seed, 0)):
-        if value < lowest:
-            raise UsageError(f"{name} {value} is too small: give a number of at least {lowest}")
+    chosen = recipe_of(
+        recipe,
+        network=network,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        augment=augment,
+        averaging=averaging,
+        class_weight=class_weight,
+        monitor=monitor,
+        patience=patience,
+    )
     name = os.fspath(dataset)
     with expected_errors(), _disk_errors(), _one_at_a_time, _seeds_kept(), root_logger_kept():
         location = check_output(os.fspath(output))
         check_apart(name, location)
         if name == "mnist" and data_dir is None:
             _start_tensorflow()  # Keras may have to download it
-        learned = load(name, None if data_dir is None else os.fspath(data_dir), image_size, color_mode, decode, like)
+        where = None if data_dir is None else os.fspath(data_dir)
+        learned = load(name, where, image_size, color_mode, decode, like, seed)
         _start_tensorflow()
-        return _build(learned, Recipe(epochs, batch_size, seed), location, progress)
+        return _build(learned, chosen, location, progress, resume)
 
 
-def _build(dataset: Dataset, recipe: Recipe, location: str, progress: bool) -> TrainedModel:
+def _build(dataset: Dataset, recipe: Recipe, location: str, progress: bool, resume: bool) -> TrainedModel:
     from model_training.build import build
 
     if not progress:
-        run = build(dataset, recipe, location)
+        run = build(dataset, recipe, location, resume=resume)
     else:
         from model_training.learning.progress import progress_on_stderr
-        from model_training.learning.training import learning_order
 
-        _, images = learning_order(dataset, recipe)
-        with contextlib.closing(progress_on_stderr(images, recipe.batch_size, recipe.epochs)) as shown:
-            run = build(dataset, recipe, location, shown.callback)
+        with contextlib.closing(progress_on_stderr(len(dataset.train), recipe.batch_size, recipe.epochs)) as shown:
+            run = build(dataset, recipe, location, shown.callback, resume)
     return TrainedModel(location, run.evaluation.accuracy, run.evaluation.interval)
 
 

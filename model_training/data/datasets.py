@@ -1,4 +1,4 @@
-"""Data sets that a network learns from: labelled pixels in two splits, with the rule by which the pixels were made.
+"""Data sets that a network learns from: labelled images in three splits, with the rule by which pixels are made.
 
     mnist    60,000 + 10,000 handwritten digits, 28 x 28, from IDX files or the Keras cache
     digits   1,797 handwritten digits, 8 x 8, bundled with scikit-learn, enlarged to 28 x 28
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from model_training.data import split
 from model_training.data.folder import example_png, read_folder
+from model_training.data.image_set import HeldImages, ImageSet
 from model_training.data.raw_images import DIGITS, RAW_SIDE, RawImages, raw_images
 from model_training.data.survey import RuleOf
 from model_training.publishing.publish import lie_in_one_another
@@ -27,10 +28,10 @@ from pipeline import storage
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.errors import UsageError
 from pipeline.model.input_rule import ColorMode, Decode, InputSpec
-from pipeline.model.pixel_hash import pixel_hashes, rule_id
 from pipeline.model.preprocess import preprocess
 from pipeline.model.presets import preset_of, rule_like
 from pipeline.model.resize import takes_exact
+from pipeline.task import Task
 
 __all__ = ["DATASETS", "EXAMPLES", "Dataset", "RawImages", "check_apart", "from_raw", "load", "raw_images", "spread"]
 
@@ -40,65 +41,57 @@ DATASETS = ("mnist", "digits")
 EXAMPLES = 10
 """Number of encoded test images that a data set hands out."""
 
+VALIDATION_SHARE = 0.1
+"""Share of the training images that validate, if nothing else is asked for."""
+
 REDUCED: RuleOf = partial(InputSpec, decode="reduced")
 """Makes the input rule of models that are trained here, if nothing else is asked for."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled pixels for training and for testing.
+    """Labelled images to learn from, to validate with and to test with.
 
     Attributes:
         name: "mnist", "digits", or the location of a folder.
         class_names: in the order of the labels.
         input: the rule that makes pixels like these from an image file.
-        train_images: uint8 [n, height, width, channels].
-        train_labels: int64 [n], from 0.
-        test_images: uint8 [m, height, width, channels]; training gets none of them.
-        test_labels: int64 [m].
-        examples: a few test images as PNG files, of different classes where possible.
+        train: the images that are learned; at least one.
+        validation: the images that watch over the training and choose its best epoch; at least one.
+        test: the images that say how good the network is; training gets none of them. At least one.
         left_out: key of an image that could not be used -> why.
-        by_content: whether the pixels decide which images are learned; else, as MNIST's, their order.
+        task: what the network is to say of an image.
     """
 
     name: str
     class_names: Sequence[str]
     input: InputSpec
-    train_images: npt.NDArray[np.uint8]
-    train_labels: npt.NDArray[np.int64]
-    test_images: npt.NDArray[np.uint8]
-    test_labels: npt.NDArray[np.int64]
-    examples: Sequence[bytes]
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
     left_out: Mapping[str, str] = field(default_factory=dict)
-    by_content: bool = False
-
-    def __post_init__(self) -> None:
-        """Check types, lengths and shapes."""
-        for images, labels in ((self.train_images, self.train_labels), (self.test_images, self.test_labels)):
-            if images.dtype != np.uint8 or images.shape[1:] != self.input.shape or len(images) != len(labels):
-                raise ValueError(
-                    f"images {images.dtype} {images.shape}, {len(labels)} labels, input {self.input.shape}"
-                )
+    task: Task = "classes"
 
     @cached_property
-    def train_hashes(self) -> npt.NDArray[np.uint64]:
-        """Hashes of the training images' pixels, uint64 [n]."""
-        return pixel_hashes(self.train_images, rule_id(self.input))
-
-    @cached_property
-    def test_hashes(self) -> npt.NDArray[np.uint64]:
-        """Hashes of the test images' pixels, uint64 [m]."""
-        return pixel_hashes(self.test_images, rule_id(self.input))
+    def learned_hashes(self) -> npt.NDArray[np.uint64]:
+        """Hashes of the pixels of all images that are learned or validate, uint64."""
+        return np.concatenate([self.train.hashes, self.validation.hashes])
 
     @property
     def copies(self) -> int:
         """How many images repeat the pixels of another."""
-        return split.copies(np.concatenate([self.train_hashes, self.test_hashes]))
+        return split.copies(np.concatenate([self.learned_hashes, self.test.hashes]))
 
     @property
     def test_copies(self) -> int:
-        """How many test images are exact copies of a training image."""
-        return int(np.isin(self.test_hashes, self.train_hashes).sum())
+        """How many test images are exact copies of an image that is learned or validates."""
+        return int(np.isin(self.test.hashes, self.learned_hashes).sum())
+
+    @cached_property
+    def examples(self) -> list[bytes]:
+        """A few test images as files, of different classes where possible."""
+        numbers = spread(self.test.labels, EXAMPLES) if self.task == "classes" else range(min(EXAMPLES, len(self.test)))
+        return [self.test.encoded(number) for number in numbers]
 
 
 def load(
@@ -108,6 +101,7 @@ def load(
     color_mode: ColorMode | None = None,
     decode: Decode | None = None,
     like: str | None = None,
+    seed: int = 0,
 ) -> Dataset:
     """Return a data set.
 
@@ -120,6 +114,7 @@ def load(
             with a preset "full".
         like: name of a preset whose input rule the model gets, one of `pipeline.model.presets.PRESETS`; None takes the
             rule of Nightscore.
+        seed: of mnist and digits: decides which images validate.
 
     Raises:
         UsageError: it cannot be had, or two of these contradict each other; the text says what to do.
@@ -128,7 +123,7 @@ def load(
     if name in DATASETS:
         if image_size is not None or color_mode is not None:
             raise UsageError(f"--image_size and --color_mode are for folders: {name} is 28 x 28 and grayscale")
-        return from_raw(raw_images(name, data_dir), rule_of)
+        return from_raw(raw_images(name, data_dir), rule_of, seed)
     if data_dir is not None:
         raise UsageError(f"--data_dir is for --dataset mnist, not for {name!r}")
     return _from_folder(name, image_size, color_mode, rule_of)
@@ -165,12 +160,15 @@ def check_apart(name: str, output: str) -> None:
         raise UsageError(f"--output {output!r} and --dataset {images!r} lie in one another: give folders apart")
 
 
-def from_raw(raw: RawImages, rule_of: RuleOf = REDUCED) -> Dataset:
+def from_raw(raw: RawImages, rule_of: RuleOf = REDUCED, seed: int = 0) -> Dataset:
     """Return pictures as a data set: each one as if it were read from its PNG file.
+
+    Their publishers tell which images test. Of the others, shuffled with the seed, the last tenth validates.
 
     Args:
         raw: the pictures.
         rule_of: makes the input rule of its height, width and color mode.
+        seed: of the shuffle.
     """
     rule = rule_of(RAW_SIDE, RAW_SIDE, "grayscale")
     if raw.images.shape[1:] == rule.shape[:2] and takes_exact(rule):
@@ -179,17 +177,14 @@ def from_raw(raw: RawImages, rule_of: RuleOf = REDUCED) -> Dataset:
         keys = [f"{raw.name}#{i}" for i in range(len(raw.images))]
         encoded = [raw.encoded(i) for i in range(len(raw.images))]
         pixels = preprocess(EncodedBatch(ImageColumns.of(keys), encoded), rule).pixels
-    test = np.flatnonzero(raw.is_test)
-    return Dataset(
-        name=raw.name,
-        class_names=DIGITS,
-        input=rule,
-        train_images=pixels[~raw.is_test],
-        train_labels=raw.labels[~raw.is_test],
-        test_images=pixels[test],
-        test_labels=raw.labels[test],
-        examples=[raw.encoded(int(test[i])) for i in spread(raw.labels[test], EXAMPLES)],
-    )
+
+    def images(rows: npt.NDArray[np.int64]) -> HeldImages:
+        return HeldImages(rule, pixels, raw.labels, rows, lambda i: f"{raw.name}#{i}", raw.encoded)
+
+    rest = np.random.default_rng(seed).permutation(np.flatnonzero(~raw.is_test))
+    learned = int(len(rest) * (1.0 - VALIDATION_SHARE))  # as Keras' validation_split counts
+    test = images(np.flatnonzero(raw.is_test))
+    return Dataset(raw.name, DIGITS, rule, images(rest[:learned]), images(rest[learned:]), test)
 
 
 def spread(labels: npt.NDArray[np.int64], n: int) -> list[int]:
@@ -209,17 +204,28 @@ def spread(labels: npt.NDArray[np.int64], n: int) -> list[int]:
 
 def _from_folder(path: str, image_size: int | None, color_mode: ColorMode | None, rule_of: RuleOf) -> Dataset:
     found = read_folder(path, image_size, color_mode, rule_of)
-    start = found.test_start
-    examples = spread(found.labels[start:], EXAMPLES)
+    everything = np.arange(len(found.labels))
+    rest = everything[: found.test_start]
+
+    def images(rows: npt.NDArray[np.int64]) -> HeldImages:
+        return HeldImages(
+            found.input,
+            found.pixels,
+            found.labels,
+            rows,
+            lambda i: storage.key_of(found.locations[i]),
+            lambda i: example_png(found.locations[i], found.input),
+        )
+
+    validates = split.validation_split(images(rest).hashes, VALIDATION_SHARE)
+    if not validates.any():
+        raise UsageError(f"data set {path!r} has one picture to learn from and none to validate with: add more images")
     return Dataset(
         name=storage.key_of(storage.absolute(path)),
         class_names=found.class_names,
         input=found.input,
-        train_images=found.pixels[:start],
-        train_labels=found.labels[:start],
-        test_images=found.pixels[start:],
-        test_labels=found.labels[start:],
-        examples=[example_png(found.locations[start + i], found.input) for i in examples],
+        train=images(rest[~validates]),
+        validation=images(rest[validates]),
+        test=images(everything[found.test_start :]),
         left_out=found.left_out,
-        by_content=True,
     )

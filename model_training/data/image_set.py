@@ -20,8 +20,11 @@ Pixels = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 Labels = npt.NDArray[Any]
-"""Labels of n images. Task "classes": int64 [n], the class, from 0. "labels": float32 [n, classes], 1 where the image has
-the label, else 0. "value": float32 [n]."""
+"""Labels of n images, as the task wants them.
+
+"classes": int64 [n], the class, from 0. "labels": float32 [n, classes], 1 where the image has the label, else 0.
+"value": float32 [n].
+"""
 
 
 class ImageSet(Protocol):

@@ -5,12 +5,13 @@ Knows TensorFlow's SavedModel; must not know how the network was trained.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from model_training.data.image_set import ImageSet
 from pipeline.metrics.accuracy import EPSILON
 from pipeline.metrics.proportions import wilson
 from pipeline.model.engines.tensorflow import call_images
@@ -20,28 +21,50 @@ Score = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Labelled images and the scores that a network gives them.
+    """Labelled images and what a network says of them: a few numbers an image, however many classes there are.
 
     Attributes:
+        classes: how many classes there are.
         labels: int64 [n], the true classes.
-        probabilities: float32 [n, classes].
+        predicted: int64 [n], the most probable classes.
+        scores: float32 [n], the probabilities of these.
+        label_scores: float32 [n], the probabilities of the true classes.
 
-    >>> Evaluation(np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]], np.float32)).accuracy
+    >>> Evaluation.of(np.array([0, 1]), np.array([[0.9, 0.1], [0.8, 0.2]], np.float32)).accuracy
     0.5
     """
 
+    classes: int
     labels: npt.NDArray[np.int64]
-    probabilities: npt.NDArray[np.float32]
+    predicted: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+    label_scores: npt.NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        """Check that both columns are of one length."""
-        if len(self.labels) != len(self.probabilities):
-            raise ValueError(f"{len(self.labels)} labels but {len(self.probabilities)} rows of probabilities")
+        """Check that all columns are of one length."""
+        lengths = {len(self.labels), len(self.predicted), len(self.scores), len(self.label_scores)}
+        if len(lengths) != 1:
+            raise ValueError(f"columns of different lengths: {sorted(lengths)}")
 
-    @property
-    def predicted(self) -> npt.NDArray[np.int64]:
-        """The most probable class, int64 [n]."""
-        return np.asarray(self.probabilities.argmax(axis=1), np.int64)
+    @classmethod
+    def of(cls, labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]) -> Evaluation:
+        """Return the evaluation of images whose probabilities are known.
+
+        Args:
+            labels: int64 [n], the true classes.
+            probabilities: float32 [n, classes].
+        """
+        if len(labels) != len(probabilities):
+            raise ValueError(f"{len(labels)} labels but {len(probabilities)} rows of probabilities")
+        rows, predicted = np.arange(len(labels)), np.asarray(probabilities.argmax(axis=1), np.int64)
+        own = probabilities[rows, labels]
+        return cls(probabilities.shape[1], labels, predicted, probabilities[rows, predicted], own)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Evaluation]) -> Evaluation:
+        """Return the evaluation of the images of several, at least one, in their order."""
+        columns = ("labels", "predicted", "scores", "label_scores")
+        return cls(parts[0].classes, *(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
@@ -61,14 +84,13 @@ class Evaluation:
     @property
     def loss(self) -> float:
         """Mean cross-entropy in nats; no probability counts as less than 1e-7, as in Keras."""
-        of_label = self.probabilities[np.arange(len(self.labels)), self.labels].astype(np.float64)
+        of_label = self.label_scores.astype(np.float64)
         return float(-np.log(np.clip(of_label, EPSILON, 1.0)).mean())
 
     @property
     def confusion(self) -> npt.NDArray[np.int64]:
         """Images by [true class, predicted class], int64 [classes, classes]."""
-        classes = self.probabilities.shape[1]
-        matrix = np.zeros((classes, classes), np.int64)
+        matrix = np.zeros((self.classes, self.classes), np.int64)
         np.add.at(matrix, (self.labels, self.predicted), 1)
         return matrix
 
@@ -88,15 +110,18 @@ def load_score(saved_model: str) -> Score:
     return score
 
 
-def evaluate(score: Score, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Evaluation:
+def evaluate(score: Score, images: ImageSet) -> Evaluation:
     """Score labelled images in batches of the size that scoring uses, so that both get the same accuracy.
 
     Args:
         score: from `load_score`.
-        images: uint8 [n, height, width, channels], n at least 1.
-        labels: int64 [n].
+        images: at least one.
+
+    Returns:
+        Of the images that can be read, in the order of their numbers.
     """
-    height, width, channels = images.shape[1:]
+    height, width, channels = images.pixels([0]).shape[1:]
     size = call_images((height, width, channels))
-    batches = [score(images[start : start + size]) for start in range(0, len(images), size)]
-    return Evaluation(labels, np.concatenate(batches))
+    return Evaluation.joined(
+        [Evaluation.of(images.labels[numbers], score(pixels)) for pixels, numbers in images.batches(size)]
+    )

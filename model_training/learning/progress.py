@@ -70,4 +70,7 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
 
 
 def _figures(logs: Mapping[str, Any], prefix: str = "") -> str:
-    return f"loss {logs[prefix + 'loss']:.4f}  accuracy {logs[prefix + 'accuracy']:.4f}"
+    """Return the figures of training, or with the prefix "val_" of validation: loss and metric, as Keras has them."""
+    rest = ("learning_rate", "seconds")
+    names = [name.removeprefix("val_") for name in logs if name.startswith("val_") == bool(prefix) and name not in rest]
+    return "  ".join(f"{name.replace('_', ' ')} {logs[prefix + name]:.4f}" for name in sorted(names, key="loss".__ne__))

@@ -2,75 +2,39 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from model_training.data.datasets import Dataset
-from model_training.data.split import validation_split
+from model_training.learning.checkpoint import Checkpoint
+from model_training.learning.head import Head, head_of
+from model_training.learning.history import History, history_of
 from model_training.learning.network import build_network
+from model_training.learning.recipe import LAST, Recipe
 from pipeline.errors import UsageError
 from pipeline.model.engines import tensorflow
-from pipeline.model.trained_on import LearnedSet
+
+VALIDATION_BATCH = 256
+"""Images of a validation batch."""
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a network is trained.
+class Stage:
+    """A part of a training: some epochs with one set of layers that learn, at one learning rate.
 
     Attributes:
-        epochs: times every training image is seen.
-        batch_size: images in a step.
-        seed: of the weights, of the order of the images, and of which of them validate.
-        validation_split: share of the training images that are kept for validation.
+        stop: number of the epoch before which it ends, counted from the first one of the training.
+        learning_rate: of the optimizer, at its highest.
+        unfreeze: called before the stage, with the network: says which layers learn.
     """
 
-    epochs: int = 5
-    batch_size: int = 32
-    seed: int = 0
-    validation_split: float = 0.1
-
-
-@dataclass(frozen=True)
-class History:
-    """What was measured after each epoch; the first axis of every column is the epoch.
-
-    Attributes:
-        loss: float64 [epochs], mean cross-entropy over the training images, in nats, while they were learned.
-        accuracy: float64 [epochs], 0 to 1.
-        val_loss: float64 [epochs], of the validation images, after the epoch.
-        val_accuracy: float64 [epochs], 0 to 1.
-        seconds: float64 [epochs].
-
-    >>> one = np.ones(1)
-    >>> History(one, one, one, one, one).to_json()["seconds"]
-    [1.0]
-    """
-
-    loss: npt.NDArray[np.float64]
-    accuracy: npt.NDArray[np.float64]
-    val_loss: npt.NDArray[np.float64]
-    val_accuracy: npt.NDArray[np.float64]
-    seconds: npt.NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        """Check that all columns are of one length."""
-        lengths = {len(column) for column in vars(self).values()}
-        if len(lengths) != 1:
-            raise ValueError(f"columns of different lengths: {sorted(lengths)}")
-
-    def __len__(self) -> int:
-        """Return the number of epochs."""
-        return len(self.loss)
-
-    def to_json(self) -> dict[str, list[float]]:
-        """Return the columns as lists."""
-        return {name: column.tolist() for name, column in vars(self).items()}
+    stop: int
+    learning_rate: float
+    unfreeze: Any = None
 
 
 @dataclass(frozen=True)
@@ -78,18 +42,16 @@ class Trained:
     """A trained network and how it came about.
 
     Attributes:
-        network: a keras.Sequential from `build_network`.
+        network: a Keras model that takes uint8 pixels.
+        head: its end.
         recipe: as given.
         history: one entry an epoch.
-        train_images: how many images it learned from.
-        validation_images: how many validated.
     """
 
     network: Any
+    head: Head
     recipe: Recipe
     history: History
-    train_images: int
-    validation_images: int
 
     @property
     def layers(self) -> list[tuple[str, str, str, int]]:
@@ -100,44 +62,102 @@ class Trained:
         ]
 
 
-def train(dataset: Dataset, recipe: Recipe, progress: Any = None) -> Trained:
-    """Train a new network.
-
-    The training images are shuffled once with the seed; the last of them validate, so that all classes do, whatever
-    order the data set has. Of a folder these are chosen by their pixels, so that none is a copy of one that is learned.
-    The test images are not touched.
+def train(dataset: Dataset, recipe: Recipe, checkpoint: Checkpoint | None = None, progress: Any = None) -> Trained:
+    """Train a network, or go on with a training that was broken off. The test images are not touched.
 
     Args:
-        dataset: at least two training images.
+        dataset: see `Dataset`.
         recipe: see `Recipe`.
+        checkpoint: where each epoch is kept, `begin` was called; epochs that are over there are not trained again.
+            None: nothing is kept.
         progress: a keras.callbacks.Callback that shows the progress, None for silence.
+
+    Raises:
+        UsageError: the recipe asks for what the task does not have, or the disk of the checkpoint is full.
     """
     import keras
 
+    from model_training.learning import keeping
+
+    head = head_of(dataset.task, len(dataset.class_names))
+    if recipe.monitor not in (*head.monitors, LAST):
+        raise UsageError(f"--monitor {recipe.monitor!r} is unknown: give {', '.join(head.monitors)} or {LAST}")
     keras.utils.set_random_seed(recipe.seed)
-    order, learned = learning_order(dataset, recipe)
-    network = build_network(dataset.input.shape, len(dataset.class_names))
-    seconds: list[float] = []
-    started: list[float] = []
-    clock = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: started.append(time.perf_counter()),
-        on_epoch_end=lambda epoch, logs: seconds.append(time.perf_counter() - started[-1]),
-    )
-    images, labels = dataset.train_images[order], dataset.train_labels[order]
-    held_out: dict[str, Any] = {"validation_split": recipe.validation_split}
-    if dataset.by_content:
-        held_out = {"validation_data": (images[learned:], labels[learned:])}
-        images, labels = images[:learned], labels[:learned]
-    fitted = network.fit(
-        images,
-        labels,
-        batch_size=recipe.batch_size,
-        epochs=recipe.epochs,
-        **held_out,
-        callbacks=[clock] if progress is None else [clock, progress],
-        verbose=0,
-    )
-    return Trained(network, recipe, _history(fitted.history, seconds), learned, len(order) - learned)
+    network = build_network(recipe.network, dataset.input.shape, head)
+    stages = [Stage(recipe.epochs, float(recipe.learning_rate or 0))]
+    with tempfile.TemporaryDirectory(prefix="nightscore-train-") as temporary:
+        kept = checkpoint or Checkpoint(temporary)
+        rows = _fit(network, head, dataset, recipe, stages, kept, progress)
+        chosen = keeping.take_best(network, recipe, rows, kept)
+    return Trained(network, head, recipe, history_of(rows, chosen))
+
+
+def _fit(
+    network: Any,
+    head: Head,
+    dataset: Dataset,
+    recipe: Recipe,
+    stages: Sequence[Stage],
+    checkpoint: Checkpoint,
+    progress: Any,
+) -> list[Mapping[str, float]]:
+    """Train a network stage by stage; return the figures of all epochs, also of those that a checkpoint has."""
+    from model_training.learning import keeping
+    from model_training.learning.feed import TrainingFeed, in_order, steps_of
+    from model_training.learning.keeping import Clock, RowKeeper
+
+    rows: list[Mapping[str, float]] = list(checkpoint.epochs())
+    validation = in_order(dataset.validation, VALIDATION_BATCH)
+    start = 0
+    for number, stage in enumerate(stages):
+        if len(rows) < stage.stop or number == len(stages) - 1:
+            if stage.unfreeze is not None:
+                stage.unfreeze(network)
+            network.compile(
+                _optimizer(recipe, stage, steps_of(dataset.train, recipe.batch_size), start),
+                head.loss,
+                metrics=[head.metric],
+            )
+            feed = TrainingFeed(dataset.train, recipe, epoch=len(rows))
+            followed = [Clock(), *keeping.callbacks(number, recipe, head, rows, checkpoint), RowKeeper(rows)]
+            network.fit(
+                feed.dataset,
+                epochs=stage.stop,
+                initial_epoch=len(rows),
+                steps_per_epoch=feed.steps,
+                validation_data=validation,
+                validation_steps=steps_of(dataset.validation, VALIDATION_BATCH),
+                shuffle=False,  # the feed has shuffled them
+                class_weight=_class_weight(recipe, dataset),
+                callbacks=followed if progress is None else [*followed, progress],
+                verbose=0,
+            )
+        start = stage.stop
+    return rows
+
+
+def _optimizer(recipe: Recipe, stage: Stage, steps: int, start: int) -> Any:
+    """Return the optimizer of a stage that begins with epoch `start` and has so many steps an epoch."""
+    import keras
+
+    rate: Any = stage.learning_rate
+    if recipe.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(stage.learning_rate, steps * (stage.stop - start))
+    if not recipe.averaging:
+        return keras.optimizers.Adam(rate)
+    return keras.optimizers.Adam(rate, use_ema=True, ema_momentum=recipe.averaging)
+
+
+def _class_weight(recipe: Recipe, dataset: Dataset) -> dict[int, float] | None:
+    """Return class -> weight of its images in the loss; None: all weigh the same.
+
+    The balanced weight is that of scikit-learn: images / (classes * images of the class).
+    """
+    if recipe.class_weight == "none":
+        return None
+    counts = np.bincount(dataset.train.labels, minlength=len(dataset.class_names))
+    weights = len(dataset.train) / (len(counts) * np.maximum(counts, 1))
+    return dict(enumerate(weights.tolist()))
 
 
 def check_tensorflow() -> None:
@@ -158,44 +178,3 @@ def start_tensorflow() -> None:
     import tensorflow as tf
 
     tf.config.list_logical_devices()
-
-
-def learning_order(dataset: Dataset, recipe: Recipe) -> tuple[npt.NDArray[np.int64], int]:
-    """Return the order in which the training images are learned, and how many are; those behind validate.
-
-    Returns:
-        int64 [n], numbers of the training images, and the number of those that are learned.
-    """
-    order = np.random.default_rng(recipe.seed).permutation(len(dataset.train_labels))
-    validates = (
-        validation_split(dataset.train_hashes, recipe.validation_split) if dataset.by_content else np.zeros(0, np.bool_)
-    )
-    if not validates.any():
-        return order, learning_images(len(order), recipe)
-    learned = int((~validates).sum())
-    return order[np.argsort(validates[order], kind="stable")], learned
-
-
-def learned_hashes(dataset: Dataset, recipe: Recipe) -> dict[LearnedSet, npt.NDArray[np.uint64]]:
-    """Return the hashes of the pixels that a network learns from, of those that validate apart; of no test images.
-
-    Returns:
-        Set -> uint64, a hash for each image.
-    """
-    order, learned = learning_order(dataset, recipe)
-    hashes = dataset.train_hashes[order]
-    return {"train": hashes[:learned], "validation": hashes[learned:]}
-
-
-def learning_images(images: int, recipe: Recipe) -> int:
-    """Return how many of the training images are learned if their order decides; the others validate, as in Keras.
-
-    >>> learning_images(60_000, Recipe())
-    54000
-    """
-    return math.floor(images * (1.0 - recipe.validation_split))
-
-
-def _history(logs: Mapping[str, list[float]], seconds: list[float]) -> History:
-    columns = {name: np.array(logs[name], np.float64) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
-    return History(**columns, seconds=np.array(seconds, np.float64))

@@ -8,15 +8,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
 
 from model_training.data.datasets import Dataset
 from model_training.learning.evaluation import Evaluation
-from model_training.learning.training import History, Trained
+from model_training.learning.history import History
+from model_training.learning.training import Trained
 from model_training.publishing.convert import engines_of
 from model_training.report.plots import draw_confusion, draw_curves, draw_samples, errors, samples
 from pipeline.metrics.accuracy import HISTOGRAM_BINS
@@ -60,7 +62,7 @@ def report_files(run: TrainingRun) -> dict[str, bytes]:
     plots = {
         "curves.png": draw_curves(run.trained.history),
         "confusion_matrix.png": draw_confusion(run.evaluation.confusion, run.dataset.class_names),
-        "sample_predictions.png": draw_samples(run.dataset.test_images, run.evaluation, run.dataset.class_names),
+        "sample_predictions.png": draw_samples(run.dataset.test, run.evaluation, run.dataset.class_names),
     }
     history = json.dumps(run.trained.history.to_json(), indent=2) + "\n"
     return {**plots, "history.json": history.encode(), "report.html": _page(run).encode()}
@@ -68,41 +70,39 @@ def report_files(run: TrainingRun) -> dict[str, bytes]:
 
 def training_facts(dataset: Dataset, trained: Trained, evaluation: Evaluation) -> dict[str, Any]:
     """Return what model_spec.json says about training, as JSON values."""
-    recipe, n = trained.recipe, len(dataset.class_names)
+    recipe = trained.recipe
     return {
         "dataset": dataset.name,
         "images": {
-            "training": trained.train_images,
-            "validation": trained.validation_images,
-            "test": len(dataset.test_labels),
+            "training": len(dataset.train),
+            "validation": len(dataset.validation),
+            "test": len(dataset.test),
             "left_out": len(dataset.left_out),
             "copies": dataset.copies,
             "test_copies": dataset.test_copies,
         },
         "classes": len(dataset.class_names),
-        "recipe": {
-            "epochs": recipe.epochs,
-            "batch_size": recipe.batch_size,
-            "seed": recipe.seed,
-            "validation_split": recipe.validation_split,
-            "optimizer": "adam",
-            "loss": "sparse_categorical_crossentropy",
-        },
+        "recipe": {**asdict(recipe), "optimizer": "adam", "loss": trained.head.loss},
+        "chosen_epoch": trained.history.chosen + 1,
         "parameters": sum(parameters for *_, parameters in trained.layers),
         "seconds": round(float(trained.history.seconds.sum()), 1),
         "test_accuracy": evaluation.accuracy,
         "test_accuracy_interval_95": list(evaluation.interval),
         "test_loss": evaluation.loss,
-        "images_per_class": dict(
-            zip(dataset.class_names, np.bincount(dataset.train_labels, minlength=n).tolist(), strict=True)
-        ),
+        "images_per_class": dict(zip(dataset.class_names, _images_of_classes(dataset).tolist(), strict=True)),
         "confidence_histogram": _confidence(evaluation),
     }
 
 
+def _images_of_classes(dataset: Dataset) -> npt.NDArray[np.int64]:
+    """Return how many images of each class are learned or validate, int64 [classes]."""
+    labels = np.concatenate([dataset.train.labels, dataset.validation.labels])
+    return np.bincount(labels, minlength=len(dataset.class_names))
+
+
 def _confidence(evaluation: Evaluation) -> list[int]:
     """Return the test images by bin of the winner's probability, as runs of the model record it."""
-    bins = np.clip((evaluation.probabilities.max(axis=1) * HISTOGRAM_BINS).astype(np.int64), 0, HISTOGRAM_BINS - 1)
+    bins = np.clip((evaluation.scores * HISTOGRAM_BINS).astype(np.int64), 0, HISTOGRAM_BINS - 1)
     counts: list[int] = np.bincount(bins, minlength=HISTOGRAM_BINS).tolist()
     return counts
 
@@ -116,7 +116,7 @@ def _page(run: TrainingRun) -> str:
     golden = {f"golden image {i}": pixels for i, pixels in enumerate(run.golden.pixels)}
     paired = [example for pair in found.pairs for example in pair.examples]
     pictures = {key: thumbnail(pixels) for key, pixels in golden.items()}
-    pictures |= {e["key"]: thumbnail(run.dataset.test_images[e["number"]]) for e in (*shown, *paired)}
+    pictures |= {e["key"]: thumbnail(run.dataset.test.pixels([e["number"]])[0]) for e in (*shown, *paired)}
     return render(
         "training.html.j2",
         package="model_training",
@@ -158,7 +158,7 @@ def _example(run: TrainingRun, i: int) -> NamedImage:
         "label_name": run.dataset.class_names[label],
         "predicted": predicted,
         "predicted_name": run.dataset.class_names[predicted],
-        "score": float(run.evaluation.probabilities[i, predicted]),
+        "score": float(run.evaluation.scores[i]),
     }
 
 
@@ -184,8 +184,8 @@ def _curves(history: History) -> list[Markup]:
 def _images_per_class(run: TrainingRun) -> list[tuple[str, int, int, float | None]]:
     """Return name, images of training and of test, and recall of each class."""
     names = run.dataset.class_names
-    training = np.bincount(run.dataset.train_labels, minlength=len(names)).tolist()
-    test = np.bincount(run.dataset.test_labels, minlength=len(names)).tolist()
+    training = _images_of_classes(run.dataset).tolist()
+    test = np.bincount(run.dataset.test.labels, minlength=len(names)).tolist()
     right = run.evaluation.confusion.diagonal().tolist()
     recall = [hits / n if n else None for hits, n in zip(right, test, strict=True)]
     return list(zip(names, training, test, recall, strict=True))

@@ -17,8 +17,9 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from model_training.data.image_set import ImageSet
 from model_training.learning.evaluation import Evaluation
-from model_training.learning.training import History
+from model_training.learning.history import History
 
 SAMPLES = 10
 """Number of right predictions that are shown, at most, and of wrong ones."""
@@ -36,11 +37,11 @@ _GOOD, _BAD = "#1f7a4d", "#b3261e"
 def draw_curves(history: History) -> bytes:
     """Return accuracy and loss by epoch, of training and of validation."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    epochs = np.arange(1, len(history) + 1)
+    epochs, columns = np.arange(1, len(history) + 1), history.columns
     accuracy, loss = figure.subplots(1, 2)
     for axes, name, training, validation in (
-        (accuracy, "accuracy", history.accuracy, history.val_accuracy),
-        (loss, "loss (nats)", history.loss, history.val_loss),
+        (accuracy, "accuracy", columns["accuracy"], columns["val_accuracy"]),
+        (loss, "loss (nats)", columns["loss"], columns["val_loss"]),
     ):
         axes.plot(epochs, training, "o-", label="training, during the epoch", color="#235ebe")
         axes.plot(epochs, validation, "s--", label="validation, after it", color="#c4661f")
@@ -84,7 +85,7 @@ def draw_confusion(confusion: npt.NDArray[np.int64], class_names: Sequence[str])
 def errors(evaluation: Evaluation) -> npt.NDArray[np.int64]:
     """Return the numbers of the images that are predicted wrongly, those first of which the network is most certain."""
     wrong = np.flatnonzero(~evaluation.correct)
-    return wrong[np.argsort(-evaluation.probabilities.max(axis=1)[wrong], kind="stable")]
+    return wrong[np.argsort(-evaluation.scores[wrong], kind="stable")]
 
 
 def samples(evaluation: Evaluation) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -95,11 +96,11 @@ def samples(evaluation: Evaluation) -> tuple[npt.NDArray[np.int64], npt.NDArray[
     ]
 
 
-def draw_samples(images: npt.NDArray[np.uint8], evaluation: Evaluation, class_names: Sequence[str]) -> bytes:
+def draw_samples(images: ImageSet, evaluation: Evaluation, class_names: Sequence[str]) -> bytes:
     """Return a sheet of predictions: the most certain of the wrong ones, and right ones spread over the test images.
 
     Args:
-        images: uint8 [n, height, width, channels].
+        images: that are shown.
         evaluation: of these images.
         class_names: one a class.
     """
@@ -115,7 +116,7 @@ def draw_samples(images: npt.NDArray[np.uint8], evaluation: Evaluation, class_na
     row = 0
     for group in (wrong, right):
         for k, i in enumerate(group.tolist()):
-            _draw_sample(grid[row + k // columns][k % columns], images[i], evaluation, i, class_names)
+            _draw_sample(grid[row + k // columns][k % columns], images.pixels([i])[0], evaluation, i, class_names)
         row += -(-len(group) // columns)
     return _png(figure)
 
@@ -126,7 +127,7 @@ def _draw_sample(
     axes.imshow(pixels[..., 0] if pixels.shape[2] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
     label, predicted = int(evaluation.labels[i]), int(evaluation.predicted[i])
     right = label == predicted
-    text = f"{'right' if right else 'wrong'}, {100 * evaluation.probabilities[i, predicted]:.1f} %"
+    text = f"{'right' if right else 'wrong'}, {100 * evaluation.scores[i]:.1f} %"
     text += f"\npredicted {_short(class_names[predicted], 14)}"
     text += "" if right else f"\ntrue {_short(class_names[label], 14)}"
     axes.set_title(text, fontsize=9, color=_GOOD if right else _BAD, parse_math=False)

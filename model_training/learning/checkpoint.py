@@ -1,0 +1,133 @@
+"""A training that can go on after a crash: MODEL.unfinished, a folder beside the model to come.
+
+    training.json             what is trained, and how; another training is refused
+    epochs.csv                figures of each epoch that is over
+    state-0/                  weights and optimizer after the last epoch of a stage, by Keras' BackupAndRestore
+    best-0003.weights.h5      the weights of the best epoch so far, here of the fourth
+    tensorboard/              events for TensorBoard, if that is installed
+
+The folder goes when the model is published. Must not know what is learned.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline import storage
+from pipeline.errors import UsageError
+
+SUFFIX = ".unfinished"
+_FACTS, _EPOCHS, _STATE, TENSORBOARD = "training.json", "epochs.csv", "state", "tensorboard"
+_BEST = re.compile(r"best-(\d{4,})\.weights\.h5")
+
+
+class Checkpoint:
+    """The folder of a training that is not finished.
+
+    Attributes:
+        folder: its path, on this machine.
+    """
+
+    def __init__(self, folder: str) -> None:
+        """Name the folder; nothing is made."""
+        self.folder = folder
+
+    @classmethod
+    def beside(cls, model: str) -> Checkpoint:
+        """Return the folder for the model at a location; if that is remote, it is one in the working folder."""
+        name = model.rstrip("/")
+        if storage.is_remote(model):
+            name = os.path.abspath(os.path.basename(name))
+        return cls(name + SUFFIX)
+
+    def begin(self, facts: Mapping[str, Any], resume: bool) -> None:
+        """Make the folder, or check that the training in it is the one that shall go on.
+
+        Args:
+            facts: what is trained and how, as JSON values.
+            resume: whether to go on with what is there.
+
+        Raises:
+            UsageError: an unfinished training is there that nobody asked to resume, or it is another one.
+        """
+        told = json.loads(json.dumps(facts))
+        path = Path(self.folder, _FACTS)
+        if self.epochs():
+            if not resume:
+                raise UsageError(
+                    f"{self.folder!r} holds {len(self.epochs())} epochs of a training that was broken off: go on with "
+                    "--resume, or remove the folder"
+                )
+            earlier = json.loads(path.read_text(encoding="utf-8"))
+            others = [name for name in told if earlier.get(name) != told[name]]
+            if others:
+                name = others[0]
+                raise UsageError(
+                    f"{self.folder!r} holds a training with {name} {earlier.get(name)!r}, and this one has "
+                    f"{told[name]!r}: give the same, or remove the folder"
+                )
+            return
+        self.remove()
+        os.makedirs(self.folder)
+        path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+
+    @property
+    def csv(self) -> str:
+        """Path of the figures, for Keras' CSVLogger."""
+        return os.path.join(self.folder, _EPOCHS)
+
+    def state(self, stage: int) -> str:
+        """Return the folder for Keras' BackupAndRestore in a stage of the training, from 0."""
+        return os.path.join(self.folder, f"{_STATE}-{stage}")
+
+    @property
+    def tensorboard(self) -> str:
+        """Folder for Keras' TensorBoard."""
+        return os.path.join(self.folder, TENSORBOARD)
+
+    @property
+    def best_path(self) -> str:
+        """Return the path of the best weights, with the place of the epoch's number, for Keras' ModelCheckpoint."""
+        return os.path.join(self.folder, "best-{epoch:04d}.weights.h5")
+
+    def epochs(self) -> list[dict[str, float]]:
+        """Return the figures of the epochs that can be gone on from, in their order."""
+        try:
+            with open(self.csv, encoding="utf-8", newline="") as file:
+                rows = {int(row["epoch"]): row for row in csv.DictReader(file) if None not in row.values()}
+        except (FileNotFoundError, ValueError):
+            return []
+        done = range(max(map(self._done, self._states()), default=0))
+        return [{name: float(value) for name, value in rows[i].items()} for i in done if i in rows]
+
+    def _states(self) -> list[str]:
+        """Return the folders of Keras' BackupAndRestore, one a stage that has begun."""
+        return [str(path) for path in sorted(Path(self.folder).glob(f"{_STATE}-*"))]
+
+    def _done(self, state: str) -> int:
+        """Return how many epochs are over according to such a folder: Keras keeps two states, should one be damaged."""
+        for name in ("training_metadata.json", "training_metadata.json.bkp"):
+            try:
+                return int(json.loads(Path(state, name).read_text(encoding="utf-8"))["epoch"])
+            except (FileNotFoundError, ValueError):
+                continue
+        return 0
+
+    def best(self) -> list[tuple[int, str]]:
+        """Return index and file of each epoch whose weights are kept, the newest first."""
+        names = os.listdir(self.folder) if os.path.isdir(self.folder) else []
+        found = [
+            (int(match[1]) - 1, os.path.join(self.folder, match[0])) for match in map(_BEST.fullmatch, names) if match
+        ]
+        return sorted(found, reverse=True)
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
