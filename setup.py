@@ -38,7 +38,8 @@ setup(
     extras_require={
         "s3": ["obstore>=0.9"],
         "azure": ["obstore>=0.9"],
-        "demo": ["scikit-learn>=1.4"],
+        "demo": ["scikit-learn>=1.4", "tensorboard>=2.19"],
+        "tensorboard": ["tensorboard>=2.19"],
         "heic": ["pillow-heif>=1.0"],
         "dev": [
             "build>=1.2",
@@ -60,6 +61,7 @@ setup(
             "ruff>=0.12",
             "scikit-learn>=1.4",
             "selenium>=4.30",
+            "tensorboard>=2.19",
             "tifffile>=2025.5",
             "types-protobuf>=5.29",
             "webdataset>=0.2.100",

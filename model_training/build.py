@@ -16,7 +16,7 @@ from model_training.data.image_set import ImageSet, Pixels
 from model_training.learning.checkpoint import Checkpoint
 from model_training.learning.evaluation import evaluate, load_score
 from model_training.learning.recipe import Recipe
-from model_training.learning.training import train
+from model_training.learning.training import Trained, train
 from model_training.publishing import export
 from model_training.publishing.check_images import IMAGES, check_images
 from model_training.publishing.convert import convert, with_scores
@@ -49,42 +49,47 @@ def build(dataset: Dataset, recipe: Recipe, output: str, progress: Any = None, r
     """
     location = check_output(output)
     checkpoint = Checkpoint.beside(location)
-    checkpoint.begin(_identity(dataset, recipe), resume)
-    trained = train(dataset, recipe, checkpoint, progress)
-    with staged(location) as folder:
-        export.save_network(trained.network, folder)
-        score = load_score(os.path.join(folder, directory.SAVED_MODEL))
-        evaluation = evaluate(score, dataset.test)
-        golden = export.make_golden(dataset.examples, dataset.input, score)
-        converted = convert(folder, golden.pixels, check_images([_some(dataset.test), _some(dataset.train)]))
-        golden = with_scores(golden, converted)
-        facts = training_facts(dataset, trained, evaluation)
-        spec = export.make_spec(folder, dataset.input, dataset.class_names, facts, converted)
-        if converted.conversion.missing:
-            _log.warning("the model has no %s: %s", directory.TFLITE, converted.conversion.missing)
-        run = TrainingRun(dataset, trained, evaluation, golden, spec)
-        write_files(os.path.join(folder, directory.GOLDEN), golden.files())
-        write_files(os.path.join(folder, directory.TRAINING), report_files(run))
-        learned: dict[LearnedSet, Any] = {"train": dataset.train.hashes, "validation": dataset.validation.hashes}
-        known = TrainedOn.of(learned, rule_id(dataset.input), spec.model_id, [dataset.name], len(dataset.left_out))
-        write_files(os.path.join(folder, directory.TRAINING, trained_on.FOLDER), known.files())
-        if os.path.isdir(checkpoint.tensorboard):
-            shutil.copytree(checkpoint.tensorboard, os.path.join(folder, directory.TRAINING, "tensorboard"))
-        write_files(folder, {directory.SPEC: spec.to_json().encode()})
-    checkpoint.remove()
+    with checkpoint.kept(_identity(dataset, recipe), resume):
+        trained = train(dataset, recipe, checkpoint, progress)
+        with staged(location) as folder:
+            run = _write(dataset, trained, folder)
+            if os.path.isdir(checkpoint.tensorboard):
+                shutil.copytree(checkpoint.tensorboard, os.path.join(folder, directory.TRAINING, "tensorboard"))
+            write_files(folder, {directory.SPEC: run.spec.to_json().encode()})
+    return run
+
+
+def _write(dataset: Dataset, trained: Trained, folder: str) -> TrainingRun:
+    """Write all files of a model directory but its spec, which says that it is whole."""
+    export.save_network(trained.network, folder)
+    score = load_score(os.path.join(folder, directory.SAVED_MODEL))
+    evaluation = evaluate(score, dataset.test)
+    golden = export.make_golden(dataset.examples, dataset.input, score)
+    converted = convert(folder, golden.pixels, check_images([_some(dataset.test), _some(dataset.train)]))
+    golden = with_scores(golden, converted)
+    facts = training_facts(dataset, trained, evaluation)
+    spec = export.make_spec(folder, dataset.input, dataset.class_names, facts, converted)
+    if converted.conversion.missing:
+        _log.warning("the model has no %s: %s", directory.TFLITE, converted.conversion.missing)
+    run = TrainingRun(dataset, trained, evaluation, golden, spec)
+    write_files(os.path.join(folder, directory.GOLDEN), golden.files())
+    write_files(os.path.join(folder, directory.TRAINING), report_files(run))
+    learned: dict[LearnedSet, Any] = {"train": dataset.train.hashes, "validation": dataset.validation.hashes}
+    known = TrainedOn.of(learned, rule_id(dataset.input), spec.model_id, [dataset.name], len(dataset.left_out))
+    write_files(os.path.join(folder, directory.TRAINING, trained_on.FOLDER), known.files())
     return run
 
 
 def _identity(dataset: Dataset, recipe: Recipe) -> dict[str, Any]:
     """Return what must be the same for a training to go on, as JSON values."""
     sets = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    images = {name: f"{len(one):,} ({digest(one.hashes.tobytes())})" for name, one in sets.items()}
-    return {"dataset": dataset.name, "input rule": dataset.input.to_json(), **images, **asdict(recipe)}
+    images = {name: f"{len(one):,} ({_digest(one)})" for name, one in sets.items()}
+    return {"data set": dataset.name, "input rule": dataset.input.to_json(), **images, **asdict(recipe)}
 
 
-def digest(data: bytes) -> str:
-    """Return a short name of bytes: the same for the same ones."""
-    return hashlib.sha256(data).hexdigest()[:12]
+def _digest(images: ImageSet) -> str:
+    """Return a short name of the images and labels of a set: the same for the same ones."""
+    return hashlib.sha256(images.hashes.tobytes() + np.ascontiguousarray(images.labels).tobytes()).hexdigest()[:12]
 
 
 def _some(images: ImageSet) -> Pixels:

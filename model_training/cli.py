@@ -13,12 +13,15 @@ from typing import get_args
 
 from model_training.command import Parser, not_empty, to_exit_code
 from model_training.data.datasets import Dataset, check_apart, load
+from model_training.learning.checkpoint import Checkpoint
 from model_training.learning.recipe import RECIPES, Augment, ClassWeight, NetworkName, Recipe, Schedule, recipe_of
 from model_training.learning.training import check_tensorflow
 from model_training.publishing.convert import engines_of
 from model_training.publishing.publish import check_output, undisturbed
+from pipeline.cli.console import complain
 from pipeline.cli.quiet import silence_pillow, stderr_silenced
 from pipeline.errors import UsageError
+from pipeline.formatting import counted
 from pipeline.model.input_rule import Decode
 from pipeline.model.spec import ModelSpec
 from pipeline.text import brief, plain, shell_path
@@ -177,8 +180,14 @@ def _build(dataset: Dataset, recipe: Recipe, arguments: argparse.Namespace, loca
         soft_wrap=True,
     )
     progress = TrainingProgress(console, steps_per_epoch(learned, recipe.batch_size), recipe.epochs)
+    checkpoint = Checkpoint.beside(location)
     try:
         run = build(dataset, recipe, location, progress.callback, resume=bool(arguments.resume))
+    except KeyboardInterrupt:
+        progress.close()
+        if checkpoint.epochs():
+            complain(f"{counted(len(checkpoint.epochs()), 'epoch')} kept in {checkpoint.folder!r}: go on with --resume")
+        raise
     finally:
         progress.close()
     low, high = run.evaluation.interval

@@ -53,7 +53,7 @@ def train(
     output: str | os.PathLike[str],
     *,
     data_dir: str | os.PathLike[str] | None = None,
-    recipe: str = "classic",
+    recipe: str | None = None,
     network: NetworkName | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -78,8 +78,8 @@ def train(
         dataset: "mnist", "digits", or a folder of class folders, on disk or gs://.
         output: folder for the model, on disk or gs://.
         data_dir: for mnist, the folder with its four IDX files; default: Keras' cache.
-        recipe: "classic", or "strong": more epochs, images changed at random, averaged weights. What follows changes
-            a value of the recipe; None leaves it.
+        recipe: "classic", the default, or "strong": more epochs, images changed at random, averaged weights. What
+            follows changes a value of the recipe; None leaves it.
         network: "classic" or "compact".
         epochs: times every image is seen, at most; of the classic recipe 5.
         batch_size: images in a step; of the classic recipe 32.

@@ -116,7 +116,7 @@ def room_on_disk(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> It
 def tiny_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits: RawImages) -> str:
     """The seed's CNN after two epochs of digits, with model.tflite."""
     from model_training.build import build
-    from model_training.learning.training import Recipe
+    from model_training.learning.recipe import Recipe
 
     def train(folder: Path) -> None:
         build(from_raw(digits), Recipe(epochs=2), str(folder / "digits"))

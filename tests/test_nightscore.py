@@ -15,7 +15,7 @@ from conftest import WriteImages
 
 import nightscore
 from model_training import cli
-from model_training.learning.training import Recipe
+from model_training.learning.recipe import Recipe
 from nightscore.scoring import ScoreKeywords
 from nightscore.training import train
 from pipeline import errors
@@ -68,8 +68,7 @@ def test_keywords_of_train_are_the_flags() -> None:
     flags = {action.dest: action.default for action in cli._parser()._actions if action.dest != "help"}
     parameters = {name: one.default for name, one in inspect.signature(train).parameters.items() if name != "progress"}
     assert set(flags) - {"add_engines"} == set(parameters)
-    recipe = Recipe()
-    unless_given = {"epochs": recipe.epochs, "batch_size": recipe.batch_size, "seed": recipe.seed}
+    unless_given = {"seed": Recipe().seed, "resume": False}
     assert {
         name: unless_given.get(name, flags[name]) for name in flags.keys() - {"add_engines", "dataset", "output"}
     } == {name: default for name, default in parameters.items() if name not in ("dataset", "output")}

@@ -11,20 +11,27 @@ The folder goes when the model is published. Must not know what is learned.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py
+
 from pipeline import storage
 from pipeline.errors import UsageError
+from pipeline.formatting import counted
 
 SUFFIX = ".unfinished"
-_FACTS, _EPOCHS, _STATE, TENSORBOARD = "training.json", "epochs.csv", "state", "tensorboard"
+_FACTS, _EPOCHS, _STATE, _TENSORBOARD = "training.json", "epochs.csv", "state", "tensorboard"
+_WEIGHTS, _METADATA = "latest.weights.h5", "training_metadata.json"
+"""Names of the files of Keras' BackupAndRestore; it keeps those before as NAME.bkp."""
+
 _BEST = re.compile(r"best-(\d{4,})\.weights\.h5")
 
 
@@ -47,6 +54,26 @@ class Checkpoint:
             name = os.path.abspath(os.path.basename(name))
         return cls(name + SUFFIX)
 
+    @contextlib.contextmanager
+    def kept(self, facts: Mapping[str, Any], resume: bool) -> Iterator[None]:
+        """Keep a training while the body runs: the folder goes at its end, or if the body fails in the first epoch.
+
+        Args:
+            facts: see `begin`.
+            resume: see `begin`.
+
+        Raises:
+            UsageError: see `begin`.
+        """
+        self.begin(facts, resume)
+        try:
+            yield
+        except BaseException:
+            if not self.epochs():
+                self.remove()
+            raise
+        self.remove()
+
     def begin(self, facts: Mapping[str, Any], resume: bool) -> None:
         """Make the folder, or check that the training in it is the one that shall go on.
 
@@ -58,12 +85,14 @@ class Checkpoint:
             UsageError: an unfinished training is there that nobody asked to resume, or it is another one.
         """
         told = json.loads(json.dumps(facts))
+        for state in self._states():
+            _mend(state)
         path = Path(self.folder, _FACTS)
         if self.epochs():
             if not resume:
                 raise UsageError(
-                    f"{self.folder!r} holds {len(self.epochs())} epochs of a training that was broken off: go on with "
-                    "--resume, or remove the folder"
+                    f"{self.folder!r} holds {counted(len(self.epochs()), 'epoch')} of a training that was broken off: "
+                    "go on with --resume, or remove the folder"
                 )
             earlier = json.loads(path.read_text(encoding="utf-8"))
             others = [name for name in told if earlier.get(name) != told[name]]
@@ -90,7 +119,7 @@ class Checkpoint:
     @property
     def tensorboard(self) -> str:
         """Folder for Keras' TensorBoard."""
-        return os.path.join(self.folder, TENSORBOARD)
+        return os.path.join(self.folder, _TENSORBOARD)
 
     @property
     def best_path(self) -> str:
@@ -112,13 +141,11 @@ class Checkpoint:
         return [str(path) for path in sorted(Path(self.folder).glob(f"{_STATE}-*"))]
 
     def _done(self, state: str) -> int:
-        """Return how many epochs are over according to such a folder: Keras keeps two states, should one be damaged."""
-        for name in ("training_metadata.json", "training_metadata.json.bkp"):
-            try:
-                return int(json.loads(Path(state, name).read_text(encoding="utf-8"))["epoch"])
-            except (FileNotFoundError, ValueError):
-                continue
-        return 0
+        """Return how many epochs are over according to such a folder."""
+        try:
+            return int(json.loads(Path(state, _METADATA).read_text(encoding="utf-8"))["epoch"])
+        except (FileNotFoundError, ValueError):
+            return 0
 
     def best(self) -> list[tuple[int, str]]:
         """Return index and file of each epoch whose weights are kept, the newest first."""
@@ -131,3 +158,15 @@ class Checkpoint:
     def remove(self) -> None:
         """Remove the folder with all that is in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _mend(state: str) -> None:
+    """Replace a state that was cut short while it was written by the one before, which Keras keeps beside it."""
+    try:
+        with h5py.File(os.path.join(state, _WEIGHTS)):
+            json.loads(Path(state, _METADATA).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        for name in (_WEIGHTS, _METADATA):
+            path = os.path.join(state, name)
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(f"{path}.bkp", path)

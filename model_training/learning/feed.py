@@ -1,4 +1,4 @@
-"""Batches of an image set as Keras takes them: tf.data datasets. Must not know where images come from."""
+"""Batches of an image set as Keras takes them: a tf.data dataset. Must not know where images come from."""
 
 from __future__ import annotations
 
@@ -16,61 +16,62 @@ AHEAD = 4
 """Batches that are made ready while a step is computed."""
 
 _SEEDS_A_RUN = 1 << 20
-"""More epochs than anybody trains for: no two runs shuffle by the same seed."""
+"""More epochs than anybody trains for: no two trainings shuffle by the same seed."""
 
 
-class TrainingFeed:
-    """The training images in a new order each epoch, epoch after epoch without an end.
+class Feed:
+    """Images in batches, epoch after epoch without an end.
 
     Attributes:
         dataset: a tf.data.Dataset of (pixels, labels) in batches.
         steps: batches of an epoch.
+        error: what was raised while a batch was made, which TensorFlow turns into an error of its own; None: nothing.
     """
 
-    def __init__(self, images: ImageSet, recipe: Recipe, epoch: int = 0) -> None:
-        """Feed images as a recipe says.
+    def __init__(self, images: ImageSet, size: int, recipe: Recipe | None = None, epoch: int = 0) -> None:
+        """Feed images.
 
         Args:
-            images: that are learned.
-            recipe: of the training.
-            epoch: number of the first epoch, from 0: it decides the order, so a training that goes on sees the same.
+            images: that are fed.
+            size: images in a batch.
+            recipe: whose seed gives each epoch an order of its own, and which says how images are changed at random;
+                None: the images are fed as they are, in order.
+            epoch: number of the first epoch, from 0: a training that goes on sees the orders it would have seen.
         """
-        self.steps = steps_of(images, recipe.batch_size)
-        self._epoch = epoch
-        self._images, self._recipe = images, recipe
-        signature = _signature(images)
+        self.steps = math.ceil(len(images) / size)
+        self.error: BaseException | None = None
+        self._images, self._size, self._recipe, self._epoch = images, size, recipe, epoch
+        shape, labels = images.pixels([0]).shape[1:], images.labels
+        signature = (tf.TensorSpec((None, *shape), tf.uint8), tf.TensorSpec((None, *labels.shape[1:]), labels.dtype))
         dataset = tf.data.Dataset.from_generator(self._batches, output_signature=signature)
-        augment = augmentation(recipe.augment, recipe.seed)
+        augment = None if recipe is None else augmentation(recipe.augment, recipe.seed)
         if augment is not None:
             dataset = dataset.map(lambda pixels, labels: (augmented(pixels, augment), labels), tf.data.AUTOTUNE)
         self.dataset = dataset.prefetch(AHEAD)
 
     def _batches(self) -> Iterator[tuple[Pixels, Labels]]:
         labels = self._images.labels
-        while True:
-            seed = self._recipe.seed * _SEEDS_A_RUN + self._epoch
-            self._epoch += 1
-            for pixels, numbers in self._images.batches(self._recipe.batch_size, seed):
-                yield pixels, labels[numbers]
+        try:
+            while True:
+                for pixels, numbers in self._images.batches(self._size, self._seed()):
+                    yield pixels, labels[numbers]
+                self._epoch += 1
+        except Exception as error:
+            self.error = error
+            raise
+
+    def _seed(self) -> int | None:
+        return None if self._recipe is None else self._recipe.seed * _SEEDS_A_RUN + self._epoch
 
 
-def in_order(images: ImageSet, size: int) -> Any:
-    """Return a tf.data.Dataset of (pixels, labels) in batches, every image in order, again and again without an end."""
-    labels = images.labels
+def raise_own(error: Any, *feeds: Feed) -> None:
+    """Raise what a feed has raised in place of TensorFlow's error about it, which says it at length; else that error.
 
-    def batches() -> Iterator[tuple[Pixels, Labels]]:
-        while True:
-            for pixels, numbers in images.batches(size):
-                yield pixels, labels[numbers]
-
-    return tf.data.Dataset.from_generator(batches, output_signature=_signature(images)).prefetch(AHEAD)
-
-
-def steps_of(images: ImageSet, size: int) -> int:
-    """Return how many batches of a size the images make."""
-    return math.ceil(len(images) / size)
-
-
-def _signature(images: ImageSet) -> tuple[Any, Any]:
-    shape, labels = images.pixels([0]).shape[1:], images.labels
-    return tf.TensorSpec((None, *shape), tf.uint8), tf.TensorSpec((None, *labels.shape[1:]), labels.dtype)
+    Args:
+        error: a tf.errors.OpError, from a step.
+        feeds: that the step may have read from.
+    """
+    for feed in feeds:
+        if feed.error is not None:
+            raise feed.error from None
+    raise error

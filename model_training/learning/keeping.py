@@ -7,9 +7,10 @@ best weights are the averaged ones, if there are such. Imports Keras: import thi
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import time
-from collections.abc import Mapping, MutableSequence, Sequence
+from collections.abc import Iterable, Mapping, MutableSequence, Sequence
 from typing import Any
 
 import keras
@@ -108,14 +109,22 @@ def callbacks(stage: int, recipe: Recipe, head: Head, rows: Rows, checkpoint: Ch
 def _best_weights(monitor: str, mode: str, rows: Rows, checkpoint: Checkpoint) -> Any:
     """Return the callback that stores weights which are better than all that are stored."""
     stored = [epoch for epoch, _ in checkpoint.best() if epoch < len(rows)]
+    worst = math.inf if mode == "min" else -math.inf  # what is not a number is not better
     return keras.callbacks.ModelCheckpoint(
         checkpoint.best_path,
         monitor,
         save_best_only=True,
         save_weights_only=True,
         mode=mode,
-        initial_value_threshold=rows[stored[0]][monitor] if stored else None,
+        initial_value_threshold=rows[stored[0]][monitor] if stored else worst,
     )
+
+
+def close(callbacks: Iterable[Any]) -> None:
+    """Close the files of callbacks that did not see the end of a training."""
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.CSVLogger) and callback.csv_file is not None:
+            callback.csv_file.close()
 
 
 def take_best(network: Any, recipe: Recipe, rows: Rows, checkpoint: Checkpoint) -> int:

@@ -103,46 +103,72 @@ def _fit(
 ) -> list[Mapping[str, float]]:
     """Train a network stage by stage; return the figures of all epochs, also of those that a checkpoint has."""
     from model_training.learning import keeping
-    from model_training.learning.feed import TrainingFeed, in_order, steps_of
-    from model_training.learning.keeping import Clock, RowKeeper
+    from model_training.learning.feed import Feed
 
     rows: list[Mapping[str, float]] = list(checkpoint.epochs())
-    validation = in_order(dataset.validation, VALIDATION_BATCH)
+    validation = Feed(dataset.validation, VALIDATION_BATCH)
     start = 0
     for number, stage in enumerate(stages):
         if len(rows) < stage.stop or number == len(stages) - 1:
             if stage.unfreeze is not None:
                 stage.unfreeze(network)
-            network.compile(
-                _optimizer(recipe, stage, steps_of(dataset.train, recipe.batch_size), start),
-                head.loss,
-                metrics=[head.metric],
-            )
-            feed = TrainingFeed(dataset.train, recipe, epoch=len(rows))
-            followed = [Clock(), *keeping.callbacks(number, recipe, head, rows, checkpoint), RowKeeper(rows)]
-            network.fit(
-                feed.dataset,
-                epochs=stage.stop,
-                initial_epoch=len(rows),
-                steps_per_epoch=feed.steps,
-                validation_data=validation,
-                validation_steps=steps_of(dataset.validation, VALIDATION_BATCH),
-                shuffle=False,  # the feed has shuffled them
-                class_weight=_class_weight(recipe, dataset),
-                callbacks=followed if progress is None else [*followed, progress],
-                verbose=0,
-            )
+            feed = Feed(dataset.train, recipe.batch_size, recipe, epoch=len(rows))
+            optimizer = _optimizer(recipe, stage, feed.steps * (stage.stop - start))
+            network.compile(optimizer, head.loss, metrics=[head.metric])
+            kept = keeping.callbacks(number, recipe, head, rows, checkpoint)
+            followed = [keeping.Clock(), *kept, keeping.RowKeeper(rows), *([] if progress is None else [progress])]
+            weights = _class_weight(recipe, dataset)
+            _fit_stage(network, stage, feed, validation, len(rows), weights, followed, checkpoint)
         start = stage.stop
     return rows
 
 
-def _optimizer(recipe: Recipe, stage: Stage, steps: int, start: int) -> Any:
-    """Return the optimizer of a stage that begins with epoch `start` and has so many steps an epoch."""
+def _fit_stage(
+    network: Any,
+    stage: Stage,
+    feed: Any,
+    validation: Any,
+    epoch: int,
+    weights: Mapping[int, float] | None,
+    callbacks: Sequence[Any],
+    checkpoint: Checkpoint,
+) -> None:
+    """Train the epochs of a stage from number `epoch` on, at least none."""
+    import tensorflow as tf
+
+    from model_training.learning import keeping
+    from model_training.learning.feed import raise_own
+
+    try:
+        network.fit(
+            feed.dataset,
+            epochs=stage.stop,
+            initial_epoch=epoch,
+            steps_per_epoch=feed.steps,
+            validation_data=validation.dataset,
+            validation_steps=validation.steps,
+            class_weight=weights,
+            callbacks=callbacks,
+            shuffle=False,  # the feed has shuffled them
+            verbose=0,
+        )
+    except tf.errors.OpError as error:
+        raise_own(error, feed, validation)
+    except OSError as error:
+        raise UsageError(
+            f"{checkpoint.folder!r} cannot be written: {error}; make room and go on with --resume"
+        ) from error
+    finally:
+        keeping.close(callbacks)
+
+
+def _optimizer(recipe: Recipe, stage: Stage, steps: int) -> Any:
+    """Return the optimizer of a stage that has so many steps in all."""
     import keras
 
     rate: Any = stage.learning_rate
     if recipe.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(stage.learning_rate, steps * (stage.stop - start))
+        rate = keras.optimizers.schedules.CosineDecay(stage.learning_rate, steps)
     if not recipe.averaging:
         return keras.optimizers.Adam(rate)
     return keras.optimizers.Adam(rate, use_ema=True, ema_momentum=recipe.averaging)

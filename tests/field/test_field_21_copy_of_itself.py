@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from image_sets import pixels_of
 from PIL import Image
 
 from model_training.build import build
 from model_training.data.datasets import Dataset, load
-from model_training.learning.training import Recipe, learning_order
+from model_training.learning.recipe import Recipe
 from pipeline.model.thumbnails import png
 
 PICTURES = [Image.fromarray(np.random.default_rng(seed).integers(0, 256, (14, 14), np.uint8)) for seed in range(80)]
@@ -37,14 +38,15 @@ def write(folder: Path, tops: tuple[str, ...], encode: Callable[[Image.Image], b
 
 
 def sides(dataset: Dataset) -> tuple[set[bytes], set[bytes]]:
-    return {one.tobytes() for one in dataset.train_images}, {one.tobytes() for one in dataset.test_images}
+    learned = (*pixels_of(dataset.train), *pixels_of(dataset.validation))
+    return {one.tobytes() for one in learned}, {one.tobytes() for one in pixels_of(dataset.test)}
 
 
 @pytest.mark.parametrize("tops", [("", "cells"), ("train", "test"), ("x", "x/x"), ("a1", "b2", "c3")])
 def test_copies_lie_on_one_side_and_the_sides_are_those_of_one_copy(tmp_path: Path, tops: tuple[str, ...]) -> None:
     once, copied = load(str(write(tmp_path / "once", ("",)))), load(str(write(tmp_path / "copy", tops)))
     assert sides(copied) == sides(once)
-    assert len(copied.test_labels) == len(tops) * len(once.test_labels) > 0
+    assert len(copied.test) == len(tops) * len(once.test) > 0
     assert (once.copies, copied.copies) == (0, 80 * (len(tops) - 1))
     assert once.test_copies == copied.test_copies == 0
 
@@ -57,11 +59,8 @@ def test_copies_in_another_format_are_copies(tmp_path: Path) -> None:
 
 def test_images_that_validate_have_no_copy_among_those_that_are_learned(tmp_path: Path) -> None:
     dataset = load(str(write(tmp_path, ("", "copy", "copy/copy"))))
-    order, learned = learning_order(dataset, Recipe())
-    assert sorted(order.tolist()) == list(range(len(dataset.train_labels)))
-    assert 0 < len(order) - learned < len(order) // 5
-    hashes = dataset.train_hashes[order]
-    assert set(hashes[:learned].tolist()).isdisjoint(hashes[learned:].tolist())
+    assert 0 < len(dataset.validation) < len(dataset.train) // 5
+    assert set(dataset.train.hashes.tolist()).isdisjoint(dataset.validation.hashes.tolist())
 
 
 def test_renamed_images_keep_their_sides(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import saved_networks
+from image_sets import pixels_of
 from mostly_heavy import mostly_heavy
 from PIL import Image
 
@@ -26,7 +27,9 @@ from model_training import cli
 from model_training.data.datasets import RawImages, from_raw
 from model_training.learning import training
 from model_training.learning.evaluation import load_score
+from model_training.learning.head import Head, head_of
 from model_training.learning.network import build_network
+from model_training.learning.recipe import NetworkName
 from model_training.publishing import converter
 from model_training.publishing.check_images import check_images
 from model_training.publishing.convert import Converted, convert, tolerance
@@ -61,7 +64,7 @@ def test_trained_model_has_the_file_that_its_spec_tells_of(tiny_model: str) -> N
 
 
 def test_both_engines_give_all_test_images_the_same_scores(tiny_model: str, digits: RawImages) -> None:
-    images = from_raw(digits).test_images
+    images = pixels_of(from_raw(digits).test)
     network = LiteRTNetwork(os.path.join(tiny_model, "model.tflite"), images.shape[1:])
     expected = load_score(os.path.join(tiny_model, "saved_model"))(images)
     scores = network(images).scores
@@ -137,11 +140,11 @@ def color(tmp_path_factory: pytest.TempPathFactory, digits: RawImages) -> Path:
 
     folder = tmp_path_factory.mktemp("color")
     tints = np.random.default_rng(1).uniform(0.3, 1, (60, 1, 1, 3))
-    images = (from_raw(digits).test_images[:60] * tints).astype(np.uint8)
+    images = (pixels_of(from_raw(digits).test)[:60] * tints).astype(np.uint8)
     np.save(folder / converter.GOLDEN, images[:10])
     np.save(folder / converter.IMAGES, images[10:])
     keras.utils.set_random_seed(0)
-    save_network(build_network((28, 28, 3), 10), str(folder))
+    save_network(build_network("classic", (28, 28, 3), head_of("classes", 10)), str(folder))
     return folder
 
 
@@ -249,12 +252,10 @@ def test_training_publishes_without_the_file(
 ) -> None:
     import keras
 
-    def network_with_bicubic(shape: tuple[int, int, int], classes: int) -> Any:
-        layers = build_network(shape, classes).layers
+    def network_with_bicubic(name: NetworkName, shape: tuple[int, int, int], head: Head) -> Any:
+        layers = build_network(name, shape, head).layers
         resize = keras.layers.Resizing(*shape[:2], interpolation="bicubic")
-        network = keras.Sequential([keras.Input(shape, dtype="uint8"), layers[0], resize, *layers[1:]])
-        network.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-        return network
+        return keras.Sequential([keras.Input(shape, dtype="uint8"), layers[0], resize, *layers[1:]])
 
     monkeypatch.setattr(training, "build_network", network_with_bicubic)
     for i in range(40):

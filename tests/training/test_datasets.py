@@ -17,11 +17,13 @@ from gcs_emulator import Emulator
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from image_sets import pixels_of
 from PIL import Image
 
 from model_training.data import idx
 from model_training.data.datasets import EXAMPLES, Dataset, RawImages, from_raw, load, raw_images, spread
 from model_training.data.folder import check_memory
+from model_training.data.image_set import HeldImages
 from model_training.data.split import in_test_split
 from pipeline import storage
 from pipeline.errors import UsageError
@@ -106,9 +108,10 @@ def mnist_dir(tmp_path: Path) -> Path:
 
 def test_mnist_is_read_from_idx_files(mnist_dir: Path) -> None:
     dataset = load("mnist", str(mnist_dir))
-    assert (dataset.train_images.shape, dataset.test_images.shape) == ((30, 28, 28, 1), (20, 28, 28, 1))
-    assert dataset.test_labels.tolist() == [*range(10), *range(10)]
-    assert (dataset.test_labels.dtype, list(dataset.class_names)) == (np.int64, list("0123456789"))
+    assert [len(one) for one in (dataset.train, dataset.validation, dataset.test)] == [27, 3, 20]
+    assert pixels_of(dataset.train).shape == (27, 28, 28, 1)
+    assert dataset.test.labels.tolist() == [*range(10), *range(10)]
+    assert (dataset.test.labels.dtype, list(dataset.class_names)) == (np.int64, list("0123456789"))
     raw = raw_images("mnist", str(mnist_dir))
     assert raw.is_test.tolist() == [False] * 30 + [True] * 20
 
@@ -135,15 +138,16 @@ def test_wrong_idx_file_is_named(mnist_dir: Path, values: Pixels, reason: str) -
 
 def test_mnist_is_read_from_the_keras_cache(mnist_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = load("mnist", str(mnist_dir))
-    columns = {"x_train": expected.train_images, "y_train": expected.train_labels}
-    columns |= {"x_test": expected.test_images, "y_test": expected.test_labels}
+    raw = raw_images("mnist", str(mnist_dir))
+    columns = {"x_train": raw.images[~raw.is_test], "y_train": raw.labels[~raw.is_test]}
+    columns |= {"x_test": raw.images[raw.is_test], "y_test": raw.labels[raw.is_test]}
     cache = tmp_path / "keras" / "datasets" / "mnist.npz"
     cache.parent.mkdir(parents=True)
-    np.savez(cache, **{name: np.squeeze(column.astype(np.uint8)) for name, column in columns.items()})
+    np.savez(cache, **{name: column.astype(np.uint8) for name, column in columns.items()})
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     cached = load("mnist")
-    assert (cached.train_images == expected.train_images).all()
-    assert (cached.test_labels == expected.test_labels).all()
+    assert (pixels_of(cached.train) == pixels_of(expected.train)).all()
+    assert (cached.test.labels == expected.test.labels).all()
     cache.write_bytes(cache.read_bytes()[:100])
     with pytest.raises(UsageError, match=r"mnist.npz' is damaged: .*; remove it"):
         load("mnist")
@@ -157,7 +161,7 @@ def test_digits_are_scikit_learns(digits: RawImages) -> None:
     assert set(np.unique(digits.images)) == {round(v * 255 / 16) for v in range(17)}
     assert np.flatnonzero(digits.is_test).tolist() == list(range(4, 1797, 5))
     dataset = load("digits")
-    assert (len(dataset.train_labels), len(dataset.test_labels)) == (1438, 359)
+    assert [len(one) for one in (dataset.train, dataset.validation, dataset.test)] == [1294, 144, 359]
     assert dataset.input == InputSpec(28, 28, "grayscale", decode="reduced")
 
 
@@ -196,6 +200,15 @@ def pictures(
     return {f"{c}/{i:03d}.png": png(random.integers(0, 256, shape, np.uint8)) for c in classes for i in range(n)}
 
 
+def learned_pixels(dataset: Dataset) -> Pixels:
+    """Return the pixels of the images that are learned or validate."""
+    return np.concatenate([pixels_of(dataset.train), pixels_of(dataset.validation)])
+
+
+def learned_labels(dataset: Dataset) -> npt.NDArray[np.int64]:
+    return np.concatenate([dataset.train.labels, dataset.validation.labels])
+
+
 def falls_to_test(data: bytes) -> bool:
     """Return whether an image is for testing, by its pixels alone."""
     rule = InputSpec(12, 12, "grayscale", decode="reduced")
@@ -208,10 +221,10 @@ def test_folder_becomes_classes_and_splits(write_folder: WriteFolder) -> None:
     assert list(dataset.class_names) == ["ant", "zebra"]
     test = sorted(name for name, data in files.items() if falls_to_test(data))
     assert 6 <= len(test) < 24
-    assert dataset.test_labels.tolist() == [int("zebra" in name) for name in test]
-    for pixels, name in zip(dataset.test_images, test, strict=True):
+    assert dataset.test.labels.tolist() == [int("zebra" in name) for name in test]
+    for pixels, name in zip(pixels_of(dataset.test), test, strict=True):
         assert (pixels == decode(files[name], dataset.input)).all()
-    assert len(dataset.train_labels) == 60 - len(test)
+    assert len(learned_labels(dataset)) == 60 - len(test)
     assert (dataset.input, dataset.name) == (InputSpec(12, 12, "grayscale", decode="reduced"), str(write_folder({})))
 
 
@@ -219,13 +232,16 @@ def test_folder_split_is_stable_when_images_come(write_folder: WriteFolder) -> N
     files = pictures(("ant", "cat", "dog"), n=80)
     before = load(str(write_folder({name: data for name, data in files.items() if name[-5] in "13579"})))
     after = load(str(write_folder(files)))
-    for one, other in ((before.train_images, after.test_images), (before.test_images, after.train_images)):
+    for one, other in (
+        (learned_pixels(before), pixels_of(after.test)),
+        (pixels_of(before.test), learned_pixels(after)),
+    ):
         assert {pixels.tobytes() for pixels in one}.isdisjoint({pixels.tobytes() for pixels in other})
 
 
 def test_size_and_color_can_be_given(write_folder: WriteFolder) -> None:
     dataset = load(str(write_folder(pictures())), image_size=20, color_mode="rgb")
-    assert dataset.train_images.shape[1:] == (20, 20, 3)
+    assert pixels_of(dataset.train).shape[1:] == (20, 20, 3)
 
 
 def test_color_is_seen_in_the_pixels(write_folder: WriteFolder) -> None:
@@ -258,7 +274,7 @@ def test_what_cannot_be_used_is_left_out_and_named(write_folder: WriteFolder, ca
     folder = write_folder({**broken, **junk, "loose.png": pictures()["cat/000.png"]})
     dataset = load(str(folder))
     assert {Path(key).name for key in dataset.left_out} == {"zcut.png", "zpage.jpg", "zempty.png", "loose.png"}
-    assert (dataset.train_images == clean.train_images).all()
+    assert (pixels_of(dataset.train) == pixels_of(clean.train)).all()
     (warning,) = caplog.messages
     assert warning.startswith("left out 4 of 34 images: ")
     assert "loose.png: lies in no class folder; " in warning
@@ -281,7 +297,7 @@ def test_images_that_change_while_the_data_set_is_read_are_left_out(
         "001.png": "removed while the data set was read",
         "002.png": "modified while the data set was read",
     }
-    assert len(dataset.train_labels) + len(dataset.test_labels) == 28
+    assert len(learned_labels(dataset)) + len(dataset.test) == 28
 
 
 BLACK = png(np.zeros((12, 12), np.uint8))
@@ -322,8 +338,8 @@ def test_class_of_which_all_would_be_on_one_side_is_split_by_rank_and_named(
     write_folder: WriteFolder, caplog: pytest.LogCaptureFixture, test: bool
 ) -> None:
     dataset = load(str(write_folder({**pictures(n=30), **of_split(test, "rare", 10)})))
-    assert (dataset.train_labels == 2).sum() == 8
-    assert (dataset.test_labels == 2).sum() == 2
+    assert (learned_labels(dataset) == 2).sum() == 8
+    assert (dataset.test.labels == 2).sum() == 2
     assert caplog.messages == ["split by rank, as all of their images would be on one side: 'rare'"]
 
 
@@ -333,7 +349,7 @@ def test_class_of_one_picture_is_learned_and_named(
 ) -> None:
     one = next(iter(of_split(test, "rare", 1).values()))
     dataset = load(str(write_folder({**pictures(n=30), "rare/a.png": one, "rare/b.png": one})))
-    assert (dataset.train_labels == 2).sum() == 2
+    assert (learned_labels(dataset) == 2).sum() == 2
     assert caplog.messages[-1] == "not tested, as there is only one picture to learn from: 'rare'"
 
 
@@ -360,8 +376,8 @@ def test_folder_on_gcs_is_the_same_as_on_disk(write_folder: WriteFolder, emulato
     for name, data in files.items():
         storage.create(f"{bucket}/set/{name}", data)
     local, remote = load(str(write_folder(files))), load(f"{bucket}/set/")
-    assert (remote.train_images == local.train_images).all()
-    assert (remote.test_labels == local.test_labels).all()
+    assert (pixels_of(remote.train) == pixels_of(local.train)).all()
+    assert (remote.test.labels == local.test.labels).all()
     assert list(remote.examples) == list(local.examples)
 
 
@@ -376,7 +392,7 @@ def datasets(write_folder: WriteFolder, mnist_dir: Path) -> list[Dataset]:
 
 def test_examples_are_png_files_with_the_pixels_of_test_images(write_folder: WriteFolder, mnist_dir: Path) -> None:
     for dataset in datasets(write_folder, mnist_dir):
-        assert len(dataset.examples) == min(EXAMPLES, len(dataset.test_labels))
+        assert len(dataset.examples) == min(EXAMPLES, len(dataset.test.labels))
         for example in dataset.examples:
             image = Image.open(io.BytesIO(example))
             assert (image.format, max(image.size) <= 512) == ("PNG", True)
@@ -387,12 +403,12 @@ def test_examples_are_png_files_with_the_pixels_of_test_images(write_folder: Wri
 def test_training_pixels_are_scoring_pixels(name: str, mnist_dir: Path) -> None:
     raw = raw_images(name, str(mnist_dir) if name == "mnist" else None)
     dataset = from_raw(raw)
-    for images, indices in (
-        (dataset.train_images, np.flatnonzero(~raw.is_test)),
-        (dataset.test_images, np.flatnonzero(raw.is_test)),
-    ):
-        for pixels, i in zip(images[:50], indices[:50].tolist(), strict=False):
-            assert (pixels == decode(raw.encoded(i), dataset.input)).all()
+    everything = {raw.encoded(i): raw.images[i] for i in range(len(raw.images))}
+    for images in (dataset.train, dataset.validation, dataset.test):
+        for number in range(min(50, len(images))):
+            data = images.encoded(number)
+            assert data in everything
+            assert (images.pixels([number])[0] == decode(data, dataset.input)).all()
 
 
 @pytest.mark.parametrize("how", ["reduced", "full"])
@@ -407,7 +423,7 @@ def test_training_pixels_of_jpeg_files_are_scoring_pixels(write_folder: WriteFol
     }
     dataset = load(str(write_folder(files)), image_size=16, color_mode="rgb", decode=how)
     assert dataset.input == InputSpec(16, 16, "rgb", decode=how)
-    trained = {pixels.tobytes() for pixels in (*dataset.train_images, *dataset.test_images)}
+    trained = {pixels.tobytes() for pixels in (*learned_pixels(dataset), *pixels_of(dataset.test))}
     assert trained == {decode(data, dataset.input).tobytes() for data in files.values()}
     other = replace(dataset.input, decode="full" if how == "reduced" else "reduced")
     assert trained.isdisjoint({decode(data, other).tobytes() for data in files.values()})
@@ -421,7 +437,7 @@ def test_model_may_be_trained_on_the_pixels_of_a_loader(write_folder: WriteFolde
     files = {f"{c}/{i}.jpg": encoded(noise.rotate(i * 7), "JPEG", exif=exif) for c in ("cat", "dog") for i in range(8)}
     dataset = load(str(write_folder(files)), image_size=16, color_mode="rgb", like=like)
     assert dataset.input == rule_like(like, 16, 16)
-    trained = {pixels.tobytes() for pixels in (*dataset.train_images, *dataset.test_images)}
+    trained = {pixels.tobytes() for pixels in (*learned_pixels(dataset), *pixels_of(dataset.test))}
     assert trained == {decode(data, dataset.input).tobytes() for data in files.values()}
 
 
@@ -442,7 +458,7 @@ def test_own_size_is_that_of_the_file_if_the_loader_does_not_turn_it(
 def test_digits_may_be_those_of_a_loader(digits: RawImages) -> None:
     dataset = load("digits", like="tf.image.resize")
     assert dataset.input == rule_like("tf.image.resize", 28, 28, "grayscale")
-    pixels = (*dataset.train_images, *dataset.test_images)
+    pixels = (*learned_pixels(dataset), *pixels_of(dataset.test))
     assert {found.tobytes() for found in pixels} == {
         decode(digits.encoded(i), dataset.input).tobytes() for i in range(len(digits.images))
     }
@@ -460,4 +476,4 @@ def test_columns_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="2 images, 3 labels, 2 splits"):
         RawImages("digits", images, labels, np.zeros(2, np.bool_))
     with pytest.raises(ValueError, match=r"input \(8, 8, 1\)"):
-        Dataset("x", "ab", InputSpec(8, 8, "grayscale"), images, labels, images, labels, [])
+        HeldImages(InputSpec(8, 8, "grayscale"), images, labels, np.arange(2), str, str.encode)

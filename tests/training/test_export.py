@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 from gcs_emulator import Emulator
+from image_sets import held, pixels_of
 
 from model_training.build import build
 from model_training.data.datasets import RawImages, from_raw
 from model_training.learning.evaluation import load_score
-from model_training.learning.training import Recipe
+from model_training.learning.recipe import Recipe
 from model_training.publishing.publish import check_output, staged, undisturbed
 from pipeline import storage
 from pipeline.batches import EncodedBatch
@@ -41,7 +42,8 @@ def files_of(folder: Path | str) -> list[str]:
 
 
 def test_model_directory_has_everything_and_nothing_else(tiny_model: str) -> None:
-    assert files_of(tiny_model) == [
+    events = [f"training/tensorboard/{name}/" for name in ("train", "validation")]
+    assert [name for name in files_of(tiny_model) if not name.startswith(tuple(events))] == [
         *(f"golden/{i:03d}.png" for i in range(10)),
         "golden/expected.npz",
         "model.keras",
@@ -55,6 +57,7 @@ def test_model_directory_has_everything_and_nothing_else(tiny_model: str) -> Non
         *(f"training/pixel_hashes/{name}" for name in ("facts.json", "train.npy", "validation.npy")),
         *(f"training/{name}" for name in ("report.html", "sample_predictions.png")),
     ]
+    assert all(any(name.startswith(folder) for name in files_of(tiny_model)) for folder in events)
 
 
 def test_saved_model_has_one_signature_from_uint8_to_float32(tiny_model: str) -> None:
@@ -102,8 +105,9 @@ def test_spec_names_the_model_the_data_and_the_result(tiny_model: str) -> None:
         "training": 1294, "validation": 144, "test": 359, "left_out": 0, "copies": 0, "test_copies": 0,
     }  # fmt: skip
     assert training["recipe"] == {
-        "epochs": 2, "batch_size": 32, "seed": 0, "validation_split": 0.1, "optimizer": "adam",
-        "loss": "sparse_categorical_crossentropy",
+        "network": "classic", "epochs": 2, "batch_size": 32, "seed": 0, "learning_rate": 0.001,
+        "schedule": "constant", "augment": "none", "averaging": 0.0, "class_weight": "none", "monitor": "val_loss",
+        "patience": None, "optimizer": "adam", "loss": "sparse_categorical_crossentropy",
     }  # fmt: skip
     assert (training["dataset"], training["classes"], training["parameters"]) == ("digits", 10, 121_930)
     low, high = training["test_accuracy_interval_95"]
@@ -125,7 +129,7 @@ def test_keras_model_goes_on_where_training_ended(tiny_model: str, digits: RawIm
     import keras
 
     network = keras.models.load_model(os.path.join(tiny_model, "model.keras"))
-    pixels = from_raw(digits).test_images[:20]
+    pixels = pixels_of(from_raw(digits).test)[:20]
     score = load_score(os.path.join(tiny_model, "saved_model"))
     assert np.asarray(network(pixels)) == pytest.approx(score(pixels), abs=1e-5)
     assert int(network.optimizer.iterations.numpy()) == 2 * 41
@@ -367,13 +371,9 @@ def test_color_images_and_other_sizes_make_a_model(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     raw = RawImages("digits", random.integers(0, 256, (20, 8, 8), np.uint8), np.arange(20) % 2, np.arange(20) % 5 == 4)
     dataset = from_raw(raw)
-    wide = replace(
-        dataset,
-        input=replace(dataset.input, height=12, width=16, color_mode="rgb"),
-        train_images=random.integers(0, 256, (16, 12, 16, 3), np.uint8),
-        test_images=random.integers(0, 256, (4, 12, 16, 3), np.uint8),
-        class_names=("even", "odd"),
-    )
+    images = held(random.integers(0, 256, (4, 12, 16, 3), np.uint8), np.arange(4) % 2)
+    rule = replace(images.rule, decode="reduced")
+    wide = replace(dataset, input=rule, train=images, validation=images, test=images, class_names=("even", "odd"))
     run = build(wide, Recipe(1), str(tmp_path / "model"))
     spec = read_spec(str(tmp_path / "model"))
     check_model(str(tmp_path / "model"), spec)

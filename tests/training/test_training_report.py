@@ -13,7 +13,7 @@ from PIL import Image
 
 from model_training.build import build
 from model_training.data.datasets import load
-from model_training.learning.training import Recipe
+from model_training.learning.recipe import Recipe
 from model_training.report.page import TrainingRun
 from pipeline.formatting import percent
 from pipeline.model.thumbnails import png
@@ -70,9 +70,10 @@ def test_page_says_what_was_learned_and_how(page: ParsedPage, run: TrainingRun) 
 
 def test_page_has_a_row_an_epoch(page: ParsedPage, run: TrainingRun) -> None:
     text = page.text
-    history = run.trained.history
+    measured = run.trained.history.columns
+    loss, accuracy, val_loss = (measured[name] for name in ("loss", "accuracy", "val_loss"))
     for i in range(2):
-        assert f"{i + 1} {history.loss[i]:.4f} {100 * history.accuracy[i]:.2f} % {history.val_loss[i]:.4f}" in text
+        assert f"{i + 1} {loss[i]:.4f} {100 * accuracy[i]:.2f} % {val_loss[i]:.4f}" in text
 
 
 def test_page_names_what_was_left_out(page: ParsedPage) -> None:
@@ -98,7 +99,7 @@ def test_page_draws_the_course_twice(page: ParsedPage, run: TrainingRun) -> None
         r"<title>(accuracy|loss \(nats\))</title>.*?</svg>", page.texts["course"] + page.source, re.DOTALL
     )
     assert drawn == ["accuracy", "loss (nats)"]
-    last = 100 * run.trained.history.val_accuracy[1]
+    last = 100 * run.trained.history.columns["val_accuracy"][1]
     assert f"<title>validation, epoch 2: {last:.2f}\xa0%</title>" in page.source
 
 
