@@ -14,7 +14,17 @@ from typing import get_args
 from model_training.command import Parser, not_empty, to_exit_code
 from model_training.data.datasets import Dataset, check_apart, load
 from model_training.learning.checkpoint import Checkpoint
-from model_training.learning.recipe import RECIPES, Augment, ClassWeight, NetworkName, Recipe, Schedule, recipe_of
+from model_training.learning.recipe import (
+    AUTO,
+    RECIPES,
+    Augment,
+    ClassWeight,
+    NetworkName,
+    Recipe,
+    Schedule,
+    TrainingPrecision,
+    recipe_of,
+)
 from model_training.learning.training import check_tensorflow
 from model_training.publishing.convert import engines_of
 from model_training.publishing.publish import check_output, undisturbed
@@ -89,9 +99,14 @@ def _add_recipe(parser: Parser) -> None:
     add("--epochs", type=_at_least_1, metavar="N", help="times every image is seen (default: 5; strong: 24)")
     add("--batch_size", type=_at_least_1, metavar="N", help="images in a step (default: 32; strong: 128)")
     add("--seed", type=_seed, metavar="N", help="of weights and order (default: 0)")
-    add("--learning_rate", type=float, metavar="RATE", help="of Adam (default: 0.001; strong: 0.003)")
+    add("--learning_rate", type=_rate, metavar="RATE", help="of Adam, or auto: search (default: 0.001; strong: 0.003)")
     add("--schedule", choices=get_args(Schedule), help="cosine: the learning rate goes down to 0 (default: constant)")
     add("--augment", choices=get_args(Augment), help="change training images at random (default: none)")
+    add(
+        "--precision",
+        choices=(AUTO, *get_args(TrainingPrecision)),
+        help="mixed on a GPU that allows it (default: auto)",
+    )
     add("--averaging", type=float, metavar="MOMENTUM", help="of the moving average of weights (default: 0, none)")
     add("--class_weight", choices=get_args(ClassWeight), help="balanced: small classes count as much as large ones")
     add(
@@ -110,6 +125,15 @@ def _add_recipe(parser: Parser) -> None:
 
 def _at_least_1(text: str) -> int:
     return _integer(text, 1, 2**31 - 1)
+
+
+def _rate(text: str) -> float | str:
+    if text == AUTO:
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
 
 
 def _seed(text: str) -> int:

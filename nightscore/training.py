@@ -8,7 +8,7 @@ import random
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from nightscore.night import expected_errors
 from nightscore.quiet import root_logger_kept, tensorflow_starts_quietly
@@ -18,7 +18,7 @@ from pipeline.model.input_rule import ColorMode, Decode
 
 if TYPE_CHECKING:
     from model_training.data.datasets import Dataset
-    from model_training.learning.recipe import Augment, ClassWeight, NetworkName, Recipe, Schedule
+    from model_training.learning.recipe import Augment, ClassWeight, NetworkName, Recipe, Schedule, TrainingPrecision
 
 _one_at_a_time = threading.Lock()
 """Held by the training that is under way in this process: its seed is the process's."""
@@ -58,13 +58,14 @@ def train(
     epochs: int | None = None,
     batch_size: int | None = None,
     seed: int = 0,
-    learning_rate: float | None = None,
+    learning_rate: float | Literal["auto"] | None = None,
     schedule: Schedule | None = None,
     augment: Augment | None = None,
     averaging: float | None = None,
     class_weight: ClassWeight | None = None,
     monitor: str | None = None,
     patience: int | None = None,
+    precision: TrainingPrecision | Literal["auto"] | None = None,
     resume: bool = False,
     image_size: int | None = None,
     color_mode: ColorMode | None = None,
@@ -84,13 +85,15 @@ def train(
         epochs: times every image is seen, at most; of the classic recipe 5.
         batch_size: images in a step; of the classic recipe 32.
         seed: of weights and order, from 0.
-        learning_rate: of the Adam optimizer, at its highest; of the classic recipe 0.001.
+        learning_rate: of the Adam optimizer, at its highest; of the classic recipe 0.001. "auto": a search finds it.
         schedule: "constant", or "cosine": the learning rate goes down to 0.
         augment: "none", "light" or "strong": how training images are changed at random.
         averaging: momentum of the moving average of the weights, which are then kept; 0: none.
         class_weight: "none", or "balanced": small classes count as much as large ones.
         monitor: the epoch is kept that is best in it: "val_loss", "val_accuracy", or "last".
         patience: epochs without a better one after which training stops; None: it goes to the end.
+        precision: that layers compute in while they learn: "auto" = mixed on a GPU that is faster by it, "float32",
+            "mixed_float16" or "mixed_bfloat16".
         resume: whether to go on with a training that was broken off, if `output` with ".unfinished" holds one.
         image_size: side in pixels that a folder's images are resized to.
         color_mode: "grayscale" or "rgb"; default: grayscale if all images of a folder are grey.
@@ -123,6 +126,7 @@ def train(
         class_weight=class_weight,
         monitor=monitor,
         patience=patience,
+        precision=precision,
     )
     name = os.fspath(dataset)
     with expected_errors(), _disk_errors(), _one_at_a_time, _seeds_kept(), root_logger_kept():

@@ -4,6 +4,7 @@
     epochs.csv                figures of each epoch that is over
     state-0/                  weights and optimizer after the last epoch of a stage, by Keras' BackupAndRestore
     best-0003.weights.h5      the weights of the best epoch so far, here of the fourth
+    learning_rate.json        how the learning rate was found, if it was searched for
     tensorboard/              events for TensorBoard, if that is installed
 
 The folder goes when the model is published. Must not know what is learned.
@@ -18,17 +19,20 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import h5py
 
+from model_training.learning.rate_search import RateSearch
 from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.formatting import counted
 
 SUFFIX = ".unfinished"
 _FACTS, _EPOCHS, _STATE, _TENSORBOARD = "training.json", "epochs.csv", "state", "tensorboard"
+_RATES = "learning_rate.json"
 _WEIGHTS, _METADATA = "latest.weights.h5", "training_metadata.json"
 """Names of the files of Keras' BackupAndRestore; it keeps those before as NAME.bkp."""
 
@@ -106,6 +110,18 @@ class Checkpoint:
         self.remove()
         os.makedirs(self.folder)
         path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+
+    def rate_search(self) -> RateSearch | None:
+        """Return the search for a learning rate that this training began with; None: there was none."""
+        try:
+            found = json.loads(Path(self.folder, _RATES).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return RateSearch(found["rates"], found["losses"])
+
+    def keep_rate_search(self, search: RateSearch) -> None:
+        """Keep the search for a learning rate: a training that goes on must have the same."""
+        Path(self.folder, _RATES).write_text(json.dumps(asdict(search)), encoding="utf-8")
 
     @property
     def csv(self) -> str:

@@ -21,6 +21,12 @@ Schedule = Literal["constant", "cosine"]
 ClassWeight = Literal["none", "balanced"]
 """Weight of an image in the loss: "balanced" = images / (classes * images of its class), so classes weigh the same."""
 
+TrainingPrecision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+"""Precision that layers compute in while they learn: a policy of Keras. Weights are float32 in each."""
+
+AUTO = "auto"
+"""Value of a field that is chosen before training: the precision by the GPU, the learning rate by a search."""
+
 LAST = "last"
 """Value of `Recipe.monitor`: the weights of the last epoch are kept."""
 
@@ -34,26 +40,28 @@ class Recipe:
         batch_size: images in a step.
         seed: of the weights, of the order of the images and of what changes them.
         network: which network is built, if it has no base.
-        learning_rate: of the Adam optimizer, at its highest; None: looked for before training.
+        learning_rate: of the Adam optimizer, at its highest; "auto": it is searched for before training.
         schedule: what becomes of the learning rate.
         augment: how training images are changed at random.
         averaging: momentum of the exponential moving average of the weights, which then are the network's; 0: none.
         class_weight: weight of an image in the loss.
         monitor: the epoch is kept in which this was best: "val_loss", "val_" and a metric of the task, or "last".
         patience: epochs without a better one after which training stops; None: it goes to the end.
+        precision: that layers compute in while they learn; "auto": mixed where there is a GPU that is faster by it.
     """
 
     epochs: int = 5
     batch_size: int = 32
     seed: int = 0
     network: NetworkName = "classic"
-    learning_rate: float | None = 1e-3
+    learning_rate: float | Literal["auto"] = 1e-3
     schedule: Schedule = "constant"
     augment: Augment = "none"
     averaging: float = 0.0
     class_weight: ClassWeight = "none"
     monitor: str = "val_loss"
     patience: int | None = None
+    precision: TrainingPrecision | Literal["auto"] = "auto"
 
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
@@ -90,7 +98,7 @@ def recipe_of(name: str | None = None, **values: Any) -> Recipe:
     for field, choices in _CHOICES.items():
         if getattr(recipe, field) not in choices:
             raise UsageError(f"--{field} {getattr(recipe, field)!r} is unknown: give {', '.join(choices)}")
-    if recipe.learning_rate is not None and not 0 < recipe.learning_rate < 10:
+    if not isinstance(recipe.learning_rate, str) and not 0 < recipe.learning_rate < 10:
         raise UsageError(f"--learning_rate {recipe.learning_rate:g} is none: give a number above 0, such as 0.001")
     if not 0 <= recipe.averaging < 1:
         raise UsageError(f"--averaging {recipe.averaging:g} is none: give a number from 0 to below 1, such as 0.99")
@@ -105,6 +113,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "schedule": get_args(Schedule),
         "augment": get_args(Augment),
         "class_weight": get_args(ClassWeight),
+        "precision": (AUTO, *get_args(TrainingPrecision)),
     }
 )
 """Fields of a recipe that have one of a few values."""

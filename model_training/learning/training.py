@@ -14,7 +14,9 @@ from model_training.learning.checkpoint import Checkpoint
 from model_training.learning.head import Head, head_of
 from model_training.learning.history import History, history_of
 from model_training.learning.network import build_network
-from model_training.learning.recipe import LAST, Recipe
+from model_training.learning.precision import choose_precision, set_precision
+from model_training.learning.rate_search import RateSearch, search_rate
+from model_training.learning.recipe import LAST, Recipe, TrainingPrecision
 from pipeline.errors import UsageError
 from pipeline.model.engines import tensorflow
 
@@ -46,12 +48,16 @@ class Trained:
         head: its end.
         recipe: as given.
         history: one entry an epoch.
+        precision: that its layers computed in while they learned; now it is float32.
+        rate_search: the search that found the learning rate; None: the recipe gave it.
     """
 
     network: Any
     head: Head
     recipe: Recipe
     history: History
+    precision: TrainingPrecision = "float32"
+    rate_search: RateSearch | None = None
 
     @property
     def layers(self) -> list[tuple[str, str, str, int]]:
@@ -84,12 +90,31 @@ def train(dataset: Dataset, recipe: Recipe, checkpoint: Checkpoint | None = None
         raise UsageError(f"--monitor {recipe.monitor!r} is unknown: give {', '.join(head.monitors)} or {LAST}")
     keras.utils.set_random_seed(recipe.seed)
     network = build_network(recipe.network, dataset.input.shape, head)
-    stages = [Stage(recipe.epochs, float(recipe.learning_rate or 0))]
+    used: TrainingPrecision = choose_precision() if recipe.precision == "auto" else recipe.precision
+    set_precision(network, used)
     with tempfile.TemporaryDirectory(prefix="nightscore-train-") as temporary:
         kept = checkpoint or Checkpoint(temporary)
+        rate, search = _rate(network, head, dataset, recipe, kept)
+        stages = [Stage(recipe.epochs, rate)]
         rows = _fit(network, head, dataset, recipe, stages, kept, progress)
         chosen = keeping.take_best(network, recipe, rows, kept)
-    return Trained(network, head, recipe, history_of(rows, chosen))
+    set_precision(network, "float32")
+    return Trained(network, head, recipe, history_of(rows, chosen), used, search)
+
+
+def _rate(
+    network: Any, head: Head, dataset: Dataset, recipe: Recipe, checkpoint: Checkpoint
+) -> tuple[float, RateSearch | None]:
+    """Return the learning rate of a training, and the search that found it; a training that goes on keeps its own."""
+    from model_training.learning.feed import Feed
+
+    if not isinstance(recipe.learning_rate, str):
+        return recipe.learning_rate, None
+    search = checkpoint.rate_search()
+    if search is None:
+        search = search_rate(network, head, Feed(dataset.train, recipe.batch_size, recipe).dataset)
+        checkpoint.keep_rate_search(search)
+    return search.chosen, search
 
 
 def _fit(

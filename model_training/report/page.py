@@ -82,7 +82,9 @@ def training_facts(dataset: Dataset, trained: Trained, evaluation: Evaluation) -
             "test_copies": dataset.test_copies,
         },
         "classes": len(dataset.class_names),
-        "recipe": {**asdict(recipe), "optimizer": "adam", "loss": trained.head.loss},
+        "recipe": {**asdict(recipe), "optimizer": "adam", "loss": trained.head.loss}
+        | {"precision": trained.precision}
+        | ({"learning_rate": f"{trained.rate_search.chosen:g}, found by a search"} if trained.rate_search else {}),
         "chosen_epoch": trained.history.chosen + 1,
         "parameters": sum(parameters for *_, parameters in trained.layers),
         "seconds": round(float(trained.history.seconds.sum()), 1),

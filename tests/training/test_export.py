@@ -107,7 +107,7 @@ def test_spec_names_the_model_the_data_and_the_result(tiny_model: str) -> None:
     assert training["recipe"] == {
         "network": "classic", "epochs": 2, "batch_size": 32, "seed": 0, "learning_rate": 0.001,
         "schedule": "constant", "augment": "none", "averaging": 0.0, "class_weight": "none", "monitor": "val_loss",
-        "patience": None, "optimizer": "adam", "loss": "sparse_categorical_crossentropy",
+        "patience": None, "precision": "float32", "optimizer": "adam", "loss": "sparse_categorical_crossentropy",
     }  # fmt: skip
     assert (training["dataset"], training["classes"], training["parameters"]) == ("digits", 10, 121_930)
     low, high = training["test_accuracy_interval_95"]
