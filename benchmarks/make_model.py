@@ -23,7 +23,7 @@ import numpy.typing as npt
 from benchmarks.archives import PHOTOGRAPHS
 from model_training.build import build
 from model_training.data.datasets import load
-from model_training.learning.evaluation import load_score
+from model_training.learning.evaluation import load_outputs
 from model_training.learning.recipe import Recipe
 from model_training.publishing import export
 from model_training.publishing.check_images import check_images
@@ -57,8 +57,8 @@ def build_mobilenet(location: str, photos: Path) -> None:
     names = _thousand(PHOTOGRAPHS)
     with staged(check_output(location)) as folder:
         export.save_network(network, folder)
-        score = load_score(os.path.join(folder, directory.SAVED_MODEL))
-        golden = export.make_golden(encoded[:EXAMPLES], MOBILENET, score)
+        run = load_outputs(os.path.join(folder, directory.SAVED_MODEL))
+        golden = export.make_golden(encoded[:EXAMPLES], MOBILENET, run)
         converted = convert(folder, golden.pixels, check_images([pixels[EXAMPLES:], pixels]))
         golden = with_scores(golden, converted)
         spec = export.make_spec(folder, MOBILENET, names, {"dataset": "photographs"}, converted)

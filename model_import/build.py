@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from model_import.checks import Checked, engines_check, rounding_check, same, user_check
 from model_import.examine import Examined
@@ -31,6 +29,7 @@ from pipeline.model.engines.fed_litert import FedLiteRTNetwork
 from pipeline.model.engines.network import Outputs, in_calls
 from pipeline.model.engines.tensorflow import TensorFlowNetwork
 from pipeline.model.feed import Feed
+from pipeline.model.outputs import value_unit
 from pipeline.model.spec import GOLDEN_TOLERANCE, LARGEST_TOLERANCE, Conversion, ModelSpec, model_id
 from pipeline.model.trained_on import TrainedOn
 from pipeline.task import Embedding
@@ -239,16 +238,6 @@ def _thresholds(examined: Examined) -> tuple[float, ...]:
     if given and len(given) not in (1, classes):
         raise UsageError(f"--thresholds has {len(given)} numbers: give one, or one for each of the {classes} classes")
     return given * classes if len(given) == 1 else given
-
-
-def value_unit(rows: npt.NDArray[np.float32]) -> float:
-    """Return the unit of integer sums of values: a power of two, a millionth of how far the values reach.
-
-    >>> value_unit(np.array([[0.0], [3.0]], np.float32)) == 2.0**-19
-    True
-    """
-    reach = float(np.abs(rows).max()) or 1.0
-    return float(2.0 ** (math.floor(math.log2(reach)) - 20))
 
 
 def facts_of(examined: Examined, checks: Sequence[Checked]) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -14,25 +14,38 @@ import numpy as np
 from model_training.data.datasets import Dataset
 from model_training.data.image_set import ImageSet, Pixels
 from model_training.learning.checkpoint import Checkpoint
-from model_training.learning.evaluation import evaluate, load_score
+from model_training.learning.evaluation import Evaluation, Run, evaluate, load_outputs
+from model_training.learning.neighbors import neighbors_of
 from model_training.learning.recipe import Recipe
+from model_training.learning.task_evaluation import TaskEvaluation, evaluate_task
+from model_training.learning.thresholds import choose_thresholds
 from model_training.learning.training import Trained, train
 from model_training.publishing import export
 from model_training.publishing.check_images import IMAGES, check_images
 from model_training.publishing.convert import convert, with_scores
 from model_training.publishing.publish import check_output, staged, write_files
 from model_training.report.page import TrainingRun, report_files, training_facts
+from model_training.report.task_page import TaskRun, facts_of, task_facts, task_report_files
 from pipeline.model import directory, trained_on
+from pipeline.model.directory import Golden
 from pipeline.model.pixel_hash import rule_id
+from pipeline.model.spec import ModelSpec
 from pipeline.model.trained_on import LearnedSet, TrainedOn
 
 _log = logging.getLogger(__name__)
 
 
-def build(dataset: Dataset, recipe: Recipe, output: str, progress: Any = None, resume: bool = False) -> TrainingRun:
+def build(
+    dataset: Dataset,
+    recipe: Recipe,
+    output: str,
+    progress: Any = None,
+    resume: bool = False,
+    with_embedding: bool = False,
+) -> TrainingRun | TaskRun:
     """Train a network and publish it as a model directory; nothing is left behind if that fails.
 
-    The test accuracy is measured with the exported function, loaded from disk as scoring loads it. A network of which
+    The test figures are measured with the exported function, loaded from disk as scoring loads it. A network of which
     no model.tflite can be made is published without it, with a warning.
 
     Args:
@@ -41,6 +54,11 @@ def build(dataset: Dataset, recipe: Recipe, output: str, progress: Any = None, r
         output: folder or gs:// location; a model directory that is there is replaced.
         progress: see `train`.
         resume: whether to go on with a training into `output` that was broken off, if there is one.
+        with_embedding: whether the model gives an embedding beside its scores: what enters the network's last dense
+            layer.
+
+    Returns:
+        What was trained: of the task "classes" a `TrainingRun`, else a `TaskRun`.
 
     Raises:
         UsageError: a model cannot be published at `output`, or a training into it was broken off and is not to be
@@ -49,42 +67,79 @@ def build(dataset: Dataset, recipe: Recipe, output: str, progress: Any = None, r
     """
     location = check_output(output)
     checkpoint = Checkpoint.beside(location)
-    with checkpoint.kept(_identity(dataset, recipe), resume):
+    with checkpoint.kept(_identity(dataset, recipe, with_embedding), resume):
         trained = train(dataset, recipe, checkpoint, progress)
         with staged(location) as folder:
-            run = _write(dataset, trained, folder)
+            run = _write(dataset, trained, folder, with_embedding)
             if os.path.isdir(checkpoint.tensorboard):
                 shutil.copytree(checkpoint.tensorboard, os.path.join(folder, directory.TRAINING, "tensorboard"))
             write_files(folder, {directory.SPEC: run.spec.to_json().encode()})
     return run
 
 
-def _write(dataset: Dataset, trained: Trained, folder: str) -> TrainingRun:
+def _write(dataset: Dataset, trained: Trained, folder: str, with_embedding: bool) -> TrainingRun | TaskRun:
     """Write all files of a model directory but its spec, which says that it is whole."""
-    export.save_network(trained.network, folder)
-    score = load_score(os.path.join(folder, directory.SAVED_MODEL))
-    evaluation = evaluate(score, dataset.test)
-    golden = export.make_golden(dataset.examples, dataset.input, score)
-    converted = convert(folder, golden.pixels, check_images([_some(dataset.test), _some(dataset.train)]))
+    draft = export.draft_spec(dataset, trained, with_embedding)
+    export.save_network(trained.network, folder, export.outputs_of(trained, draft))
+    network = load_outputs(os.path.join(folder, directory.SAVED_MODEL))
+    draft, evaluation, facts = _measure(network, dataset, trained, draft)
+    golden = export.make_golden(dataset.examples, dataset.input, network)
+    images = check_images([_some(dataset.test), _some(dataset.train)])
+    converted = convert(folder, golden.pixels, images, task=dataset.task)
     golden = with_scores(golden, converted)
-    facts = training_facts(dataset, trained, evaluation)
-    spec = export.make_spec(folder, dataset.input, dataset.class_names, facts, converted)
+    spec = export.finish_spec(draft, folder, facts, converted)
     if converted.conversion.missing:
         _log.warning("the model has no %s: %s", directory.TFLITE, converted.conversion.missing)
-    run = TrainingRun(dataset, trained, evaluation, golden, spec)
+    run, report = _report(dataset, trained, evaluation, golden, spec)
     write_files(os.path.join(folder, directory.GOLDEN), golden.files())
-    write_files(os.path.join(folder, directory.TRAINING), report_files(run))
+    write_files(os.path.join(folder, directory.TRAINING), report)
     learned: dict[LearnedSet, Any] = {"train": dataset.train.hashes, "validation": dataset.validation.hashes}
     known = TrainedOn.of(learned, rule_id(dataset.input), spec.model_id, [dataset.name], len(dataset.left_out))
     write_files(os.path.join(folder, directory.TRAINING, trained_on.FOLDER), known.files())
     return run
 
 
-def _identity(dataset: Dataset, recipe: Recipe) -> dict[str, Any]:
+def _measure(
+    run: Run, dataset: Dataset, trained: Trained, draft: ModelSpec
+) -> tuple[ModelSpec, Evaluation | TaskEvaluation, dict[str, Any]]:
+    """Return the spec with its thresholds, what the test images say of the network, and what model_spec.json says."""
+    if dataset.task == "classes":
+        evaluation = evaluate(lambda pixels: run(pixels).scores, dataset.test)
+        facts = training_facts(dataset, trained, evaluation)
+        return (
+            draft,
+            evaluation,
+            facts if draft.embedding is None else facts | facts_of(neighbors_of(run, dataset.test)),
+        )
+    if dataset.task == "labels":
+        draft = replace(draft, thresholds=choose_thresholds(run, dataset.validation))
+    of_task = evaluate_task(run, dataset.test, draft)
+    return draft, of_task, task_facts(dataset, trained, of_task)
+
+
+def _report(
+    dataset: Dataset, trained: Trained, evaluation: Evaluation | TaskEvaluation, golden: Golden, spec: ModelSpec
+) -> tuple[TrainingRun | TaskRun, dict[str, bytes]]:
+    """Return everything that the report tells of, and its files."""
+    if isinstance(evaluation, Evaluation):
+        of_classes = TrainingRun(dataset, trained, evaluation, golden, spec)
+        return of_classes, report_files(of_classes)
+    run = TaskRun(dataset, trained, evaluation, golden, spec)
+    return run, task_report_files(run)
+
+
+def _identity(dataset: Dataset, recipe: Recipe, with_embedding: bool) -> dict[str, Any]:
     """Return what must be the same for a training to go on, as JSON values."""
     sets = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     images = {name: f"{len(one):,} ({_digest(one)})" for name, one in sets.items()}
-    return {"data set": dataset.name, "input rule": dataset.input.to_json(), **images, **asdict(recipe)}
+    return {
+        "data set": dataset.name,
+        "task": dataset.task,
+        "input rule": dataset.input.to_json(),
+        **images,
+        **asdict(recipe),
+        "with embedding": with_embedding,
+    }
 
 
 def _digest(images: ImageSet) -> str:

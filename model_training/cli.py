@@ -14,6 +14,7 @@ from typing import get_args
 from model_training.command import Parser, not_empty, to_exit_code
 from model_training.data.datasets import Dataset, check_apart, load
 from model_training.learning.checkpoint import Checkpoint
+from model_training.learning.head import LEARNED_AS_CLASSES
 from model_training.learning.recipe import (
     AUTO,
     RECIPES,
@@ -49,7 +50,17 @@ model of an earlier version and adds model.tflite, which LiteRT runs.
 _OF_RECIPE = tuple(field.name for field in fields(Recipe))
 """Names of the options that are fields of a recipe."""
 
-_FOR_TRAINING = ("data_dir", "image_size", "color_mode", "decode", "like", "recipe", "resume", *_OF_RECIPE)
+_FOR_TRAINING = (
+    "data_dir",
+    "image_size",
+    "color_mode",
+    "decode",
+    "like",
+    "recipe",
+    "resume",
+    "with_embedding",
+    *_OF_RECIPE,
+)
 """Names of the options that say how a network is trained."""
 
 
@@ -87,6 +98,12 @@ def _parser() -> Parser:
         metavar="LOADER",
         help="decode and resize as this loader does, also when the model scores: keras.image_dataset_from_directory, "
         "torchvision, cv2.resize, ...; docs/input_rules.md lists all (default: nightscore)",
+    )
+    add(
+        "--with_embedding",
+        action="store_true",
+        default=None,
+        help="the model also gives an embedding of each image: what enters the network's last dense layer",
     )
     return parser
 
@@ -195,10 +212,12 @@ def _build(dataset: Dataset, recipe: Recipe, arguments: argparse.Namespace, loca
 
     learned = len(dataset.train)
     console = Console(stderr=True)
-    names = f"{plain(brief(dataset.name))}: {len(dataset.class_names)} classes"
+    what = counted(len(dataset.class_names), "label") if dataset.task == "labels" else "values"
+    if dataset.task in LEARNED_AS_CLASSES:
+        what = counted(len(dataset.class_names), "class", "classes")
     console.print(
-        f"{names}, {learned:,} images to learn from, {len(dataset.validation):,} to validate, "
-        f"{len(dataset.test):,} to test",
+        f"{plain(brief(dataset.name))}: {what}, {learned:,} images to learn from, "
+        f"{len(dataset.validation):,} to validate, {len(dataset.test):,} to test",
         highlight=False,
         markup=False,
         soft_wrap=True,
@@ -206,7 +225,8 @@ def _build(dataset: Dataset, recipe: Recipe, arguments: argparse.Namespace, loca
     progress = TrainingProgress(console, steps_per_epoch(learned, recipe.batch_size), recipe.epochs)
     checkpoint = Checkpoint.beside(location)
     try:
-        run = build(dataset, recipe, location, progress.callback, resume=bool(arguments.resume))
+        resume, with_embedding = bool(arguments.resume), bool(arguments.with_embedding)
+        run = build(dataset, recipe, location, progress.callback, resume, with_embedding)
     except KeyboardInterrupt:
         progress.close()
         if checkpoint.epochs():
@@ -214,8 +234,8 @@ def _build(dataset: Dataset, recipe: Recipe, arguments: argparse.Namespace, loca
         raise
     finally:
         progress.close()
-    low, high = run.evaluation.interval
-    print(f"test accuracy {run.evaluation.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})")
+    for line in run.evaluation.lines:
+        print(line)
     _print_result(run.spec, arguments.output, os.path.join(arguments.output, "training", "report.html"))
 
 

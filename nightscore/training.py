@@ -6,8 +6,8 @@ import contextlib
 import os
 import random
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from nightscore.night import expected_errors
@@ -30,13 +30,18 @@ class TrainedModel(os.PathLike[str]):
 
     Attributes:
         directory: location of the model directory, absolute or gs://.
-        accuracy: on the test images, which the network has not seen.
-        accuracy_interval_95: of the accuracy.
+        accuracy: of a model of classes, on the test images, which the network has not seen; else None.
+        accuracy_interval_95: of the accuracy; None if there is none.
+        figures: name -> what was measured on the test images. Of classes "accuracy" and "loss", in nats; of labels
+            "exact_match", "micro_f1", "macro_f1", and precision and recall likewise; of a value
+            "mean_absolute_error", "root_mean_squared_error", "r2" and "mean_error", in its unit; of an embedding
+            "neighbor_accuracy", among "neighbor_images". What these images cannot tell is left out.
     """
 
     directory: str
-    accuracy: float
-    accuracy_interval_95: tuple[float, float]
+    accuracy: float | None
+    accuracy_interval_95: tuple[float, float] | None
+    figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def report(self) -> str:
@@ -67,6 +72,7 @@ def train(
     patience: int | None = None,
     precision: TrainingPrecision | Literal["auto"] | None = None,
     resume: bool = False,
+    with_embedding: bool = False,
     image_size: int | None = None,
     color_mode: ColorMode | None = None,
     decode: Decode | None = None,
@@ -95,6 +101,8 @@ def train(
         precision: that layers compute in while they learn: "auto" = mixed on a GPU that is faster by it, "float32",
             "mixed_float16" or "mixed_bfloat16".
         resume: whether to go on with a training that was broken off, if `output` with ".unfinished" holds one.
+        with_embedding: whether the model also gives an embedding of each image: what enters the network's last dense
+            layer.
         image_size: side in pixels that a folder's images are resized to.
         color_mode: "grayscale" or "rgb"; default: grayscale if all images of a folder are grey.
         decode: of JPEG files, in training and in scoring: "reduced" = at 1/2, 1/4 or 1/8 of their size where both sides
@@ -137,20 +145,26 @@ def train(
         where = None if data_dir is None else os.fspath(data_dir)
         learned = load(name, where, image_size, color_mode, decode, like, seed)
         _start_tensorflow()
-        return _build(learned, chosen, location, progress, resume)
+        return _build(learned, chosen, location, progress, resume, with_embedding)
 
 
-def _build(dataset: Dataset, recipe: Recipe, location: str, progress: bool, resume: bool) -> TrainedModel:
+def _build(
+    dataset: Dataset, recipe: Recipe, location: str, progress: bool, resume: bool, with_embedding: bool
+) -> TrainedModel:
     from model_training.build import build
+    from model_training.learning.evaluation import Evaluation
 
     if not progress:
-        run = build(dataset, recipe, location, resume=resume)
+        run = build(dataset, recipe, location, resume=resume, with_embedding=with_embedding)
     else:
         from model_training.learning.progress import progress_on_stderr
 
         with contextlib.closing(progress_on_stderr(len(dataset.train), recipe.batch_size, recipe.epochs)) as shown:
-            run = build(dataset, recipe, location, shown.callback, resume)
-    return TrainedModel(location, run.evaluation.accuracy, run.evaluation.interval)
+            run = build(dataset, recipe, location, shown.callback, resume, with_embedding)
+    measured = run.evaluation
+    if isinstance(measured, Evaluation):
+        return TrainedModel(location, measured.accuracy, measured.interval, measured.figures)
+    return TrainedModel(location, None, None, measured.figures)
 
 
 def _start_tensorflow() -> None:

@@ -49,7 +49,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "beam": "storage metrics output scoring",
         "api": "storage metrics model output scoring beam",
         "cli": "api storage metrics model output comparison export scoring beam",
-        "model_training": "storage sources model metrics report cli.console cli.quiet",
+        "model_training": "storage sources model metrics report output.rows output.row_columns cli.console cli.quiet",
         "model_import": "storage sources model metrics report cli.console cli.quiet "
         "model_training.command model_training.publishing.check_images model_training.publishing.convert "
         "model_training.publishing.publish",

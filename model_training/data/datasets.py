@@ -89,8 +89,13 @@ class Dataset:
 
     @cached_property
     def examples(self) -> list[bytes]:
-        """A few test images as files, of different classes where possible."""
-        numbers = spread(self.test.labels, EXAMPLES) if self.task == "classes" else range(min(EXAMPLES, len(self.test)))
+        """A few test images as files, of different classes or values where possible."""
+        labels, n = self.test.labels, min(EXAMPLES, len(self.test))
+        if self.task in ("classes", "embedding"):
+            numbers = spread(labels, EXAMPLES)
+        else:
+            order = np.argsort(labels, kind="stable") if self.task == "value" else np.arange(len(labels))
+            numbers = order[np.linspace(0, len(labels) - 1, n).astype(np.int64)].tolist()
         return [self.test.encoded(number) for number in numbers]
 
 

@@ -14,7 +14,11 @@ import numpy.typing as npt
 from model_training.data.image_set import ImageSet
 from pipeline.metrics.accuracy import EPSILON
 from pipeline.metrics.proportions import wilson
+from pipeline.model.engines.network import Outputs, arranged
 from pipeline.model.engines.tensorflow import call_images
+
+Run = Callable[[npt.NDArray[np.uint8]], Outputs]
+"""The exported function of a network: uint8 [n, height, width, channels] to what it gives for these images."""
 
 Score = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
@@ -88,6 +92,17 @@ class Evaluation:
         return float(-np.log(np.clip(of_label, EPSILON, 1.0)).mean())
 
     @property
+    def figures(self) -> dict[str, float]:
+        """What was measured on these images, by name."""
+        return {"accuracy": self.accuracy, "loss": self.loss}
+
+    @property
+    def lines(self) -> list[str]:
+        """What a terminal shows of it."""
+        low, high = self.interval
+        return [f"test accuracy {self.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})"]
+
+    @property
     def confusion(self) -> npt.NDArray[np.int64]:
         """Images by [true class, predicted class], int64 [classes, classes]."""
         matrix = np.zeros((self.classes, self.classes), np.int64)
@@ -95,19 +110,30 @@ class Evaluation:
         return matrix
 
 
-def load_score(saved_model: str) -> Score:
-    """Return the exported function of a SavedModel folder: uint8 [n, h, w, c] to float32 [n, classes]."""
+def load_outputs(saved_model: str) -> Run:
+    """Return the exported function of a SavedModel folder: uint8 [n, h, w, c] to its scores and its embedding."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(saved_model)
     (name,) = loaded.signatures["serving_default"].structured_input_signature[1]
 
-    def score(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def run(pixels: npt.NDArray[np.uint8]) -> Outputs:
         signature = loaded.signatures["serving_default"]  # taken from `loaded`, which alone keeps the variables alive
-        (probabilities,) = signature(**{name: tf.constant(pixels)}).values()
-        return np.asarray(probabilities.numpy(), np.float32)
+        given = {
+            key: np.array(value.numpy(), np.float32) for key, value in signature(**{name: tf.constant(pixels)}).items()
+        }
+        scores, embedding = arranged(list(given))
+        arrays = list(given.values())
+        none = np.zeros((len(pixels), 0), np.float32)
+        return Outputs(none if scores is None else arrays[scores], None if embedding is None else arrays[embedding])
 
-    return score
+    return run
+
+
+def load_score(saved_model: str) -> Score:
+    """Return the same without the embedding: uint8 [n, h, w, c] to float32 [n, classes]."""
+    run = load_outputs(saved_model)
+    return lambda pixels: run(pixels).scores
 
 
 def evaluate(score: Score, images: ImageSet) -> Evaluation:

@@ -33,7 +33,7 @@ def build_network(name: NetworkName, input_shape: tuple[int, int, int], head: He
     layers = keras.layers
     start = [keras.Input(input_shape, dtype="uint8", name="images"), layers.Rescaling(1 / 255, name="scale")]
     body = _classic() if name == "classic" else _compact()
-    return keras.Sequential([*start, *body, head.last_layer()], name="nightscore")
+    return keras.Sequential([*start, *body, *head.last_layers()], name="nightscore")
 
 
 def _classic() -> Sequence[Any]:

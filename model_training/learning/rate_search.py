@@ -64,7 +64,7 @@ def search_rate(network: Any, head: Head, batches: Any) -> RateSearch:
     import keras
 
     before = network.get_weights()
-    network.compile(keras.optimizers.Adam(LOWEST), head.loss)
+    network.compile(keras.optimizers.Adam(LOWEST), head.loss, loss_weights=head.loss_weight)
     rates: list[float] = []
     losses: list[float] = []
     average = 0.0

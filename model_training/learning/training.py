@@ -11,7 +11,7 @@ import numpy as np
 
 from model_training.data.datasets import Dataset
 from model_training.learning.checkpoint import Checkpoint
-from model_training.learning.head import Head, head_of
+from model_training.learning.head import LEARNED_AS_CLASSES, Head, head_of
 from model_training.learning.history import History, history_of
 from model_training.learning.network import build_network
 from model_training.learning.precision import choose_precision, set_precision
@@ -85,9 +85,14 @@ def train(dataset: Dataset, recipe: Recipe, checkpoint: Checkpoint | None = None
 
     from model_training.learning import keeping
 
-    head = head_of(dataset.task, len(dataset.class_names))
+    head = head_of(dataset.task, len(dataset.class_names), dataset.train.labels)
     if recipe.monitor not in (*head.monitors, LAST):
         raise UsageError(f"--monitor {recipe.monitor!r} is unknown: give {', '.join(head.monitors)} or {LAST}")
+    if recipe.class_weight != "none" and head.task not in LEARNED_AS_CLASSES:
+        raise UsageError(
+            f"--class_weight {recipe.class_weight} is for images of one class each, and the task is {head.task}: leave "
+            "it out"
+        )
     keras.utils.set_random_seed(recipe.seed)
     network = build_network(recipe.network, dataset.input.shape, head)
     used: TrainingPrecision = choose_precision() if recipe.precision == "auto" else recipe.precision
@@ -139,7 +144,7 @@ def _fit(
                 stage.unfreeze(network)
             feed = Feed(dataset.train, recipe.batch_size, recipe, epoch=len(rows))
             optimizer = _optimizer(recipe, stage, feed.steps * (stage.stop - start))
-            network.compile(optimizer, head.loss, metrics=[head.metric])
+            network.compile(optimizer, head.loss, loss_weights=head.loss_weight, metrics=[head.keras_metric()])
             kept = keeping.callbacks(number, recipe, head, rows, checkpoint)
             followed = [keeping.Clock(), *kept, keeping.RowKeeper(rows), *([] if progress is None else [progress])]
             weights = _class_weight(recipe, dataset)

@@ -5,45 +5,88 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from model_training.learning.evaluation import Score
+from model_training.data.datasets import Dataset
+from model_training.learning.evaluation import Run
+from model_training.learning.training import Trained
 from model_training.publishing.convert import Converted, with_engines
 from pipeline.batches import EncodedBatch
 from pipeline.machine import versions
 from pipeline.model import directory
 from pipeline.model.directory import Golden
+from pipeline.model.engines.network import EMBEDDING
 from pipeline.model.input_rule import InputSpec
+from pipeline.model.outputs import value_unit
 from pipeline.model.preprocess import preprocess
 from pipeline.model.spec import ModelSpec, model_id
+from pipeline.task import WITH_CLASSES, Embedding
 
 _VERSIONED = ("tensorflow", "keras", "numpy", "pillow", "nightscore")
 
 
-def save_network(network: Any, folder: str) -> None:
-    """Write saved_model/ and model.keras.
-
-    The SavedModel's only signature is serving_default: uint8 [batch, height, width, channels] to float32
-    [batch, classes]. It holds the weights and no optimizer.
+def draft_spec(dataset: Dataset, trained: Trained, with_embedding: bool = False) -> ModelSpec:
+    """Return what is known of a network's spec before anything was measured: no model id, and 0.5 for thresholds.
 
     Args:
-        network: a keras.Sequential from `build_network`.
+        dataset: what was learned.
+        trained: the network.
+        with_embedding: whether an embedding comes beside the scores; the task "embedding" has nothing else.
+    """
+    task, embedding = dataset.task, None
+    if with_embedding or task == "embedding":
+        embedding = Embedding(int(trained.network.get_layer(trained.head.dense).input.shape[-1]))
+    return ModelSpec(
+        dataset.input,
+        tuple(dataset.class_names) if task in WITH_CLASSES else (),
+        "",
+        task=task,
+        value_unit=value_unit(dataset.train.labels) if task == "value" else 0.0,
+        embedding=embedding,
+    )
+
+
+def outputs_of(trained: Trained, spec: ModelSpec) -> dict[str, Any]:
+    """Return name in the SavedModel -> the network's tensor, of all that a model gives for an image.
+
+    The embedding is what enters the dense layer at the network's end: the output of the layer before it.
+    """
+    given = {} if spec.task == "embedding" else {trained.head.output: trained.network.outputs[0]}
+    if spec.embedding is not None:
+        given[EMBEDDING] = trained.network.get_layer(trained.head.dense).input
+    return given
+
+
+def save_network(network: Any, folder: str, outputs: Mapping[str, Any] | None = None) -> None:
+    """Write saved_model/ and model.keras.
+
+    The SavedModel's only signature is serving_default: uint8 [batch, height, width, channels] to float32 arrays of
+    [batch, ...] by name. It holds the weights that these need, and no optimizer. model.keras is the whole network.
+
+    Args:
+        network: a Keras network from images to one output.
         folder: of the model directory; it exists.
+        outputs: from `outputs_of`; None: the output of the network, as "probabilities".
 
     Raises:
         OSError: they cannot be written.
     """
+    import keras
+
+    served = network if outputs is None else keras.Model(network.inputs, dict(outputs))
     pixels = tf.TensorSpec([None, *network.input_shape[1:]], tf.uint8, name="images")
 
     @tf.function(input_signature=[pixels])  # type: ignore[untyped-decorator]
     def serve(images: Any) -> dict[str, Any]:
-        return {"probabilities": network(images, training=False)}
+        given = served(images, training=False)
+        return {"probabilities": given} if outputs is None else dict(given)
 
     module = tf.Module()
-    module.weights = [weight.value for weight in network.weights]
+    module.weights = [weight.value for weight in served.weights]
     module.serve = serve
     try:
         tf.saved_model.save(module, os.path.join(folder, directory.SAVED_MODEL), signatures={"serving_default": serve})
@@ -54,8 +97,8 @@ def save_network(network: Any, folder: str) -> None:
         network.save(os.path.join(folder, directory.KERAS_MODEL))
 
 
-def make_golden(examples: Sequence[bytes], spec: InputSpec, score: Score) -> Golden:
-    """Return encoded images with the pixels and scores that they have here.
+def make_golden(examples: Sequence[bytes], spec: InputSpec, run: Run) -> Golden:
+    """Return encoded images with the pixels and the outputs that they have here.
 
     Raises:
         ValueError: one of them cannot be decoded.
@@ -63,7 +106,7 @@ def make_golden(examples: Sequence[bytes], spec: InputSpec, score: Score) -> Gol
     made = preprocess(EncodedBatch.of(examples), spec)
     if made.images.failures:
         raise ValueError(f"golden images that cannot be decoded: {made.images.failures}")
-    return Golden(examples, made.pixels, {"tensorflow": score(made.pixels)})
+    return Golden(examples, made.pixels, {}).with_outputs("tensorflow", run(made.pixels))
 
 
 def make_spec(
@@ -82,8 +125,23 @@ def make_spec(
         training: what people may want to know of its training, as JSON values.
         converted: what became of model.tflite; None: nobody tried to make one.
     """
+    return finish_spec(ModelSpec(spec, tuple(class_names), ""), folder, training, converted)
+
+
+def finish_spec(
+    draft: ModelSpec, folder: str, training: Mapping[str, Any], converted: Converted | None = None
+) -> ModelSpec:
+    """Return a spec with its model id, and with what is known of the making of the model.
+
+    Args:
+        draft: what the model's input and its outputs are.
+        folder: of the model directory; its saved_model/ is there.
+        training: as of `make_spec`.
+        converted: as of `make_spec`.
+    """
     root = Path(folder, directory.SAVED_MODEL)
     files = [(path.relative_to(root).as_posix(), path.read_bytes()) for path in root.rglob("*") if path.is_file()]
     made_by = {**versions(_VERSIONED), "tensorflow": str(tf.__version__)}  # also where it is tensorflow-cpu
-    made = ModelSpec(spec, tuple(class_names), model_id(spec, class_names, files), made_by, training)
+    identity = model_id(draft.input, draft.class_names, files, draft.identity())
+    made = replace(draft, model_id=identity, versions=made_by, training=training)
     return made if converted is None else with_engines(made, converted)

@@ -70,6 +70,17 @@ def report_files(run: TrainingRun) -> dict[str, bytes]:
 
 def training_facts(dataset: Dataset, trained: Trained, evaluation: Evaluation) -> dict[str, Any]:
     """Return what model_spec.json says about training, as JSON values."""
+    return course_facts(dataset, trained) | {
+        "test_accuracy": evaluation.accuracy,
+        "test_accuracy_interval_95": list(evaluation.interval),
+        "test_loss": evaluation.loss,
+        "images_per_class": dict(zip(dataset.class_names, _images_of_classes(dataset).tolist(), strict=True)),
+        "confidence_histogram": _confidence(evaluation),
+    }
+
+
+def course_facts(dataset: Dataset, trained: Trained) -> dict[str, Any]:
+    """Return what model_spec.json says about a training of any task: of its images and its course."""
     recipe = trained.recipe
     return {
         "dataset": dataset.name,
@@ -88,11 +99,6 @@ def training_facts(dataset: Dataset, trained: Trained, evaluation: Evaluation) -
         "chosen_epoch": trained.history.chosen + 1,
         "parameters": sum(parameters for *_, parameters in trained.layers),
         "seconds": round(float(trained.history.seconds.sum()), 1),
-        "test_accuracy": evaluation.accuracy,
-        "test_accuracy_interval_95": list(evaluation.interval),
-        "test_loss": evaluation.loss,
-        "images_per_class": dict(zip(dataset.class_names, _images_of_classes(dataset).tolist(), strict=True)),
-        "confidence_histogram": _confidence(evaluation),
     }
 
 

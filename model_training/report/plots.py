@@ -34,19 +34,23 @@ _DPI = 100
 _GOOD, _BAD = "#1f7a4d", "#b3261e"
 
 
-def draw_curves(history: History) -> bytes:
-    """Return accuracy and loss by epoch, of training and of validation."""
+def draw_curves(history: History, metric: str = "accuracy", loss_unit: str = "nats") -> bytes:
+    """Return a metric and the loss by epoch, of training and of validation.
+
+    Args:
+        history: that has both.
+        metric: name of the metric in Keras.
+        loss_unit: unit of the loss, for people.
+    """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     epochs, columns = np.arange(1, len(history) + 1), history.columns
-    accuracy, loss = figure.subplots(1, 2)
-    for axes, name, training, validation in (
-        (accuracy, "accuracy", columns["accuracy"], columns["val_accuracy"]),
-        (loss, "loss (nats)", columns["loss"], columns["val_loss"]),
-    ):
+    left, right = figure.subplots(1, 2)
+    for axes, name, title in ((left, metric, metric.replace("_", " ")), (right, "loss", f"loss ({loss_unit})")):
+        training, validation = columns[name], columns[f"val_{name}"]
         axes.plot(epochs, training, "o-", label="training, during the epoch", color="#235ebe")
         axes.plot(epochs, validation, "s--", label="validation, after it", color="#c4661f")
         axes.set_xlabel("epoch")
-        axes.set_ylabel(name)
+        axes.set_ylabel(title)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
         axes.margins(x=0.05)
         axes.grid(alpha=0.3)

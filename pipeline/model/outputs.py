@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from pipeline.storage.formats import Kind, check_names
 from pipeline.task import TASKS, WITH_CLASSES, Embedding, Task
 
@@ -70,6 +73,16 @@ def _check_class_names(names: Any) -> None:
     if not is_list or not names or len(set(names)) != len(names):
         raise ValueError("class_names are not distinct names")
     "".join(names).encode()  # raises ValueError where one is not UTF-8, as every row with it must be
+
+
+def value_unit(values: npt.NDArray[np.float32]) -> float:
+    """Return the unit of integer sums of values: a power of two, a millionth of how far the values reach.
+
+    >>> value_unit(np.array([[0.0], [3.0]], np.float32)) == 2.0**-19
+    True
+    """
+    reach = float(np.abs(values).max()) or 1.0
+    return float(2.0 ** (math.floor(math.log2(reach)) - 20))
 
 
 def why_no_bfloat16(task: Task, embedding: Embedding | None) -> str:

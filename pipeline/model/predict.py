@@ -5,17 +5,19 @@ Must not know what runs the model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.batches import Code, Failure, ImageColumns, PixelBatch, PredictionBatch
-from pipeline.model.engines.network import Pixels, Scores, Vectors
+from pipeline.model.engines.network import Outputs, Pixels, Scores, Vectors
 from pipeline.model.loaded import Model, width_of
+from pipeline.model.spec import ModelSpec
 from pipeline.task import Embedding
 
 Range = tuple[int, int]
@@ -90,18 +92,41 @@ def predict(
     ok = np.flatnonzero(batch.images.ok)
     scored = _score(batch.inputs, ok, model, begin, alone)
     begin(n, n)
-    scores = scored.scores
-    failed = dict(scored.failures)
+    return as_predictions(
+        batch.images, Outputs(scored.scores, scored.vectors), spec, top_k, scored.failures, scored.rescored
+    )
+
+
+def as_predictions(
+    images: ImageColumns,
+    outputs: Outputs,
+    spec: ModelSpec,
+    top_k: int,
+    failures: Mapping[int, Failure] = MappingProxyType({}),
+    rescored: int = 0,
+) -> PredictionBatch:
+    """Return what the outputs of a network for images say; an image whose outputs are no numbers fails.
+
+    Args:
+        images: who they are.
+        outputs: of the network, one row an image; those that are no numbers become 0.
+        spec: of the model; its id does not matter.
+        top_k: number of classes that a prediction lists.
+        failures: index -> why the network raised.
+        rescored: how many of the images were scored a second time.
+    """
+    n, scores = len(images), outputs.scores
+    failed = dict(failures)
     for i in np.flatnonzero(~np.isfinite(scores).all(axis=1)).tolist():
         failed[i] = Failure("predict", "INTERNAL", "the model's scores are not finite numbers")
         scores[i] = 0
-    embedding = None if scored.vectors is None else _stored(scored.vectors, spec.embedding, failed)
-    images = batch.images.failed(failed)
+    embedding = None if outputs.embedding is None else _stored(outputs.embedding, spec.embedding, failed)
+    images = images.failed(failed)
     assert scores.shape == (n, width_of(spec))
     if not spec.class_names:
         none, values = np.zeros((n, 0)), scores[:, 0] if spec.task == "value" else None
         columns = (none.astype(np.int32), none.astype(np.float32), np.full(n, np.nan, np.float32))
-        return PredictionBatch(images, *columns, rescored=scored.rescored, values=values, embedding=embedding)
+        return PredictionBatch(images, *columns, rescored=rescored, values=values, embedding=embedding)
     top = np.argsort(-scores, axis=1, kind="stable")[:, :top_k].astype(np.int32)
     best = np.take_along_axis(scores, top, axis=1)
     label_scores, chosen = np.full(n, np.nan, np.float32), None
@@ -109,9 +134,7 @@ def predict(
         label_scores = _label_scores(images, scores)
     else:
         chosen = (scores >= np.asarray(spec.label_thresholds, np.float32)) & images.ok[:, None]
-    return PredictionBatch(
-        images, top, best, label_scores, rescored=scored.rescored, chosen=chosen, embedding=embedding
-    )
+    return PredictionBatch(images, top, best, label_scores, rescored=rescored, chosen=chosen, embedding=embedding)
 
 
 def _stored(
