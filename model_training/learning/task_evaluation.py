@@ -90,18 +90,23 @@ class TaskEvaluation:
         if self.neighbors is not None:
             return self.neighbors.lines
         intervals = {name: f" (95 % interval {a:.4g} to {b:.4g})" for name, (a, b) in self.intervals.items()}
-        return [
-            f"test {name.replace('_', ' ')} {value:.4g}{intervals.get(name, '')}"
-            for name, value in self.figures.items()
-            if name in _SHOWN
-        ]
+        figures = self.figures
+        shown = [(name, words) for name, words in _SHOWN.items() if name in figures]
+        return [f"test {words} {figures[name]:.4g}{intervals.get(name, '')}" for name, words in shown]
 
 
 _OF_VALUES = {"mean_absolute_error": "mae", "root_mean_squared_error": "rmse", "r2": "r2", "mean_error": "mean_error"}
 """Name of a figure of values -> its name in summary.json."""
 
-_SHOWN = ("exact_match", "micro_f1", "macro_f1", "mean_absolute_error", "root_mean_squared_error", "r2")
-"""Names of the figures that a terminal shows."""
+_SHOWN = {
+    "exact_match": "exact match",
+    "micro_f1": "micro F1",
+    "macro_f1": "macro F1",
+    "mean_absolute_error": "mean absolute error",
+    "root_mean_squared_error": "root mean squared error",
+    "r2": "R2",
+}
+"""Name of a figure that a terminal shows -> the same in words."""
 
 
 def evaluate_task(run: Run, images: ImageSet, spec: ModelSpec) -> TaskEvaluation:

@@ -56,7 +56,7 @@ def best_threshold(scores: npt.NDArray[np.float32], has_label: npt.NDArray[np.bo
     below = np.append(falling[1:], 0.0)
     is_cut = falling > below  # between equal probabilities there is no threshold
     best = np.flatnonzero(is_cut & (f1 == f1[is_cut].max(initial=0.0)))
-    cuts = [_between(below[i], falling[i]) for i in best.tolist()]
+    cuts = [_between(float(below[i]), float(falling[i])) for i in best.tolist()]
     return min(cuts, key=lambda cut: abs(cut - THRESHOLD), default=THRESHOLD)
 
 

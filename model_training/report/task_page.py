@@ -146,8 +146,9 @@ def _part(run: TaskRun) -> TaskPart:
     )
     sentence = (
         f"Of {counted(neighbors.images, 'test image')} without copies, {percent(neighbors.accuracy)} are nearest to "
-        "another one of their class, by the cosine of the angle between their embeddings. The classes are "
-        f"{counted(len(run.dataset.class_names), 'class', 'classes')} that the network learned."
+        "another one of their class, by the cosine of the angle between their embeddings. There are "
+        f"{counted(len(run.dataset.class_names), 'class', 'classes')}, those that the network learned: of others this "
+        "tells nothing."
     )
     return TaskPart(part.sections, part.rules, part.keys, tile, sentence, part.content)
 

@@ -22,6 +22,7 @@ from model_training.report.page import TrainingRun
 from model_training.report.task_page import TaskRun
 from nightscore.night import Night
 from pipeline.errors import UsageError
+from pipeline.formatting import number
 from pipeline.model.directory import read_golden, read_spec
 from pipeline.task import Embedding, Task
 
@@ -90,7 +91,7 @@ def test_scoring_the_test_images_gives_the_figures_of_the_training_of_a_value(
     assert facts["training_values"] == {"mean": pytest.approx(labels.mean()), "deviation": pytest.approx(labels.std())}
     history = json.loads((scored.model / "training" / "history.json").read_text())
     assert history["val_mean_absolute_error"][facts["chosen_epoch"] - 1] < 2 * STEP
-    assert "R²" in scored.page.text
+    assert f"the predictions are off by {number(facts['test_mean_absolute_error'])} (95 % interval" in scored.page.text
     assert {"residuals", "predictions", "farthest", "extremes"} <= set(scored.page.ids)
     assert scored.night.rows(["embedding"])["embedding"].type.list_size == 64
 
