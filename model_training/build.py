@@ -67,7 +67,7 @@ def build(
     """
     location = check_output(output)
     checkpoint = Checkpoint.beside(location)
-    with checkpoint.kept(_identity(dataset, recipe, with_embedding), resume):
+    with checkpoint.kept(_identity(dataset, recipe), resume):
         trained = train(dataset, recipe, checkpoint, progress)
         with staged(location) as folder:
             run = _write(dataset, trained, folder, with_embedding)
@@ -128,7 +128,7 @@ def _report(
     return run, task_report_files(run)
 
 
-def _identity(dataset: Dataset, recipe: Recipe, with_embedding: bool) -> dict[str, Any]:
+def _identity(dataset: Dataset, recipe: Recipe) -> dict[str, Any]:
     """Return what must be the same for a training to go on, as JSON values."""
     sets = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     images = {name: f"{len(one):,} ({_digest(one)})" for name, one in sets.items()}
@@ -138,7 +138,6 @@ def _identity(dataset: Dataset, recipe: Recipe, with_embedding: bool) -> dict[st
         "input rule": dataset.input.to_json(),
         **images,
         **asdict(recipe),
-        "with embedding": with_embedding,
     }
 
 
