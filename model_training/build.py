@@ -16,18 +16,21 @@ from model_training.data.image_set import ImageSet, Pixels
 from model_training.learning.checkpoint import Checkpoint
 from model_training.learning.evaluation import Evaluation, Run, evaluate, load_outputs
 from model_training.learning.neighbors import neighbors_of
-from model_training.learning.recipe import Recipe
+from model_training.learning.recipe import AFTER_TRAINING, Recipe
 from model_training.learning.task_evaluation import TaskEvaluation, evaluate_task
+from model_training.learning.temperature import calibrated, score_of
 from model_training.learning.thresholds import choose_thresholds
 from model_training.learning.training import Trained, train
 from model_training.publishing import export
 from model_training.publishing.check_images import IMAGES, check_images
 from model_training.publishing.convert import convert, with_scores
 from model_training.publishing.publish import check_output, staged, write_files
-from model_training.report.page import TrainingRun, report_files, training_facts
-from model_training.report.task_page import TaskRun, facts_of, task_facts, task_report_files
+from model_training.report.page import report_files, training_facts
+from model_training.report.run import Before, TaskRun, TrainingRun, now
+from model_training.report.runs import read_runs
+from model_training.report.task_page import facts_of, task_facts, task_report_files
+from pipeline.errors import UsageError
 from pipeline.model import directory, trained_on
-from pipeline.model.directory import Golden
 from pipeline.model.pixel_hash import rule_id
 from pipeline.model.spec import ModelSpec
 from pipeline.model.trained_on import LearnedSet, TrainedOn
@@ -36,12 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 def build(
-    dataset: Dataset,
-    recipe: Recipe,
-    output: str,
-    progress: Any = None,
-    resume: bool = False,
-    with_embedding: bool = False,
+    dataset: Dataset, recipe: Recipe, output: str, progress: Any = None, resume: bool = False
 ) -> TrainingRun | TaskRun:
     """Train a network and publish it as a model directory; nothing is left behind if that fails.
 
@@ -54,32 +52,39 @@ def build(
         output: folder or gs:// location; a model directory that is there is replaced.
         progress: see `train`.
         resume: whether to go on with a training into `output` that was broken off, if there is one.
-        with_embedding: whether the model gives an embedding beside its scores: what enters the network's last dense
-            layer.
 
     Returns:
         What was trained: of the task "classes" a `TrainingRun`, else a `TaskRun`.
 
     Raises:
         UsageError: a model cannot be published at `output`, or a training into it was broken off and is not to be
-            resumed, or was another one; found before training starts.
+            resumed, or was another one, or the task cannot be calibrated; found before training starts.
         NightscoreError: the upload failed.
     """
     location = check_output(output)
+    if recipe.calibrate and dataset.task != "classes":
+        raise UsageError(
+            f"--calibrate is for a model of classes, and this one is of the task {dataset.task!r}: leave it out"
+        )
+    earlier = read_runs(location)
     checkpoint = Checkpoint.beside(location)
     with checkpoint.kept(_identity(dataset, recipe), resume):
         trained = train(dataset, recipe, checkpoint, progress)
+        uncalibrated = None
+        if recipe.calibrate:
+            uncalibrated = evaluate(score_of(trained.network), dataset.test)
+            trained = calibrated(trained, dataset.validation)
         with staged(location) as folder:
-            run = _write(dataset, trained, folder, with_embedding)
+            run = _write(dataset, trained, folder, Before(location, now(), earlier, uncalibrated))
             if os.path.isdir(checkpoint.tensorboard):
                 shutil.copytree(checkpoint.tensorboard, os.path.join(folder, directory.TRAINING, "tensorboard"))
             write_files(folder, {directory.SPEC: run.spec.to_json().encode()})
     return run
 
 
-def _write(dataset: Dataset, trained: Trained, folder: str, with_embedding: bool) -> TrainingRun | TaskRun:
+def _write(dataset: Dataset, trained: Trained, folder: str, before: Before) -> TrainingRun | TaskRun:
     """Write all files of a model directory but its spec, which says that it is whole."""
-    draft = export.draft_spec(dataset, trained, with_embedding)
+    draft = export.draft_spec(dataset, trained)
     export.save_network(trained.network, folder, export.outputs_of(trained, draft))
     network = load_outputs(os.path.join(folder, directory.SAVED_MODEL))
     draft, evaluation, facts = _measure(network, dataset, trained, draft)
@@ -90,8 +95,13 @@ def _write(dataset: Dataset, trained: Trained, folder: str, with_embedding: bool
     spec = export.finish_spec(draft, folder, facts, converted)
     if converted.conversion.missing:
         _log.warning("the model has no %s: %s", directory.TFLITE, converted.conversion.missing)
-    run, report = _report(dataset, trained, evaluation, golden, spec)
+    if isinstance(evaluation, Evaluation):
+        validation = evaluate(lambda pixels: network(pixels).scores, dataset.validation)
+        run: TrainingRun | TaskRun = TrainingRun(dataset, trained, golden, spec, before, evaluation, validation)
+    else:
+        run = TaskRun(dataset, trained, golden, spec, before, evaluation)
     write_files(os.path.join(folder, directory.GOLDEN), golden.files())
+    report = report_files(run) if isinstance(run, TrainingRun) else task_report_files(run)
     write_files(os.path.join(folder, directory.TRAINING), report)
     learned: dict[LearnedSet, Any] = {"train": dataset.train.hashes, "validation": dataset.validation.hashes}
     known = TrainedOn.of(learned, rule_id(dataset.input), spec.model_id, [dataset.name], len(dataset.left_out))
@@ -106,38 +116,25 @@ def _measure(
     if dataset.task == "classes":
         evaluation = evaluate(lambda pixels: run(pixels).scores, dataset.test)
         facts = training_facts(dataset, trained, evaluation)
-        return (
-            draft,
-            evaluation,
-            facts if draft.embedding is None else facts | facts_of(neighbors_of(run, dataset.test)),
-        )
+        beside = {} if draft.embedding is None else facts_of(neighbors_of(run, dataset.test))
+        return draft, evaluation, facts | beside
     if dataset.task == "labels":
         draft = replace(draft, thresholds=choose_thresholds(run, dataset.validation))
     of_task = evaluate_task(run, dataset.test, draft)
     return draft, of_task, task_facts(dataset, trained, of_task)
 
 
-def _report(
-    dataset: Dataset, trained: Trained, evaluation: Evaluation | TaskEvaluation, golden: Golden, spec: ModelSpec
-) -> tuple[TrainingRun | TaskRun, dict[str, bytes]]:
-    """Return everything that the report tells of, and its files."""
-    if isinstance(evaluation, Evaluation):
-        of_classes = TrainingRun(dataset, trained, evaluation, golden, spec)
-        return of_classes, report_files(of_classes)
-    run = TaskRun(dataset, trained, evaluation, golden, spec)
-    return run, task_report_files(run)
-
-
 def _identity(dataset: Dataset, recipe: Recipe) -> dict[str, Any]:
     """Return what must be the same for a training to go on, as JSON values."""
     sets = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     images = {name: f"{len(one):,} ({_digest(one)})" for name, one in sets.items()}
+    learned = {name: value for name, value in asdict(recipe).items() if name not in AFTER_TRAINING}
     return {
         "data set": dataset.name,
         "task": dataset.task,
         "input rule": dataset.input.to_json(),
         **images,
-        **asdict(recipe),
+        **learned,
     }
 
 

@@ -58,7 +58,6 @@ _FOR_TRAINING = (
     "like",
     "recipe",
     "resume",
-    "with_embedding",
     *_OF_RECIPE,
 )
 """Names of the options that say how a network is trained."""
@@ -137,6 +136,12 @@ def _add_recipe(parser: Parser) -> None:
         action="store_true",
         default=None,
         help="go on with a training that was broken off, which MODEL.unfinished holds",
+    )
+    add(
+        "--calibrate",
+        action="store_true",
+        default=None,
+        help="make scores mean what they say: divide the logits by a temperature fitted to the validation images",
     )
 
 
@@ -225,8 +230,7 @@ def _build(dataset: Dataset, recipe: Recipe, arguments: argparse.Namespace, loca
     progress = TrainingProgress(console, steps_per_epoch(learned, recipe.batch_size), recipe.epochs)
     checkpoint = Checkpoint.beside(location)
     try:
-        resume, with_embedding = bool(arguments.resume), bool(arguments.with_embedding)
-        run = build(dataset, recipe, location, progress.callback, resume, with_embedding)
+        run = build(dataset, recipe, location, progress.callback, bool(arguments.resume))
     except KeyboardInterrupt:
         progress.close()
         if checkpoint.epochs():

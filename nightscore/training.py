@@ -72,7 +72,8 @@ def train(
     patience: int | None = None,
     precision: TrainingPrecision | Literal["auto"] | None = None,
     resume: bool = False,
-    with_embedding: bool = False,
+    with_embedding: bool | None = None,
+    calibrate: bool | None = None,
     image_size: int | None = None,
     color_mode: ColorMode | None = None,
     decode: Decode | None = None,
@@ -103,6 +104,8 @@ def train(
         resume: whether to go on with a training that was broken off, if `output` with ".unfinished" holds one.
         with_embedding: whether the model also gives an embedding of each image: what enters the network's last dense
             layer.
+        calibrate: whether to divide the logits by one number, the temperature that suits the validation images best, so
+            that scores mean what they say; no predicted class changes.
         image_size: side in pixels that a folder's images are resized to.
         color_mode: "grayscale" or "rgb"; default: grayscale if all images of a folder are grey.
         decode: of JPEG files, in training and in scoring: "reduced" = at 1/2, 1/4 or 1/8 of their size where both sides
@@ -135,6 +138,8 @@ def train(
         monitor=monitor,
         patience=patience,
         precision=precision,
+        calibrate=calibrate,
+        with_embedding=with_embedding,
     )
     name = os.fspath(dataset)
     with expected_errors(), _disk_errors(), _one_at_a_time, _seeds_kept(), root_logger_kept():
@@ -145,22 +150,20 @@ def train(
         where = None if data_dir is None else os.fspath(data_dir)
         learned = load(name, where, image_size, color_mode, decode, like, seed)
         _start_tensorflow()
-        return _build(learned, chosen, location, progress, resume, with_embedding)
+        return _build(learned, chosen, location, progress, resume)
 
 
-def _build(
-    dataset: Dataset, recipe: Recipe, location: str, progress: bool, resume: bool, with_embedding: bool
-) -> TrainedModel:
+def _build(dataset: Dataset, recipe: Recipe, location: str, progress: bool, resume: bool) -> TrainedModel:
     from model_training.build import build
     from model_training.learning.evaluation import Evaluation
 
     if not progress:
-        run = build(dataset, recipe, location, resume=resume, with_embedding=with_embedding)
+        run = build(dataset, recipe, location, resume=resume)
     else:
         from model_training.learning.progress import progress_on_stderr
 
         with contextlib.closing(progress_on_stderr(len(dataset.train), recipe.batch_size, recipe.epochs)) as shown:
-            run = build(dataset, recipe, location, shown.callback, resume, with_embedding)
+            run = build(dataset, recipe, location, shown.callback, resume)
     measured = run.evaluation
     if isinstance(measured, Evaluation):
         return TrainedModel(location, measured.accuracy, measured.interval, measured.figures)

@@ -68,7 +68,7 @@ def test_keywords_of_train_are_the_flags() -> None:
     flags = {action.dest: action.default for action in cli._parser()._actions if action.dest != "help"}
     parameters = {name: one.default for name, one in inspect.signature(train).parameters.items() if name != "progress"}
     assert set(flags) - {"add_engines"} == set(parameters)
-    unless_given = {"seed": Recipe().seed, "resume": False, "with_embedding": False}
+    unless_given = {"seed": Recipe().seed, "resume": False}
     assert {
         name: unless_given.get(name, flags[name]) for name in flags.keys() - {"add_engines", "dataset", "output"}
     } == {name: default for name, default in parameters.items() if name not in ("dataset", "output")}

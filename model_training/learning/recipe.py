@@ -48,6 +48,9 @@ class Recipe:
         monitor: the epoch is kept in which this was best: "val_loss", "val_" and a metric of the task, or "last".
         patience: epochs without a better one after which training stops; None: it goes to the end.
         precision: that layers compute in while they learn; "auto": mixed where there is a GPU that is faster by it.
+        calibrate: whether the logits are divided by the temperature that suits the validation images best; of the task
+            "classes" only.
+        with_embedding: whether what enters the last dense layer is given beside the scores.
     """
 
     epochs: int = 5
@@ -62,7 +65,12 @@ class Recipe:
     monitor: str = "val_loss"
     patience: int | None = None
     precision: TrainingPrecision | Literal["auto"] = "auto"
+    calibrate: bool = False
+    with_embedding: bool = False
 
+
+AFTER_TRAINING = ("calibrate", "with_embedding")
+"""Names of the fields of a recipe that say what is made of a network when it has learned."""
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {

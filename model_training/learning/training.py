@@ -50,6 +50,7 @@ class Trained:
         history: one entry an epoch.
         precision: that its layers computed in while they learned; now it is float32.
         rate_search: the search that found the learning rate; None: the recipe gave it.
+        temperature: that divides its logits, see `model_training.learning.temperature`; None: nobody asked for it.
     """
 
     network: Any
@@ -58,6 +59,7 @@ class Trained:
     history: History
     precision: TrainingPrecision = "float32"
     rate_search: RateSearch | None = None
+    temperature: float | None = None
 
     @property
     def layers(self) -> list[tuple[str, str, str, int]]:

@@ -29,17 +29,16 @@ from pipeline.task import WITH_CLASSES, Embedding
 _VERSIONED = ("tensorflow", "keras", "numpy", "pillow", "nightscore")
 
 
-def draft_spec(dataset: Dataset, trained: Trained, with_embedding: bool = False) -> ModelSpec:
+def draft_spec(dataset: Dataset, trained: Trained) -> ModelSpec:
     """Return what is known of a network's spec before anything was measured: no model id, and 0.5 for thresholds.
 
     Args:
         dataset: what was learned.
         trained: the network.
-        with_embedding: whether an embedding comes beside the scores; the task "embedding" has nothing else.
     """
     task, embedding = dataset.task, None
-    if with_embedding or task == "embedding":
-        embedding = Embedding(int(trained.network.get_layer(trained.head.dense).input.shape[-1]))
+    if trained.recipe.with_embedding or task == "embedding":
+        embedding = Embedding(int(_before_last(trained.network).shape[-1]))
     return ModelSpec(
         dataset.input,
         tuple(dataset.class_names) if task in WITH_CLASSES else (),
@@ -57,8 +56,15 @@ def outputs_of(trained: Trained, spec: ModelSpec) -> dict[str, Any]:
     """
     given = {} if spec.task == "embedding" else {trained.head.output: trained.network.outputs[0]}
     if spec.embedding is not None:
-        given[EMBEDDING] = trained.network.get_layer(trained.head.dense).input
+        given[EMBEDDING] = _before_last(trained.network)
     return given
+
+
+def _before_last(network: Any) -> Any:
+    """Return the tensor that enters the last dense layer of a network."""
+    import keras
+
+    return [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)][-1].input
 
 
 def save_network(network: Any, folder: str, outputs: Mapping[str, Any] | None = None) -> None:

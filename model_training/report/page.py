@@ -6,66 +6,63 @@ Must not know where the files are written.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from markupsafe import Markup
 
 from model_training.data.datasets import Dataset
 from model_training.learning.evaluation import Evaluation
-from model_training.learning.history import History
 from model_training.learning.training import Trained
 from model_training.publishing.convert import engines_of
-from model_training.report.plots import draw_confusion, draw_curves, draw_samples, errors, samples
-from pipeline.metrics.accuracy import HISTOGRAM_BINS
-from pipeline.metrics.figures import CellExample
+from model_training.report.augmentation import augmentation_part
+from model_training.report.classes import class_parts
+from model_training.report.copies import copies_part
+from model_training.report.course import course_part
+from model_training.report.errors import confidence
+from model_training.report.part import Part
+from model_training.report.pictures import pictures_of
+from model_training.report.plots import draw_curves
+from model_training.report.run import TrainingRun
+from model_training.report.runs_part import runs_part
+from model_training.report.trust import data_lines, trust_of
+from pipeline import storage
 from pipeline.model.directory import Golden
-from pipeline.model.spec import ModelSpec
 from pipeline.model.thumbnails import thumbnail
-from pipeline.report import charts
-from pipeline.report.confusion import confusion
 from pipeline.report.gallery import gallery
 from pipeline.report.html import render
+from pipeline.report.places import Places, places_of
+from pipeline.text import shell_path
 
-EXAMPLES = 4
-"""Number of images shown of each pair of confused classes, at most."""
+__all__ = ["TrainingRun", "report_files", "training_facts"]
 
-SHOWN_CLASSES = 1_000
-"""Rows of the table of classes."""
+ORDER = ("copies", "doubtful", "course", "calibration", "classes", "errors", "samples", "augmentation", "use", "runs")
+"""Names of sections, in the order of what decides whether the model is used."""
 
-
-@dataclass(frozen=True)
-class TrainingRun:
-    """Everything the page tells of.
-
-    Attributes:
-        dataset: what was learned.
-        trained: by what recipe, with what course.
-        evaluation: of the test images, by the exported network.
-        golden: the images that every scoring machine must reproduce.
-        spec: of the model directory.
-    """
-
-    dataset: Dataset
-    trained: Trained
-    evaluation: Evaluation
-    golden: Golden
-    spec: ModelSpec
+OTHERS = {
+    "data": "Data set",
+    "architecture": "Architecture",
+    "recipe": "Recipe",
+    "golden": "Golden images",
+    "versions": "Versions",
+}
+"""Name -> title of the sections that follow, which every page has."""
 
 
 def report_files(run: TrainingRun) -> dict[str, bytes]:
     """Return the contents of training/, by name."""
-    plots = {
-        "curves.png": draw_curves(run.trained.history),
-        "confusion_matrix.png": draw_confusion(run.evaluation.confusion, run.dataset.class_names),
-        "sample_predictions.png": draw_samples(run.dataset.test, run.evaluation, run.dataset.class_names),
-    }
+    parts = _parts(run)
     history = json.dumps(run.trained.history.to_json(), indent=2) + "\n"
-    return {**plots, "history.json": history.encode(), "report.html": _page(run).encode()}
+    files = {
+        "curves.png": draw_curves(run.trained.history, run.trained.head.loss_unit),
+        "history.json": history.encode(),
+        "report.html": _page(run, parts).encode(),
+    }
+    for part in parts:
+        files |= part.files
+    return files
 
 
 def training_facts(dataset: Dataset, trained: Trained, evaluation: Evaluation) -> dict[str, Any]:
@@ -75,13 +72,15 @@ def training_facts(dataset: Dataset, trained: Trained, evaluation: Evaluation) -
         "test_accuracy_interval_95": list(evaluation.interval),
         "test_loss": evaluation.loss,
         "images_per_class": dict(zip(dataset.class_names, _images_of_classes(dataset).tolist(), strict=True)),
-        "confidence_histogram": _confidence(evaluation),
+        "confidence_histogram": confidence(evaluation),
     }
 
 
 def course_facts(dataset: Dataset, trained: Trained) -> dict[str, Any]:
     """Return what model_spec.json says about a training of any task: of its images and its course."""
-    recipe = trained.recipe
+    recipe: dict[str, Any] = {**asdict(trained.recipe), "precision": trained.precision}
+    if trained.rate_search is not None:
+        recipe["learning_rate"] = f"{trained.rate_search.chosen:g}, found by a search"
     return {
         "dataset": dataset.name,
         "images": {
@@ -93,10 +92,9 @@ def course_facts(dataset: Dataset, trained: Trained) -> dict[str, Any]:
             "test_copies": dataset.test_copies,
         },
         "classes": len(dataset.class_names),
-        "recipe": {**asdict(recipe), "optimizer": "adam", "loss": trained.head.loss}
-        | {"precision": trained.precision}
-        | ({"learning_rate": f"{trained.rate_search.chosen:g}, found by a search"} if trained.rate_search else {}),
+        "recipe": {**recipe, "optimizer": "adam", "loss": trained.head.loss},
         "chosen_epoch": trained.history.chosen + 1,
+        "temperature": trained.temperature,
         "parameters": sum(parameters for *_, parameters in trained.layers),
         "seconds": round(float(trained.history.seconds.sum()), 1),
     }
@@ -108,95 +106,64 @@ def _images_of_classes(dataset: Dataset) -> npt.NDArray[np.int64]:
     return np.bincount(labels, minlength=len(dataset.class_names))
 
 
-def _confidence(evaluation: Evaluation) -> list[int]:
-    """Return the test images by bin of the winner's probability, as runs of the model record it."""
-    bins = np.clip((evaluation.scores * HISTOGRAM_BINS).astype(np.int64), 0, HISTOGRAM_BINS - 1)
-    counts: list[int] = np.bincount(bins, minlength=HISTOGRAM_BINS).tolist()
-    return counts
+def _parts(run: TrainingRun) -> list[Part]:
+    """Return what the page shows, in the order of its sections."""
+    of_task = class_parts(run) if run.dataset.task == "classes" else [copies_part(run)]
+    data = Part("data", lines=list(data_lines(run.dataset)))
+    usage = Part("use", "Score with it", NextCommand(run.before.location, shell_path(run.before.location)))
+    every = [*of_task, course_part(run), augmentation_part(run), usage, runs_part(run), data]
+    return sorted((part for part in every if part is not None), key=_rank)
 
 
-def _page(run: TrainingRun) -> str:
-    names, evaluation = run.dataset.class_names, run.evaluation
-    wrong, right = samples(evaluation)
-    confused = [_example(run, i) for i in errors(evaluation).tolist()]
-    found = confusion(evaluation.confusion.tolist(), _few_of_each(confused), names)
-    shown = [_example(run, i) for i in (*wrong.tolist(), *right.tolist())]
-    golden = {f"golden image {i}": pixels for i, pixels in enumerate(run.golden.pixels)}
-    paired = [example for pair in found.pairs for example in pair.examples]
-    pictures = {key: thumbnail(pixels) for key, pixels in golden.items()}
-    pictures |= {e["key"]: thumbnail(run.dataset.test.pixels([e["number"]])[0]) for e in (*shown, *paired)}
+def _rank(part: Part) -> int:
+    """Return the place of a part among the sections; those that have none come last, in their order."""
+    return ORDER.index(part.name) if part.name in ORDER else len(ORDER)
+
+
+@dataclass(frozen=True)
+class NextCommand:
+    """What the section shows that says how to go on.
+
+    Attributes:
+        location: of the model directory.
+        path: the same as a word of a command.
+    """
+
+    location: str
+    path: str
+
+
+def _page(run: TrainingRun, parts: Sequence[Part]) -> str:
+    names, sections = run.dataset.class_names, [part for part in parts if part.title]
+    golden = {f"golden image {i}": thumbnail(pixels) for i, pixels in enumerate(run.golden.pixels)}
+    shown = [one for part in parts for one in part.shown]
+    pictures = golden | pictures_of(run, shown)
+    for part in parts:
+        pictures |= part.pictures
+    keys = [*golden, *(run.images(split).key(number) for split, number in shown)]
+    keys += [name for part in parts for name in part.pictures]
     return render(
         "training.html.j2",
         package="model_training",
         facts=run.spec.training,
         spec=run.spec,
         engines=engines_of(run.spec.litert) if run.spec.litert else None,
-        names=names,
-        wrong=len(confused),
-        history=run.trained.history.to_json(),
-        curves=_curves(run.trained.history),
-        histogram=charts.histogram(_confidence(evaluation)),
+        trust=trust_of(parts),
+        parts=sections,
+        titles={part.name: part.title for part in sections} | OTHERS,
         layers=run.trained.layers,
-        confusion=found,
-        samples=shown,
-        per_class=_images_per_class(run),
-        shown_classes=SHOWN_CLASSES,
+        epochs=len(run.trained.history),
         golden=_golden(run.golden, names),
-        gallery=gallery(pictures, pictures),
+        gallery=gallery(keys, pictures, _places(run.dataset)),
         left_out=list(run.dataset.left_out.items())[:20],
     )
 
 
-class NamedImage(CellExample):
-    """A test image as the page names it, in the form that a scoring run's summary has; `number` is its place."""
-
-    number: int
-    label_name: str
-    predicted_name: str
-    score: float
-
-
-def _example(run: TrainingRun, i: int) -> NamedImage:
-    """Return what the page says of a test image."""
-    label, predicted = int(run.evaluation.labels[i]), int(run.evaluation.predicted[i])
-    return {
-        "number": i,
-        "key": f"test image {i}",
-        "label": label,
-        "label_name": run.dataset.class_names[label],
-        "predicted": predicted,
-        "predicted_name": run.dataset.class_names[predicted],
-        "score": float(run.evaluation.scores[i]),
-    }
-
-
-def _few_of_each(confused: Iterable[NamedImage]) -> list[NamedImage]:
-    """Return the first of each pair of classes, in their order."""
-    shown: Counter[tuple[int | None, int]] = Counter()
-    few = []
-    for example in confused:
-        cell = (example["label"], example["predicted"])
-        shown[cell] += 1
-        if shown[cell] <= EXAMPLES:
-            few.append(example)
-    return few
-
-
-def _curves(history: History) -> list[Markup]:
-    course = history.to_json()
-    accuracy = {"training": course["accuracy"], "validation": course["val_accuracy"]}
-    loss = {"training": course["loss"], "validation": course["val_loss"]}
-    return [charts.curves("accuracy", accuracy, are_shares=True), charts.curves("loss (nats)", loss)]
-
-
-def _images_per_class(run: TrainingRun) -> list[tuple[str, int, int, float | None]]:
-    """Return name, images of training and of test, and recall of each class."""
-    names = run.dataset.class_names
-    training = _images_of_classes(run.dataset).tolist()
-    test = np.bincount(run.dataset.test.labels, minlength=len(names)).tolist()
-    right = run.evaluation.confusion.diagonal().tolist()
-    recall = [hits / n if n else None for hits, n in zip(right, test, strict=True)]
-    return list(zip(names, training, test, recall, strict=True))
+def _places(dataset: Dataset) -> Places:
+    """Return how the page names images: below the folder of the data set, if it is one."""
+    location = storage.location_of(dataset.name)
+    is_place = storage.is_remote(location) or location.startswith("/")
+    return places_of([dataset.name]) if is_place else Places()
 
 
 def _golden(golden: Golden, class_names: Sequence[str]) -> list[tuple[str, str, float]]:

@@ -17,7 +17,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from model_training.data.image_set import ImageSet
+from model_training.data.image_set import ImageSet, Pixels
 from model_training.learning.evaluation import Evaluation
 from model_training.learning.history import History
 
@@ -34,27 +34,47 @@ _DPI = 100
 _GOOD, _BAD = "#1f7a4d", "#b3261e"
 
 
-def draw_curves(history: History, metric: str = "accuracy", loss_unit: str = "nats") -> bytes:
-    """Return a metric and the loss by epoch, of training and of validation.
+def draw_curves(history: History, loss_unit: str = "nats") -> bytes:
+    """Return the task's metric and the loss by epoch, of training and of validation; a line marks the epoch kept.
 
     Args:
-        history: that has both.
-        metric: name of the metric in Keras.
-        loss_unit: unit of the loss, for people.
+        history: of the training.
+        loss_unit: of the loss; "": it has none.
     """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     epochs, columns = np.arange(1, len(history) + 1), history.columns
-    left, right = figure.subplots(1, 2)
-    for axes, name, title in ((left, metric, metric.replace("_", " ")), (right, "loss", f"loss ({loss_unit})")):
-        training, validation = columns[name], columns[f"val_{name}"]
-        axes.plot(epochs, training, "o-", label="training, during the epoch", color="#235ebe")
-        axes.plot(epochs, validation, "s--", label="validation, after it", color="#c4661f")
+    metrics = [name for name in columns if f"val_{name}" in columns and name != "loss"]
+    names = {name: name.replace("_", " ") for name in metrics}
+    names["loss"] = f"loss ({loss_unit})" if loss_unit else "loss"
+    for axes, (name, title) in zip(figure.subplots(1, len(names), squeeze=False).flat, names.items(), strict=True):
+        axes.axvline(history.chosen + 1, color="#777777", linestyle=":", label=f"epoch {history.chosen + 1}, kept")
+        axes.plot(epochs, columns[name], "o-", label="training, during the epoch", color="#235ebe")
+        axes.plot(epochs, columns[f"val_{name}"], "s--", label="validation, after it", color="#c4661f")
         axes.set_xlabel("epoch")
         axes.set_ylabel(title)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
         axes.margins(x=0.05)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
+    return _png(figure)
+
+
+def draw_augmentation(pixels: Pixels, changed: npt.NDArray[np.uint8]) -> bytes:
+    """Return a sheet of training images: a row an image, as it is and changed.
+
+    Args:
+        pixels: uint8 [n, height, width, channels].
+        changed: uint8 [copies, n, height, width, channels].
+    """
+    rows, columns = len(pixels), 1 + len(changed)
+    figure = Figure(figsize=(9, 9 * rows / columns), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for i, row in enumerate(grid):
+        for axes, one in zip(row, (pixels[i], *changed[:, i]), strict=True):
+            axes.imshow(one[..., 0] if one.shape[2] == 1 else one, cmap="gray", vmin=0, vmax=255)
+            axes.set_axis_off()
+    grid[0][0].set_title("as it is", fontsize=9)
+    grid[0][1].set_title("changed", fontsize=9, loc="left")
     return _png(figure)
 
 
@@ -117,10 +137,10 @@ def draw_samples(images: ImageSet, evaluation: Evaluation, class_names: Sequence
     grid = figure.subplots(rows, columns, squeeze=False, gridspec_kw={**place, "wspace": 0.05, "hspace": 0.35})
     for axes in grid.flat:
         axes.set_axis_off()
-    row = 0
+    row, pixels = 0, iter(images.pixels([*wrong.tolist(), *right.tolist()]))
     for group in (wrong, right):
         for k, i in enumerate(group.tolist()):
-            _draw_sample(grid[row + k // columns][k % columns], images.pixels([i])[0], evaluation, i, class_names)
+            _draw_sample(grid[row + k // columns][k % columns], next(pixels), evaluation, i, class_names)
         row += -(-len(group) // columns)
     return _png(figure)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -20,13 +19,13 @@ from model_training.learning.neighbors import Neighbors
 from model_training.learning.task_evaluation import TaskEvaluation
 from model_training.learning.training import Trained
 from model_training.publishing.convert import engines_of
-from model_training.report.page import SHOWN_CLASSES, course_facts
+from model_training.report.class_lacks import SHOWN_CLASSES
+from model_training.report.page import course_facts
 from model_training.report.plots import draw_curves
+from model_training.report.run import TaskRun
 from pipeline.formatting import between, counted, number, percent
 from pipeline.metrics.accuracy import HISTOGRAM_BINS
 from pipeline.metrics.record import EndedRecord
-from pipeline.model.directory import Golden
-from pipeline.model.spec import ModelSpec
 from pipeline.model.thumbnails import thumbnail
 from pipeline.report import charts, number_charts
 from pipeline.report.gallery import gallery
@@ -43,30 +42,11 @@ _RECORD = cast(EndedRecord, {"training": None})
 """What the sections of a run's report may want to know of it."""
 
 
-@dataclass(frozen=True)
-class TaskRun:
-    """Everything the page tells of.
-
-    Attributes:
-        dataset: what was learned; its task is not "classes".
-        trained: by what recipe, with what course.
-        evaluation: of the test images, by the exported network.
-        golden: the images that every scoring machine must reproduce.
-        spec: of the model directory.
-    """
-
-    dataset: Dataset
-    trained: Trained
-    evaluation: TaskEvaluation
-    golden: Golden
-    spec: ModelSpec
-
-
 def task_report_files(run: TaskRun) -> dict[str, bytes]:
     """Return the contents of training/, by name."""
     history, head = run.trained.history, run.trained.head
     return {
-        "curves.png": draw_curves(history, head.metric, head.loss_unit),
+        "curves.png": draw_curves(history, head.loss_unit),
         "history.json": (json.dumps(history.to_json(), indent=2) + "\n").encode(),
         "report.html": _page(run).encode(),
     }

@@ -13,8 +13,9 @@ is more probable than 1 / (k + 1) of k listed classes, which hardly any class is
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ import pyarrow.compute as pc
 from pipeline.metrics.code_counts import CodeCounts
 from pipeline.metrics.curves import listed_classes
 from pipeline.metrics.proportions import Z95
+from pipeline.metrics.review import LabelErrors, Suspect
 
 FIXED_POINT = 1 << 30
 """Number of steps between 0 and 1 in sums of probabilities, which are integers: rounded down, so that a class is
@@ -31,6 +33,15 @@ confident of images that all have its mean probability."""
 
 COLUMNS = ("label", "label_score", "top_k")
 """Columns of a row that are looked at."""
+
+LEAST_IMAGES = 10
+"""Number of images that a label must have, on average, for an estimate of how many labels are wrong."""
+
+MOST_SEEN = 0.1
+"""Share of the labelled images from the model's training beyond which the others alone are looked at with a warning."""
+
+MOST_WRONG = 0.3
+"""Share of wrong labels beyond which it is more likely the model that is wrong."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,3 +152,49 @@ def estimate(joint: CodeCounts, images: npt.NDArray[np.int64]) -> tuple[float, l
     variance = float((images.astype(np.float64) ** 2 * shares * (1 - shares) / np.maximum(known, 1)).sum())
     reach = Z95 * math.sqrt(variance)
     return number, [max(0.0, number - reach), min(float(images.sum()), number + reach)]
+
+
+def errors_of(
+    images: npt.NDArray[np.int64],
+    seen: int | None,
+    joint: CodeCounts,
+    suspects: int,
+    listed: int,
+    first: Sequence[Suspect],
+) -> LabelErrors:
+    """Return the figures of labels that look wrong, with the estimate of how many are, if there are enough images.
+
+    Args:
+        images: number of images of each label that were looked at, int64 [classes].
+        seen: number of labelled images that were not, as the model was trained on them; None: nobody knows.
+        joint: of the code label * classes + confident class: number of images.
+        suspects: number of labels that look wrong.
+        listed: number of these that are listed.
+        first: some of these, the worst first.
+    """
+    labelled = int(images.sum())
+    number, interval = estimate(joint, images)
+    enough = labelled >= LEAST_IMAGES * max(1, int((images > 0).sum()))
+    return {
+        "labelled": labelled,
+        "seen": seen,
+        "estimate": round(number, 1) if enough else None,
+        "estimate_interval_95": [round(bound, 1) for bound in interval] if enough else None,
+        "suspects": suspects,
+        "listed": listed,
+        "trust": _trust(labelled, seen, enough, number),
+        "first": list(first),
+    }
+
+
+def _trust(
+    labelled: int, seen: int | None, enough: bool, estimated: float
+) -> Literal["good", "training unknown", "too few", "too many", "trained on these"]:
+    """Return whether the estimate is to be trusted."""
+    if not enough:
+        return "too few"
+    if estimated > MOST_WRONG * labelled:
+        return "too many"
+    if seen is None:
+        return "training unknown"
+    return "trained on these" if seen > MOST_SEEN * (seen + labelled) else "good"

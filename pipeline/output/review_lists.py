@@ -10,7 +10,6 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,7 @@ import pyarrow as pa
 
 from pipeline.metrics.code_counts import CodeCounts
 from pipeline.metrics.duplicates import LABEL_COLUMNS, Copies, label_texts
-from pipeline.metrics.label_errors import COLUMNS, LabelScores, confident_in, estimate
+from pipeline.metrics.label_errors import COLUMNS, LabelScores, confident_in, errors_of
 from pipeline.metrics.review import Copy, CopyGroup, Duplicates, LabelErrors, Suspect
 from pipeline.output.review_look import Known, known_rows, merge_in_groups
 from pipeline.output.run import Run
@@ -36,16 +35,6 @@ SHOWN = 24
 
 SHOWN_COPIES = 6
 """Number of copies of one image that review.json has."""
-
-LEAST_IMAGES = 10
-"""Number of images that a label must have, on average, for an estimate of how many labels are wrong."""
-
-MOST_SEEN = 0.1
-"""Share of the labelled images from the model's training beyond which the others alone are looked at with a warning."""
-
-
-MOST_WRONG = 0.3
-"""Share of wrong labels beyond which it is more likely the model that is wrong."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,32 +179,7 @@ def list_suspects(
     with closing(look_ahead(look, range(len(lists.units)), run)) as parts:
         found = merge_in_groups(parts, _Suspects.merge_all)
     first = _write_suspects(lists, found)
-    labelled = int(images.sum())
-    number, interval = estimate(found.joint, images)
-    enough = labelled >= LEAST_IMAGES * max(1, int((images > 0).sum()))
-    return {
-        "labelled": labelled,
-        "seen": seen,
-        "estimate": round(number, 1) if enough else None,
-        "estimate_interval_95": [round(bound, 1) for bound in interval] if enough else None,
-        "suspects": found.count,
-        "listed": len(found.margins),
-        "trust": _trust(labelled, seen, enough, number),
-        "first": first,
-    }
-
-
-def _trust(
-    labelled: int, seen: int | None, enough: bool, estimated: float
-) -> Literal["good", "training unknown", "too few", "too many", "trained on these"]:
-    """Return whether the estimate is to be trusted."""
-    if not enough:
-        return "too few"
-    if estimated > MOST_WRONG * labelled:
-        return "too many"
-    if seen is None:
-        return "training unknown"
-    return "trained on these" if seen > MOST_SEEN * (seen + labelled) else "good"
+    return errors_of(images, seen, found.joint, found.count, len(found.margins), first)
 
 
 @dataclass(frozen=True, eq=False)

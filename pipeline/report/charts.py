@@ -133,13 +133,16 @@ def course(points: Sequence[Sequence[float]]) -> Markup | None:
     return draw_chart("Images per second", f"From the first committed images on; at most {highest:,.0f}.", body)
 
 
-def curves(name: str, series: Mapping[str, Sequence[float]], are_shares: bool = False) -> Markup:
+def curves(
+    name: str, series: Mapping[str, Sequence[float]], are_shares: bool = False, marked: int | None = None
+) -> Markup:
     """Return the chart of one or two lines over epochs, which count from 1.
 
     Args:
         name: name of what is measured.
         series: name of a line -> one value for each epoch; at most two lines of the same length.
         are_shares: True: the values are shares, and the axis is in percent; False: they are plain numbers.
+        marked: number of an epoch, from 1, at which an upright line stands; None: there is no such line.
     """
     name, series = _short_name(name), {_short_name(title): line for title, line in series.items()}
     values = [v for line in series.values() for v in line if math.isfinite(v)] or [0.0]
@@ -152,6 +155,8 @@ def curves(name: str, series: Mapping[str, Sequence[float]], are_shares: bool = 
     across = [(v, f"{v:g}") for v in round_ticks(1, epochs) if v == int(v)]
     up = [(v, f"{100 * v:.4g} %" if are_shares else f"{v:.4g}") for v in round_ticks(low, high)]
     body = draw_axes(frame, across, up, "epoch", name)
+    if marked is not None:
+        body += draw_line(frame, [(marked, low), (marked, high)], "ideal")
     for kind, (title, line) in zip(("one", "two"), series.items(), strict=False):
         points = [(i, v) for i, v in enumerate(line, 1) if math.isfinite(v)]
         body += draw_line(frame, points, f"line {kind}")

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from pipeline.formatting import count, counted
-from pipeline.metrics.review import CopyGroup, Duplicates, LabelErrors, Review, Unseen
+from pipeline.metrics.review import CopyGroup, Duplicates, Review, Unseen
 from pipeline.report.acceptance_part import acceptance_part
 from pipeline.report.headline import Headline
 from pipeline.report.highlights import Pointer, Rule, doubtful_labels
+from pipeline.report.label_errors_text import errors_guess, errors_text, errors_trust
 from pipeline.report.review_charts import curve_chart
 from pipeline.report.task_part import Tile
 
@@ -25,19 +26,6 @@ SHOWN_GROUPS = 6
 
 MANY_COPIES = 0.05
 """Share of the images that must be copies of others, so that they stand out."""
-
-TRUST = {
-    "good": "",
-    "training unknown": "It is not known which images the model has learned from. If it has learned from these, it may "
-    "know wrong labels by heart, and then more are wrong than look so.",
-    "trained on these": "Many of the labelled images were left out, and images that are nearly the same as those of "
-    "the training may be left: more labels may be wrong than look so.",
-    "too few": "There are too few labelled images of each class to estimate how many labels are wrong, and the model "
-    "may be wrong rather than the label.",
-    "too many": "So many labels look wrong that it is more likely the model that is wrong. Do not trust the list.",
-}
-"""Whether to trust the labels that look wrong, as review.json says it -> in words."""
-
 
 Section = tuple[str, str, bool]
 """Name and title of a section, and whether it has something to say."""
@@ -117,8 +105,8 @@ def review_part(review: Review | None) -> ReviewPart:
             "embeddings": embeddings,
             "odd": [(ODD[kind["kind"]], kind) for kind in odd],
             "curve_charts": [(curve["class"], curve_chart(curve)) for curve in worst],
-            "label_errors_text": _errors_text(errors) if errors else "",
-            "label_errors_trust": _trust_text(errors) if errors else "",
+            "label_errors_text": errors_text(errors) if errors else "",
+            "label_errors_trust": errors_trust(errors) if errors else "",
         },
         suspects=errors["suspects"] if errors else None,
         tile=accept.tile if accept else None,
@@ -164,29 +152,6 @@ def _shown_groups(copies: Duplicates) -> list[CopyGroup]:
     return [*conflicts, *[group for group in copies["first"] if not group["is_conflict"]][:SHOWN_GROUPS]]
 
 
-def _errors_text(errors: LabelErrors) -> str:
-    """Return how many labels look wrong."""
-    among = f"{count(errors['labelled'])} labelled images"
-    if errors["seen"]:
-        among += f" that the model has not learned from ({count(errors['seen'])} others are left out)"
-    if not errors["suspects"]:
-        few = " With so few of each class that tells little." if errors["trust"] == "too few" else ""
-        return f"No label looks wrong among the {among}.{few}"
-    text = f"{counted(errors['suspects'], 'label looks', 'labels look')} wrong among the {among}."
-    if errors["estimate"] is None or errors["trust"] == "too many":
-        return text
-    low, high = errors["estimate_interval_95"] or (0.0, 0.0)
-    return (
-        f"{text} About {counted(round(errors['estimate']), 'label is', 'labels are')} wrong, as estimated from these: "
-        f"{count(round(low))} to {count(round(high))} by chance alone; how far the method is off is not known."
-    )
-
-
-def _trust_text(errors: LabelErrors) -> str:
-    """Return how far the list of labels that look wrong is to be trusted."""
-    return "" if errors["trust"] == "too few" and not errors["suspects"] else TRUST[errors["trust"]]
-
-
 def _keys(review: Review) -> Iterator[str]:
     errors = review.get("label_errors")
     yield from (one["key"] for one in (errors["first"] if errors else ()))
@@ -201,7 +166,9 @@ def _keys(review: Review) -> Iterator[str]:
 def _pointers(review: Review) -> Iterator[Pointer]:
     errors, copies = review.get("label_errors"), review.get("duplicates")
     if errors and errors["suspects"]:
-        yield Pointer(f"{counted(errors['suspects'], 'label looks', 'labels look')} wrong{_guess(errors)}", "doubtful")
+        yield Pointer(
+            f"{counted(errors['suspects'], 'label looks', 'labels look')} wrong{errors_guess(errors)}", "doubtful"
+        )
     if copies and copies["conflicts"]:
         verb = "is" if copies["conflicts"] == 1 else "are"
         text = f"{counted(copies['conflicts'], 'image')} {verb} there more than once with different labels"
@@ -217,13 +184,3 @@ def _pointers(review: Review) -> Iterator[Pointer]:
         if kind["images"] and not kind["is_usual"]:
             verb = "is" if kind["images"] == 1 else "are"
             yield Pointer(f"{counted(kind['images'], 'image')} {verb} {words.partition(':')[0]}", "odd")
-
-
-def _guess(errors: LabelErrors) -> str:
-    """Return what is to be said of the number of labels that look wrong."""
-    if errors["trust"] == "too many":
-        return ": so many that it is more likely the model that is wrong"
-    if errors["estimate"] is None or errors["estimate_interval_95"] is None:
-        return "; there are too few images of each class to tell how many are"
-    low, high = errors["estimate_interval_95"]
-    return f"; estimated, {count(round(low))} to {count(round(high))} are"

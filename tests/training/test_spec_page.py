@@ -7,6 +7,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from model_training.report.runs import HEADER
 from pipeline.model.feed import Feed
 from pipeline.model.spec import Conversion
 
@@ -33,3 +34,7 @@ def test_fields_of_a_conversion_are_those_of_the_page() -> None:
 def test_fields_of_what_it_was_trained_on_are_those_of_the_page(tiny_model: str) -> None:
     facts = json.loads(Path(tiny_model, "training", "pixel_hashes", "facts.json").read_text())
     assert fields_of("Pixels that it was trained on") == list(facts)
+
+
+def test_columns_of_the_table_of_runs_are_those_of_the_page() -> None:
+    assert fields_of("Tables of a training") == list(HEADER)

@@ -44,7 +44,7 @@ class Scored:
 
 def trained_and_scored(task: Task, digits: RawImages, folder: Path, with_embedding: bool = False) -> Scored:
     dataset = dataset_of(task, digits)
-    run: Any = build(dataset, RECIPE, str(folder / "model"), with_embedding=with_embedding)
+    run: Any = build(dataset, replace(RECIPE, with_embedding=with_embedding), str(folder / "model"))
     archive = write_test_images(dataset, folder / "archive")
     return Scored(run, folder / "model", nightscore.score(archive, folder / "model", folder / "night"))
 
@@ -117,7 +117,7 @@ def test_an_embedding_is_published_without_the_scores_that_it_was_learned_by(dig
 
 @pytest.mark.heavy
 def test_an_embedding_comes_beside_classes(digits: RawImages, tmp_path: Path) -> None:
-    run = build(dataset_of("classes", digits), RECIPE, str(tmp_path / "model"), with_embedding=True)
+    run = build(dataset_of("classes", digits), replace(RECIPE, with_embedding=True), str(tmp_path / "model"))
     assert isinstance(run, TrainingRun)
     assert run.spec.embedding == Embedding(64)
     assert run.spec.training["test_neighbor_accuracy"] > 0.7
