@@ -53,9 +53,9 @@ def test_model_directory_has_everything_and_nothing_else(tiny_model: str) -> Non
         "saved_model/saved_model.pb",
         "saved_model/variables/variables.data-00000-of-00001",
         "saved_model/variables/variables.index",
-        *(f"training/{name}" for name in ("confusion_matrix.png", "curves.png", "history.json")),
+        *(f"training/{name}" for name in ("confusion_matrix.png", "curves.png", "history.json", "label_errors.csv")),
         *(f"training/pixel_hashes/{name}" for name in ("facts.json", "train.npy", "validation.npy")),
-        *(f"training/{name}" for name in ("report.html", "sample_predictions.png")),
+        *(f"training/{name}" for name in ("report.html", "runs.csv", "sample_predictions.png")),
     ]
     assert all(any(name.startswith(folder) for name in files_of(tiny_model)) for folder in events)
 
@@ -107,7 +107,8 @@ def test_spec_names_the_model_the_data_and_the_result(tiny_model: str) -> None:
     assert training["recipe"] == {
         "network": "classic", "epochs": 2, "batch_size": 32, "seed": 0, "learning_rate": 0.001,
         "schedule": "constant", "augment": "none", "averaging": 0.0, "class_weight": "none", "monitor": "val_loss",
-        "patience": None, "precision": "float32", "optimizer": "adam", "loss": "sparse_categorical_crossentropy",
+        "patience": None, "precision": "float32", "calibrate": False,
+        "with_embedding": False, "optimizer": "adam", "loss": "sparse_categorical_crossentropy",
     }  # fmt: skip
     assert (training["dataset"], training["classes"], training["parameters"]) == ("digits", 10, 121_930)
     low, high = training["test_accuracy_interval_95"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -174,7 +175,10 @@ def test_page_shows_changed_images_beside_their_originals(page: ParsedPage) -> N
 def test_runs_of_the_model_before_are_carried_over(page: ParsedPage, folder: Path, run: TrainingRun) -> None:
     rows = read_runs(str(folder / "model"))
     assert rows[0] == EARLIER
-    assert (rows[1].model, rows[1].recipe) == (run.spec.model_id, {"epochs": 2, "batch_size": 8, "augment": "light"})
+    assert (rows[1].model, rows[1].recipe) == (
+        run.spec.model_id,
+        {"epochs": 2, "batch_size": 8, "augment": "light", "calibrate": True},
+    )
     newest, first = page.table("The newest comes first")[1:]
     assert "epochs 7 → 2, batch_size 32 → 8, augment none → light, calibrated" in newest[1]
     assert first[0].startswith("2026-01-02 03:04")
