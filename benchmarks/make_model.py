@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from benchmarks.archives import PHOTOGRAPHS
 from model_training.build import build
-from model_training.data.datasets import load
+from model_training.data.datasets import DataOptions, load
 from model_training.learning.evaluation import load_outputs
 from model_training.learning.recipe import Recipe
 from model_training.publishing import export
@@ -112,9 +112,9 @@ def main(kind: str, location: str, *source: str) -> None:
     if kind == "mobilenet":
         build_mobilenet(location, Path(source[0]))
     elif kind == "jpeg":
-        build(load(source[0], image_size=64, color_mode="rgb"), Recipe(epochs=1), location)
+        build(load(DataOptions((source[0],), image_size=64, color_mode="rgb")), Recipe(epochs=1), location)
     else:
-        digits = load("mnist", data_dir=source[0] if source else None)
+        digits = load(DataOptions(("mnist",), data_dir=source[0] if source else None))
         names = _thousand(digits.class_names) if kind == "wide" else digits.class_names
         build(replace(digits, class_names=names), Recipe(epochs=1), location)
 

@@ -104,7 +104,7 @@ def _write(dataset: Dataset, trained: Trained, folder: str, before: Before) -> T
     report = report_files(run) if isinstance(run, TrainingRun) else task_report_files(run)
     write_files(os.path.join(folder, directory.TRAINING), report)
     learned: dict[LearnedSet, Any] = {"train": dataset.train.hashes, "validation": dataset.validation.hashes}
-    known = TrainedOn.of(learned, rule_id(dataset.input), spec.model_id, [dataset.name], len(dataset.left_out))
+    known = TrainedOn.of(learned, rule_id(dataset.input), spec.model_id, [dataset.name], dataset.left_out_images)
     write_files(os.path.join(folder, directory.TRAINING, trained_on.FOLDER), known.files())
     return run
 

@@ -13,6 +13,7 @@ from typing import get_args
 
 from model_training.command import Parser, not_empty, to_exit_code
 from model_training.data.datasets import Dataset, check_apart, load
+from model_training.flags import DATA_FLAGS, add_data_flags, data_options
 from model_training.learning.checkpoint import Checkpoint
 from model_training.learning.head import LEARNED_AS_CLASSES
 from model_training.learning.recipe import (
@@ -33,7 +34,6 @@ from pipeline.cli.console import complain
 from pipeline.cli.quiet import silence_pillow, stderr_silenced
 from pipeline.errors import UsageError
 from pipeline.formatting import counted
-from pipeline.model.input_rule import Decode
 from pipeline.model.spec import ModelSpec
 from pipeline.text import brief, plain, shell_path
 
@@ -50,16 +50,7 @@ model of an earlier version and adds model.tflite, which LiteRT runs.
 _OF_RECIPE = tuple(field.name for field in fields(Recipe))
 """Names of the options that are fields of a recipe."""
 
-_FOR_TRAINING = (
-    "data_dir",
-    "image_size",
-    "color_mode",
-    "decode",
-    "like",
-    "recipe",
-    "resume",
-    *_OF_RECIPE,
-)
+_FOR_TRAINING = (*DATA_FLAGS, "recipe", "resume", *_OF_RECIPE)
 """Names of the options that say how a network is trained."""
 
 
@@ -72,7 +63,14 @@ def _parser() -> Parser:
     parser = Parser("train", DESCRIPTION)
     add = parser.add_argument
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--dataset", type=not_empty, metavar="mnist|digits|PATH", help="PATH: a folder of class folders")
+    what.add_argument(
+        "--dataset",
+        action="append",
+        type=not_empty,
+        metavar="SOURCE",
+        help="mnist, digits, a folder of class folders, or other images as nightscore score --input takes them: globs, "
+        "lists, archives, on disk or in a bucket; repeatable",
+    )
     what.add_argument("--add_engines", type=not_empty, metavar="OLD", help="a model directory, which is not changed")
     add(
         "--output",
@@ -81,29 +79,14 @@ def _parser() -> Parser:
         metavar="MODEL",
         help="folder for the model; a model there is replaced",
     )
-    add("--data_dir", metavar="DIR", help="folder with MNIST's four IDX files (default: the Keras cache)")
     _add_recipe(parser)
-    add("--image_size", type=_at_least_1, metavar="N", help="side in pixels that a folder's images are resized to")
-    add("--color_mode", choices=("grayscale", "rgb"), help="default: grayscale if all images of a folder are grey")
-    add(
-        "--decode",
-        choices=get_args(Decode),
-        help="of JPEG files, also when the model scores: reduced = at 1/2, 1/4 or 1/8 of their size where both sides "
-        "are then at least twice the model's (default: reduced)",
-    )
-    add(
-        "--like",
-        type=not_empty,
-        metavar="LOADER",
-        help="decode and resize as this loader does, also when the model scores: keras.image_dataset_from_directory, "
-        "torchvision, cv2.resize, ...; docs/input_rules.md lists all (default: nightscore)",
-    )
     add(
         "--with_embedding",
         action="store_true",
         default=None,
         help="the model also gives an embedding of each image: what enters the network's last dense layer",
     )
+    add_data_flags(parser, _at_least_1)
     return parser
 
 
@@ -188,14 +171,12 @@ def _add_engines(model: str, output: str) -> int:
 def _train(arguments: argparse.Namespace) -> int:
     silence_pillow()  # an image that is left out is named
     recipe = recipe_of(arguments.recipe, **{name: getattr(arguments, name) for name in _OF_RECIPE})
+    options = data_options(arguments, recipe.seed)
     location = check_output(arguments.output)
-    check_apart(arguments.dataset, location)
-    if arguments.dataset == "mnist" and arguments.data_dir is None:
+    check_apart(options, location)
+    if options.name == "mnist" and options.data_dir is None:
         _start_tensorflow()  # Keras may have to download it
-    given = arguments
-    dataset = load(
-        given.dataset, given.data_dir, given.image_size, given.color_mode, given.decode, given.like, recipe.seed
-    )
+    dataset = load(options)
     _start_tensorflow()
     _build(dataset, recipe, arguments, location)
     return 0

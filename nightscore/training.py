@@ -6,19 +6,49 @@ import contextlib
 import os
 import random
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from nightscore.night import expected_errors
 from nightscore.quiet import root_logger_kept, tensorflow_starts_quietly
 from pipeline import storage
 from pipeline.errors import NightscoreError
 from pipeline.model.input_rule import ColorMode, Decode
+from pipeline.options import LabelsAre, LabelSource
+from pipeline.task import Task
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from model_training.data.datasets import Dataset
+    from model_training.data.options import Contradictions
     from model_training.learning.recipe import Augment, ClassWeight, NetworkName, Recipe, Schedule, TrainingPrecision
+
+Path = str | os.PathLike[str]
+
+
+class ReadingKeywords(TypedDict, total=False):
+    """How `train` reads images and labels: as the flags of `nightscore train --help`, which tells of each."""
+
+    task: Task
+    label_source: LabelSource
+    labels_are: LabelsAre
+    label_offset: int
+    image_key: str | None
+    label_key: str | None
+    labels_file: str | None
+    file_column: str | None
+    label_column: str | None
+    zip_encoding: str | None
+    max_pixels: int
+    image_timeout: float
+    bands: str
+    background: str
+    contradictions: Contradictions
+    memory_mb: int | None
+    shuffle_mb: int
+
 
 _one_at_a_time = threading.Lock()
 """Held by the training that is under way in this process: its seed is the process's."""
@@ -54,10 +84,12 @@ class TrainedModel(os.PathLike[str]):
 
 
 def train(
-    dataset: str | os.PathLike[str],
-    output: str | os.PathLike[str],
+    dataset: Path | Sequence[Path],
+    output: Path,
     *,
-    data_dir: str | os.PathLike[str] | None = None,
+    validation: Path | Sequence[Path] = (),
+    test: Path | Sequence[Path] = (),
+    data_dir: Path | None = None,
     recipe: str | None = None,
     network: NetworkName | None = None,
     epochs: int | None = None,
@@ -79,12 +111,16 @@ def train(
     decode: Decode | None = None,
     like: str | None = None,
     progress: bool = False,
+    **reading: Unpack[ReadingKeywords],
 ) -> TrainedModel:
     """Train a CNN and write a model directory; a model that is there is replaced when the new one is whole.
 
     Args:
-        dataset: "mnist", "digits", or a folder of class folders, on disk or gs://.
+        dataset: "mnist", "digits", a folder of class folders, or other images as `score` takes them: globs, lists,
+            archives, on disk or in a bucket; or several.
         output: folder for the model, on disk or gs://.
+        validation: images that validate, taken in the same way; default: a tenth of those that do not test.
+        test: images that test; default: a fifth of the data set.
         data_dir: for mnist, the folder with its four IDX files; default: Keras' cache.
         recipe: "classic", the default, or "strong": more epochs, images changed at random, averaged weights. What
             follows changes a value of the recipe; None leaves it.
@@ -106,19 +142,21 @@ def train(
             layer.
         calibrate: whether to divide the logits by one number, the temperature that suits the validation images best, so
             that scores mean what they say; no predicted class changes.
-        image_size: side in pixels that a folder's images are resized to.
-        color_mode: "grayscale" or "rgb"; default: grayscale if all images of a folder are grey.
+        image_size: side in pixels that images are resized to.
+        color_mode: "grayscale" or "rgb"; default: grayscale if all images are grey.
         decode: of JPEG files, in training and in scoring: "reduced" = at 1/2, 1/4 or 1/8 of their size where both sides
             are then at least twice the model's, the default; "full" = every pixel.
         like: name of a loader, as `nightscore train --like` takes it: images are decoded and resized as it does, in
             training and in scoring.
         progress: whether to show progress on stderr.
+        reading: see `ReadingKeywords`.
 
     Raises:
         UsageError: the data set cannot be had, or no model can be written to `output`; nothing was touched.
+        TransientError: storage fails for now.
         NightscoreError: the model could not be written.
     """
-    from model_training.data.datasets import check_apart, load
+    from model_training.data.datasets import DataOptions, check_apart, load
     from model_training.learning.recipe import recipe_of
     from model_training.learning.training import check_tensorflow
     from model_training.publishing.publish import check_output
@@ -141,16 +179,30 @@ def train(
         calibrate=calibrate,
         with_embedding=with_embedding,
     )
-    name = os.fspath(dataset)
+    data = DataOptions(
+        _locations(dataset),
+        _locations(validation),
+        _locations(test),
+        data_dir=None if data_dir is None else os.fspath(data_dir),
+        image_size=image_size,
+        color_mode=color_mode,
+        decode=decode,
+        like=like,
+        seed=seed,
+        **reading,
+    )
     with expected_errors(), _disk_errors(), _one_at_a_time, _seeds_kept(), root_logger_kept():
         location = check_output(os.fspath(output))
-        check_apart(name, location)
-        if name == "mnist" and data_dir is None:
+        check_apart(data, location)
+        if data.name == "mnist" and data_dir is None:
             _start_tensorflow()  # Keras may have to download it
-        where = None if data_dir is None else os.fspath(data_dir)
-        learned = load(name, where, image_size, color_mode, decode, like, seed)
+        learned = load(data)
         _start_tensorflow()
         return _build(learned, chosen, location, progress, resume)
+
+
+def _locations(given: Path | Sequence[Path]) -> tuple[str, ...]:
+    return tuple(os.fspath(one) for one in ([given] if isinstance(given, str | os.PathLike) else given))
 
 
 def _build(dataset: Dataset, recipe: Recipe, location: str, progress: bool, resume: bool) -> TrainedModel:

@@ -49,7 +49,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         "beam": "storage metrics output scoring",
         "api": "storage metrics model output scoring beam",
         "cli": "api storage metrics model output comparison export scoring beam",
-        "model_training": "storage sources model metrics report output.rows output.row_columns cli.console cli.quiet",
+        "model_training": "storage sources model metrics report scoring output.rows output.row_columns output.run "
+        "cli.console cli.quiet cli.interrupt",
         "model_import": "storage sources model metrics report cli.console cli.quiet "
         "model_training.command model_training.publishing.check_images model_training.publishing.convert "
         "model_training.publishing.publish",

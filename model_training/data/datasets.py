@@ -2,7 +2,7 @@
 
     mnist    60,000 + 10,000 handwritten digits, 28 x 28, from IDX files or the Keras cache
     digits   1,797 handwritten digits, 8 x 8, bundled with scikit-learn, enlarged to 28 x 28
-    PATH     a folder of class folders (`model_training.data.folder`)
+    PATH     any images that can be scored (`model_training.data.from_sources`)
 
 Must not know how networks are trained. Imports TensorFlow nowhere, and Keras only to download MNIST.
 """
@@ -10,39 +10,46 @@ Must not know how networks are trained. Imports TensorFlow nowhere, and Keras on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from model_training.data import split
-from model_training.data.folder import example_png, read_folder
+from model_training.data.from_sources import read_sources
 from model_training.data.image_set import HeldImages, ImageSet
+from model_training.data.options import DATASETS, DataOptions
 from model_training.data.raw_images import DIGITS, RAW_SIDE, RawImages, raw_images
-from model_training.data.survey import RuleOf
+from model_training.data.sides import VALIDATION_SHARE
 from model_training.publishing.publish import lie_in_one_another
 from pipeline import storage
 from pipeline.batches import EncodedBatch, ImageColumns
 from pipeline.errors import UsageError
-from pipeline.model.input_rule import ColorMode, Decode, InputSpec
+from pipeline.model.input_rule import ColorMode, InputSpec
 from pipeline.model.preprocess import preprocess
-from pipeline.model.presets import preset_of, rule_like
 from pipeline.model.resize import takes_exact
 from pipeline.task import Task
 
-__all__ = ["DATASETS", "EXAMPLES", "Dataset", "RawImages", "check_apart", "from_raw", "load", "raw_images", "spread"]
-
-DATASETS = ("mnist", "digits")
-"""The names that are no folders."""
+__all__ = [
+    "DATASETS",
+    "EXAMPLES",
+    "DataOptions",
+    "Dataset",
+    "RawImages",
+    "check_apart",
+    "from_raw",
+    "load",
+    "raw_images",
+    "spread",
+]
 
 EXAMPLES = 10
 """Number of encoded test images that a data set hands out."""
 
-VALIDATION_SHARE = 0.1
-"""Share of the training images that validate, if nothing else is asked for."""
+RuleOf = Callable[[int, int, ColorMode], InputSpec]
+"""Makes an input rule of height, width and color mode."""
 
 REDUCED: RuleOf = partial(InputSpec, decode="reduced")
 """Makes the input rule of models that are trained here, if nothing else is asked for."""
@@ -53,14 +60,15 @@ class Dataset:
     """Labelled images to learn from, to validate with and to test with.
 
     Attributes:
-        name: "mnist", "digits", or the location of a folder.
+        name: "mnist", "digits", or the locations of inputs.
         class_names: in the order of the labels.
         input: the rule that makes pixels like these from an image file.
         train: the images that are learned; at least one.
         validation: the images that watch over the training and choose its best epoch; at least one.
         test: the images that say how good the network is; training gets none of them. At least one.
-        left_out: key of an image that could not be used -> why.
+        left_out: key of an image that could not be used -> why; of the first thousand.
         task: what the network is to say of an image.
+        left_out_images: how many images could not be used.
     """
 
     name: str
@@ -71,6 +79,7 @@ class Dataset:
     test: ImageSet
     left_out: Mapping[str, str] = field(default_factory=dict)
     task: Task = "classes"
+    left_out_images: int = 0
 
     @cached_property
     def learned_hashes(self) -> npt.NDArray[np.uint64]:
@@ -99,70 +108,49 @@ class Dataset:
         return [self.test.encoded(number) for number in numbers]
 
 
-def load(
-    name: str,
-    data_dir: str | None = None,
-    image_size: int | None = None,
-    color_mode: ColorMode | None = None,
-    decode: Decode | None = None,
-    like: str | None = None,
-    seed: int = 0,
-) -> Dataset:
+def load(options: DataOptions) -> Dataset:
     """Return a data set.
 
-    Args:
-        name: "mnist", "digits" or a folder of class folders, local or gs://.
-        data_dir: for mnist, where the four IDX files lie; None takes the Keras cache, or downloads into it.
-        image_size: for a folder, see `read_folder`.
-        color_mode: for a folder, see `read_folder`.
-        decode: how JPEG files are decoded, in training and in scoring: "reduced" or "full". None takes "reduced", but
-            with a preset "full".
-        like: name of a preset whose input rule the model gets, one of `pipeline.model.presets.PRESETS`; None takes the
-            rule of Nightscore.
-        seed: of mnist and digits: decides which images validate.
-
     Raises:
-        UsageError: it cannot be had, or two of these contradict each other; the text says what to do.
+        UsageError: it cannot be had, or nothing can be learned from it; the text says what to do.
+        TransientError: storage fails for now.
     """
-    rule_of = _rule_of(decode, like)
-    if name in DATASETS:
-        if image_size is not None or color_mode is not None:
-            raise UsageError(f"--image_size and --color_mode are for folders: {name} is 28 x 28 and grayscale")
-        return from_raw(raw_images(name, data_dir), rule_of, seed)
-    if data_dir is not None:
-        raise UsageError(f"--data_dir is for --dataset mnist, not for {name!r}")
-    return _from_folder(name, image_size, color_mode, rule_of)
+    if options.name is not None:
+        return from_raw(raw_images(options.name, options.data_dir), options.rule, options.seed)
+    found = read_sources(options)
+    dataset = Dataset(
+        found.name,
+        found.class_names,
+        found.input,
+        found.train,
+        found.validation,
+        found.test,
+        found.left_out.examples,
+        options.task,
+        found.left_out.count,
+    )
+    _ = dataset.examples  # while they are there
+    return dataset
 
 
-def _rule_of(decode: Decode | None, like: str | None) -> RuleOf:
-    """Return what makes the input rule, of its height, width and color mode."""
-    if decode is not None and decode not in get_args(Decode):
-        raise UsageError(f"--decode {decode!r} is unknown: give reduced or full")
-    if like is None:
-        return REDUCED if decode is None else partial(InputSpec, decode=decode)
-    preset_of(like)
-    if decode == "reduced":
-        raise UsageError(
-            f"--decode reduced contradicts --like {like}, which decodes every pixel: leave one of them out"
-        )
-    return partial(rule_like, like)
-
-
-def check_apart(name: str, output: str) -> None:
-    """Check that a data set and the place of the new model do not lie in one another.
+def check_apart(options: DataOptions, output: str) -> None:
+    """Check that images and the place of the new model do not lie in one another.
 
     Args:
-        name: as `load` takes it.
+        options: name the images.
         output: location of the new model, as `check_output` returns it.
 
     Raises:
         UsageError: they do: a model that is replaced would take images with it, or become some.
     """
-    if name in DATASETS:
+    if options.name is not None:
         return
-    images = storage.absolute(name)
-    if lie_in_one_another(images, output):
-        raise UsageError(f"--output {output!r} and --dataset {images!r} lie in one another: give folders apart")
+    for source in (*options.sources, *options.validation, *options.test):
+        images = storage.absolute(source)
+        fixed = storage.fixed_prefix(images)
+        is_glob = fixed != images  # one that leads to images around the model may lead past it
+        if f"{fixed}/".startswith(f"{output}/") if is_glob else lie_in_one_another(images, output):
+            raise UsageError(f"--output {output!r} and --dataset {images!r} lie in one another: give folders apart")
 
 
 def from_raw(raw: RawImages, rule_of: RuleOf = REDUCED, seed: int = 0) -> Dataset:
@@ -205,32 +193,3 @@ def spread(labels: npt.NDArray[np.int64], n: int) -> list[int]:
         seen[label] += 1
     order = sorted(range(len(labels)), key=lambda i: (rank[i], labels[i]))
     return [order[i * len(seen) // n] for i in range(n)] if len(seen) > n else order[:n]
-
-
-def _from_folder(path: str, image_size: int | None, color_mode: ColorMode | None, rule_of: RuleOf) -> Dataset:
-    found = read_folder(path, image_size, color_mode, rule_of)
-    everything = np.arange(len(found.labels))
-    rest = everything[: found.test_start]
-
-    def images(rows: npt.NDArray[np.int64]) -> HeldImages:
-        return HeldImages(
-            found.input,
-            found.pixels,
-            found.labels,
-            rows,
-            lambda i: storage.key_of(found.locations[i]),
-            lambda i: example_png(found.locations[i], found.input),
-        )
-
-    validates = split.validation_split(images(rest).hashes, VALIDATION_SHARE)
-    if not validates.any():
-        raise UsageError(f"data set {path!r} has one picture to learn from and none to validate with: add more images")
-    return Dataset(
-        name=storage.key_of(storage.absolute(path)),
-        class_names=found.class_names,
-        input=found.input,
-        train=images(rest[~validates]),
-        validation=images(rest[validates]),
-        test=images(everything[found.test_start :]),
-        left_out=found.left_out,
-    )

@@ -59,18 +59,29 @@ def split(hashes: Hashes, labels: npt.NDArray[np.int64], classes: int) -> tuple[
     return is_test, sorted(ranked)
 
 
-def validation_split(hashes: Hashes, share: float) -> Mask:
+def validation_split(hashes: Hashes, share: float, labels: npt.NDArray[np.int64] | None = None) -> Mask:
     """Return which of the images that are not for testing validate, bool [n]: copies are on one side.
 
-    By rank: the pictures with the smallest hashes that together are at least that share of the images. At least one
-    picture validates and at least one is learned; if there is but one picture, all of its copies are learned.
+    By rank: the pictures with the smallest hashes that together are at least that share of the images. The picture with
+    the largest hash of each class is learned in any case, with its copies; if there are no others, none validates.
+
+    Args:
+        hashes: uint64 [n], of the images' pixels.
+        share: of the images.
+        labels: int64 [n], class of each; None: all are of one.
 
     >>> validation_split(np.array([7, 5, 7, 9], np.uint64), 0.1)
     array([False,  True, False, False])
+    >>> validation_split(np.array([7, 5, 7, 9], np.uint64), 0.1, np.array([0, 1, 0, 0]))
+    array([ True, False,  True, False])
     """
-    pictures, counts = np.unique(hashes, return_counts=True)
+    labels = np.zeros(len(hashes), np.int64) if labels is None else labels
+    order = np.lexsort((hashes, labels))
+    last = np.append(labels[order][1:] != labels[order][:-1], True)[: len(order)]
+    free = ~np.isin(hashes, hashes[order][last])
+    pictures, counts = np.unique(hashes[free], return_counts=True)
     n = int(np.searchsorted(np.cumsum(counts), share * len(hashes))) + 1
-    return np.isin(hashes, pictures[: min(n, len(pictures) - 1)])
+    return np.isin(hashes, pictures[:n])
 
 
 def copies(hashes: Hashes) -> int:

@@ -87,7 +87,7 @@ def course_facts(dataset: Dataset, trained: Trained) -> dict[str, Any]:
             "training": len(dataset.train),
             "validation": len(dataset.validation),
             "test": len(dataset.test),
-            "left_out": len(dataset.left_out),
+            "left_out": dataset.left_out_images,
             "copies": dataset.copies,
             "test_copies": dataset.test_copies,
         },

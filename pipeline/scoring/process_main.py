@@ -26,6 +26,7 @@ from pipeline.batches import EncodedBatch, PixelBatch
 from pipeline.errors import NightscoreError, TransientError, UsageError
 from pipeline.model.directory import read_spec
 from pipeline.model.loaded import Model, acquire
+from pipeline.model.own_size import look
 from pipeline.model.preprocess import preprocess
 from pipeline.model.stored_facts import with_facts
 from pipeline.output.run import Run
@@ -66,6 +67,7 @@ class _Worker:
         work: dict[str, Callable[[Request, memoryview, Run], tuple[Answer, Pieces]]] = {
             "pin": self._pin,
             "load": self._load,
+            "look": self._look,
             "pixels": self._answer_pixels,
             "rows": self._answer_rows,
             "part": self._answer_part,
@@ -100,6 +102,19 @@ class _Worker:
                     raise UsageError(f"model {run.model!r} was replaced by another one while it was used")
                 self._model = acquire(self._folder, spec, run.engine, run.options.precision)
         return self._model
+
+    def _look(self, request: Request, body: memoryview, run: Run) -> tuple[Answer, Pieces]:
+        with self._at("read", 0, 0):
+            batch = _read(request, body, run)
+        sides, colored = [], False
+        with self._at("decode", 0, 0):
+            for i, data in enumerate(batch.encoded):
+                if i not in request.failures:
+                    self._begin("decode", i, i + 1, run.options.image_timeout)
+                    size, has_color = look(data, run.spec.input, run.options.max_pixels, looks_for_color=not colored)
+                    sides.append(size)
+                    colored = colored or has_color
+        return Answer(sides=sides, colored=colored), ()
 
     def _answer_pixels(self, request: Request, body: memoryview, run: Run) -> tuple[Answer, Pieces]:
         pixels = self._pixels(request, body, run)

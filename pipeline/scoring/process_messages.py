@@ -21,7 +21,7 @@ from pipeline.model.predict import Range
 from pipeline.output.run import Run
 from pipeline.units import WorkUnit
 
-Want = Literal["pin", "load", "pixels", "rows", "part", "unit", "measure"]
+Want = Literal["pin", "load", "look", "pixels", "rows", "part", "unit", "measure"]
 """The work that a request can ask for."""
 
 Body = Literal["nothing", "encoded", "pixels", "rows", "part"]
@@ -58,10 +58,10 @@ class Request:
     the body. The last two need `images` if rows are wanted.
 
     Attributes:
-        want: "pin": make the run's plan and write it; "load": load the model; "pixels": read and decode images; "rows":
-            read, decode and score images; "part": make a part and its receipt of rows; "unit": read, decode and score a
-            whole unit, and make its part and its receipt; "measure": score images again and again, for a while, and
-            tell how long one takes.
+        want: "pin": make the run's plan and write it; "load": load the model; "look": read images and tell their sizes
+            and whether they are colored; "pixels": read and decode images; "rows": read, decode and score images;
+            "part": make a part and its receipt of rows; "unit": read, decode and score a whole unit, and make its part
+            and its receipt; "measure": score images again and again, for a while, and tell how long one takes.
         run: the run that this request and the later ones belong to; None: the run of the request before.
         model: folder on this machine with the run's model; "": that of the request before.
         unit: the work unit to read, or whose part is made.
@@ -135,6 +135,8 @@ class Answer:
         examples: images that enter the lists of the unit.
         rescored: number of images that were scored a second time, in float32.
         loaded: the model that was loaded.
+        sides: width and height of each image that was looked at, upright; (0, 0): it cannot be told.
+        colored: whether any of these has a color.
         error: the error of ours that kept the process from doing the request; it crosses as its type's name and text.
         bug: the traceback of any other exception; "": there was none.
 
@@ -157,6 +159,8 @@ class Answer:
     examples: Sequence[AnyCandidate] = ()
     rescored: int = 0
     loaded: Loaded | None = None
+    sides: Sequence[tuple[int, int]] = ()
+    colored: bool = False
     error: NightscoreError | None = None
     bug: str = ""
 
@@ -302,6 +306,7 @@ _READ: Mapping[str, Any] = {
     "examples": _examples_from_json,
     "alone": lambda content: [(first, stop) for first, stop in content],
     "loaded": lambda content: Loaded(**content),
+    "sides": lambda content: [(width, height) for width, height in content],
     "error": _error_from_json,
 }
 """Name of a field -> what makes it of JSON values."""

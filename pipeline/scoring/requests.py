@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pipeline.batches import EncodedBatch, PixelBatch
+from pipeline.batches import EncodedBatch, Failure, PixelBatch
 from pipeline.concurrency import cores
 from pipeline.errors import NightscoreError
 from pipeline.machine import cpu_kind, describe
@@ -51,6 +51,8 @@ PIECE_SECONDS = 0.25
 
 LEAST_IMAGES = 8
 """Images in a piece, at least: each request costs about a millisecond of its own."""
+
+_NOT_WANTED = Failure("read", "INTERNAL", "not wanted")
 
 _arranging = threading.Lock()
 _logger = logging.getLogger(__name__)
@@ -199,17 +201,51 @@ def pin_in_process(run: Run) -> None:
         process.ask(Request("pin"), (), run, "")
 
 
-def preprocess_in_process(piece: Piece, run: Run) -> PixelBatch:
-    """Preprocess a piece in a local process, which reads it first if it is a unit.
+def arrange_decoders(most: int) -> None:
+    """Let local processes do nothing but read and decode, for somebody who scores nothing.
 
-    An image that ends two processes, or takes longer than --image_timeout, is marked as failed; the other images of the
-    piece are then preprocessed without it.
+    Args:
+        most: number of local processes, at most.
+    """
+    with _arranging:
+        _arranged.clear()
+        processes().arrange(0, most)
+
+
+def look_in_process(piece: Piece, run: Run) -> tuple[Sequence[tuple[int, int]], bool]:
+    """Look at the images of a piece in a local process, which reads it first if it is a unit.
+
+    Returns:
+        Width and height of each image that does not end the process, upright, (0, 0) where they cannot be told; and
+        whether any of them has a color.
 
     Raises:
         TransientError: storage fails for now, or this process is being interrupted.
         RuntimeError: processes do not start, or die while they decode no image: a bug.
     """
-    answer, pixels = _ask(*_request("pixels", piece), run)
+    answer, _ = _ask(*_request("look", piece), run)
+    return answer.sides, answer.colored
+
+
+def preprocess_in_process(piece: Piece, run: Run, without: Sequence[int] = ()) -> PixelBatch:
+    """Preprocess a piece in a local process, which reads it first if it is a unit.
+
+    An image that ends two processes, or takes longer than --image_timeout, is marked as failed; the other images of the
+    piece are then preprocessed without it.
+
+    Args:
+        piece: the images.
+        run: that they belong to.
+        without: index of each image that is not wanted: it is not decoded, and marked as failed.
+
+    Raises:
+        TransientError: storage fails for now, or this process is being interrupted.
+        RuntimeError: processes do not start, or die while they decode no image: a bug.
+    """
+    request, body = _request("pixels", piece)
+    if without:
+        request = replace(request, failures={**dict.fromkeys(without, _NOT_WANTED), **request.failures})
+    answer, pixels = _ask(request, body, run)
     images = replace(piece.images, facts=answer.facts) if isinstance(piece, EncodedBatch) else answer.images
     assert images is not None
     shape = (len(images), *run.spec.input.shape)

@@ -33,9 +33,18 @@ class Meaning(NamedTuple):
 NOTHING = Meaning()
 """Meaning of a label that is not there."""
 
+NUMBER, FOLDER = 0, 1
+"""Numbers of a `Meaning` where no classes are known: its name is a number; it is the name of the image's folder."""
+
 
 @functools.lru_cache(maxsize=16)
-def meanings(class_names: tuple[str, ...], offset: int, labels_are: LabelsAre, own_names: tuple[str, ...]) -> Meanings:
+def meanings(
+    class_names: tuple[str, ...],
+    offset: int,
+    labels_are: LabelsAre,
+    own_names: tuple[str, ...],
+    finds_names: bool = False,
+) -> Meanings:
     """Return how labels are read for a model's classes; one reader serves every batch of a run.
 
     Args:
@@ -43,8 +52,9 @@ def meanings(class_names: tuple[str, ...], offset: int, labels_are: LabelsAre, o
         offset: number of the first class in the archive.
         labels_are: see `pipeline.options.ScoreOptions`.
         own_names: names that the archive itself has for its numbers, in their order; (): it has none.
+        finds_names: whether the classes are not known yet: there are no class names.
     """
-    return Meanings(class_names, offset, labels_are, own_names)
+    return Meanings(class_names, offset, labels_are, own_names, finds_names)
 
 
 class Meanings:
@@ -62,13 +72,27 @@ Meaning(number=None, name='0'), Meaning(number=None, name=None))
     'cow'
     >>> Meanings(("cat", "dog"), 0, "auto", ("dog", "cat", "cow")).one(0).name
     'dog'
+
+    Where classes are not known yet, each label is a name as it is written, and a folder is one as well. A name has no
+    number then, unless it is NUMBER or FOLDER.
+
+    >>> read = Meanings((), 0, "auto", (), finds_names=True)
+    >>> read.one("cat"), read.one("07"), read.of_folder("cat"), read.one("NaN")
+    (Meaning(number=None, name='cat'), Meaning(number=0, name='07'), Meaning(number=1, name='cat'), \
+Meaning(number=None, name=None))
     """
 
     def __init__(
-        self, class_names: Sequence[str], offset: int, labels_are: LabelsAre, own_names: Sequence[str] = ()
+        self,
+        class_names: Sequence[str],
+        offset: int,
+        labels_are: LabelsAre,
+        own_names: Sequence[str] = (),
+        finds_names: bool = False,
     ) -> None:
         """See `meanings`."""
         self.class_names = class_names
+        self.finds_names = finds_names
         self._offset = offset
         self._numbers_are_positions = labels_are == "indices" or (labels_are == "auto" and offset != 0)
         self._only_positions = labels_are == "indices"
@@ -102,6 +126,8 @@ Meaning(number=None, name='0'), Meaning(number=None, name=None))
 
     def of_folder(self, folder: str) -> Meaning:
         """Return the class that a folder is called like; nothing if there is none."""
+        if self.finds_names:
+            return Meaning(FOLDER, folder) if folder else NOTHING
         meaning = self._folders.get(folder)
         if meaning is None:
             named = self.named(folder)
@@ -160,6 +186,8 @@ Meaning(number=None, name='0'), Meaning(number=None, name=None))
         if text in MISSING:
             return NOTHING
         if number is not None:
+            if self.finds_names and not self._own_names:
+                return self._found(text, number)
             return self._number(number) if isinstance(number, int) else Meaning(None, text)
         if text.lower() in self._truths:
             return self.named(self._truths[text.lower()])
@@ -176,6 +204,8 @@ Meaning(number=None, name='0'), Meaning(number=None, name=None))
         if self._own_names:
             known = 0 <= position < len(self._own_names)
             return self._own(self._own_names[position]) if known else Meaning(None, NO_NAME.format(number))
+        if self.finds_names:
+            return self._found(as_text(number), number)
         if not self._numbers_are_positions:
             called = self._called.get(number)
             if called is not None:
@@ -185,6 +215,10 @@ Meaning(number=None, name='0'), Meaning(number=None, name=None))
         if 0 <= position < len(self.class_names):
             return Meaning(position, self.class_names[position])
         return Meaning(min(max(position, INT32.min), INT32.max), None)
+
+    def _found(self, text: str, number: int | float) -> Meaning:
+        """Return the meaning of a number where no classes are known: a name, of which is told that it is a number."""
+        return Meaning(NUMBER if isinstance(number, int) and not self._only_names else None, text)
 
     def _own(self, name: str) -> Meaning:
         """Return the class that the archive's own name of a number is: of that name, or called by the same number."""

@@ -14,7 +14,17 @@ import numpy as np
 from pipeline.batches import Failure, ImageColumns
 from pipeline.options import LabelsAre, LabelSource
 from pipeline.sources.label_meaning import NOTHING, Meaning, Meanings, meanings
-from pipeline.sources.label_values import BLANKS, Label, Scalar, as_entry, as_label, as_text, inside, value_in
+from pipeline.sources.label_values import (
+    BLANKS,
+    Label,
+    Scalar,
+    as_entry,
+    as_label,
+    as_text,
+    inside,
+    number_in,
+    value_in,
+)
 from pipeline.task import Task
 
 __all__ = ["Label", "LabelRule", "as_entry", "as_label", "folder_of"]
@@ -31,6 +41,9 @@ class LabelRule:
         task: of the model: it decides what a label means.
         labels_are: "auto", "names" or "indices": what a number is, see `pipeline.options.ScoreOptions`.
         archive_names: names that the archive itself has for its numbers, in their order; (): it has none.
+        finds_names: whether the classes are not known yet, as before a training: there are no class names, and labels
+            stay names. Of the task "classes" the image's number then tells what its name was, see
+            `pipeline.sources.label_meaning.NUMBER`.
 
     With the task "classes" a label is one name or number; a list of several is no label. With "labels" it is any number
     of names and numbers of classes. With "value" it is a number. With "embedding" there are none. What is not
@@ -52,6 +65,7 @@ class LabelRule:
     task: Task = "classes"
     labels_are: LabelsAre = "auto"
     archive_names: Sequence[str] = ()
+    finds_names: bool = False
 
     def columns(
         self,
@@ -74,7 +88,8 @@ class LabelRule:
         images = replace(ImageColumns.of(keys), failures=failures or {})
         if self.task == "embedding":
             return images
-        read = meanings(tuple(self.class_names), self.offset, self.labels_are, tuple(self.archive_names))
+        names, own_names = tuple(self.class_names), tuple(self.archive_names)
+        read = meanings(names, self.offset, self.labels_are, own_names, self.finds_names)
         pairs = zip(own, folders, strict=True)
         if self.task == "value":
             return self._values(images, [self._value(mine, folder, read) for mine, folder in pairs])
@@ -99,12 +114,13 @@ class LabelRule:
         if self.source == "none":
             return NOTHING
         if self.source == "from_directory":
-            return read.named(folder) if folder else NOTHING
+            is_read = bool(folder) and not read.finds_names
+            return read.named(folder) if is_read else read.of_folder(folder)
         return read.of_folder(folder) if mine is None else read.one(_single(mine))
 
     def _names(self, mine: Label, folder: str, read: Meanings) -> list[str] | None:
         """Return the names of an image's labels; a folder is one name, as it is."""
-        if self.source == "auto" and read.is_missing(_single(mine)):
+        if self.source == "auto" and (read.is_missing(_single(mine)) or (mine is None and read.finds_names)):
             return None
         if self.source != "auto" or mine is None:
             meaning = self._meaning(None, folder, read)
@@ -137,7 +153,15 @@ def _entries(label: Label, read: Meanings) -> Sequence[Label]:
     if not isinstance(label, list):
         return [label]
     ones = read.of_vector(label)
+    if ones is None and read.finds_names and _is_vector(label):
+        return [as_text(label)]  # nothing tells what it is about: a name that says so itself
     return label if ones is None else ones
+
+
+def _is_vector(label: list[Scalar]) -> bool:
+    """Return whether a list may have a zero or a one for each class, however many there are."""
+    numbers = [number_in(one) if isinstance(one, str) else one for one in label]
+    return len(label) > 1 and all(number in (0, 1) for number in numbers)
 
 
 def _split(text: str) -> list[Scalar]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pipeline.batches import BATCH_IMAGES, batch_images
 from pipeline.options import ScoreOptions
 from pipeline.sources.labels import LabelRule
-from pipeline.task import Task
+from pipeline.task import WITH_CLASSES, Task
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,15 @@ class ReadRule:
 
         Args:
             options: of the run.
-            class_names: of the model, in the order of its output.
+            class_names: of the model, in the order of its output; (): where the task has classes, their names are
+                what labels are read for.
             shape: (height, width, channels) of the pixels that the model takes.
             task: of the model: it decides what a label means.
         """
-        labels = LabelRule(class_names, options.label_source, options.label_offset, task, options.labels_are)
+        finds_names = task in WITH_CLASSES and not class_names
+        labels = LabelRule(
+            class_names, options.label_source, options.label_offset, task, options.labels_are, finds_names=finds_names
+        )
         return cls(
             labels, options.image_key, options.label_key, batch_images(shape), options.passed, options.zip_encoding
         )

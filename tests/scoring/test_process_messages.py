@@ -163,7 +163,7 @@ def test_answer_that_is_sent_is_received(answer: Answer, body: list[bytes]) -> N
         (
             Request,
             {"want": "sounds"},
-            "the field 'want' of a Request is 'sounds', but it must be one of pin, load, pixels",
+            "the field 'want' of a Request is 'sounds', but it must be one of pin, load, look, pixels",
         ),
         (Request, {}, "a Request lacks the field 'want'"),
         (Answer, {"ready": True}, "an Answer has no field 'ready'"),

@@ -1,0 +1,161 @@
+"""What a first look at all images finds: which can be decoded, their labels, the hashes of their pixels.
+
+All images are decoded once, in local processes. If their pixels fit into memory they stay there; else they are decoded
+again when they are needed, and of each image some 20 bytes stay. Must not know splits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from model_training.data.archive import Decoded
+from model_training.data.found_labels import FoundLabels, LabelFinder
+from model_training.data.image_set import Pixels
+from model_training.data.plan import Plan, tell
+from pipeline.batches import Code, Failure
+from pipeline.sources.skipped import Skipped
+
+EXAMPLES = 1_000
+"""Images that are left out and named, at most; all are counted."""
+
+_CHANGED: Mapping[Code, str] = {
+    "NOT_FOUND": "removed while the data set was read",
+    "FAILED_PRECONDITION": "modified while the data set was read",
+}
+"""Reasons why an image cannot be read, by their code, in other words than for a planned run."""
+
+
+@dataclass
+class LeftOut:
+    """Images that cannot be learned from.
+
+    Attributes:
+        count: how many there are.
+        examples: key -> why, of the first ones.
+    """
+
+    count: int = 0
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def add(self, key: str, why: str) -> None:
+        """Count an image."""
+        self.count += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples[key] = why
+
+
+@dataclass(frozen=True)
+class Found:
+    """All images of an archive after the first look; n of them, in the order of the archive.
+
+    Attributes:
+        plan: where they are from.
+        starts: int64 [units + 1], number of the first image of each unit.
+        hashes: uint64 [n], of the pixels; 0 where an image has none.
+        decoded: bool [n], whether an image could be decoded.
+        labels: of all n images.
+        left_out: images that cannot be decoded or have no label.
+        held: uint8 [usable, height, width, channels], the pixels of the images that are decoded and labelled, in their
+            order; None: they are not in memory.
+    """
+
+    plan: Plan
+    starts: npt.NDArray[np.int64]
+    hashes: npt.NDArray[np.uint64]
+    decoded: npt.NDArray[np.bool_]
+    labels: FoundLabels
+    left_out: LeftOut
+    held: Pixels | None
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.hashes)
+
+    @property
+    def usable(self) -> npt.NDArray[np.bool_]:
+        """Which images are decoded and labelled, bool [n]."""
+        return self.decoded & self.labels.labelled
+
+    def of_input(self) -> npt.NDArray[np.int32]:
+        """Return the number of the input that each image is from, int32 [n]."""
+        return np.repeat(self.plan.inputs, np.diff(self.starts))
+
+
+def find(plan: Plan, keep_bytes: int) -> Found:
+    """Decode all images once.
+
+    Args:
+        plan: what there is, with the model's input rule.
+        keep_bytes: pixels are kept in memory as long as they take no more bytes than that.
+
+    Raises:
+        UsageError: a label cannot be understood.
+        TransientError: storage fails for now.
+    """
+    finder, left_out, skipped = LabelFinder(plan), LeftOut(), Skipped()
+    counts = np.zeros(len(plan.archive.units), np.int64)
+    hashes: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
+    decoded: list[npt.NDArray[np.bool_]] = [np.zeros(0, np.bool_)]
+    kept = _Kept(keep_bytes)
+    with closing(plan.archive.decode(skipped)) as batches:
+        for found in batches:
+            facts = found.batch.images.facts
+            assert facts is not None
+            counts[found.unit] += len(found.rows)
+            hashes.append(facts.hashes)
+            decoded.append(found.batch.images.ok)
+            labelled = finder.add(found)
+            kept.add(found.batch.pixels[labelled & decoded[-1]])
+            _leave_out(found, finder.why, left_out)
+    tell(skipped)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    return Found(
+        plan, starts, np.concatenate(hashes), np.concatenate(decoded), finder.labels(), left_out, kept.joined()
+    )
+
+
+def _leave_out(found: Decoded, without_label: Mapping[int, str], left_out: LeftOut) -> None:
+    """Count the images of a piece that cannot be used."""
+    images = found.batch.images
+    reasons = {i: _reason(failure) for i, failure in images.failures.items()} | dict(without_label)
+    for i in sorted(reasons):
+        left_out.add(images.keys[i], reasons[i])
+
+
+def _reason(failure: Failure) -> str:
+    """Return why an image is left out; here nobody has planned what changed since it was listed."""
+    return _CHANGED.get(failure.code, failure.message) if failure.stage == "read" else failure.message
+
+
+class _Kept:
+    """Pixels that are kept in memory as long as they fit."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._bytes = most, 0
+        self._parts: list[Pixels] | None = []
+
+    def add(self, pixels: Pixels) -> None:
+        """Keep more; or nothing any more."""
+        if self._parts is not None:
+            self._parts.append(pixels)
+            self._bytes += pixels.nbytes
+            if self._bytes > self._most:
+                self._parts = None
+
+    def joined(self) -> Pixels | None:
+        """Return all as one array, and keep nothing; memory holds no part twice."""
+        parts, self._parts = self._parts, None
+        if not parts:
+            return None
+        whole = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), np.uint8)
+        stop = len(whole)
+        while parts:
+            part = parts.pop()
+            whole[stop - len(part) : stop] = part
+            stop -= len(part)
+        return whole

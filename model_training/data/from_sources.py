@@ -1,0 +1,117 @@
+"""Inputs as images to learn from: planned, looked at once, labelled, divided.
+
+Owns the order of these steps. Must not know how any of them is done.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from model_training.data.archive import PIECE_BYTES
+from model_training.data.found import Found, LeftOut, find
+from model_training.data.found_labels import NO_CLASS_FOLDER, NO_LABEL
+from model_training.data.image_set import HeldImages, ImageSet
+from model_training.data.labelled import check_folders, labelled_images
+from model_training.data.options import DataOptions
+from model_training.data.plan import plan
+from model_training.data.sides import Images, sides, without_contradictions
+from model_training.data.streamed import ArchiveImages, StreamedImages
+from model_training.data.survey import input_rule
+from pipeline import storage
+from pipeline.model.input_rule import InputSpec
+from pipeline.scoring.memory import allowed_bytes
+from pipeline.scoring.process_pool import processes
+from pipeline.text import brief
+
+PIECES = 64
+"""The pixels of a piece take at most such a part of the memory: a dozen of pieces are under way at the same time."""
+
+Indices = npt.NDArray[np.int64]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SourceImages:
+    """What inputs hold for a training.
+
+    Attributes:
+        name: the locations of the inputs.
+        class_names: of the task's classes; () where it has none.
+        input: the input rule.
+        train: the images that are learned.
+        validation: the images that validate.
+        test: the images that test.
+        left_out: what could not be used.
+    """
+
+    name: str
+    class_names: Sequence[str]
+    input: InputSpec
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+    left_out: LeftOut
+
+
+def read_sources(options: DataOptions) -> SourceImages:
+    """Read inputs and divide their images.
+
+    Raises:
+        UsageError: nothing can be learned from them; the text says what to do.
+        TransientError: storage fails for now.
+    """
+    memory = options.memory_mb << 20 if options.memory_mb else allowed_bytes(None) // 2
+    name = ", ".join(storage.key_of(storage.absolute(source)) for source in options.sources)
+    planned = plan(options, min(PIECE_BYTES, max(1, memory // PIECES)))
+    check_folders(planned, name, options.task)
+    rule = input_rule(planned.archive, options)
+    found = find(replace(planned, archive=planned.archive.with_rule(rule)), memory)
+    _warn(found.left_out, len(found))
+    images = without_contradictions(labelled_images(found, name, options.task), options.contradictions)
+    divided = sides(images)
+    if found.held is None:
+        buffer_bytes = min(options.shuffle_mb << 20, memory // 2)
+        train, validation, test = (_streamed(found, images, side, buffer_bytes) for side in divided)
+    else:
+        processes().close()  # nobody decodes any more
+        train, validation, test = _held(found, images, divided)
+    return SourceImages(name, images.class_names, rule, train, validation, test, found.left_out)
+
+
+def _streamed(found: Found, images: Images, side: Indices, buffer_bytes: int) -> ImageSet:
+    archived = ArchiveImages(found.plan.archive, found.starts)
+    return StreamedImages(archived, images.rows[side], images.labels[side], images.hashes[side], buffer_bytes)
+
+
+def _held(found: Found, images: Images, sides: Sequence[Indices]) -> list[ImageSet]:
+    """Return image sets that share the pixels in memory."""
+    assert found.held is not None
+    archived, numbers = ArchiveImages(found.plan.archive, found.starts), np.flatnonzero(found.usable)
+    places = np.searchsorted(numbers, images.rows)
+    labels = np.zeros((len(numbers), *images.labels.shape[1:]), images.labels.dtype)
+    labels[places] = images.labels
+
+    def key(place: int) -> str:
+        return archived.key(int(numbers[place]))
+
+    def encoded(place: int) -> bytes:
+        return archived.encoded(int(numbers[place]))
+
+    rule = found.plan.archive.rule
+    return [HeldImages(rule, found.held, labels, places[side], key, encoded) for side in sides]
+
+
+def _warn(left_out: LeftOut, images: int) -> None:
+    """Tell how many images are left out, and why the first ones are; those without a label first."""
+    if left_out.count:
+        examples = sorted(left_out.examples.items(), key=lambda one: one[1] not in (NO_LABEL, NO_CLASS_FOLDER))[:3]
+        first = "; ".join(f"{brief(key)}: {why}" for key, why in examples)
+        rest = left_out.count - len(examples)
+        more = f"; and {rest:,} more" if rest else ""
+        _log.warning("left out %s of %s images: %s%s", f"{left_out.count:,}", f"{images:,}", first, more)
