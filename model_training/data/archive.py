@@ -132,7 +132,7 @@ class Archive:
     def decode_some(
         self, order: Iterable[int], rows_of: Callable[[int], Rows], random: np.random.Generator | None = None
     ) -> Generator[Decoded, None, None]:
-        """Decode some images in local processes; one that cannot be had is there as a failed one.
+        """Decode some images in local processes; one that cannot be had is there as a failed one, and alone has a key.
 
         Args:
             order: numbers of the units.
@@ -144,8 +144,8 @@ class Archive:
             TransientError: storage fails for now, or this process is being interrupted.
         """
         if random is None or not self.streams:
-            return self._ahead(self._decoded, self._jobs(order, rows_of))
-        return self._ahead(self._decoded, self._mixed(list(order), rows_of, random))
+            return self._ahead(self._bare, self._jobs(order, rows_of))
+        return self._ahead(self._bare, self._mixed(list(order), rows_of, random))
 
     def read(self, number: int, row: int) -> EncodedBatch:
         """Read one image of a unit, as it is stored, in this process; a batch of one, or of none if it is gone."""
@@ -166,12 +166,14 @@ class Archive:
             yield from done
 
     def _decoded(self, job: _Job) -> Decoded:
-        batch = preprocess_in_process(job.piece, self.run, job.without)
+        return Decoded(job.unit, job.rows, preprocess_in_process(job.piece, self.run))
+
+    def _bare(self, job: _Job) -> Decoded:
+        batch = preprocess_in_process(job.piece, self.run, job.without, bare=True)
         if job.without:
             kept = np.delete(np.arange(len(batch.images)), np.asarray(job.without, np.int64))
             batch = PixelBatch(batch.images.pick(kept.tolist()), batch.pixels[kept])
-        rows = job.rows[: len(batch.images)]  # fewer where what was planned has changed
-        return Decoded(job.unit, rows, batch)
+        return Decoded(job.unit, job.rows, batch)
 
     def _pieces(self, unit: WorkUnit, skipped: Skipped | None) -> Iterator[Piece]:
         """Yield a unit whole if it is small, else in pieces."""

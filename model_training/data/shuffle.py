@@ -1,4 +1,4 @@
-"""A buffer of images from which they are drawn at random, so that an order with long runs of one class becomes mixed.
+"""Parts of images as batches: in their order, or drawn at random from a buffer, which mixes long runs of one class.
 
 Must not know where images come from.
 """
@@ -15,43 +15,6 @@ Part = tuple[Pixels, Numbers]
 """Pixels, uint8 [k, height, width, channels], and their numbers, int64 [k]."""
 
 
-def shuffled(parts: Iterable[Part], capacity: int, random: np.random.Generator) -> Iterator[Part]:
-    """Yield the same images in another order, in parts of other sizes.
-
-    When the buffer is full, each image that comes takes the place of one that is drawn at random and goes. In the end
-    the rest goes in a random order.
-
-    Args:
-        parts: images.
-        capacity: images in the buffer, at least 1.
-        random: draws; the same numbers draw the same images.
-    """
-    pixels: Pixels | None = None
-    numbers = np.zeros(capacity, np.int64)
-    filled = 0
-    for new, new_numbers in parts:
-        if pixels is None:
-            pixels = np.empty((capacity, *new.shape[1:]), np.uint8)  # memory is taken as it is filled
-        free = min(capacity - filled, len(new))
-        pixels[filled : filled + free], numbers[filled : filled + free] = new[:free], new_numbers[:free]
-        filled += free
-        for start in range(free, len(new), capacity):
-            some = new[start : start + capacity]
-            places = random.choice(capacity, len(some), replace=False)
-            drawn = pixels[places], numbers[places]
-            pixels[places], numbers[places] = some, new_numbers[start : start + capacity]
-            yield drawn
-    if pixels is not None:
-        order = random.permutation(filled)
-        for start in range(0, filled, _DRAIN):
-            places = order[start : start + _DRAIN]
-            yield pixels[places], numbers[places]
-
-
-_DRAIN = 64
-"""Images that leave the buffer together in the end: few, as each part is a copy."""
-
-
 def in_batches(parts: Iterable[Part], size: int) -> Iterator[Part]:
     """Yield the same images in the same order, in batches of a size; the last one may have fewer.
 
@@ -59,20 +22,90 @@ def in_batches(parts: Iterable[Part], size: int) -> Iterator[Part]:
     >>> [numbers.tolist() for _, numbers in in_batches(parts, 2)]
     [[0, 1], [2, 3], [4]]
     """
-    batch: Pixels | None = None
-    numbers = np.zeros(size, np.int64)
-    filled = 0
-    for new, new_numbers in parts:
+    batch = _Batch(size)
+    for pixels, numbers in parts:
         start = 0
-        while start < len(new):
-            if batch is None:
-                batch, numbers, filled = np.empty((size, *new.shape[1:]), np.uint8), np.zeros(size, np.int64), 0
-            taken = min(size - filled, len(new) - start)
-            batch[filled : filled + taken] = new[start : start + taken]
-            numbers[filled : filled + taken] = new_numbers[start : start + taken]
-            filled, start = filled + taken, start + taken
-            if filled == size:
-                yield batch, numbers
-                batch = None
-    if batch is not None:
-        yield batch[:filled], numbers[:filled]
+        while start < len(pixels):
+            stop = min(len(pixels), start + batch.free)
+            if batch.add(pixels, numbers, slice(start, stop)):
+                yield batch.take()
+            start = stop
+    if batch.filled:
+        yield batch.take()
+
+
+def shuffled(parts: Iterable[Part], capacity: int, size: int, random: np.random.Generator) -> Iterator[Part]:
+    """Yield the same images in another order, in batches of a size; the last one may have fewer.
+
+    When the buffer is full, each image that comes takes the place of one that is drawn at random and goes. In the end
+    the rest goes in a random order.
+
+    Args:
+        parts: images.
+        capacity: images in the buffer, at least 1.
+        size: images in a batch.
+        random: draws; the same numbers draw the same images.
+    """
+    batch, waiting, filled = _Batch(size), _Batch(capacity), 0
+    for pixels, numbers in parts:
+        start = min(capacity - filled, len(pixels))
+        waiting.add(pixels, numbers, slice(0, start))
+        filled += start
+        while start < len(pixels):
+            stop = min(len(pixels), start + min(batch.free, capacity))
+            places = random.choice(capacity, stop - start, replace=False)
+            if batch.add(waiting.pixels, waiting.numbers, places):
+                yield batch.take()
+            waiting.pixels[places], waiting.numbers[places] = pixels[start:stop], numbers[start:stop]
+            start = stop
+    order = random.permutation(filled)
+    start = 0
+    while start < filled:
+        stop = min(filled, start + batch.free)
+        if batch.add(waiting.pixels, waiting.numbers, order[start:stop]):
+            yield batch.take()
+        start = stop
+    if batch.filled:
+        yield batch.take()
+
+
+class _Batch:
+    """Room for images, which is taken when it is full.
+
+    Attributes:
+        pixels: uint8 [size, height, width, channels]; memory is taken as it is filled.
+        numbers: int64 [size].
+        filled: how many images are in it.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.pixels: Pixels = np.empty((0, 0, 0, 0), np.uint8)
+        self.numbers: Numbers = np.empty(0, np.int64)
+        self.filled = 0
+
+    @property
+    def free(self) -> int:
+        """How many images there is room for."""
+        return self._size - self.filled
+
+    def add(self, pixels: Pixels, numbers: Numbers, chosen: slice | Numbers) -> bool:
+        """Copy some images into it, as many as there is room for at most; return whether it is full."""
+        if not self.filled:
+            self.pixels = np.empty((self._size, *pixels.shape[1:]), np.uint8)
+            self.numbers = np.empty(self._size, np.int64)
+        new = numbers[chosen]
+        stop = self.filled + len(new)
+        if isinstance(chosen, slice):
+            self.pixels[self.filled : stop] = pixels[chosen]
+        else:
+            np.take(pixels, chosen, axis=0, out=self.pixels[self.filled : stop], mode="clip")  # without a copy between
+        self.numbers[self.filled : stop] = new
+        self.filled = stop
+        return not self.free
+
+    def take(self) -> Part:
+        """Return what is in it, and begin anew."""
+        taken = self.pixels[: self.filled], self.numbers[: self.filled]
+        self.filled = 0
+        return taken

@@ -144,8 +144,9 @@ class StreamedImages:
             TransientError: storage fails for now, or this process is being interrupted.
         """
         random = None if seed is None else np.random.default_rng(seed)
-        parts = self._parts(random)
-        return in_batches(parts if random is None else shuffled(parts, self._capacity, random), size)
+        if random is None:
+            return in_batches(self._parts(None), size)
+        return shuffled(self._parts(random), self._capacity, size, random)
 
     def _parts(self, random: np.random.Generator | None) -> Iterator[Part]:
         """Yield all images that can be had, a piece at a time."""

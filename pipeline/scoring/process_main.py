@@ -118,7 +118,10 @@ class _Worker:
 
     def _answer_pixels(self, request: Request, body: memoryview, run: Run) -> tuple[Answer, Pieces]:
         pixels = self._pixels(request, body, run)
-        images = None if request.unit is None else replace(pixels.images, failures={})
+        is_told = request.unit is not None and not (
+            request.bare and pixels.images.failures.keys() <= request.failures.keys()
+        )
+        images = replace(pixels.images, failures={}) if is_told else None
         facts = pixels.images.facts if images is None else None
         answer = Answer("pixels", images=images, facts=facts, failures=pixels.images.failures, seconds=pixels.seconds)
         return answer, [np.ascontiguousarray(pixels.pixels).data]
@@ -213,8 +216,9 @@ class _Worker:
 
         with self._at("decode", 0, 0):
             pixels = preprocess(batch, run.rule, run.options.max_pixels, begin, bool(request.alone))
-            options = run.options
-            pixels = with_facts(pixels, batch.encoded, run.spec.input, options.exif, options.pixel_facts)
+            if not request.bare:
+                options = run.options
+                pixels = with_facts(pixels, batch.encoded, run.spec.input, options.exif, options.pixel_facts)
         seconds = {"read": after_read - started, "decode": time.monotonic() - after_read}
         return replace(pixels, images=pixels.images.failed(request.failures), seconds=seconds)
 

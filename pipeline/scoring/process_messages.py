@@ -74,6 +74,7 @@ class Request:
         replaced: numbers of the rows that the new rows replace in the part that is the first piece of the body; empty:
             the rows are the part.
         seconds: for how long "measure" goes on.
+        bare: whether pixels are wanted alone: of images that do not fail, the answer tells nothing else.
 
     >>> Request("pixels", body="encoded", sizes=[3, 5]).to_json()
     {'want': 'pixels', 'body': 'encoded', 'sizes': [3, 5]}
@@ -94,6 +95,7 @@ class Request:
     alone: Sequence[Range] = ()
     replaced: Sequence[int] = ()
     seconds: float = 0.0
+    bare: bool = False
 
     def __post_init__(self) -> None:
         """Check what types cannot say."""
@@ -125,7 +127,8 @@ class Answer:
         body: content of the body. "pixels": uint8 [n, height, width, channels], in C order. "rows": the rows of the
             images as an Arrow stream in the run's row schema, then the pictures. "part": a part, then its receipt.
         sizes: bytes of each piece of the body.
-        images: the images that the process has read, without failures; None: the request had no unit.
+        images: the images that the process has read, without failures; None: the request had no unit, or wanted pixels
+            alone and got them all.
         facts: about the images as they are stored, of an answer with pixels; None: they are in `images`.
         count: number of images in the rows.
         failures: index of an image -> why it has failed, by now.

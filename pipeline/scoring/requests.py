@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pipeline.batches import EncodedBatch, Failure, PixelBatch
+from pipeline.batches import EncodedBatch, Failure, ImageColumns, PixelBatch
 from pipeline.concurrency import cores
 from pipeline.errors import NightscoreError
 from pipeline.machine import cpu_kind, describe
@@ -227,7 +227,7 @@ def look_in_process(piece: Piece, run: Run) -> tuple[Sequence[tuple[int, int]], 
     return answer.sides, answer.colored
 
 
-def preprocess_in_process(piece: Piece, run: Run, without: Sequence[int] = ()) -> PixelBatch:
+def preprocess_in_process(piece: Piece, run: Run, without: Sequence[int] = (), bare: bool = False) -> PixelBatch:
     """Preprocess a piece in a local process, which reads it first if it is a unit.
 
     An image that ends two processes, or takes longer than --image_timeout, is marked as failed; the other images of the
@@ -237,19 +237,24 @@ def preprocess_in_process(piece: Piece, run: Run, without: Sequence[int] = ()) -
         piece: the images.
         run: that they belong to.
         without: index of each image that is not wanted: it is not decoded, and marked as failed.
+        bare: whether pixels are wanted alone: images of a unit have no keys then, unless one of them fails, and
+            neither labels nor facts count.
 
     Raises:
         TransientError: storage fails for now, or this process is being interrupted.
         RuntimeError: processes do not start, or die while they decode no image: a bug.
     """
     request, body = _request("pixels", piece)
+    request = replace(request, bare=bare)
     if without:
         request = replace(request, failures={**dict.fromkeys(without, _NOT_WANTED), **request.failures})
     answer, pixels = _ask(request, body, run)
-    images = replace(piece.images, facts=answer.facts) if isinstance(piece, EncodedBatch) else answer.images
-    assert images is not None
-    shape = (len(images), *run.spec.input.shape)
-    return PixelBatch(images.failed(answer.failures), np.frombuffer(pixels, np.uint8).reshape(shape), answer.seconds)
+    found = np.frombuffer(pixels, np.uint8).reshape(-1, *run.spec.input.shape)
+    if isinstance(piece, EncodedBatch):
+        images = replace(piece.images, facts=answer.facts)
+    else:
+        images = answer.images if answer.images is not None else ImageColumns.of([""] * len(found))
+    return PixelBatch(images.failed(answer.failures), found, answer.seconds)
 
 
 def score_in_process(piece: Piece, run: Run, examples: Sequence[AnyCandidate]) -> PieceRows:
