@@ -10,6 +10,7 @@ from benchmarks import archives
 from benchmarks.alone import cores, parent, rerun, size
 from benchmarks.before import BEFORE
 from benchmarks.comparison import Comparison
+from benchmarks.epochs import EPOCH_PEERS, compare_epochs
 from benchmarks.limit import LIMIT
 from benchmarks.models import make_model
 from benchmarks.precision import compare_bfloat16
@@ -146,6 +147,21 @@ def _rerun(setting: Setting, peer: str) -> Iterator[Comparison]:
     yield rerun("rerun", mnist_pngs(setting), peer, setting)
 
 
+def _epochs_of_pngs(setting: Setting, peer: str) -> Iterator[Comparison]:
+    wanted = 4_000 if setting.small else 70_000
+    folder = archives.once(
+        setting.archives / f"mnist-png-{wanted}",
+        lambda path: archives.write_pngs(raw_images("mnist", setting.data_dir), wanted, path),
+    )
+    yield from compare_epochs("epoch-png", Archive(str(folder), wanted, "png", Path()), peer, setting)
+
+
+def _epochs_of_jpegs(setting: Setting, peer: str) -> Iterator[Comparison]:
+    wanted = 200 if setting.small else 2_000
+    photographs = str(_photographs(setting, wanted, seed=0))
+    yield from compare_epochs("epoch-jpeg", Archive(photographs, wanted, "jpeg", Path()), peer, setting)
+
+
 def _parent(setting: Setting, peer: str) -> Iterator[Comparison]:
     many, few = mnist_pngs(setting), mnist_pngs(setting, 10, small=10)
     yield parent("parent-10-classes", many, few, setting)
@@ -205,6 +221,12 @@ WORKLOADS: Mapping[str, Workload] = {
     "rerun": Workload(_rerun, (BEFORE,), "280,000 PNG files that are scored already"),
     "cores": Workload(_cores, ALONE, "two cores beside one"),
     "size": Workload(_size, ALONE, "10,000 to 1,000,000 PNG files: memory"),
+    "epoch-png": Workload(
+        _epochs_of_pngs, tuple(EPOCH_PEERS)[:1], "batches of an epoch of training, of 70,000 PNG files of 28 x 28"
+    ),
+    "epoch-jpeg": Workload(
+        _epochs_of_jpegs, tuple(EPOCH_PEERS), "the same of 2,000 JPEG files of about 500 x 375, resized to 224"
+    ),
     "parent": Workload(_parent, ALONE, "the CPU time of our parent process, with 10 and with 1,000 classes"),
 }
 DEFAULT = ("mnist-png", "mnist-png-bf16", "mnist-tfrecord", "jpeg-cnn", "jpeg-mobilenet", "photo-mobilenet")
