@@ -12,6 +12,7 @@ from dataclasses import fields
 from typing import get_args
 
 from model_training.command import Parser, not_empty, to_exit_code
+from model_training.data.archive import stop_decoding
 from model_training.data.datasets import Dataset, check_apart, load
 from model_training.flags import DATA_FLAGS, add_data_flags, data_options
 from model_training.learning.checkpoint import Checkpoint
@@ -31,6 +32,7 @@ from model_training.learning.training import check_tensorflow
 from model_training.publishing.convert import engines_of
 from model_training.publishing.publish import check_output, undisturbed
 from pipeline.cli.console import complain
+from pipeline.cli.interrupt import Interruption, interruptible
 from pipeline.cli.quiet import silence_pillow, stderr_silenced
 from pipeline.errors import UsageError
 from pipeline.formatting import counted
@@ -154,7 +156,8 @@ def _integer(text: str, lowest: int, highest: int) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     check_tensorflow()
     if arguments.add_engines is None:
-        return _train(arguments)
+        with interruptible(stop_decoding, Interruption()):
+            return _train(arguments)
     given = [name for name in _FOR_TRAINING if getattr(arguments, name) is not None]
     if given:
         raise UsageError(f"--{given[0]} is for --dataset: --add_engines trains nothing")

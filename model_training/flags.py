@@ -14,6 +14,7 @@ from model_training.command import not_empty
 from model_training.data.options import SHUFFLE_MB, Contradictions, DataOptions
 from pipeline.model.input_rule import Decode
 from pipeline.options import LABEL_SOURCES, LABELS_ARE
+from pipeline.task import TASKS
 
 DATA_FLAGS = tuple(field.name for field in fields(DataOptions) if field.name not in ("sources", "seed"))
 """Names of the flags, which are the fields of `DataOptions`; --dataset gives the sources."""
@@ -97,8 +98,9 @@ def _add_pixels(add: Callable[..., Any], whole: Callable[[str], int]) -> None:
 def _add_reading(add: Callable[..., Any]) -> None:
     add(
         "--task",
-        choices=("classes", "labels", "value"),
-        help="what the network says of an image: one class, any number of labels, or a number (default: classes)",
+        choices=TASKS,
+        help="what the network says of an image: one class, any number of labels, a number, or a vector that is near "
+        "those of its class (default: classes)",
     )
     add("--label_source", choices=LABEL_SOURCES, help="where labels come from (default: auto)")
     add("--labels_are", choices=LABELS_ARE, help="what a number is as a label (default: auto)")

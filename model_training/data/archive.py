@@ -23,6 +23,7 @@ from pipeline.concurrency import ahead, cores, pools
 from pipeline.model.input_rule import InputSpec
 from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule
+from pipeline.scoring.process_pool import processes
 from pipeline.scoring.requests import arrange_decoders, look_in_process, preprocess_in_process
 from pipeline.sources import Piece, images
 from pipeline.sources.skipped import Skipped
@@ -161,7 +162,7 @@ class Archive:
         """Let local processes do something with pieces, in order, a few at the same time."""
         is_far = any(storage.store_of(location).parallel_reads > 1 for location in self.run.inputs)
         threads, at_once = (pools().fetch, 2 * cores()) if is_far else (pools().score, cores())
-        arrange_decoders(at_once)
+        arrange_decoders(max(1, min(at_once, len(self.units))))
         with closing(ahead(work, jobs, PIECES_AHEAD * at_once, threads)) as done:
             yield from done
 
@@ -239,6 +240,12 @@ class Archive:
             else:
                 drawn.left -= len(job.rows)
                 yield job
+
+
+def stop_decoding() -> None:
+    """End what is under way, because a person wants to stop; a signal's handler may call it."""
+    storage.patience().end()
+    processes().kill()
 
 
 def _count(piece: Piece) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -116,7 +116,9 @@ def load(options: DataOptions) -> Dataset:
         TransientError: storage fails for now.
     """
     if options.name is not None:
-        return from_raw(raw_images(options.name, options.data_dir), options.rule, options.seed)
+        return replace(
+            from_raw(raw_images(options.name, options.data_dir), options.rule, options.seed), task=options.task
+        )
     found = read_sources(options)
     dataset = Dataset(
         found.name,

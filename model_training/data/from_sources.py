@@ -25,7 +25,7 @@ from model_training.data.survey import input_rule
 from pipeline import storage
 from pipeline.model.input_rule import InputSpec
 from pipeline.scoring.memory import allowed_bytes
-from pipeline.scoring.process_pool import processes
+from pipeline.scoring.requests import arrange_decoders
 from pipeline.text import brief
 
 PIECES = 64
@@ -69,17 +69,17 @@ def read_sources(options: DataOptions) -> SourceImages:
     memory = options.memory_mb << 20 if options.memory_mb else allowed_bytes(None) // 2
     name = ", ".join(storage.key_of(storage.absolute(source)) for source in options.sources)
     planned = plan(options, min(PIECE_BYTES, max(1, memory // PIECES)))
-    check_folders(planned, name, options.task)
+    check_folders(planned, name, options.read_as)
     rule = input_rule(planned.archive, options)
     found = find(replace(planned, archive=planned.archive.with_rule(rule)), memory)
     _warn(found.left_out, len(found))
-    images = without_contradictions(labelled_images(found, name, options.task), options.contradictions)
+    images = without_contradictions(labelled_images(found, name, options.read_as), options.contradictions)
     divided = sides(images)
     if found.held is None:
         buffer_bytes = min(options.shuffle_mb << 20, memory // 2)
         train, validation, test = (_streamed(found, images, side, buffer_bytes) for side in divided)
     else:
-        processes().close()  # nobody decodes any more
+        arrange_decoders(1)  # nobody decodes any more; one process stays for who loads the next data set
         train, validation, test = _held(found, images, divided)
     return SourceImages(name, images.class_names, rule, train, validation, test, found.left_out)
 

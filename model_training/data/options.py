@@ -12,7 +12,7 @@ from pipeline.model.input_rule import ColorMode, Decode, InputSpec
 from pipeline.model.presets import preset_of, rule_like
 from pipeline.option_values import check_ranges
 from pipeline.options import MAX_PIXELS, LabelsAre, LabelSource, ScoreOptions
-from pipeline.task import Task
+from pipeline.task import TASKS, Task
 
 DATASETS = ("mnist", "digits")
 """The names of data sets that are no inputs."""
@@ -32,8 +32,6 @@ READING = (
 _FOR_SOURCES = ("validation", "test", "bands", "background", "contradictions", "memory_mb", *READING)
 """The options that say nothing of mnist and digits."""
 
-_FOR_TRAINING = ("classes", "labels", "value")
-
 
 @dataclass(frozen=True)
 class DataOptions:
@@ -44,7 +42,7 @@ class DataOptions:
             disk or in a bucket.
         validation: inputs whose images validate; (): a share of those of the sources does.
         test: inputs whose images test; (): a share of those of the sources does.
-        task: what the network is to say of an image: "classes", "labels" or "value".
+        task: what the network is to say of an image; an embedding is learned from classes.
         data_dir: for mnist, the folder with its four IDX files; None takes the Keras cache, or downloads into it.
         image_size: side in pixels of the square that images are resized to; None takes their own size, which must be
             one.
@@ -140,7 +138,7 @@ class DataOptions:
             raise UsageError(f"--dataset {name} is a data set of its own: give it alone")
         if self.image_size is not None or self.color_mode is not None:
             raise UsageError(f"--image_size and --color_mode are for folders: {name} is 28 x 28 and grayscale")
-        if self.task != "classes":
+        if self.task not in ("classes", "embedding"):
             raise UsageError(f"--task {self.task} is for images of your own: {name} has classes")
         defaults = {field.name: field.default for field in fields(self)}
         for option in _FOR_SOURCES:
@@ -164,6 +162,11 @@ class DataOptions:
             made = rule_like(self.like, height, width, color_mode)
         return replace(made, bands=self.bands or made.bands, background=self.background or made.background)
 
+    @property
+    def read_as(self) -> Task:
+        """The task as which labels are read."""
+        return "classes" if self.task == "embedding" else self.task
+
     def to_score(self, unit_images: int) -> ScoreOptions:
         """Return the options of a run that reads the same inputs; it has no model, and no OUTPUT.
 
@@ -176,7 +179,7 @@ class DataOptions:
 
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
-    "task": _FOR_TRAINING,
+    "task": TASKS,
     "contradictions": get_args(Contradictions),
     "label_source": get_args(LabelSource),
     "labels_are": get_args(LabelsAre),

@@ -112,7 +112,7 @@ def plan(options: DataOptions, piece_bytes: int = PIECE_BYTES) -> Plan:
     few, many = UNIT_IMAGES
     fitting = piece_bytes // math.prod(rule.shape) if options.image_size else many // 2
     scored = options.to_score(unit_images=min(many, max(few, fitting)))
-    spec = ModelSpec(rule, (), "", task=options.task, value_unit=1.0 if options.task == "value" else 0.0)
+    spec = ModelSpec(rule, (), "", task=options.read_as, value_unit=1.0 if options.task == "value" else 0.0)
     run = Run.of("train", scored, spec)
     given = {"dataset": options.sources, "validation": options.validation, "test": options.test}
     sources = [

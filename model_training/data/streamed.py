@@ -159,9 +159,8 @@ class StreamedImages:
             yield (decoded.batch.pixels, numbers) if ok.all() else (decoded.batch.pixels[ok], numbers[ok])
         if lost and not self._has_told:
             self._has_told = True
-            _log.warning(
-                "%s since training began and left out: %s", counted(lost, "image was lost", "images were lost"), example
-            )
+            what = counted(lost, "image is", "images are")
+            _log.warning("%s left out, changed or gone since the first look: %s", what, example)
 
     def pixels(self, numbers: Sequence[int]) -> Pixels:
         """See `ImageSet`."""

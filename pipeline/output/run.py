@@ -33,6 +33,7 @@ from pipeline.options import Engine, ScoreOptions, from_arguments
 from pipeline.output.row_columns import row_names
 from pipeline.output.rows import row_schema
 from pipeline.storage.formats import check_format, check_names, numbered
+from pipeline.task import WITH_CLASSES
 from pipeline.units import LATER_OPTIONS, RULES
 
 
@@ -194,7 +195,7 @@ class Run:
             input_rule = InputSpec.from_json(rule["input"], "record", location)
             outputs = read_outputs(rule, "record", location)
             spec = ModelSpec(input_rule, rule["class_names"], record["model"], **outputs)
-            if outputs:
+            if outputs and (spec.class_names or spec.task not in WITH_CLASSES):  # who only decodes knows no classes yet
                 check_outputs(spec.task, spec.class_names, spec.thresholds, spec.value_unit, spec.embedding)
             check_names(record["options"], (option.name for option in fields(ScoreOptions)), "record", location)
             options = from_arguments({**LATER_OPTIONS, **record["options"]})

@@ -8,11 +8,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
+from image_sets import load
 from read_inputs import read_inputs
 
 from model_training.data.datasets import RawImages
-from model_training.data.folder import read_folder
 
 Form = Literal["NFC", "NFD"]
 CLASSES = ("caf\u00e9", "th\u00e9")
@@ -84,6 +85,7 @@ def test_a_missing_file_is_told_with_the_nearest_that_is_there(tmp_path: Path) -
 def test_training_makes_one_class_of_a_folder_of_which_half_came_from_a_mac(tmp_path: Path, digits: RawImages) -> None:
     for form in ("NFC", "NFD"):
         write(tmp_path / "mixed", form, digits, 30)  # type: ignore[arg-type]
-    found = read_folder(str(tmp_path / "mixed"), 16)
+    found = load(tmp_path / "mixed", image_size=16, contradictions="leave_out")  # of pictures that `write` has twice
     assert found.class_names == list(CLASSES)
-    assert sorted(found.labels.tolist()) == [0] * 60 + [1] * 60
+    labels = np.concatenate([found.train.labels, found.validation.labels, found.test.labels])
+    assert sorted(labels.tolist()) == [0] * 20 + [1] * 20

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from image_sets import pixels_of
+from image_sets import load, pixels_of
 from PIL import Image
 
 from model_training.build import build
-from model_training.data.datasets import Dataset, load
+from model_training.data.datasets import Dataset
 from model_training.learning.recipe import Recipe
 from pipeline.model.thumbnails import png
 

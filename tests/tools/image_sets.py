@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from model_training.data import datasets
+from model_training.data.datasets import DataOptions, Dataset
 from model_training.data.image_set import HeldImages, ImageSet
 from pipeline.model.input_rule import ColorMode, InputSpec
 from pipeline.model.thumbnails import png
@@ -27,3 +30,8 @@ def held(pixels: Pixels, labels: npt.NDArray[Any]) -> HeldImages:
 def pixels_of(images: ImageSet) -> Pixels:
     """Return the pixels of all images of a set, in the order of their numbers."""
     return images.pixels(range(len(images)))
+
+
+def load(*sources: str | Path, **options: Any) -> Dataset:
+    """Return the data set of these sources; options as `DataOptions` has them."""
+    return datasets.load(DataOptions(tuple(map(str, sources)), **options))

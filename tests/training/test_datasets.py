@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +18,12 @@ from gcs_emulator import Emulator
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from image_sets import pixels_of
+from image_sets import load, pixels_of
 from PIL import Image
 
 from model_training.data import idx
-from model_training.data.datasets import EXAMPLES, Dataset, RawImages, from_raw, load, raw_images, spread
-from model_training.data.folder import check_memory
+from model_training.data.datasets import EXAMPLES, Dataset, RawImages, from_raw, raw_images, spread
+from model_training.data.found import Found, find
 from model_training.data.image_set import HeldImages
 from model_training.data.split import in_test_split
 from pipeline import storage
@@ -107,7 +108,7 @@ def mnist_dir(tmp_path: Path) -> Path:
 
 
 def test_mnist_is_read_from_idx_files(mnist_dir: Path) -> None:
-    dataset = load("mnist", str(mnist_dir))
+    dataset = load("mnist", data_dir=str(mnist_dir))
     assert [len(one) for one in (dataset.train, dataset.validation, dataset.test)] == [27, 3, 20]
     assert pixels_of(dataset.train).shape == (27, 28, 28, 1)
     assert dataset.test.labels.tolist() == [*range(10), *range(10)]
@@ -119,7 +120,7 @@ def test_mnist_is_read_from_idx_files(mnist_dir: Path) -> None:
 def test_missing_idx_file_is_named(mnist_dir: Path) -> None:
     (mnist_dir / "t10k-labels.idx1-ubyte").unlink()
     with pytest.raises(UsageError, match="lacks t10k-labels-idx1-ubyte"):
-        load("mnist", str(mnist_dir))
+        load("mnist", data_dir=str(mnist_dir))
 
 
 @pytest.mark.parametrize(
@@ -133,11 +134,11 @@ def test_missing_idx_file_is_named(mnist_dir: Path) -> None:
 def test_wrong_idx_file_is_named(mnist_dir: Path, values: Pixels, reason: str) -> None:
     (mnist_dir / "train-labels.idx1-ubyte").write_bytes(idx_file(values))
     with pytest.raises(UsageError, match=reason):
-        load("mnist", str(mnist_dir))
+        load("mnist", data_dir=str(mnist_dir))
 
 
 def test_mnist_is_read_from_the_keras_cache(mnist_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = load("mnist", str(mnist_dir))
+    expected = load("mnist", data_dir=str(mnist_dir))
     raw = raw_images("mnist", str(mnist_dir))
     columns = {"x_train": raw.images[~raw.is_test], "y_train": raw.labels[~raw.is_test]}
     columns |= {"x_test": raw.images[raw.is_test], "y_test": raw.labels[raw.is_test]}
@@ -168,7 +169,7 @@ def test_digits_are_scikit_learns(digits: RawImages) -> None:
 def test_flags_of_other_data_sets_are_refused() -> None:
     for keywords in ({"image_size": 32}, {"color_mode": "rgb"}, {"data_dir": "x"}, {"decode": "half"}):
         with pytest.raises(UsageError):
-            load("digits", **keywords)  # type: ignore[arg-type]
+            load("digits", **keywords)
     with pytest.raises(UsageError, match="--data_dir is for --dataset mnist"):
         load("somewhere", data_dir="x")
 
@@ -246,7 +247,7 @@ def test_size_and_color_can_be_given(write_folder: WriteFolder) -> None:
 
 def test_color_is_seen_in_the_pixels(write_folder: WriteFolder) -> None:
     grey = Image.fromarray(np.full((12, 12), 90, np.uint8))
-    same = {"cat/a.jpg": encoded(grey.convert("RGB"), "JPEG"), "dog/b.gif": encoded(grey.convert("P"), "GIF")}
+    same = {"cat/a.jpg": encoded(grey.convert("RGB"), "JPEG"), "cat/b.gif": encoded(grey.convert("P"), "GIF")}
     assert load(str(write_folder({**pictures(), **same}))).input.color_mode == "grayscale"
     red = png(np.full((12, 12, 3), (255, 0, 0), np.uint8))
     assert load(str(write_folder({"cat/red.png": red}))).input.color_mode == "rgb"
@@ -284,14 +285,15 @@ def test_what_cannot_be_used_is_left_out_and_named(write_folder: WriteFolder, ca
 def test_images_that_change_while_the_data_set_is_read_are_left_out(
     write_folder: WriteFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between looking at their sizes and decoding them, which is when memory is checked."""
+    """Between looking at their sizes and decoding them."""
     folder = write_folder(pictures())
 
-    def change(*_: object) -> None:
+    def change_and_find(*arguments: Any) -> Found:
         (folder / "cat" / "001.png").unlink()
         os.utime(folder / "dog" / "002.png", ns=(1, 1))
+        return find(*arguments)
 
-    monkeypatch.setattr("model_training.data.folder.check_memory", change)
+    monkeypatch.setattr("model_training.data.from_sources.find", change_and_find)
     dataset = load(str(folder))
     assert {Path(key).name: why for key, why in dataset.left_out.items()} == {
         "001.png": "removed while the data set was read",
@@ -315,14 +317,14 @@ def of_split(test: bool, folder: str, n: int = 3) -> dict[str, bytes]:
     ("files", "reason"),
     [
         ({}, "is nowhere to be found: give mnist, digits or a folder"),
-        ({"notes.txt": b"x"}, "has no class folders with images"),
+        ({"notes.txt": b"x"}, "has no image or archive of images among its 1 files"),
         (pictures(("cat",)), "has only one class, 'cat': put the images of each class into a folder of its own"),
         ({**pictures(), "dog/b.png": png(np.zeros((20, 30), np.uint8))}, r"12 x 12 \(30\), 30 x 20 \(1\): give --im"),
         (pictures(shape=(300, 300), n=2), r"are large, 300 x 300 \(4\): give --image_size N"),
         (pictures(shape=(8, 8)), r"are small, 8 x 8 \(30\): give --image_size N, at least 10"),
         ({"cat/a.png": b"x", "dog/b.png": b"y"}, "none of the images can be decoded"),
         ({**pictures(), "emu/a.png": b"broken"}, "class 'emu' of .* has no images that can be decoded"),
-        ({"cat/a.png": BLACK, "dog/b.png": BLACK}, "none of the 2 images of .* falls to the test split"),
+        ({"cat/a.png": BLACK, "dog/b.png": BLACK}, "1 picture is there with different labels"),
     ],
 )
 def test_folder_that_cannot_be_used_says_what_to_do(
@@ -344,30 +346,35 @@ def test_class_of_which_all_would_be_on_one_side_is_split_by_rank_and_named(
 
 
 @pytest.mark.parametrize("test", [True, False])
-def test_class_of_one_picture_is_learned_and_named(
-    write_folder: WriteFolder, caplog: pytest.LogCaptureFixture, test: bool
-) -> None:
+def test_class_of_one_picture_is_refused(write_folder: WriteFolder, test: bool) -> None:
     one = next(iter(of_split(test, "rare", 1).values()))
-    dataset = load(str(write_folder({**pictures(n=30), "rare/a.png": one, "rare/b.png": one})))
-    assert (learned_labels(dataset) == 2).sum() == 2
-    assert caplog.messages[-1] == "not tested, as there is only one picture to learn from: 'rare'"
+    with pytest.raises(UsageError, match="1 class has one picture only, so that none is left to test with: 'rare'"):
+        load(write_folder({**pictures(n=30), "rare/a.png": one, "rare/b.png": one}))
 
 
-def test_picture_in_two_classes_is_told(write_folder: WriteFolder, caplog: pytest.LogCaptureFixture) -> None:
+def test_class_of_two_pictures_is_learned_and_tested(write_folder: WriteFolder) -> None:
+    dataset = load(write_folder({**pictures(n=30), **of_split(True, "rare", 2), **of_split(False, "scarce", 2)}))
+    for images in (dataset.train, dataset.test):
+        assert np.bincount(images.labels, minlength=4)[2:].tolist() == [1, 1]
+
+
+def test_picture_in_two_classes_is_refused_or_left_out(
+    write_folder: WriteFolder, caplog: pytest.LogCaptureFixture
+) -> None:
     files = pictures(n=30)
-    load(str(write_folder({**files, "dog/wrong.png": files["cat/000.png"]})))
-    assert caplog.messages == ["1 picture is in several classes: look for images in wrong folders"]
+    folder = write_folder({**files, "dog/wrong.png": files["cat/000.png"]})
+    text = r"1 picture is there with different labels, such as .*cat/000.png \('cat'\) and .*dog/wrong.png \('dog'\)"
+    with pytest.raises(UsageError, match=text):
+        load(folder)
+    dataset = load(folder, contradictions="leave_out")
+    assert sum(map(len, (dataset.train, dataset.validation, dataset.test))) == 59
+    assert caplog.messages[0].endswith("('dog'): left out 2 images")
 
 
 @pytest.mark.parametrize("size", [9, 513])
 def test_size_that_the_network_cannot_take_is_refused(write_folder: WriteFolder, size: int) -> None:
     with pytest.raises(UsageError, match=f"--image_size {size}: the network takes 10 to 512 pixels"):
         load(str(write_folder(pictures())), image_size=size)
-
-
-def test_folder_that_does_not_fit_into_memory_is_refused() -> None:
-    with pytest.raises(UsageError, match="give a smaller --image_size or fewer images"):
-        check_memory(10**9, InputSpec(512, 512, "rgb"))
 
 
 def test_folder_on_gcs_is_the_same_as_on_disk(write_folder: WriteFolder, emulator: Emulator) -> None:
@@ -386,8 +393,8 @@ def test_folder_on_gcs_is_the_same_as_on_disk(write_folder: WriteFolder, emulato
 
 def datasets(write_folder: WriteFolder, mnist_dir: Path) -> list[Dataset]:
     photo = Image.effect_noise((700, 500), 90).convert("RGB")
-    files = {f"{c}/{i}.jpg": encoded(photo.rotate(i), "JPEG") for c in ("cat", "dog") for i in range(8)}
-    return [load("digits"), load("mnist", str(mnist_dir)), load(str(write_folder(files)), image_size=32)]
+    files = {f"{c}/{i}.jpg": encoded(photo.rotate(i), "JPEG") for i in range(16) for c in [("cat", "dog")[i % 2]]}
+    return [load("digits"), load("mnist", data_dir=str(mnist_dir)), load(str(write_folder(files)), image_size=32)]
 
 
 def test_examples_are_png_files_with_the_pixels_of_test_images(write_folder: WriteFolder, mnist_dir: Path) -> None:
@@ -418,8 +425,8 @@ def test_training_pixels_of_jpeg_files_are_scoring_pixels(write_folder: WriteFol
     exif[0x0112] = 6
     files = {
         f"{c}/{i}.jpg": encoded(noise.rotate(i * 7), "JPEG", exif=exif, progressive=i % 2 == 1)
-        for c in ("cat", "dog")
-        for i in range(8)
+        for i in range(16)
+        for c in [("cat", "dog")[i % 2]]
     }
     dataset = load(str(write_folder(files)), image_size=16, color_mode="rgb", decode=how)
     assert dataset.input == InputSpec(16, 16, "rgb", decode=how)
@@ -434,7 +441,11 @@ def test_model_may_be_trained_on_the_pixels_of_a_loader(write_folder: WriteFolde
     noise = Image.effect_noise((51, 43), 90).convert("RGB")
     exif = Image.Exif()
     exif[0x0112] = 6
-    files = {f"{c}/{i}.jpg": encoded(noise.rotate(i * 7), "JPEG", exif=exif) for c in ("cat", "dog") for i in range(8)}
+    files = {
+        f"{c}/{i}.jpg": encoded(noise.rotate(i * 7), "JPEG", exif=exif)
+        for i in range(16)
+        for c in [("cat", "dog")[i % 2]]
+    }
     dataset = load(str(write_folder(files)), image_size=16, color_mode="rgb", like=like)
     assert dataset.input == rule_like(like, 16, 16)
     trained = {pixels.tobytes() for pixels in (*learned_pixels(dataset), *pixels_of(dataset.test))}
@@ -448,7 +459,7 @@ def test_own_size_is_that_of_the_file_if_the_loader_does_not_turn_it(
     exif = Image.Exif()
     exif[0x0112] = 6
     lying = Image.effect_noise((20, 12), 90).convert("RGB")
-    files = {f"{c}/{i}.png": encoded(lying.rotate(i), "PNG", exif=exif) for c in ("cat", "dog") for i in range(8)}
+    files = {f"{('cat', 'dog')[i % 2]}/{i}.png": encoded(lying.rotate(i * 7), "PNG", exif=exif) for i in range(16)}
     dataset = load(str(write_folder(files)), like=like)
     assert (dataset.input.height, dataset.input.width) == size
     with pytest.raises(UsageError, match="'torchvision' cannot be taken: input is of 12 x 20 pixels"):

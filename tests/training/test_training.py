@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from image_sets import load
 from mnist_files import mnist_folder
 from rich.console import Console
 
 from model_training.build import build
-from model_training.data.datasets import Dataset, RawImages, from_raw, load
+from model_training.data.datasets import Dataset, RawImages, from_raw
 from model_training.learning.evaluation import Evaluation, evaluate, load_score
 from model_training.learning.history import History
 from model_training.learning.progress import TrainingProgress, steps_per_epoch
@@ -135,7 +136,7 @@ def test_evaluation_of_other_lengths_is_refused() -> None:
 @pytest.mark.heavy
 def test_mean_accuracy_on_mnist_is_at_least_98_8_percent(tmp_path: Path) -> None:
     try:
-        mnist = load("mnist", mnist_folder())
+        mnist = load("mnist", data_dir=mnist_folder())
     except UsageError as error:
         pytest.skip(f"MNIST is not here: {error}")
     runs = [build(mnist, Recipe(seed=seed), str(tmp_path / f"model-{seed}")) for seed in (0, 1, 2)]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from image_sets import load
 from parsed_page import ParsedPage
 from PIL import Image
 
 from model_training.build import build
-from model_training.data.datasets import load
 from model_training.learning.recipe import Recipe
 from model_training.report.run import TrainingRun
 from model_training.report.runs import RunRow, read_runs, runs_file
