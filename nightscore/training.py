@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from model_training.data.datasets import Dataset
-    from model_training.data.options import Contradictions
     from model_training.learning.recipe import Augment, ClassWeight, NetworkName, Recipe, Schedule, TrainingPrecision
 
 Path = str | os.PathLike[str]
+
+
+Contradictions = Literal["refuse", "leave_out"]
+"""What becomes of pictures that are there with different labels."""
 
 
 class ReadingKeywords(TypedDict, total=False):

@@ -15,9 +15,10 @@ from conftest import WriteImages
 
 import nightscore
 from model_training import cli
+from model_training.data.options import DataOptions
 from model_training.learning.recipe import Recipe
 from nightscore.scoring import ScoreKeywords
-from nightscore.training import train
+from nightscore.training import ReadingKeywords, train
 from pipeline import errors
 from pipeline.options import ScoreOptions
 
@@ -66,7 +67,15 @@ def test_keywords_of_score_are_the_options() -> None:
 
 def test_keywords_of_train_are_the_flags() -> None:
     flags = {action.dest: action.default for action in cli._parser()._actions if action.dest != "help"}
-    parameters = {name: one.default for name, one in inspect.signature(train).parameters.items() if name != "progress"}
+    parameters = {
+        name: one.default
+        for name, one in inspect.signature(train).parameters.items()
+        if name not in ("progress", "reading", "validation", "test")
+    }
+    reading = set(get_type_hints(ReadingKeywords))
+    types = get_type_hints(DataOptions)
+    assert get_type_hints(ReadingKeywords) == {name: types[name] for name in reading}
+    flags = {name: default for name, default in flags.items() if name not in (*reading, "validation", "test")}
     assert set(flags) - {"add_engines"} == set(parameters)
     unless_given = {"seed": Recipe().seed, "resume": False}
     assert {
