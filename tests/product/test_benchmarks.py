@@ -22,6 +22,7 @@ from benchmarks.agreement import Agreement, agreement
 from benchmarks.before import BEFORE
 from benchmarks.commands import PEERS, ROOT, SCRIPTS
 from benchmarks.comparison import Comparison, in_turn, load_results
+from benchmarks.epochs import EPOCH_PEERS, compare_epochs
 from benchmarks.limit import LIMIT
 from benchmarks.processes import BenchmarkError, Run, run
 from benchmarks.setting import Archive, Setting
@@ -321,8 +322,20 @@ def test_every_workload_has_its_peers() -> None:
     everything = list(measurements("all", []))
     assert {name for name, _ in everything} == set(WORKLOADS)
     assert len(everything) == sum(len(workload.peers) for workload in WORKLOADS.values())
-    assert {peer for _, peer in everything} == {"", BEFORE, LIMIT, *SCRIPTS}
+    assert {peer for _, peer in everything} == {"", BEFORE, LIMIT, *SCRIPTS, *EPOCH_PEERS}
     assert all((PEERS / script).exists() for script, *_ in SCRIPTS.values())
+
+
+@pytest.mark.heavy
+def test_epochs_of_both_sides_have_every_image(digits: RawImages, tmp_path: Path) -> None:
+    for i in range(40):
+        path = tmp_path / "photos" / str(i % 2) / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(digits.images[i]).resize((28, 28)).save(path)
+    archive = Archive(str(tmp_path / "photos"), 40, "png", Path())
+    (found,) = compare_epochs("toy", archive, "tfdata-epochs", Setting(tmp_path, tmp_path, pairs=1))
+    assert found.images == 40
+    assert found.medians["ours"]["images_per_second"] > 0
 
 
 def test_the_slow_store_is_as_strict_as_the_real_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
