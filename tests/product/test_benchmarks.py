@@ -334,8 +334,7 @@ def test_epochs_of_both_sides_have_every_image(digits: RawImages, tmp_path: Path
         Image.fromarray(digits.images[i]).resize((28, 28)).save(path)
     archive = Archive(str(tmp_path / "photos"), 40, "png", Path())
     (found,) = compare_epochs("toy", archive, "tfdata-epochs", Setting(tmp_path, tmp_path, pairs=1))
-    assert found.images == 40
-    assert found.medians["ours"]["images_per_second"] > 0
+    assert (found.images, len(found.ours), len(found.others)) == (40, 1, 1)
 
 
 def test_the_slow_store_is_as_strict_as_the_real_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from image_sets import load
+from mostly_heavy import mostly_heavy
 from PIL import Image
 from read_inputs import read_inputs
 
@@ -116,7 +117,10 @@ def check_batches(images: ImageSet, rule: Any) -> None:
             assert (pixel_hashes(pixels, rule_id(rule)) == images.hashes[numbers]).all()
 
 
-@pytest.mark.parametrize("write", [folder, tar, tar_gz, zipped, table, list_of_files, arrays])
+@pytest.mark.parametrize(
+    "write",
+    mostly_heavy([folder, tar, tar_gz, zipped, table, list_of_files, arrays], kept=[folder, tar_gz, list_of_files]),
+)
 def test_every_source_gives_the_same_images_and_splits_held_or_decoded_again(
     tmp_path: Path, files: list[bytes], labels: list[int], write: Write
 ) -> None:
