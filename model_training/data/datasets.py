@@ -68,7 +68,7 @@ class Dataset:
         test: the images that say how good the network is; training gets none of them. At least one.
         left_out: key of an image that could not be used -> why; of the first thousand.
         task: what the network is to say of an image.
-        left_out_images: how many images could not be used.
+        left_out_count: how many images could not be used, if they are more than `left_out` names.
     """
 
     name: str
@@ -79,7 +79,12 @@ class Dataset:
     test: ImageSet
     left_out: Mapping[str, str] = field(default_factory=dict)
     task: Task = "classes"
-    left_out_images: int = 0
+    left_out_count: int = 0
+
+    @property
+    def left_out_images(self) -> int:
+        """How many images could not be used."""
+        return max(self.left_out_count, len(self.left_out))
 
     @cached_property
     def learned_hashes(self) -> npt.NDArray[np.uint64]:

@@ -67,9 +67,9 @@ def data_lines(dataset: Dataset) -> Iterator[TrustLine]:
         text = f"Only {counted(len(dataset.validation), 'validation image')}: chance has a say in which epoch is kept"
         yield TrustLine("doubt", text, "data")
     images = sum(map(len, (dataset.train, dataset.validation, dataset.test)))
-    share = len(dataset.left_out) / (images + len(dataset.left_out))
+    share = dataset.left_out_images / (images + dataset.left_out_images)
     if share > MANY_LEFT_OUT:
-        n = counted(len(dataset.left_out), "image is", "images are")
+        n = counted(dataset.left_out_images, "image is", "images are")
         text = f"{n} left out, {percent(share, 1)} of all, since they could not be used"
         yield TrustLine("doubt", text, "data")
 

@@ -163,6 +163,7 @@ def test_image_that_changes_or_goes_is_left_out_and_told_once(
     assert told.startswith("2 images are left out, changed or gone since the first look: ")
 
 
+@pytest.mark.heavy
 def test_image_that_kills_its_decoder_is_left_out(
     tmp_path: Path, files: list[bytes], labels: list[int], poisoned: pytest.MonkeyPatch
 ) -> None:
