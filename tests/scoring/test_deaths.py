@@ -260,6 +260,7 @@ def test_images_that_kill_the_model_are_failed_rows_of_a_unit_in_one_request(
         (tmp_path / "archive" / f"{i:02d}.png").write_bytes(data)
     run = make_run(tmp_path / "archive", image_timeout=60, model=tiny_model)
     poisoned.setenv("MODEL_DIES", "1")
+    arrange(run, 1)
     (unit,) = units_of(run, Skipped())
     whole = score_unit_in_process(unit, run)
     assert {i: f.message for i, f in whole.failures.items()} == {
