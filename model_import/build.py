@@ -15,6 +15,7 @@ from model_import.checks import Checked, engines_check, rounding_check, same, us
 from model_import.examine import Examined
 from model_import.graph_model import GraphModel
 from model_import.learned import read_learned
+from model_import.opening import source_hash
 from model_import.tflite_file import TfliteModel
 from model_import.wrap import write_saved_model
 from model_training.publishing.check_images import check_images
@@ -264,13 +265,3 @@ def _numbers(examined: Examined) -> dict[str, list[float]]:
 
 def _json(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else getattr(value, "name", str(value))
-
-
-def source_hash(path: str) -> str:
-    """Return the SHA-256 over a file, or over the names and contents of a folder's files."""
-    digest = hashlib.sha256()
-    files = sorted(found for found in Path(path).rglob("*") if found.is_file()) if os.path.isdir(path) else [Path(path)]
-    for file in files:
-        digest.update(f"\n{file.relative_to(path) if file != Path(path) else ''}\n".encode("utf-8", "surrogateescape"))
-        digest.update(file.read_bytes())
-    return digest.hexdigest()

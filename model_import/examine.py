@@ -17,19 +17,17 @@ from model_import.decide import (
     Decision,
     decide,
     decision_of_files,
-    declared_facts,
     given_facts,
     merged,
-    shape_facts,
 )
-from model_import.declared import Declared, declared
-from model_import.declared_layers import check_scaling, folded_notes, shown
-from model_import.declared_metadata import metadata_says
+from model_import.declared import Declared
+from model_import.declared_layers import folded_notes, shown
 from model_import.declared_values import is_same
 from model_import.fact import Fact
 from model_import.foreign import Output
+from model_import.known import maker_facts, read_known, type_facts
 from model_import.name_sources import class_names
-from model_import.opening import Opened, open_source
+from model_import.opening import Opened
 from model_import.pick import Scores, pick_output, read_scores, rows_of
 from model_import.pictures import Pictures, generated, pixels_of, read_folder, read_golden_file
 from model_import.request import Request
@@ -42,7 +40,7 @@ from pipeline.batches import EncodedBatch, PixelBatch
 from pipeline.errors import UsageError
 from pipeline.model.input_rule import InputSpec
 from pipeline.model.outputs import THRESHOLD
-from pipeline.model.presets import preset_of, rule_like
+from pipeline.model.presets import preset_of
 from pipeline.task import Task
 
 
@@ -121,11 +119,8 @@ def examine(
     if request.like:
         preset_of(request.like)
     pictures = _pictures(request)
-    opened = open_source(request)
-    if "scaling" in given:
-        check_scaling(given["scaling"].value, opened.model.layers, opened.path)
-    said = declared(opened.model, opened.beside, metadata_says(opened.model))
-    facts = _facts(request, opened, said, given)
+    found = read_known(request, given)
+    opened, said, facts = found.opened, found.said, found.facts
     known(opened, facts)
     if opened.model.takes == "encoded":
         if request.trained_on:
@@ -164,15 +159,9 @@ def _scaling_doubts(decision: Decision, said: Declared) -> Sequence[str]:
     return (f"{text}: make sure that it is right",)
 
 
-def _facts(request: Request, opened: Opened, said: Declared, given: dict[str, Fact[Any]]) -> dict[str, Fact[Any]]:
-    """Return all that is known before anything is tried."""
-    shape = shape_facts(opened.model, given, opened.path)
-    return merged(given, shape, _known(opened), _by_type(opened), declared_facts(said))
-
-
 def _fixed(facts: dict[str, Fact[Any]], opened: Opened) -> dict[str, Fact[Any]]:
     """Return what no trial may change: what flags say, the input's shape and type, and what a maker always does."""
-    fixed = {*_known(opened), *_by_type(opened), "height", "width"}
+    fixed = {*maker_facts(opened), *type_facts(opened), "height", "width"}
     return {name: fact for name, fact in facts.items() if fact.how == "given" or name in fixed}
 
 
@@ -243,28 +232,6 @@ def _pictures(request: Request) -> Pictures:
     if request.golden:
         return read_golden_file(request.golden)
     return read_folder(request.check) if request.check else generated()
-
-
-def _known(opened: Opened) -> dict[str, Fact[Any]]:
-    """Return what is known of models of a maker."""
-    if not opened.is_teachable_machine:
-        return {}
-    why = "as Teachable Machine trains"
-    rule = rule_like("teachable_machine", 224, 224)
-    facts = {name: Fact[Any](value, "declared", why) for name, value in vars(rule).items()}
-    return {**facts, "scaling": Fact(SCALINGS["sign"], "declared", why)}
-
-
-def _by_type(opened: Opened) -> dict[str, Fact[Any]]:
-    """Return what the type of a network's input says: whole numbers are pixels as they are."""
-    model = opened.model
-    if isinstance(model, TfliteModel) and model.quantization is not None:
-        scaling = model.scaling()
-        return {} if scaling is None else {"scaling": Fact(scaling, "declared", "by the quantization of its input")}
-    dtype = str(getattr(model, "dtype", "float32"))
-    if dtype.startswith(("uint", "int")):
-        return {"scaling": Fact(SCALINGS["raw"], "declared", f"by the type of its input, {dtype}")}
-    return {}
 
 
 def _outputs_of_files(opened: Opened, pictures: Pictures) -> Mapping[str, npt.NDArray[np.float32]]:

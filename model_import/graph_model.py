@@ -35,6 +35,7 @@ class GraphModel(HasLayout):
         kept: what holds its weights; a SavedModel that is written must refer to it.
         layers: of a Keras model, or what the graph of a SavedModel does first.
         may_be_hub: whether it may come from TF-Hub or Kaggle.
+        network: the Keras model itself; None: its file holds none that Keras can load.
     """
 
     kind: Kind
@@ -45,6 +46,7 @@ class GraphModel(HasLayout):
     kept: Any
     layers: Sequence[Layer] = ()
     may_be_hub: bool = False
+    network: Any = None
     _compiled: list[Any] = field(default_factory=list, compare=False, repr=False)
 
     @property

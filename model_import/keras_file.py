@@ -69,7 +69,8 @@ def read_keras_file(path: str, color_mode: ColorMode | None = None, embedding_la
         return dict(zip(names, library.tree.flatten(found), strict=True))
 
     kept = [weight.value for weight in network.weights]
-    return GraphModel("keras", layout, str(network.inputs[0].dtype), outputs, function, kept, layers_of(config))
+    dtype, layers = str(network.inputs[0].dtype), layers_of(config)
+    return GraphModel("keras", layout, dtype, outputs, function, kept, layers, network=network)
 
 
 def _check_inputs(config: Mapping[str, Any], path: str) -> None:

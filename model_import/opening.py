@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,16 @@ def open_source(request: Request) -> Opened:
         return _folder(request) if os.path.isdir(source) else _file(request, source)
     except PermissionError as error:
         raise UsageError(f"{source!r} cannot be read: {error.strerror}") from error
+
+
+def source_hash(path: str) -> str:
+    """Return the SHA-256 over a file, or over the names and contents of a folder's files."""
+    digest = hashlib.sha256()
+    files = sorted(found for found in Path(path).rglob("*") if found.is_file()) if os.path.isdir(path) else [Path(path)]
+    for file in files:
+        digest.update(f"\n{file.relative_to(path) if file != Path(path) else ''}\n".encode("utf-8", "surrogateescape"))
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _folder(request: Request) -> Opened:

@@ -13,6 +13,7 @@ import numpy as np
 
 from model_training.data.datasets import Dataset
 from model_training.data.image_set import ImageSet, Pixels
+from model_training.learning.base import Base
 from model_training.learning.checkpoint import Checkpoint
 from model_training.learning.evaluation import Evaluation, Run, evaluate, load_outputs
 from model_training.learning.neighbors import neighbors_of
@@ -39,7 +40,12 @@ _log = logging.getLogger(__name__)
 
 
 def build(
-    dataset: Dataset, recipe: Recipe, output: str, progress: Any = None, resume: bool = False
+    dataset: Dataset,
+    recipe: Recipe,
+    output: str,
+    progress: Any = None,
+    resume: bool = False,
+    base: Base | None = None,
 ) -> TrainingRun | TaskRun:
     """Train a network and publish it as a model directory; nothing is left behind if that fails.
 
@@ -52,6 +58,7 @@ def build(
         output: folder or gs:// location; a model directory that is there is replaced.
         progress: see `train`.
         resume: whether to go on with a training into `output` that was broken off, if there is one.
+        base: that the network begins with, whose weights are changed; None: it is trained from scratch.
 
     Returns:
         What was trained: of the task "classes" a `TrainingRun`, else a `TaskRun`.
@@ -68,8 +75,8 @@ def build(
         )
     earlier = read_runs(location)
     checkpoint = Checkpoint.beside(location)
-    with checkpoint.kept(_identity(dataset, recipe), resume):
-        trained = train(dataset, recipe, checkpoint, progress)
+    with checkpoint.kept(_identity(dataset, recipe, base), resume):
+        trained = train(dataset, recipe, checkpoint, progress, base)
         uncalibrated = None
         if recipe.calibrate:
             uncalibrated = evaluate(score_of(trained.network), dataset.test)
@@ -85,7 +92,7 @@ def build(
 def _write(dataset: Dataset, trained: Trained, folder: str, before: Before) -> TrainingRun | TaskRun:
     """Write all files of a model directory but its spec, which says that it is whole."""
     draft = export.draft_spec(dataset, trained)
-    export.save_network(trained.network, folder, export.outputs_of(trained, draft))
+    export.save_network(trained.network, folder, export.outputs_of(trained, draft), trained.has_graph)
     network = load_outputs(os.path.join(folder, directory.SAVED_MODEL))
     draft, evaluation, facts = _measure(network, dataset, trained, draft)
     golden = export.make_golden(dataset.examples, dataset.input, network)
@@ -103,8 +110,7 @@ def _write(dataset: Dataset, trained: Trained, folder: str, before: Before) -> T
     write_files(os.path.join(folder, directory.GOLDEN), golden.files())
     report = report_files(run) if isinstance(run, TrainingRun) else task_report_files(run)
     write_files(os.path.join(folder, directory.TRAINING), report)
-    learned: dict[LearnedSet, Any] = {"train": dataset.train.hashes, "validation": dataset.validation.hashes}
-    known = TrainedOn.of(learned, rule_id(dataset.input), spec.model_id, [dataset.name], dataset.left_out_images)
+    known = _learned(dataset, trained.base, spec.model_id)
     write_files(os.path.join(folder, directory.TRAINING, trained_on.FOLDER), known.files())
     return run
 
@@ -124,7 +130,18 @@ def _measure(
     return draft, of_task, task_facts(dataset, trained, of_task)
 
 
-def _identity(dataset: Dataset, recipe: Recipe) -> dict[str, Any]:
+def _learned(dataset: Dataset, base: Base | None, model_id: str) -> TrainedOn:
+    """Return what a network has learned from: its images, and those of its base, where they are known by this rule."""
+    learned: dict[LearnedSet, Any] = {"train": dataset.train.hashes, "validation": dataset.validation.hashes}
+    sources, left_out, rule = [dataset.name], dataset.left_out_images, rule_id(dataset.input)
+    earlier = None if base is None else base.learned
+    if earlier is not None and earlier.rule == rule.hex():
+        learned = {name: np.concatenate([one, earlier.hashes[name]]) for name, one in learned.items()}
+        sources, left_out = [*sources, *earlier.sources], left_out + earlier.left_out
+    return TrainedOn.of(learned, rule, model_id, sources, left_out)
+
+
+def _identity(dataset: Dataset, recipe: Recipe, base: Base | None) -> dict[str, Any]:
     """Return what must be the same for a training to go on, as JSON values."""
     sets = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     images = {name: f"{len(one):,} ({_digest(one)})" for name, one in sets.items()}
@@ -135,6 +152,7 @@ def _identity(dataset: Dataset, recipe: Recipe) -> dict[str, Any]:
         "input rule": dataset.input.to_json(),
         **images,
         **learned,
+        "base": {} if base is None else dict(base.facts),
     }
 
 

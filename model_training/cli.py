@@ -11,15 +11,19 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import get_args
 
+from model_training.base.asked import ASKED, Asked, add_flags, check_alone
+from model_training.base.opening import check_base
 from model_training.command import Parser, not_empty, to_exit_code
 from model_training.data.archive import stop_decoding
 from model_training.data.datasets import Dataset, check_apart, load
 from model_training.flags import DATA_FLAGS, add_data_flags, data_options
+from model_training.learning.base import Base
 from model_training.learning.checkpoint import Checkpoint
 from model_training.learning.head import LEARNED_AS_CLASSES
 from model_training.learning.recipe import (
     AUTO,
     RECIPES,
+    TRANSFER,
     Augment,
     ClassWeight,
     NetworkName,
@@ -52,7 +56,7 @@ model of an earlier version and adds model.tflite, which LiteRT runs.
 _OF_RECIPE = tuple(field.name for field in fields(Recipe))
 """Names of the options that are fields of a recipe."""
 
-_FOR_TRAINING = (*DATA_FLAGS, "recipe", "resume", *_OF_RECIPE)
+_FOR_TRAINING = (*DATA_FLAGS, "base", "scaling", "recipe", "resume", *_OF_RECIPE)
 """Names of the options that say how a network is trained."""
 
 
@@ -82,6 +86,7 @@ def _parser() -> Parser:
         help="folder for the model; a model there is replaced",
     )
     _add_recipe(parser)
+    add_flags(parser)
     add(
         "--with_embedding",
         action="store_true",
@@ -95,7 +100,11 @@ def _parser() -> Parser:
 def _add_recipe(parser: Parser) -> None:
     """Add the options that say how a network learns."""
     add = parser.add_argument
-    add("--recipe", choices=tuple(RECIPES), help="strong: more epochs, images changed at random, averaged weights")
+    add(
+        "--recipe",
+        choices=tuple(RECIPES),
+        help="strong: more epochs, images changed at random, averaged weights; transfer: for --base, its default",
+    )
     add("--network", choices=get_args(NetworkName), help="layers of the network (default: classic)")
     add("--epochs", type=_at_least_1, metavar="N", help="times every image is seen (default: 5; strong: 24)")
     add("--batch_size", type=_at_least_1, metavar="N", help="images in a step (default: 32; strong: 128)")
@@ -173,16 +182,34 @@ def _add_engines(model: str, output: str) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     silence_pillow()  # an image that is left out is named
-    recipe = recipe_of(arguments.recipe, **{name: getattr(arguments, name) for name in _OF_RECIPE})
+    given = arguments
+    check_alone(given.base, vars(given))
+    usual = None if given.base is None else TRANSFER
+    recipe = recipe_of(given.recipe or usual, **{name: getattr(given, name) for name in _OF_RECIPE})
     options = data_options(arguments, recipe.seed)
     location = check_output(arguments.output)
     check_apart(options, location)
-    if options.name == "mnist" and options.data_dir is None:
+    base = None
+    if given.base is not None:
+        base = _open_base(given, location)
+        options = options.with_rule(base.rule)
+    elif options.name == "mnist" and options.data_dir is None:
         _start_tensorflow()  # Keras may have to download it
     dataset = load(options)
     _start_tensorflow()
-    _build(dataset, recipe, arguments, location)
+    _build(dataset, recipe, arguments, location, base)
     return 0
+
+
+def _open_base(arguments: argparse.Namespace, location: str) -> Base:
+    """Return the base that is asked for; it says on stderr what it is."""
+    from model_training.base.opening import about, open_base
+
+    check_base(arguments.base, location)
+    _start_tensorflow()
+    base = open_base(arguments.base, Asked(**{name: getattr(arguments, name) for name in ASKED}))
+    complain(about(base))
+    return base
 
 
 def _start_tensorflow() -> None:
@@ -193,7 +220,7 @@ def _start_tensorflow() -> None:
         start_tensorflow()
 
 
-def _build(dataset: Dataset, recipe: Recipe, arguments: argparse.Namespace, location: str) -> None:
+def _build(dataset: Dataset, recipe: Recipe, arguments: argparse.Namespace, location: str, base: Base | None) -> None:
     from rich.console import Console
 
     from model_training.build import build
@@ -214,7 +241,7 @@ def _build(dataset: Dataset, recipe: Recipe, arguments: argparse.Namespace, loca
     progress = TrainingProgress(console, steps_per_epoch(learned, recipe.batch_size), recipe.epochs)
     checkpoint = Checkpoint.beside(location)
     try:
-        run = build(dataset, recipe, location, progress.callback, bool(arguments.resume))
+        run = build(dataset, recipe, location, progress.callback, bool(arguments.resume), base)
     except KeyboardInterrupt:
         progress.close()
         if checkpoint.epochs():

@@ -16,7 +16,7 @@ from pipeline.model.input_rule import Decode
 from pipeline.options import LABEL_SOURCES, LABELS_ARE
 from pipeline.task import TASKS
 
-DATA_FLAGS = tuple(field.name for field in fields(DataOptions) if field.name not in ("sources", "seed"))
+DATA_FLAGS = tuple(field.name for field in fields(DataOptions) if field.name not in ("sources", "seed", "own_rule"))
 """Names of the flags, which are the fields of `DataOptions`; --dataset gives the sources."""
 
 

@@ -21,8 +21,18 @@ from pipeline.task import Task
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from model_training.base.asked import Asked
     from model_training.data.datasets import Dataset
-    from model_training.learning.recipe import Augment, ClassWeight, NetworkName, Recipe, Schedule, TrainingPrecision
+    from model_training.learning.base import Base
+    from model_training.learning.recipe import (
+        Augment,
+        ClassWeight,
+        FineTune,
+        NetworkName,
+        Recipe,
+        Schedule,
+        TrainingPrecision,
+    )
 
 Path = str | os.PathLike[str]
 
@@ -106,6 +116,11 @@ def train(
     monitor: str | None = None,
     patience: int | None = None,
     precision: TrainingPrecision | Literal["auto"] | None = None,
+    base: str | os.PathLike[str] | None = None,
+    frozen_epochs: int | None = None,
+    fine_tune: FineTune | None = None,
+    fine_tune_rate: float | None = None,
+    scaling: str | None = None,
     resume: bool = False,
     with_embedding: bool | None = None,
     calibrate: bool | None = None,
@@ -125,8 +140,9 @@ def train(
         validation: images that validate, taken in the same way; default: a tenth of those that do not test.
         test: images that test; default: a fifth of the data set.
         data_dir: for mnist, the folder with its four IDX files; default: Keras' cache.
-        recipe: "classic", the default, or "strong": more epochs, images changed at random, averaged weights. What
-            follows changes a value of the recipe; None leaves it.
+        recipe: "classic", "strong" = more epochs, images changed at random, averaged weights, or "transfer" = more
+            epochs of small batches; default: "transfer" with a base, else "classic". What follows changes a value of
+            the recipe; None leaves it.
         network: "classic" or "compact".
         epochs: times every image is seen, at most; of the classic recipe 5.
         batch_size: images in a step; of the classic recipe 32.
@@ -140,6 +156,13 @@ def train(
         patience: epochs without a better one after which training stops; None: it goes to the end.
         precision: that layers compute in while they learn: "auto" = mixed on a GPU that is faster by it, "float32",
             "mixed_float16" or "mixed_bfloat16".
+        base: a trained network to start from, without its last layer: a model directory, a .keras or .h5 file, a
+            SavedModel folder, or the name of a network of keras.applications, such as "MobileNetV2". Its input rule is
+            kept.
+        frozen_epochs: epochs at the start in which only the new last layer learns; default: half of them.
+        fine_tune: layers of the base that learn after that: "none", "top" = its last third, or "all", the default.
+        fine_tune_rate: learning rate after that; default: a tenth of the one before.
+        scaling: how a base that does not tell wants pixels scaled, as `nightscore train --scaling` takes it.
         resume: whether to go on with a training that was broken off, if `output` with ".unfinished" holds one.
         with_embedding: whether the model also gives an embedding of each image: what enters the network's last dense
             layer.
@@ -159,14 +182,18 @@ def train(
         TransientError: storage fails for now.
         NightscoreError: the model could not be written.
     """
+    from model_training.base.asked import Asked, check_alone
     from model_training.data.datasets import DataOptions, check_apart, load
-    from model_training.learning.recipe import recipe_of
+    from model_training.learning.recipe import TRANSFER, recipe_of
     from model_training.learning.training import check_tensorflow
     from model_training.publishing.publish import check_output
 
     check_tensorflow()
+    begin = None if base is None else os.fspath(base)
+    tuning = {"frozen_epochs": frozen_epochs, "fine_tune": fine_tune, "fine_tune_rate": fine_tune_rate}
+    check_alone(begin, {"network": network, "scaling": scaling, **tuning})
     chosen = recipe_of(
-        recipe,
+        recipe or (None if begin is None else TRANSFER),
         network=network,
         epochs=epochs,
         batch_size=batch_size,
@@ -181,6 +208,7 @@ def train(
         precision=precision,
         calibrate=calibrate,
         with_embedding=with_embedding,
+        **tuning,
     )
     data = DataOptions(
         _locations(dataset),
@@ -199,26 +227,40 @@ def train(
         check_apart(data, location)
         if data.name == "mnist" and data_dir is None:
             _start_tensorflow()  # Keras may have to download it
-        learned = load(data)
-        _start_tensorflow()
-        return _build(learned, chosen, location, progress, resume)
+        if begin is None:
+            opened, learned = None, load(data)
+            _start_tensorflow()
+        else:
+            opened = _open_base(begin, Asked(image_size, color_mode, decode, like, scaling), location)
+            learned = load(data.with_rule(opened.rule))
+        return _build(learned, chosen, location, progress, resume, opened)
 
 
 def _locations(given: Path | Sequence[Path]) -> tuple[str, ...]:
     return tuple(os.fspath(one) for one in ([given] if isinstance(given, str | os.PathLike) else given))
 
 
-def _build(dataset: Dataset, recipe: Recipe, location: str, progress: bool, resume: bool) -> TrainedModel:
+def _open_base(base: str, asked: Asked, location: str) -> Base:
+    from model_training.base.opening import check_base, open_base
+
+    check_base(base, location)
+    _start_tensorflow()
+    return open_base(base, asked)
+
+
+def _build(
+    dataset: Dataset, recipe: Recipe, location: str, progress: bool, resume: bool, base: Base | None
+) -> TrainedModel:
     from model_training.build import build
     from model_training.learning.evaluation import Evaluation
 
     if not progress:
-        run = build(dataset, recipe, location, resume=resume)
+        run = build(dataset, recipe, location, resume=resume, base=base)
     else:
         from model_training.learning.progress import progress_on_stderr
 
         with contextlib.closing(progress_on_stderr(len(dataset.train), recipe.batch_size, recipe.epochs)) as shown:
-            run = build(dataset, recipe, location, shown.callback, resume)
+            run = build(dataset, recipe, location, shown.callback, resume, base)
     measured = run.evaluation
     if isinstance(measured, Evaluation):
         return TrainedModel(location, measured.accuracy, measured.interval, measured.figures)

@@ -171,7 +171,7 @@ def from_raw(raw: RawImages, rule_of: RuleOf = REDUCED, seed: int = 0) -> Datase
         seed: of the shuffle.
     """
     rule = rule_of(RAW_SIDE, RAW_SIDE, "grayscale")
-    if raw.images.shape[1:] == rule.shape[:2] and takes_exact(rule):
+    if (*raw.images.shape[1:], 1) == rule.shape and takes_exact(rule):
         pixels = raw.images[..., np.newaxis]  # PNG loses nothing and there is nothing to resize
     else:
         keys = [f"{raw.name}#{i}" for i in range(len(raw.images))]

@@ -69,6 +69,7 @@ class DataOptions:
         memory_mb: megabytes that pixels may take; if all do not fit, they are decoded again for each epoch. None: a
             quarter of the memory of the machine or the container.
         shuffle_mb: megabytes of pixels that wait to be drawn at random, if pixels are decoded for each epoch.
+        own_rule: the whole input rule, if a network has one already; None: it is made of what is given above.
 
     Raises:
         UsageError: a value is out of range, or two contradict each other.
@@ -100,6 +101,7 @@ class DataOptions:
     contradictions: Contradictions = "refuse"
     memory_mb: int | None = None
     shuffle_mb: int = SHUFFLE_MB
+    own_rule: InputSpec | None = None
 
     def __post_init__(self) -> None:
         """Check what does not need the images."""
@@ -156,11 +158,17 @@ class DataOptions:
         Raises:
             UsageError: the preset cannot have this size.
         """
-        if self.like is None:
+        if self.own_rule is not None:
+            made = self.own_rule
+        elif self.like is None:
             made = InputSpec(height, width, color_mode, decode=self.decode or "reduced")
         else:
             made = rule_like(self.like, height, width, color_mode)
         return replace(made, bands=self.bands or made.bands, background=self.background or made.background)
+
+    def with_rule(self, rule: InputSpec) -> DataOptions:
+        """Return the same options for a network that has its input rule already: it decides what a rule decides."""
+        return replace(self, own_rule=rule, image_size=None, color_mode=None, decode=None, like=None)
 
     @property
     def read_as(self) -> Task:

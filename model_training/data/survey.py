@@ -35,6 +35,8 @@ def input_rule(archive: Archive, options: DataOptions) -> InputSpec:
         UsageError: they have several sizes, or one that is too large or too small.
     """
     side, color_mode = options.image_size, options.color_mode
+    if options.own_rule is not None:
+        return archive.rule
     if side is not None and color_mode is not None:
         return options.rule(side, side, color_mode)
     sizes: Counter[tuple[int, int]] = Counter()

@@ -10,6 +10,7 @@ import importlib.util
 import math
 import os
 import time
+import warnings
 from collections.abc import Iterable, Mapping, MutableSequence, Sequence
 from typing import Any
 
@@ -79,7 +80,9 @@ class OldBest(keras.callbacks.Callback):  # type: ignore[misc]
             os.remove(path)
 
 
-def callbacks(stage: int, recipe: Recipe, head: Head, rows: Rows, checkpoint: Checkpoint) -> list[Any]:
+def callbacks(
+    stage: int, recipe: Recipe, head: Head, rows: Rows, checkpoint: Checkpoint, waits_from: int | None = 0
+) -> list[Any]:
     """Return Keras' callbacks for a stage of a training, in their order.
 
     Args:
@@ -88,6 +91,7 @@ def callbacks(stage: int, recipe: Recipe, head: Head, rows: Rows, checkpoint: Ch
         head: of the network.
         rows: figures of the epochs that are over.
         checkpoint: where things are kept.
+        waits_from: number of the epoch from which on the recipe's patience counts; None: in a later stage.
     """
     known = keras.callbacks
     made: list[Any] = [
@@ -99,8 +103,9 @@ def callbacks(stage: int, recipe: Recipe, head: Head, rows: Rows, checkpoint: Ch
     if recipe.monitor != LAST:
         mode = head.mode(recipe.monitor)
         made += [_best_weights(recipe.monitor, mode, rows, checkpoint), OldBest(checkpoint)]
-        if recipe.patience is not None:
-            made.append(ResumedEarlyStopping(rows, monitor=recipe.monitor, patience=recipe.patience, mode=mode))
+        if recipe.patience is not None and waits_from is not None:
+            earlier = rows[waits_from:]
+            made.append(ResumedEarlyStopping(earlier, monitor=recipe.monitor, patience=recipe.patience, mode=mode))
     if importlib.util.find_spec("tensorboard") is not None:
         made.append(known.TensorBoard(checkpoint.tensorboard, write_graph=False))
     return made
@@ -136,7 +141,9 @@ def take_best(network: Any, recipe: Recipe, rows: Rows, checkpoint: Checkpoint) 
     if recipe.monitor == LAST:
         return len(rows) - 1
     for epoch, path in checkpoint.best():
-        network.load_weights(path)
+        with warnings.catch_warnings():  # Keras stores the optimizer, too, which in another stage has other variables
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+            network.load_weights(path)
         return epoch
     raise UsageError(
         f"{recipe.monitor} is not a number after any of {len(rows)} epochs: give a smaller --learning_rate"

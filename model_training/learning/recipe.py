@@ -27,6 +27,9 @@ TrainingPrecision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 AUTO = "auto"
 """Value of a field that is chosen before training: the precision by the GPU, the learning rate by a search."""
 
+FineTune = Literal["none", "top", "all"]
+"""Which layers of a base learn after the frozen epochs, see `model_training.learning.base`."""
+
 LAST = "last"
 """Value of `Recipe.monitor`: the weights of the last epoch are kept."""
 
@@ -51,6 +54,9 @@ class Recipe:
         calibrate: whether the logits are divided by the temperature that suits the validation images best; of the task
             "classes" only.
         with_embedding: whether what enters the last dense layer is given beside the scores.
+        frozen_epochs: with a base, epochs at the start in which only the new last layer learns; None: half of them.
+        fine_tune: with a base, which of its layers learn after that.
+        fine_tune_rate: learning rate after that; None: a tenth of the one before.
     """
 
     epochs: int = 5
@@ -67,10 +73,23 @@ class Recipe:
     precision: TrainingPrecision | Literal["auto"] = "auto"
     calibrate: bool = False
     with_embedding: bool = False
+    frozen_epochs: int | None = None
+    fine_tune: FineTune = "all"
+    fine_tune_rate: float | None = None
+
+    @property
+    def epochs_frozen(self) -> int:
+        """How many epochs a base does not learn: all of them if it is not tuned."""
+        if self.fine_tune == "none":
+            return self.epochs
+        return (self.epochs + 1) // 2 if self.frozen_epochs is None else self.frozen_epochs
 
 
 AFTER_TRAINING = ("calibrate", "with_embedding")
 """Names of the fields of a recipe that say what is made of a network when it has learned."""
+
+TRANSFER = "transfer"
+"""Name of the recipe that is taken with a base if no other is asked for."""
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
@@ -78,9 +97,16 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "strong": Recipe(
             epochs=24, batch_size=128, learning_rate=3e-3, schedule="cosine", augment="light", averaging=0.99
         ),
+        TRANSFER: Recipe(epochs=20, batch_size=16),
     }
 )
-"""The recipes that have a name: "classic" takes a minute for MNIST, "strong" ten, and makes fewer mistakes."""
+"""The recipes that have a name: "classic" takes a minute for MNIST, "strong" ten, and makes fewer mistakes.
+
+"transfer" is for a base: it has more steps, since images are few then.
+"""
+
+OF_BASE = ("frozen_epochs", "fine_tune", "fine_tune_rate")
+"""Names of the fields of a recipe that count only with a base."""
 
 
 def recipe_of(name: str | None = None, **values: Any) -> Recipe:
@@ -99,7 +125,7 @@ def recipe_of(name: str | None = None, **values: Any) -> Recipe:
     if name is not None and name not in RECIPES:
         raise UsageError(f"--recipe {name!r} is unknown: give {' or '.join(RECIPES)}")
     recipe = replace(RECIPES[name or "classic"], **{field: one for field, one in values.items() if one is not None})
-    for field, lowest in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("patience", 1)):
+    for field, lowest in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("patience", 1), ("frozen_epochs", 0)):
         value = getattr(recipe, field)
         if value is not None and value < lowest:
             raise UsageError(f"{field} {value} is too small: give a number of at least {lowest}")
@@ -108,11 +134,27 @@ def recipe_of(name: str | None = None, **values: Any) -> Recipe:
             raise UsageError(f"--{field} {getattr(recipe, field)!r} is unknown: give {', '.join(choices)}")
     if not isinstance(recipe.learning_rate, str) and not 0 < recipe.learning_rate < 10:
         raise UsageError(f"--learning_rate {recipe.learning_rate:g} is none: give a number above 0, such as 0.001")
+    _check_base(recipe)
     if not 0 <= recipe.averaging < 1:
         raise UsageError(f"--averaging {recipe.averaging:g} is none: give a number from 0 to below 1, such as 0.99")
     if recipe.patience is not None and recipe.monitor == LAST:
         raise UsageError("--patience needs something to wait for: leave --monitor last out")
     return recipe
+
+
+def _check_base(recipe: Recipe) -> None:
+    """Check the fields that say how a base learns.
+
+    Raises:
+        UsageError: one cannot be so.
+    """
+    if recipe.fine_tune_rate is not None and not 0 < recipe.fine_tune_rate < 10:
+        raise UsageError(f"--fine_tune_rate {recipe.fine_tune_rate:g} is none: give a number above 0, such as 0.0001")
+    if recipe.fine_tune != "none" and recipe.frozen_epochs is not None and recipe.frozen_epochs >= recipe.epochs:
+        raise UsageError(
+            f"--frozen_epochs {recipe.frozen_epochs} leaves none of {recipe.epochs} epochs to tune the base: give more "
+            "--epochs, or --fine_tune none"
+        )
 
 
 _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -121,6 +163,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "schedule": get_args(Schedule),
         "augment": get_args(Augment),
         "class_weight": get_args(ClassWeight),
+        "fine_tune": get_args(FineTune),
         "precision": (AUTO, *get_args(TrainingPrecision)),
     }
 )

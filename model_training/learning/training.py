@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from model_training.data.datasets import Dataset
+from model_training.learning.base import Base
 from model_training.learning.checkpoint import Checkpoint
 from model_training.learning.head import LEARNED_AS_CLASSES, Head, head_of
 from model_training.learning.history import History, history_of
@@ -22,6 +24,9 @@ from pipeline.model.engines import tensorflow
 
 VALIDATION_BATCH = 256
 """Images of a validation batch."""
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Trained:
         precision: that its layers computed in while they learned; now it is float32.
         rate_search: the search that found the learning rate; None: the recipe gave it.
         temperature: that divides its logits, see `model_training.learning.temperature`; None: nobody asked for it.
+        base: that the network begins with; None: it was trained from scratch.
     """
 
     network: Any
@@ -60,6 +66,12 @@ class Trained:
     precision: TrainingPrecision = "float32"
     rate_search: RateSearch | None = None
     temperature: float | None = None
+    base: Base | None = None
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether its base is a graph without layers."""
+        return self.base is not None and self.base.is_fixed
 
     @property
     def layers(self) -> list[tuple[str, str, str, int]]:
@@ -70,7 +82,13 @@ class Trained:
         ]
 
 
-def train(dataset: Dataset, recipe: Recipe, checkpoint: Checkpoint | None = None, progress: Any = None) -> Trained:
+def train(
+    dataset: Dataset,
+    recipe: Recipe,
+    checkpoint: Checkpoint | None = None,
+    progress: Any = None,
+    base: Base | None = None,
+) -> Trained:
     """Train a network, or go on with a training that was broken off. The test images are not touched.
 
     Args:
@@ -79,6 +97,7 @@ def train(dataset: Dataset, recipe: Recipe, checkpoint: Checkpoint | None = None
         checkpoint: where each epoch is kept, `begin` was called; epochs that are over there are not trained again.
             None: nothing is kept.
         progress: a keras.callbacks.Callback that shows the progress, None for silence.
+        base: that the network begins with, whose weights are changed; None: it is built from scratch.
 
     Raises:
         UsageError: the recipe asks for what the task does not have, or the disk of the checkpoint is full.
@@ -96,17 +115,37 @@ def train(dataset: Dataset, recipe: Recipe, checkpoint: Checkpoint | None = None
             "it out"
         )
     keras.utils.set_random_seed(recipe.seed)
-    network = build_network(recipe.network, dataset.input.shape, head)
+    if base is None:
+        network = build_network(recipe.network, dataset.input.shape, head)
+    else:
+        network = base.network(head)
+        base.unfreeze("none")
     used: TrainingPrecision = choose_precision() if recipe.precision == "auto" else recipe.precision
     set_precision(network, used)
     with tempfile.TemporaryDirectory(prefix="nightscore-train-") as temporary:
         kept = checkpoint or Checkpoint(temporary)
         rate, search = _rate(network, head, dataset, recipe, kept)
-        stages = [Stage(recipe.epochs, rate)]
+        stages = _stages(recipe, rate, base)
         rows = _fit(network, head, dataset, recipe, stages, kept, progress)
         chosen = keeping.take_best(network, recipe, rows, kept)
     set_precision(network, "float32")
-    return Trained(network, head, recipe, history_of(rows, chosen), used, search)
+    return Trained(network, head, recipe, history_of(rows, chosen), used, search, base=base)
+
+
+def _stages(recipe: Recipe, rate: float, base: Base | None) -> Sequence[Stage]:
+    """Return the stages of a training: with a base one in which it is frozen, and one in which it learns slowly."""
+    if base is None:
+        return [Stage(recipe.epochs, rate)]
+    if base.is_fixed and recipe.fine_tune != "none":
+        _log.warning(
+            "%s is a graph without layers, which cannot be tuned: as with --fine_tune none, only the last layer learns",
+            base.name,
+        )
+    if base.is_fixed or recipe.epochs_frozen >= recipe.epochs:
+        return [Stage(recipe.epochs, rate, base.unfreezer("none"))]
+    tuned = Stage(recipe.epochs, recipe.fine_tune_rate or rate / 10, base.unfreezer(recipe.fine_tune))
+    frozen = Stage(recipe.epochs_frozen, rate, base.unfreezer("none"))
+    return [frozen, tuned] if frozen.stop else [tuned]
 
 
 def _rate(
@@ -141,13 +180,15 @@ def _fit(
     validation = Feed(dataset.validation, VALIDATION_BATCH)
     start = 0
     for number, stage in enumerate(stages):
-        if len(rows) < stage.stop or number == len(stages) - 1:
+        is_last = number == len(stages) - 1
+        if len(rows) <= stage.stop or is_last:  # one that has just ended gives its weights to the next
+            network._initial_epoch = None  # Keras keeps that from which an earlier stage went on
             if stage.unfreeze is not None:
                 stage.unfreeze(network)
             feed = Feed(dataset.train, recipe.batch_size, recipe, epoch=len(rows))
             optimizer = _optimizer(recipe, stage, feed.steps * (stage.stop - start))
             network.compile(optimizer, head.loss, loss_weights=head.loss_weight, metrics=[head.keras_metric()])
-            kept = keeping.callbacks(number, recipe, head, rows, checkpoint)
+            kept = keeping.callbacks(number, recipe, head, rows, checkpoint, start if is_last else None)
             followed = [keeping.Clock(), *kept, keeping.RowKeeper(rows), *([] if progress is None else [progress])]
             weights = _class_weight(recipe, dataset)
             _fit_stage(network, stage, feed, validation, len(rows), weights, followed, checkpoint)

@@ -67,7 +67,7 @@ def _before_last(network: Any) -> Any:
     return [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)][-1].input
 
 
-def save_network(network: Any, folder: str, outputs: Mapping[str, Any] | None = None) -> None:
+def save_network(network: Any, folder: str, outputs: Mapping[str, Any] | None = None, has_graph: bool = False) -> None:
     """Write saved_model/ and model.keras.
 
     The SavedModel's only signature is serving_default: uint8 [batch, height, width, channels] to float32 arrays of
@@ -77,6 +77,7 @@ def save_network(network: Any, folder: str, outputs: Mapping[str, Any] | None = 
         network: a Keras network from images to one output.
         folder: of the model directory; it exists.
         outputs: from `outputs_of`; None: the output of the network, as "probabilities".
+        has_graph: whether its base is a graph, which model.keras cannot hold: then there is none.
 
     Raises:
         OSError: they cannot be written.
@@ -98,6 +99,8 @@ def save_network(network: Any, folder: str, outputs: Mapping[str, Any] | None = 
         tf.saved_model.save(module, os.path.join(folder, directory.SAVED_MODEL), signatures={"serving_default": serve})
     except tf.errors.OpError as error:  # how TensorFlow says that a disk is full
         raise OSError(error.message.rpartition("}} ")[2]) from error
+    if has_graph:
+        return
     with warnings.catch_warnings():  # tf.Variable does not know NumPy 2's copy keyword, and Keras asks it for arrays
         warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning)
         network.save(os.path.join(folder, directory.KERAS_MODEL))

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from model_training.data.datasets import Dataset
+from model_training.learning.base import base_facts, told_of
 from model_training.learning.evaluation import Evaluation
+from model_training.learning.recipe import OF_BASE
 from model_training.learning.training import Trained
 from model_training.publishing.convert import engines_of
 from model_training.report.augmentation import augmentation_part
@@ -79,6 +81,11 @@ def training_facts(dataset: Dataset, trained: Trained, evaluation: Evaluation) -
 def course_facts(dataset: Dataset, trained: Trained) -> dict[str, Any]:
     """Return what model_spec.json says about a training of any task: of its images and its course."""
     recipe: dict[str, Any] = {**asdict(trained.recipe), "precision": trained.precision}
+    base = base_facts(trained.base, trained.recipe, trained.history.chosen, dataset.test.hashes)
+    for name in OF_BASE if base is None else ("network",):
+        del recipe[name]
+    if base is not None:
+        recipe = {"base": told_of(base), **recipe}
     if trained.rate_search is not None:
         recipe["learning_rate"] = f"{trained.rate_search.chosen:g}, found by a search"
     return {
@@ -92,6 +99,7 @@ def course_facts(dataset: Dataset, trained: Trained) -> dict[str, Any]:
             "test_copies": dataset.test_copies,
         },
         "classes": len(dataset.class_names),
+        **({} if base is None else {"base": base}),
         "recipe": {**recipe, "optimizer": "adam", "loss": trained.head.loss},
         "chosen_epoch": trained.history.chosen + 1,
         "temperature": trained.temperature,

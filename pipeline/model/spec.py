@@ -21,6 +21,12 @@ SCALING = "divided by 255 inside the graph"
 IMPORTED_SCALING = "as imported"
 """Text in model_spec.json that says where pixels are scaled, of a network from elsewhere: `imported` tells."""
 
+BASE_SCALING = "as the base, inside the graph"
+"""Text in model_spec.json that says where pixels are scaled, of a network that began with a trained one."""
+
+_WITHOUT_BASE = 2
+"""Format number of a model_spec.json that tells of no base: earlier versions read it."""
+
 
 Takes = Literal["pixels", "encoded"]
 """What a network takes of an image: "pixels" = those that the input rule gives, "encoded" = the file itself."""
@@ -125,8 +131,9 @@ class ModelSpec:
         is_first = rule.keys() <= set(FIRST_FIELDS) and all(getattr(self, name) == later[name] for name in later)
         more = self.identity() | ({"imported": dict(self.imported)} if self.imported else {})
         is_first = is_first and not more
-        number = {FORMAT_VERSION: 1 if is_first else NEWEST["model"]}
-        scaling = IMPORTED_SCALING if self.imported else SCALING
+        scaling = _scaling(self.imported, self.training)
+        later_number = NEWEST["model"] if scaling == BASE_SCALING else _WITHOUT_BASE
+        number = {FORMAT_VERSION: 1 if is_first and later_number == _WITHOUT_BASE else later_number}
         content = {**number, **asdict(self), "scaling": scaling, "input": rule, "class_names": list(self.class_names)}
         absent = {*OUTPUT_FIELDS, "feed", "imported", *(later if is_first else ())}
         told = {name: value for name, value in content.items() if name not in absent} | more
@@ -144,7 +151,7 @@ class ModelSpec:
         if not isinstance(content, dict):
             raise ValueError("it is no JSON object")
         check_number(content.pop(FORMAT_VERSION, 1), "model", location)
-        scaling = IMPORTED_SCALING if content.get("imported") else SCALING
+        scaling = _scaling(content.get("imported"), content.get("training"))
         if content.pop("scaling", None) != scaling:
             raise ValueError(f"scaling is not {scaling!r}")
         check_names(content, (spec.name for spec in fields(cls)), "model", location)
@@ -165,6 +172,13 @@ class ModelSpec:
         if not (isinstance(spec.golden_tolerance, float) and 0 < spec.golden_tolerance <= LARGEST_TOLERANCE):
             raise ValueError(f"golden_tolerance is {spec.golden_tolerance!r}, expected 0 to {LARGEST_TOLERANCE:g}")
         return spec
+
+
+def _scaling(imported: Any, training: Any) -> str:
+    """Return the text that says where pixels are scaled."""
+    if imported:
+        return IMPORTED_SCALING
+    return BASE_SCALING if isinstance(training, Mapping) and training.get("base") else SCALING
 
 
 def _conversion(content: Any, location: str) -> Conversion | None:

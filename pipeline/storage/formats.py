@@ -14,7 +14,7 @@ from pipeline.errors import NewerFormatError
 
 Kind = Literal["part", "receipt", "record", "plan", "model"]
 
-NEWEST: dict[Kind, int] = {"part": 1, "receipt": 1, "record": 1, "plan": 1, "model": 2}
+NEWEST: dict[Kind, int] = {"part": 1, "receipt": 1, "record": 1, "plan": 1, "model": 3}
 """The newest format number of each kind that this version knows; it writes this one."""
 
 FIELD = "format"
