@@ -9,8 +9,9 @@ from typing import Any
 
 from pipeline.errors import UsageError
 
-PASSED_BY = tuple(
-    ["Identity", "Softmax", "Sigmoid", "Reshape", "Squeeze", "Cast", "EnsureShape", "Mean", "Relu", "Relu6", "BiasAdd"]
+PASSED_BY = (
+    *("Identity", "Softmax", "Sigmoid", "Reshape", "Squeeze", "Cast", "EnsureShape", "BiasAdd"),
+    *("Mean", "Relu", "Relu6"),
 )
 """Operations between the last product with weights and the output, whose first input is followed."""
 

@@ -97,7 +97,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "strong": Recipe(
             epochs=24, batch_size=128, learning_rate=3e-3, schedule="cosine", augment="light", averaging=0.99
         ),
-        TRANSFER: Recipe(epochs=20, batch_size=16),
+        TRANSFER: Recipe(epochs=20, batch_size=16, learning_rate=3e-3),
     }
 )
 """The recipes that have a name: "classic" takes a minute for MNIST, "strong" ten, and makes fewer mistakes.

@@ -250,7 +250,9 @@ def test_model_directory_as_a_base(digits: RawImages, tmp_path: Path, capfd: pyt
 
 
 @pytest.mark.heavy
-def test_imported_model_directory_is_a_frozen_base(foreign: Path, tmp_path: Path, capfd: Any) -> None:
+def test_imported_model_directory_is_a_frozen_base(
+    foreign: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     from model_import.cli import main
 
     photos = tmp_path / "photos"
@@ -263,7 +265,7 @@ def test_imported_model_directory_is_a_frozen_base(foreign: Path, tmp_path: Path
     names.write_text("a\nb\nc\nd\ne\n")
     assert main([str(foreign / "plain.keras"), "--labels", str(names), "--output", old]) == 0
     assert cli.main(["--dataset", str(photos), "--base", old, "--epochs", "1", "--output", str(new)]) == 0
-    assert "is a graph without layers, which cannot be tuned" in capfd.readouterr().err
+    assert "is a graph without layers, which cannot be tuned" in caplog.text
     spec = read_spec(str(new))
     assert spec.has_litert
     assert spec.training["base"]["layers"] == 0
