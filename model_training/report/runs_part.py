@@ -41,13 +41,13 @@ def row_of(run: TrainingRun) -> RunRow:
 
 
 def differences(recipe: Recipe) -> dict[str, Any]:
-    """Return what of a recipe is not as in the classic one, as JSON values.
+    """Return what of a recipe is not as in the classic one, as JSON values; of calibration, the temperature tells.
 
     >>> differences(Recipe(epochs=9, seed=1))
     {'epochs': 9, 'seed': 1}
     """
     classic = asdict(Recipe())
-    return {name: value for name, value in asdict(recipe).items() if value != classic[name]}
+    return {name: value for name, value in asdict(recipe).items() if value != classic[name] and name != "calibrate"}
 
 
 @dataclass(frozen=True)
