@@ -6,6 +6,7 @@ It is read, and its input rule decided, as `nightscore import-model` does both (
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 from model_import.decide import Decision, decide
@@ -39,8 +40,7 @@ def open_foreign(path: str, asked: Asked) -> Base:
     if not isinstance(model, GraphModel) or model.takes == "encoded" or model.layout.batch is not None:
         raise UsageError(f"--base {path!r} {_unfit(model)}: give the network of Keras that it was made of")
     decision = decided(known.facts, asked, path, _hint(known))
-    asked_like = Asked(asked.image_size, asked.color_mode, asked.decode)
-    asked_like.check(decision.rule, repr(path))
+    replace(asked, like=None).check(decision.rule, repr(path))  # what it says is in the rule already
     facts = {"name": os.path.basename(os.path.abspath(path)), "kind": known.opened.kind}
     facts["sha256"] = source_hash(known.opened.path)
     if model.network is None:
