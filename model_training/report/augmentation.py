@@ -10,7 +10,7 @@ import numpy as np
 from model_training.learning.augment import examples
 from model_training.report.part import Part
 from model_training.report.plots import draw_augmentation
-from model_training.report.run import TrainingRun
+from model_training.report.run import BuiltModel
 from pipeline.model.thumbnails import thumbnail
 
 IMAGES = 4
@@ -33,7 +33,7 @@ class AugmentationContent:
     rows: Sequence[tuple[str, Sequence[str]]]
 
 
-def augmentation_part(run: TrainingRun) -> Part | None:
+def augmentation_part(run: BuiltModel) -> Part | None:
     """Return what the page shows of how training images are changed; None if they are not."""
     recipe, images = run.trained.recipe, run.dataset.train
     if recipe.augment == "none":

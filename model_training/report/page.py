@@ -27,7 +27,7 @@ from model_training.report.errors import confidence
 from model_training.report.part import Part
 from model_training.report.pictures import pictures_of
 from model_training.report.plots import draw_curves
-from model_training.report.run import TrainingRun
+from model_training.report.run import BuiltModel, TrainingRun
 from model_training.report.runs_part import runs_part
 from model_training.report.trust import data_lines, trust_of
 from pipeline import storage
@@ -118,9 +118,14 @@ def _parts(run: TrainingRun) -> list[Part]:
     """Return what the page shows, in the order of its sections."""
     of_task = class_parts(run) if run.dataset.task == "classes" else [copies_part(run)]
     data = Part("data", lines=list(data_lines(run.dataset)))
-    usage = Part("use", "Score with it", NextCommand(run.before.location, shell_path(run.before.location)))
-    every = [*of_task, course_part(run), augmentation_part(run), usage, runs_part(run), data]
+    every = [*of_task, course_part(run), augmentation_part(run), use_part(run), runs_part(run), data]
     return sorted((part for part in every if part is not None), key=_rank)
+
+
+def use_part(run: BuiltModel) -> Part:
+    """Return the section that says how to go on with a model of any task."""
+    location = run.before.location
+    return Part("use", "Score with it", NextCommand(location, shell_path(location)))
 
 
 def _rank(part: Part) -> int:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from model_training.report.part import Shown
-from model_training.report.run import SPLITS, TrainingRun
+from model_training.report.run import SPLITS, BuiltModel
 from pipeline.model.thumbnails import thumbnail
 
 MOST = 400
@@ -16,7 +16,7 @@ PIXEL_BYTES = 128 * 2**20
 """Bytes of the pixels of a split that are fetched, at most."""
 
 
-def pictures_of(run: TrainingRun, shown: Iterable[Shown]) -> dict[str, bytes]:
+def pictures_of(run: BuiltModel, shown: Iterable[Shown]) -> dict[str, bytes]:
     """Return key -> picture, a PNG or JPEG file, of images that the page shows.
 
     Args:

@@ -45,8 +45,8 @@ class RunRow:
         validation: its value in the chosen epoch.
         test_figure: name of what was measured on the test images.
         test: its value.
-        test_low: lower end of its 95 % interval.
-        test_high: upper end.
+        test_low: lower end of its 95 % interval; None: it has none.
+        test_high: upper end; None: there is none.
         seconds: that the epochs took.
     """
 
@@ -62,8 +62,8 @@ class RunRow:
     validation: float
     test_figure: str
     test: float
-    test_low: float
-    test_high: float
+    test_low: float | None
+    test_high: float | None
     seconds: float
 
 
@@ -127,7 +127,8 @@ def _row(line: Sequence[str], number: int) -> RunRow:
         raise ValueError(f"line {number} has the recipe {cells['recipe']!r}")
     values: dict[str, Any] = {**cells, "recipe": recipe}
     values |= {name: int(cells[name]) for name in ("images", "epochs", "chosen_epoch")}
-    values |= {name: float(cells[name]) for name in ("validation", "test", "test_low", "test_high", "seconds")}
-    values["temperature"] = float(cells["temperature"]) if cells["temperature"] else None
+    values |= {name: float(cells[name]) for name in ("validation", "test", "seconds")}
+    for name in ("temperature", "test_low", "test_high"):
+        values[name] = float(cells[name]) if cells[name] else None
     datetime.fromisoformat(cells["ended"])
     return RunRow(**values)

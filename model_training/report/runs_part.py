@@ -8,7 +8,7 @@ from typing import Any
 
 from model_training.learning.recipe import Recipe
 from model_training.report.part import Part, TrustLine
-from model_training.report.run import TrainingRun
+from model_training.report.run import TaskRun, TrainingRun
 from model_training.report.runs import FILE, RunRow, runs_file
 from pipeline.formatting import between, moment, percent
 
@@ -16,11 +16,16 @@ SHOWN_RUNS = 30
 """Number of trainings that the page shows, at most, the newest first."""
 
 
-def row_of(run: TrainingRun) -> RunRow:
-    """Return the row of a training in the table of runs."""
-    history, head, evaluation = run.trained.history, run.trained.head, run.evaluation
+def row_of(run: TrainingRun | TaskRun) -> RunRow:
+    """Return the row of a training in the table of runs: of the test figures, the first one."""
+    history, head = run.trained.history, run.trained.head
     figure = f"val_{head.metric}"
-    low, high = evaluation.interval
+    if isinstance(run, TrainingRun):
+        name, value, interval = "accuracy", run.evaluation.accuracy, list(run.evaluation.interval)
+    else:
+        name, value = next(iter(run.evaluation.figures.items()))
+        interval = run.evaluation.intervals.get(name, [])
+    low, high = (round(end, 6) for end in interval) if interval else (None, None)
     return RunRow(
         ended=run.before.ended,
         model=run.spec.model_id,
@@ -32,10 +37,10 @@ def row_of(run: TrainingRun) -> RunRow:
         chosen_epoch=history.chosen + 1,
         validation_figure=figure,
         validation=round(float(history.columns[figure][history.chosen]), 6),
-        test_figure="accuracy",
-        test=round(evaluation.accuracy, 6),
-        test_low=round(low, 6),
-        test_high=round(high, 6),
+        test_figure=name,
+        test=round(value, 6),
+        test_low=low,
+        test_high=high,
         seconds=round(float(history.seconds.sum()), 1),
     )
 
@@ -84,7 +89,7 @@ class RunsContent:
     all: int
 
 
-def runs_part(run: TrainingRun) -> Part:
+def runs_part(run: TrainingRun | TaskRun) -> Part:
     """Return what the page shows of trainings at this place."""
     rows = [*run.before.earlier, row_of(run)]
     shown = [_shown(row, before) for row, before in zip(rows, [None, *rows[:-1]], strict=True)]
@@ -95,9 +100,9 @@ def runs_part(run: TrainingRun) -> Part:
 def run_lines(rows: Sequence[RunRow]) -> Iterator[TrustLine]:
     """Yield whether the last training is surely worse than the one before it, by shares of the test images."""
     if len(rows) > 1 and rows[-1].test_figure == rows[-2].test_figure == "accuracy":
-        now, before = rows[-1], rows[-2]
-        if now.test_high < before.test_low:
-            figures = [between([row.test_low, row.test_high]) for row in (now, before)]
+        now, before = _interval(rows[-1]), _interval(rows[-2])
+        if now and before and now[1] < before[0]:
+            figures = [between(now), between(before)]
             text = f"The accuracy is lower than that of the model before: {figures[0]}, it was {figures[1]}"
             yield TrustLine("bad", text, "runs")
 
@@ -105,7 +110,8 @@ def run_lines(rows: Sequence[RunRow]) -> Iterator[TrustLine]:
 def _shown(row: RunRow, before: RunRow | None) -> ShownRun:
     is_share = row.test_figure == "accuracy"
     test = percent(row.test) if is_share else f"{row.test:.4g}"
-    interval = between([row.test_low, row.test_high]) if is_share else f"{row.test_low:.4g} to {row.test_high:.4g}"
+    ends = _interval(row)
+    interval = (between(ends) if is_share else f"{ends[0]:.4g} to {ends[1]:.4g}") if ends else ""
     recipe = _words(row.recipe) or "classic"
     return ShownRun(row, moment(row.ended)[:16], recipe, test, interval, "" if before is None else changes(before, row))
 
@@ -126,6 +132,11 @@ def changes(before: RunRow, row: RunRow) -> str:
     if before.model == row.model:
         return "the same model"
     return ", ".join(parts) or "nothing that this table holds"
+
+
+def _interval(row: RunRow) -> list[float]:
+    """Return both ends of the interval of a row; []: it has none."""
+    return [] if row.test_low is None or row.test_high is None else [row.test_low, row.test_high]
 
 
 def _words(recipe: Mapping[str, Any]) -> str:

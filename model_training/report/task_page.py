@@ -19,10 +19,14 @@ from model_training.learning.neighbors import Neighbors
 from model_training.learning.task_evaluation import TaskEvaluation
 from model_training.learning.training import Trained
 from model_training.publishing.convert import engines_of
+from model_training.report.augmentation import augmentation_part
 from model_training.report.class_lacks import SHOWN_CLASSES
-from model_training.report.page import course_facts
+from model_training.report.page import course_facts, use_part
+from model_training.report.part import Part
+from model_training.report.pictures import pictures_of
 from model_training.report.plots import draw_curves
 from model_training.report.run import TaskRun
+from model_training.report.runs_part import runs_part
 from pipeline.formatting import between, counted, number, percent
 from pipeline.metrics.accuracy import HISTOGRAM_BINS
 from pipeline.metrics.record import EndedRecord
@@ -45,11 +49,18 @@ _RECORD = cast(EndedRecord, {"training": None})
 def task_report_files(run: TaskRun) -> dict[str, bytes]:
     """Return the contents of training/, by name."""
     history, head = run.trained.history, run.trained.head
+    more = _more(run)
     return {
         "curves.png": draw_curves(history, head.loss_unit),
         "history.json": (json.dumps(history.to_json(), indent=2) + "\n").encode(),
-        "report.html": _page(run).encode(),
-    }
+        "report.html": _page(run, more).encode(),
+    } | {name: data for part in more for name, data in part.files.items()}
+
+
+def _more(run: TaskRun) -> list[Part]:
+    """Return the sections that are the same for any task."""
+    every = [augmentation_part(run), use_part(run), runs_part(run)]
+    return [part for part in every if part is not None]
 
 
 def task_facts(dataset: Dataset, trained: Trained, evaluation: TaskEvaluation) -> dict[str, Any]:
@@ -82,9 +93,11 @@ def _learned_images(dataset: Dataset) -> list[int]:
     return [int(n) for n in (labels > 0).sum(axis=0)]
 
 
-def _page(run: TaskRun) -> str:
+def _page(run: TaskRun, more: Sequence[Part]) -> str:
     part, figures = _part(run), run.evaluation.summary
-    pictures = _pictures(run, part)
+    pictures = _pictures(run, part) | pictures_of(run, [one for part in more for one in part.shown])
+    for one in more:
+        pictures |= one.pictures
     recipe, history = run.spec.training["recipe"], run.trained.history.to_json()
     return render(
         "training_task.html.j2",
@@ -96,6 +109,7 @@ def _page(run: TaskRun) -> str:
         record=_RECORD,
         **part.content,
         parts=[(name, title) for name, title, is_there in part.sections if is_there],
+        more=more,
         tile=part.tile,
         sentence=part.sentence,
         engines=engines_of(run.spec.litert) if run.spec.litert else None,
