@@ -15,7 +15,7 @@ from model_training.base.asked import ASKED, Asked, add_flags, check_alone
 from model_training.base.opening import check_base
 from model_training.command import Parser, not_empty, to_exit_code
 from model_training.data.archive import stop_decoding
-from model_training.data.datasets import Dataset, check_apart, load
+from model_training.data.datasets import DataOptions, Dataset, check_apart, load
 from model_training.flags import DATA_FLAGS, add_data_flags, data_options
 from model_training.learning.base import Base
 from model_training.learning.checkpoint import Checkpoint
@@ -189,16 +189,26 @@ def _train(arguments: argparse.Namespace) -> int:
     options = data_options(arguments, recipe.seed)
     location = check_output(arguments.output)
     check_apart(options, location)
+    Checkpoint.beside(location).check(bool(given.resume))
     base = None
     if given.base is not None:
         base = _open_base(given, location)
         options = options.with_rule(base.rule)
     elif options.name == "mnist" and options.data_dir is None:
         _start_tensorflow()  # Keras may have to download it
-    dataset = load(options)
+    dataset = _load(options)
     _start_tensorflow()
     _build(dataset, recipe, arguments, location, base)
     return 0
+
+
+def _load(options: DataOptions) -> Dataset:
+    from rich.console import Console
+
+    from model_training.reading_progress import reading_progress
+
+    with reading_progress(Console(stderr=True)) as seen:
+        return load(options, seen)
 
 
 def _open_base(arguments: argparse.Namespace, location: str) -> Base:

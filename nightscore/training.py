@@ -184,6 +184,7 @@ def train(
     """
     from model_training.base.asked import Asked, check_alone
     from model_training.data.datasets import DataOptions, check_apart, load
+    from model_training.learning.checkpoint import Checkpoint
     from model_training.learning.recipe import TRANSFER, recipe_of
     from model_training.learning.training import check_tensorflow
     from model_training.publishing.publish import check_output
@@ -225,6 +226,7 @@ def train(
     with expected_errors(), _disk_errors(), _one_at_a_time, _seeds_kept(), root_logger_kept():
         location = check_output(os.fspath(output))
         check_apart(data, location)
+        Checkpoint.beside(location).check(resume)
         if data.name == "mnist" and data_dir is None:
             _start_tensorflow()  # Keras may have to download it
         if begin is None:

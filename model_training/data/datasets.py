@@ -113,8 +113,12 @@ class Dataset:
         return [self.test.encoded(number) for number in numbers]
 
 
-def load(options: DataOptions) -> Dataset:
+def load(options: DataOptions, seen: Callable[[int], None] | None = None) -> Dataset:
     """Return a data set.
+
+    Args:
+        options: say what it is.
+        seen: is told of each number of images more that were read for the first time; None: nobody is.
 
     Raises:
         UsageError: it cannot be had, or nothing can be learned from it; the text says what to do.
@@ -124,7 +128,7 @@ def load(options: DataOptions) -> Dataset:
         return replace(
             from_raw(raw_images(options.name, options.data_dir), options.rule, options.seed), task=options.task
         )
-    found = read_sources(options)
+    found = read_sources(options, seen)
     dataset = Dataset(
         found.name,
         found.class_names,

@@ -6,7 +6,7 @@ again when they are needed, and of each image some 20 bytes stay. Must not know 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -86,12 +86,13 @@ class Found:
         return np.repeat(self.plan.inputs, np.diff(self.starts))
 
 
-def find(plan: Plan, keep_bytes: int) -> Found:
+def find(plan: Plan, keep_bytes: int, seen: Callable[[int], None] | None = None) -> Found:
     """Decode all images once.
 
     Args:
         plan: what there is, with the model's input rule.
         keep_bytes: pixels are kept in memory as long as they take no more bytes than that.
+        seen: is told of each number of images more that were looked at; None: nobody is.
 
     Raises:
         UsageError: a label cannot be understood.
@@ -107,6 +108,8 @@ def find(plan: Plan, keep_bytes: int) -> Found:
             facts = found.batch.images.facts
             assert facts is not None
             counts[found.unit] += len(found.rows)
+            if seen is not None:
+                seen(len(found.rows))
             hashes.append(facts.hashes)
             decoded.append(found.batch.images.ok)
             labelled = finder.add(found)

@@ -6,7 +6,7 @@ Owns the order of these steps. Must not know how any of them is done.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,8 +59,12 @@ class SourceImages:
     left_out: LeftOut
 
 
-def read_sources(options: DataOptions) -> SourceImages:
+def read_sources(options: DataOptions, seen: Callable[[int], None] | None = None) -> SourceImages:
     """Read inputs and divide their images.
+
+    Args:
+        options: name the inputs.
+        seen: see `model_training.data.found.find`.
 
     Raises:
         UsageError: nothing can be learned from them; the text says what to do.
@@ -71,7 +75,7 @@ def read_sources(options: DataOptions) -> SourceImages:
     planned = plan(options, min(PIECE_BYTES, max(1, memory // PIECES)))
     check_folders(planned, name, options.read_as)
     rule = input_rule(planned.archive, options)
-    found = find(replace(planned, archive=planned.archive.with_rule(rule)), memory)
+    found = find(replace(planned, archive=planned.archive.with_rule(rule)), memory, seen)
     _warn(found.left_out, len(found))
     images = without_contradictions(labelled_images(found, name, options.read_as), options.contradictions)
     divided = sides(images)

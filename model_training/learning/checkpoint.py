@@ -78,6 +78,19 @@ class Checkpoint:
             raise
         self.remove()
 
+    def check(self, resume: bool) -> None:
+        """Check that no training is there that was broken off, or that it is to go on.
+
+        Raises:
+            UsageError: one is, and nobody asked to resume it.
+        """
+        epochs = len(self.epochs())
+        if epochs and not resume:
+            raise UsageError(
+                f"{self.folder!r} holds {counted(epochs, 'epoch')} of a training that was broken off: go on with "
+                "--resume, or remove the folder"
+            )
+
     def begin(self, facts: Mapping[str, Any], resume: bool) -> None:
         """Make the folder, or check that the training in it is the one that shall go on.
 
@@ -88,16 +101,12 @@ class Checkpoint:
         Raises:
             UsageError: an unfinished training is there that nobody asked to resume, or it is another one.
         """
+        self.check(resume)
         told = json.loads(json.dumps(facts))
         for state in self._states():
             _mend(state)
         path = Path(self.folder, _FACTS)
         if self.epochs():
-            if not resume:
-                raise UsageError(
-                    f"{self.folder!r} holds {counted(len(self.epochs()), 'epoch')} of a training that was broken off: "
-                    "go on with --resume, or remove the folder"
-                )
             earlier = json.loads(path.read_text(encoding="utf-8"))
             others = [name for name in told if earlier.get(name) != told[name]]
             if others:
