@@ -54,6 +54,15 @@ def test_spec_of_an_earlier_version_has_no_litert_and_the_usual_tolerance() -> N
     assert (spec.litert, spec.has_litert, spec.golden_tolerance) == (None, False, GOLDEN_TOLERANCE)
 
 
+def test_spec_of_a_model_with_a_base_says_who_scales_and_has_a_number_of_its_own() -> None:
+    spec = ModelSpec(InputSpec(2, 2, "rgb"), ["a"], "ab", golden_tolerance=2e-3)
+    of_base = replace(spec, training={"base": {"name": "old"}})
+    numbers = [json.loads(one.to_json())["format_version"] for one in (spec, of_base)]
+    assert numbers == [2, 3]
+    assert json.loads(of_base.to_json())["scaling"] == "as the base, inside the graph"
+    assert ModelSpec.from_json(of_base.to_json()) == of_base
+
+
 def test_id_covers_files_rule_and_classes_and_not_their_order() -> None:
     rule = InputSpec(28, 28, "grayscale")
     first = model_id(rule, ["a", "b"], FILES)

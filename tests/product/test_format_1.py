@@ -353,9 +353,9 @@ class TestNewer:
 
     def test_model_is_refused(self, place: Path, capfd: pytest.CaptureFixture[str]) -> None:
         spec: dict[str, Any] = json.loads((place / "model" / "model_spec.json").read_text())
-        (place / "model" / "model_spec.json").write_text(json.dumps({**spec, "format_version": 3}))
+        (place / "model" / "model_spec.json").write_text(json.dumps({**spec, "format_version": 4}))
         assert score("parquet", "--quiet") == 2
-        assert "model_spec.json' has format 3" in one_line(capfd.readouterr().err)
+        assert "model_spec.json' has format 4" in one_line(capfd.readouterr().err)
 
     @pytest.mark.parametrize("form", ["jsonl"])
     def test_line_is_refused_and_stays(self, today: Path, capfd: pytest.CaptureFixture[str], form: str) -> None:

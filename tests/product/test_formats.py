@@ -39,7 +39,7 @@ OLD = Path(__file__).parents[1] / "fixtures" / "7c95bb3"
 OPTIONS = ScoreOptions(input=("in",), model="model", output="out", engine="tensorflow")
 UNIT = WorkUnit("", "images", ("/a",), (5,), (70,), images=1)
 RULE = InputSpec(28, 28, "grayscale")
-NEWER = r"has format [23]: made by a newer Nightscore: update it$"
+NEWER = r"has format [234]: made by a newer Nightscore: update it$"
 UNKNOWN = (
     r"has the unknown field '[\w.\[\]]+': made by another version of Nightscore: use that one, or update this one$"
 )
@@ -86,7 +86,7 @@ class TestNumber:
 
     def test_a_later_version_writes_its_number_and_reads_it_and_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
         receipt, table = Receipt.from_json(old("receipts")[0]), old_table()
-        run = Run.of("run", OPTIONS, ModelSpec(RULE, ["a"], "f00", golden_tolerance=2e-3))
+        run = Run.of("run", OPTIONS, ModelSpec(RULE, ["a"], "f00", training={"base": {"name": "b"}}))
         for kind, newest in dict(formats.NEWEST).items():
             monkeypatch.setitem(formats.NEWEST, kind, newest + 1)
         writer = PartWriter("parquet", SCHEMA_1)
@@ -264,8 +264,8 @@ class TestModel:
     @pytest.mark.parametrize(
         ("change", "text"),
         [
-            (lambda c: c.update(format_version=3), NEWER),
-            (lambda c: c.update(format_version=3, scaling="none", input=None), NEWER),
+            (lambda c: c.update(format_version=4), NEWER),
+            (lambda c: c.update(format_version=4, scaling="none", input=None), NEWER),
             (lambda c: c.update(layout="nchw"), UNKNOWN),
             (lambda c: c["input"].update(gray="luma"), UNKNOWN),
         ],
@@ -307,7 +307,7 @@ class TestLater:
 
     def test_a_models_id_does_not_change_with_the_format_of_its_spec(self, monkeypatch: pytest.MonkeyPatch) -> None:
         before = model_id(RULE, ["a"], [])
-        monkeypatch.setitem(formats.NEWEST, "model", 3)
+        monkeypatch.setitem(formats.NEWEST, "model", 4)
         assert model_id(RULE, ["a"], []) == before
 
     def test_a_rule_that_lacks_a_later_field_has_its_default(self) -> None:
