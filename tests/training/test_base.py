@@ -24,6 +24,7 @@ from model_training.base.opening import about, open_base
 from model_training.build import build
 from model_training.data.datasets import Dataset, RawImages, from_raw, load, raw_images
 from model_training.data.image_set import HeldImages
+from model_training.data.options import DataOptions
 from model_training.learning.base import Base
 from model_training.learning.checkpoint import Checkpoint
 from model_training.learning.recipe import Recipe, recipe_of
@@ -240,7 +241,7 @@ def test_model_directory_as_a_base(digits: RawImages, tmp_path: Path, capfd: pyt
     base = spec.training["base"]
     assert (base["model_id"], base["left_out"]) == (read_spec(str(old)).model_id, "probabilities")
     assert base["layers"] == 3
-    dataset = load("digits")
+    dataset = load(DataOptions("digits"))
     assert base["test_images_seen"] == int(learned.contains(dataset.test.hashes).sum()) > 0
     known = read_hashes(str(new))
     assert known is not None
