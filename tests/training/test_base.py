@@ -241,7 +241,7 @@ def test_model_directory_as_a_base(digits: RawImages, tmp_path: Path, capfd: pyt
     base = spec.training["base"]
     assert (base["model_id"], base["left_out"]) == (read_spec(str(old)).model_id, "probabilities")
     assert base["layers"] == 3
-    dataset = load(DataOptions("digits"))
+    dataset = load(DataOptions(("digits",)))
     assert base["test_images_seen"] == int(learned.contains(dataset.test.hashes).sum()) > 0
     known = read_hashes(str(new))
     assert known is not None
