@@ -53,6 +53,12 @@ model of an earlier version and adds model.tflite, which LiteRT runs.
 """
 
 
+FIRST = (
+    "dataset", "output", "validation", "test", "task", "image_size", "base", "recipe", "network", "epochs", "augment",
+    "monitor", "resume",
+)  # fmt: skip
+"""Names of the options that --help shows; --help_all shows all."""
+
 _OF_RECIPE = tuple(field.name for field in fields(Recipe))
 """Names of the options that are fields of a recipe."""
 
@@ -66,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("train", DESCRIPTION)
+    parser = Parser("train", DESCRIPTION, FIRST)
     add = parser.add_argument
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(

@@ -11,7 +11,7 @@ Must not know what a command does.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NoReturn
 
 from pipeline.cli.console import complain
@@ -20,15 +20,17 @@ from pipeline.errors import NightscoreError, UsageError
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line, as all others."""
+    """A parser whose complaints are one line, as all others; --help may show only the flags that most people need."""
 
-    def __init__(self, command: str, description: str) -> None:
+    def __init__(self, command: str, description: str, first: Collection[str] = ()) -> None:
         """Make a parser without arguments.
 
         Args:
             command: name of the command, as "train".
             description: that --help shows first.
+            first: names of the arguments that --help shows; --help_all shows all. (): --help does.
         """
+        self._first = frozenset(first)
         super().__init__(
             prog=f"nightscore {command}",
             usage=argparse.SUPPRESS,
@@ -36,10 +38,40 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        if first:
+            self.add_argument("--help_all", action=_HelpAll, nargs=0, help="show all flags and exit")
+
+    def format_help(self) -> str:
+        """Return what --help shows."""
+        if not self._first:
+            return super().format_help()
+        shown = {**dict.fromkeys(self._first), "help": None, "help_all": None}
+        hidden = [(action, action.help) for action in self._actions if action.dest not in shown]
+        for action, _ in hidden:
+            action.help = argparse.SUPPRESS
+        try:
+            return super().format_help()
+        finally:
+            for action, text in hidden:
+                action.help = text
+
+    def format_help_all(self) -> str:
+        """Return what --help_all shows."""
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """Refuse the arguments."""
         raise UsageError(f"{message}; '{self.prog} --help' shows the options")
+
+
+class _HelpAll(argparse.Action):
+    """Shows all arguments of a `Parser`, and exits."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Show them."""
+        assert isinstance(parser, Parser)
+        print(parser.format_help_all(), end="")
+        parser.exit()
 
 
 def not_empty(text: str) -> str:

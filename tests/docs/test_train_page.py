@@ -26,7 +26,7 @@ def commands() -> list[list[str]]:
 
 def test_commands_and_flags_of_the_page_exist_and_defaults_are_these() -> None:
     assert len([_parser().parse_args(words) for words in commands()]) == 7
-    known = _parser().format_help()
+    known = _parser().format_help_all()
     ours = set(re.findall(r"--[a-z_]+", PAGE)) - {"--input", "--logdir"}
     assert ours == {flag for flag in ours if flag in known}
     assert f"strong: {RECIPES['strong'].epochs} epochs" in PAGE

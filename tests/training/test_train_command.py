@@ -174,6 +174,19 @@ def test_help_starts_with_an_example(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out.startswith("example: nightscore train --dataset digits --output model\n")
 
 
+def test_help_shows_the_flags_that_most_people_need_and_help_all_shows_every_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = {}
+    for flag in ("--help", "--help_all"):
+        with pytest.raises(SystemExit):
+            cli.main([flag])
+        shown[flag] = set(re.findall(r"^  (--[a-z_]+)", capsys.readouterr().out, re.MULTILINE))
+    assert shown["--help"] == {f"--{name}" for name in (*cli.FIRST, "help_all")}
+    every = {f"--{action.dest}" for action in cli._parser()._actions}
+    assert shown["--help_all"] == every - {"--help"}
+
+
 def training_has_begun(folder: Path, process: subprocess.Popen[str]) -> bool:
     assert process.stderr is not None
     return "epoch 1/" in process.stderr.readline()
