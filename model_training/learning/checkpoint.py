@@ -2,7 +2,8 @@
 
     training.json             what is trained, and how; another training is refused
     epochs.csv                figures of each epoch that is over
-    state-0/                  weights and optimizer after the last epoch of a stage, by Keras' BackupAndRestore
+    state-0/                  weights and optimizer after the last epoch of a stage, by Keras' BackupAndRestore, and those
+                              before, should a crash damage them; whole.json notes which are whole
     best-0003.weights.h5      the weights of the best epoch so far, here of the fourth
     learning_rate.json        how the learning rate was found, if it was searched for
     tensorboard/              events for TensorBoard, if that is installed
@@ -23,8 +24,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from model_training.learning.rate_search import RateSearch
 from pipeline import storage
 from pipeline.errors import UsageError
@@ -33,6 +32,7 @@ from pipeline.formatting import counted
 SUFFIX = ".unfinished"
 _FACTS, _EPOCHS, _STATE, _TENSORBOARD = "training.json", "epochs.csv", "state", "tensorboard"
 _RATES = "learning_rate.json"
+_WHOLE = "whole.json"
 _WEIGHTS, _METADATA = "latest.weights.h5", "training_metadata.json"
 """Names of the files of Keras' BackupAndRestore; it keeps those before as NAME.bkp."""
 
@@ -168,7 +168,7 @@ class Checkpoint:
     def _done(self, state: str) -> int:
         """Return how many epochs are over according to such a folder."""
         try:
-            return int(json.loads(Path(state, _METADATA).read_text(encoding="utf-8"))["epoch"])
+            return _epoch_of(state)
         except (FileNotFoundError, ValueError):
             return 0
 
@@ -185,13 +185,43 @@ class Checkpoint:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _mend(state: str) -> None:
-    """Replace a state that was cut short while it was written by the one before, which Keras keeps beside it."""
+def note_whole(state: str) -> None:
+    """Note that a state is whole: called when Keras' BackupAndRestore has written it."""
+    noted = {"epoch": _epoch_of(state), "bytes": os.path.getsize(os.path.join(state, _WEIGHTS))}
+    path = os.path.join(state, _WHOLE)
+    Path(f"{path}.new").write_text(json.dumps(noted), encoding="utf-8")
+    os.replace(f"{path}.new", path)
+
+
+def _is_whole(state: str) -> bool:
+    """Return whether a state is the one that was noted to be whole."""
     try:
-        with h5py.File(os.path.join(state, _WEIGHTS)):
-            json.loads(Path(state, _METADATA).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        noted = json.loads(Path(state, _WHOLE).read_text(encoding="utf-8"))
+        there = {"epoch": _epoch_of(state), "bytes": os.path.getsize(os.path.join(state, _WEIGHTS))}
+    except (FileNotFoundError, ValueError):
+        return False
+    return bool(noted == there)
+
+
+def _epoch_of(state: str) -> int:
+    """Return how many epochs are over when a state was written.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is damaged.
+    """
+    try:
+        return int(json.loads(Path(state, _METADATA).read_text(encoding="utf-8"))["epoch"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{state} does not tell its epoch") from error
+
+
+def _mend(state: str) -> None:
+    """Replace a state that was cut short while it was written by the one before, if Keras has kept one beside it."""
+    if not _is_whole(state):
         for name in (_WEIGHTS, _METADATA):
             path = os.path.join(state, name)
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(path)
             with contextlib.suppress(FileNotFoundError):
                 os.replace(f"{path}.bkp", path)

@@ -16,7 +16,7 @@ from typing import Any
 
 import keras
 
-from model_training.learning.checkpoint import Checkpoint
+from model_training.learning.checkpoint import Checkpoint, note_whole
 from model_training.learning.head import Head
 from model_training.learning.recipe import LAST, Recipe
 from pipeline.errors import UsageError
@@ -66,6 +66,19 @@ class ResumedEarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[misc]
             self.on_epoch_end(epoch, row)
 
 
+class WholeState(keras.callbacks.Callback):  # type: ignore[misc]
+    """Notes that the state of an epoch is whole; it comes after the callback that writes the state."""
+
+    def __init__(self, state: str) -> None:
+        """Note it in the folder of that state."""
+        super().__init__()
+        self._state = state
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Note it."""
+        note_whole(self._state)
+
+
 class OldBest(keras.callbacks.Callback):  # type: ignore[misc]
     """Removes the weights of earlier best epochs when a later one is stored whole."""
 
@@ -97,6 +110,7 @@ def callbacks(
     made: list[Any] = [
         known.CSVLogger(checkpoint.csv, append=True),
         known.BackupAndRestore(checkpoint.state(stage), double_checkpoint=True, delete_checkpoint=False),
+        WholeState(checkpoint.state(stage)),
     ]
     if recipe.averaging:
         made.append(known.SwapEMAWeights(swap_on_epoch=True))

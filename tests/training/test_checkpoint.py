@@ -12,14 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
 from model_training.build import build
 from model_training.data.datasets import Dataset, from_raw
 from model_training.data.raw_images import RawImages
-from model_training.learning.checkpoint import Checkpoint
+from model_training.learning.checkpoint import Checkpoint, note_whole
 from model_training.learning.evaluation import Evaluation
 from model_training.learning.recipe import RECIPES, Recipe
 from model_training.learning.training import train
@@ -215,8 +214,8 @@ def test_training_that_nobody_resumes_is_refused_and_kept(tmp_path: Path) -> Non
     (folder / "epochs.csv").write_text("epoch,loss\n0,0.5\n1,0.25\n")
     (folder / "training.json").write_text('{"batch_size": 32}')
     (folder / "state-0" / "training_metadata.json").write_text('{"epoch": 2, "batch": 0}')
-    with h5py.File(folder / "state-0" / "latest.weights.h5", "w"):
-        pass
+    (folder / "state-0" / "latest.weights.h5").write_bytes(b"weights")
+    note_whole(str(folder / "state-0"))
     checkpoint = Checkpoint.beside(str(tmp_path / "model"))
     assert [row["loss"] for row in checkpoint.epochs()] == [0.5, 0.25]
     with pytest.raises(UsageError, match="holds 2 epochs of a training that was broken off: go on with --resume, or"):
@@ -225,3 +224,9 @@ def test_training_that_nobody_resumes_is_refused_and_kept(tmp_path: Path) -> Non
         checkpoint.begin({"batch_size": 8}, resume=True)
     checkpoint.begin({"batch_size": 32}, resume=True)
     assert len(checkpoint.epochs()) == 2
+    (folder / "state-0" / "latest.weights.h5").write_bytes(b"wei")
+    (folder / "state-0" / "latest.weights.h5.bkp").write_bytes(b"before")
+    (folder / "state-0" / "training_metadata.json.bkp").write_text('{"epoch": 1, "batch": 0}')
+    checkpoint.begin({"batch_size": 32}, resume=True)
+    assert [row["loss"] for row in checkpoint.epochs()] == [0.5]
+    assert (folder / "state-0" / "latest.weights.h5").read_bytes() == b"before"
