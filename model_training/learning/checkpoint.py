@@ -2,8 +2,8 @@
 
     training.json             what is trained, and how; another training is refused
     epochs.csv                figures of each epoch that is over
-    state-0/                  weights and optimizer after the last epoch of a stage, by Keras' BackupAndRestore, and those
-                              before, should a crash damage them; whole.json notes which are whole
+    state-0/                  weights and optimizer after the last epoch of a stage, by Keras' BackupAndRestore, and the
+                              ones before, should a crash damage them; whole.json notes which are whole
     best-0003.weights.h5      the weights of the best epoch so far, here of the fourth
     learning_rate.json        how the learning rate was found, if it was searched for
     tensorboard/              events for TensorBoard, if that is installed
