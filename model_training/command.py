@@ -3,7 +3,7 @@
 0    the model directory is there
 1    it could not be written, or a crash
 2    bad usage: one line, nothing touched
-130  interrupted: one line, nothing left behind
+130  interrupted: one line, and no half model; a training leaves the epochs that are over
 
 Must not know what a command does.
 """
