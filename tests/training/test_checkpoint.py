@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -230,3 +230,32 @@ def test_training_that_nobody_resumes_is_refused_and_kept(tmp_path: Path) -> Non
     checkpoint.begin({"batch_size": 32}, resume=True)
     assert [row["loss"] for row in checkpoint.epochs()] == [0.5]
     assert (folder / "state-0" / "latest.weights.h5").read_bytes() == b"before"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MB: room for the first epoch's weights and state, and for no second ones beside them."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small disk needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.heavy
+def test_disk_that_fills_while_a_checkpoint_is_written_is_one_line_and_the_training_goes_on(small_disk: Path) -> None:
+    done = subprocess.run(command(small_disk / "model"), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert "model.unfinished' cannot be written: " in last
+    assert last.endswith("; make room and go on with --resume")
+    assert os.listdir(small_disk) == ["model.unfinished"]
+    subprocess.run(["mount", "-o", "remount,size=40m", str(small_disk)], check=True)
+    done = subprocess.run(command(small_disk / "model", "--resume"), capture_output=True, text=True, check=True)
+    assert "epoch 1/4" not in done.stderr
+    assert "epoch 4/4" in done.stderr
+    assert os.listdir(small_disk) == ["model"]
