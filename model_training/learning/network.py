@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from model_training.learning.head import Head
 from model_training.learning.recipe import NetworkName
+from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     import keras
 
 SMALLEST_SIDE = 10
 """Pixels: two 3 x 3 convolutions and two halvings leave one value of ten."""
+
+SMALLEST_SIDES: Mapping[NetworkName, int] = {"classic": SMALLEST_SIDE, "compact": 16}
+"""Pixels of a side of the images that a network takes, at least, by its name."""
 
 LARGEST_SIDE = 512
 """Pixels: the first dense layer grows with the area, and has 65 million weights here."""
@@ -21,15 +25,24 @@ LARGEST_SIDE = 512
 def build_network(name: NetworkName, input_shape: tuple[int, int, int], head: Head) -> keras.Sequential:
     """Return a network that is not compiled, its weights drawn from the seed that Keras has.
 
-    For (28, 28, 1) and 10 classes "classic" has 121,930 parameters and "compact" 103,298.
+    For (28, 28, 1) and 10 classes "classic" has 121,930 parameters and "compact" 103,514.
 
     Args:
         name: of the network.
         input_shape: (height, width, channels) of its uint8 pixels; they are divided by 255 inside.
         head: its end.
+
+    Raises:
+        UsageError: the images are too small for it.
     """
     import keras
 
+    side = min(input_shape[:2])
+    if side < SMALLEST_SIDES[name]:
+        raise UsageError(
+            f"--network {name} takes images of at least {SMALLEST_SIDES[name]} pixels a side, and these have {side}: "
+            f"give --image_size {SMALLEST_SIDES[name]}"
+        )
     layers = keras.layers
     start = [keras.Input(input_shape, dtype="uint8", name="images"), layers.Rescaling(1 / 255, name="scale")]
     body = _classic() if name == "classic" else _compact()

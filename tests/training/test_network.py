@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from model_training.learning.head import head_of
-from model_training.learning.network import LARGEST_SIDE, SMALLEST_SIDE, build_network
+from model_training.learning.network import LARGEST_SIDE, SMALLEST_SIDES, build_network
+from model_training.learning.recipe import NetworkName
+from pipeline.errors import UsageError
 
 
 def classic(shape: tuple[int, int, int], classes: int) -> Any:
@@ -61,10 +63,19 @@ def test_pixels_are_divided_by_255_inside() -> None:
     assert scaled.ravel().tolist() == pytest.approx([0.0, 0.2, 1.0])
 
 
-def test_smallest_side_is_the_smallest_that_builds() -> None:
-    assert classic((SMALLEST_SIDE, SMALLEST_SIDE, 1), 2).layers[4].output.shape == (None, 1, 1, 64)
-    with pytest.raises(ValueError, match="zero or negative"):
-        classic((SMALLEST_SIDE - 1, SMALLEST_SIDE, 1), 2)
+@pytest.mark.parametrize(("name", "smallest"), SMALLEST_SIDES.items())
+def test_smallest_side_is_the_smallest_that_builds(name: NetworkName, smallest: int) -> None:
+    head = head_of("classes", 2)
+    assert build_network(name, (smallest, smallest + 9, 1), head).output_shape == (None, 2)
+    with pytest.raises(UsageError, match=f"--network {name} takes images of at least {smallest} pixels a side, and"):
+        build_network(name, (smallest + 9, smallest - 1, 1), head)
+
+
+def test_no_smaller_side_could_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, smallest in SMALLEST_SIDES.items():
+        monkeypatch.setitem(SMALLEST_SIDES, name, 1)  # type: ignore[index]
+        with pytest.raises(ValueError, match="zero or negative"):
+            build_network(name, (smallest - 1, smallest - 1, 1), head_of("classes", 2))
 
 
 def test_largest_side_has_65_million_weights_in_its_dense_layer() -> None:
