@@ -66,7 +66,7 @@ def test_keywords_of_score_are_the_options() -> None:
 
 
 def test_keywords_of_train_are_the_flags() -> None:
-    flags = {action.dest: action.default for action in cli._parser()._actions if action.dest != "help"}
+    flags = {action.dest: action.default for action in cli._parser()._actions if not action.dest.startswith("help")}
     parameters = {
         name: one.default
         for name, one in inspect.signature(train).parameters.items()
