@@ -158,6 +158,15 @@ def rows_in(rows: PieceRows) -> list[dict[str, Any]]:
     return table
 
 
+def rounded(value: Any) -> Any:
+    """Return the same with 4 decimals: on some CPUs a call of the model rounds otherwise with other threads."""
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, dict):
+        return {name: rounded(one) for name, one in value.items()}
+    return [rounded(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 @pytest.mark.usefixtures("new_processes")
 def test_rows_are_those_of_a_naive_loop_in_one_step_and_in_two(run: Run) -> None:
     unit = with_damage(run)
@@ -217,8 +226,9 @@ def test_tensorflow_on_a_gpu_scores_in_threads_here_and_gives_the_rows_of_its_lo
     assert arrangement.maker.startswith("TensorFlow ")
     assert arrangement.maker.endswith(f" on cpu, {cpu_kind()}")
     here = score_in_process(unit, run, ())
-    assert rows_in(here) == rows_in(there)
-    assert (here.failures, here.pictures, here.examples) == (there.failures, there.pictures, there.examples)
+    assert rounded(rows_in(here)) == rounded(rows_in(there))
+    assert (here.failures, here.pictures) == (there.failures, there.pictures)
+    assert rounded(here.examples) == rounded(there.examples)
     pixels = preprocess_in_process(batch(noise(1), noise(2)), run)
     assert measure_in_process(pixels, run, 0.0) > 0
     assert not any(process.is_scorer for process in processes()._all)
