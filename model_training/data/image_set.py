@@ -34,6 +34,10 @@ class ImageSet(Protocol):
     """
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of each image."""
+
+    @property
     def labels(self) -> Labels:
         """Labels of all n images."""
 
@@ -91,6 +95,11 @@ class HeldImages:
     def __len__(self) -> int:
         """See `ImageSet`."""
         return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """See `ImageSet`."""
+        return self.rule.shape
 
     @cached_property
     def labels(self) -> Labels:

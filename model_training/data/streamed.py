@@ -137,6 +137,11 @@ class StreamedImages:
         """See `ImageSet`."""
         return len(self._rows)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """See `ImageSet`."""
+        return self._images.archive.rule.shape
+
     def batches(self, size: int, seed: int | None = None) -> Iterator[tuple[Pixels, Numbers]]:
         """See `ImageSet`: a random order is that of units, and a random draw from a buffer of decoded images.
 

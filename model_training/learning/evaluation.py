@@ -5,13 +5,13 @@ Knows TensorFlow's SavedModel; must not know how the network was trained.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from model_training.data.image_set import ImageSet
+from model_training.data.image_set import ImageSet, Numbers, Pixels
 from pipeline.metrics.accuracy import EPSILON
 from pipeline.metrics.proportions import wilson
 from pipeline.model.engines.network import Outputs, arranged
@@ -136,8 +136,13 @@ def load_score(saved_model: str) -> Score:
     return lambda pixels: run(pixels).scores
 
 
+def scoring_batches(images: ImageSet) -> Iterator[tuple[Pixels, Numbers]]:
+    """Yield images in batches of the size that scoring uses, so that both get the same figures."""
+    return images.batches(call_images(images.shape))
+
+
 def evaluate(score: Score, images: ImageSet) -> Evaluation:
-    """Score labelled images in batches of the size that scoring uses, so that both get the same accuracy.
+    """Score labelled images as scoring does.
 
     Args:
         score: from `load_score`.
@@ -146,8 +151,6 @@ def evaluate(score: Score, images: ImageSet) -> Evaluation:
     Returns:
         Of the images that can be read, in the order of their numbers.
     """
-    height, width, channels = images.pixels([0]).shape[1:]
-    size = call_images((height, width, channels))
     return Evaluation.joined(
-        [Evaluation.of(images.labels[numbers], score(pixels)) for pixels, numbers in images.batches(size)]
+        [Evaluation.of(images.labels[numbers], score(pixels)) for pixels, numbers in scoring_batches(images)]
     )

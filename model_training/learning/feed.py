@@ -41,8 +41,11 @@ class Feed:
         self.steps = math.ceil(len(images) / size)
         self.error: BaseException | None = None
         self._images, self._size, self._recipe, self._epoch = images, size, recipe, epoch
-        shape, labels = images.pixels([0]).shape[1:], images.labels
-        signature = (tf.TensorSpec((None, *shape), tf.uint8), tf.TensorSpec((None, *labels.shape[1:]), labels.dtype))
+        labels = images.labels
+        signature = (
+            tf.TensorSpec((None, *images.shape), tf.uint8),
+            tf.TensorSpec((None, *labels.shape[1:]), labels.dtype),
+        )
         dataset = tf.data.Dataset.from_generator(self._batches, output_signature=signature)
         augment = None if recipe is None else augmentation(recipe.augment, recipe.seed)
         if augment is not None:

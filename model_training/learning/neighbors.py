@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from model_training.data.image_set import Hashes, ImageSet
-from model_training.learning.evaluation import Run
+from model_training.learning.evaluation import Run, scoring_batches
 from pipeline.metrics.proportions import wilson
 from pipeline.model.engines.network import Vectors
-from pipeline.model.engines.tensorflow import call_images
 
 SAMPLE = 2_000
 """Number of test images among which neighbors are looked for, at most."""
@@ -86,9 +85,8 @@ def neighbors_of(run: Run, images: ImageSet) -> Neighbors:
         run: from `load_outputs`; gives an embedding.
         images: each of one class.
     """
-    height, width, channels = images.pixels([0]).shape[1:]
     sample = NeighborSample(images)
-    for pixels, numbers in images.batches(call_images((height, width, channels))):
+    for pixels, numbers in scoring_batches(images):
         vectors = run(pixels).embedding
         assert vectors is not None
         sample.add(vectors, numbers)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from model_training.data.image_set import ImageSet, Labels
-from model_training.learning.evaluation import Run
+from model_training.learning.evaluation import Run, scoring_batches
 from model_training.learning.head import LEARNED_AS_CLASSES
 from model_training.learning.neighbors import Neighbors, NeighborSample
 from pipeline.batches import ImageColumns
@@ -23,7 +23,6 @@ from pipeline.metrics.sums import Sums
 from pipeline.metrics.task_metrics import TaskMetrics
 from pipeline.metrics.tasks import merge_examples, metrics_of
 from pipeline.model.engines.network import Outputs
-from pipeline.model.engines.tensorflow import call_images
 from pipeline.model.predict import as_predictions
 from pipeline.model.spec import ModelSpec
 from pipeline.output.row_columns import schema_of
@@ -117,12 +116,11 @@ def evaluate_task(run: Run, images: ImageSet, spec: ModelSpec) -> TaskEvaluation
         images: at least one.
         spec: of the model, of another task than "classes"; its id does not matter.
     """
-    height, width, channels = images.pixels([0]).shape[1:]
     metrics = metrics_of(spec.task, spec.class_names, LISTED, spec.thresholds, spec.value_unit)
     sample = NeighborSample(images) if spec.task in LEARNED_AS_CLASSES else None
     sums: Sums = metrics.empty
     examples: list[Any] = []
-    for pixels, numbers in images.batches(call_images((height, width, channels))):
+    for pixels, numbers in scoring_batches(images):
         outputs = run(pixels)
         rows = rows_of(images, numbers, outputs, spec)
         chosen = [{**one, "row": int(numbers[one["row"]])} for one in metrics.examples(rows)]

@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from model_training.data.image_set import ImageSet
-from model_training.learning.evaluation import Score
+from model_training.learning.evaluation import Score, scoring_batches
 from model_training.learning.training import Trained
-from pipeline.model.engines.tensorflow import call_images
 
 _log = logging.getLogger(__name__)
 
@@ -60,9 +59,8 @@ def fit_temperature(score: Score, images: ImageSet) -> float | None:
         score: gives probabilities; their logarithms are logits.
         images: labelled with classes; at least one.
     """
-    height, width, channels = images.pixels([0]).shape[1:]
     sums = np.zeros(len(TEMPERATURES))
-    for pixels, numbers in images.batches(call_images((height, width, channels))):
+    for pixels, numbers in scoring_batches(images):
         sums += cross_entropies(score(pixels), images.labels[numbers])
     best = int(sums.argmin())
     if not 0 < best < len(sums) - 1:

@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_training.data.image_set import ImageSet
-from model_training.learning.evaluation import Run
-from pipeline.model.engines.tensorflow import call_images
+from model_training.learning.evaluation import Run, scoring_batches
 from pipeline.model.outputs import THRESHOLD
 
 FEWEST = 10
@@ -26,9 +25,7 @@ def choose_thresholds(run: Run, images: ImageSet) -> tuple[float, ...]:
         run: from `load_outputs`; gives a probability for each label.
         images: that validate.
     """
-    height, width, channels = images.pixels([0]).shape[1:]
-    size = call_images((height, width, channels))
-    parts = [(run(pixels).scores, images.labels[numbers]) for pixels, numbers in images.batches(size)]
+    parts = [(run(pixels).scores, images.labels[numbers]) for pixels, numbers in scoring_batches(images)]
     scores, labels = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return tuple(best_threshold(scores[:, c], labels[:, c] > 0) for c in range(labels.shape[1]))
 
