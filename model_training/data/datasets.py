@@ -9,17 +9,16 @@ Must not know how networks are trained. Imports TensorFlow nowhere, and Keras on
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from model_training.data import split
+from model_training.data.dataset import EXAMPLES, Dataset, spread
 from model_training.data.from_sources import read_sources
-from model_training.data.image_set import HeldImages, ImageSet
+from model_training.data.image_set import HeldImages
 from model_training.data.options import DATASETS, DataOptions
 from model_training.data.raw_images import DIGITS, RAW_SIDE, RawImages, raw_images
 from model_training.data.sides import VALIDATION_SHARE
@@ -30,7 +29,6 @@ from pipeline.errors import UsageError
 from pipeline.model.input_rule import ColorMode, InputSpec
 from pipeline.model.preprocess import preprocess
 from pipeline.model.resize import takes_exact
-from pipeline.task import Task
 
 __all__ = [
     "DATASETS",
@@ -45,72 +43,11 @@ __all__ = [
     "spread",
 ]
 
-EXAMPLES = 10
-"""Number of encoded test images that a data set hands out."""
-
 RuleOf = Callable[[int, int, ColorMode], InputSpec]
 """Makes an input rule of height, width and color mode."""
 
 REDUCED: RuleOf = partial(InputSpec, decode="reduced")
 """Makes the input rule of models that are trained here, if nothing else is asked for."""
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Labelled images to learn from, to validate with and to test with.
-
-    Attributes:
-        name: "mnist", "digits", or the locations of inputs.
-        class_names: in the order of the labels.
-        input: the rule that makes pixels like these from an image file.
-        train: the images that are learned; at least one.
-        validation: the images that watch over the training and choose its best epoch; at least one.
-        test: the images that say how good the network is; training gets none of them. At least one.
-        left_out: key of an image that could not be used -> why; of the first thousand.
-        task: what the network is to say of an image.
-        left_out_count: how many images could not be used, if they are more than `left_out` names.
-    """
-
-    name: str
-    class_names: Sequence[str]
-    input: InputSpec
-    train: ImageSet
-    validation: ImageSet
-    test: ImageSet
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    task: Task = "classes"
-    left_out_count: int = 0
-
-    @property
-    def left_out_images(self) -> int:
-        """How many images could not be used."""
-        return max(self.left_out_count, len(self.left_out))
-
-    @cached_property
-    def learned_hashes(self) -> npt.NDArray[np.uint64]:
-        """Hashes of the pixels of all images that are learned or validate, uint64."""
-        return np.concatenate([self.train.hashes, self.validation.hashes])
-
-    @property
-    def copies(self) -> int:
-        """How many images repeat the pixels of another."""
-        return split.copies(np.concatenate([self.learned_hashes, self.test.hashes]))
-
-    @property
-    def test_copies(self) -> int:
-        """How many test images are exact copies of an image that is learned or validates."""
-        return int(np.isin(self.test.hashes, self.learned_hashes).sum())
-
-    @cached_property
-    def examples(self) -> list[bytes]:
-        """A few test images as files, of different classes or values where possible."""
-        labels, n = self.test.labels, min(EXAMPLES, len(self.test))
-        if self.task in ("classes", "embedding"):
-            numbers = spread(labels, EXAMPLES)
-        else:
-            order = np.argsort(labels, kind="stable") if self.task == "value" else np.arange(len(labels))
-            numbers = order[np.linspace(0, len(labels) - 1, n).astype(np.int64)].tolist()
-        return [self.test.encoded(number) for number in numbers]
 
 
 def load(options: DataOptions, seen: Callable[[int], None] | None = None) -> Dataset:
@@ -128,18 +65,7 @@ def load(options: DataOptions, seen: Callable[[int], None] | None = None) -> Dat
         return replace(
             from_raw(raw_images(options.name, options.data_dir), options.rule, options.seed), task=options.task
         )
-    found = read_sources(options, seen)
-    dataset = Dataset(
-        found.name,
-        found.class_names,
-        found.input,
-        found.train,
-        found.validation,
-        found.test,
-        found.left_out.examples,
-        options.task,
-        found.left_out.count,
-    )
+    dataset = read_sources(options, seen)
     _ = dataset.examples  # while they are there
     return dataset
 
@@ -189,18 +115,3 @@ def from_raw(raw: RawImages, rule_of: RuleOf = REDUCED, seed: int = 0) -> Datase
     learned = int(len(rest) * (1.0 - VALIDATION_SHARE))  # as Keras' validation_split counts
     test = images(np.flatnonzero(raw.is_test))
     return Dataset(raw.name, DIGITS, rule, images(rest[:learned]), images(rest[learned:]), test)
-
-
-def spread(labels: npt.NDArray[np.int64], n: int) -> list[int]:
-    """Return the indices of at most n images, the first of each class before the second of any.
-
-    >>> spread(np.array([5, 5, 7, 7, 9]), 4)
-    [0, 2, 4, 1]
-    """
-    seen: Counter[int] = Counter()
-    rank = []
-    for label in labels.tolist():
-        rank.append(seen[label])
-        seen[label] += 1
-    order = sorted(range(len(labels)), key=lambda i: (rank[i], labels[i]))
-    return [order[i * len(seen) // n] for i in range(n)] if len(seen) > n else order[:n]

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from model_training.data.archive import PIECE_BYTES
+from model_training.data.dataset import Dataset
 from model_training.data.found import Found, LeftOut, find
 from model_training.data.found_labels import NO_CLASS_FOLDER, NO_LABEL
 from model_training.data.image_set import HeldImages, ImageSet
@@ -23,7 +24,6 @@ from model_training.data.sides import Images, sides, without_contradictions
 from model_training.data.streamed import ArchiveImages, StreamedImages
 from model_training.data.survey import input_rule
 from pipeline import storage
-from pipeline.model.input_rule import InputSpec
 from pipeline.scoring.memory import allowed_bytes
 from pipeline.scoring.requests import arrange_decoders
 from pipeline.text import brief
@@ -36,30 +36,7 @@ Indices = npt.NDArray[np.int64]
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class SourceImages:
-    """What inputs hold for a training.
-
-    Attributes:
-        name: the locations of the inputs.
-        class_names: of the task's classes; () where it has none.
-        input: the input rule.
-        train: the images that are learned.
-        validation: the images that validate.
-        test: the images that test.
-        left_out: what could not be used.
-    """
-
-    name: str
-    class_names: Sequence[str]
-    input: InputSpec
-    train: ImageSet
-    validation: ImageSet
-    test: ImageSet
-    left_out: LeftOut
-
-
-def read_sources(options: DataOptions, seen: Callable[[int], None] | None = None) -> SourceImages:
+def read_sources(options: DataOptions, seen: Callable[[int], None] | None = None) -> Dataset:
     """Read inputs and divide their images.
 
     Args:
@@ -85,7 +62,9 @@ def read_sources(options: DataOptions, seen: Callable[[int], None] | None = None
     else:
         arrange_decoders(1)  # nobody decodes any more; one process stays for who loads the next data set
         train, validation, test = _held(found, images, divided)
-    return SourceImages(name, images.class_names, rule, train, validation, test, found.left_out)
+    left_out = found.left_out
+    names, task = images.class_names, options.task
+    return Dataset(name, names, rule, train, validation, test, left_out.examples, task, left_out.count)
 
 
 def _streamed(found: Found, images: Images, side: Indices, buffer_bytes: int) -> ImageSet:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -95,10 +94,6 @@ class Base:
         for layer in layers_with_weights(self.backbone):
             layer.trainable = any(layer is one for one in tuned)
 
-    def unfreezer(self, part: FineTune) -> Any:
-        """Return a function that does `unfreeze`, for a stage of a training."""
-        return partial(_unfreeze, self, part)
-
 
 def base_facts(base: Base | None, recipe: Recipe, chosen: int, test: npt.NDArray[np.uint64]) -> dict[str, Any] | None:
     """Return what model_spec.json says of the base of a network that was trained, as JSON values.
@@ -127,10 +122,6 @@ def told_of(facts: Mapping[str, Any]) -> str:
     """Return a phrase for people of what `base_facts` has."""
     tuned = f": {facts['tuned']} of {counted(facts['layers'], 'layer')} tuned" if facts["layers"] else ""
     return f"{facts['name']} ({facts['kind']}){tuned}"
-
-
-def _unfreeze(base: Base, part: FineTune, network: Any) -> None:
-    base.unfreeze(part)
 
 
 def layers_with_weights(network: Any) -> Iterator[Any]:

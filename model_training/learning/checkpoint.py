@@ -158,19 +158,12 @@ class Checkpoint:
                 rows = {int(row["epoch"]): row for row in csv.DictReader(file) if None not in row.values()}
         except (FileNotFoundError, ValueError):
             return []
-        done = range(max(map(self._done, self._states()), default=0))
+        done = range(max(map(_done, self._states()), default=0))
         return [{name: float(value) for name, value in rows[i].items()} for i in done if i in rows]
 
     def _states(self) -> list[str]:
         """Return the folders of Keras' BackupAndRestore, one a stage that has begun."""
         return [str(path) for path in sorted(Path(self.folder).glob(f"{_STATE}-*"))]
-
-    def _done(self, state: str) -> int:
-        """Return how many epochs are over according to such a folder."""
-        try:
-            return _epoch_of(state)
-        except (FileNotFoundError, ValueError):
-            return 0
 
     def best(self) -> list[tuple[int, str]]:
         """Return index and file of each epoch whose weights are kept, the newest first."""
@@ -187,20 +180,35 @@ class Checkpoint:
 
 def note_whole(state: str) -> None:
     """Note that a state is whole: called when Keras' BackupAndRestore has written it."""
-    noted = {"epoch": _epoch_of(state), "bytes": os.path.getsize(os.path.join(state, _WEIGHTS))}
     path = os.path.join(state, _WHOLE)
-    Path(f"{path}.new").write_text(json.dumps(noted), encoding="utf-8")
+    Path(f"{path}.new").write_text(json.dumps(_stored(state)), encoding="utf-8")
     os.replace(f"{path}.new", path)
 
 
 def _is_whole(state: str) -> bool:
     """Return whether a state is the one that was noted to be whole."""
     try:
-        noted = json.loads(Path(state, _WHOLE).read_text(encoding="utf-8"))
-        there = {"epoch": _epoch_of(state), "bytes": os.path.getsize(os.path.join(state, _WEIGHTS))}
+        return bool(json.loads(Path(state, _WHOLE).read_text(encoding="utf-8")) == _stored(state))
     except (FileNotFoundError, ValueError):
         return False
-    return bool(noted == there)
+
+
+def _stored(state: str) -> dict[str, int]:
+    """Return what tells a state from one that was cut short: its epoch, and the size of its weights.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is damaged.
+    """
+    return {"epoch": _epoch_of(state), "bytes": os.path.getsize(os.path.join(state, _WEIGHTS))}
+
+
+def _done(state: str) -> int:
+    """Return how many epochs are over according to a state; 0 if it is not there or damaged."""
+    try:
+        return _epoch_of(state)
+    except (FileNotFoundError, ValueError):
+        return 0
 
 
 def _epoch_of(state: str) -> int:

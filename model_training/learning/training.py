@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,12 +37,12 @@ class Stage:
     Attributes:
         stop: number of the epoch before which it ends, counted from the first one of the training.
         learning_rate: of the optimizer, at its highest.
-        unfreeze: called before the stage, with the network: says which layers learn.
+        unfreeze: called before the stage: says which layers learn; None: all do.
     """
 
     stop: int
     learning_rate: float
-    unfreeze: Any = None
+    unfreeze: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -142,9 +143,9 @@ def _stages(recipe: Recipe, rate: float, base: Base | None) -> Sequence[Stage]:
             base.name,
         )
     if base.is_fixed or recipe.epochs_frozen >= recipe.epochs:
-        return [Stage(recipe.epochs, rate, base.unfreezer("none"))]
-    tuned = Stage(recipe.epochs, recipe.fine_tune_rate or rate / 10, base.unfreezer(recipe.fine_tune))
-    frozen = Stage(recipe.epochs_frozen, rate, base.unfreezer("none"))
+        return [Stage(recipe.epochs, rate, partial(base.unfreeze, "none"))]
+    tuned = Stage(recipe.epochs, recipe.fine_tune_rate or rate / 10, partial(base.unfreeze, recipe.fine_tune))
+    frozen = Stage(recipe.epochs_frozen, rate, partial(base.unfreeze, "none"))
     return [frozen, tuned] if frozen.stop else [tuned]
 
 
@@ -184,7 +185,7 @@ def _fit(
         if len(rows) <= stage.stop or is_last:  # one that has just ended gives its weights to the next
             network._initial_epoch = None  # Keras keeps that from which an earlier stage went on
             if stage.unfreeze is not None:
-                stage.unfreeze(network)
+                stage.unfreeze()
             feed = Feed(dataset.train, recipe.batch_size, recipe, epoch=len(rows))
             optimizer = _optimizer(recipe, stage, feed.steps * (stage.stop - start))
             network.compile(optimizer, head.loss, loss_weights=head.loss_weight, metrics=[head.keras_metric()])

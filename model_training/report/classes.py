@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from model_training.data.split import are_in, each_once
 from model_training.report.calibration import calibration_part
 from model_training.report.class_lacks import class_lacks_part
 from model_training.report.copies import copies_part
@@ -17,12 +16,12 @@ from model_training.report.trust import accuracy_lines, accuracy_without
 def class_parts(run: TrainingRun) -> list[Part]:
     """Return what the page shows of a network of classes, in the order of its sections."""
     data = run.dataset
-    known = np.isin(data.test.hashes, data.learned_hashes)
-    learned = [np.isin(images.hashes, data.train.hashes) for images in (data.validation, data.test)]
+    train = each_once(data.train.hashes)
+    learned = [are_in(train, images.hashes) for images in (data.validation, data.test)]
     suspects = find_suspects([run.validation, run.evaluation], learned)
     accuracy = Part("accuracy", lines=list(accuracy_lines(run.evaluation, run.validation)))
     return [
-        copies_part(run, accuracy_without(run.evaluation, known)),
+        copies_part(run, accuracy_without(run.evaluation, data.test_known)),
         label_errors_part(run, suspects),
         accuracy,
         calibration_part(run),

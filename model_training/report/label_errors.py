@@ -13,13 +13,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from model_training.learning.evaluation import Evaluation
-from model_training.report.csv_file import csv_file
 from model_training.report.part import Level, Part, Shown, TrustLine
 from model_training.report.run import WORDS, Split, TrainingRun
 from pipeline.formatting import counted
 from pipeline.metrics.code_counts import CodeCounts
 from pipeline.metrics.label_errors import LabelScores, confident_in, errors_of
 from pipeline.metrics.review import LabelErrors, Suspect
+from pipeline.report.csv_file import csv_file
 from pipeline.report.label_errors_text import errors_guess, errors_text, errors_trust
 
 CHECKED: tuple[Split, ...] = ("validation", "test")

@@ -14,9 +14,9 @@ from dataclasses import astuple, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from model_training.report.csv_file import csv_file
 from pipeline import storage
 from pipeline.model import directory
+from pipeline.report.csv_file import csv_file
 from pipeline.text import brief, plain
 
 _log = logging.getLogger(__name__)

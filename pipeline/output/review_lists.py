@@ -5,8 +5,6 @@ They name at most LISTED images each, the most important ones first. Changes not
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from pipeline.metrics.review import Copy, CopyGroup, Duplicates, LabelErrors, Su
 from pipeline.output.review_look import Known, known_rows, merge_in_groups
 from pipeline.output.run import Run
 from pipeline.output.stored_rows import look_ahead, rows_of
+from pipeline.report.csv_file import csv_file
 from pipeline.task import Task
 
 LISTED = 500_000
@@ -69,14 +68,8 @@ class Lists:
     files: dict[str, bytes] = field(default_factory=dict)
 
     def write(self, name: str, header: Sequence[str], lines: Iterator[Sequence[object]]) -> None:
-        """Add a CSV file (RFC 4180, UTF-8)."""
-        data = io.BytesIO()
-        with io.TextIOWrapper(data, "utf-8", "backslashreplace", newline="") as text:
-            writer = csv.writer(text)
-            writer.writerow(header)
-            writer.writerows(lines)
-            text.flush()
-            self.files[name] = data.getvalue()
+        """Add a CSV file, see `pipeline.report.csv_file`."""
+        self.files[name] = csv_file(header, lines)
 
     def fetch(self, marked: Marked, columns: Sequence[str]) -> pa.Table:
         """Return some columns of marked rows, in their order; each part is read once."""

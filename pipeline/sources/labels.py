@@ -114,8 +114,9 @@ class LabelRule:
         if self.source == "none":
             return NOTHING
         if self.source == "from_directory":
-            is_read = bool(folder) and not read.finds_names
-            return read.named(folder) if is_read else read.of_folder(folder)
+            if not folder:
+                return NOTHING
+            return read.of_folder(folder) if read.finds_names else read.named(folder)
         return read.of_folder(folder) if mine is None else read.one(_single(mine))
 
     def _names(self, mine: Label, folder: str, read: Meanings) -> list[str] | None:

@@ -16,6 +16,7 @@ import pytest
 from conftest import MakeRun, WriteImages, rows_of
 from gcs_emulator import Emulator
 from permissions import nobody
+from small_disk import mounted
 
 from pipeline import storage
 from pipeline.beam import job
@@ -241,15 +242,8 @@ def test_bucket_that_answers_nobody_is_one_line_and_exit_code_3(
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 200 kB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("mounting a small disk needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted(tmp_path / "small", "200k") as folder:
+        yield folder
 
 
 def test_full_disk_is_one_line_leaves_no_half_part_and_can_be_resumed(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_disk import mounted
 
 from model_training.build import build
 from model_training.data.datasets import Dataset, from_raw
@@ -235,15 +236,8 @@ def test_training_that_nobody_resumes_is_refused_and_kept(tmp_path: Path) -> Non
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 3 MB: room for the first epoch's weights and state, and for no second ones beside them."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("mounting a small disk needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted(tmp_path / "small", "3m") as folder:
+        yield folder
 
 
 @pytest.mark.heavy
