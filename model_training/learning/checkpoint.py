@@ -105,8 +105,12 @@ class Checkpoint:
         told = json.loads(json.dumps(facts))
         for state in self._states():
             _mend(state)
+        over = len(self.epochs())
+        for epoch, best in self.best():
+            if epoch >= over:  # cut short, or of an epoch that is trained again
+                os.remove(best)
         path = Path(self.folder, _FACTS)
-        if self.epochs():
+        if over:
             earlier = json.loads(path.read_text(encoding="utf-8"))
             others = [name for name in told if earlier.get(name) != told[name]]
             if others:
@@ -179,7 +183,7 @@ class Checkpoint:
 
 
 def note_whole(state: str) -> None:
-    """Note that a state is whole: called when Keras' BackupAndRestore has written it."""
+    """Note that a state is whole: called when that and the best weights of the same epoch have been written."""
     path = os.path.join(state, _WHOLE)
     Path(f"{path}.new").write_text(json.dumps(_stored(state)), encoding="utf-8")
     os.replace(f"{path}.new", path)

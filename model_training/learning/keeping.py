@@ -67,7 +67,7 @@ class ResumedEarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[misc]
 
 
 class WholeState(keras.callbacks.Callback):  # type: ignore[misc]
-    """Notes that the state of an epoch is whole; it comes after the callback that writes the state."""
+    """Notes that all of an epoch is stored; it comes last, after those that write state and best weights."""
 
     def __init__(self, state: str) -> None:
         """Note it in the folder of that state."""
@@ -110,7 +110,6 @@ def callbacks(
     made: list[Any] = [
         known.CSVLogger(checkpoint.csv, append=True),
         known.BackupAndRestore(checkpoint.state(stage), double_checkpoint=True, delete_checkpoint=False),
-        WholeState(checkpoint.state(stage)),
     ]
     if recipe.averaging:
         made.append(known.SwapEMAWeights(swap_on_epoch=True))
@@ -122,7 +121,7 @@ def callbacks(
             made.append(ResumedEarlyStopping(earlier, monitor=recipe.monitor, patience=recipe.patience, mode=mode))
     if importlib.util.find_spec("tensorboard") is not None:
         made.append(known.TensorBoard(checkpoint.tensorboard, write_graph=False))
-    return made
+    return [*made, WholeState(checkpoint.state(stage))]
 
 
 def _best_weights(monitor: str, mode: str, rows: Rows, checkpoint: Checkpoint) -> Any:

@@ -178,6 +178,29 @@ def test_state_that_is_cut_short_is_replaced_by_the_one_before(dataset: Dataset,
     assert len(train(dataset, recipe, new(tmp_path)).history) == 3
 
 
+@pytest.mark.parametrize("epoch", [pytest.param(1, marks=pytest.mark.heavy), 2])
+def test_epoch_whose_best_weights_are_cut_short_is_trained_again(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int
+) -> None:
+    import keras
+
+    def cut_short(network: Any, filepath: str, **values: Any) -> None:
+        save(network, filepath, **values)
+        if f"best-{epoch:04d}" in str(filepath):
+            os.truncate(filepath, 1000)
+            raise BrokenOffError
+
+    save = keras.Model.save_weights
+    monkeypatch.setattr(keras.Model, "save_weights", cut_short)
+    with pytest.raises(BrokenOffError):
+        train(dataset, Recipe(epochs=2), new(tmp_path))
+    monkeypatch.undo()
+    checkpoint = new(tmp_path)
+    assert (len(checkpoint.epochs()), [one for one, _ in checkpoint.best()]) == (epoch - 1, [0][: epoch - 1])
+    trained = train(dataset, Recipe(epochs=2), checkpoint)
+    assert (len(trained.history), trained.history.chosen) == (2, 1)
+
+
 def waits_for(process: subprocess.Popen[str], text: str) -> None:
     assert process.stderr is not None
     for line in process.stderr:
