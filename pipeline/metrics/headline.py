@@ -13,6 +13,17 @@ HEADLINES: Mapping[Task, str] = {"classes": "accuracy", "labels": "exact_match",
 Its 95 % interval has the same name with _interval_95. "": the task has none.
 """
 
+OF_TRAINING: Mapping[Task, str] = {
+    "classes": "test_accuracy",
+    "labels": "test_exact_match",
+    "value": "test_mean_absolute_error",
+    "embedding": "",
+}
+"""Task -> name of its headline on the test images of a training, as a model directory tells it; "": the task has none.
+
+Its 95 % interval has the same name with _interval_95.
+"""
+
 WORDS = {"accuracy": "accuracy", "exact_match": "exact match", "mae": "mean error"}
 """Name of a headline -> the same in words."""
 
@@ -35,3 +46,17 @@ def headline_in(figures: Mapping[str, Any], task: Task) -> tuple[float | None, l
     """
     name = HEADLINES[task]
     return figures.get(name), figures.get(f"{name}_interval_95")
+
+
+def headline_of_training(training: Mapping[str, Any], task: Task) -> tuple[float | None, list[float] | None]:
+    """Return the same of a training, on its test images.
+
+    Args:
+        training: what a model directory or a record tells of the training.
+        task: the task of the model.
+
+    >>> headline_of_training({"test_exact_match": 0.5}, "labels")
+    (0.5, None)
+    """
+    name = OF_TRAINING[task]
+    return training.get(name), training.get(f"{name}_interval_95")

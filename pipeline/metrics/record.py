@@ -143,7 +143,16 @@ class RecordedRun(Numbered, RecordedEngine, RecordedRules):
     model_spec: RecordedSpec
 
 
-class Training(TypedDict):
+class TaskTraining(TypedDict, total=False):
+    """The headline on the training's test images of a model of labels or of a value; absent if it was not told."""
+
+    test_exact_match: float
+    test_exact_match_interval_95: list[float]
+    test_mean_absolute_error: float
+    test_mean_absolute_error_interval_95: list[float]
+
+
+class Training(TaskTraining):
     """What a record keeps of the model's training, as far as the model directory tells it."""
 
     dataset: str | None

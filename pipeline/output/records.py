@@ -20,7 +20,7 @@ from pipeline import storage
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import UsageError
 from pipeline.machine import versions
-from pipeline.metrics.record import EndedRecord, OpenRecord, Record, Training
+from pipeline.metrics.record import EndedRecord, OpenRecord, Record, TaskTraining, Training
 from pipeline.metrics.task_figures import AnyFigures
 from pipeline.output.run import Run
 from pipeline.storage.formats import check_format
@@ -89,13 +89,15 @@ def training_of(facts: Mapping[str, Any]) -> Training | None:
     """Return what a record keeps of `ModelSpec.training`; None if the model directory tells nothing of it."""
     if not facts:
         return None
-    return {
+    training: Training = {
         "dataset": facts.get("dataset"),
         "test_accuracy": facts.get("test_accuracy"),
         "test_accuracy_interval_95": facts.get("test_accuracy_interval_95"),
         "images_per_class": facts.get("images_per_class"),
         "confidence_histogram": facts.get("confidence_histogram"),
     }
+    told = {name: facts[name] for name in TaskTraining.__annotations__ if facts.get(name) is not None}
+    return cast(Training, {**training, **told})
 
 
 def now() -> str:

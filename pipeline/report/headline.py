@@ -97,10 +97,13 @@ class Headline:
 
     def is_worse(self, part: Mapping[str, Any], whole: Mapping[str, Any]) -> bool:
         """Return whether the interval of a part of the archive lies beyond that of all images, on the worse side."""
-        own, all_images = headline_in(part, self.task)[1], headline_in(whole, self.task)[1]
-        if own is None or all_images is None:
+        return self.is_interval_worse(headline_in(part, self.task)[1], headline_in(whole, self.task)[1])
+
+    def is_interval_worse(self, own: Sequence[float] | None, other: Sequence[float] | None) -> bool:
+        """Return whether an interval lies beyond another on the worse side; False if one is not known."""
+        if own is None or other is None:
             return False
-        return bool(own[0] > all_images[1] if self.is_error else own[1] < all_images[0])
+        return bool(own[0] > other[1] if self.is_error else own[1] < other[0])
 
     def table(
         self, kind: str, parts: Sequence[tuple[str, Mapping[str, Any]]], whole: Mapping[str, Any], depth: int | None

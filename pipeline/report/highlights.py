@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.formatting import between, count, counted, percent, why
+from pipeline.formatting import count, counted, percent, why
 from pipeline.metrics.drift import LARGE_DRIFT, indices_of
 from pipeline.metrics.figures import FailureCount, Figures, PerClass
-from pipeline.metrics.headline import headline_in, task_in
+from pipeline.metrics.headline import headline_in, headline_of_training, task_in
 from pipeline.metrics.proportions import wilson
 from pipeline.metrics.record import EndedRecord
 from pipeline.metrics.task_figures import AnyFigures, LabelFigures, PerLabel
@@ -90,17 +90,6 @@ def _failures(figures: AnyFigures, _: EndedRecord) -> Iterator[Pointer]:
             yield Pointer(text + why(failure["stage"], failure["code"]), "failures")
 
 
-def _lower_accuracy(figures: Figures, record: EndedRecord) -> Iterator[Pointer]:
-    """Yield a pointer if the accuracy is surely lower than in training or in the run before."""
-    now, training, previous = figures["accuracy_interval_95"], record["training"], record["previous"]
-    for then, name in (
-        (training and training["test_accuracy_interval_95"], "on the test images of its training"),
-        (previous and headline_in(previous, "classes")[1], "in the run before"),
-    ):
-        if now and then and now[1] < then[0]:
-            yield Pointer(f"The accuracy is lower than {name}: {between(now)}, it was {between(then)}", "drift")
-
-
 def _classes(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
     overall = figures["accuracy"]
     if overall is None:
@@ -115,11 +104,16 @@ def _classes(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
 
 
 def worse_than_before(figures: Mapping[str, Any], record: EndedRecord) -> Iterator[Pointer]:
-    """Yield a pointer if the headline of the task is surely worse than in the run before."""
-    headline, before = Headline(task_in(figures)), record["previous"]
-    if before is not None and headline.is_worse(figures, before):
-        now, then = (headline.between(headline_in(each, headline.task)[1]) for each in (figures, before))
-        yield Pointer(f"The {headline.word} is {headline.worse} than in the run before: {now}, it was {then}", "drift")
+    """Yield a pointer if the headline of the task is surely worse than in training, or than in the run before."""
+    headline, training, before = Headline(task_in(figures)), record["training"], record["previous"]
+    now = headline_in(figures, headline.task)[1]
+    for then, name in (
+        (headline_of_training(training or {}, headline.task)[1], "on the test images of its training"),
+        (headline_in(before or {}, headline.task)[1], "in the run before"),
+    ):
+        if headline.is_interval_worse(now, then):
+            texts = f"{headline.between(now)}, it was {headline.between(then)}"
+            yield Pointer(f"The {headline.word} is {headline.worse} than {name}: {texts}", "drift")
 
 
 def weak_slices(figures: Mapping[str, Any], _: EndedRecord) -> Iterator[Pointer]:
@@ -213,7 +207,7 @@ def _makers(_: AnyFigures, record: EndedRecord) -> Iterator[Pointer]:
 
 
 CLASSES: Sequence[Rule] = (
-    _lower_accuracy,
+    worse_than_before,
     _classes,
     weak_slices,
     far_from_others,

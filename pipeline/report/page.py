@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 from pipeline.formatting import NOTHING, count, moment, rate
 from pipeline.metrics.drift import indices_of
 from pipeline.metrics.figures import Candidate, FailureCount, Figures
-from pipeline.metrics.headline import headline_in, task_in
+from pipeline.metrics.headline import headline_in, headline_of_training, task_in
 from pipeline.metrics.left_out import left_out
 from pipeline.metrics.record import EndedRecord, RecordedOptions
 from pipeline.metrics.review import Review, Unseen
@@ -200,7 +200,7 @@ def _nights(figures: AnyFigures, record: EndedRecord, headline: Headline) -> lis
         rows.append(_night_row(title, before, headline, rate(before["images_per_second"] or None)))
     if training:
         on = f" on {brief(plain(training['dataset']), SHOWN_NAME)}" if training["dataset"] else ""
-        value, interval = training["test_accuracy"], training["test_accuracy_interval_95"]
+        value, interval = headline_of_training(training, headline.task)
         texts = (headline.text(value), headline.between(interval))
         rows.append(NightRow(f"the test images of the training{on}", NOTHING, NOTHING, *texts, NOTHING))
     return rows

@@ -80,6 +80,16 @@ def test_model_that_tells_nothing_of_its_training_is_compared_with_nothing() -> 
     assert compare(NIGHT, training_of({"dataset": "x"}), None) == []
 
 
+def test_record_keeps_the_headline_of_a_training_of_another_task_and_only_where_it_is_told() -> None:
+    told = {"test_exact_match": 0.5, "test_exact_match_interval_95": [0.4, 0.6], "test_mean_absolute_error": None}
+    kept = training_of({"dataset": "x", **told})
+    assert kept is not None
+    assert {name: value for name, value in kept.items() if name.startswith("test_") and value is not None} == {
+        "test_exact_match": 0.5,
+        "test_exact_match_interval_95": [0.4, 0.6],
+    }
+
+
 def test_night_before_is_the_last_complete_run_that_can_be_read(make_run: MakeRun) -> None:
     run = make_run("x", name="run-5")
     runs = Path(run.output, "runs")

@@ -142,3 +142,32 @@ def test_drift_of_predictions_is_told_with_both_means(values: ParsedPage) -> Non
     mean = f"{values_night().figures['mean_prediction']:.4g}"
     assert f"Mean prediction: {mean} here, {mean} there." in values.texts["drift"]
     assert re.search(r"Values: .*no change", values.texts["drift"])
+
+
+@pytest.mark.parametrize(
+    ("night", "headline", "interval", "shown", "pointer"),
+    [
+        (labels_night, "test_exact_match", [0.9999, 1.0], "99.99", "The exact match is lower than on the test images"),
+        (values_night, "test_mean_absolute_error", [0.0, 1e-6], "0 to", "The mean error is larger than on the test"),
+    ],
+)
+def test_training_has_a_row_and_stands_out_where_it_was_better(
+    night: Any, headline: str, interval: list[float], shown: str, pointer: str
+) -> None:
+    made = night()
+    if headline.endswith("error"):
+        made.figures["mae_interval_95"] = [10.0, 46.0]
+    made.record["training"] = {
+        "dataset": "animals",
+        "test_accuracy": None,
+        "test_accuracy_interval_95": None,
+        "images_per_class": None,
+        "confidence_histogram": None,
+        headline: interval[0],
+        f"{headline}_interval_95": interval,
+    }
+    page = parsed(made)
+    (row,) = (row for row in page.table("what it is compared with") if row[0].startswith("the test images"))
+    assert row[0] == "the test images of the training on animals"
+    assert row[-2].startswith(shown)
+    assert pointer in page.text

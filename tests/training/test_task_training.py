@@ -65,6 +65,7 @@ def test_scoring_the_test_images_gives_the_figures_of_the_training_of_labels(dig
         scored.run.dataset.train.labels[:, 0].sum() + scored.run.dataset.validation.labels[:, 0].sum()
     )
     assert scored.night.record["drift"][0]["against"] == "training"
+    assert scored.night.record["training"]["test_exact_match"] == summary["exact_match"]
     text = scored.page.text
     assert "got exactly their labels" in text
     assert scored.page.unclosed == []
@@ -92,6 +93,7 @@ def test_scoring_the_test_images_gives_the_figures_of_the_training_of_a_value(
     history = json.loads((scored.model / "training" / "history.json").read_text())
     assert history["val_mean_absolute_error"][facts["chosen_epoch"] - 1] < 2 * STEP
     assert f"the predictions are off by {number(facts['test_mean_absolute_error'])} (95 % interval" in scored.page.text
+    assert scored.night.record["training"]["test_mean_absolute_error"] == facts["test_mean_absolute_error"]
     assert {"residuals", "predictions", "farthest", "extremes"} <= set(scored.page.ids)
     assert scored.night.rows(["embedding"])["embedding"].type.list_size == 64
 
