@@ -59,6 +59,7 @@ def commands() -> list[str]:
     return re.findall(r"^\$ (.*)$", CONTRIBUTING, re.MULTILINE)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("command", commands())
 def test_command_of_a_contributor_can_be_run(command: str, tmp_path: Path) -> None:
     if command == "bash .ci/run":

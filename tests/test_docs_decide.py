@@ -32,6 +32,7 @@ def demo(demo_run: DemoRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return tmp_path
 
 
+@pytest.mark.heavy
 def test_commands_of_the_page_run_and_show_what_it_shows(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     commands = re.findall(r"^\$ nightscore (.*)$", PAGE, re.MULTILINE)
     assert len(commands) == 3
@@ -52,6 +53,7 @@ def test_commands_of_the_page_run_and_show_what_it_shows(demo: Path, capsys: pyt
     assert (demo / "demo/night/duplicates.csv").exists()
 
 
+@pytest.mark.heavy
 def test_command_of_on_end_runs_as_written(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (command,) = re.findall(r"^nightscore (score .*)$", (DOCS / "on_end.md").read_text(), re.MULTILINE)
     shutil.copytree(demo / "demo/model", demo / "model")

@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import SCHEMA, rows_of
-from mostly_heavy import mostly_heavy
 from task_nights import metrics_for
 from task_rows import embedding_row, label_row, random_labels, random_values, table, value_row
 
@@ -439,12 +438,14 @@ def answers(nights: Nights) -> Answers:
     return answers_of(DOCUMENT, nights.folder)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("heading", CHECKS)
 def test_answer_is_that_of_the_summary_or_the_rows(heading: str, answers: Answers, nights: Nights) -> None:
     CHECKS[heading](answers[heading], nights)
 
 
-@pytest.mark.parametrize(("heading", "right", "wrong"), mostly_heavy(WRONG, kept=WRONG[:1] + WRONG[-1:]))
+@pytest.mark.heavy
+@pytest.mark.parametrize(("heading", "right", "wrong"), WRONG)
 def test_wrong_question_would_be_noticed(heading: str, right: str, wrong: str, nights: Nights) -> None:
     assert right in DOCUMENT
     answers = answers_of(DOCUMENT.replace(right, wrong), nights.folder)
@@ -469,6 +470,7 @@ def run_python(code: str, folder: Path) -> dict[str, Any]:
     return names
 
 
+@pytest.mark.heavy
 def test_pandas_sees_the_same(nights: Nights, capsys: pytest.CaptureFixture[str]) -> None:
     (example,) = [block for block in blocks(DOCUMENT) if block.language == "python"]
     found = run_python(example.code, nights.folder)
@@ -482,6 +484,7 @@ def test_pandas_sees_the_same(nights: Nights, capsys: pytest.CaptureFixture[str]
     assert shown == nights.summary["confusion_matrix"]
 
 
+@pytest.mark.heavy
 def test_every_part_has_the_same_types_even_one_of_failures_alone(nights: Nights) -> None:
     """What docs/sql.md says of BigQuery: no column's type depends on the values in it."""
     parts = [pq.ParquetFile(path) for path in (nights.folder / "night" / "predictions").glob("*.parquet")]

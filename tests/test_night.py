@@ -130,6 +130,7 @@ def test_what_is_no_output_is_refused_in_one_line(tmp_path: Path, tiny_model: st
     assert not (tmp_path / "night").exists()
 
 
+@pytest.mark.heavy
 def test_output_in_a_bucket_is_the_same(
     night: Night, tiny_model: str, write_images: WriteImages, gcs_bucket: str
 ) -> None:

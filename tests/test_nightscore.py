@@ -186,6 +186,7 @@ nightscore.score("photos", "model", "night", topk=3)
 """
 
 
+@pytest.mark.heavy
 def test_program_elsewhere_is_checked_by_mypy(tmp_path: Path) -> None:
     """As installed: mypy looks into a package that has py.typed, and says nothing about what is wrong in there."""
     venv.create(tmp_path / "venv")

@@ -29,6 +29,7 @@ def counted(flags: list[str]) -> dict[str, int]:
     return sums | {metric.key.metric.name: metric.committed.sum for metric in found["distributions"]}
 
 
+@pytest.mark.heavy
 def test_counters_tell_what_was_planned_scored_failed_and_kept(
     write_images: WriteImages, tiny_model: str, tmp_path: Path
 ) -> None:

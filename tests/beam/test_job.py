@@ -168,6 +168,7 @@ def test_damaged_model_is_refused_before_a_later_run_scores(
     assert sorted(path.parent.name for path in after.keys() - before.keys()) == ["plan", "runs"]
 
 
+@pytest.mark.heavy
 def test_golden_mismatch_in_a_worker_reaches_the_caller_as_itself(
     archive: Path, tiny_model: str, tmp_path: Path
 ) -> None:

@@ -69,6 +69,7 @@ def test_names_and_secrets_do_not_reach_a_log_as_they_are(caplog: pytest.LogCapt
     assert "\u202e" not in text
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("new_processes")
 def test_process_says_once_what_it_scores_with(
     write_images: WriteImages, make_run: MakeRun, tiny_model: str, caplog: pytest.LogCaptureFixture
@@ -110,6 +111,7 @@ def test_nothing_is_logged_per_image_and_a_line_per_unit_at_most(
     assert "10 of 40 images failed (10 INVALID_ARGUMENT in preprocess)" in line
 
 
+@pytest.mark.heavy
 def test_command_line_shows_progress_instead(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -142,6 +142,7 @@ def test_alarm_of_the_canary_goes_through_every_step(make_run: MakeRun, tmp_path
     assert "canary: 10 of 10 images failed" in verdict["reasons"][0]
 
 
+@pytest.mark.heavy
 def test_receipts_left_out_are_missed_in_the_verdict(make_run: MakeRun, write_images: WriteImages) -> None:
     run = make_run(write_images(30), unit_images=8)
     start(run)
@@ -153,6 +154,7 @@ def test_receipts_left_out_are_missed_in_the_verdict(make_run: MakeRun, write_im
     assert "30 images were planned" in verdict["reasons"][0]
 
 
+@pytest.mark.heavy
 def test_what_crosses_a_shuffle_is_small(make_run: MakeRun, write_images: WriteImages) -> None:
     """A group is a place in the plan; a receipt does not grow with the images of its unit."""
     run = make_run(write_images(1_500))

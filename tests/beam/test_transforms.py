@@ -42,6 +42,7 @@ def test_summary_of_nothing_is_empty_and_a_canarys_alarm_gets_through(outcomes: 
         assert_that(summary | beam.Map(lambda s: (s.units, s.stopped)), equal_to([(0, expected)]))
 
 
+@pytest.mark.heavy
 def test_only_places_in_the_plan_cross_the_reshuffle(make_run: MakeRun, write_images: WriteImages) -> None:
     run = make_run(write_images(30), unit_images=8)
     start(run)

@@ -34,18 +34,21 @@ def test_what_is_done_without_is_installed(name: str) -> None:
     assert importlib.util.find_spec(name) is not None
 
 
+@pytest.mark.heavy
 def test_job_in_this_process_does_without_clouds() -> None:
     found = imported(STATEMENTS["a job in this process"])
     assert "apache_beam" in found
     assert not found & {*UNUSED, *FOR_CLOUDS, *CLIENTS}
 
 
+@pytest.mark.heavy
 def test_job_elsewhere_has_what_google_cloud_needs() -> None:
     found = imported(STATEMENTS["any job"])
     assert {"apache_beam.io.gcp.gcsfilesystem", "google.cloud.dataflow", "google.cloud.storage"} <= found
     assert not found & set(UNUSED)
 
 
+@pytest.mark.heavy
 def test_program_gets_all_of_beam() -> None:
     assert {*UNUSED, *FOR_CLOUDS} - {"apache_beam.io.azure.blobstoragefilesystem"} <= imported(STATEMENTS["a program"])
 

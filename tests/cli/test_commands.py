@@ -55,6 +55,7 @@ def test_list_of_commands_imports_none_of_them() -> None:
     assert all(lines.count(f"{command.group}:") == 1 for command in COMMANDS.values()), "a group is in one place"
 
 
+@pytest.mark.heavy
 def test_commands_import_only_what_they_need(tiny_model: str, write_images: WriteImages, tmp_path: Path) -> None:
     """Of what is installed here, and takes a quarter of a second or more to import."""
     heavy = {"pandas", "tensorflow", "keras", "matplotlib", "apache_beam", "google.cloud.storage"}

@@ -149,6 +149,7 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     assert shown.err.count("\n") == 1
 
 
+@pytest.mark.heavy
 def test_program_ends_with_the_exit_code_and_says_no_more() -> None:
     done = run("--model=gs://b/m", "--input=")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
@@ -172,6 +173,7 @@ def parameters(gcs_bucket: str, tiny_model: str, write_images: WriteImages) -> l
     ]
 
 
+@pytest.mark.heavy
 def test_job_spec_is_written_where_the_launcher_says(
     parameters: list[str],
     gcs_bucket: str,
@@ -223,6 +225,7 @@ def nothing_of_this_machine(data: bytes, model: str) -> bool:
     return not [text for text in (*folders, *secrets) if len(text) > 1 and text.encode() in data]
 
 
+@pytest.mark.heavy
 def test_image_that_is_named_goes_before_the_program_s_own(
     dataflow: Dataflow,  # noqa: F811
     parameters: list[str],
@@ -241,6 +244,7 @@ def images_of(environment: dict[str, Any]) -> set[str]:
     return {image["containerImage"] for image in images}
 
 
+@pytest.mark.heavy
 def test_program_ends_while_the_job_goes_on(
     dataflow: Dataflow,  # noqa: F811
     parameters: list[str],

@@ -40,6 +40,7 @@ def contents(folder: Path) -> dict[Path, tuple[bytes, int]]:
     return {p: (p.read_bytes() if p.is_file() else b"", p.stat().st_mtime_ns) for p in folder.rglob("*")}
 
 
+@pytest.mark.heavy
 def test_it_says_what_a_score_would_do_and_writes_nothing(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, capsys: Captured
 ) -> None:
@@ -95,6 +96,7 @@ def test_cpu_without_bfloat16_is_told_so_and_it_is_not_recommended(
     assert "bfloat16" not in found[""][0]
 
 
+@pytest.mark.heavy
 def test_engine_that_is_not_possible_says_why(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured
 ) -> None:
@@ -109,6 +111,7 @@ def test_engine_that_is_not_possible_says_why(
     assert found["recommended"] == ["--engine litert"]
 
 
+@pytest.mark.heavy
 def test_what_is_committed_is_not_counted_again_and_a_finished_archive_has_nothing_left(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured
 ) -> None:

@@ -54,6 +54,7 @@ def test_good_run_prints_facts_and_no_banner(tiny_model: str, write_images: Writ
     assert len(done.stdout.splitlines()) <= 16
 
 
+@pytest.mark.heavy
 def test_quiet_says_nothing_but_errors(run: Run, tiny_model: str, write_images: WriteImages, tmp_path: Path) -> None:
     archive = write_images(30)
     flags = ["--input", archive, "--model", tiny_model, "--output", tmp_path / "night", "--quiet"]
@@ -140,6 +141,7 @@ def test_bad_usage_is_one_line_exit_code_2_and_nothing_written(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.heavy
 def test_progress_bar_is_drawn_on_a_terminal(tiny_model: str, write_images: WriteImages, tmp_path: Path) -> None:
     archive = write_images(1500)
     controller, terminal = pty.openpty()
@@ -185,6 +187,7 @@ def into_nobody(command: list[str]) -> tuple[int, bytes]:
     return process.returncode, errors
 
 
+@pytest.mark.heavy
 def test_module_runs_like_the_command() -> None:
     for command in (
         ["-m", "pipeline", "score"],

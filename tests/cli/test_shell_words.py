@@ -68,6 +68,7 @@ def run_by_bash(command: str, folder: Path) -> int:
     ).returncode
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", [pytest.param("night%41", marks=pytest.mark.heavy), "o'clock %2541"])
 def test_printed_commands_work_as_they_are(
     tiny_model: str, write_images: WriteImages, tmp_path: Path, capfd: Captured, name: str
@@ -101,6 +102,7 @@ def test_page_repeats_the_places_and_not_their_keys() -> None:
     assert "%2541" not in text
 
 
+@pytest.mark.heavy
 def test_commands_that_look_at_an_output_name_it_as_a_shell_does(
     tiny_model: str, write_images: WriteImages, tmp_path: Path, capfd: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:

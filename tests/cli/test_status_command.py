@@ -65,6 +65,7 @@ def test_it_answers_a_program_with_one_line(night: str, capsys: Captured) -> Non
     assert found["failures"][0]["examples"][0]["key"].endswith("/3/\x1b[2J[red].png")
 
 
+@pytest.mark.heavy
 def test_units_that_are_unfinished_are_counted_and_the_next_run_does_them(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, capsys: Captured
 ) -> None:

@@ -83,6 +83,7 @@ def record(bucket: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.heavy
 def test_job_is_submitted_watched_and_ends_with_its_verdict(
     dataflow: Dataflow,  # noqa: F811
     flags: list[str],
@@ -127,6 +128,7 @@ def test_program_that_submits_a_job_is_told_which(
     assert storage.stat(f"{gcs_bucket}/night/runs/{said['run']}.json")
 
 
+@pytest.mark.heavy
 def test_what_is_submitted_holds_all_options_and_nothing_of_this_machine(
     dataflow: Dataflow,  # noqa: F811
     flags: list[str],
@@ -247,6 +249,7 @@ def test_job_that_is_cancelled_elsewhere_ends_the_command(
     assert "run the same command to go on" in said
 
 
+@pytest.mark.heavy
 def test_job_that_fails_says_why_in_one_line(
     dataflow: Dataflow,  # noqa: F811
     flags: list[str],
@@ -326,6 +329,7 @@ def test_worker_that_lacks_tensorflow_and_needs_it_is_the_command_s_error(
     assert said.count("\n") == 1
 
 
+@pytest.mark.heavy
 def test_what_the_service_refuses_is_one_line(
     dataflow: Dataflow,  # noqa: F811
     flags: list[str],
@@ -339,6 +343,7 @@ def test_what_the_service_refuses_is_one_line(
     assert "cannot act as service account" in said
 
 
+@pytest.mark.heavy
 def test_who_stops_waiting_is_told_that_the_job_goes_on(
     dataflow: Dataflow,  # noqa: F811
     flags: list[str],

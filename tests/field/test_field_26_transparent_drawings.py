@@ -41,6 +41,7 @@ def run(folder: Path, model: str, output: Path, **options: str) -> Night:
     return score(folder, model, output, no_canary=True, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.heavy
 def test_each_is_told_or_laid_on_a_color(tmp_path: Path, tiny_model: str, digits: RawImages) -> None:
     folder = write(tmp_path / "pictures", digits.images)
     told = run(folder / "ink", tiny_model, tmp_path / "told")

@@ -87,6 +87,7 @@ def test_inks_of_16_bits_in_planes_are_those_of_8_bits() -> None:
     assert np.array_equal(read(deep, inks.astype(np.uint16) * 257), eight)
 
 
+@pytest.mark.heavy
 def test_bands_are_chosen_by_an_option_that_reaches_the_rows(tmp_path: Path, tiny_model: str) -> None:
     layout = Tiff(16, count=13, extra=(0,) * 12)
     (tmp_path / "bands").mkdir()

@@ -112,6 +112,7 @@ def test_damaged_and_empty_inner_archives_are_told(tmp_path: Path, outer: str) -
     assert any(key.startswith(f"{path}!junk.zip") for key in given.failures)
 
 
+@pytest.mark.heavy
 def test_a_large_deflated_archive_in_a_zip_fills_no_memory(tmp_path: Path) -> None:
     noise = [bytes((i * j) % 251 for j in range(1000)) * 1000 for i in range(1, 60)]
     inner = stored({f"{i}.pgm": data for i, data in enumerate(noise)})

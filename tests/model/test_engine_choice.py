@@ -194,6 +194,7 @@ def refused(archive: Path, model: Path | str, output: Path, capfd: pytest.Captur
     return line
 
 
+@pytest.mark.heavy
 def test_damaged_model_tflite_is_one_line_before_a_first_and_before_a_later_run(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -68,6 +68,7 @@ def test_whole_images_take_the_shorter_way(digits: RawImages) -> None:
     assert all(agrees(data) for data in photographs(random.Random(1)))
 
 
+@pytest.mark.heavy
 def test_every_kind_of_image_agrees_with_pillow_where_it_takes_the_shorter_way() -> None:
     taken = Counter(kind.split(",")[0] for kind, made in KINDS.items() if agrees(made.make()))
     assert taken["PNG"] > 5
@@ -101,6 +102,7 @@ def with_right_sums(data: bytes) -> bytes:
     return whole
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("seed", range(2))
 def test_damaged_files_agree_with_pillow_or_are_left_to_it(seed: int) -> None:
     choose = random.Random(seed)

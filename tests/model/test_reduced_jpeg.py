@@ -294,6 +294,7 @@ class TestPictures:
 
 
 class TestDamage:
+    @pytest.mark.heavy
     @pytest.mark.parametrize("kind", ["4:2:0", "progressive 4:2:2", "gray", "CMYK"])
     def test_is_told_as_it_is_of_a_file_decoded_in_full(self, kind: str) -> None:
         choose = random.Random(kind)

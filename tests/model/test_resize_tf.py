@@ -30,6 +30,7 @@ def test_gives_what_tensorflow_gives(method: str, antialias: bool) -> None:
                     assert np.array_equal(found, expected), (width, height, target)
 
 
+@pytest.mark.heavy
 def test_gives_what_tensorflow_gives_at_every_length_of_a_side() -> None:
     check_sides("area", False)
 

@@ -80,6 +80,7 @@ def families() -> list[Any]:
     return [pytest.param(name, marks=() if name in IN_THE_DEFAULT_SUITE else heavy) for name in FAMILIES]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", families())
 def test_network_of_keras_applications_is_told_alone_and_under_another_head(name: str, tmp_path: Path) -> None:
     import keras

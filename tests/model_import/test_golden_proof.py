@@ -47,6 +47,7 @@ def proof_of(model: Path, golden: str) -> Proof:
     return found
 
 
+@pytest.mark.heavy
 def test_large_images_prove_fit_and_resize_and_those_of_the_models_size_do_not(tmp_path: Path, capfd: Captured) -> None:
     model, large = model_file(tmp_path), photos(90)
     resized = tf().image.resize(large, (SIDE, SIDE)).numpy()
@@ -81,6 +82,7 @@ def test_encoded_files_prove_how_they_are_decoded(tmp_path: Path) -> None:
     assert "jpeg_dct" in proof_of(model, str(tmp_path / "golden.npz")).proven
 
 
+@pytest.mark.heavy
 def test_loader_that_gives_the_users_scores_is_named(tmp_path: Path, capfd: Captured) -> None:
     model, large = model_file(tmp_path), photos(90)
     nearest = [Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.NEAREST) for image in large]
@@ -116,6 +118,7 @@ def test_scores_of_another_number_are_told_by_both_numbers(tmp_path: Path, capfd
     assert err.count("\n") == 1
 
 
+@pytest.mark.heavy
 def test_rounding_is_measured_where_the_resizer_leaves_fractions(tmp_path: Path, capfd: Captured) -> None:
     model, large = model_file(tmp_path), photos(90)
     exact = tf().image.resize(large, (SIDE, SIDE)).numpy()

@@ -122,6 +122,7 @@ def test_signature_of_one_uint8_image_is_called_for_each(foreign: Path, tmp_path
     )
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", [pytest.param("float.tflite", marks=pytest.mark.heavy), "quantized.tflite"])
 def test_tflite_file_is_scored_as_it_is(
     name: str, foreign: Path, photos: Path, tmp_path: Path, capfd: Captured
@@ -273,6 +274,7 @@ def test_explain_shows_what_is_known_where_that_does_not_suffice(foreign: Path) 
     assert len(done.stderr.splitlines()) == 1  # a process of its own: no banners of TensorFlow
 
 
+@pytest.mark.heavy
 def test_threshold_of_labels_is_shown(tmp_path: Path, capfd: Captured) -> None:
     written(tmp_path, small_network(classes=4, activation="sigmoid"), "tags.keras")
     for words, told in (
@@ -373,6 +375,7 @@ def test_output_within_the_source_is_refused(foreign: Path, tmp_path: Path, capf
     assert sorted(path.name for path in source.iterdir()) == ["assets", "fingerprint.pb", "saved_model.pb", "variables"]
 
 
+@pytest.mark.heavy
 def test_tflite_way_needs_no_tensorflow(foreign: Path, tmp_path: Path) -> None:
     program = (
         "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None; from model_import.cli import main; "

@@ -45,6 +45,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, s
     return code, captured.out, captured.err
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("signature", ["files", pytest.param("one", marks=pytest.mark.heavy)])
 def test_rows_are_those_of_the_signature(
     signature: str, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

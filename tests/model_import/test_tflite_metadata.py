@@ -70,6 +70,7 @@ def test_damaged_metadata_are_an_error_and_nothing_else(plain: bytes) -> None:
     assert damaged > 100
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("mean", "deviation", "told"),
     mostly_heavy(
@@ -94,6 +95,7 @@ def test_normalization_is_the_scaling_unless_a_flag_says_another(
     assert f"the scaling torch (by --scaling) is taken, but {told} from the metadata in the file: make sure" in other
 
 
+@pytest.mark.heavy
 def test_metadata_of_other_channels_tell_nothing(plain: bytes, tmp_path: Path, capfd: Captured) -> None:
     images = small_network((32, 32, 1), rescale=False)
     write_tflite(tmp_path / "a.tflite", images)
@@ -110,6 +112,7 @@ def packed(folder: Path, data: bytes, *files: tuple[str, str]) -> Path:
     return path
 
 
+@pytest.mark.heavy
 def test_names_that_are_packed_once_or_agree_are_taken(plain: bytes, tmp_path: Path, capfd: Captured) -> None:
     words = ["--scaling", "unit"]
     once = explained(capfd, packed(tmp_path, plain, ("labels.txt", CATS)), *words)
@@ -121,12 +124,14 @@ def test_names_that_are_packed_once_or_agree_are_taken(plain: bytes, tmp_path: P
     assert "(declared: by labels_5.txt, packed into it; labels.txt has another number of names)" in told
 
 
+@pytest.mark.heavy
 def test_file_that_metadata_name_may_be_called_anything(plain: bytes, tmp_path: Path, capfd: Captured) -> None:
     data = with_metadata(plain, metadata([0], [255], ["animals.txt"]))
     path = packed(tmp_path, data, ("animals.txt", CATS), ("readme.txt", "1\n2\n3\n4\n5\n"))
     assert "class_names 5 (cat, dog, fox, owl, …) (declared: by animals.txt, packed into it)" in explained(capfd, path)
 
 
+@pytest.mark.heavy
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("second", mostly_heavy(["labels-de.txt", "labels.txt"], kept=["labels.txt"]))
 def test_packed_names_that_differ_are_refused(second: str, plain: bytes, tmp_path: Path, capfd: Captured) -> None:
@@ -140,12 +145,14 @@ def test_packed_names_that_differ_are_refused(second: str, plain: bytes, tmp_pat
     assert "class_names 5 (Katze, Hund, Fuchs, Eule, …) (given: by --labels)" in told
 
 
+@pytest.mark.heavy
 def test_packed_names_of_another_number_are_refused(plain: bytes, tmp_path: Path, capfd: Captured) -> None:
     path = packed(tmp_path, plain, ("labels.txt", "a\nb\n"))
     err = explained(capfd, path, "--scaling", "unit")
     assert "has 5 classes, and other numbers of names are packed into it: 'labels.txt' (2 names); give the names" in err
 
 
+@pytest.mark.heavy
 def test_given_names_that_differ_from_packed_ones_are_told_at_the_import(
     plain: bytes, tmp_path: Path, capfd: Captured
 ) -> None:

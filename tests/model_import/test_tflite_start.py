@@ -41,6 +41,7 @@ def check(path: Path, scale: Any, offset: Any) -> None:
     )
 
 
+@pytest.mark.heavy
 def test_first_operators_give_their_numbers(tmp_path: Path) -> None:
     layers, path = keras().layers, tmp_path / "a.tflite"
     write_tflite(path, network(layers.Rescaling(1 / 127.5, -1)))
@@ -52,12 +53,14 @@ def test_first_operators_give_their_numbers(tmp_path: Path) -> None:
     check(path, 1, [-103, -116, -123])
 
 
+@pytest.mark.heavy
 def test_quantized_operators_give_their_numbers(tmp_path: Path) -> None:
     write_tflite(tmp_path / "a.tflite", network(keras().layers.Rescaling(1 / 127.5, -1)), "uint8")
     (found,) = read_tflite_file(str(tmp_path / "a.tflite")).layers
     np.testing.assert_allclose([found.config["scale"][0] * 255, found.config["offset"][0]], [2, -1], atol=0.02)
 
 
+@pytest.mark.heavy
 def test_network_that_scales_nothing_or_later_tells_of_its_weights(tmp_path: Path) -> None:
     layers = keras().layers
     for first in ((), (layers.Conv2D(3, 3, activation="relu"), layers.Rescaling(1 / 255))):
@@ -71,6 +74,7 @@ def test_network_that_scales_nothing_or_later_tells_of_its_weights(tmp_path: Pat
     assert 0.1 / 255 < found.config["size"] < 2 / 255
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("scaling", mostly_heavy(["", "unit", "sign", "raw"], kept=["", "sign"]))
 def test_scaling_twice_is_refused(scaling: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write_tflite(tmp_path / "a.tflite", network(keras().layers.Rescaling(1 / 127.5, -1)))

@@ -185,6 +185,7 @@ def told(**values: Any) -> Declared:
     return Declared(scaling and Told(scaling, "from scaling.json"), rule, None, {}, [])
 
 
+@pytest.mark.heavy
 def test_declared_value_is_taken_where_nothing_is_better(simple: tuple[Score, CheckImages]) -> None:
     found = run(simple, declared=told(resize="pillow.hamming", fit="keras_crop"))
     assert (found.rule.resize, found.rule.fit) == ("pillow.hamming", "keras_crop")
@@ -266,6 +267,7 @@ def test_image_that_cannot_be_decoded_is_left_out(simple: tuple[Score, CheckImag
     assert any("1 images cannot be decoded" in note for note in found.notes)
 
 
+@pytest.mark.heavy
 def test_network_that_knows_nothing_of_the_classes_is_refused(simple: tuple[Score, CheckImages]) -> None:
     def score(images: np.ndarray) -> np.ndarray:
         sums = images.reshape(len(images), -1).astype(np.float64).sum(1)

@@ -46,6 +46,7 @@ def done(unit: WorkUnit, run: Run) -> Receipt:
     return receipt
 
 
+@pytest.mark.heavy
 def test_receipt_survives_its_file(unit: WorkUnit, run: Run) -> None:
     receipt = done(unit, run)
     assert not receipt.kept
@@ -140,6 +141,7 @@ def test_damage_is_removed_and_scored_anew_to_the_same_bytes(
     assert Path(run.part(unit.id)).read_bytes() == part
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.heavy)])
 def test_receipt_in_which_any_one_bit_flips_is_none(unit: WorkUnit, run: Run, step: int) -> None:
     text = done(unit, run).to_json()

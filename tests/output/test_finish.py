@@ -181,6 +181,7 @@ def content(run: Run) -> set[str]:
     return {str(path.relative_to(run.output)) for path in Path(run.output).rglob("*") if path.is_file()}
 
 
+@pytest.mark.heavy
 def test_run_is_superseded_by_a_later_one_with_other_units_and_leaves_everything_to_it(run: Run, other: Run) -> None:
     summary, later = scored(run), scored(other)
     before = content(run)
@@ -195,6 +196,7 @@ def test_run_is_superseded_by_a_later_one_with_other_units_and_leaves_everything
     assert read(other, "run.json")["run"] == "run-2"
 
 
+@pytest.mark.heavy
 def test_run_is_superseded_by_a_later_one_that_has_its_results(run: Run, other: Run) -> None:
     summary = scored(run)
     finish(scored(other), other)
@@ -225,6 +227,7 @@ def test_runs_with_the_same_units_both_end_well_and_the_last_one_sweeps(run: Run
     assert not stale.exists()
 
 
+@pytest.mark.heavy
 def test_run_that_was_over_before_does_not_count_whatever_its_name(run: Run, other: Run) -> None:
     finish(scored(other), other)
     summary = scored(run)
@@ -232,6 +235,7 @@ def test_run_that_was_over_before_does_not_count_whatever_its_name(run: Run, oth
     assert len(list(Path(run.output, "receipts").iterdir())) == summary.units
 
 
+@pytest.mark.heavy
 def test_later_run_that_ended_without_a_result_supersedes_nobody_and_loses_nothing(run: Run, other: Run) -> None:
     summary = scored(run)
     assert not finish(scored(other).merge(Summary.of(Unfinished("a" * 32, 3, "HTTP 503"))), other)["complete"]
@@ -240,6 +244,7 @@ def test_later_run_that_ended_without_a_result_supersedes_nobody_and_loses_nothi
     assert committed(other) == units
 
 
+@pytest.mark.heavy
 def test_last_step_done_again_returns_what_was_said_then(run: Run, other: Run) -> None:
     summary = scored(run)
     record = finish(summary, run)
@@ -249,6 +254,7 @@ def test_last_step_done_again_returns_what_was_said_then(run: Run, other: Run) -
     assert read(run, "run.json")["run"] == "run-2"
 
 
+@pytest.mark.heavy
 def test_plans_of_earlier_runs_are_removed_once_they_have_ended_or_died(run: Run, other: Run) -> None:
     assert not finish(scored(run).merge(Summary.of(Unfinished("a" * 32, 3, "HTTP 503"))), run)["complete"]
     for name, age in {"run-0": 8, "run-00": 1}.items():

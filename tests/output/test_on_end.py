@@ -25,6 +25,7 @@ def heard(path: Path) -> dict[str, str]:
     return {name: value for name, _, value in lines}
 
 
+@pytest.mark.heavy
 def test_command_hears_of_a_run_that_ended_and_no_file_keeps_it(
     tiny_model: str, write_images: WriteImages, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -113,6 +113,7 @@ def test_plan_that_is_gone_is_one_line(run: Run, capsys: pytest.CaptureFixture[s
     assert f"the plan of run {run.id}" in line
 
 
+@pytest.mark.heavy
 def test_report_without_pictures_is_made_of_receipts_that_have_them(run: Run, tmp_path: Path) -> None:
     finish(begun(run), run)
     assert report.main([run.output, "--to", str(tmp_path / "here"), "--no_pictures"]) == 0
@@ -122,6 +123,7 @@ def test_report_without_pictures_is_made_of_receipts_that_have_them(run: Run, tm
     assert "Least certain images" in page
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("archive", ["files", "tar"])
 def test_run_without_pictures_makes_none(make_run: MakeRun, write_images: WriteImages, archive: str) -> None:
     folder = write_images(20)

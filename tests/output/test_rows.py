@@ -208,6 +208,7 @@ class TestTable:
 
 
 class TestParts:
+    @pytest.mark.heavy
     @FORMATS
     @given(images=st.lists(image, max_size=6), k=st.integers(1, 3))
     def test_rows_come_back_bit_for_bit(self, form: PartFormat, images: list[dict[str, Any]], k: int) -> None:
@@ -277,6 +278,7 @@ class TestDamage:
             assert found.equals(table.slice(0, len(found))), end
             assert len(found) <= whole.count(b"\n", 0, end + 1)
 
+    @pytest.mark.heavy
     @FORMATS
     def test_a_mutated_part_is_damaged_or_can_be_read_to_its_end(self, form: PartFormat) -> None:
         table = to_table(sample(5), CLASSES, SCHEMA)

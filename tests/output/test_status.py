@@ -155,6 +155,7 @@ def test_nights_before_are_the_last_few_in_their_order(
     assert found.nights[-1].images_per_second == record["images_per_second"]
 
 
+@pytest.mark.heavy
 def test_images_that_only_reading_counts_are_no_total_until_all_is_done(
     write_images: WriteImages, make_run: MakeRun, tmp_path: Path
 ) -> None:
@@ -230,6 +231,7 @@ def test_version_tells_a_time_where_it_is_one(version: int, moment: float | None
     assert found is moment is None or found == pytest.approx(moment, abs=0.1)
 
 
+@pytest.mark.heavy
 def test_follower_counts_failures_by_reason(make_run: MakeRun, write_images: WriteImages) -> None:
     archive = write_images(60)
     (archive / "3" / "broken.png").write_bytes(b"no image")

@@ -469,6 +469,7 @@ def test_many_findings_of_a_kind_are_counted_not_listed(
     assert last.endswith(f"not as it should be: {len(units)} part_missing, 1 table_missing")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("form", ["parquet", pytest.param("jsonl", marks=pytest.mark.heavy)])
 @given(data=st.data())
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])

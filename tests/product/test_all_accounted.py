@@ -72,6 +72,7 @@ def check(night: Path, listed: int) -> None:
     assert verify(str(night)).findings == []
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("more", [(), ("--runner", "DirectRunner")])
 def test_a_run_and_the_one_that_finds_all_done_name_what_was_left_out(
     archive: tuple[Path, int],
@@ -97,6 +98,7 @@ def test_a_run_and_the_one_that_finds_all_done_name_what_was_left_out(
     check(night, listed)
 
 
+@pytest.mark.heavy
 def test_a_run_that_lost_units_counts_those_that_it_keeps_and_those_that_it_scores_again(
     archive: tuple[Path, int], tiny_model: str, tmp_path: Path
 ) -> None:
@@ -110,6 +112,7 @@ def test_a_run_that_lost_units_counts_those_that_it_keeps_and_those_that_it_scor
     check(night, listed)
 
 
+@pytest.mark.heavy
 def test_a_receipt_that_is_made_anew_from_its_part_has_none(
     archive: tuple[Path, int], tiny_model: str, tmp_path: Path
 ) -> None:
@@ -124,6 +127,7 @@ def test_a_receipt_that_is_made_anew_from_its_part_has_none(
     assert verify(str(night)).findings == []
 
 
+@pytest.mark.heavy
 def test_counters_of_a_job_count_what_was_left_out_once(
     archive: tuple[Path, int], tiny_model: str, tmp_path: Path
 ) -> None:

@@ -55,6 +55,7 @@ def rows_in(output: Path) -> dict[str, dict[str, Any]]:
     return {Path(row["key"]).name: row for table in tables for row in table.to_pylist()}
 
 
+@pytest.mark.heavy
 @FORMS
 @pytest.mark.parametrize("task", ["labels", "value", "classes", "embedding"])
 def test_rows_of_every_task_tell_of_the_files_and_of_the_columns(
@@ -127,6 +128,7 @@ def test_other_columns_make_other_rows_in_the_same_output(
         assert len(list((output / "predictions").iterdir())) == len((output / "table.txt").read_text().split())
 
 
+@pytest.mark.heavy
 @FORMS
 def test_a_damaged_part_with_columns_is_damaged_and_scored_again(
     archive: Path, tmp_path: Path, tiny_model: str, form: str
@@ -164,6 +166,7 @@ def test_a_column_that_is_not_there_is_refused_in_one_line(
     assert text in line
 
 
+@pytest.mark.heavy
 def test_json_lines_and_parquet_lists_pass_the_same_columns(archive: Path, tmp_path: Path, tiny_model: str) -> None:
     listed = [{"file_name": "001.png", "day": 3.0}, {"file_name": "002.png", "day": 4.5, "camera": "k"}]
     (archive / "list.jsonl").write_text("\n".join(map(json.dumps, listed)))

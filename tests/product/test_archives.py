@@ -179,6 +179,7 @@ def expected(tiny_model: str, folder: Path, tmp_path_factory: pytest.TempPathFac
     return predictions(tiny_model, folder, tmp_path_factory.mktemp("expected"))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "make", mostly_heavy(BY_PATH + MANIFESTS + BY_NUMBER, kept=[parquet_manifest]), ids=lambda make: make.__name__
 )
@@ -189,6 +190,7 @@ def test_every_source_gives_the_folders_predictions_row_for_row(
     assert predictions(tiny_model, source, tmp_path / "night", make) == expected
 
 
+@pytest.mark.heavy
 def test_sources_of_all_kinds_make_one_run_with_a_slice_for_each(
     tiny_model: str, few: RawImages, folder: Path, expected: dict[int, tuple[Any, ...]], tmp_path: Path
 ) -> None:

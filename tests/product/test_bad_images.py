@@ -131,6 +131,7 @@ def statuses(numbers: Sequence[int]) -> list[tuple[int, str, str | None, str | N
     ]
 
 
+@pytest.mark.heavy
 def test_every_kind_is_one_row_in_every_container_and_nothing_else_is_said(
     tiny_model: str,
     tmp_path: Path,

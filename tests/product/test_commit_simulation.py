@@ -167,6 +167,7 @@ def trust_own_bytes(unit: WorkUnit, part: bytes, receipt: Receipt, run: Run) -> 
     return receipt
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("broken", [overwrite, trust_own_bytes])
 def test_simulation_finds_a_broken_commit(simulate: Simulate, broken: Callable[..., Receipt]) -> None:
     assert any(simulate(seed, Protocol(commit=broken)).violations for seed in range(FOUND_WITHIN))

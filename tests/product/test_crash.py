@@ -151,6 +151,7 @@ def killed_again_and_again(kills: Kills, score: Score, archive: Path, tmp_path: 
     print(f"{kills.times} kills: {decoded} images decoded of {kills.images}")
 
 
+@pytest.mark.heavy
 def test_killed_runs_end_in_the_same_bytes(
     score: Score, write_images: WriteImages, tmp_path: Path, tiny_model: str
 ) -> None:
@@ -166,6 +167,7 @@ def test_fifty_killed_runs_end_in_the_same_bytes(
     killed_again_and_again(kills, score, write_images(kills.images), tmp_path, tiny_model)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.heavy)])
 def test_interrupted_run_ends_within_seconds_and_says_how_to_go_on(
     score: Score, write_images: WriteImages, tmp_path: Path, tiny_model: str, number: signal.Signals

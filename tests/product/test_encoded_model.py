@@ -86,6 +86,7 @@ def test_rows_are_those_of_the_network_s_own_loop(encoded_model: str, tmp_path: 
     assert page.count("data:image/") >= 3
 
 
+@pytest.mark.heavy
 def test_second_run_has_nothing_to_do(encoded_model: str, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "archive")
     api.score(options(archive, encoded_model, tmp_path / "night"))

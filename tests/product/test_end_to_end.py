@@ -79,6 +79,7 @@ def test_same_images_as_files_and_as_records_give_the_same_predictions(
             assert abs(row["score"] - files[i]["score"]) < 1e-5
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("form", ["parquet", pytest.param("jsonl", marks=pytest.mark.heavy)])
 def test_second_run_keeps_every_byte_and_never_imports_tensorflow(
     tiny_model: str, write_images: WriteImages, tmp_path: Path, form: str
@@ -133,6 +134,7 @@ def test_broken_images_are_rows_and_change_no_other_row(
     assert sum(f["images"] for f in summary["failures"]) == 4
 
 
+@pytest.mark.heavy
 def test_archive_of_broken_images_is_stopped_by_the_canary(
     tiny_model: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,6 +153,7 @@ def test_archive_of_broken_images_is_stopped_by_the_canary(
     assert "--max_failed_fraction" in capfd.readouterr().err
 
 
+@pytest.mark.heavy
 def test_missed_quality_gate_exits_4_with_everything_committed(
     tiny_model: str, write_images: WriteImages, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -164,6 +167,7 @@ def test_missed_quality_gate_exits_4_with_everything_committed(
     assert score(*arguments, "--labels", "none", "--min_accuracy", 0.5) == 4
 
 
+@pytest.mark.heavy
 def test_changed_archive_scores_only_the_units_it_touches_and_is_described_as_it_is_now(
     tiny_model: str, write_images: WriteImages, tmp_path: Path
 ) -> None:
@@ -204,6 +208,7 @@ def parts_of(output: Path) -> dict[str, int]:
     return {part.name: len(read_part(part.read_bytes(), "parquet", SCHEMA)) for part in parts}
 
 
+@pytest.mark.heavy
 def test_limit_scores_the_first_images_and_the_whole_run_goes_on_from_there(
     tiny_model: str, write_images: WriteImages, write_records: WriteImages, tmp_path: Path
 ) -> None:

@@ -210,6 +210,7 @@ def test_bucket_that_answers_nobody_ends_the_run_and_what_is_committed_stays(
     assert all(isinstance(outcome, Receipt) for outcome in score(units, run))
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("quick")
 def test_bucket_that_answers_nobody_is_one_line_and_exit_code_3(
     gcs_bucket: str,
@@ -246,6 +247,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
+@pytest.mark.heavy
 def test_full_disk_is_one_line_leaves_no_half_part_and_can_be_resumed(
     small_disk: Path, write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,6 +47,7 @@ def test_damaged_images_are_rows(tmp_path: Path, count: int) -> None:
     assert_all_ran(fuzz(tmp_path, FORMATS, count, 120), FORMATS, count)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("count", [40, pytest.param(300, marks=pytest.mark.heavy)])
 def test_damaged_archives_lists_and_folders_have_the_rows_that_are_planned(tmp_path: Path, count: int) -> None:
     assert_all_ran(fuzz(tmp_path, SOURCES, count, 120), SOURCES, count)
@@ -89,6 +90,7 @@ def test_fields_are_damaged_doubled_moved_or_left_out() -> None:
     assert sorted(fields) in [sorted(changed) for changed in found if changed != fields]
 
 
+@pytest.mark.heavy
 def test_a_process_that_hangs_or_dies_is_told_with_its_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = "import fuzz, ctypes; fuzz.check_decoder = lambda *_: ctypes.string_at(0); fuzz.main"
     code = f"{broken}(__import__('pathlib').Path({str(tmp_path)!r}), 5, 1, ['GIF'])"

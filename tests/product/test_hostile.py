@@ -294,6 +294,7 @@ def assert_nothing_foreign(page: ParsedPage) -> None:
     assert {value for tag, name, value in page.attributes if (tag, name) == ("svg", "class")} <= {"chart"}
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(not os.path.exists(CHROMIUM), reason=f"there is no {CHROMIUM}")
 def test_report_runs_nothing_in_a_browser(night: Night, tmp_path: Path) -> None:
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={tmp_path}"]
@@ -327,6 +328,7 @@ def test_output_holds_no_control_character(night: Night) -> None:
     assert max(map(len, out.splitlines())) < 1_000
 
 
+@pytest.mark.heavy
 def test_output_holds_no_control_character_on_a_terminal(night: Night) -> None:
     screen = on_terminal(command(night, str(night.output)))
     assert "kept from earlier runs" in screen

@@ -53,6 +53,7 @@ def as_compressed_tar(folder: Path) -> Path:
     return Path(f"{folder}.tar.gz")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("pack", "form"),
     [

@@ -102,6 +102,7 @@ def test_commands_do_not_import_it_where_it_is_installed(
     assert re.findall("^imported .*", noted, re.MULTILINE) == []
 
 
+@pytest.mark.heavy
 def test_run_that_needs_it_is_refused_in_one_line(
     python: Python, tiny_model: str, write_images: WriteImages, tmp_path: Path
 ) -> None:

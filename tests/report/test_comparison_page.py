@@ -20,6 +20,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Compared]:
     return {kind: compared(kind, tmp_path_factory.mktemp("compared")) for kind in KINDS}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", KINDS)
 def test_page_is_well_formed_small_and_needs_no_network(found: dict[str, Compared], kind: str) -> None:
     page = parsed(found[kind])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import re
 import shutil
@@ -138,14 +139,14 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
         driver.quit()
 
 
-@pytest.fixture(scope="module")
-def pages() -> dict[str, str]:
-    return {name: report(*make().arguments) for name, make in NIGHTS.items()}
+@functools.cache
+def page_of(name: str) -> str:
+    return report(*NIGHTS[name]().arguments)
 
 
-@pytest.mark.parametrize("name", NIGHTS)
-def test_page_opens_in_silence_and_is_no_wider_than_a_phone(window: Window, pages: dict[str, str], name: str) -> None:
-    window.show(pages[name], width=400)
+@pytest.mark.parametrize("name", mostly_heavy(NIGHTS, kept=["labelled", "nothing", "hostile"]))
+def test_page_opens_in_silence_and_is_no_wider_than_a_phone(window: Window, name: str) -> None:
+    window.show(page_of(name), width=400)
     assert window.complaints() == []
     assert {address.split(":")[0] for address in window.requests()} <= {"file", "data"}
     assert window.run("return document.documentElement.scrollWidth") <= 400
@@ -155,10 +156,8 @@ def test_page_opens_in_silence_and_is_no_wider_than_a_phone(window: Window, page
 
 @pytest.mark.parametrize("name", ["labelled", "unlabelled", "nothing"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_stands_out_from_what_is_behind_it(
-    window: Window, pages: dict[str, str], name: str, scheme: str
-) -> None:
-    window.show(pages[name], scheme=scheme)
+def test_every_text_stands_out_from_what_is_behind_it(window: Window, name: str, scheme: str) -> None:
+    window.show(page_of(name), scheme=scheme)
     brightness = sum(map(int, re.findall(r"\d+", window.one("body").value_of_css_property("background-color"))[:3]))
     assert brightness < 100 if scheme == "dark" else brightness > 700
     window.run("for (const found of document.querySelectorAll('details')) found.open = true")
@@ -167,10 +166,8 @@ def test_every_text_stands_out_from_what_is_behind_it(
 
 @pytest.mark.parametrize("row", [".confusion tbody tr:first-child", ".confusion tbody tr:last-child"])
 @pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
-def test_cell_of_the_matrix_opens_its_worst_examples(
-    window: Window, pages: dict[str, str], row: str, script: bool
-) -> None:
-    window.show(pages["labelled"], script=script)
+def test_cell_of_the_matrix_opens_its_worst_examples(window: Window, row: str, script: bool) -> None:
+    window.show(page_of("labelled"), script=script)
     cell = window.one(f"{row} td.miss a")
     pair = window.one(str(cell.get_attribute("href")).partition("html")[2])
     assert not pair.is_displayed()
@@ -185,8 +182,8 @@ def test_cell_of_the_matrix_opens_its_worst_examples(
         assert window.run(UNCOVERED, pair.find_element(By.XPATH, "..").find_element(By.TAG_NAME, "summary"))
 
 
-def test_pictures_are_walked_through_without_a_mouse(window: Window, pages: dict[str, str]) -> None:
-    window.show(pages["labelled"])
+def test_pictures_are_walked_through_without_a_mouse(window: Window) -> None:
+    window.show(page_of("labelled"))
     first, second, *_, last = window.all("#mistakes .pic")
     window.run("arguments[0].focus()", first)
     window.press(Keys.ENTER)
@@ -252,11 +249,11 @@ def test_original_of_any_name_opens(window: Window, script: bool) -> None:
         window.driver.switch_to.window(before)
 
 
-def test_link_with_an_anchor_opens_the_pair(window: Window, pages: dict[str, str]) -> None:
-    window.show(pages["labelled"])
+def test_link_with_an_anchor_opens_the_pair(window: Window) -> None:
+    window.show(page_of("labelled"))
     link = str(window.one(".confusion td.miss a").get_attribute("href"))
     anchor = "#" + link.partition("#")[2]
-    window.show(pages["labelled"], anchor=anchor)
+    window.show(page_of("labelled"), anchor=anchor)
     assert window.one(anchor).is_displayed()
 
 
@@ -264,8 +261,8 @@ def numbers(texts: list[str]) -> list[float]:
     return [float(text.replace(",", "").rstrip("\xa0%")) for text in texts]
 
 
-def test_table_sorts_by_click_and_by_key(window: Window, pages: dict[str, str]) -> None:
-    window.show(pages["1,000 classes"])
+def test_table_sorts_by_click_and_by_key(window: Window) -> None:
+    window.show(page_of("1,000 classes"))
     before = window.column("#class-table", 7)
     head, button = window.one("#class-table th:nth-child(7)"), window.one("#class-table th:nth-child(7) button")
     assert head.get_attribute("aria-sort") is None
@@ -293,8 +290,8 @@ def test_what_has_no_number_is_sorted_last(window: Window) -> None:
         assert set(window.column("#class-table", 1)[-2:]) == {"class 0", "class 4"}
 
 
-def test_filter_shows_what_is_asked_for(window: Window, pages: dict[str, str]) -> None:
-    window.show(pages["1,000 classes"])
+def test_filter_shows_what_is_asked_for(window: Window) -> None:
+    window.show(page_of("1,000 classes"))
     box = window.one(".filter[data-table=class-table] input")
     box.send_keys("CLASS 99")
     assert window.column("#class-table", 1) == ["class 99", *(f"class {c}" for c in range(990, 1_000))]
@@ -303,8 +300,8 @@ def test_filter_shows_what_is_asked_for(window: Window, pages: dict[str, str]) -
     assert len(window.column("#class-table", 1)) == 1_000
 
 
-def test_filter_of_pairs_asks_for_their_classes_not_for_their_examples(window: Window, pages: dict[str, str]) -> None:
-    window.show(pages["1,000 classes"])
+def test_filter_of_pairs_asks_for_their_classes_not_for_their_examples(window: Window) -> None:
+    window.show(page_of("1,000 classes"))
     box = window.one(".filter[data-table=pairs] input")
     box.send_keys(".png")
     assert window.column("#pairs", 1) == []
@@ -313,13 +310,13 @@ def test_filter_of_pairs_asks_for_their_classes_not_for_their_examples(window: W
     assert 0 < len(window.column("#pairs", 1)) < 200
 
 
-def test_few_rows_need_no_filter(window: Window, pages: dict[str, str]) -> None:
-    window.show(pages["2 classes"])
+def test_few_rows_need_no_filter(window: Window) -> None:
+    window.show(page_of("2 classes"))
     assert window.all("input") == []
 
 
-def test_without_script_nothing_is_there_that_does_nothing(window: Window, pages: dict[str, str]) -> None:
-    window.show(pages["1,000 classes"], script=False)
+def test_without_script_nothing_is_there_that_does_nothing(window: Window) -> None:
+    window.show(page_of("1,000 classes"), script=False)
     assert window.all("button") == []
     assert not any(found.is_displayed() for found in window.all("input"))
     assert window.one("#mistakes .pic").is_displayed()
@@ -335,16 +332,16 @@ def test_hostile_names_are_text(window: Window) -> None:
     assert window.complaints() == []
 
 
-def test_policy_stops_what_the_page_has_not_brought(window: Window, pages: dict[str, str]) -> None:
-    window.show(pages["labelled"])
+def test_policy_stops_what_the_page_has_not_brought(window: Window) -> None:
+    window.show(page_of("labelled"))
     window.run("""document.body.insertAdjacentHTML("beforeend", '<img src="x.png" onerror="window.hit = 1">');
         const added = document.createElement("script"); added.text = "window.hit = 2"; document.body.append(added);""")
     assert window.run("return window.hit") is None
     assert "Content Security Policy" in " ".join(window.complaints())
 
 
-def test_keyboard_comes_to_the_content_first_and_sees_where_it_is(window: Window, pages: dict[str, str]) -> None:
-    window.show(pages["labelled"])
+def test_keyboard_comes_to_the_content_first_and_sees_where_it_is(window: Window) -> None:
+    window.show(page_of("labelled"))
     window.press(Keys.TAB)
     link = window.driver.switch_to.active_element
     assert link.text == "Skip to the content"
@@ -468,8 +465,8 @@ def test_pictures_of_copies_are_walked_through_from_group_to_group(window: Windo
 
 
 @pytest.mark.heavy
-def test_page_prints_with_its_pictures_on_white_paper(window: Window, pages: dict[str, str]) -> None:
-    window.show(pages["labelled"], scheme="dark")
+def test_page_prints_with_its_pictures_on_white_paper(window: Window) -> None:
+    window.show(page_of("labelled"), scheme="dark")
     paper = base64.b64decode(window.driver.print_page())
     assert paper.startswith(b"%PDF")
     assert 3 <= len(re.findall(rb"/Type /Page\b", paper)) <= 12

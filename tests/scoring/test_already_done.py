@@ -60,6 +60,7 @@ def night(write_images: WriteImages, tiny_model: str, tmp_path: Path) -> Night:
     return Night(write_images(40), tiny_model, tmp_path / "night")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("more", [(), pytest.param(("--runner", "DirectRunner"), marks=pytest.mark.heavy)])
 def test_run_with_nothing_to_do_imports_neither_tensorflow_nor_beam(night: Night, more: tuple[str, ...]) -> None:
     night.score()
@@ -75,6 +76,7 @@ def test_run_with_nothing_to_do_imports_neither_tensorflow_nor_beam(night: Night
     assert night.results() == before
 
 
+@pytest.mark.heavy
 def test_record_and_results_are_those_of_the_pipeline(night: Night) -> None:
     night.score()
     by_pipeline = night.score_by_pipeline()
@@ -106,6 +108,7 @@ def test_run_with_nothing_to_do_replaces_run_json_once(night: Night, monkeypatch
     assert replaced.count("run.json") == 3, "it is under way, and then it has ended"
 
 
+@pytest.mark.heavy
 def test_one_new_image_is_scored_by_the_pipeline_on_the_plan_that_is_pinned(
     night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +124,7 @@ def test_one_new_image_is_scored_by_the_pipeline_on_the_plan_that_is_pinned(
     assert sorted(row["key"] for row in rows_of(night.output)) == sorted(map(str, night.archive.rglob("*.png")))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("damage", mostly_heavy(["part lost", "receipt lost", "part changed"], kept=["part changed"]))
 def test_what_is_damaged_is_healed(night: Night, damage: str) -> None:
     night.score()

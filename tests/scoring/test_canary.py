@@ -25,6 +25,7 @@ def canary_of(run: Run) -> Canary:
     return send_canary(run, frozenset())
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("unit_images", mostly_heavy([1, 30, 1000], kept=[30]))
 def test_canary_is_16_images_spread_over_the_plan_and_64_if_one_of_them_fails(
     make_run: MakeRun, write_images: WriteImages, write_records: WriteImages, unit_images: int

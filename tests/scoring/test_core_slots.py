@@ -88,6 +88,7 @@ def two_at_work(pool: ProcessPool, run: Run) -> Iterator[None]:
         yield
 
 
+@pytest.mark.heavy
 def test_second_worker_has_one_process_until_the_first_makes_room(
     shared: tuple[ProcessPool, ProcessPool], make_run: MakeRun, write_images: WriteImages
 ) -> None:

@@ -199,6 +199,7 @@ def test_cause_is_the_name_of_a_signal_or_an_exit_code() -> None:
     assert (cause(-6), cause(-9), cause(7)) == ("SIGABRT", "SIGKILL", "exit code 7")
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("poisoned")
 def test_images_that_kill_or_hold_up_a_decoder_are_failed_rows_and_the_others_are_decoded(make_run: MakeRun) -> None:
     images = batch(noise(1), noise(2, b"ABORT"), noise(3), noise(4, b"SLEEP"), noise(5, b"KILLED"), noise(6))
@@ -251,6 +252,7 @@ def test_images_that_kill_or_hold_up_the_model_are_failed_rows_and_the_others_ar
     assert all(actual.pictures.small[i] != thumbnail_of_nothing() for i in shown), "what was decoded has its picture"
 
 
+@pytest.mark.heavy
 def test_images_that_kill_the_model_are_failed_rows_of_a_unit_in_one_request(
     poisoned: pytest.MonkeyPatch, make_run: MakeRun, tiny_model: str, tmp_path: Path
 ) -> None:
@@ -287,6 +289,7 @@ def test_process_that_is_killed_once_costs_no_image(run: Run) -> None:
     assert not preprocess_in_process(batch(noise(2), noise(3)), run).images.failures
 
 
+@pytest.mark.heavy
 def test_process_that_is_killed_while_others_work_leaves_one_fewer_and_all_rows_right(
     poisoned: pytest.MonkeyPatch, run: Run, tmp_path: Path
 ) -> None:
@@ -302,6 +305,7 @@ def test_process_that_is_killed_while_others_work_leaves_one_fewer_and_all_rows_
     assert (processes().scorers, processes().decoders) == (2, 0)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("poison", "text"),
     mostly_heavy([("ABORT", "SIGABRT, 3 times"), ("KILLED", "SIGKILL, 3 times")], kept=[("ABORT", "SIGABRT, 3 times")]),

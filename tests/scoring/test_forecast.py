@@ -161,6 +161,7 @@ def test_each_way_that_is_possible_is_measured_by_processes_of_its_own_and_the_o
     assert processes().scorers == 1, "TensorFlow was the last"
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("quickly")
 def test_engine_of_output_is_the_only_way(run: Run) -> None:
     costs, absent = measure_ways(rehearsal_of(), run, run, "litert")

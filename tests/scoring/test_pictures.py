@@ -52,6 +52,7 @@ def pictures(shortlist: Shortlist, pixels: PixelBatch, batch: PredictionBatch) -
     return draw(pixels, chosen, RULE).small
 
 
+@pytest.mark.heavy
 @given(st.lists(st.integers(0, 90), max_size=6), st.integers(1, 5), st.randoms(use_true_random=False))
 def test_whatever_a_receipt_lists_has_a_picture_in_whatever_order_its_batches_come(
     sizes: list[int], sureness: int, random: Random
@@ -140,6 +141,7 @@ def test_piece_that_was_sent_before_another_was_back_loses_nothing() -> None:
     assert at_once.examples()
 
 
+@pytest.mark.heavy
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=5), st.sampled_from(["labels", "value"]))
 def test_whatever_a_receipt_of_another_task_lists_has_a_picture(sizes: list[int], task: Task) -> None:
     metrics = metrics_for(task)

@@ -43,6 +43,7 @@ def is_refused(run: Run, limit: int | None) -> bool:
     return False
 
 
+@pytest.mark.heavy
 def test_trial_into_the_output_of_all_images_is_one_line_and_changes_nothing(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

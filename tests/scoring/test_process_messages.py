@@ -126,6 +126,7 @@ def test_request_that_is_sent_is_received(request: Request, body: list[bytes]) -
     assert whole == b"".join(body)
 
 
+@pytest.mark.heavy
 @given(
     answer=st.builds(
         Answer,

@@ -136,6 +136,7 @@ def test_local_process_multiplies_matrices_in_one_thread(run: Run) -> None:
     assert b"OPENBLAS_NUM_THREADS=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
 
 
+@pytest.mark.heavy
 def test_processes_that_are_killed_while_they_are_idle_are_replaced(run: Run) -> None:
     """Where memory runs out, the system ends local processes first, whatever they do."""
     processes().close()

@@ -167,6 +167,7 @@ def rounded(value: Any) -> Any:
     return [rounded(one) for one in value] if isinstance(value, list | tuple) else value
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("new_processes")
 def test_rows_are_those_of_a_naive_loop_in_one_step_and_in_two(run: Run) -> None:
     unit = with_damage(run)
@@ -351,6 +352,7 @@ def test_unit_is_one_request_if_it_is_small_and_soon_done(run: Run) -> None:
     assert not is_one_request(unit, little), "one process decodes what another one scores"
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("new_processes")
 def test_pieces_are_as_large_as_a_quarter_of_a_second_allows(run: Run) -> None:
     requests._arranged.clear()

@@ -61,6 +61,7 @@ def test_scoring_again_keeps_everything(run: Run) -> None:
     assert parts(run) == before
 
 
+@pytest.mark.heavy
 def test_generator_that_is_left_early_leaves_nothing_running_and_can_be_resumed(
     run: Run, make_run: MakeRun, tiny_model: str
 ) -> None:
@@ -187,6 +188,7 @@ def test_units_are_planned_no_further_ahead_than_they_are_scored(run: Run) -> No
     assert len(taken) < 60
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("new_processes")
 def test_where_memory_is_scarce_one_process_scores_what_others_decode_and_every_byte_is_the_same(
     run: Run, monkeypatch: pytest.MonkeyPatch
@@ -204,6 +206,7 @@ def test_where_memory_is_scarce_one_process_scores_what_others_decode_and_every_
     assert sum(outcome.metrics.failed for outcome in made[0][0]) == 1
 
 
+@pytest.mark.heavy
 def test_receipt_tells_who_made_it_and_has_a_picture_of_every_image_that_it_names(run: Run) -> None:
     (Path(run.options.input[0]) / "broken.png").write_bytes(b"no")
     for receipt in receipts(run):

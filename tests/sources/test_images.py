@@ -174,6 +174,7 @@ def batches_of(unit: WorkUnit) -> list[EncodedBatch]:
 
 
 class TestReading:
+    @pytest.mark.heavy
     def test_gives_all_files_in_order_in_batches_of_bounded_length(self, tmp_path: Path) -> None:
         contents = [str(i).encode() for i in range(2 * BATCH_IMAGES + 88)]
         write(tmp_path, contents)

@@ -69,6 +69,7 @@ def test_one_read_that_inflates_too_far_ends_early(compress: Compress) -> None:
     assert file.tell() < 64 << 20
 
 
+@pytest.mark.heavy
 def test_a_stream_that_inflates_without_end_is_not_passed_over_to_its_end() -> None:
     """90 GB in 90 kB, as bzip2 packs them; deflate cannot, and is passed over."""
     file = opened(bz2.compress(bytes(45_000_000)) * 2_000)

@@ -369,6 +369,7 @@ class TestErrors:
         text = "cannot be read: no column file_name or uri; there is x, y; choose one with --file_column"
         assert error_of(tmp_path / "m.parquet") == text
 
+    @pytest.mark.heavy
     def test_damage_anywhere_is_an_error_or_other_names(self, tmp_path: Path) -> None:
         rows = [{"file_name": f"{i}.png", "label": i} for i in range(5)]
         pq.write_table(pa.Table.from_pylist(rows), tmp_path / "m.parquet")
@@ -387,6 +388,7 @@ class TestErrors:
                     listed(tmp_path / name)
 
 
+@pytest.mark.heavy
 def test_fifty_thousand_rows_take_seconds(tmp_path: Path) -> None:
     for i in range(100):
         (tmp_path / f"{i}.png").touch()

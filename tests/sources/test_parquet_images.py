@@ -285,6 +285,7 @@ print("all")
 """Changes each byte of a file's footer, or each of several, in two ways, and plans and reads what is left."""
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.heavy)])
 def test_damaged_footer_does_not_end_the_process(tmp_path: Path, step: int) -> None:
     """In pyarrow 25, to look at a column of the footer that contradicts the schema is an abort."""

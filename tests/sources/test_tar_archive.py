@@ -293,6 +293,7 @@ class TestSamples:
             assert rows_in(tmp_path / "x.tar", unit_images) == whole
             assert all((unit.images or 0) <= max(unit_images, 32) for unit in units_of(tmp_path / "x.tar", unit_images))
 
+    @pytest.mark.heavy
     def test_a_large_json_that_is_nobodys_label_is_not_loaded(self, tmp_path: Path) -> None:
         content = json.dumps({"annotations": [[i] for i in range(700_000)]}).encode()
         (tmp_path / "x.tar.gz").write_bytes(python_tar([("coco.json", content), ("a.png", b"a")], compression="gz"))
@@ -318,6 +319,7 @@ def stem(name: str) -> str:
     return name.rpartition(".")[0]
 
 
+@pytest.mark.heavy
 @given(MEMBERS, st.integers(1, 9), st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]))
 @settings(deadline=None, max_examples=120)
 def test_entered_anywhere_gives_the_rows_of_reading_from_the_start(
@@ -378,6 +380,7 @@ class TestDamage:
             path.write_bytes(data[:end])
             assert rows_in(path, unit_images) == SMALL_ROWS
 
+    @pytest.mark.heavy
     @SOME_OR_ALL
     @pytest.mark.parametrize("unit_images", [1, 2048])
     def test_a_flip_costs_no_image_without_a_failed_row(self, tmp_path: Path, unit_images: int, stride: int) -> None:
@@ -720,6 +723,7 @@ class TestPlanning:
         assert time.monotonic() - started < 5
         assert counted.taken < 0.05 * path.stat().st_size
 
+    @pytest.mark.heavy
     def test_of_many_small_members_takes_few_reads_seconds_and_bytes_of_memory(
         self, tmp_path: Path, counted: CountingStore
     ) -> None:
@@ -731,6 +735,7 @@ class TestPlanning:
         assert counted.calls < 2 + path.stat().st_size / (200 << 10)
         assert counted.taken < 1.1 * path.stat().st_size
 
+    @pytest.mark.heavy
     def test_keeps_no_members_in_memory(self, tmp_path: Path) -> None:
         path = zeros_tar(tmp_path / "x.tar", 10_000, 100, tarfile.USTAR_FORMAT, "cat/{:05d}.png")
         tracemalloc.start()

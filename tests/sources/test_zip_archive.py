@@ -294,6 +294,7 @@ class TestDamage:
                 assert len(rows) == 3, at
                 assert len(failed) <= 1, at
 
+    @pytest.mark.heavy
     def test_every_bit_of_the_directory_may_flip(self, small: tuple[Path, bytes]) -> None:
         path, data = small
         start = data.index(b"PK\1\2")
@@ -451,6 +452,7 @@ class TestPlanning:
         assert counted.taken < 0.01 * path.stat().st_size
         assert counted.calls < 10
 
+    @pytest.mark.heavy
     def test_of_many_members_takes_seconds(self, tmp_path: Path) -> None:
         path = python_zip(tmp_path / "x.zip", [(f"cat/{i:05d}.png", b"x") for i in range(30_000)])
         started = time.monotonic()

@@ -173,7 +173,7 @@ def test_proxy_of_the_environment_is_asked(server: Server, monkeypatch: pytest.M
     monkeypatch.setenv("http_proxy", server.address)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     gcs_client.disconnect()
-    server.answers = [good(b"data")]
+    server.answers = [good(b"data")] * 9  # a busy machine asks again
     assert storage.read("gs://b/x") == b"data"
     assert server.asked[0][0].startswith("http://storage.invalid/download/storage/v1/b/b/o/x")
 

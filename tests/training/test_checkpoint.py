@@ -57,6 +57,7 @@ def new(folder: Path, name: str = "model") -> Checkpoint:
     return checkpoint
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "recipe", [pytest.param(Recipe(), id="classic", marks=pytest.mark.heavy), pytest.param(STRONG, id="strong")]
 )
@@ -178,6 +179,7 @@ def test_state_that_is_cut_short_is_replaced_by_the_one_before(dataset: Dataset,
     assert len(train(dataset, recipe, new(tmp_path)).history) == 3
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("epoch", [pytest.param(1, marks=pytest.mark.heavy), 2])
 def test_epoch_whose_best_weights_are_cut_short_is_trained_again(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int

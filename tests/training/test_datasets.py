@@ -397,6 +397,7 @@ def datasets(write_folder: WriteFolder, mnist_dir: Path) -> list[Dataset]:
     return [load("digits"), load("mnist", data_dir=str(mnist_dir)), load(str(write_folder(files)), image_size=32)]
 
 
+@pytest.mark.heavy
 def test_examples_are_png_files_with_the_pixels_of_test_images(write_folder: WriteFolder, mnist_dir: Path) -> None:
     for dataset in datasets(write_folder, mnist_dir):
         assert len(dataset.examples) == min(EXAMPLES, len(dataset.test.labels))

@@ -136,6 +136,7 @@ def test_keras_model_goes_on_where_training_ended(tiny_model: str, digits: RawIm
     assert int(network.optimizer.iterations.numpy()) == 2 * 41
 
 
+@pytest.mark.heavy
 def test_scoring_the_test_images_gives_the_reported_accuracy(
     tiny_model: str, digits: RawImages, tmp_path: Path
 ) -> None:

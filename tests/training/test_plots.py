@@ -91,6 +91,7 @@ def test_same_numbers_same_bytes() -> None:
     assert draw_confusion(result.confusion, "abc") == draw_confusion(result.confusion, "abc")
 
 
+@pytest.mark.heavy
 def test_neither_pyplot_nor_tensorflow_is_needed() -> None:
     program = (
         "import sys, model_training.report.plots, model_training.report.page; "

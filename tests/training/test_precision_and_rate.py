@@ -51,6 +51,7 @@ def test_network_that_learned_in_mixed_precision_is_float32(digits: RawImages, t
     trained.network.save(tmp_path / "model.keras")
 
 
+@pytest.mark.heavy
 def test_search_leaves_the_network_as_it_was_and_takes_a_tenth_of_the_best_rate() -> None:
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (32, 28, 28, 1), np.uint8)

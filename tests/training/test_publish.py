@@ -66,6 +66,7 @@ def polled(look: Callable[[], None]) -> Iterator[None]:
 # --- readers
 
 
+@pytest.mark.heavy
 def test_reader_sees_a_new_model_whole_or_not_at_all(tmp_path: Path) -> None:
     found = []
 
@@ -79,6 +80,7 @@ def test_reader_sees_a_new_model_whole_or_not_at_all(tmp_path: Path) -> None:
     assert all(found)
 
 
+@pytest.mark.heavy
 def test_reader_of_a_file_sees_the_old_model_or_the_new(tmp_path: Path) -> None:
     model = tmp_path / "model"
     publish(str(model), "0" * 10_000)

@@ -150,6 +150,7 @@ def test_long_runs_of_a_class_are_mixed(tmp_path: Path, files: list[bytes], labe
     assert orders[0] != orders[1]
 
 
+@pytest.mark.heavy
 def test_image_that_changes_or_goes_is_left_out_and_told_once(
     tmp_path: Path, files: list[bytes], labels: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:

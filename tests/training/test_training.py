@@ -36,6 +36,7 @@ def dataset(digits: RawImages) -> Dataset:
     return from_raw(RawImages("digits", digits.images[few], digits.labels[few], digits.is_test[few]))
 
 
+@pytest.mark.heavy
 def test_validation_sees_all_classes_of_an_ordered_data_set(dataset: Dataset) -> None:
     assert (len(dataset.train), len(dataset.validation)) == (LEARNED, VALIDATE)
     assert set(dataset.validation.labels.tolist()) == {0, 1, 4}
@@ -75,6 +76,7 @@ def shown(dataset: Dataset, terminal: bool) -> str:
     return stream.getvalue()
 
 
+@pytest.mark.heavy
 def test_without_a_terminal_progress_is_a_line_an_epoch(dataset: Dataset) -> None:
     lines = shown(dataset, terminal=False).splitlines()
     assert [line.split("  ")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]

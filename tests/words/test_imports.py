@@ -25,6 +25,7 @@ def test_module_seems_absent_and_is_found_later() -> None:
     assert again is colorsys
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("statement", "unwanted"),
     [
