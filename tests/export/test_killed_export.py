@@ -17,7 +17,7 @@ from archives import tar
 
 ROOT = Path(__file__).parents[2]
 IMAGES = 6_000
-KILLS = 4
+KILLS = 3
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:

@@ -27,7 +27,7 @@ from pipeline.output.sweep import Claim
 from pipeline.scoring import planning
 from pipeline.units import WorkUnit
 
-INTERLEAVINGS = 2_000
+INTERLEAVINGS = 1_000
 FEW = 60
 """Interleavings of the default suite, the first of them."""
 SOAK = 50_000

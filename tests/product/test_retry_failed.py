@@ -57,12 +57,9 @@ def as_compressed_tar(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("pack", "form"),
     [
-        pytest.param(as_folder, "parquet", marks=pytest.mark.heavy),
+        (as_folder, "parquet"),
         (as_tar, "jsonl"),
-        pytest.param(as_compressed_tar, "parquet", marks=pytest.mark.heavy),
-        pytest.param(as_folder, "jsonl", marks=pytest.mark.heavy),
-        pytest.param(as_tar, "parquet", marks=pytest.mark.heavy),
-        pytest.param(as_compressed_tar, "jsonl", marks=pytest.mark.heavy),
+        (as_compressed_tar, "parquet"),
     ],
 )
 def test_images_that_failed_for_a_reason_that_is_gone_are_mended(
