@@ -187,7 +187,7 @@ def _fit(
             if stage.unfreeze is not None:
                 stage.unfreeze()
             feed = Feed(dataset.train, recipe.batch_size, recipe, epoch=len(rows))
-            optimizer = _optimizer(recipe, stage, feed.steps * (stage.stop - start))
+            optimizer = _optimizer(recipe, stage, feed.steps, stage.stop - start)
             network.compile(optimizer, head.loss, loss_weights=head.loss_weight, metrics=[head.keras_metric()])
             kept = keeping.callbacks(number, recipe, head, rows, checkpoint, start if is_last else None)
             followed = [keeping.Clock(), *kept, keeping.RowKeeper(rows), *([] if progress is None else [progress])]
@@ -236,16 +236,32 @@ def _fit_stage(
         keeping.close(callbacks)
 
 
-def _optimizer(recipe: Recipe, stage: Stage, steps: int) -> Any:
-    """Return the optimizer of a stage that has so many steps in all."""
+def _optimizer(recipe: Recipe, stage: Stage, steps: int, epochs: int) -> Any:
+    """Return the optimizer of a stage of so many epochs, which have so many steps each."""
     import keras
 
     rate: Any = stage.learning_rate
     if recipe.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(stage.learning_rate, steps)
+        rate = keras.optimizers.schedules.CosineDecay(stage.learning_rate, steps * epochs)
     if not recipe.averaging:
         return keras.optimizers.Adam(rate)
-    return keras.optimizers.Adam(rate, use_ema=True, ema_momentum=recipe.averaging)
+    return keras.optimizers.Adam(rate, use_ema=True, ema_momentum=averaging_momentum(recipe.averaging, steps))
+
+
+def averaging_momentum(averaging: float, steps: int) -> float:
+    """Return the momentum of the average of weights: it reaches over an epoch at most.
+
+    The average begins with the first weights, which are random. Where epochs have few steps, those of a large momentum
+    would still be in it at the end.
+
+    Args:
+        averaging: momentum that the recipe asks for.
+        steps: of an epoch.
+
+    >>> [round(averaging_momentum(0.999, steps), 4) for steps in (20, 844, 10_000)]
+    [0.95, 0.9988, 0.999]
+    """
+    return min(averaging, 1 - 1 / steps)
 
 
 def _class_weight(recipe: Recipe, dataset: Dataset) -> dict[int, float] | None:
