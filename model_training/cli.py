@@ -123,7 +123,12 @@ def _add_recipe(parser: Parser) -> None:
         choices=(AUTO, *get_args(TrainingPrecision)),
         help="mixed on a GPU that allows it (default: auto)",
     )
-    add("--averaging", type=float, metavar="MOMENTUM", help="of the moving average of weights (default: 0, none)")
+    add(
+        "--averaging",
+        type=float,
+        metavar="MOMENTUM",
+        help="of the moving average of weights, over an epoch at most (default: 0, none)",
+    )
     add("--class_weight", choices=get_args(ClassWeight), help="balanced: small classes count as much as large ones")
     add(
         "--monitor",

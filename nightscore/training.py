@@ -150,7 +150,7 @@ def train(
         learning_rate: of the Adam optimizer, at its highest; of the classic recipe 0.001. "auto": a search finds it.
         schedule: "constant", or "cosine": the learning rate goes down to 0.
         augment: "none", "light" or "strong": how training images are changed at random.
-        averaging: momentum of the moving average of the weights, which are then kept; 0: none.
+        averaging: momentum of the moving average of the weights, over an epoch at most, which are then kept; 0: none.
         class_weight: "none", or "balanced": small classes count as much as large ones.
         monitor: the epoch is kept that is best in it: "val_loss", "val_accuracy", or "last".
         patience: epochs without a better one after which training stops; None: it goes to the end.
