@@ -7,7 +7,7 @@ DATASET ?= digits
 DATA_DIR ?=
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint heavy flink soak bench bench-all clean
+.PHONY: demo test lint heavy flink soak docs bench bench-all clean
 
 demo: $(VENV)/.demo
 	$(BIN)/nightscore demo --dataset $(DATASET) $(if $(DATA_DIR),--data_dir "$(DATA_DIR)") --output demo
@@ -48,9 +48,17 @@ $(VENV)/.demo: setup.py constraints.txt | $(VENV)/bin/pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
 	touch $@
 
+$(VENV)/.docs: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
 $(VENV)/.dev: setup.py constraints.txt | $(VENV)/bin/pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
 	touch $@
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "build/site/index.html is for a browser"
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks default $(if $(DATA_DIR),--data_dir "$(DATA_DIR)")

@@ -41,6 +41,7 @@ setup(
         "demo": ["scikit-learn>=1.4", "tensorboard>=2.19"],
         "tensorboard": ["tensorboard>=2.19"],
         "heic": ["pillow-heif>=1.0"],
+        "docs": ["mkdocs>=1.6", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"],
         "dev": [
             "build>=1.2",
             "cryptography>=42",
