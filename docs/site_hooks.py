@@ -25,6 +25,7 @@ FOLDERS = {"templates/": "templates.md"}
 """Path of a folder that a page links to -> the page of the site about it."""
 
 ROOT = Path(__file__).parents[1]
+_CODE = re.compile(r"`[^`\n]*`")
 _LINK = re.compile(r"\]\(([^)#:\s]+)(#[^)\s]*)?\)")
 
 
@@ -38,7 +39,13 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Let the links of a page in docs/ lead to pages of the site."""
-    return markdown if page.file.src_uri in OUTSIDE.values() else with_links(markdown, "docs")
+    text = markdown if page.file.src_uri in OUTSIDE.values() else with_links(markdown, "docs")
+    return "\n".join(_cells(line) if line.startswith("|") else line for line in text.split("\n"))
+
+
+def _cells(row: str) -> str:
+    """Return a row of a table with bars in its code as they are: GitHub wants them escaped, mkdocs shows the escape."""
+    return _CODE.sub(lambda code: code[0].replace("\\|", "|"), row)
 
 
 def with_links(markdown: str, folder: str) -> str:
