@@ -19,6 +19,7 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from pipeline import errors, storage
 from pipeline.beam import dataflow
+from pipeline.beam.notebook import as_in_a_program
 from pipeline.beam.transforms import build
 from pipeline.errors import JobFailedError, NightscoreError, UsageError
 from pipeline.machine import require_precision
@@ -120,7 +121,8 @@ def assemble(job: Job, run: Run) -> Pipeline:
     runner = FnApiRunner() if job.is_local else job.beam.view_as(StandardOptions).runner
     pipeline = Pipeline(runner=runner, options=job.beam)
     group_units = LOCAL_GROUP_UNITS if job.is_local else None
-    build(pipeline, run, group_units, enforce=run.options.no_wait and not job.is_local)
+    with as_in_a_program():
+        build(pipeline, run, group_units, enforce=run.options.no_wait and not job.is_local)
     return pipeline
 
 
