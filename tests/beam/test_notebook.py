@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from conftest import WriteImages
 
 CELL = """
@@ -25,7 +24,6 @@ sys.exit(not done.success)
 
 
 def test_images_are_scored_in_a_notebook(write_images: WriteImages, tiny_model: str, tmp_path: Path) -> None:
-    pytest.importorskip("IPython")
     cell = CELL.format(archive=str(write_images(20)), model=tiny_model, output=str(tmp_path / "night"))
     done = subprocess.run([sys.executable, "-c", PROGRAM, cell], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1:] == ["in InteractiveShell 0 20"], done.stdout + done.stderr
