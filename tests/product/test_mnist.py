@@ -76,7 +76,7 @@ def run(model: str, output: Path, *inputs: Path) -> dict[str, Any]:
 
 def test_accuracy_of_either_half_is_the_training_reports(model: str, archive: Path, tmp_path: Path) -> None:
     trained = json.loads(Path(model, "model_spec.json").read_text())["training"]["test_accuracy"]
-    assert trained >= 0.986  # of seed 0 alone; the mean of three is a test of the soak
+    assert trained >= 0.985  # of seed 0 alone; the mean of three is a test of the soak
     whole = run(model, tmp_path / "both", archive)
     assert (whole["images"], whole["labelled"], whole["failed"]) == (20_000, 20_000, 0)
     for half in ("images", "records"):
