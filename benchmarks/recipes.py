@@ -1,13 +1,12 @@
 """`python -m benchmarks.recipes --data FOLDER`: how good the recipes and networks of `nightscore train` are on MNIST.
 
-Prints the table of docs/train.md: each is trained with the seeds 0, 1 and 2, and a model that is there already is not
+Prints a table: each is trained with the seeds 0, 1 and 2, and a model that is there already is not
 trained again. Then the test images are scored by the classic recipe and by each of the others, and compared.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 
 import nightscore
 from model_training.learning.recipe import NetworkName
+from pipeline.model.directory import SPEC, read_spec
 
 TEST_IMAGES = "t10k-images-idx3-ubyte"
 SEEDS = (0, 1, 2)
@@ -34,7 +34,7 @@ KINDS: Sequence[Kind] = (Kind("classic", "classic"), Kind("strong", "classic"), 
 def trained(kind: Kind, seed: int, data: Path, work: Path) -> Path:
     """Return the model directory of a training on MNIST, and train it if it is not there."""
     model = work / f"{kind.recipe}-{kind.network}-{seed}"
-    if not (model / "model_spec.json").exists():
+    if not (model / SPEC).exists():
         nightscore.train(
             "mnist",
             model,
@@ -46,12 +46,6 @@ def trained(kind: Kind, seed: int, data: Path, work: Path) -> Path:
             progress=True,
         )
     return model
-
-
-def facts_of(model: Path) -> Mapping[str, Any]:
-    """Return what a model directory tells of its training."""
-    facts: Mapping[str, Any] = json.loads((model / "model_spec.json").read_text(encoding="utf-8"))["training"]
-    return facts
 
 
 def row(kind: Kind, facts: Sequence[Mapping[str, Any]]) -> str:
@@ -87,7 +81,7 @@ def main() -> None:
     first = {}
     for kind in KINDS:
         models = [trained(kind, seed, asked.data, asked.work) for seed in SEEDS]
-        print(row(kind, [facts_of(model) for model in models]), flush=True)
+        print(row(kind, [read_spec(str(model)).training for model in models]), flush=True)
         first[kind] = models[0]
     classic, *others = (scored(model, asked.data) for model in first.values())
     for kind, night in zip(KINDS[1:], others, strict=True):

@@ -123,7 +123,7 @@ def test_signature_of_one_uint8_image_is_called_for_each(foreign: Path, tmp_path
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", [pytest.param("float.tflite", marks=pytest.mark.heavy), "quantized.tflite"])
+@pytest.mark.parametrize("name", ["float.tflite", "quantized.tflite"])
 def test_tflite_file_is_scored_as_it_is(
     name: str, foreign: Path, photos: Path, tmp_path: Path, capfd: Captured
 ) -> None:

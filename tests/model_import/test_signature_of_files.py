@@ -46,7 +46,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, s
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("signature", ["files", pytest.param("one", marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("signature", ["files", "one"])
 def test_rows_are_those_of_the_signature(
     signature: str, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from foreign_models import write_tflite
-from mostly_heavy import mostly_heavy
 
 from model_import import cli
 from model_import.declared_layers import folded_notes
@@ -75,7 +74,7 @@ def test_network_that_scales_nothing_or_later_tells_of_its_weights(tmp_path: Pat
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("scaling", mostly_heavy(["", "unit", "sign", "raw"], kept=["", "sign"]))
+@pytest.mark.parametrize("scaling", ["", "unit", "sign", "raw"])
 def test_scaling_twice_is_refused(scaling: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write_tflite(tmp_path / "a.tflite", network(keras().layers.Rescaling(1 / 127.5, -1)))
     words = [str(tmp_path / "a.tflite"), "--explain", *(["--scaling", scaling] if scaling else [])]

@@ -142,7 +142,7 @@ def test_damage_is_removed_and_scored_anew_to_the_same_bytes(
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("step", [5, 1])
 def test_receipt_in_which_any_one_bit_flips_is_none(unit: WorkUnit, run: Run, step: int) -> None:
     text = done(unit, run).to_json()
     assert json.loads(text)["unit"] == unit.id

@@ -470,7 +470,7 @@ def test_many_findings_of_a_kind_are_counted_not_listed(
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("form", ["parquet", pytest.param("jsonl", marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
 @given(data=st.data())
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bit_that_flips_in_a_part_or_receipt_is_found(

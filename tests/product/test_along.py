@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from mostly_heavy import mostly_heavy
 from PIL import Image
 
 from model_training.data.datasets import RawImages
@@ -108,7 +107,7 @@ def test_rows_of_every_task_tell_of_the_files_and_of_the_columns(
     assert not verify(str(output)).findings
 
 
-@pytest.mark.parametrize("form", mostly_heavy(["parquet", "jsonl"], ["parquet"]))
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
 @pytest.mark.heavy
 def test_other_columns_make_other_rows_in_the_same_output(
     archive: Path, tmp_path: Path, tiny_model: str, form: str

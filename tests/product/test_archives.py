@@ -20,7 +20,6 @@ import pytest
 import webdataset
 from conftest import rows_of
 from mnist_files import mnist_folder
-from mostly_heavy import mostly_heavy
 
 from model_training.data.datasets import RawImages, raw_images
 from pipeline.cli import score
@@ -180,9 +179,7 @@ def expected(tiny_model: str, folder: Path, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize(
-    "make", mostly_heavy(BY_PATH + MANIFESTS + BY_NUMBER, kept=[parquet_manifest]), ids=lambda make: make.__name__
-)
+@pytest.mark.parametrize("make", BY_PATH + MANIFESTS + BY_NUMBER, ids=lambda make: make.__name__)
 def test_every_source_gives_the_folders_predictions_row_for_row(
     tiny_model: str, few: RawImages, folder: Path, expected: dict[int, tuple[Any, ...]], tmp_path: Path, make: Make
 ) -> None:

@@ -199,7 +199,7 @@ def receipt_first(unit: WorkUnit, run: Run) -> None:
 @pytest.mark.parametrize(
     ("owner", "name", "broken"),
     [
-        pytest.param(SimulatedDisk, "delete", whatever_is_there, marks=pytest.mark.heavy),
+        (SimulatedDisk, "delete", whatever_is_there),
         (commit, "discard_unless_fit", receipt_first),
         (commit, "_check", lambda *_: None),
         (Claim, "superseded_by", lambda _: ""),

@@ -168,7 +168,7 @@ def test_fifty_killed_runs_end_in_the_same_bytes(
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_run_ends_within_seconds_and_says_how_to_go_on(
     score: Score, write_images: WriteImages, tmp_path: Path, tiny_model: str, number: signal.Signals
 ) -> None:

@@ -80,7 +80,7 @@ def test_same_images_as_files_and_as_records_give_the_same_predictions(
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("form", ["parquet", pytest.param("jsonl", marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
 def test_second_run_keeps_every_byte_and_never_imports_tensorflow(
     tiny_model: str, write_images: WriteImages, tmp_path: Path, form: str
 ) -> None:

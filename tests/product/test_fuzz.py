@@ -48,7 +48,7 @@ def test_damaged_images_are_rows(tmp_path: Path, count: int) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("count", [40, pytest.param(300, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("count", [40, 300])
 def test_damaged_archives_lists_and_folders_have_the_rows_that_are_planned(tmp_path: Path, count: int) -> None:
     assert_all_ran(fuzz(tmp_path, SOURCES, count, 120), SOURCES, count)
 

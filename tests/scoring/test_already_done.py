@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from conftest import MakeRun, WriteImages, rows_of
-from mostly_heavy import mostly_heavy
 
 from pipeline import storage
 from pipeline.beam import job
@@ -61,7 +60,7 @@ def night(write_images: WriteImages, tiny_model: str, tmp_path: Path) -> Night:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("more", [(), pytest.param(("--runner", "DirectRunner"), marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("more", [(), ("--runner", "DirectRunner")])
 def test_run_with_nothing_to_do_imports_neither_tensorflow_nor_beam(night: Night, more: tuple[str, ...]) -> None:
     night.score()
     before = night.results()
@@ -125,7 +124,7 @@ def test_one_new_image_is_scored_by_the_pipeline_on_the_plan_that_is_pinned(
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("damage", mostly_heavy(["part lost", "receipt lost", "part changed"], kept=["part changed"]))
+@pytest.mark.parametrize("damage", ["part lost", "receipt lost", "part changed"])
 def test_what_is_damaged_is_healed(night: Night, damage: str) -> None:
     night.score()
     before, part = night.results(), night.parts()[2]

@@ -14,7 +14,6 @@ from conftest import MakeRun, forget_processes, rows_of
 from encoded_batches import batch, beginning_with, noise
 from hypothesis import given
 from hypothesis import strategies as st
-from mostly_heavy import mostly_heavy
 
 from pipeline import storage
 from pipeline.batches import Failure
@@ -229,7 +228,7 @@ BAD = {
 
 @pytest.mark.parametrize(
     ("memory_mb", "bad"),
-    mostly_heavy([(PLENTY, (40, 55)), (PLENTY, tuple(BAD)), (LITTLE, tuple(BAD))], kept=[(PLENTY, (40, 55))]),
+    [(PLENTY, (40, 55)), (PLENTY, tuple(BAD)), (LITTLE, tuple(BAD))],
 )
 @pytest.mark.heavy
 def test_images_that_kill_or_hold_up_the_model_are_failed_rows_and_the_others_are_scored(
@@ -308,7 +307,7 @@ def test_process_that_is_killed_while_others_work_leaves_one_fewer_and_all_rows_
 @pytest.mark.heavy
 @pytest.mark.parametrize(
     ("poison", "text"),
-    mostly_heavy([("ABORT", "SIGABRT, 3 times"), ("KILLED", "SIGKILL, 3 times")], kept=[("ABORT", "SIGABRT, 3 times")]),
+    [("ABORT", "SIGABRT, 3 times"), ("KILLED", "SIGKILL, 3 times")],
 )
 def test_engine_that_dies_while_it_loads_is_one_line_and_exit_code_2(
     poisoned: pytest.MonkeyPatch,

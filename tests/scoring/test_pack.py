@@ -86,7 +86,7 @@ class TestPacked:
             assert record["source_folder"].decode() == Path(key).parent.name
 
     @pytest.mark.heavy
-    @pytest.mark.parametrize("source", ["auto", pytest.param("from_directory", marks=pytest.mark.heavy)])
+    @pytest.mark.parametrize("source", ["auto", "from_directory"])
     def test_gives_the_rows_of_what_was_packed(
         self, archive: Path, tmp_path: Path, tiny_model: str, form: PackFormat, source: str
     ) -> None:

@@ -19,5 +19,7 @@ def mounted(folder: Path, size: str) -> Iterator[Path]:
     )
     if done.returncode:
         pytest.skip("mounting a small disk needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)

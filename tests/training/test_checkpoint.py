@@ -58,9 +58,7 @@ def new(folder: Path, name: str = "model") -> Checkpoint:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize(
-    "recipe", [pytest.param(Recipe(), id="classic", marks=pytest.mark.heavy), pytest.param(STRONG, id="strong")]
-)
+@pytest.mark.parametrize("recipe", [pytest.param(Recipe(), id="classic"), pytest.param(STRONG, id="strong")])
 def test_training_that_goes_on_ends_like_one_that_was_never_broken_off(
     dataset: Dataset, tmp_path: Path, recipe: Recipe
 ) -> None:
@@ -180,7 +178,7 @@ def test_state_that_is_cut_short_is_replaced_by_the_one_before(dataset: Dataset,
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("epoch", [pytest.param(1, marks=pytest.mark.heavy), 2])
+@pytest.mark.parametrize("epoch", [1, 2])
 def test_epoch_whose_best_weights_are_cut_short_is_trained_again(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int
 ) -> None:
