@@ -169,13 +169,16 @@ def copy(name: str, image: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "more"),
     [
-        pytest.param("Dockerfile", marks=pytest.mark.heavy),
-        pytest.param("Dockerfile.gpu", marks=pytest.mark.soak),  # gigabytes of CUDA
+        pytest.param("Dockerfile", "", marks=pytest.mark.heavy),
+        pytest.param("Dockerfile", "tensorflow", marks=pytest.mark.soak),
+        pytest.param("Dockerfile.gpu", "", marks=pytest.mark.soak),  # gigabytes of CUDA
     ],
 )
-def test_every_pip_line_resolves_in_a_clean_environment(name: str, tmp_path: Path, room_on_disk: None) -> None:
+def test_every_pip_line_resolves_in_a_clean_environment(
+    name: str, more: str, tmp_path: Path, room_on_disk: None
+) -> None:
     """With nothing of the repository at hand but what is copied, and to versions that are all in the constraints."""
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
     image = tmp_path / "image"
@@ -183,7 +186,8 @@ def test_every_pip_line_resolves_in_a_clean_environment(name: str, tmp_path: Pat
     pip = [str(tmp_path / "venv" / "bin" / "pip"), "install", "--dry-run", "--ignore-installed"]
     found: set[str] = set()
     for folder, arguments in pip_lines(name):
-        asked = [*pip, *(word for word in arguments if word not in ("${WITH}", "--no-cache-dir"))]
+        words = [word.replace("${WITH}", more) for word in arguments if word != "--no-cache-dir"]
+        asked = [*pip, *filter(None, words)]
         try:
             done = subprocess.run(
                 asked, cwd=image / folder, capture_output=True, text=True, check=False, timeout=SLOW_INDEX
@@ -193,7 +197,7 @@ def test_every_pip_line_resolves_in_a_clean_environment(name: str, tmp_path: Pat
         assert done.returncode == 0, done.stderr
         found |= {canonical(word.rpartition("-")[0]) for word in done.stdout.splitlines()[-1].split()[2:]}
     assert {"apache-beam", "ai-edge-litert", "nightscore"} <= found
-    assert {"tensorflow", "keras"} & found == ({"tensorflow", "keras"} if name.endswith(".gpu") else set())
+    assert {"tensorflow", "keras"} & found == ({"tensorflow", "keras"} if more or name.endswith(".gpu") else set())
     assert ("nvidia-cudnn-cu12" in found) == name.endswith(".gpu")
     assert found - pinned(image / folder) == {"nightscore"}
 
