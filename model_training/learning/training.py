@@ -21,6 +21,7 @@ from model_training.learning.precision import choose_precision, set_precision
 from model_training.learning.rate_search import RateSearch, search_rate
 from model_training.learning.recipe import LAST, Recipe, TrainingPrecision
 from pipeline.errors import UsageError
+from pipeline.machine import keep_freed_memory
 from pipeline.model.engines import tensorflow
 
 VALIDATION_BATCH = 256
@@ -291,6 +292,7 @@ def check_tensorflow() -> None:
 
 def start_tensorflow() -> None:
     """Import TensorFlow and look for devices: both write banners to stderr, which whoever calls may keep back."""
+    keep_freed_memory()
     import tensorflow as tf
 
     tf.config.list_logical_devices()

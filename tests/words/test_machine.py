@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,32 @@ def test_any_other_is_refused_in_one_line_that_says_what_to_do(cpuinfo: str) -> 
     require_precision("float32", cpuinfo)
     with pytest.raises(UsageError, match=r"^--precision bfloat16 needs [^\n]+; leave it out to score in float32$"):
         require_precision("bfloat16", cpuinfo)
+
+
+PAGES_TAKEN = """
+import resource, sys
+import numpy as np
+from pipeline.machine import keep_freed_memory
+if "keep" in sys.argv and not keep_freed_memory():
+    sys.exit(77)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(100):
+    blocks = [np.ones(2**18) for _ in range(8)]
+    del blocks
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+"""A program that takes 8 blocks of 2 MB and frees them, a hundred times, and prints how many pages it was given."""
+
+
+def test_freed_memory_is_used_again_and_not_taken_anew_from_the_system() -> None:
+    taken = {}
+    for how in ("return", "keep"):
+        done = subprocess.run([sys.executable, "-c", PAGES_TAKEN, how], capture_output=True, text=True, check=False)
+        if done.returncode == 77:
+            pytest.skip("this system's C library cannot be told so")
+        assert done.returncode == 0, done.stderr
+        taken[how] = int(done.stdout)
+    assert taken["keep"] < taken["return"] / 5, taken
 
 
 def test_system_without_cpuinfo_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
