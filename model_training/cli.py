@@ -105,17 +105,28 @@ def _parser() -> Parser:
 
 def _add_recipe(parser: Parser) -> None:
     """Add the options that say how a network learns."""
-    add = parser.add_argument
+    add, strong = parser.add_argument, RECIPES["strong"]
     add(
         "--recipe",
         choices=tuple(RECIPES),
         help="strong: more epochs, images changed at random, averaged weights; transfer: for --base, its default",
     )
     add("--network", choices=get_args(NetworkName), help="layers of the network (default: classic)")
-    add("--epochs", type=_at_least_1, metavar="N", help="times every image is seen (default: 5; strong: 24)")
-    add("--batch_size", type=_at_least_1, metavar="N", help="images in a step (default: 32; strong: 128)")
+    add(
+        "--epochs",
+        type=_at_least_1,
+        metavar="N",
+        help=f"times every image is seen (default: 5; strong: {strong.epochs})",
+    )
+    add(
+        "--batch_size",
+        type=_at_least_1,
+        metavar="N",
+        help=f"images in a step (default: 32; strong: {strong.batch_size})",
+    )
     add("--seed", type=_seed, metavar="N", help="of weights and order (default: 0)")
-    add("--learning_rate", type=_rate, metavar="RATE", help="of Adam, or auto: search (default: 0.001; strong: 0.003)")
+    text = f"of Adam, or auto: search (default: 0.001; strong: {strong.learning_rate})"
+    add("--learning_rate", type=_rate, metavar="RATE", help=text)
     add("--schedule", choices=get_args(Schedule), help="cosine: the learning rate goes down to 0 (default: constant)")
     add("--augment", choices=get_args(Augment), help="change training images at random (default: none)")
     add(
@@ -129,11 +140,18 @@ def _add_recipe(parser: Parser) -> None:
         metavar="MOMENTUM",
         help="of the moving average of weights, over an epoch at most (default: 0, none)",
     )
+    add("--weight_decay", type=float, metavar="SHARE", help="of weights, of AdamW (default: 0, none; strong: 0.05)")
+    add(
+        "--label_smoothing",
+        type=float,
+        metavar="SHARE",
+        help="of a training label, spread over all classes (default: 0; strong: 0.05)",
+    )
     add("--class_weight", choices=get_args(ClassWeight), help="balanced: small classes count as much as large ones")
     add(
         "--monitor",
         metavar="FIGURE",
-        help="keep the epoch that is best in it: val_loss, val_accuracy, ..., or last (default: val_loss)",
+        help="keep the epoch that is best in it: val_loss, val_accuracy, ..., last (default: val_loss; strong: last)",
     )
     add("--patience", type=_at_least_1, metavar="N", help="stop after N epochs without a better one")
     add(

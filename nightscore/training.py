@@ -112,6 +112,8 @@ def train(
     schedule: Schedule | None = None,
     augment: Augment | None = None,
     averaging: float | None = None,
+    weight_decay: float | None = None,
+    label_smoothing: float | None = None,
     class_weight: ClassWeight | None = None,
     monitor: str | None = None,
     patience: int | None = None,
@@ -151,6 +153,9 @@ def train(
         schedule: "constant", or "cosine": the learning rate goes down to 0.
         augment: "none", "light" or "strong": how training images are changed at random.
         averaging: momentum of the moving average of the weights, over an epoch at most, which are then kept; 0: none.
+        weight_decay: share of each weight that a step takes away, times the learning rate (AdamW); 0: none.
+        label_smoothing: share of a training label that is spread over all classes, which makes scores less extreme;
+            0: none.
         class_weight: "none", or "balanced": small classes count as much as large ones.
         monitor: the epoch is kept that is best in it: "val_loss", "val_accuracy", or "last".
         patience: epochs without a better one after which training stops; None: it goes to the end.
@@ -185,6 +190,7 @@ def train(
     from model_training.base.asked import Asked, check_alone
     from model_training.data.datasets import DataOptions, check_apart, load
     from model_training.learning.checkpoint import Checkpoint
+    from model_training.learning.head import check_smoothing
     from model_training.learning.recipe import TRANSFER, recipe_of
     from model_training.learning.training import check_tensorflow
     from model_training.publishing.publish import check_output
@@ -203,6 +209,8 @@ def train(
         schedule=schedule,
         augment=augment,
         averaging=averaging,
+        weight_decay=weight_decay,
+        label_smoothing=label_smoothing,
         class_weight=class_weight,
         monitor=monitor,
         patience=patience,
@@ -235,6 +243,8 @@ def train(
         else:
             opened = _open_base(begin, Asked(image_size, color_mode, decode, like, scaling), location)
             learned = load(data.with_rule(opened.rule))
+        if label_smoothing:
+            check_smoothing(learned.task)
         return _build(learned, chosen, location, progress, resume, opened)
 
 

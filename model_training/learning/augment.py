@@ -1,6 +1,6 @@
 """How training images are changed at random, so that a network does not learn them by heart. Layers are Keras'.
 
-    light    moved by up to 8 % of a side, turned by up to 10 degrees, larger or smaller by up to 10 %
+    light    moved by up to 8 % of a side, turned by up to 10 degrees, width and height each changed by up to 10 %
     strong   the same with 12 %, 15 degrees and 20 %, mirrored left to right, brightness and contrast by up to 20 %
 
 Must not know what is learned.
@@ -35,7 +35,7 @@ def augmentation(name: Augment, seed: int) -> Any:
     steps = [
         layers.RandomTranslation(shift, shift, seed=seed, **edge),
         layers.RandomRotation(degrees / 360, seed=seed + 1, **edge),
-        layers.RandomZoom((-zoom, zoom), seed=seed + 2, **edge),
+        layers.RandomZoom((-zoom, zoom), (-zoom, zoom), seed=seed + 2, **edge),
     ]
     if is_strong:
         steps += [

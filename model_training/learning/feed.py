@@ -28,7 +28,9 @@ class Feed:
         error: what was raised while a batch was made, which TensorFlow turns into an error of its own; None: nothing.
     """
 
-    def __init__(self, images: ImageSet, size: int, recipe: Recipe | None = None, epoch: int = 0) -> None:
+    def __init__(
+        self, images: ImageSet, size: int, recipe: Recipe | None = None, epoch: int = 0, classes: int | None = None
+    ) -> None:
         """Feed images.
 
         Args:
@@ -37,6 +39,8 @@ class Feed:
             recipe: whose seed gives each epoch an order of its own, and which says how images are changed at random;
                 None: the images are fed as they are, in order.
             epoch: number of the first epoch, from 0: a training that goes on sees the orders it would have seen.
+            classes: how many there are; each label is then float32 [classes], its probabilities, of which the recipe
+                smooths those that are trained on. None: labels are fed as they are.
         """
         self.steps = math.ceil(len(images) / size)
         self.error: BaseException | None = None
@@ -50,6 +54,9 @@ class Feed:
         augment = None if recipe is None else augmentation(recipe.augment, recipe.seed)
         if augment is not None:
             dataset = dataset.map(lambda pixels, labels: (augmented(pixels, augment), labels), tf.data.AUTOTUNE)
+        if classes is not None:
+            smoothing = 0.0 if recipe is None else recipe.label_smoothing
+            dataset = dataset.map(lambda pixels, labels: (pixels, label_probabilities(labels, classes, smoothing)))
         self.dataset = dataset.prefetch(AHEAD)
 
     def _batches(self) -> Iterator[tuple[Pixels, Labels]]:
@@ -65,6 +72,21 @@ class Feed:
 
     def _seed(self) -> int | None:
         return None if self._recipe is None else self._recipe.seed * _SEEDS_A_RUN + self._epoch
+
+
+def label_probabilities(labels: Any, classes: int, smoothing: float) -> Any:
+    """Return the probabilities that a network shall give for labels, as a float32 tensor [n, classes].
+
+    Args:
+        labels: class numbers [n].
+        classes: how many there are.
+        smoothing: share of a label that is spread evenly over all classes, its own among them; as in "Rethinking the
+            Inception Architecture for Computer Vision" (Szegedy et al., 2015).
+
+    >>> label_probabilities([1], 4, 0.2).numpy().round(2).tolist()
+    [[0.05, 0.85, 0.05, 0.05]]
+    """
+    return tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
 
 
 def raise_own(error: Any, *feeds: Feed) -> None:

@@ -122,6 +122,16 @@ def head_of(task: Task, classes: int, labels: Labels | None = None) -> Head:
     return Head(task, classes, "softmax", "sparse_categorical_crossentropy", "nats", "accuracy", True, "probabilities")
 
 
+def check_smoothing(task: Task) -> None:
+    """Check that labels of a task can be smoothed.
+
+    Raises:
+        UsageError: an image has not one class.
+    """
+    if task not in LEARNED_AS_CLASSES:
+        raise UsageError(f"--label_smoothing is for images of one class each, and the task is {task}: leave it out")
+
+
 def _spread(values: Labels | None) -> tuple[float, float]:
     """Return the standard deviation and the mean of the training values."""
     if values is None:

@@ -48,6 +48,9 @@ class Recipe:
         augment: how training images are changed at random.
         averaging: momentum of the exponential moving average of the weights, which then are the network's; the average
             reaches over an epoch at most. 0: none.
+        weight_decay: share of each weight that a step takes away, times the learning rate (AdamW). 0: none.
+        label_smoothing: share of a training label that is spread evenly over all classes, if images have one class
+            each; validation labels stay as they are. 0: none.
         class_weight: weight of an image in the loss.
         monitor: the epoch is kept in which this was best: "val_loss", "val_" and a metric of the task, or "last".
         patience: epochs without a better one after which training stops; None: it goes to the end.
@@ -68,6 +71,8 @@ class Recipe:
     schedule: Schedule = "constant"
     augment: Augment = "none"
     averaging: float = 0.0
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
     class_weight: ClassWeight = "none"
     monitor: str = "val_loss"
     patience: int | None = None
@@ -96,7 +101,15 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "classic": Recipe(),
         "strong": Recipe(
-            epochs=30, batch_size=64, learning_rate=2e-3, schedule="cosine", augment="light", averaging=0.999
+            epochs=24,
+            batch_size=64,
+            learning_rate=2e-3,
+            schedule="cosine",
+            augment="light",
+            averaging=0.999,
+            weight_decay=0.05,
+            label_smoothing=0.05,
+            monitor=LAST,
         ),
         TRANSFER: Recipe(epochs=20, batch_size=16, learning_rate=3e-3),
     }
@@ -125,7 +138,23 @@ def recipe_of(name: str | None = None, **values: Any) -> Recipe:
     """
     if name is not None and name not in RECIPES:
         raise UsageError(f"--recipe {name!r} is unknown: give {' or '.join(RECIPES)}")
-    recipe = replace(RECIPES[name or "classic"], **{field: one for field, one in values.items() if one is not None})
+    given = {field: one for field, one in values.items() if one is not None}
+    recipe = replace(RECIPES[name or "classic"], **given)
+    if "patience" in given and "monitor" not in given:
+        recipe = replace(recipe, monitor=Recipe.monitor)
+    _check_values(recipe)
+    _check_base(recipe)
+    if recipe.patience is not None and recipe.monitor == LAST:
+        raise UsageError("--patience needs something to wait for: leave --monitor last out")
+    return recipe
+
+
+def _check_values(recipe: Recipe) -> None:
+    """Check each field by itself.
+
+    Raises:
+        UsageError: one has a value that it may not have.
+    """
     for field, lowest in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("patience", 1), ("frozen_epochs", 0)):
         value = getattr(recipe, field)
         if value is not None and value < lowest:
@@ -135,12 +164,10 @@ def recipe_of(name: str | None = None, **values: Any) -> Recipe:
             raise UsageError(f"--{field} {getattr(recipe, field)!r} is unknown: give {', '.join(choices)}")
     if not isinstance(recipe.learning_rate, str) and not 0 < recipe.learning_rate < 10:
         raise UsageError(f"--learning_rate {recipe.learning_rate:g} is none: give a number above 0, such as 0.001")
-    _check_base(recipe)
-    if not 0 <= recipe.averaging < 1:
-        raise UsageError(f"--averaging {recipe.averaging:g} is none: give a number from 0 to below 1, such as 0.99")
-    if recipe.patience is not None and recipe.monitor == LAST:
-        raise UsageError("--patience needs something to wait for: leave --monitor last out")
-    return recipe
+    for field, example in (("averaging", 0.99), ("weight_decay", 0.05), ("label_smoothing", 0.1)):
+        value = getattr(recipe, field)
+        if not 0 <= value < 1:
+            raise UsageError(f"--{field} {value:g} is none: give a number from 0 to below 1, such as {example}")
 
 
 def _check_base(recipe: Recipe) -> None:

@@ -179,7 +179,9 @@ def _fit(
     from model_training.learning.feed import Feed
 
     rows: list[Mapping[str, float]] = list(checkpoint.epochs())
-    validation = Feed(dataset.validation, VALIDATION_BATCH)
+    classes = head.outputs if recipe.label_smoothing and head.task in LEARNED_AS_CLASSES else None
+    loss = head.loss if classes is None else "categorical_crossentropy"
+    validation = Feed(dataset.validation, VALIDATION_BATCH, classes=classes)
     start = 0
     for number, stage in enumerate(stages):
         is_last = number == len(stages) - 1
@@ -187,9 +189,9 @@ def _fit(
             network._initial_epoch = None  # Keras keeps that from which an earlier stage went on
             if stage.unfreeze is not None:
                 stage.unfreeze()
-            feed = Feed(dataset.train, recipe.batch_size, recipe, epoch=len(rows))
+            feed = Feed(dataset.train, recipe.batch_size, recipe, len(rows), classes)
             optimizer = _optimizer(recipe, stage, feed.steps, stage.stop - start)
-            network.compile(optimizer, head.loss, loss_weights=head.loss_weight, metrics=[head.keras_metric()])
+            network.compile(optimizer, loss, loss_weights=head.loss_weight, metrics=[head.keras_metric()])
             kept = keeping.callbacks(number, recipe, head, rows, checkpoint, start if is_last else None)
             followed = [keeping.Clock(), *kept, keeping.RowKeeper(rows), *([] if progress is None else [progress])]
             weights = _class_weight(recipe, dataset)
@@ -244,9 +246,10 @@ def _optimizer(recipe: Recipe, stage: Stage, steps: int, epochs: int) -> Any:
     rate: Any = stage.learning_rate
     if recipe.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(stage.learning_rate, steps * epochs)
-    if not recipe.averaging:
-        return keras.optimizers.Adam(rate)
-    return keras.optimizers.Adam(rate, use_ema=True, ema_momentum=averaging_momentum(recipe.averaging, steps))
+    more: dict[str, Any] = {"weight_decay": recipe.weight_decay} if recipe.weight_decay else {}
+    if recipe.averaging:
+        more |= {"use_ema": True, "ema_momentum": averaging_momentum(recipe.averaging, steps)}
+    return keras.optimizers.Adam(rate, **more)
 
 
 def averaging_momentum(averaging: float, steps: int) -> float:

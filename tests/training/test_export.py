@@ -106,7 +106,8 @@ def test_spec_names_the_model_the_data_and_the_result(tiny_model: str) -> None:
     }  # fmt: skip
     assert training["recipe"] == {
         "network": "classic", "epochs": 2, "batch_size": 32, "seed": 0, "learning_rate": 0.001,
-        "schedule": "constant", "augment": "none", "averaging": 0.0, "class_weight": "none", "monitor": "val_loss",
+        "schedule": "constant", "augment": "none", "averaging": 0.0, "weight_decay": 0.0,
+        "label_smoothing": 0.0, "class_weight": "none", "monitor": "val_loss",
         "patience": None, "precision": "float32", "calibrate": False,
         "with_embedding": False, "optimizer": "adam", "loss": "sparse_categorical_crossentropy",
     }  # fmt: skip

@@ -20,6 +20,11 @@ def test_values_of_ones_own_come_before_those_of_the_recipe() -> None:
     assert recipe_of("strong", epochs=2, seed=None) == replace(RECIPES["strong"], epochs=2)
 
 
+def test_patience_waits_for_the_loss_where_the_recipe_would_keep_the_last_epoch() -> None:
+    assert recipe_of("strong").monitor == "last"
+    assert recipe_of("strong", patience=3).monitor == "val_loss"
+
+
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
@@ -33,6 +38,8 @@ def test_values_of_ones_own_come_before_those_of_the_recipe() -> None:
         ({"learning_rate": 0.0}, "--learning_rate 0 is none: give a number above 0"),
         ({"learning_rate": float("nan")}, "--learning_rate nan is none"),
         ({"averaging": 1.0}, "--averaging 1 is none"),
+        ({"weight_decay": -0.1}, "--weight_decay -0.1 is none: give a number from 0 to below 1, such as 0.05"),
+        ({"label_smoothing": float("nan")}, "--label_smoothing nan is none"),
         ({"monitor": "last", "patience": 3}, "--patience needs something to wait for"),
     ],
 )
