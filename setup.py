@@ -1,11 +1,27 @@
 """Packaging. Kept in setup.py because Beam's --setup_file builds the workers' package from it."""
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
+
+README = Path(__file__).with_name("README.md")
 
 setup(
     name="nightscore",
-    version="0.1.0",
+    version="0.2.0",
     description="Score large image archives overnight: a CNN, an Apache Beam pipeline, one row for every image",
+    long_description=README.read_text(encoding="utf-8") if README.exists() else "",  # a worker's image has none
+    long_description_content_type="text/markdown",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Operating System :: MacOS",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(
@@ -32,13 +48,13 @@ setup(
         "pyarrow>=18",
         "simplejpeg>=1.8",
         "rich>=13.7",
+        "scikit-learn>=1.4",
         "tensorflow>=2.20",
         "zstandard>=0.22",
     ],
     extras_require={
         "s3": ["obstore>=0.9"],
         "azure": ["obstore>=0.9"],
-        "demo": ["scikit-learn>=1.4", "tensorboard>=2.19"],
         "tensorboard": ["tensorboard>=2.19"],
         "heic": ["pillow-heif>=1.0"],
         "docs": ["mkdocs>=1.6", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"],
@@ -62,11 +78,11 @@ setup(
             "pytest-xdist>=3.6",
             "requests>=2.32",
             "ruff>=0.12",
-            "scikit-learn>=1.4",
             "selenium>=4.30",
             "tensorboard>=2.19",
             "tifffile>=2025.5",
             "types-protobuf>=5.29",
+            "uv>=0.9",
             "webdataset>=0.2.100",
         ],
     },

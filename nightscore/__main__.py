@@ -24,6 +24,9 @@ EXAMPLE = """\
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a sub-command and return its exit code; without one, say which there are."""
+    if sys.platform == "win32":
+        print("nightscore: Windows is not supported: use Linux within Windows (WSL 2)", file=sys.stderr)
+        return 2
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help"):

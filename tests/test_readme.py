@@ -15,7 +15,11 @@ from foreign_models import photographs, small_network, written
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-PAGES = {name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("score", "results", "when_things_go_wrong")}
+PAGES = {
+    name: (ROOT / "docs" / f"{name}.md").read_text()
+    for name in ("score", "results", "when_things_go_wrong", "every_night", "performance", "schema")
+}
+"""Pages that are about one night, whose commands are run one after the other."""
 
 
 def blocks(language: str, text: str = README) -> list[str]:
@@ -28,7 +32,7 @@ def commands(text: str = README) -> list[str]:
 
 def with_this_python(command: str) -> list[str]:
     words = shlex.split(command)
-    return [sys.executable, "-m", *words] if words[0] == "nightscore" else words
+    return {"nightscore": [sys.executable, "-m", *words], "python": [sys.executable, *words[1:]]}.get(words[0], words)
 
 
 def test_commands_are_the_ones_tested_here() -> None:
@@ -36,10 +40,15 @@ def test_commands_are_the_ones_tested_here() -> None:
     assert kinds == [
         ["make", "demo"],
         ["make", "test"],
+        ["pip", "install"],
+        ["uvx", "--from"],
         *[["nightscore", c] for c in ("import-model", "look", "score", "train", "plan", "score", "status")],
     ]
-    others = [command.split()[1] for text in PAGES.values() for command in commands(text)]
-    assert others == [*("score", "plan", "score", "pack", "status"), "score", *("score", "verify", "score")]
+    others = [command.split()[:2] for text in PAGES.values() for command in commands(text)]
+    known = ("score", "plan", "score", "pack", "status", "score", "score", "verify", "score")
+    known += ("score", "status", "score", "compare", "plan")
+    assert [name for program, name in others if program == "nightscore"] == list(known)
+    assert [name for program, name in others if program != "nightscore"] == ["-m"] * 5
 
 
 def test_it_is_short_and_its_picture_is_there() -> None:
@@ -64,7 +73,9 @@ def test_nightscore_commands_and_the_python_example_run_as_written(write_images:
     written(tmp_path, small_network(), "flowers.keras")
     (tmp_path / "flowers.txt").write_text("daisy\ndandelion\nrose\nsunflower\ntulip\n")
     for command in [*commands(), *(command for text in PAGES.values() for command in commands(text))]:
-        if command.startswith("nightscore"):
+        if "new-model" in command:
+            shutil.copytree(tmp_path / "model", tmp_path / "new-model")
+        if command.startswith(("nightscore", "python -m json")):
             done = subprocess.run(
                 with_this_python(command), cwd=tmp_path, capture_output=True, text=True, check=False
             )  # fmt: skip

@@ -71,7 +71,7 @@ def _raw_digits() -> RawImages:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise UsageError("--dataset digits comes with scikit-learn: pip install 'nightscore[demo]'") from error
+        raise UsageError("--dataset digits comes with scikit-learn: pip install scikit-learn") from error
     digits = load_digits()
     images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
     return RawImages("digits", images, digits.target.astype(np.int64), np.arange(len(images)) % 5 == 4)

@@ -202,14 +202,14 @@ def test_every_pip_line_resolves_in_a_clean_environment(
     assert found - pinned(image / folder) == {"nightscore"}
 
 
-def test_workers_need_what_the_package_requires_but_tensorflow() -> None:
+def test_workers_need_what_the_package_requires_but_for_training() -> None:
     calls = [node for node in ast.walk(ast.parse((ROOT / "setup.py").read_text())) if isinstance(node, ast.Call)]
     (required,) = [
         ast.literal_eval(word.value) for call in calls for word in call.keywords if word.arg == "install_requires"
     ]
     comment, *found = (TEMPLATES / "requirements.txt").read_text().splitlines()
     assert comment.startswith("#")
-    assert [line for line in required if line not in found] == ["tensorflow>=2.20"]
+    assert [line for line in required if line not in found] == ["scikit-learn>=1.4", "tensorflow>=2.20"]
     assert set(found) < set(required)
 
 

@@ -1,0 +1,122 @@
+"""What a release is: a wheel and an sdist that install into an empty environment and run the demo from any folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("nightscore", "pipeline", "model_training", "model_import")
+CONSTRAINTS = ROOT / "constraints.txt"
+
+SLOW_INDEX = 500
+"""Seconds after which an index of packages is too slow for tests."""
+
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1200)]
+
+
+def tracked() -> list[str]:
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def run(words: Sequence[str | Path], folder: Path, **more: str) -> str:
+    done = subprocess.run(
+        list(map(str, words)), cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, **more}
+    )  # fmt: skip
+    assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def fetched(words: Sequence[str | Path], folder: Path, **more: str) -> str:
+    """Run a command that fetches packages; skip the test if the index does not answer in time."""
+    try:
+        done = subprocess.run(
+            list(map(str, words)),
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SLOW_INDEX,
+            env={**os.environ, **more},
+        )
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"the package index has not answered in full in {SLOW_INDEX} s")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tracked files, in a folder of their own: building leaves files beside them."""
+    folder = tmp_path_factory.mktemp("source")
+    for name in tracked():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def files(source: Path) -> tuple[Path, Path]:
+    """The wheel and the sdist."""
+    fetched([sys.executable, "-m", "build"], source)
+    (wheel,), (sdist,) = source.glob("dist/*.whl"), source.glob("dist/*.tar.gz")
+    return wheel, sdist
+
+
+def new_environment(folder: Path) -> Path:
+    """Make an empty environment; return its Python."""
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    return folder / "bin" / "python"
+
+
+def check_demo(program: Sequence[str | Path], folder: Path, **more: str) -> None:
+    output = fetched([*program, "demo"], folder, **more)
+    assert "6 of 3,600" in output
+    assert (folder / "demo" / "night" / "report.html").exists()
+
+
+def test_wheel_has_the_packages_and_nothing_else(files: tuple[Path, Path]) -> None:
+    wheel, sdist = files
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert names == {name for name in tracked() if name.startswith(tuple(f"{package}/" for package in PACKAGES))}
+    with tarfile.open(sdist) as source:
+        inside = {name.partition("/")[2] for name in source.getnames()}
+    assert names | {"setup.py", "pyproject.toml", "README.md", "LICENSE"} <= inside
+
+
+def test_wheel_and_sdist_run_the_demo_in_empty_environments(files: tuple[Path, Path], tmp_path: Path) -> None:
+    wheel, sdist = files
+    python = new_environment(tmp_path / "of the wheel")
+    install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    fetched([python, *install, "--constraint", CONSTRAINTS, wheel], tmp_path)
+    folder = tmp_path / "an other folder"
+    folder.mkdir()
+    check_demo([python.with_name("nightscore")], folder, PYTHONPATH="")
+    libraries = run([python, "-c", "import numpy; print(numpy.__path__[0])"], folder, PYTHONPATH="").strip()
+    fetched([python, "-m", "pip", "uninstall", "--quiet", "--yes", "nightscore"], tmp_path)
+
+    other = new_environment(tmp_path / "of the sdist")
+    fetched([other, *install, "--no-deps", sdist], tmp_path)
+    place = run([other, "-c", "import nightscore; print(nightscore.__path__[0])"], folder, PYTHONPATH="").strip()
+    (Path(place).parent / "libraries.pth").write_text(f"{Path(libraries).parent}\n")  # fetched a moment ago
+    shutil.rmtree(folder / "demo")
+    check_demo([other.with_name("nightscore")], folder, PYTHONPATH="")
+
+
+def test_uvx_runs_the_demo_from_the_source(source: Path, tmp_path: Path) -> None:
+    uvx = Path(sys.executable).with_name("uvx")
+    if not uvx.exists():
+        pytest.skip("the package uv is not installed")
+    words = [uvx, "--python", sys.executable, "--from", ".", "nightscore"]
+    check_demo(words, source, UV_CACHE_DIR=str(tmp_path / "cache"), UV_TOOL_DIR=str(tmp_path / "tools"))
