@@ -27,19 +27,23 @@ HEAD = (
 EXPLANATION = """\
 Made by `python -m benchmarks table` from the JSON files beside this page, which hold every run.
 
-Whole processes, from start to exit, on the same files with the same model, in turn, after a run of each that does not
-count (but of the slow store). Figures are medians; *times as fast* is their seconds divided by ours, of each pair the
-median, and in brackets the least, the most, and the number of pairs; CPU seconds likewise. *Memory* is the most that
-the whole process tree takes at one time, by proportional set size: a page that n processes share counts as an n-th in
-each. Where the kernel does not tell that, shared pages count in full, and the figure stands as "at most".
+Each row compares Nightscore ("ours") with the program in the column *beside* ("theirs"). Both score the same files with
+the same model, as whole processes from start to exit, in turn. Before that, each runs once without being counted, but
+for the slow store. Figures are medians. *Times as fast* is their seconds divided by ours: the median of the pairs, and
+in brackets the smallest, the largest, and the number of pairs. CPU seconds are shown in the same way. *Memory* is the
+most that all processes of a program take together at one time, by proportional set size: if n processes share a page,
+each counts an n-th of it. If the kernel does not tell that, shared pages count in full, and the figure says "at most".
 
-Beside `before` is commit 7c95bb3, with the libraries that it pinned. Beside `limit` are bare processes, one a core,
-with the same decoder, LiteRT, and the same rows as Parquet, and nothing else; *of the limit* is our speed as a share of
-theirs, and of the slow store, as a share of what our requests take on all connections. *Our parent's CPU* is the CPU
-time of an image in our first process, without its children, after subtraction of what a run of ten images takes there.
-*Classes that differ* are ties within rounding, or no figure would be here; of MobileNetV2 with random weights, which
-makes much of the grey levels that TensorFlow's JPEG decoder has otherwise, at most 0.2 %, and of the photographs of 12
-megapixels, 1 %. Where we ran alone, our own seconds stand.
+`before` is Nightscore at commit 7c95bb3, with the libraries that it pinned. `limit` are bare processes, one a core,
+that only use the same decoder and LiteRT and write the same rows as Parquet. *Of the limit* is our speed as a share of
+theirs; of the slow store, as a share of the speed that our requests allow if all connections are always in use. *Our
+parent's CPU* is the CPU time for each image in our first process, without its children; what a run of ten images takes
+there is subtracted.
+
+*Classes that differ* is the number of images to which the two programs give different classes. These are ties within
+rounding; if they were not, there would be no figure here. MobileNetV2 has random weights, and small differences in the
+grey levels of TensorFlow's JPEG decoder change its classes: at most 0.2 % of its images may differ, and of the
+photographs of 12 megapixels 1 %. Where we ran alone, our own seconds stand.
 """
 BRIEF = (
     "workload",

@@ -79,7 +79,7 @@ def check_place(source: str, output: str) -> str:
     """
     location = check_output(output)
     if not storage.is_remote(source) and lie_in_one_another(os.path.abspath(source), location):
-        raise UsageError(f"--output {output!r} and {source!r} lie in one another: give a folder apart")
+        raise UsageError(f"--output {output!r} and {source!r} lie in one another: give two separate folders")
     return location
 
 

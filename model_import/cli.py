@@ -26,29 +26,29 @@ the model does not tell is asked for in one line; --explain shows what is known.
 
 _TEXTS = {
     "labels": ("FILE", "class names: a line each, '0 cat', JSON or CSV; or imagenet"),
-    "signature": ("NAME", "of a SavedModel that has several"),
-    "input_name": ("NAME", "of the input that takes images"),
-    "output_name": ("NAME", "of the output with the scores"),
-    "like": ("LOADER", "whose input rule it is, such as keras.image_dataset_from_directory"),
-    "scaling": ("SCALING", "raw (0..255), unit (0..1), sign (-1..1), torch, caffe, or 'SCALE,OFFSET'"),
-    "golden": ("FILE.npz", "your own 'scores' of 'images': the model must give the same"),
-    "check": ("FOLDER", "class folders: the rule is found by trying (100 images, 5 of each class)"),
+    "signature": ("NAME", "which signature, if a SavedModel has several"),
+    "input_name": ("NAME", "name of the input that takes images"),
+    "output_name": ("NAME", "name of the output with the scores"),
+    "like": ("LOADER", "loader that it was trained with, such as keras.image_dataset_from_directory"),
+    "scaling": ("SCALING", "range of pixels: raw (0..255), unit (0..1), sign (-1..1), torch, caffe, or 'SCALE,OFFSET'"),
+    "golden": ("FILE.npz", "your 'images' and the 'scores' you computed for them: the model must give the same"),
+    "check": ("FOLDER", "labelled images in class folders: find the rule by trying (100 images, 5 of each class)"),
 }
 
 
 _RULE_TEXTS = {
-    "height": "pixels of the model's input",
-    "width": "pixels of the model's input",
+    "height": "height of the model's input, in pixels",
+    "width": "width of the model's input, in pixels",
     "color_mode": "order of the channels; bgr is OpenCV's",
-    "resize": "library and kernel that resizes",
+    "resize": "library and filter that resize",
     "exif_orientation": "whether a photo is turned as EXIF says",
     "decode": "reduced decodes large JPEG files at a part of their size",
     "fit": "which part of an image is resized to what",
-    "crop": "share of each side that is kept, of fits that have one",
-    "antialias": "that of tf.image.resize",
-    "jpeg_dct": "arithmetic of JPEG; fast is TensorFlow's",
+    "crop": "share of each side that is kept, for a --fit that crops",
+    "antialias": "the argument antialias of tf.image.resize",
+    "jpeg_dct": "arithmetic that decodes JPEG; TensorFlow uses fast",
     "gray_from": "how colors become grey, for models that take grey",
-    "deep": "how 16 bits become 8",
+    "deep": "how 16-bit pixels become 8-bit",
 }
 """Field of the input rule -> half a line for --help."""
 
@@ -68,20 +68,28 @@ def _parser() -> Parser:
     add("--explain", action="store_true", help="say what is known and what would be guessed; write nothing")
     for name, (metavar, text) in _TEXTS.items():
         add(f"--{name}", type=not_empty, metavar=metavar, help=text)
-    add("--check_by_order", action="store_true", help="the folders in it, sorted by name, are the classes in order")
+    add(
+        "--check_by_order", action="store_true", help="the folders in --check, sorted by name, are the classes in order"
+    )
     add(
         "--trained_on",
         type=not_empty,
         action="append",
         default=[],
         metavar="INPUT",
-        help="images that it was trained on, as score's --input takes them: their pixels are remembered, 8 bytes each, "
-        "and reports tell the accuracy on other images apart; repeatable",
+        help="images that the model was trained on, given as for score --input: reports then show the accuracy on "
+        "other images separately; keeps a hash of 8 bytes for each; repeatable",
     )
-    add("--task", choices=TASKS, help="what the scores say (default: told by the output)")
-    add("--thresholds", type=_shares, default=(), metavar="P[,P...]", help="of --task labels: one, or one a class")
+    add("--task", choices=TASKS, help="what the scores mean (default: taken from the output)")
+    add(
+        "--thresholds",
+        type=_shares,
+        default=(),
+        metavar="P[,P...]",
+        help="thresholds of --task labels: one number, or one per class",
+    )
     add("--embedding_layer", type=not_empty, metavar="NAME", help="layer whose output is kept beside the scores")
-    add("--embedding_type", choices=get_args(EmbeddingType), default="float32", help="of its numbers in the rows")
+    add("--embedding_type", choices=get_args(EmbeddingType), default="float32", help="type of its numbers in rows")
     rule = parser.add_argument_group("the input rule, as the model was trained")
     for flag in rule_flags():
         text = _RULE_TEXTS.get(flag.name, "")

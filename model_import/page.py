@@ -149,7 +149,7 @@ def _learned(learned: TrainedOn) -> str:
     """Return what a model was trained on, as a phrase."""
     images, pictures = learned.images["train"], len(learned)
     copies = f", {pictures:,} of them different to the model" if pictures < images else ""
-    return f"{counted(images, 'image')}{copies}: their pixels are remembered"
+    return f"{counted(images, 'image')}{copies}: hashes of their pixels are stored"
 
 
 def _row(label: str, text: str) -> str:

@@ -159,7 +159,7 @@ def _doubts(search: Search, accuracy: float, confidence: float) -> Sequence[str]
     notes = []
     if confidence - accuracy >= TOO_SURE:
         notes.append(
-            f"the model is sure to {confidence:.0%} on average and right on {accuracy:.0%}: the rule that it was "
+            f"the model's mean score is {confidence:.0%}, but it is right on {accuracy:.0%}: the rule that it was "
             "trained with may not be among those tried"
         )
     if search.left_out:
@@ -196,8 +196,8 @@ def refuse_misled(search: Search, taken: Candidate) -> None:
     accuracy, confidence = _right_and_sure(search, taken)
     if accuracy < MISLED * confidence:
         raise UsageError(
-            f"no rule fits: under the best one tried ({taken.text()}) the model is sure to {confidence:.0%} on average "
-            f"and right on {accuracy:.0%}; the class order or the folders are wrong, or its own rule is none of these"
+            f"no rule fits: under the best one tried ({taken.text()}) the model's mean score is {confidence:.0%}, but "
+            f"it is right on {accuracy:.0%}; the class order or the folders are wrong, or its own rule was not tried"
             + (f"; {hint}" if (hint := _hint(search)) else "; to import it all the same, give its rule without --check")
         )
 
@@ -267,7 +267,7 @@ def doubts_of_few(search: Search, taken: Candidate) -> Sequence[str]:
             "folders or the input rule may be wrong"
         ]
     if accuracy < MISLED * confidence:
-        return [f"LOOK: the model is sure to {confidence:.0%} on average and right on {accuracy:.0%} of the images"]
+        return [f"LOOK: the model's mean score is {confidence:.0%}, but it is right on {accuracy:.0%} of the images"]
     return []
 
 

@@ -19,7 +19,7 @@ from model_training.data.datasets import DataOptions, Dataset, check_apart, load
 from model_training.flags import DATA_FLAGS, add_data_flags, data_options
 from model_training.learning.base import Base
 from model_training.learning.checkpoint import Checkpoint
-from model_training.learning.head import LEARNED_AS_CLASSES
+from model_training.learning.head import LEARNED_AS_CLASSES, check_smoothing
 from model_training.learning.recipe import (
     AUTO,
     RECIPES,
@@ -109,7 +109,7 @@ def _add_recipe(parser: Parser) -> None:
     add(
         "--recipe",
         choices=tuple(RECIPES),
-        help="strong: more epochs, images changed at random, averaged weights; transfer: for --base, its default",
+        help="strong: more epochs, images changed at random, averaged weights; transfer: the default with --base",
     )
     add("--network", choices=get_args(NetworkName), help="layers of the network (default: classic)")
     add(
@@ -124,41 +124,46 @@ def _add_recipe(parser: Parser) -> None:
         metavar="N",
         help=f"images in a step (default: 32; strong: {strong.batch_size})",
     )
-    add("--seed", type=_seed, metavar="N", help="of weights and order (default: 0)")
-    text = f"of Adam, or auto: search (default: 0.001; strong: {strong.learning_rate})"
+    add("--seed", type=_seed, metavar="N", help="seed of weights, order and changes (default: 0)")
+    text = f"learning rate of Adam; auto: search for one first (default: 0.001; strong: {strong.learning_rate})"
     add("--learning_rate", type=_rate, metavar="RATE", help=text)
     add("--schedule", choices=get_args(Schedule), help="cosine: the learning rate goes down to 0 (default: constant)")
     add("--augment", choices=get_args(Augment), help="change training images at random (default: none)")
     add(
         "--precision",
         choices=(AUTO, *get_args(TrainingPrecision)),
-        help="mixed on a GPU that allows it (default: auto)",
+        help="arithmetic of the training; auto: mixed on a GPU where that is faster (default: auto)",
     )
     add(
         "--averaging",
         type=float,
         metavar="MOMENTUM",
-        help="of the moving average of weights, over an epoch at most (default: 0, none)",
+        help="keep a moving average of the weights with this momentum, over an epoch at most (default: 0, none)",
     )
-    add("--weight_decay", type=float, metavar="SHARE", help="of weights, of AdamW (default: 0, none; strong: 0.05)")
+    add(
+        "--weight_decay",
+        type=float,
+        metavar="SHARE",
+        help="let each step shrink weights by it, as AdamW (default: 0; strong: 0.05)",
+    )
     add(
         "--label_smoothing",
         type=float,
         metavar="SHARE",
-        help="of a training label, spread over all classes (default: 0; strong: 0.05)",
+        help="share of each training label that is spread over all classes (default: 0; strong: 0.05)",
     )
     add("--class_weight", choices=get_args(ClassWeight), help="balanced: small classes count as much as large ones")
     add(
         "--monitor",
         metavar="FIGURE",
-        help="keep the epoch that is best in it: val_loss, val_accuracy, ..., last (default: val_loss; strong: last)",
+        help="keep the epoch that is best by it: val_loss, val_accuracy, ...; last: the last (default: val_loss)",
     )
     add("--patience", type=_at_least_1, metavar="N", help="stop after N epochs without a better one")
     add(
         "--resume",
         action="store_true",
         default=None,
-        help="go on with a training that was broken off, which MODEL.unfinished holds",
+        help="continue an interrupted training, which MODEL.unfinished holds",
     )
     add(
         "--calibrate",
@@ -226,6 +231,8 @@ def _train(arguments: argparse.Namespace) -> int:
     elif options.name == "mnist" and options.data_dir is None:
         _start_tensorflow()  # Keras may have to download it
     dataset = _load(options)
+    if given.label_smoothing:
+        check_smoothing(dataset.task)
     _start_tensorflow()
     _build(dataset, recipe, arguments, location, base)
     return 0

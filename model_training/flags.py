@@ -50,13 +50,13 @@ def _add_images(add: Callable[..., Any], whole: Callable[[str], int]) -> None:
             action="append",
             type=not_empty,
             metavar="SOURCE",
-            help=f"images of their own for it, as --dataset takes them; repeatable (default: {share} of the data set)",
+            help=f"separate images for it, given as for --dataset; repeatable (default: {share} of all)",
         )
     add("--data_dir", metavar="DIR", help="folder with MNIST's four IDX files (default: the Keras cache)")
     add(
         "--contradictions",
         choices=get_args(Contradictions),
-        help="what becomes of pictures that are there with different labels (default: refuse)",
+        help="what to do if copies of one picture have different labels (default: refuse)",
     )
     add(
         "--memory_mb",
@@ -69,7 +69,7 @@ def _add_images(add: Callable[..., Any], whole: Callable[[str], int]) -> None:
         "--shuffle_mb",
         type=whole,
         metavar="N",
-        help=f"megabytes of pixels that wait to be drawn at random, if they are decoded again (default: {SHUFFLE_MB})",
+        help=f"megabytes of the buffer for shuffling, if images are decoded for each epoch (default: {SHUFFLE_MB})",
     )
 
 
@@ -79,8 +79,8 @@ def _add_pixels(add: Callable[..., Any], whole: Callable[[str], int]) -> None:
     add(
         "--decode",
         choices=get_args(Decode),
-        help="of JPEG files, also when the model scores: reduced = at 1/2, 1/4 or 1/8 of their size where both sides "
-        "are then at least twice the model's (default: reduced)",
+        help="how JPEG files are decoded, also when the model scores: reduced = at 1/2, 1/4 or 1/8 of their size if "
+        "both sides are then at least twice the model's (default: reduced)",
     )
     add(
         "--like",
@@ -89,7 +89,7 @@ def _add_pixels(add: Callable[..., Any], whole: Callable[[str], int]) -> None:
         help="decode and resize as this loader does, also when the model scores: keras.image_dataset_from_directory, "
         "torchvision, cv2.resize, ...; docs/input_rules.md lists all (default: nightscore)",
     )
-    add("--bands", metavar="R,G,B", help="bands of TIFFs with several, from 1 on, also when the model scores")
+    add("--bands", metavar="R,G,B", help="bands of TIFFs with several, counted from 1, also when the model scores")
     add("--background", metavar="COLOR", help="what shows where an image is transparent, also when the model scores")
     add("--max_pixels", type=whole, metavar="N", help="an image with more pixels is left out")
     add("--image_timeout", type=float, metavar="S", help="seconds after which an image is left out (default: 300)")
@@ -103,11 +103,16 @@ def _add_reading(add: Callable[..., Any]) -> None:
         "those of its class (default: classes)",
     )
     add("--label_source", choices=LABEL_SOURCES, help="where labels come from (default: auto)")
-    add("--labels_are", choices=LABELS_ARE, help="what a number is as a label (default: auto)")
-    add("--label_offset", type=int, metavar="N", help="number of the first of an archive's own names of classes")
+    add("--labels_are", choices=LABELS_ARE, help="what a label means that is a number (default: auto)")
+    add(
+        "--label_offset",
+        type=int,
+        metavar="N",
+        help="number of the first name, if an archive has its own list of class names",
+    )
     add("--image_key", metavar="NAME", help="TFRecord feature, column, array or suffix with the image")
     add("--label_key", metavar="NAME", help="TFRecord feature, column or array with the label")
     add("--labels_file", metavar="FILE", help="IDX file with the labels of the IDX file of images")
-    add("--file_column", metavar="NAME", help="column of a list with the file")
+    add("--file_column", metavar="NAME", help="column of a list that names the file")
     add("--label_column", metavar="NAME", help="column of a list with the label")
-    add("--zip_encoding", metavar="NAME", help="encoding of the names in zip archives that do not tell theirs")
+    add("--zip_encoding", metavar="NAME", help="encoding of names in zip archives that do not state it")

@@ -59,12 +59,12 @@ class ScoreOptions:
         "from_directory = the parent folder; none (also --labels)",
         choices=LABEL_SOURCES,
     )
-    format: PartFormat = _flag("parquet", "of the prediction files", choices=PART_FORMATS)
+    format: PartFormat = _flag("parquet", "format of the prediction files", choices=PART_FORMATS)
     top_k: TopK = _flag(5, "how many classes a row lists; all = every one", type=read_top_k, metavar="N|all")
     precision: Precision = _flag(
         "float32",
-        "of the model's arithmetic; bfloat16 gives the same classes and coarser scores, faster on some CPUs and for "
-        "some models: 'nightscore plan' measures it",
+        "precision of the model's arithmetic; bfloat16 gives the same classes and coarser scores, faster on some CPUs "
+        "and for some models: 'nightscore plan' measures it",
         choices=PRECISIONS,
     )
     engine: EngineChoice = _flag(
@@ -73,23 +73,25 @@ class ScoreOptions:
         "begun with, else tensorflow if there is a GPU or --precision is bfloat16, else litert if the model has it",
         choices=ENGINES,
     )
-    max_failed_fraction: float = _flag(0.01, "exit code 3 if more of the images fail", type=float, metavar="F")
-    min_accuracy: float | None = _flag(None, "exit code 4 if the accuracy is lower", type=float, metavar="A")
+    max_failed_fraction: float = _flag(
+        0.01, "exit code 3 if more than the share F of the images fails", type=float, metavar="F"
+    )
+    min_accuracy: float | None = _flag(None, "exit code 4 if the accuracy is lower than A", type=float, metavar="A")
     accept_score: float | None = _flag(
         None,
-        "accept the predictions whose score is at least T: 'accepted' says which, and a report what that means; "
-        "scores nothing again (classes)",
+        "accept predictions with a score of at least T; decisions/ and exports say which; scores no image again "
+        "(models of classes)",
         type=float,
         metavar="T",
     )
     accept_accuracy: float | None = _flag(
         None,
-        "accept from the lowest score on from which the accuracy of the labelled images is surely at least A; exit "
-        "code 4 if there is none (classes)",
+        "find the lowest score from which the accuracy on labelled images is at least A (95 percent confidence), and "
+        "accept from there; exit code 4 if there is none (models of classes)",
         type=float,
         metavar="A",
     )
-    unit_images: int = _flag(2048, "most images in a work unit", type=int, metavar="N")
+    unit_images: int = _flag(2048, "largest number of images in a work unit", type=int, metavar="N")
     limit: int | None = _flag(None, "score only the first N images", type=int, metavar="N")
     max_pixels: int = _flag(MAX_PIXELS, "an image with more pixels is a failed row", type=int, metavar="N")
     image_timeout: float = _flag(
@@ -102,12 +104,13 @@ class ScoreOptions:
         type=int,
         metavar="N",
     )
-    retry_deadline: float = _flag(900.0, "seconds for which storage that fails is tried again", type=float, metavar="S")
-    retry_failed: bool = _flag(False, "score the images again that failed in an earlier run", action="store_true")
-    no_canary: bool = _flag(False, "do not try a few images before all", action="store_true")
+    retry_deadline: float = _flag(900.0, "seconds to keep trying when storage fails", type=float, metavar="S")
+    retry_failed: bool = _flag(False, "score again the images that failed in an earlier run", action="store_true")
+    no_canary: bool = _flag(False, "start at once, without trying a few images first", action="store_true")
     no_wait: bool = _flag(
         False,
-        "on an engine elsewhere: return when the job is submitted; a bad verdict then fails it",
+        "with a --runner elsewhere (Dataflow, Flink): return when the job is submitted; a bad verdict then makes the "
+        "job fail",
         action="store_true",
     )
     on_end: str | None = _flag(
@@ -124,8 +127,8 @@ class ScoreOptions:
     image_key: str | None = _flag(
         None,
         "TFRecord feature with the image (default: image/encoded, else image); also the column of a Parquet file, or "
-        "the array of a .npz; in a tar, the suffix of the file of a sample that is the image: jpg, left.png; several "
-        "with ; between them (default: the one without another dot)",
+        "the array of a .npz; in a tar, the suffix of the image among the files of a sample: jpg or left.png; several "
+        "with ; between them (default: the one with no second dot)",
         metavar="NAME",
     )
     label_key: str | None = _flag(
@@ -135,27 +138,29 @@ class ScoreOptions:
         metavar="NAME",
     )
     label_offset: int = _flag(
-        0, "number of the first class in the records; 1 where they count from 1", type=int, metavar="N"
+        0, "number of the first class in the labels: 1 if they count from 1", type=int, metavar="N"
     )
     labels_file: str | None = _flag(
         None, "IDX file with the labels of the IDX file of images (default: the one beside it)", metavar="FILE"
     )
     zip_encoding: str | None = _flag(
         None,
-        "encoding of the names in zip archives that do not tell theirs: cp932, gbk, cp866 ... (default: UTF-8 where "
-        "they are that, else cp437)",
+        "encoding of names in zip archives that do not state it: cp932, gbk, cp866 ... (default: UTF-8 if the names "
+        "are valid UTF-8, else cp437)",
         metavar="NAME",
     )
     file_column: str | None = _flag(
-        None, "column of a list with the file (default: file_name, else uri, else one of a usual name)", metavar="NAME"
+        None,
+        "column of a list that names the file (default: file_name, else uri, else one of a usual name)",
+        metavar="NAME",
     )
     label_column: str | None = _flag(
         None, "column of a list with the label (default: label, else one of a usual name)", metavar="NAME"
     )
     labels_are: LabelsAre = _flag(
         "auto",
-        "what a number is as a label: names = the class that is called so; indices = the class at that position; auto "
-        "= a name if a class is called so, else a position if not all classes are called by numbers",
+        "what a label means that is a number: names = the class with this name; indices = the class at this position; "
+        "auto = a name if a class has it, else a position, unless all class names are numbers",
         choices=LABELS_ARE,
     )
 
@@ -167,7 +172,7 @@ class ScoreOptions:
     )
     slice: str | None = _flag(
         None,
-        "columns by whose values accuracy, failures and drift are told apart in summary and report: names with commas "
+        "give accuracy, failures and drift for each value of these columns, in summary and report: names with commas "
         "between them",
         metavar="A,B",
     )
@@ -182,26 +187,25 @@ class ScoreOptions:
 
     bands: str = _flag(
         "",
-        "which bands of TIFFs with several are red, green and blue: three numbers from 1 on, as 4,3,2; one: grey "
-        "(default: as the tags say, else a failed row)",
+        "for TIFFs with several bands: numbers of the red, green and blue band, counted from 1, such as 4,3,2; one "
+        "number: grey (default: as the tags say, else a failed row)",
         metavar="R,G,B",
     )
     background: str = _flag(
         "",
-        "what shows where an image is transparent: white, black, gray or #rrggbb; drop = nothing does, transparency is "
-        "ignored, as in TensorFlow and Keras (default: as drop, but a picture that is drawn in its transparency alone "
-        "is a failed row)",
+        "color behind transparent pixels: white, black, gray or #rrggbb; drop = ignore transparency, as TensorFlow and "
+        "Keras do (default: drop, but an image that only its transparency shows is a failed row)",
         metavar="COLOR",
     )
     no_pictures: bool = _flag(
         False,
-        "make no small pictures of images: none in the report and none in the receipts, for archives that must not "
-        "leave where they are",
+        "make no small pictures of images, in the report or in the receipts: for images that must not be copied "
+        "elsewhere",
         action="store_true",
     )
     link_base: str | None = _flag(
         None,
-        "address that takes the place of the input's location in the report's links to originals: https://host/photos "
+        "in the report's links to originals, use this address instead of the input's location: https://host/photos "
         "(default: files on disk, and the consoles of Google Cloud and AWS)",
         metavar="URL",
     )

@@ -106,12 +106,22 @@ def add_flags(parser: Parser) -> None:
         help="start from a trained network: its last layer is replaced, its input rule is kept. A model directory, a "
         ".keras or .h5 file, a SavedModel folder, or a network of keras.applications, such as MobileNetV2",
     )
-    add("--frozen_epochs", type=int, metavar="N", help="in which only the new last layer learns (default: half)")
-    add("--fine_tune", choices=get_args(FineTune), help="layers of the base that learn after that (default: all)")
-    add("--fine_tune_rate", type=float, metavar="RATE", help="learning rate after that (default: a tenth)")
+    add(
+        "--frozen_epochs",
+        type=int,
+        metavar="N",
+        help="first N epochs, in which only the new last layer learns (default: half)",
+    )
+    add(
+        "--fine_tune",
+        choices=get_args(FineTune),
+        help="layers of the base that learn after the frozen epochs (default: all)",
+    )
+    add("--fine_tune_rate", type=float, metavar="RATE", help="learning rate after the frozen epochs (default: a tenth)")
     add(
         "--scaling",
         type=not_empty,
         metavar="SCALING",
-        help="of a --base that does not tell: raw (0..255), unit (0..1), sign (-1..1), torch, caffe, or 'SCALE,OFFSET'",
+        help="range of pixel values, if the --base does not state it: raw (0..255), unit (0..1), sign (-1..1), torch, "
+        "caffe, or 'SCALE,OFFSET'",
     )

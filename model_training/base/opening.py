@@ -30,7 +30,7 @@ def check_base(base: str, output: str) -> None:
     """
     if storage.is_remote(base) or os.path.exists(base):
         if lie_in_one_another(storage.absolute(base), output):
-            raise UsageError(f"--output {output!r} and --base {base!r} lie in one another: give folders apart")
+            raise UsageError(f"--output {output!r} and --base {base!r} lie in one another: give two separate folders")
     elif not _NAME.fullmatch(base):
         raise UsageError(
             f"--base {base!r} does not exist: give a model directory, a .keras or .h5 file, a SavedModel folder, or a "

@@ -87,7 +87,9 @@ def check_apart(options: DataOptions, output: str) -> None:
         fixed = storage.fixed_prefix(images)
         is_glob = fixed != images  # one that leads to images around the model may lead past it
         if f"{fixed}/".startswith(f"{output}/") if is_glob else lie_in_one_another(images, output):
-            raise UsageError(f"--output {output!r} and --dataset {images!r} lie in one another: give folders apart")
+            raise UsageError(
+                f"--output {output!r} and --dataset {images!r} lie in one another: give two separate folders"
+            )
 
 
 def from_raw(raw: RawImages, rule_of: RuleOf = REDUCED, seed: int = 0) -> Dataset:

@@ -156,8 +156,8 @@ class LabelFinder:
             self._examples.append(key)
             if isinstance(inside(name.name), list):
                 raise UsageError(
-                    f"{brief(key)} has the label {brief(name.name)!r}, and nothing tells what it lists: give names, as "
-                    "cat|dog with --task labels, or write the classes into a file labels.txt beside it, one a line"
+                    f"{brief(key)} has the label {brief(name.name)!r}, but nothing says which classes it lists: give "
+                    "names, such as cat|dog with --task labels, or put a file labels.txt beside it, a class a line"
                 )
         return number
 

@@ -88,11 +88,11 @@ def without_contradictions(images: Images, how: Contradictions) -> Images:
     other = next(i for i in twins.tolist() if not np.array_equal(images.labels[i], images.labels[first]))
     pictures = len(np.unique(images.hashes[wrong]))
     text = (
-        f"{counted(pictures, 'picture is', 'pictures are')} there with different labels, such as "
+        f"{counted(pictures, 'picture has', 'pictures have')} copies with different labels, such as "
         f"{_labelled(images, int(first))} and {_labelled(images, other)}"
     )
     if how == "refuse":
-        raise UsageError(f"{text}: correct them, or leave out all of them with --contradictions leave_out")
+        raise UsageError(f"{text}: correct the labels, or leave out all of them with --contradictions leave_out")
     _log.warning("%s: left out %s", text, counted(int(wrong.sum()), "image"))
     return images.pick(~wrong)
 
@@ -139,7 +139,8 @@ def sides(images: Images) -> Sides:
             )
         if ranked and images.has_classes:
             told = split.named(images.class_names, ranked)
-            _log.warning("split by rank, as all of their images would be on one side: %s", told)
+            text = "a fifth of the pictures of each of these classes are for the test, else all or none would be"
+            _log.warning("%s: %s", text, told)
     if not validation.any():
         validation[rest] = split.validation_split(images.hashes[rest], VALIDATION_SHARE, numbers[rest])
         rest &= ~validation

@@ -145,7 +145,9 @@ def recipe_of(name: str | None = None, **values: Any) -> Recipe:
     _check_values(recipe)
     _check_base(recipe)
     if recipe.patience is not None and recipe.monitor == LAST:
-        raise UsageError("--patience needs something to wait for: leave --monitor last out")
+        raise UsageError(
+            "--patience stops when no better epoch comes, but --monitor last compares none: leave one of them out"
+        )
     return recipe
 
 
@@ -158,16 +160,17 @@ def _check_values(recipe: Recipe) -> None:
     for field, lowest in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("patience", 1), ("frozen_epochs", 0)):
         value = getattr(recipe, field)
         if value is not None and value < lowest:
-            raise UsageError(f"{field} {value} is too small: give a number of at least {lowest}")
+            raise UsageError(f"--{field} {value} is too small: give a number of at least {lowest}")
     for field, choices in _CHOICES.items():
         if getattr(recipe, field) not in choices:
             raise UsageError(f"--{field} {getattr(recipe, field)!r} is unknown: give {', '.join(choices)}")
     if not isinstance(recipe.learning_rate, str) and not 0 < recipe.learning_rate < 10:
-        raise UsageError(f"--learning_rate {recipe.learning_rate:g} is none: give a number above 0, such as 0.001")
+        text = f"--learning_rate {recipe.learning_rate:g} is out of range"
+        raise UsageError(f"{text}: give a number above 0 and below 10, such as 0.001")
     for field, example in (("averaging", 0.99), ("weight_decay", 0.05), ("label_smoothing", 0.1)):
         value = getattr(recipe, field)
         if not 0 <= value < 1:
-            raise UsageError(f"--{field} {value:g} is none: give a number from 0 to below 1, such as {example}")
+            raise UsageError(f"--{field} {value:g} is out of range: give a number from 0 to below 1, such as {example}")
 
 
 def _check_base(recipe: Recipe) -> None:
@@ -177,11 +180,12 @@ def _check_base(recipe: Recipe) -> None:
         UsageError: one cannot be so.
     """
     if recipe.fine_tune_rate is not None and not 0 < recipe.fine_tune_rate < 10:
-        raise UsageError(f"--fine_tune_rate {recipe.fine_tune_rate:g} is none: give a number above 0, such as 0.0001")
+        text = f"--fine_tune_rate {recipe.fine_tune_rate:g} is out of range"
+        raise UsageError(f"{text}: give a number above 0 and below 10, such as 0.0001")
     if recipe.fine_tune != "none" and recipe.frozen_epochs is not None and recipe.frozen_epochs >= recipe.epochs:
         raise UsageError(
-            f"--frozen_epochs {recipe.frozen_epochs} leaves none of {recipe.epochs} epochs to tune the base: give more "
-            "--epochs, or --fine_tune none"
+            f"--frozen_epochs {recipe.frozen_epochs} of {recipe.epochs} epochs leaves no epoch to tune the base: give "
+            "more --epochs, or --fine_tune none"
         )
 
 

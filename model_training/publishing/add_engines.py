@@ -42,7 +42,9 @@ def add_engines(model: str, output: str) -> ModelSpec:
     source = storage.absolute(model)
     location = check_output(output)
     if lie_in_one_another(source, location):
-        raise UsageError(f"--output {location!r} and --add_engines {source!r} lie in one another: give a folder apart")
+        raise UsageError(
+            f"--output {location!r} and --add_engines {source!r} lie in one another: give two separate folders"
+        )
     spec = read_spec(source)
     if spec.feed is not None:
         raise UsageError(f"model {source!r} was imported from a .tflite file, which is its {directory.TFLITE}")
@@ -79,6 +81,6 @@ def _check_outputs(spec: ModelSpec, golden: Golden, converted: Converted) -> Non
     difference = agreement.difference_of_outputs(converted.golden["tensorflow"], expected, spec.task)
     if not difference <= converted.golden_tolerance:
         raise GoldenMismatchError(
-            f"TensorFlow scores the model's golden images otherwise here than when the model was made: off by "
+            "TensorFlow gives the model's golden images scores that differ here from those stored with the model: by "
             f"{difference:.2g} of the spread of its outputs; try it on another machine"
         )

@@ -48,10 +48,10 @@ def trust_of(parts: Iterable[Part]) -> Trust:
     lines = sorted((line for part in parts for line in part.lines), key=_gravity)
     bad, doubt = (sum(line.level == level for line in lines) for level in ("bad", "doubt"))
     if bad:
-        verdict = f"{counted(bad, 'thing speaks', 'things speak')} against it"
-        verdict += f", and {counted(doubt, 'thing is', 'things are')} not sure." if doubt else "."
+        verdict = f"{counted(bad, 'point speaks', 'points speak')} against it"
+        verdict += f", and {counted(doubt, 'point is', 'points are')} uncertain." if doubt else "."
     elif doubt:
-        verdict = f"Nothing speaks against it, but {counted(doubt, 'thing is', 'things are')} not sure."
+        verdict = f"Nothing speaks against it, but {counted(doubt, 'point is', 'points are')} uncertain."
     else:
         verdict = "Nothing speaks against it."
     return Trust(verdict, lines)
@@ -64,7 +64,9 @@ def _gravity(line: TrustLine) -> int:
 def data_lines(dataset: Dataset) -> Iterator[TrustLine]:
     """Yield what the sizes of a data set say, of any task."""
     if len(dataset.validation) < FEW_VALIDATION:
-        text = f"Only {counted(len(dataset.validation), 'validation image')}: chance has a say in which epoch is kept"
+        text = (
+            f"Only {counted(len(dataset.validation), 'validation image')}: which epoch is kept depends partly on chance"
+        )
         yield TrustLine("doubt", text, "data")
     images = sum(map(len, (dataset.train, dataset.validation, dataset.test)))
     share = dataset.left_out_images / (images + dataset.left_out_images)

@@ -150,7 +150,7 @@ def start(job: Job, run: Run, pipeline: Pipeline | None = None) -> PipelineResul
     except (RuntimeError, ValueError, NightscoreError) as error:
         original = _original_error(error)
         if original is error and not job.is_local:
-            raise UsageError(f"the job does not start on its engine: {' '.join(str(error).split())}") from error
+            raise UsageError(f"the --runner does not start the job: {' '.join(str(error).split())}") from error
         raise original from error
 
 

@@ -32,7 +32,7 @@ stored rows; needs neither the images nor the models.
 """
 
 EPILOG = (
-    "Exit codes: 0 compared, 4 a limit is not kept, 2 bad usage or nothing to\n"
+    "Exit codes: 0 compared, 4 B fails --fail_if_worse or --max_flips, 2 bad usage or nothing to\n"
     "compare, 3 storage fails or an OUTPUT is not complete."
 )
 
@@ -44,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = new_parser("compare", DESCRIPTION, EPILOG)
-    parser.add_argument("a", metavar="A", help="OUTPUT of 'nightscore score', or gs://: what is there today")
-    parser.add_argument("b", metavar="B", help="the OUTPUT that is judged beside it")
+    parser.add_argument("a", metavar="A", help="OUTPUT of 'nightscore score', or gs://: the old results")
+    parser.add_argument("b", metavar="B", help="another OUTPUT: the new results, compared with A")
     parser.add_argument("--to", metavar="FILE", help="HTML page to write, or gs://; default: none")
     parser.add_argument(
         "--join",

@@ -57,7 +57,7 @@ WORDS = {
     "not_found": "not found",
     "changed": "changed since they were scored",
     "unreadable": "not readable",
-    "different": "in whose place something else lies",
+    "different": "not written, because another file has their name",
 }
 """What became of an image -> how a person is told."""
 
@@ -86,13 +86,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = new_parser("export", DESCRIPTION, EPILOG)
     parser.add_argument("output", metavar="OUTPUT", help="folder with the results of 'nightscore score', or gs://")
     parser.add_argument("--csv", metavar="FILE", help="all rows as one CSV file, for a spreadsheet")
-    parser.add_argument("--parquet", metavar="FILE", help="all rows as one Parquet file, exactly")
+    parser.add_argument("--parquet", metavar="FILE", help="all rows as one Parquet file, with their types")
     parser.add_argument("--sort_into", metavar="FOLDER", help="the images, in a folder for each class")
     parser.add_argument(
         "--by",
         choices=("predicted", "accepted", "confused"),
         default="predicted",
-        help="--sort_into: by predicted class (default), by whether it is accepted, or mistakes by label and class",
+        help="with --sort_into: predicted = by class (default); accepted = also accepted or to review; confused = only "
+        "mistakes, by label and class",
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--copy", action="store_true", help="--sort_into: copies of the images (default)")

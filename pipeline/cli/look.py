@@ -116,7 +116,7 @@ def _shown(image: str, rule: InputSpec) -> tuple[bytes, Look]:
     try:
         data = storage.read(storage.absolute(image))
     except FileNotFoundError as error:
-        raise UsageError(f"{image!r} is no file: give an image file; the members of archives are none") from error
+        raise UsageError(f"{image!r} is not a file: give an image file; one in an archive cannot be shown") from error
     try:
         return data, look(data, rule)
     except Exception as error:  # Pillow's parsers raise whatever they stumble over

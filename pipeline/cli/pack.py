@@ -69,16 +69,22 @@ def read_size(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = new_parser("pack", DESCRIPTION, EPILOG)
-    parser.add_argument("--input", action="append", metavar="PATTERN", help="images, as of score; repeatable")
-    parser.add_argument("--output", metavar="DIR", help="folder for the files, on disk or in a bucket")
-    parser.add_argument("--format", choices=("tfrecord", "tar"), default="tfrecord", help="of the files")
     parser.add_argument(
-        "--part_size", type=read_size, default="256MB", metavar="SIZE", help="of a file, about (default: 256MB)"
+        "--input", action="append", metavar="PATTERN", help="images, given as for 'nightscore score'; repeatable"
+    )
+    parser.add_argument("--output", metavar="DIR", help="folder for the files, on disk or in a bucket")
+    parser.add_argument("--format", choices=("tfrecord", "tar"), default="tfrecord", help="format of the files")
+    parser.add_argument(
+        "--part_size", type=read_size, default="256MB", metavar="SIZE", help="size of each file, about (default: 256MB)"
     )
     for name in ("image_key", "label_key", "labels_file", "zip_encoding", "file_column", "label_column"):
-        parser.add_argument(f"--{name}", metavar="NAME", help="as of score")
-    parser.add_argument("--columns", default="all", metavar="all|none|A,B", help="of lists to keep (default: all)")
-    parser.add_argument("--retry_deadline", type=float, default=900.0, metavar="S", help="as of score")
+        parser.add_argument(f"--{name}", metavar="NAME", help="see 'nightscore score --help_all'")
+    parser.add_argument(
+        "--columns", default="all", metavar="all|none|A,B", help="columns of lists to keep (default: all)"
+    )
+    parser.add_argument(
+        "--retry_deadline", type=float, default=900.0, metavar="S", help="see 'nightscore score --help_all'"
+    )
     parser.add_argument(JSON, action="store_true", help="one line of JSON on stdout")
     return parser
 

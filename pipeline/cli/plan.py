@@ -86,7 +86,7 @@ def _plan(arguments: Sequence[str]) -> int:
 
 def _overview(work: Work, inputs: Sequence[str]) -> Iterator[Fact]:
     totals = work.totals
-    unknown = f", and those in {totals.open_units:,} units that only reading counts" if totals.open_units else ""
+    unknown = f", and those in {totals.open_units:,} units, known only when they are read" if totals.open_units else ""
     yield "images", f"{totals.images:,}{unknown}; {totals.units:,} units, {size(totals.bytes)}"
     for reason, n in totals.skipped.items():
         key = totals.skipped_examples.get(reason)
@@ -110,7 +110,7 @@ def _speeds(costs: Costs, absent: Mapping[Way, str]) -> Iterator[Fact]:
     for way, seconds in costs.predict.items():
         yield "model", f"{1 / seconds:,.0f} images/s by {way}"
     for way, why in absent.items():
-        yield "model", f"not by {way}: {why}"
+        yield "model", f"{way} is not possible: {why}"
 
 
 def _reduced(reduction: Reduction | None, task: Task) -> Iterator[Fact]:
@@ -123,7 +123,7 @@ def _reduced(reduction: Reduction | None, task: Task) -> Iterator[Fact]:
             f"decoding JPEG files reduced would take {share:.0%} of the time",
         )
         yield "", f"and change the {what} of {reduction.changed} of {reduction.images} images:"
-        yield "", "a model made with 'train --decode reduced' learns so"
+        yield "", "a model trained with 'train --decode reduced' expects such pixels"
 
 
 def _forecast(costs: Costs, work: Work, usual: Way) -> Iterator[Fact]:
@@ -146,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
         usage=argparse.SUPPRESS,
         description=EXAMPLE + "\n\nSay what 'nightscore score' with the same arguments would do, and how long it\n"
         "would take here. Tries 64 images; writes nothing into OUTPUT.",
-        epilog="Exit codes: 0 a forecast, 2 bad usage, 3 most of the tried images failed.",
+        epilog="Exit codes: 0 forecast shown, 2 bad usage, 3 most of the tried images failed.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_arguments(parser)

@@ -21,7 +21,7 @@ receipts: without the images and the model, on any machine. With --to, also of a
 run that is under way or was interrupted, as far as it has come.
 """
 
-EPILOG = "Exit codes: 0 written, 3 the run is not done, 2 bad usage or no OUTPUT."
+EPILOG = "Exit codes: 0 written, 3 the run is not finished, 2 bad usage or no OUTPUT."
 
 VALUES = {
     "--to": ("FOLDER", "where to write them; default: OUTPUT itself"),

@@ -37,7 +37,7 @@ and why, and how the nights before were. Changes nothing.
 EXAMPLES = 3
 """Number of failed images that are named, at most: REASONS or more."""
 
-EPILOG = "Exit codes: 0 it could be told, whatever it is; 2 bad usage or no OUTPUT;\n3 storage fails."
+EPILOG = "Exit codes: 0 the state is shown, whatever it is; 2 bad usage or no OUTPUT;\n3 storage fails."
 
 
 COMMAND = OutputCommand("status", DESCRIPTION, EPILOG)

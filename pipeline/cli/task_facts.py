@@ -84,15 +84,15 @@ def numbers(options: RecordedOptions, class_names: Sequence[str]) -> Iterator[Fa
     """Yield how a number was read as a label, if it may mean two classes.
 
     >>> dict(numbers({"label_source": "auto", "labels_are": "auto"}, ["1", "10", "2"]))
-    {'numbers': "they name classes: 1 is '1', not '10'; or give --labels_are indices"}
+    {'numbers': "label 1 means class '1', not '10'; else give --labels_are indices"}
     """
     is_default = options.get("labels_are") == "auto" and options.get("label_source") == "auto"
     if not is_default or options.get("label_offset"):
         return
     for position, name in enumerate(class_names):
         if name.isdecimal() and int(name) != position < len(class_names) and int(name) < len(class_names):
-            example = f"{int(name)} is {name!r}, not {class_names[int(name)]!r}"
-            yield "numbers", f"they name classes: {example}; or give --labels_are indices"
+            example = f"label {int(name)} means class {name!r}, not {class_names[int(name)]!r}"
+            yield "numbers", f"{example}; else give --labels_are indices"
             return
 
 

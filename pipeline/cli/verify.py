@@ -25,11 +25,11 @@ example: nightscore verify night
 
 Check, on any machine, without the images and the model, that every image that
 was planned has its row, every part is as its receipt says, and table and
-summary are what the receipts give. Prints one line for each thing that is not
-so.
+summary are what the receipts give. Prints one line for each thing that is
+wrong.
 """
 
-EPILOG = "Exit codes: 0 all is as it should be, 3 something is not, 2 bad usage or no\nOUTPUT."
+EPILOG = "Exit codes: 0 nothing is wrong, 3 something is missing or damaged, 2 bad\nusage or no OUTPUT."
 
 
 COMMAND = OutputCommand("verify", DESCRIPTION, EPILOG)
@@ -74,4 +74,4 @@ def _outcome(found: Verification) -> str:
     if not found.findings:
         return f"{held}: every image is accounted for, every part is as its receipt says"
     kinds = Counter(finding.kind for finding in found.findings)
-    return f"{held}: not as it should be: {', '.join(f'{n:,} {kind}' for kind, n in kinds.items())}"
+    return f"{held}: wrong: {', '.join(f'{n:,} {kind}' for kind, n in kinds.items())}"

@@ -130,12 +130,9 @@ class SortWish:
 def _check_links(rows: DecidedRows) -> None:
     others = sorted({unit.source for unit in read_index(rows.run).units} - {images.NAME})
     if others:
-        raise UsageError(
-            f"--link: images in archives and tables ({', '.join(others)}) are no files of their own, to which a link "
-            "could lead: take --copy"
-        )
+        raise UsageError(f"--link cannot link to images inside archives and tables ({', '.join(others)}): use --copy")
     if any(storage.is_remote(pattern) for pattern in rows.run.inputs):
-        raise UsageError("--link: images in a bucket are no files, to which a link could lead: take --copy")
+        raise UsageError("--link cannot link to images in a bucket: use --copy")
 
 
 def sort_images(wish: SortWish) -> SortedImages:
@@ -225,9 +222,7 @@ def _link(unit: WorkUnit, placed: Sequence[_Placed], wanted: Sequence[int], done
         image = placed[number]
         location = unit.locations[number]
         if storage.is_remote(location):
-            raise UsageError(
-                f"--link: {image.key!r} is in a bucket, and no file to which a link could lead: take --copy"
-            )
+            raise UsageError(f"--link cannot link to {image.key!r}, which is in a bucket: use --copy")
         try:
             status = os.stat(location)
         except FileNotFoundError:

@@ -54,8 +54,8 @@ def _check_shown(image: Image.Image) -> None:
     if alpha[0] != alpha[1] and all(low == high for low, high in colors):
         raise RefusedError(
             "INVALID_ARGUMENT",
-            "the image is of one color and its picture is in its transparency alone: lay it on a color with "
-            "--background white, or ignore transparency, as TensorFlow and Keras do, with --background drop",
+            "the image has one color, and only its transparency shows a picture: give --background white to show it on "
+            "white, or --background drop to ignore transparency, as TensorFlow and Keras do",
         )
 
 

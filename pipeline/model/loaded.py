@@ -43,6 +43,9 @@ Of 70,000 images of MNIST, with two models, the scores were off by 2.5e-2 at mos
 was 3.4e-2 at most; and 0.1 % and 0.7 % of the images had a margin below this one.
 """
 
+_OTHER_MACHINE = 'use another machine, or the library versions that model_spec.json has under "versions"'
+"""What to do if a machine does not reproduce the golden images."""
+
 _loading = threading.Lock()
 _logger = logging.getLogger(__name__)
 
@@ -176,7 +179,10 @@ def check_golden_pixels(golden: Golden, rule: InputSpec, place: str) -> None:
     """
     batch = preprocess(EncodedBatch.of(golden.encoded), rule)
     if batch.images.failures or not np.array_equal(batch.pixels, golden.pixels):
-        raise GoldenMismatchError(f"{place} decodes the model's golden images to other pixels than training did")
+        raise GoldenMismatchError(
+            f"{place} decodes the model's golden images (its test pictures) to pixels that differ from those stored "
+            f"with the model: {_OTHER_MACHINE}"
+        )
 
 
 def _check_shapes(outputs: Outputs, expected: Outputs, spec: ModelSpec, folder: str) -> None:
@@ -206,8 +212,9 @@ def _check_golden(outputs: Outputs, expected: Outputs, spec: ModelSpec, toleranc
     difference = agreement.difference_of_outputs(outputs, expected, spec.task)
     if not difference <= tolerance:
         raise GoldenMismatchError(
-            f"{place} scores the model's golden images otherwise than when the model was made: off by "
-            f"{difference:.2g} of the spread of its outputs, allowed are {tolerance:g}"
+            f"{place} gives the model's golden images (its test pictures) scores that differ from those stored with "
+            f"the model: by {difference:.2g} of the spread of its outputs, more than the {tolerance:g} allowed; "
+            f"{_OTHER_MACHINE}"
         )
     changed = 0
     if spec.task == "classes":
@@ -216,7 +223,10 @@ def _check_golden(outputs: Outputs, expected: Outputs, spec: ModelSpec, toleranc
         changed = agreement.changed_labels(outputs.scores, expected.scores, tolerance, spec.label_thresholds)
     if changed:
         what = "another class" if spec.task == "classes" else "other labels"
-        raise GoldenMismatchError(f"{place} gives {changed} of the model's golden images {what}")
+        raise GoldenMismatchError(
+            f"{place} gives {changed} of the model's golden images (its test pictures) {what} than is stored with the "
+            f"model: {_OTHER_MACHINE}"
+        )
 
 
 def _network(folder: str, spec: ModelSpec, engine: Engine, precision: Precision) -> Network:

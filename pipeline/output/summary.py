@@ -278,4 +278,5 @@ def _acceptance(review: Review | None, run: Run) -> tuple[int, list[str]]:
         seen = ", that the model has not learned from" if review["acceptance"]["seen"] else ""
         text = f"no scored image has a label of the model's classes{seen}"
         return 4, [f"--accept_accuracy {wanted:g} cannot be checked: {text}"]
-    return 4, [f"--accept_accuracy {wanted:g} cannot be met: from no score on is the accuracy surely that high"]
+    text = "no score has that accuracy on the labelled images with 95 % confidence"
+    return 4, [f"--accept_accuracy {wanted:g} cannot be met: {text}"]

@@ -89,8 +89,8 @@ class Deaths:
             text = f"not decoded within --image_timeout {self._run.options.image_timeout:g} seconds"
             return Failure(stage, "DEADLINE_EXCEEDED", text)
         if death.code == -signal.SIGKILL:
-            return Failure(stage, "RESOURCE_EXHAUSTED", f"{who} was killed, as for want of memory (SIGKILL)")
-        return Failure(stage, "INTERNAL", f"{who} died of this image ({cause(death.code)})")
+            return Failure(stage, "RESOURCE_EXHAUSTED", f"{who} was killed, probably because memory ran out (SIGKILL)")
+        return Failure(stage, "INTERNAL", f"{who} crashed on this image ({cause(death.code)})")
 
     def _no_load(self, code: int) -> str:
         memory = code == -signal.SIGKILL

@@ -113,8 +113,8 @@ def _passed(run: Run) -> tuple[str, ...]:
         if is_all and top not in there:
             option = "columns" if name in options.passed else "slice"
             raise UsageError(
-                f"--{option} names {name!r}, which no list of --input has: choose from "
-                f"{', '.join(there) or 'nothing: there are only the file and the label'}"
+                f"--{option} names {name!r}, but no list of --input has this column: "
+                + (f"choose from {', '.join(there)}" if there else f"they have no others: leave --{option} out")
             )
     return tuple(dict.fromkeys((*there, *chosen))) if options.columns == ALL else chosen
 
@@ -200,8 +200,8 @@ def _check_output(run: Run) -> Engine | None:
         )
     if begun.rules != run.rules:
         raise UsageError(
-            f"--output {run.options.output!r} holds rows by rules {begun.rules}, of an earlier version; by rules "
-            f"{run.rules}, of this one, some labels mean something else: begin a new one, with another --output"
+            f"--output {run.options.output!r} was written by an earlier version, which read some labels differently "
+            f"(rules {begun.rules}, now {run.rules}): score into another --output"
         )
     return begun.engine
 

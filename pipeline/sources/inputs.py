@@ -99,7 +99,9 @@ def _check_used(options: ScoreOptions, seen: Container[str]) -> None:
     }
     for name, (kind, what, none) in about.items():
         if getattr(options, name) is not None and kind not in seen:
-            raise UsageError(f"--{name} is about {what}, and --input has no {none}: leave it out, or name one")
+            raise UsageError(
+                f"--{name} goes with {what}, but --input has no {none}: leave --{name} out, or give one with --input"
+            )
 
 
 def _units_of_archive(kind: str, found: StoredObject, options: ScoreOptions, skipped: Skipped) -> Iterator[WorkUnit]:

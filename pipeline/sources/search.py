@@ -158,7 +158,8 @@ def find_input(pattern: str, skipped: Skipped, options: ScoreOptions | None) -> 
     try:
         yield from find(pattern, skipped, options)
     except PermissionError as error:
-        raise UsageError(f"--input {pattern!r} cannot be read: {error}; allow it or leave it out") from error
+        text = f"--input {pattern!r} cannot be read: {error}"
+        raise UsageError(f"{text}; give yourself the right to read it, or leave it out") from error
 
 
 def require_input(pattern: str, options: ScoreOptions | None = None) -> None:

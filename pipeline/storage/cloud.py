@@ -243,8 +243,8 @@ class CloudStore:
         is_turned = self._scheme == AZURE and "\\" in name  # into a slash
         if name and (is_turned or _UNNAMABLE.search(name.rstrip("/") if of_listing else name)):
             raise UsageError(
-                f"{location!r} cannot be: no empty folder, '.', '..' or control character may be in a name in "
-                f"{self._scheme}{', and no backslash' if self._scheme == AZURE else ''}"
+                f"{location!r} is not a possible name in {self._scheme}: it has an empty folder, '.', '..'"
+                f"{', a backslash' if self._scheme == AZURE else ''} or a control character; give another name"
             )
         return bucket, name
 

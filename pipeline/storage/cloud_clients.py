@@ -95,9 +95,8 @@ def _connect(scheme: str, bucket: str, retry_seconds: float) -> Any:
         raise
     except Exception as error:
         text = str(error).partition("\n\nDebug source")[0]
-        raise UsageError(
-            f"{scheme}{bucket} cannot be reached as the environment says: {' '.join(text.split())}"
-        ) from error
+        what = f"{scheme}{bucket} cannot be opened with the settings in your environment variables"
+        raise UsageError(f"{what}: {' '.join(text.split())}") from error
 
 
 def _s3(bucket: str, options: dict[str, Any], retry: Any) -> S3Store:

@@ -56,7 +56,7 @@ def _meaning(error: Exception, location: str) -> Exception:
     if status is None and _BROKEN_CONNECTION.search(text):
         return TransientError(f"{what} at {location!r}")
     text = " ".join(re.sub(r"Error performing .*? - ", "", text).split())  # an address, and how long it took
-    return UsageError(f"{location!r} cannot be: {what if status else redacted(text[:200])}")
+    return UsageError(f"{location!r} cannot be read or written: {what if status else redacted(text[:200])}")
 
 
 @contextlib.contextmanager

@@ -261,7 +261,7 @@ def _meaning(error: Exception, location: str) -> Exception:
         return EOFError(text)
     if status in (401, 403) or isinstance(cause, GoogleAuthError):
         return PermissionError(errno.EACCES, text, location)
-    return UsageError(f"{location!r} cannot be: {text}") if status else error
+    return UsageError(f"{location!r} cannot be read or written: {text}") if status else error
 
 
 @contextlib.contextmanager

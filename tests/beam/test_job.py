@@ -178,7 +178,7 @@ def test_golden_mismatch_in_a_worker_reaches_the_caller_as_itself(
     (model / GOLDEN / EXPECTED).write_bytes(replace(golden, scores=wrong).files()[EXPECTED])
     forget_processes()
     asked = parsed(archive, str(model), tmp_path / "night")
-    with pytest.raises(GoldenMismatchError, match=r"golden images otherwise .* off by") as caught:
+    with pytest.raises(GoldenMismatchError, match=r"golden images .* stored with the model: by") as caught:
         job.run_job(asked, prepare(asked.options))
     assert "\n" not in str(caught.value)
 
@@ -187,7 +187,7 @@ def test_golden_mismatch_in_a_worker_reaches_the_caller_as_itself(
     ("flags", "said"),
     [
         (["--runner=PortableRunner", "--job_endpoint=localhost:1"], "--job_endpoint 'localhost:1' does not answer"),
-        (["--runner=FlinkRunner", "--flink_job_server_jar=/no/such.jar"], "the job does not start on its engine: "),
+        (["--runner=FlinkRunner", "--flink_job_server_jar=/no/such.jar"], "the --runner does not start the job: "),
     ],
 )
 def test_engine_that_does_not_take_the_job_is_one_line(

@@ -76,8 +76,8 @@ def test_terminal_with_colors_gets_pictures_within_its_width(
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["nowhere.png"], "nightscore look: 'nowhere.png' is no file: give an image file; the members of archives"),
-        (["."], "nightscore look: '.' is no file: "),
+        (["nowhere.png"], "nightscore look: 'nowhere.png' is not a file: give an image file; one in an archive"),
+        (["."], "nightscore look: '.' is not a file: "),
         (["broken.jpg"], "nightscore look: 'broken.jpg' cannot be decoded: "),
         (["empty.png"], "nightscore look: 'empty.png' cannot be decoded: empty file"),
         ([], "nightscore look: the following arguments are required: IMAGE; see 'nightscore look --help'"),

@@ -91,7 +91,9 @@ def test_cpu_without_bfloat16_is_told_so_and_it_is_not_recommended(
     poisoned.setenv("CPUINFO", str(tmp_path / "cpuinfo"))
     assert plan.main(flags(write_images(20), tiny_model, tmp_path / "night")) == 0
     found = facts(capfd.readouterr().out)
-    assert found["model"][2].startswith("not by tensorflow in bfloat16: --precision bfloat16 needs a CPU with AVX512_")
+    assert found["model"][2].startswith(
+        "tensorflow in bfloat16 is not possible: --precision bfloat16 needs a CPU with AVX512_"
+    )
     assert "bfloat16" not in found["recommended"][0]
     assert "bfloat16" not in found[""][0]
 
@@ -107,7 +109,9 @@ def test_engine_that_is_not_possible_says_why(
     assert plan.main(flags(archive, tiny_model, night)) == 0
     found = facts(capfd.readouterr().out)
     assert re.fullmatch(r"[\d,]+ images/s by litert", found["model"][0])
-    assert found["model"][1].startswith(f"not by tensorflow: --output '{night}' was begun with --engine litert")
+    assert found["model"][1].startswith(
+        f"tensorflow is not possible: --output '{night}' was begun with --engine litert"
+    )
     assert found["recommended"] == ["--engine litert"]
 
 

@@ -46,7 +46,7 @@ def test_each_is_told_or_laid_on_a_color(tmp_path: Path, tiny_model: str, digits
     folder = write(tmp_path / "pictures", digits.images)
     told = run(folder / "ink", tiny_model, tmp_path / "told")
     assert told.exit_code == 3
-    assert all("picture is in its transparency alone" in row["error_message"] for row in rows_of(tmp_path / "told"))
+    assert all("only its transparency shows a picture" in row["error_message"] for row in rows_of(tmp_path / "told"))
     run(folder / "ink", tiny_model, tmp_path / "laid", background="white")
     run(folder / "white", tiny_model, tmp_path / "plain")
     laid, plain = rows_of(tmp_path / "laid"), rows_of(tmp_path / "plain")

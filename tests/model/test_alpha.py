@@ -20,7 +20,7 @@ from pipeline.model.input_rule import InputSpec
 from pipeline.model.preprocess import preprocess
 
 RULE = InputSpec(HEIGHT, WIDTH, "rgb")
-HIDDEN = "its picture is in its transparency alone"
+HIDDEN = "only its transparency shows a picture"
 Pixels = npt.NDArray[np.uint8]
 
 

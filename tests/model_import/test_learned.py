@@ -89,7 +89,7 @@ def test_imported_model_knows_what_it_was_trained_on(
     code, out, err = run(capfd, foreign / "quantized.tflite", *words)
     assert (code, err) == (0, "")
     told = " ".join(out.split())
-    assert f"trained on {len(whole(photos))} images: their pixels are remembered" in told
+    assert f"trained on {len(whole(photos))} images: hashes of their pixels are stored" in told
     assert "note 3 images of --trained_on cannot be decoded, such as" in told
     assert max(map(len, out.splitlines()[:-3])) <= 80
     assert "Trained on 24 images" in (model / "import" / "report.html").read_text()

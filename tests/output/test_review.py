@@ -151,7 +151,7 @@ def test_wanted_accuracy_finds_a_score_or_fails_the_run(tmp_path: Path) -> None:
     record = read(tmp_path / "bad", "run.json")
     assert record["verdict"]["exit_code"] == 4
     assert record["verdict"]["reasons"] == [
-        "--accept_accuracy 0.99 cannot be met: from no score on is the accuracy surely that high"
+        "--accept_accuracy 0.99 cannot be met: no score has that accuracy on the labelled images with 95 % confidence"
     ]
     assert set(decisions(tmp_path / "bad").values()) == {False, None}
     write_output(tmp_path / "none", [[class_row("/archive/a.png", [0.9, 0.1], NAMES)]], NAMES, accept_accuracy=0.9)

@@ -466,7 +466,7 @@ def test_many_findings_of_a_kind_are_counted_not_listed(
     *lines, more, last = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["part_missing"] * 3 + ["table_missing"]
     assert more.split(maxsplit=1) == ["part_missing", f"and {len(units) - 3} more of this kind"]
-    assert last.endswith(f"not as it should be: {len(units)} part_missing, 1 table_missing")
+    assert last.endswith(f"wrong: {len(units)} part_missing, 1 table_missing")
 
 
 @pytest.mark.heavy

@@ -151,9 +151,9 @@ def test_a_damaged_part_with_columns_is_damaged_and_scored_again(
     [
         (
             ("--columns", "sight"),
-            "'sight', which no list of --input has: choose from site, Status, note",
+            "'sight', but no list of --input has this column: choose from site, Status, note",
         ),
-        (("--slice", "sight"), "--slice names 'sight', which no list of --input has"),
+        (("--slice", "sight"), "--slice names 'sight', but no list of --input has this column"),
         (("--slice", "exif_camera"), "--slice exif_camera needs --exif"),
     ],
 )

@@ -215,8 +215,8 @@ def test_images_that_kill_their_decoder_are_rows_in_the_first_run(
     assert capfd.readouterr().err == ""
     failed = {row["key"]: row["error_message"] for row in rows_of(tmp_path / "night") if row["status"] == "failed"}
     assert failed == {
-        str(abort): "the decoder died of this image (SIGABRT)",
-        str(killed): "the decoder was killed, as for want of memory (SIGKILL)",
+        str(abort): "the decoder crashed on this image (SIGABRT)",
+        str(killed): "the decoder was killed, probably because memory ran out (SIGKILL)",
     }
     assert len(rows_of(tmp_path / "night")) == 120
     assert leftovers(tmp_path / "night") == []

@@ -162,8 +162,8 @@ class TestOldNight:
         before = files(place / form)
         assert score(form, "--quiet") == 2
         (line,) = capfd.readouterr().err.splitlines()
-        assert "holds rows by rules 1, of an earlier version" in line
-        assert "begin a new one, with another --output" in line
+        assert "was written by an earlier version, which read some labels differently (rules 1, now" in line
+        assert "score into another --output" in line
         assert files(place / form) == before
 
     @FORMS

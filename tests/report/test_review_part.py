@@ -77,7 +77,7 @@ def test_counts_of_the_table_add_up(page: ParsedPage, kind: str, folder: Path) -
     if "accept" not in page.texts:
         return
     scored = read(folder / kind, "summary.json")["scored"]
-    rows = page.table("What follows if predictions are accepted")
+    rows = page.table("Each row shows what follows")
     at, left = rows[0].index("accepted"), rows[0].index("left to review")
     numbers = [(int(row[at].replace(",", "")), int(row[left].replace(",", ""))) for row in rows[1:]]
     assert numbers

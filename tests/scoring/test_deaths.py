@@ -63,8 +63,8 @@ def death(stage: Stage, images: Range = (0, 0), code: int = ABORT, was_alone: bo
 @pytest.mark.parametrize(
     ("stage", "failure"),
     [
-        ("decode", Failure("preprocess", "INTERNAL", "the decoder died of this image (SIGABRT)")),
-        ("predict", Failure("predict", "INTERNAL", "the model (litert) died of this image (SIGABRT)")),
+        ("decode", Failure("preprocess", "INTERNAL", "the decoder crashed on this image (SIGABRT)")),
+        ("predict", Failure("predict", "INTERNAL", "the model (litert) crashed on this image (SIGABRT)")),
     ],
 )
 def test_image_is_blamed_when_two_processes_have_died_of_it_alone(
@@ -124,7 +124,7 @@ def test_who_is_killed_alone_is_like_one_that_dies(deaths: Deaths) -> None:
     for _ in range(DEATHS):
         assert deaths.failures == {}
         assert not deaths.note(death("predict", (2, 3), KILLED, was_alone=True))
-    text = "the model (litert) was killed, as for want of memory (SIGKILL)"
+    text = "the model (litert) was killed, probably because memory ran out (SIGKILL)"
     assert deaths.failures == {2: Failure("predict", "RESOURCE_EXHAUSTED", text)}
 
 
@@ -204,21 +204,23 @@ def test_images_that_kill_or_hold_up_a_decoder_are_failed_rows_and_the_others_ar
     images = batch(noise(1), noise(2, b"ABORT"), noise(3), noise(4, b"SLEEP"), noise(5, b"KILLED"), noise(6))
     actual = preprocess_in_process(images, make_run("x", image_timeout=1.5))
     assert {i: (f.stage, f.code, f.message) for i, f in actual.images.failures.items()} == {
-        1: ("preprocess", "INTERNAL", "the decoder died of this image (SIGABRT)"),
+        1: ("preprocess", "INTERNAL", "the decoder crashed on this image (SIGABRT)"),
         3: ("preprocess", "DEADLINE_EXCEEDED", "not decoded within --image_timeout 1.5 seconds"),
-        4: ("preprocess", "RESOURCE_EXHAUSTED", "the decoder was killed, as for want of memory (SIGKILL)"),
+        4: ("preprocess", "RESOURCE_EXHAUSTED", "the decoder was killed, probably because memory ran out (SIGKILL)"),
     }
     assert [bool(pixels.any()) for pixels in actual.pixels] == [True, False, True, False, False, True]
 
 
-DIED = Failure("predict", "INTERNAL", "the model (litert) died of this image (SIGABRT)")
+DIED = Failure("predict", "INTERNAL", "the model (litert) crashed on this image (SIGABRT)")
 SLOW = Failure("predict", "DEADLINE_EXCEEDED", "the model (litert) took many times as long as for a golden image")
 BAD = {
     3: (251, DIED),
     4: (251, DIED),
     20: (
         252,
-        Failure("predict", "RESOURCE_EXHAUSTED", "the model (litert) was killed, as for want of memory (SIGKILL)"),
+        Failure(
+            "predict", "RESOURCE_EXHAUSTED", "the model (litert) was killed, probably because memory ran out (SIGKILL)"
+        ),
     ),
     40: (253, SLOW),
     55: (250, Failure("predict", "INTERNAL", "the model raised RuntimeError: there is a 250")),
@@ -265,8 +267,8 @@ def test_images_that_kill_the_model_are_failed_rows_of_a_unit_in_one_request(
     (unit,) = units_of(run, Skipped())
     whole = score_unit_in_process(unit, run)
     assert {i: f.message for i, f in whole.failures.items()} == {
-        3: "the model (litert) died of this image (SIGABRT)",
-        9: "the decoder died of this image (SIGABRT)",
+        3: "the model (litert) crashed on this image (SIGABRT)",
+        9: "the decoder crashed on this image (SIGABRT)",
         40: "the model raised RuntimeError: there is a 250",
     }
     assert whole.receipt.metrics.scored == 57

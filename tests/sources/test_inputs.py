@@ -129,7 +129,7 @@ def test_forbidden_folder_is_named_and_nothing_is_planned_without_it(
         folder = folder.parent
     os.seteuid(nobody if os.geteuid() == 0 else os.geteuid())
     try:
-        with pytest.raises(UsageError, match=rf"--input .*{archive}/5.*allow it or leave it out"):
+        with pytest.raises(UsageError, match=rf"--input .*{archive}/5.*give yourself the right to read it"):
             list(units_of(run, Skipped()))
     finally:
         os.seteuid(os.getuid())
@@ -145,16 +145,18 @@ def test_only_empty_containers_make_an_empty_plan_that_says_so(make_run: MakeRun
 @pytest.mark.parametrize(
     ("option", "what"),
     [
-        ("labels_file", "an IDX file of images, and --input has no IDX file"),
-        ("file_column", "a list, and --input has no list"),
-        ("label_column", "a list, and --input has no list"),
+        ("labels_file", "an IDX file of images, but --input has no IDX file"),
+        ("file_column", "a list, but --input has no list"),
+        ("label_column", "a list, but --input has no list"),
     ],
 )
 def test_option_that_says_where_labels_stand_is_not_passed_over(
     make_run: MakeRun, write_images: WriteImages, option: str, what: str
 ) -> None:
     run = make_run(write_images(3), **{option: "truth"})
-    with pytest.raises(UsageError, match=f"^--{option} is about {what}: leave it out, or name one$"):
+    with pytest.raises(
+        UsageError, match=f"^--{option} goes with {what}: leave --{option} out, or give one with --input$"
+    ):
         pin(run)
 
 

@@ -133,9 +133,9 @@ def test_damaged_model_is_one_line(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--output", "old"], "lie in one another: give a folder apart"),
-        (["--output", "link"], "lie in one another: give a folder apart"),
-        (["--output", "old/new"], "lie in one another: give a folder apart"),
+        (["--output", "old"], "lie in one another: give two separate folders"),
+        (["--output", "link"], "lie in one another: give two separate folders"),
+        (["--output", "old/new"], "lie in one another: give two separate folders"),
         (["--output", "."], "is a folder with other things in it"),
         (["--output", "ftp://bucket/new"], "neither gs://bucket/name"),
         ([], "the following arguments are required: --output"),
@@ -182,14 +182,17 @@ def test_machine_that_scores_otherwise_adds_nothing(tmp_path: Path, capfd: pytes
     change_golden(old, lambda golden: replace(golden, scores={"tensorflow": golden.scores["tensorflow"] * 0.9}))
     capfd.readouterr()  # as above
     assert add(old, tmp_path / "new") == 1
-    is_told(capfd, "TensorFlow scores the model's golden images otherwise here than when the model was made: off by ")
+    is_told(
+        capfd,
+        "TensorFlow gives the model's golden images scores that differ here from those stored with the model: by ",
+    )
     assert os.listdir(tmp_path) == ["old"]
 
 
 def test_machine_that_decodes_otherwise_adds_nothing(old: Path, capfd: pytest.CaptureFixture[str]) -> None:
     change_golden(old, lambda golden: replace(golden, pixels=np.bitwise_xor(golden.pixels, 1)))
     assert add(old, old.parent / "new") == 1
-    is_told(capfd, "decodes the model's golden images to other pixels")
+    is_told(capfd, "to pixels that differ from those stored with the model")
     assert os.listdir(old.parent) == ["old"]
 
 

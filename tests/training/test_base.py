@@ -29,6 +29,7 @@ from model_training.learning.base import Base
 from model_training.learning.checkpoint import Checkpoint
 from model_training.learning.recipe import Recipe, recipe_of
 from model_training.learning.training import train
+from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.model.directory import read_spec
 from pipeline.model.input_rule import InputSpec
@@ -182,9 +183,9 @@ def test_what_the_user_asks_for_must_be_what_the_base_has() -> None:
         (["--scaling", "raw"], "--scaling is for --base MODEL"),
         (["--base", "no/where"], "--base 'no/where' does not exist: give a model directory"),
         (["--base", "MobileNetV2", "--network", "compact"], "--network builds a network, and --base brings one"),
-        (["--base", "MobileNetV2", "--epochs", "3", "--frozen_epochs", "3"], "leaves none of 3 epochs to tune"),
-        (["--base", "MobileNetV2", "--fine_tune_rate", "-1"], "--fine_tune_rate -1 is none"),
-        (["--base", "new/old"], "lie in one another: give folders apart"),
+        (["--base", "MobileNetV2", "--epochs", "3", "--frozen_epochs", "3"], "leaves no epoch to tune"),
+        (["--base", "MobileNetV2", "--fine_tune_rate", "-1"], "--fine_tune_rate -1 is out of range"),
+        (["--base", "new/old"], "lie in one another: give two separate folders"),
         (["--base", "MobileNetV9"], "no network of keras.applications: nearest are MobileNetV2"),
     ],
 )
@@ -250,6 +251,25 @@ def test_model_directory_as_a_base(digits: RawImages, tmp_path: Path, capfd: pyt
     again = open_base(str(new), Asked())
     assert again.facts["left_out"] == "probabilities"
     assert again.tuned("all") == 3
+
+
+@pytest.mark.heavy
+def test_base_may_lie_in_a_bucket_and_a_file_there_is_refused_in_one_line(
+    tiny_model: str, gcs_bucket: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for path in Path(tiny_model).rglob("*"):
+        if path.is_file():
+            storage.create(f"{gcs_bucket}/old/{path.relative_to(tiny_model)}", path.read_bytes())
+    new = tmp_path / "new"
+    flags = ["--dataset", "digits", "--epochs", "2", "--output", str(new)]
+    assert cli.main([*flags, "--base", f"{gcs_bucket}/old"]) == 0
+    assert read_spec(str(new)).training["base"]["model_id"] == read_spec(tiny_model).model_id
+    capfd.readouterr()
+    for name in ("old/model.keras", "gone.h5"):
+        assert cli.main([*flags, "--base", f"{gcs_bucket}/{name}"]) == 2
+        (line,) = capfd.readouterr().err.splitlines()
+        assert f"'{gcs_bucket}/{name}'" in line
+        assert "model directory" in line
 
 
 @pytest.mark.heavy

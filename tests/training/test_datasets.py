@@ -324,7 +324,7 @@ def of_split(test: bool, folder: str, n: int = 3) -> dict[str, bytes]:
         (pictures(shape=(8, 8)), r"are small, 8 x 8 \(30\): give --image_size N, at least 10"),
         ({"cat/a.png": b"x", "dog/b.png": b"y"}, "none of the images can be decoded"),
         ({**pictures(), "emu/a.png": b"broken"}, "class 'emu' of .* has no images that can be decoded"),
-        ({"cat/a.png": BLACK, "dog/b.png": BLACK}, "1 picture is there with different labels"),
+        ({"cat/a.png": BLACK, "dog/b.png": BLACK}, "1 picture has copies with different labels"),
     ],
 )
 def test_folder_that_cannot_be_used_says_what_to_do(
@@ -342,7 +342,9 @@ def test_class_of_which_all_would_be_on_one_side_is_split_by_rank_and_named(
     dataset = load(str(write_folder({**pictures(n=30), **of_split(test, "rare", 10)})))
     assert (learned_labels(dataset) == 2).sum() == 8
     assert (dataset.test.labels == 2).sum() == 2
-    assert caplog.messages == ["split by rank, as all of their images would be on one side: 'rare'"]
+    assert caplog.messages == [
+        "a fifth of the pictures of each of these classes are for the test, else all or none would be: 'rare'"
+    ]
 
 
 @pytest.mark.parametrize("test", [True, False])
@@ -363,7 +365,7 @@ def test_picture_in_two_classes_is_refused_or_left_out(
 ) -> None:
     files = pictures(n=30)
     folder = write_folder({**files, "dog/wrong.png": files["cat/000.png"]})
-    text = r"1 picture is there with different labels, such as .*cat/000.png \('cat'\) and .*dog/wrong.png \('dog'\)"
+    text = r"1 picture has copies with different labels, such as .*cat/000.png \('cat'\) and .*dog/wrong.png \('dog'\)"
     with pytest.raises(UsageError, match=text):
         load(folder)
     dataset = load(folder, contradictions="leave_out")

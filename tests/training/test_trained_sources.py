@@ -171,7 +171,7 @@ def test_image_that_kills_its_decoder_is_left_out(
     dead = [data + b"ABORT" if i == 7 else data for i, data in enumerate(files)]
     dataset = load(folder(tmp_path, dead, labels), **LARGE)
     (why,) = dataset.left_out.values()
-    assert why == "the decoder died of this image (SIGABRT)"
+    assert why == "the decoder crashed on this image (SIGABRT)"
 
 
 def test_validation_and_test_may_be_inputs_of_their_own(tmp_path: Path, files: list[bytes], labels: list[int]) -> None:
@@ -240,8 +240,12 @@ def test_several_labels_and_values_are_learned(tmp_path: Path, files: list[bytes
             {},
             r"some labels are numbers, as '7' of .*/000.png, and others are names, as 'cat' of .*/001.png",
         ),
-        ([[0, 1], [1, 0]], {}, r"/000.png has the label '\[0, 1\]', and nothing tells what it lists"),
-        ([[0, 1, 1]], {"task": "labels"}, r"has the label '\[0, 1, 1\]', and nothing tells what it lists: give names"),
+        ([[0, 1], [1, 0]], {}, r"/000.png has the label '\[0, 1\]', but nothing says which classes it lists"),
+        (
+            [[0, 1, 1]],
+            {"task": "labels"},
+            r"has the label '\[0, 1, 1\]', but nothing says which classes it lists: give names",
+        ),
         ([None], {}, "has no images with labels"),
         ([3], {"task": "value"}, "have the same value, 3: there is nothing to learn"),
         (["x"], {"task": "value"}, "has no images with numbers as labels"),

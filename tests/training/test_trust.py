@@ -155,7 +155,7 @@ def test_the_gravest_line_comes_first() -> None:
     levels = ("good", "doubt", "bad", "doubt")
     trust = trust_of([Part("a", lines=[TrustLine(level, level, "a")]) for level in levels])  # type: ignore[arg-type]
     assert [line.level for line in trust.lines] == ["bad", "doubt", "doubt", "good"]
-    assert trust.verdict == "1 thing speaks against it, and 2 things are not sure."
+    assert trust.verdict == "1 point speaks against it, and 2 points are uncertain."
     assert trust_of([]).verdict == "Nothing speaks against it."
 
 
