@@ -83,8 +83,8 @@ def label_probabilities(labels: Any, classes: int, smoothing: float) -> Any:
         smoothing: share of a label that is spread evenly over all classes, its own among them; as in "Rethinking the
             Inception Architecture for Computer Vision" (Szegedy et al., 2015).
 
-    >>> label_probabilities([1], 4, 0.2).numpy().round(2).tolist()
-    [[0.05, 0.85, 0.05, 0.05]]
+    >>> label_probabilities([1], 4, 0.5).numpy().tolist()
+    [[0.125, 0.625, 0.125, 0.125]]
     """
     return tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
 

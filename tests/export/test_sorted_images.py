@@ -247,7 +247,7 @@ def test_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 
 def test_links_into_archives_are_refused(tmp_path: Path) -> None:
     write_archive_output(tmp_path / "night", write_tar(tmp_path / "photos"))
-    with pytest.raises(UsageError, match=r"--link: images in archives and tables \(tar\)"):
+    with pytest.raises(UsageError, match=r"--link cannot link to images inside archives and tables \(tar\)"):
         sorted_into(tmp_path / "sorted", tmp_path / "night", how="link")
     assert not (tmp_path / "sorted").exists()
 
