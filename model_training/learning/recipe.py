@@ -114,7 +114,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         TRANSFER: Recipe(epochs=20, batch_size=16, learning_rate=3e-3),
     }
 )
-"""The recipes that have a name: "classic" takes minutes for MNIST, "strong" half an hour, and makes fewer mistakes.
+"""The recipes that have a name: "classic" takes minutes for MNIST, "strong" many more, and makes fewer mistakes.
 
 "transfer" is for a base: it has more steps, since images are few then.
 """
