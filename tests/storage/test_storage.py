@@ -163,7 +163,7 @@ class TestWriting:
     def test_any_name_is_itself(self, folder: str, name: str) -> None:
         location = storage.join(folder, name)
         if folder.startswith("az://") and "\\" in name:
-            with pytest.raises(UsageError, match="and no backslash"):
+            with pytest.raises(UsageError, match="a backslash or a control character"):
                 put(folder, name)
             return
         put(folder, name, "other")
