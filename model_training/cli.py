@@ -8,8 +8,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import get_args
 
 from model_training.base.asked import ASKED, Asked, add_flags, check_alone
 from model_training.base.opening import check_base
@@ -20,21 +18,11 @@ from model_training.flags import DATA_FLAGS, add_data_flags, data_options
 from model_training.learning.base import Base
 from model_training.learning.checkpoint import Checkpoint
 from model_training.learning.head import LEARNED_AS_CLASSES, check_smoothing
-from model_training.learning.recipe import (
-    AUTO,
-    RECIPES,
-    TRANSFER,
-    Augment,
-    ClassWeight,
-    NetworkName,
-    Recipe,
-    Schedule,
-    TrainingPrecision,
-    recipe_of,
-)
+from model_training.learning.recipe import TRANSFER, Recipe, recipe_of
 from model_training.learning.training import check_tensorflow
 from model_training.publishing.convert import engines_of
 from model_training.publishing.publish import check_output, undisturbed
+from model_training.recipe_flags import RECIPE_FLAGS, add_recipe_flags, at_least_1
 from pipeline.cli.console import complain
 from pipeline.cli.interrupt import Interruption, interruptible
 from pipeline.cli.quiet import silence_pillow, stderr_silenced
@@ -59,10 +47,7 @@ FIRST = (
 )  # fmt: skip
 """Names of the options that --help shows; --help_all shows all."""
 
-_OF_RECIPE = tuple(field.name for field in fields(Recipe))
-"""Names of the options that are fields of a recipe."""
-
-_FOR_TRAINING = (*DATA_FLAGS, "base", "scaling", "recipe", "resume", *_OF_RECIPE)
+_FOR_TRAINING = (*DATA_FLAGS, "base", "scaling", "recipe", "resume", *RECIPE_FLAGS)
 """Names of the options that say how a network is trained."""
 
 
@@ -91,7 +76,7 @@ def _parser() -> Parser:
         metavar="MODEL",
         help="folder for the model; a model there is replaced",
     )
-    _add_recipe(parser)
+    add_recipe_flags(parser)
     add_flags(parser)
     add(
         "--with_embedding",
@@ -99,101 +84,8 @@ def _parser() -> Parser:
         default=None,
         help="the model also gives an embedding of each image: what enters the network's last dense layer",
     )
-    add_data_flags(parser, _at_least_1)
+    add_data_flags(parser, at_least_1)
     return parser
-
-
-def _add_recipe(parser: Parser) -> None:
-    """Add the options that say how a network learns."""
-    add, strong = parser.add_argument, RECIPES["strong"]
-    add(
-        "--recipe",
-        choices=tuple(RECIPES),
-        help="strong: more epochs, images changed at random, averaged weights; transfer: the default with --base",
-    )
-    add("--network", choices=get_args(NetworkName), help="layers of the network (default: classic)")
-    add(
-        "--epochs",
-        type=_at_least_1,
-        metavar="N",
-        help=f"times every image is seen (default: 5; strong: {strong.epochs})",
-    )
-    add(
-        "--batch_size",
-        type=_at_least_1,
-        metavar="N",
-        help=f"images in a step (default: 32; strong: {strong.batch_size})",
-    )
-    add("--seed", type=_seed, metavar="N", help="seed of weights, order and changes (default: 0)")
-    text = f"learning rate of Adam; auto: search for one first (default: 0.001; strong: {strong.learning_rate})"
-    add("--learning_rate", type=_rate, metavar="RATE", help=text)
-    add("--schedule", choices=get_args(Schedule), help="cosine: the learning rate goes down to 0 (default: constant)")
-    add("--augment", choices=get_args(Augment), help="change training images at random (default: none)")
-    add(
-        "--precision",
-        choices=(AUTO, *get_args(TrainingPrecision)),
-        help="arithmetic of the training; auto: mixed on a GPU where that is faster (default: auto)",
-    )
-    add(
-        "--averaging",
-        type=float,
-        metavar="MOMENTUM",
-        help="keep a moving average of the weights with this momentum, over an epoch at most (default: 0, none)",
-    )
-    add(
-        "--weight_decay",
-        type=float,
-        metavar="SHARE",
-        help="let each step shrink weights by it, as AdamW (default: 0; strong: 0.05)",
-    )
-    add(
-        "--label_smoothing",
-        type=float,
-        metavar="SHARE",
-        help="share of each training label that is spread over all classes (default: 0; strong: 0.05)",
-    )
-    add("--class_weight", choices=get_args(ClassWeight), help="balanced: small classes count as much as large ones")
-    add(
-        "--monitor",
-        metavar="FIGURE",
-        help="keep the epoch that is best by it: val_loss, val_accuracy, ...; last: the last (default: val_loss)",
-    )
-    add("--patience", type=_at_least_1, metavar="N", help="stop after N epochs without a better one")
-    add(
-        "--resume",
-        action="store_true",
-        default=None,
-        help="continue an interrupted training, which MODEL.unfinished holds",
-    )
-    add(
-        "--calibrate",
-        action="store_true",
-        default=None,
-        help="make scores mean what they say: divide the logits by a temperature fitted to the validation images",
-    )
-
-
-def _at_least_1(text: str) -> int:
-    return _integer(text, 1, 2**31 - 1)
-
-
-def _rate(text: str) -> float | str:
-    if text == AUTO:
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
-
-
-def _seed(text: str) -> int:
-    return _integer(text, 0, 2**32 - 1)
-
-
-def _integer(text: str, lowest: int, highest: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 20 and lowest <= int(text) <= highest):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {lowest} to {highest}")
-    return int(text)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -219,8 +111,10 @@ def _train(arguments: argparse.Namespace) -> int:
     given = arguments
     check_alone(given.base, vars(given))
     usual = None if given.base is None else TRANSFER
-    recipe = recipe_of(given.recipe or usual, **{name: getattr(given, name) for name in _OF_RECIPE})
+    recipe = recipe_of(given.recipe or usual, **{name: getattr(given, name) for name in RECIPE_FLAGS})
     options = data_options(arguments, recipe.seed)
+    if given.label_smoothing:
+        check_smoothing(options.task)
     location = check_output(arguments.output)
     check_apart(options, location)
     Checkpoint.beside(location).check(bool(given.resume))
@@ -231,8 +125,6 @@ def _train(arguments: argparse.Namespace) -> int:
     elif options.name == "mnist" and options.data_dir is None:
         _start_tensorflow()  # Keras may have to download it
     dataset = _load(options)
-    if given.label_smoothing:
-        check_smoothing(dataset.task)
     _start_tensorflow()
     _build(dataset, recipe, arguments, location, base)
     return 0

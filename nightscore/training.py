@@ -231,6 +231,8 @@ def train(
         seed=seed,
         **reading,
     )
+    if label_smoothing:
+        check_smoothing(data.task)
     with expected_errors(), _disk_errors(), _one_at_a_time, _seeds_kept(), root_logger_kept():
         location = check_output(os.fspath(output))
         check_apart(data, location)
@@ -243,8 +245,6 @@ def train(
         else:
             opened = _open_base(begin, Asked(image_size, color_mode, decode, like, scaling), location)
             learned = load(data.with_rule(opened.rule))
-        if label_smoothing:
-            check_smoothing(learned.task)
         return _build(learned, chosen, location, progress, resume, opened)
 
 

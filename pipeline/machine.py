@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import platform
 import sys
@@ -44,6 +43,8 @@ def keep_freed_memory() -> bool:
     megabytes again and again, and the system clears each page anew: that took a third to half of the time. From
     then on the process holds as much as it once needed, and up to 64 MB more.
     """
+    import ctypes  # which --help does without
+
     library = ctypes.CDLL(None)
     if not hasattr(library, "mallopt"):  # macOS, or a Linux with another C library
         return False

@@ -17,6 +17,7 @@ from model_training.learning.checkpoint import Checkpoint
 from model_training.learning.head import LEARNED_AS_CLASSES, Head, head_of
 from model_training.learning.history import History, history_of
 from model_training.learning.network import build_network
+from model_training.learning.optimizer import optimizer_of
 from model_training.learning.precision import choose_precision, set_precision
 from model_training.learning.rate_search import RateSearch, search_rate
 from model_training.learning.recipe import LAST, Recipe, TrainingPrecision
@@ -190,7 +191,7 @@ def _fit(
             if stage.unfreeze is not None:
                 stage.unfreeze()
             feed = Feed(dataset.train, recipe.batch_size, recipe, len(rows), classes)
-            optimizer = _optimizer(recipe, stage, feed.steps, stage.stop - start)
+            optimizer = optimizer_of(recipe, stage.learning_rate, feed.steps, stage.stop - start)
             network.compile(optimizer, loss, loss_weights=head.loss_weight, metrics=[head.keras_metric()])
             kept = keeping.callbacks(number, recipe, head, rows, checkpoint, start if is_last else None)
             followed = [keeping.Clock(), *kept, keeping.RowKeeper(rows), *([] if progress is None else [progress])]
@@ -237,35 +238,6 @@ def _fit_stage(
         ) from error
     finally:
         keeping.close(callbacks)
-
-
-def _optimizer(recipe: Recipe, stage: Stage, steps: int, epochs: int) -> Any:
-    """Return the optimizer of a stage of so many epochs, which have so many steps each."""
-    import keras
-
-    rate: Any = stage.learning_rate
-    if recipe.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(stage.learning_rate, steps * epochs)
-    more: dict[str, Any] = {"weight_decay": recipe.weight_decay} if recipe.weight_decay else {}
-    if recipe.averaging:
-        more |= {"use_ema": True, "ema_momentum": averaging_momentum(recipe.averaging, steps)}
-    return keras.optimizers.Adam(rate, **more)
-
-
-def averaging_momentum(averaging: float, steps: int) -> float:
-    """Return the momentum of the average of weights: it reaches over an epoch at most.
-
-    The average begins with the first weights, which are random. Where epochs have few steps, those of a large momentum
-    would still be in it at the end.
-
-    Args:
-        averaging: momentum that the recipe asks for.
-        steps: of an epoch.
-
-    >>> [round(averaging_momentum(0.999, steps), 4) for steps in (20, 844, 10_000)]
-    [0.95, 0.9988, 0.999]
-    """
-    return min(averaging, 1 - 1 / steps)
 
 
 def _class_weight(recipe: Recipe, dataset: Dataset) -> dict[int, float] | None:
