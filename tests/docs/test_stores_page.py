@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import WriteImages
+from gcs_emulator import upload
 
 from pipeline import storage
 from pipeline.cli import score
@@ -16,16 +17,10 @@ from pipeline.cli import score
 PAGE = (Path(__file__).parents[2] / "docs" / "stores.md").read_text()
 
 
-def store(folder: Path, location: str) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            storage.create(f"{location}/{path.relative_to(folder)}", path.read_bytes())
-
-
 @pytest.mark.heavy
 def test_command_runs_as_written(gcs_bucket: str, tiny_model: str, write_images: WriteImages) -> None:
-    store(write_images(30), f"{gcs_bucket}/photos")
-    store(Path(tiny_model), f"{gcs_bucket}/model")
+    upload(write_images(30), f"{gcs_bucket}/photos")
+    upload(Path(tiny_model), f"{gcs_bucket}/model")
     ((command,),) = [
         block.splitlines() for block in re.findall(r"^```console\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     ]

@@ -18,6 +18,7 @@ from apache_beam.options.pipeline_options import DebugOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 from conftest import WriteImages
 from dataflow_api import Dataflow, dataflow  # noqa: F401 - a fixture
+from gcs_emulator import upload
 
 from pipeline import storage
 from pipeline.beam import job
@@ -54,12 +55,6 @@ def test_a_worker_has_one_process_unless_something_else_is_said() -> None:
     asked = job.parse([*NEEDED, IMAGE, *said])
     assert asked.beam.view_as(DebugOptions).experiments == ["use_multiple_sdk_containers"]
     assert asked.beam.view_as(DebugOptions).number_of_worker_harness_threads == 7
-
-
-def upload(folder: Path, place: str) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            storage.create(f"{place}/{path.relative_to(folder)}", path.read_bytes())
 
 
 @pytest.fixture

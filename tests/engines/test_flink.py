@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import SCHEMA
 from engine_processes import Flink, flink  # noqa: F401 - a fixture
-from gcs_emulator import Emulator
+from gcs_emulator import Emulator, upload
 
 from model_training.data.datasets import RawImages, raw_images
 from pipeline import storage
@@ -46,9 +46,7 @@ def bucket(emulator: Emulator, gcs_bucket: str, images: RawImages, tiny_model: s
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(put, range(IMAGES)))
-    for path in Path(tiny_model).rglob("*"):
-        if path.is_file():
-            storage.create(f"{gcs_bucket}/model/{path.relative_to(tiny_model)}", path.read_bytes())
+    upload(Path(tiny_model), f"{gcs_bucket}/model")
     return gcs_bucket
 
 

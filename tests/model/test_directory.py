@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gcs_emulator import upload
 
 from pipeline import storage
 from pipeline.errors import UsageError
@@ -221,9 +222,7 @@ def test_missing_golden_file_is_refused(model: Path, name: str) -> None:
 
 def test_model_on_gcs_is_copied_once(model: Path, gcs_bucket: str) -> None:
     location = f"{gcs_bucket}/models/digits"
-    for path in model.rglob("*"):
-        if path.is_file():
-            storage.create(f"{location}/{path.relative_to(model)}", path.read_bytes())
+    upload(model, location)
     spec = read_spec(location)
     check_model(location, spec)
     folder = local_copy(location)
@@ -250,9 +249,7 @@ def test_object_whose_name_leads_out_of_the_copy_is_refused(
 
 
 def test_objects_that_consoles_leave_as_folders_are_not_copied(model: Path, gcs_bucket: str) -> None:
-    for path in model.rglob("*"):
-        if path.is_file():
-            storage.create(f"{gcs_bucket}/m/{path.relative_to(model)}", path.read_bytes())
+    upload(model, f"{gcs_bucket}/m")
     for name in ("saved_model/", "saved_model/variables/", "golden/"):
         storage.create(f"{gcs_bucket}/m/{name}", b"")
     check_model(local_copy(f"{gcs_bucket}/m"), read_spec(f"{gcs_bucket}/m"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -12,13 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from package_index import run_fetching
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("nightscore", "pipeline", "model_training", "model_import")
 CONSTRAINTS = ROOT / "constraints.txt"
-
-SLOW_INDEX = 500
-"""Seconds after which an index of packages is too slow for tests."""
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1200)]
 
@@ -26,32 +23,6 @@ pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1200)]
 def tracked() -> list[str]:
     done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
-
-
-def run(words: Sequence[str | Path], folder: Path, **more: str) -> str:
-    done = subprocess.run(
-        list(map(str, words)), cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, **more}
-    )  # fmt: skip
-    assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def fetched(words: Sequence[str | Path], folder: Path, **more: str) -> str:
-    """Run a command that fetches packages; skip the test if the index does not answer in time."""
-    try:
-        done = subprocess.run(
-            list(map(str, words)),
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=SLOW_INDEX,
-            env={**os.environ, **more},
-        )
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"the package index has not answered in full in {SLOW_INDEX} s")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +39,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def files(source: Path) -> tuple[Path, Path]:
     """The wheel and the sdist."""
-    fetched([sys.executable, "-m", "build"], source)
+    run_fetching([sys.executable, "-m", "build"], source)
     (wheel,), (sdist,) = source.glob("dist/*.whl"), source.glob("dist/*.tar.gz")
     return wheel, sdist
 
@@ -80,7 +51,7 @@ def new_environment(folder: Path) -> Path:
 
 
 def check_demo(program: Sequence[str | Path], folder: Path, **more: str) -> None:
-    output = fetched([*program, "demo"], folder, **more)
+    output = run_fetching([*program, "demo"], folder, **more)
     assert "6 of 3,600" in output
     assert (folder / "demo" / "night" / "report.html").exists()
 
@@ -99,16 +70,18 @@ def test_wheel_and_sdist_run_the_demo_in_empty_environments(files: tuple[Path, P
     wheel, sdist = files
     python = new_environment(tmp_path / "of the wheel")
     install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    fetched([python, *install, "--constraint", CONSTRAINTS, wheel], tmp_path)
+    run_fetching([python, *install, "--constraint", CONSTRAINTS, wheel], tmp_path)
     folder = tmp_path / "an other folder"
     folder.mkdir()
     check_demo([python.with_name("nightscore")], folder, PYTHONPATH="")
-    libraries = run([python, "-c", "import numpy; print(numpy.__path__[0])"], folder, PYTHONPATH="").strip()
-    fetched([python, "-m", "pip", "uninstall", "--quiet", "--yes", "nightscore"], tmp_path)
+    libraries = run_fetching([python, "-c", "import numpy; print(numpy.__path__[0])"], folder, PYTHONPATH="").strip()
+    run_fetching([python, "-m", "pip", "uninstall", "--quiet", "--yes", "nightscore"], tmp_path)
 
     other = new_environment(tmp_path / "of the sdist")
-    fetched([other, *install, "--no-deps", sdist], tmp_path)
-    place = run([other, "-c", "import nightscore; print(nightscore.__path__[0])"], folder, PYTHONPATH="").strip()
+    run_fetching([other, *install, "--no-deps", sdist], tmp_path)
+    place = run_fetching(
+        [other, "-c", "import nightscore; print(nightscore.__path__[0])"], folder, PYTHONPATH=""
+    ).strip()
     (Path(place).parent / "libraries.pth").write_text(f"{Path(libraries).parent}\n")  # fetched a moment ago
     shutil.rmtree(folder / "demo")
     check_demo([other.with_name("nightscore")], folder, PYTHONPATH="")

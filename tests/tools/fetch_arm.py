@@ -7,12 +7,13 @@ It needs Debian's packages qemu-user-static and debootstrap, and root's rights. 
 from __future__ import annotations
 
 import importlib.metadata
-import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+
+from package_index import SLOW_INDEX
 
 RELEASE, PYTHON = "bookworm", "3.11"
 """Debian's release, and the Python that it has."""
@@ -33,9 +34,6 @@ CPU revision\t: 3
 
 """
 """A Cortex-A72, as Linux tells of it in /proc/cpuinfo: LiteRT reads there what it runs on, and qemu shows its host."""
-
-SLOW_INDEX = 400
-"""Seconds after which an index of packages is too slow for tests."""
 
 
 def make_root(root: Path) -> None:
@@ -68,7 +66,7 @@ def fetch_packages(folder: Path) -> None:
 def main(folder: Path) -> None:
     """Make the folder, or leave nothing."""
     try:
-        if not re.match(rf"{PYTHON}\.", sys.version):
+        if "{}.{}".format(*sys.version_info) != PYTHON:
             raise SystemExit(f"the packages here are not those of Python {PYTHON}, which {RELEASE} has")
         folder.mkdir(parents=True)
         make_root(folder / "root")

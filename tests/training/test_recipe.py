@@ -40,7 +40,10 @@ def test_patience_waits_for_the_loss_where_the_recipe_would_keep_the_last_epoch(
         ({"averaging": 1.0}, "--averaging 1 is out of range"),
         ({"weight_decay": -0.1}, "--weight_decay -0.1 is out of range: give a number from 0 to below 1, such as 0.05"),
         ({"label_smoothing": float("nan")}, "--label_smoothing nan is out of range"),
-        ({"monitor": "last", "patience": 3}, "--patience stops when no better epoch comes"),
+        (
+            {"monitor": "last", "patience": 3},
+            "--patience stops when no better epoch comes, but --monitor last compares none",
+        ),
     ],
 )
 def test_other_values_are_refused_in_one_line(values: dict[str, Any], reason: str) -> None:
