@@ -31,11 +31,22 @@ from pipeline.cli import score as cli
 from pipeline.image_kinds import READ_SUFFIXES, UNREAD
 from pipeline.model.directory import SAVED_MODEL, SPEC
 from pipeline.model.spec import ModelSpec, model_id
-from pipeline.options import ScoreOptions, add_arguments, from_arguments, rename_labels
-from pipeline.sources import images, manifest, numpy_arrays, parquet_images, tar_archive, zip_archive
+from pipeline.model.tiff_layout import MOST_SAMPLES
+from pipeline.options import MAX_PIXELS, ScoreOptions, add_arguments, from_arguments, rename_labels
+from pipeline.sources import (
+    idx,
+    images,
+    inflate,
+    limits,
+    manifest,
+    numpy_arrays,
+    parquet_images,
+    tar_archive,
+    zip_archive,
+)
 from pipeline.sources.label_values import MISSING
 from pipeline.sources.list_columns import FILE_COLUMNS, LABEL_COLUMN, OTHER_FILE_COLUMNS, OTHER_LABEL_COLUMNS
-from pipeline.sources.list_text import COMPRESSED
+from pipeline.sources.list_text import COMPRESSED, LONGEST_LIST
 from pipeline.sources.names import _JUNK_FOLDERS
 from pipeline.sources.own_names import JSON_FILE, TEXT_FILES
 
@@ -101,6 +112,23 @@ def test_junk_folders_and_files_of_names_are_listed() -> None:
     assert {name.lower() for name in folders} == _JUNK_FOLDERS
     listed = words_between("names come before the model's order:", "and the names in a Parquet")
     assert set(listed) == {name.format(label="label") for name in TEXT_FILES} | {JSON_FILE}
+
+
+def test_limits_are_those_of_the_code() -> None:
+    section = PAGE.partition("## Limits\n")[2].partition("\n## ")[0]
+    least = f"{limits.SMALL >> 20} MiB, and {limits.RATIO} more"
+    numbers = [MAX_PIXELS, int(ScoreOptions.image_timeout), limits.LONGEST, MOST_SAMPLES]
+    numbers += [inflate.LONGEST_WINDOW, limits.MEMBERS, idx.MOST, LONGEST_LIST]
+    for text in (least, *(f"{number:,}" for number in numbers)):
+        assert f" {text}" in section, text
+
+
+def test_all_flags_are_flags() -> None:
+    section = PAGE.partition("## All flags\n")[2]
+    flags = {name.partition(" ")[0] for line in section.splitlines() for name in re.findall(r"`--([^`]+)`", line)}
+    assert flags - {"labels"} <= set(asdict(ScoreOptions(("a",), "b", "c")))
+    shown = set(re.findall(r"--(\w+)", PAGE.partition("## All flags\n")[0])) - {"model", "output", "long"}
+    assert shown <= flags, "a flag of the page is not in its table"
 
 
 def write_model(tiny_model: str, folder: Path) -> None:
