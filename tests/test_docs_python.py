@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from conftest import WriteImages
 
 import nightscore
+from nightscore.scoring import ScoreKeywords
+from nightscore.training import ReadingKeywords
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "python.md").read_text()
 BLOCK = re.compile(r"^(<!-- not run -->\n)?```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -63,3 +66,9 @@ def test_tables_name_what_is_there() -> None:
     assert names_in_table("| | |") | {"None"} >= members - {"output"}
     assert names_in_table("| | |") <= members
     assert names_in_table("| error | when |") <= set(nightscore.__all__)
+
+
+def test_tables_name_every_argument() -> None:
+    for function, keywords in ((nightscore.train, ReadingKeywords), (nightscore.score, ScoreKeywords)):
+        given = {*inspect.signature(function).parameters, *keywords.__annotations__} - {"reading", "options"}
+        assert names_in_table(f"| arguments of `{function.__name__}` | what they are about |") == given

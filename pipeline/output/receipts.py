@@ -34,7 +34,7 @@ class Extras:
     """What a receipt carries beside the facts that follow from its part. No result depends on it.
 
     Attributes:
-        seconds: seconds from the unit's first batch to its last.
+        seconds: seconds from the first rows of the unit until its part is made.
         thumbnails: row -> PNG or JPEG file of an image that the receipt names; such an image may have none.
         maker: what made the scores: name and version of the engine, and kind of the CPU; "": not known, as of an
             earlier version, or of a run that was killed before it could tell.
