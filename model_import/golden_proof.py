@@ -140,10 +140,12 @@ def better_loader(examined: Examined, own: float) -> str:
 def _nearest(examined: Examined, limit: float) -> tuple[float, str]:
     """Return the smallest difference from the user's scores, and the flags that give it."""
     trial, best = _Trial(examined), (float("inf"), "")
-    rules = dict(_loaders(examined.decision.rule))
+    rules: dict[InputSpec, str] = {}
+    for words, rule in _loaders(examined.decision.rule):
+        rules.setdefault(rule, words)
     known = examined.decision.scaling
     for scalings in ([known], [one for one in SCALINGS.values() if one.name != known.name]):
-        for words, rule in rules.items():
+        for rule, words in rules.items():
             pixels = trial.pixels(rule)
             for scaling in scalings:
                 if pixels is None or max(len(scaling.scale), len(scaling.offset)) not in (1, rule.channels):

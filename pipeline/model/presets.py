@@ -7,7 +7,8 @@ is resized, by what, and where it lies. tests/model/test_presets.py holds each t
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -75,6 +76,13 @@ _PILLOW_METHODS: tuple[tuple[str, Resize], ...] = (
     ("box", "pillow.box"),
     ("hamming", "pillow.hamming"),
 )
+_PILLOW_FILTERS: tuple[tuple[str, Resize], ...] = (
+    ("nearest", "nearest"),
+    ("bilinear", "bilinear"),
+    ("lanczos", "lanczos"),
+    ("box", "pillow.box"),
+    ("hamming", "pillow.hamming"),
+)
 
 PRESETS: Mapping[str, Preset] = {
     "nightscore": Preset("what models trained here see, but for `--decode reduced`", "nightscore", "bilinear"),
@@ -112,6 +120,8 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "torchvision.Resize": Preset("Resize((h, w)), bilinear: stretched", "pillow", "bilinear"),
     "timm": Preset("crop_pct 0.875, bicubic: its default", "pillow", "bicubic", fit="torch_shorter_side", crop=0.875),
+    "pillow": Preset('`Image.open(f).convert("RGB").resize((w, h))`: bicubic, stretched', "pillow", "bicubic"),
+    **{f"pillow:{name}": Preset("that filter, stretched", "pillow", method) for name, method in _PILLOW_FILTERS},
     "teachable_machine": Preset("ImageOps.fit, LANCZOS", "pillow", "lanczos", fit="teachable_machine"),
     "cv2.resize": Preset("cv2.imread and INTER_LINEAR, BGR", "opencv", "cv2.linear", color="bgr"),
     "cv2.resize:area": Preset("cv2.imread and INTER_AREA, BGR", "opencv", "cv2.area", color="bgr"),
@@ -170,10 +180,61 @@ def preset_of(name: str) -> Preset:
     asked = _plain(_with_library(name))
     if asked in known:
         return known[asked]
-    near = difflib.get_close_matches(asked, known, n=3, cutoff=0.4)
-    names = [known for known in PRESETS if known.lower().startswith(f"{asked}.")][:4]
-    names = names or [known for known in PRESETS if _plain(known) in near] or list(PRESETS)[:4]
-    raise UsageError(f"unknown loader {name!r}: nearest are {', '.join(names)}; docs/input_rules.md lists all")
+    raise UsageError(f"unknown loader {name!r}: {_suggestion(asked)}; docs/input_rules.md lists all")
+
+
+def _suggestion(asked: str) -> str:
+    """Return which loaders a person may mean, as a phrase: those of a library, of a known word, or of a like name.
+
+    >>> _suggestion("opencv")
+    'for opencv give cv2.resize, cv2.resize:area or cv2.resize:rgb'
+    >>> _suggestion("keras.load_image")
+    'did you mean keras.load_img?'
+    """
+    loader, _, variant = asked.partition(":")
+    variants: dict[str, list[str]] = {}
+    for name in PRESETS:
+        variants.setdefault(name.partition(":")[0], []).append(name)
+    names = {name.lower(): name for name in variants}
+    if variant and loader in names:
+        return f"it may be {_either(variants[names[loader]])}"
+    words = loader.replace("_", ".").split(".")
+    for word, meant in _OTHER_WORDS.items():
+        if word == loader or word in words:
+            return f"for {word} give {_either(meant)}"
+    near = difflib.get_close_matches(loader, names, n=2, cutoff=0.85)
+    first, last = loader.partition(".")[0], loader.rpartition(".")[2]
+    same = [name for one, name in names.items() if one.endswith(f".{last}")]
+    same = same or [name for one, name in names.items() if one.partition(".")[0] == first]
+    if same and not near:
+        return f"it may be {_either(same if len(same) > 1 else variants[same[0]])}"
+    near = near or difflib.get_close_matches(loader, names, n=2, cutoff=0.7)
+    return f"did you mean {_either([names[one] for one in near])}?" if near else f"give one of {', '.join(variants)}"
+
+
+def _either(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+_OTHER_WORDS: Mapping[str, Sequence[str]] = {
+    "opencv": ("cv2.resize", "cv2.resize:area", "cv2.resize:rgb"),
+    "cv": ("cv2.resize", "cv2.resize:area", "cv2.resize:rgb"),
+    "image.resize": ("pillow", "tf.image.resize"),
+    "pytorch": ("torchvision", "torchvision.Resize", "timm"),
+    "torch": ("torchvision", "torchvision.Resize", "timm"),
+    "transforms": ("torchvision", "torchvision.Resize"),
+    "imagefolder": ("torchvision", "torchvision.Resize"),
+    "imagedatagenerator": (_LOAD,),
+    "flow_from_directory": (_LOAD,),
+    "flow_from_dataframe": (_LOAD,),
+    "img_to_array": (_LOAD,),
+    "tensorflow": (_RESIZED, _DIRECTORY, "tfds"),
+    "tf": (_RESIZED, "tf.image.resize_with_pad", "tf.image.central_crop"),
+    "tensorflow_datasets": ("tfds",),
+    "image_dataset": (_DIRECTORY,),
+    "teachable": ("teachable_machine",),
+}
+"""Word of another library or function, in small letters -> the loaders with its pixels."""
 
 
 def _with_library(name: str) -> str:
@@ -186,7 +247,8 @@ def _with_library(name: str) -> str:
     loaders = {known.partition(":")[0] for known in PRESETS}
     whole = [known for known in loaders if known.lower().endswith(f".{loader.lower()}")]
     is_known = loader.lower() in {known.lower() for known in loaders}
-    return name.replace(loader, whole[0], 1) if len(whole) == 1 and loader and not is_known else name
+    may_be_two = loader.lower() in _OTHER_WORDS
+    return name.replace(loader, whole[0], 1) if len(whole) == 1 and not (is_known or may_be_two) else name
 
 
 def _plain(name: str) -> str:
@@ -196,13 +258,26 @@ def _plain(name: str) -> str:
     'keras.image_dataset_from_directory:area'
     """
     loader, _, rest = name.lower().replace("(", ":").partition(":")
-    arguments = [part.strip(" \"')").removeprefix("interpolation=") for part in rest.split(",")]
-    arguments = [part.strip("\"'").removesuffix("=true").removeprefix("cv2.inter_") for part in arguments]
+    arguments = [_ARGUMENT.sub("", part.strip(" \"')")).strip("\"'").removesuffix("=true") for part in rest.split(",")]
     loader = loader.strip(" \"'")
+    loader = _PLACES.sub(r"\1.", _ALIASES.get(loader, loader))
     left_out = ("", _DEFAULTS.get(loader))
     kept = sorted(part for part in arguments if part not in left_out and not part.endswith("=false"))
     return f"{loader}:{','.join(kept)}" if kept else loader
 
+
+_ARGUMENT = re.compile(
+    r"^(?:interpolation=|resample=)?(?:cv2\.inter_|interpolationmode\.|(?:pil\.)?image\.(?:resampling\.)?|resampling\.)?"
+)
+"""What may stand before the name of a method, in small letters."""
+
+_PLACES = re.compile(r"^(?:tf\.)?(keras|torchvision)\.(?:(?:utils|transforms|preprocessing\.image|preprocessing)\.)?")
+"""Where a library has its loaders, in small letters."""
+
+_ALIASES: Mapping[str, str] = dict.fromkeys(
+    ("pil", "pil.image", "pil.image.open", "pil.image.resize", "image.open", "pillow.image"), "pillow"
+)
+"""Other name of a loader -> its name, in small letters."""
 
 _DEFAULTS: Mapping[str, str] = {
     _DIRECTORY: "bilinear",
@@ -213,6 +288,7 @@ _DEFAULTS: Mapping[str, str] = {
     "torchvision.resize": "bilinear",
     "timm": "bicubic",
     "cv2.resize": "linear",
+    "pillow": "bicubic",
 }
 """Loader in small letters -> its own method, which may be written and need not."""
 

@@ -112,6 +112,12 @@ def test_every_preset_has_a_loader_and_is_a_rule() -> None:
         ("Keras.load_img(keep_aspect_ratio=False)", "keras.load_img"),
         ("cv2.resize(interpolation=cv2.INTER_AREA)", "cv2.resize:area"),
         ("torchvision:bilinear", "torchvision"),
+        ("torchvision.transforms.Resize", "torchvision.Resize"),
+        ("tf.keras.utils.image_dataset_from_directory", DIRECTORY),
+        ("keras.preprocessing.image.load_img(interpolation='box')", "keras.load_img:box"),
+        ("PIL.Image.open", "pillow"),
+        ("PIL", "pillow:bicubic"),
+        ("pillow(resample=Image.Resampling.LANCZOS)", "pillow:lanczos"),
     ],
 )  # fmt: skip
 def test_arguments_may_be_written_as_in_python(written: str, name: str) -> None:
@@ -132,11 +138,27 @@ def test_loader_without_its_library_is_taken_where_one_library_has_it() -> None:
         rule_like("resize", 24, 24)
 
 
-def test_unknown_loader_is_told_with_the_nearest() -> None:
-    usual = r"keras\.image_dataset_from_directory, keras\.image_dataset_from_directory:crop"
-    with pytest.raises(UsageError, match=f"^unknown loader 'keras': nearest are {usual}"):
-        rule_like("keras", 224, 224)
-    with pytest.raises(UsageError, match=r"^unknown loader 'torchvison': nearest are torchvision, .*all$"):
-        rule_like("torchvison", 224, 224)
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("keras", "it may be keras.image_dataset_from_directory or keras.load_img"),
+        ("torchvison", "did you mean torchvision?"),
+        ("Pilow", "did you mean pillow?"),
+        ("resize", "it may be tf.image.resize, torchvision.Resize or cv2.resize"),
+        ("Image.resize", "for image.resize give pillow or tf.image.resize"),
+        ("opencv", "for opencv give cv2.resize, cv2.resize:area or cv2.resize:rgb"),
+        ("cv2.resize:cubic", "it may be cv2.resize, cv2.resize:area or cv2.resize:rgb"),
+        ("ImageDataGenerator.flow_from_directory", "give keras.load_img"),
+        ("pytorch", "for pytorch give torchvision, torchvision.Resize or timm"),
+        ("skimage.io", "give one of nightscore, keras.image_dataset_from_directory, keras.load_img, tf.image.resize"),
+    ],
+)
+def test_unknown_loader_is_told_with_those_that_may_be_meant(written: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=r"^unknown loader .* lists all$") as told:
+        rule_like(written, 224, 224)
+    assert hint in str(told.value)
+
+
+def test_loader_that_cannot_have_this_size_is_refused() -> None:
     with pytest.raises(UsageError, match=r"^preset 'timm' cannot be taken: input is of 2 x 3 pixels"):
         rule_like("timm", 2, 3)

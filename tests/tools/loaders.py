@@ -115,6 +115,13 @@ def torchvision_resize(data: bytes, height: int, width: int, is_gray: bool) -> P
 
 
 @each
+def pillow(data: bytes, height: int, width: int, is_gray: bool, resample: Image.Resampling | None = None) -> Pixels:
+    """Return what Pillow alone makes of a file, with its default filter if none is given."""
+    image = Image.open(io.BytesIO(data)).convert("L" if is_gray else "RGB")
+    return np.asarray(image.resize((width, height), resample)).reshape(height, width, -1)
+
+
+@each
 def teachable_machine(data: bytes, height: int, width: int, is_gray: bool) -> Pixels:
     """Return what the code that Teachable Machine exports makes of a file."""
     image = Image.open(io.BytesIO(data)).convert("L" if is_gray else "RGB")
@@ -162,6 +169,11 @@ LOADERS: Mapping[str, Loader] = {
     "torchvision:bicubic": partial(torchvision, resample=Image.Resampling.BICUBIC),
     "timm": partial(torchvision, resample=Image.Resampling.BICUBIC),
     "torchvision.Resize": torchvision_resize,
+    "pillow": pillow,
+    **{
+        f"pillow:{name}": partial(pillow, resample=Image.Resampling[name.upper()])
+        for name in ("nearest", "bilinear", "lanczos", "box", "hamming")
+    },
     "teachable_machine": teachable_machine,
     "cv2.resize": opencv,
     "cv2.resize:area": partial(opencv, method="INTER_AREA"),

@@ -92,7 +92,7 @@ def test_jpeg_files_are_decoded_in_full_where_that_is_asked_for(photos: Path, tm
         ),
         (["--dataset", "digits", "--output", "new", "--color_mode", "grey"], "invalid choice: 'grey'"),
         (["--dataset", "digits", "--output", "new", "--decode", "half"], "argument --decode: invalid choice: 'half'"),
-        (["--dataset", "digits", "--output", "new", "--like", "keras"], "unknown loader 'keras': nearest are keras."),
+        (["--dataset", "digits", "--output", "new", "--like", "keras"], "unknown loader 'keras': it may be keras."),
         (
             ["--dataset", "digits", "--output", "new", "--like", "timm", "--decode", "reduced"],
             "--decode reduced contradicts --like timm, which decodes every pixel",
