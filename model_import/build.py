@@ -20,7 +20,7 @@ from model_import.tflite_file import TfliteModel
 from model_import.wrap import write_saved_model
 from model_training.publishing.check_images import check_images
 from model_training.publishing.convert import Converted, convert, with_engines, with_scores
-from model_training.publishing.publish import check_output, lie_in_one_another, staged, write_files
+from model_training.publishing.publish import check_apart, check_output, staged, write_files
 from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.machine import versions
@@ -78,8 +78,8 @@ def check_place(source: str, output: str) -> str:
         UsageError: it cannot, or one lies in the other.
     """
     location = check_output(output)
-    if not storage.is_remote(source) and lie_in_one_another(os.path.abspath(source), location):
-        raise UsageError(f"--output {output!r} and {source!r} lie in one another: give two separate folders")
+    if not storage.is_remote(source):  # a remote one is refused when it is opened
+        check_apart("SOURCE", source, location)
     return location
 
 

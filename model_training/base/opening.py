@@ -8,7 +8,7 @@ import re
 from model_import.decide import USUAL
 from model_training.base.asked import Asked
 from model_training.learning.base import Base
-from model_training.publishing.publish import lie_in_one_another
+from model_training.publishing.publish import check_apart
 from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.formatting import counted
@@ -29,8 +29,7 @@ def check_base(base: str, output: str) -> None:
         UsageError: it is nowhere, or it and the new model lie in one another.
     """
     if storage.is_remote(base) or os.path.exists(base):
-        if lie_in_one_another(storage.absolute(base), output):
-            raise UsageError(f"--output {output!r} and --base {base!r} lie in one another: give two separate folders")
+        check_apart("--base", base, output)
     elif not _NAME.fullmatch(base):
         raise UsageError(
             f"--base {base!r} does not exist: give a model directory, a .keras or .h5 file, a SavedModel folder, or a "

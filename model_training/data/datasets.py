@@ -22,10 +22,8 @@ from model_training.data.image_set import HeldImages
 from model_training.data.options import DATASETS, DataOptions
 from model_training.data.raw_images import DIGITS, RAW_SIDE, RawImages, raw_images
 from model_training.data.sides import VALIDATION_SHARE
-from model_training.publishing.publish import lie_in_one_another
-from pipeline import storage
+from model_training.publishing import publish
 from pipeline.batches import EncodedBatch, ImageColumns
-from pipeline.errors import UsageError
 from pipeline.model.input_rule import ColorMode, InputSpec
 from pipeline.model.preprocess import preprocess
 from pipeline.model.resize import takes_exact
@@ -82,14 +80,10 @@ def check_apart(options: DataOptions, output: str) -> None:
     """
     if options.name is not None:
         return
-    for source in (*options.sources, *options.validation, *options.test):
-        images = storage.absolute(source)
-        fixed = storage.fixed_prefix(images)
-        is_glob = fixed != images  # one that leads to images around the model may lead past it
-        if f"{fixed}/".startswith(f"{output}/") if is_glob else lie_in_one_another(images, output):
-            raise UsageError(
-                f"--output {output!r} and --dataset {images!r} lie in one another: give two separate folders"
-            )
+    named = {"--dataset": options.sources, "--validation": options.validation, "--test": options.test}
+    for flag, sources in named.items():
+        for source in sources:
+            publish.check_apart(flag, source, output, is_pattern=True)
 
 
 def from_raw(raw: RawImages, rule_of: RuleOf = REDUCED, seed: int = 0) -> Dataset:

@@ -11,7 +11,7 @@ import numpy as np
 
 from model_training.publishing.check_images import check_images
 from model_training.publishing.convert import Converted, convert, with_engines, with_scores
-from model_training.publishing.publish import OWNED, check_output, lie_in_one_another, staged, write_files
+from model_training.publishing.publish import OWNED, check_apart, check_output, staged, write_files
 from pipeline import storage
 from pipeline.errors import GoldenMismatchError, UsageError
 from pipeline.model import agreement, directory
@@ -41,10 +41,7 @@ def add_engines(model: str, output: str) -> ModelSpec:
     """
     source = storage.absolute(model)
     location = check_output(output)
-    if lie_in_one_another(source, location):
-        raise UsageError(
-            f"--output {location!r} and --add_engines {source!r} lie in one another: give two separate folders"
-        )
+    check_apart("--add_engines", model, location)
     spec = read_spec(source)
     if spec.feed is not None:
         raise UsageError(f"model {source!r} was imported from a .tflite file, which is its {directory.TFLITE}")

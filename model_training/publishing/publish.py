@@ -56,18 +56,30 @@ def check_output(output: str) -> str:
     return location
 
 
-def lie_in_one_another(location: str, output: str) -> bool:
-    """Return whether one of two folders is the other or lies in it.
+def check_apart(flag: str, source: str, output: str, is_pattern: bool = False) -> None:
+    """Check that the new model and what it is made of do not lie in one another.
 
     Args:
-        location: absolute, or gs://.
-        output: as `check_output` returns it.
+        flag: that names the source.
+        source: file or folder, as the user gave it.
+        output: location of the new model, as `check_output` returns it.
+        is_pattern: whether the source may be a glob.
 
-    >>> lie_in_one_another("gs://b/model", "gs://b/model/new"), lie_in_one_another("gs://b/model", "gs://b/model2")
-    (True, False)
+    Raises:
+        UsageError: they do: a model that is replaced would take the source with it, or become part of it.
+
+    >>> check_apart("--base", "gs://b", "gs://b2/m")
+    >>> check_apart("--base", "gs://b", "gs://b/m")
+    Traceback (most recent call last):
+    pipeline.errors.UsageError: --output 'gs://b/m' and --base 'gs://b' lie in one another: give two separate folders
     """
-    location = location if storage.is_remote(location) else os.path.realpath(location)
-    return f"{output}/".startswith(f"{location}/") or f"{location}/".startswith(f"{output}/")
+    location = storage.absolute(source)
+    fixed = storage.fixed_prefix(location) if is_pattern else location
+    is_glob = fixed != location  # one that leads to images around the model may lead past it
+    if not storage.is_remote(location) and not is_glob:
+        fixed = os.path.realpath(location)
+    if f"{fixed}/".startswith(f"{output}/") or (not is_glob and f"{output}/".startswith(f"{fixed}/")):
+        raise UsageError(f"--output {output!r} and {flag} {location!r} lie in one another: give two separate folders")
 
 
 @contextlib.contextmanager

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from permissions import nobody
 
-from model_training.publishing.publish import check_output, staged
+from model_training.data import datasets
+from model_training.data.options import DataOptions
+from model_training.publishing.publish import check_apart, check_output, staged
 from pipeline import storage
 from pipeline.errors import NightscoreError, UsageError
 
@@ -201,3 +203,38 @@ def test_name_that_can_be_is_used(tmp_path: Path, name: str) -> None:
         publish(str(tmp_path / name), text)
     assert os.listdir(tmp_path) == [name]
     assert Path(tmp_path, name, SPEC).read_text() == "2"
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "is_pattern", "is_refused"),
+    [
+        ("model", "model", False, True),
+        ("link", "model/new", False, True),
+        ("model/old.keras", "model", False, True),
+        ("mode", "model", False, False),
+        ("model/*.png", "model", True, True),
+        ("*/cat", "model", True, False),
+        ("[m]", "[m]/new", False, True),
+    ],
+)
+def test_model_and_its_source_do_not_lie_in_one_another(
+    source: str, output: str, is_pattern: bool, is_refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("model", "mode", "[m]"):
+        Path(folder).mkdir()
+    Path("link").symlink_to("model")
+    place = str(tmp_path / output)
+    if not is_refused:
+        check_apart("--base", source, place, is_pattern)
+        return
+    with pytest.raises(UsageError) as error:
+        check_apart("--base", source, place, is_pattern)
+    text = f"--output {place!r} and --base {str(tmp_path / source)!r} lie in one another: give two separate folders"
+    assert str(error.value) == text
+
+
+def test_the_flag_is_named_whose_images_lie_around_the_model() -> None:
+    options = DataOptions(("gs://b/all",), (), ("gs://b/test",))
+    with pytest.raises(UsageError, match="--output 'gs://b/test/model' and --test 'gs://b/test' lie in one another"):
+        datasets.check_apart(options, "gs://b/test/model")
