@@ -80,7 +80,8 @@ def _look(asked: argparse.Namespace) -> int:
     if asked.png:
         storage.replace(storage.absolute(asked.png), draw(shown))
     if asked.json:
-        print_json({"exit_code": 0, **_as_json(asked, shown, rule), "says": _says(asked, spec, data, shown)[1]})
+        facts = {**_as_json(asked, shown, rule), "scaling": _scaling(spec)}
+        print_json({"exit_code": 0, **facts, "says": _says(asked, spec, data, shown)[1]})
         return 0
     screen = Screen()
     if screen.is_terminal and screen.color_system and not screen.no_color:
@@ -88,7 +89,7 @@ def _look(asked: argparse.Namespace) -> int:
         show_pictures(screen, shrink(shown, (each, 2 * lines)), each)
         asked.is_shown = True
     says, _ = _says(asked, spec, data, shown)
-    show_facts(screen, _facts(asked, shown, rule, says))
+    show_facts(screen, _facts(asked, spec, shown, rule, says))
     return 0
 
 
@@ -123,7 +124,9 @@ def _shown(image: str, rule: InputSpec) -> tuple[bytes, Look]:
         raise UsageError(f"{image!r} cannot be decoded: {error or type(error).__name__}") from error
 
 
-def _facts(asked: argparse.Namespace, shown: Look, rule: InputSpec, says: Sequence[Fact]) -> Iterator[Fact]:
+def _facts(
+    asked: argparse.Namespace, spec: ModelSpec, shown: Look, rule: InputSpec, says: Sequence[Fact]
+) -> Iterator[Fact]:
     yield "image", f"{brief(asked.image)}: {shown.size[0]} x {shown.size[1]} pixels"
     left, upper, right, lower = shown.kept
     if shown.share < 1:
@@ -132,6 +135,7 @@ def _facts(asked: argparse.Namespace, shown: Look, rule: InputSpec, says: Sequen
     yield "model input", f"{rule.width} x {rule.height} pixels, {rule.color_mode}"
     others = {name: value for name, value in _rule(rule).items() if name not in ("height", "width", "color_mode")}
     yield "input rule", ", ".join(f"{name} {value}" for name, value in others.items())
+    yield "scaling", _scaling_text(spec)
     yield from says
     if asked.png:
         yield "picture", shell_path(asked.png)
@@ -142,6 +146,37 @@ def _facts(asked: argparse.Namespace, shown: Look, rule: InputSpec, says: Sequen
 def _rule(rule: InputSpec) -> dict[str, Any]:
     """Return the input rule as it is stored, also those fields that are at their default but decide much."""
     return {**rule.to_json(), "fit": rule.fit}
+
+
+def _scaling(spec: ModelSpec) -> dict[str, Any]:
+    """Return how pixels become the network's values, as JSON values: where, and name and numbers if known."""
+    from pipeline.model.spec import SCALING
+
+    if spec.takes == "encoded":
+        return {"where": "the network decodes and scales the file by itself"}
+    if spec.imported:
+        return {"where": spec.scaling, **spec.imported.get("scaling", {})}
+    if spec.scaling == SCALING:
+        return {"where": spec.scaling, "name": "unit", "scale": [1 / 255], "offset": [0.0]}
+    base = spec.training.get("base", {})
+    return {"where": spec.scaling, **({"name": base["scaling"]} if "scaling" in base else {})}
+
+
+def _scaling_text(spec: ModelSpec) -> str:
+    """Return how pixels become the network's values, as a phrase."""
+    scaling = _scaling(spec)
+    name = f"{scaling['name']}: " if "name" in scaling else ""
+    if "scale" not in scaling:
+        return name + str(scaling["where"])
+    ends = [(offset, 255 * scale + offset) for scale, offset in _pairs(scaling["scale"], scaling["offset"])]
+    low, high = min(map(min, ends)), max(map(max, ends))
+    return f"{name}the network gets values from {low:.4g} to {high:.4g}"
+
+
+def _pairs(scale: Sequence[float], offset: Sequence[float]) -> list[tuple[float, float]]:
+    """Return the factor and the offset of each channel, or of all channels together."""
+    count = max(len(scale), len(offset))
+    return [(scale[i % len(scale)], offset[i % len(offset)]) for i in range(count)]
 
 
 def _as_json(asked: argparse.Namespace, shown: Look, rule: InputSpec) -> dict[str, Any]:

@@ -112,6 +112,11 @@ class ModelSpec:
         """The probability from which an image has the label, one a class."""
         return self.thresholds or (THRESHOLD,) * len(self.class_names)
 
+    @property
+    def scaling(self) -> str:
+        """Where pixels are scaled, as model_spec.json says it."""
+        return _scaling(self.imported, self.training)
+
     def outputs(self) -> dict[str, Any]:
         """Return what the model's output is and what it takes, as JSON values: the fields that are not at default."""
         values = {spec.name: (getattr(self, spec.name), spec.default) for spec in fields(self)}
@@ -131,10 +136,15 @@ class ModelSpec:
         is_first = rule.keys() <= set(FIRST_FIELDS) and all(getattr(self, name) == later[name] for name in later)
         more = self.identity() | ({"imported": dict(self.imported)} if self.imported else {})
         is_first = is_first and not more
-        scaling = _scaling(self.imported, self.training)
-        later_number = NEWEST["model"] if scaling == BASE_SCALING else _WITHOUT_BASE
+        later_number = NEWEST["model"] if self.scaling == BASE_SCALING else _WITHOUT_BASE
         number = {FORMAT_VERSION: 1 if is_first and later_number == _WITHOUT_BASE else later_number}
-        content = {**number, **asdict(self), "scaling": scaling, "input": rule, "class_names": list(self.class_names)}
+        content = {
+            **number,
+            **asdict(self),
+            "scaling": self.scaling,
+            "input": rule,
+            "class_names": list(self.class_names),
+        }
         absent = {*OUTPUT_FIELDS, "feed", "imported", *(later if is_first else ())}
         told = {name: value for name, value in content.items() if name not in absent} | more
         return json.dumps(told, indent=2, ensure_ascii=False) + "\n"

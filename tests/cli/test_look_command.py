@@ -8,7 +8,10 @@ import pty
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import WriteImages
@@ -30,6 +33,7 @@ def test_facts_and_the_picture(
     assert said[0].startswith("image ")
     assert said[0].endswith("pixels")
     assert said[1] == f"model input  {rule.width} x {rule.height} pixels, {rule.color_mode}"
+    assert "scaling      unit: the network gets values from 0 to 1" in said
     assert said[-1].endswith("what it sees.png'")
     assert not any("\u2580" in line for line in said)
     with Image.open(png) as picture:
@@ -43,6 +47,27 @@ def test_json(tiny_model: str, write_images: WriteImages, capsys: pytest.Capture
     assert answer["share"] == 1.0
     assert answer["input"]["fit"] == "stretch"
     assert answer["kept"] == [0, 0, answer["width"], answer["height"]]
+    assert (answer["scaling"]["name"], answer["scaling"]["offset"]) == ("unit", [0.0])
+
+
+def imported(name: str, scale: float, *offset: float) -> dict[str, Any]:
+    return {"imported": {"scaling": {"name": name, "scale": [scale], "offset": list(offset)}}}
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (imported("raw", 1.0, 0.0), "raw: the network gets values from 0 to 255"),
+        (imported("custom", -0.01, 1.0), "custom: the network gets values from -1.55 to 1"),
+        (imported("caffe", 1.0, -104.0, -117.0, -124.0), "caffe: the network gets values from -124 to 151"),
+        ({"imported": {"kind": "an older import"}}, "as imported"),
+        ({"imported": {"kind": "files"}, "takes": "encoded"}, "the network decodes and scales the file by itself"),
+        ({"training": {"base": {"name": "MobileNetV2", "scaling": "sign"}}}, "sign: as the base, inside the graph"),
+        ({"training": {"base": {"name": "a model directory"}}}, "as the base, inside the graph"),
+    ],
+)
+def test_scaling_is_told_of_every_kind_of_model(more: Mapping[str, Any], text: str, tiny_model: str) -> None:
+    assert look._scaling_text(replace(read_spec(tiny_model), **more)) == text
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])
