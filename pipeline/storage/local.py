@@ -9,11 +9,12 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from pipeline.errors import ChangedError, NoSpaceError, TransientError, UsageError
-from pipeline.storage.base import NO_FILE, NoFileError, StoredObject
+from pipeline.storage.base import NoFileError, StoredObject
 from pipeline.storage.globs import Glob
+from pipeline.storage.local_walk import EVERYTHING, MISSING, walk
 from pipeline.storage.locations import fixed_prefix
 
 TEMPORARY = ".tmp"
@@ -25,17 +26,6 @@ WRITES = 5
 SMALL = 1 << 16
 """Bytes of a file that are read before its size is known."""
 
-EVERYTHING = Glob("**")
-"""Pattern that every file in a folder matches."""
-
-_MISSING = {
-    errno.ENOENT,
-    errno.ENOTDIR,
-    errno.ELOOP,
-    errno.ENAMETOOLONG,
-    errno.EISDIR,
-    errno.EINVAL,
-}
 _NO_FILE = {errno.ESPIPE, errno.ENXIO, errno.ENODEV}
 """A pipe, a socket, a device."""
 
@@ -75,11 +65,11 @@ class LocalStore:
             if is_folder and os.path.isfile(pattern):
                 return
             if fixed_prefix(pattern) == pattern or os.path.lexists(pattern):
-                yield from _walk([(pattern, _status(pattern, pattern), EVERYTHING.end)], EVERYTHING, is_all)
+                yield from walk(pattern, EVERYTHING, EVERYTHING.end, is_all)
                 return
             folder = os.path.dirname(fixed_prefix(pattern))
             glob = Glob("/".join(name for name in pattern[len(folder) :].split("/") if name))
-            yield from _walk([(folder, _status(folder, folder), glob.start)], glob, is_all)
+            yield from walk(folder, glob, glob.start, is_all)
         except OSError as error:
             raise _meaning(error, error.filename or pattern) from error
 
@@ -152,7 +142,7 @@ def _meaning(error: OSError, location: str) -> Exception:
     text = error.strerror or str(error)
     if isinstance(error, NoFileError) or error.errno in _NO_FILE:
         return NoFileError(errno.ENOENT, "it is a pipe or a device, and no file", location)
-    if error.errno in _MISSING:
+    if error.errno in MISSING:
         if os.path.islink(location):
             return NoFileError(error.errno, f"it is a link to {os.readlink(location)!r}, which is not there", location)
         return FileNotFoundError(error.errno, text, location)
@@ -169,75 +159,6 @@ def _explained(location: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise _meaning(error, location) from error
-
-
-_Found = tuple[str, os.stat_result | None, frozenset[int]]
-"""A path, what is there, and its place in a glob."""
-
-
-def _walk(paths: Iterable[_Found], glob: Glob, is_all: bool) -> Iterator[StoredObject]:
-    """Yield every file that matches a glob: those among the paths, and those in the folders among the paths.
-
-    The walk is a loop and not a recursion, in which each file would pass through a generator for each folder above it.
-    """
-    under_way, parents = [iter(paths)], [(-1, -1)]
-    while under_way:
-        for path, status, place in under_way[-1]:
-            if status is None:
-                if is_all and glob.takes(place) and os.path.islink(path):
-                    yield StoredObject(path, 0, NO_FILE)
-                continue
-            if stat.S_ISREG(status.st_mode):
-                if glob.takes(place):
-                    yield StoredObject(path, status.st_size, status.st_mtime_ns)
-            elif stat.S_ISDIR(status.st_mode) and (identity := (status.st_dev, status.st_ino)) not in parents:
-                under_way.append(_inside(path, glob, place))
-                parents.append(identity)
-                break
-            elif is_all and not stat.S_ISDIR(status.st_mode) and glob.takes(place):
-                yield StoredObject(path, 0, NO_FILE)
-        else:
-            del under_way[-1], parents[-1]
-
-
-def _inside(folder: str, glob: Glob, place: frozenset[int]) -> Iterator[_Found]:
-    """Yield the files and folders in a folder that may match, in the order of locations: folder "a" sorts as "a/"."""
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name + "/" if _is_folder(entry) else entry.name for entry in entries)
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:
-        return  # gone meanwhile
-    start = os.path.join(folder, "")
-    matches_whole = glob.takes(place)
-    try:
-        for name in names:
-            name = name.rstrip("/")
-            inner = place if matches_whole else glob.enter(place, name)
-            if inner:
-                yield start + name, _status(start + name, name, fd), inner
-    finally:
-        os.close(fd)
-
-
-def _status(path: str, name: str, folder: int | None = None) -> os.stat_result | None:
-    """Return what is at a path; None if it was never there, is gone, or is a dangling or looping link.
-
-    It is looked up by its name in its open folder, which saves a walk from the root for each of many files.
-    """
-    try:
-        return os.stat(name, dir_fd=folder)
-    except OSError as error:
-        if error.errno in _MISSING:
-            return None
-        raise OSError(error.errno, error.strerror, path) from error
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False  # a link that loops or leads where we may not go: `_walk` finds out which
 
 
 def _put(name: Callable[[str, str], None], location: str, data: bytes) -> None:

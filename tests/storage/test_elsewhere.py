@@ -15,24 +15,24 @@ PROGRAM = """if True:
     from pipeline import storage
     from pipeline.storage import elsewhere, local
     elsewhere.SHORT, elsewhere.BLOCK = 10, 7
-    here, forks, walk = os.getpid(), [], local._walk
+    here, forks, walk = os.getpid(), [], local.walk
     fork = os.fork
     os.fork = lambda: forks.append(0) or fork()
     folder, how = sys.argv[1:]
 
-    def breaks_in_the_copy(paths, glob, is_all):
-        for n, found in enumerate(walk(paths, glob, is_all)):
+    def breaks_in_the_copy(*start):
+        for n, found in enumerate(walk(*start)):
             if n >= 25 and os.getpid() != here:
                 raise OSError("only there") if how == "raises" else os.abort()
             yield found
 
-    def forbidden(paths, glob, is_all):
-        for n, found in enumerate(walk(paths, glob, is_all)):
+    def forbidden(*start):
+        for n, found in enumerate(walk(*start)):
             if n == 30:
                 raise PermissionError(13, "forbidden", folder)
             yield found
 
-    local._walk = {"raises": breaks_in_the_copy, "dies": breaks_in_the_copy, "forbidden": forbidden}.get(how, walk)
+    local.walk = {"raises": breaks_in_the_copy, "dies": breaks_in_the_copy, "forbidden": forbidden}.get(how, walk)
     if how == "threads":
         threading.Thread(target=threading.Event().wait, daemon=True).start()
     listing = storage.list_long(folder)
