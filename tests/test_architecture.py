@@ -66,7 +66,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "ai_edge_litert": ("pipeline.model.engines.litert", "model_import"),
     "keras": ("model_training", "model_import"),
     "PIL": ("pipeline.model", "model_training", "model_import"),
-    "zstandard": ("pipeline.sources.inflate",),
+    "zstandard": ("pipeline.sources.compression",),
     "google.cloud": ("pipeline.storage",),
     "obstore": ("pipeline.storage",),
     "rich": ("pipeline.cli.terminal", "model_training"),

@@ -6,8 +6,8 @@ import re
 
 from pipeline.image_kinds import HEAD
 from pipeline.sources import idx, images, manifest, numpy_arrays, parquet_images, tar_archive, tfrecord, zip_archive
+from pipeline.sources.compression import compression_of, first_inflated, is_compressed
 from pipeline.sources.container_names import container_kind
-from pipeline.sources.inflate import compression_of, first_inflated, is_compressed
 from pipeline.sources.names import IMAGE_SUFFIXES, suffix
 from pipeline.storage import StoredObject, store_of
 

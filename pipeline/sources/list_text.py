@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 
-from pipeline.sources.inflate import UnreadError, is_compressed, opened
+from pipeline.sources.compression import UnreadError, is_compressed, opened
 
 LONGEST_LIST = 2 << 30
 """Bytes of a list, decompressed, at most."""

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from pipeline import image_kinds
 from pipeline.batches import Code, Failure
 from pipeline.sources import images
+from pipeline.sources.compression import UnreadError, is_compressed
 from pipeline.sources.container import PLACES, extent_of, is_inner, key_of_container, open_stream, open_unit
 from pipeline.sources.container_names import container_kind, unread_container
-from pipeline.sources.inflate import BombError, Inflated, StreamError, UnreadError, is_compressed
+from pipeline.sources.inflate import BombError, Inflated, StreamError
 from pipeline.sources.limits import BLOCK, MEMBERS
 from pipeline.sources.names import is_image_name, is_junk_name, is_sidecar_name, may_be_image
 from pipeline.sources.skipped import EMPTY, JUNK, NO_FILES, OTHER, SYMBOLIC, Skipped

@@ -13,7 +13,8 @@ from typing import Any
 
 from pipeline.batches import Failure
 from pipeline.errors import NightscoreError
-from pipeline.sources.inflate import BombError, UnreadError
+from pipeline.sources.compression import UnreadError
+from pipeline.sources.inflate import BombError
 from pipeline.sources.limits import too_large
 from pipeline.sources.names import is_sidecar_name
 

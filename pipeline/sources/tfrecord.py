@@ -15,6 +15,7 @@ from typing import Any, cast
 from pipeline.batches import EncodedBatch, Failure
 from pipeline.errors import ChangedError
 from pipeline.sources import own_names
+from pipeline.sources.compression import UnreadError, is_compressed
 from pipeline.sources.container import (
     NONE,
     Cut,
@@ -32,7 +33,7 @@ from pipeline.sources.container import (
     open_stream,
     open_unit,
 )
-from pipeline.sources.inflate import BombError, Inflated, StreamError, UnreadError, is_compressed
+from pipeline.sources.inflate import BombError, Inflated, StreamError
 from pipeline.sources.label_values import BLANK
 from pipeline.sources.labels import Label, as_label, folder_of
 from pipeline.sources.limits import too_large

@@ -21,6 +21,7 @@ from typing import IO, Any
 from pipeline.batches import EncodedBatch, Failure
 from pipeline.image_kinds import HEAD
 from pipeline.sources import images
+from pipeline.sources.compression import UnreadError
 from pipeline.sources.container import (
     Cut,
     Extent,
@@ -40,7 +41,7 @@ from pipeline.sources.container import (
     open_unit,
 )
 from pipeline.sources.container_names import ZIP_SUFFIXES, container_kind, unread_container
-from pipeline.sources.inflate import BombError, StreamError, UnreadError
+from pipeline.sources.inflate import BombError, StreamError
 from pipeline.sources.limits import BLOCK, MEMBERS, too_large
 from pipeline.sources.names import is_image_name, is_junk_name, may_be_image
 from pipeline.sources.read_rule import ReadRule

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.sources.inflate import UnreadError, zstd_decompressor
+from pipeline.sources.compression import UnreadError, zstd_decompressor
 
 XZ, ZSTD = 95, 93
 

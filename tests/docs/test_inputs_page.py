@@ -34,9 +34,9 @@ from pipeline.model.spec import ModelSpec, model_id
 from pipeline.model.tiff_layout import MOST_SAMPLES
 from pipeline.options import MAX_PIXELS, ScoreOptions, add_arguments, from_arguments, rename_labels
 from pipeline.sources import (
+    compression,
     idx,
     images,
-    inflate,
     limits,
     manifest,
     numpy_arrays,
@@ -118,7 +118,7 @@ def test_limits_are_those_of_the_code() -> None:
     section = PAGE.partition("## Limits\n")[2].partition("\n## ")[0]
     least = f"{limits.SMALL >> 20} MiB, and {limits.RATIO} more"
     numbers = [MAX_PIXELS, int(ScoreOptions.image_timeout), limits.LONGEST, MOST_SAMPLES]
-    numbers += [inflate.LONGEST_WINDOW, limits.MEMBERS, idx.MOST, LONGEST_LIST]
+    numbers += [compression.LONGEST_WINDOW, limits.MEMBERS, idx.MOST, LONGEST_LIST]
     for text in (least, *(f"{number:,}" for number in numbers)):
         assert f" {text}" in section, text
 

@@ -15,7 +15,8 @@ import pytest
 import zstandard
 from mostly_heavy import mostly_heavy
 
-from pipeline.sources.inflate import BombError, Inflated, is_compressed
+from pipeline.sources.compression import is_compressed
+from pipeline.sources.inflate import BombError, Inflated
 from pipeline.sources.limits import DEFLATED, RATIO, SMALL
 
 Compress = Callable[[bytes], bytes]
