@@ -14,12 +14,12 @@ from typing import Literal
 
 from pipeline.batches import EncodedBatch, Failure, ImageColumns
 from pipeline.image_kinds import HEAD, kind_of
+from pipeline.sources.example_image import SOURCE_FOLDER
 from pipeline.sources.label_values import Label
 from pipeline.sources.labels import LabelRule
 from pipeline.sources.names import IMAGE_SUFFIXES, suffix
 from pipeline.sources.records import masked
 from pipeline.sources.tf_example import Values, make_example
-from pipeline.sources.tfrecord import SOURCE_FOLDER
 
 PackFormat = Literal["tfrecord", "tar"]
 

@@ -22,7 +22,7 @@ from pipeline.errors import NoSpaceError, TransientError, UsageError
 from pipeline.options import ScoreOptions
 from pipeline.scoring import pack as packing
 from pipeline.scoring.pack import Packed, PackOptions, pack
-from pipeline.sources import tfrecord
+from pipeline.sources import example_image
 from pipeline.sources.label_values import MISSING, as_label
 from pipeline.sources.labels import LabelRule
 from pipeline.sources.packed import PackedImage, PackFormat, as_record, as_sample
@@ -180,7 +180,7 @@ def test_a_label_means_the_same_when_it_is_packed(value: object, task: Any) -> N
     label = as_label(value)
     image = PackedImage("/a/x.png", b"png", label, "folder", {})
     data = as_record(image)[12:-4]
-    read = tfrecord._label(parse_example(data), None)
+    read = example_image._label(parse_example(data), None)
     rule = LabelRule(("cat", "7", "dog"), task=task)
     before, after = (rule.columns(["x"], [one], [""]) for one in (label, read))
     if isinstance(label, list) and len(label) != 1 and task != "labels":
