@@ -42,9 +42,10 @@ from pipeline.sources.list_columns import as_passed, value_at
 from pipeline.sources.names import is_sidecar_name
 from pipeline.sources.read_rule import ReadRule
 from pipeline.sources.skipped import BESIDE, EMPTY, LABELS, Skipped, pictures_beside
-from pipeline.sources.tar_entries import LINK, Entry, entries, entries_of_inner, is_compressed_tar, is_plain
+from pipeline.sources.tar_entries import LINK, Entry, entries, entries_of_inner
 from pipeline.sources.tar_members import HEAD
 from pipeline.sources.tar_samples import Group, groups, keys_of
+from pipeline.sources.tar_stream import is_compressed_tar, is_plain
 from pipeline.storage import key_of
 from pipeline.units import WorkUnit
 

@@ -14,33 +14,21 @@ from typing import Any, NamedTuple
 from pipeline import image_kinds
 from pipeline.batches import Code, Failure
 from pipeline.sources import images
-from pipeline.sources.compression import UnreadError, is_compressed
-from pipeline.sources.container import PLACES, extent_of, is_inner, key_of_container, open_stream, open_unit
+from pipeline.sources.compression import UnreadError
+from pipeline.sources.container import PLACES, extent_of, is_inner, key_of_container
 from pipeline.sources.container_names import container_kind, unread_container
 from pipeline.sources.inflate import BombError, Inflated, StreamError
-from pipeline.sources.limits import BLOCK, MEMBERS
+from pipeline.sources.limits import MEMBERS
 from pipeline.sources.names import is_image_name, is_junk_name, is_sidecar_name, may_be_image
 from pipeline.sources.skipped import EMPTY, JUNK, NO_FILES, OTHER, SYMBOLIC, Skipped
 from pipeline.sources.tar_links import Links, Target
 from pipeline.sources.tar_members import HEAD, PASSED_ON, Headers, Window, content_of, members_of, open_tar
+from pipeline.sources.tar_stream import flaw_of_end, is_compressed_tar, open_piece
 from pipeline.storage import key_of
 from pipeline.units import WorkUnit
 
 LINK = "link"
 """Column of a unit's index that says of its hard links where they lead, as [link's first byte, target's, its end]."""
-
-LONGEST_END = 1 << 20
-"""Bytes of zeros at the end, at most. If there are more, the archive is damaged."""
-
-
-def is_plain(head: bytes) -> bool:
-    """Return whether a file whose first 512 bytes these are is a tar archive that is not compressed."""
-    return head[257:262] == b"ustar"
-
-
-def is_compressed_tar(head: bytes) -> bool:
-    """Return whether a file that starts so is compressed, and not a tar archive whose first name starts so."""
-    return is_compressed(head) and not is_plain(head)
 
 
 class Entry(NamedTuple):
@@ -116,13 +104,13 @@ def entries(unit: WorkUnit, load: bool, skipped: Skipped | None = None) -> Itera
     first, stop = unit.span
     start, end = extent_of(unit)
     try:
-        stream = _stream(unit, load)
+        stream = open_piece(unit, load)
     except (UnreadError, BombError, StreamError) as error:
         yield _unopened(error, first, stop)
         return
     planned = _planned(unit) if PLACES in unit.index and load else None
     whole = replace(unit, span=(start, end))
-    links = Links(unit, lambda: _stream(whole, load=False), planned)
+    links = Links(unit, lambda: open_piece(whole, load=False), planned)
     yield from _entries(
         _Archive(
             unit, stream, first, first - start, stop, load, stop < end, is_inner(unit), PLACES in unit.index, links,
@@ -177,7 +165,7 @@ def _entries(it: _Archive) -> Iterator[Entry]:
                     if rows > MEMBERS and isinstance(it.stream, Inflated):
                         raise BombError(f"it has more than {MEMBERS:,} members; make several archives of it")
                     yield entry
-            damage = _flaw_of_end(headers.last, it.stream, it.is_piece)
+            damage = flaw_of_end(headers.last, it.stream, it.is_piece)
     except BombError as error:
         damage, code = str(error), "RESOURCE_EXHAUSTED"
     except PASSED_ON:
@@ -263,40 +251,6 @@ def _container(it: _Archive, member: tarfile.TarInfo, kind: str, start: int, sto
 
 
 _A = {"tar": "a tar", "zip": "a zip archive", "tfrecord": "a TFRecord file", "idx": "an IDX file"}
-
-
-def _stream(unit: WorkUnit, load: bool) -> Any:
-    """Return a unit's piece of its archive as a file, decompressed; one that reads ahead if its content is wanted.
-
-    Raises:
-        UnreadError: it is compressed in a way that is not read.
-    """
-    stream = open_stream(unit)
-    if isinstance(stream, Inflated):
-        is_packed = is_compressed_tar(stream.peek(HEAD))
-        return Inflated(io.BufferedReader(Window(stream, 1 << 62))) if is_packed else stream
-    file = open_unit(unit, *unit.span)
-    head = file.read(HEAD)
-    file.seek(0)
-    if unit.span[0] == extent_of(unit)[0] and is_compressed_tar(head):
-        return Inflated(io.BufferedReader(file, BLOCK))
-    return io.BufferedReader(file, BLOCK) if load else file
-
-
-def _flaw_of_end(block: bytes, stream: Any, is_piece: bool) -> str | None:
-    """Return what is wrong with the end of an archive, or of a piece of it; None if nothing is.
-
-    Args:
-        block: what stands where a header would.
-        stream: what follows it.
-        is_piece: whether the archive goes on elsewhere.
-    """
-    if block.strip(b"\0"):
-        return "not a header"
-    if len(block) < HEAD:
-        return None if is_piece else "there is no end mark, so it may be cut short"
-    rest = stream.read(LONGEST_END + 1)
-    return "it goes on behind its end mark" if rest.strip(b"\0") or len(rest) > LONGEST_END else None
 
 
 def _head(stream: Any, member: tarfile.TarInfo) -> bytes:

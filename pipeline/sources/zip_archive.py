@@ -12,16 +12,13 @@ from __future__ import annotations
 import io
 import stat
 import zipfile
-import zlib
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from itertools import islice, zip_longest
 from typing import IO, Any
 
 from pipeline.batches import EncodedBatch, Failure
-from pipeline.image_kinds import HEAD
 from pipeline.sources import images
-from pipeline.sources.compression import UnreadError
 from pipeline.sources.container import (
     Cut,
     Extent,
@@ -42,12 +39,12 @@ from pipeline.sources.container import (
 )
 from pipeline.sources.container_names import ZIP_SUFFIXES, container_kind, unread_container
 from pipeline.sources.inflate import BombError, StreamError
-from pipeline.sources.limits import BLOCK, MEMBERS, too_large
+from pipeline.sources.limits import BLOCK, MEMBERS
 from pipeline.sources.names import is_image_name, is_junk_name, may_be_image
 from pipeline.sources.read_rule import ReadRule
 from pipeline.sources.skipped import EMPTY, JUNK, NO_FILES, OTHER, SYMBOLIC, Skipped
 from pipeline.sources.zip_directory import HEADER, DirectoryError, enter, members_of, name_of
-from pipeline.sources.zip_methods import MethodError, inflate_member, is_read_method, name_of_method
+from pipeline.sources.zip_members import ENCRYPTED, INNER, OVERLAPS, content_of, head_of
 from pipeline.sources.zip_tail import Tail
 from pipeline.storage import key_of
 from pipeline.units import WorkUnit
@@ -56,9 +53,6 @@ NAME = "zip"
 SUFFIXES = ZIP_SUFFIXES
 COLUMNS = ("name", "folder", "offset", "packed", "size", "crc", "method", "flaw")
 """Names of the columns that a unit's index has, one entry an image."""
-
-_ENCRYPTED, _OVERLAPS, _INNER = 1, 2, 4
-"""Numbers in the column "flaw" that say why a member is not read."""
 
 Columns = dict[str, tuple[Any, ...]]
 
@@ -118,7 +112,7 @@ def _rows_of(
     for member, follower in zip_longest(members, members[1:]):
         name = name_of(member, cut.rule.zip_encoding, is_windows)
         overlaps = follower is not None and _end_of(member) > follower.header_offset
-        why, flaw = _why_none(whole, name, member, content), _OVERLAPS if overlaps else member.flag_bits & _ENCRYPTED
+        why, flaw = _why_none(whole, name, member, content), OVERLAPS if overlaps else member.flag_bits & ENCRYPTED
         if why is not None:
             cut.skipped.add(why, f"{key_of_container(whole)}!{key_of(name)}")
         elif is_image_name(name) or (kind := container_kind(name)) is None:
@@ -127,7 +121,7 @@ def _rows_of(
             unique = names.unique(name)
             inner = _inner(whole, kind, unique, member, flaw, content)
             if inner is None:
-                rows.append(_row(unique, "", member, flaw or _INNER))
+                rows.append(_row(unique, "", member, flaw or INNER))
             else:
                 cut.inner.append(inner)
     if end is not None:
@@ -164,19 +158,7 @@ def _why_none(whole: WorkUnit, name: str, member: zipfile.ZipInfo, content: IO[b
     unread = unread_container(name)
     if unread is not None or not may_be_image(name):
         return unread or OTHER
-    return images.why_none(name, b"" if content is None else _head(content, member))
-
-
-def _head(file: IO[bytes], member: zipfile.ZipInfo) -> bytes:
-    """Return the first bytes of a member, none if it cannot be read."""
-    refused = _refused(member.compress_size, member.file_size, member.compress_type, member.flag_bits & _ENCRYPTED)
-    if refused is not None or not member.file_size or not enter(file, member.header_offset):
-        return b""
-    data = file.read(min(member.compress_size, 2 * HEAD))
-    try:
-        return inflate_member(data, HEAD - 1, member.compress_type)[:HEAD]
-    except (MethodError, UnreadError):
-        return b""
+    return images.why_none(name, b"" if content is None else head_of(content, member))
 
 
 def _end_of(member: zipfile.ZipInfo) -> int:
@@ -225,7 +207,7 @@ def _images(unit: WorkUnit, cut: Cut) -> Iterator[Image]:
 def _images_in(archive: str, file: Any, columns: Columns) -> Iterator[Image]:
     for name, folder, *entry in zip(*(columns[column] for column in COLUMNS), strict=True):
         lost = "the directory has not as many members as it says; others may be lost"
-        data = _content(file, *entry) if name else Failure("read", "DATA_LOSS", lost)
+        data = content_of(file, *entry) if name else Failure("read", "DATA_LOSS", lost)
         yield Image(f"{archive}!{key_of(name)}", data, None, folder)
 
 
@@ -245,40 +227,6 @@ def _images_of_deflated(unit: WorkUnit, cut: Cut) -> Iterator[Image]:
     except StreamError as error:
         text = f"archive is damaged: {error}; what may follow is lost"
         yield Image(f"{archive}!", Failure("read", "DATA_LOSS", text), None, "")
-
-
-def _refused(packed: int, size: int, method: int, flaw: int) -> Failure | None:
-    """Return why a member is not read, by what its entry says; None if it is."""
-    if not flaw and is_read_method(method):
-        return too_large(max(size, packed), packed)
-    if flaw == _ENCRYPTED:
-        return Failure("read", "UNIMPLEMENTED", "member is encrypted; decrypt the archive")
-    if flaw == _OVERLAPS:
-        return Failure("read", "DATA_LOSS", "member goes on into the next one, as in a zip bomb; repack the archive")
-    if flaw == _INNER:
-        text = "it is an archive within an archive that is not opened: unpack the outer one"
-        return Failure("read", "UNIMPLEMENTED", text)
-    text = f"compression method {name_of_method(method)} is not read; repack it"
-    return Failure("read", "UNIMPLEMENTED", text)
-
-
-def _content(file: Any, offset: int, packed: int, size: int, crc: int, method: int, flaw: int) -> bytes | Failure:
-    """Return a member's bytes, or why there are none."""
-    refused = _refused(packed, size, method, flaw)
-    if refused is not None:
-        return refused
-    if not enter(file, offset):
-        return Failure("read", "DATA_LOSS", f"no member begins at byte {offset}, where the directory says so")
-    data = file.read(packed)
-    try:
-        data = inflate_member(data, size, method)
-    except MethodError as error:
-        return Failure("read", "DATA_LOSS", f"member cannot be inflated: {error}")
-    except UnreadError as error:
-        return Failure("read", "UNIMPLEMENTED", str(error))
-    if len(data) != size or zlib.crc32(data) != crc:
-        return Failure("read", "DATA_LOSS", "checksum of the member is wrong, or it is cut short")
-    return data
 
 
 def first_images(unit: WorkUnit, n: int, rule: ReadRule | None = None, skipped: Skipped | None = None) -> WorkUnit:
