@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.cli.one_screen import Fact, fitted
 from pipeline.metrics.figures import LabelExamples
 from pipeline.metrics.headline import HEADLINES, WORDS
-from pipeline.metrics.record import RecordedOptions
+from pipeline.metrics.recorded_run import RecordedOptions
 from pipeline.metrics.task_figures import EmbeddingFigures, LabelFigures, PerLabel, ValueFigures
 from pipeline.task import Task
 from pipeline.text import brief

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.errors import NewerFormatError, UsageError
-from pipeline.metrics.record import (
+from pipeline.metrics.recorded_run import (
     Numbered,
     RecordedEngine,
     RecordedInputRule,

@@ -15,7 +15,8 @@ from pipeline.metrics.drift import indices_of
 from pipeline.metrics.figures import Candidate, FailureCount, Figures
 from pipeline.metrics.headline import headline_in, headline_of_training, task_in
 from pipeline.metrics.left_out import left_out
-from pipeline.metrics.record import EndedRecord, RecordedOptions
+from pipeline.metrics.record import EndedRecord
+from pipeline.metrics.recorded_run import RecordedOptions
 from pipeline.metrics.review import Review, Unseen
 from pipeline.metrics.task_figures import AnyFigures, EmbeddingFigures, LabelFigures, ValueFigures
 from pipeline.options import ScoreOptions

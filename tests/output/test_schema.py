@@ -16,7 +16,7 @@ from conftest import MakeRun, WriteImages
 from written_output import class_row, failed_row, write_output
 
 from pipeline.comparison.compare import compare
-from pipeline.metrics import comparison_figures, odd_images, record, review, task_figures, task_record
+from pipeline.metrics import comparison_figures, odd_images, record, recorded_run, review, task_figures, task_record
 from pipeline.metrics.figures import (
     CalibrationBin,
     ColumnSlices,
@@ -31,7 +31,8 @@ from pipeline.metrics.figures import (
     LabelCount,
     PerClass,
 )
-from pipeline.metrics.record import EndedRecord, OpenRecord, RecordedInputRule, RecordedOptions
+from pipeline.metrics.record import EndedRecord, OpenRecord
+from pipeline.metrics.recorded_run import RecordedInputRule, RecordedOptions
 from pipeline.model.input_rule import InputSpec
 from pipeline.options import ScoreOptions
 from pipeline.output import plan_file, records
@@ -80,8 +81,8 @@ SECTIONS: Mapping[str, Any] = {
     "run.json": EndedRecord,
     "Maker": record.Maker,
     "Options": RecordedOptions,
-    "Model": record.RecordedSpec,
-    "Embedding": record.RecordedEmbedding,
+    "Model": recorded_run.RecordedSpec,
+    "Embedding": recorded_run.RecordedEmbedding,
     "Input rule": RecordedInputRule,
     "Training": record.Training,
     "Verdict": record.Verdict,
