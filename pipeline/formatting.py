@@ -19,14 +19,14 @@ _WHY = {
     ("read", "NOT_FOUND"): "not found",
     ("read", "PERMISSION_DENIED"): "not allowed to be read",
     ("read", "FAILED_PRECONDITION"): "changed since the plan was made",
-    ("read", "RESOURCE_EXHAUSTED"): "too large to be read, or too large when decompressed",
+    ("read", "RESOURCE_EXHAUSTED"): "too large to be read or to be decompressed",
     ("read", "DATA_LOSS"): "damaged in storage",
     ("read", "INVALID_ARGUMENT"): "missing in the record",
     ("preprocess", "INVALID_ARGUMENT"): "not decodable (broken, cut short, or no image at all)",
     ("preprocess", "RESOURCE_EXHAUSTED"): "too large to be decoded",
     ("preprocess", "UNIMPLEMENTED"): "of a kind of image that is not read",
     ("preprocess", "DEADLINE_EXCEEDED"): "too slow to decode",
-    ("preprocess", "INTERNAL"): "not decoded, because the decoder crashed",
+    ("preprocess", "INTERNAL"): "not decoded (the decoder crashed)",
     ("predict", "RESOURCE_EXHAUSTED"): "too much for the memory of the model",
     ("predict", "INTERNAL"): "refused by the model (an error, or scores that are no numbers)",
 }
@@ -167,13 +167,33 @@ def why(stage: str, code: str) -> str:
     return _WHY.get((stage, code), f"not scored ({stage} {code})")
 
 
+def briefly_why(stage: str, code: str) -> str:
+    """Return the same without what stands in brackets, unless that alone tells anything.
+
+    >>> briefly_why("preprocess", "INVALID_ARGUMENT"), briefly_why("predict", "DATA_LOSS")
+    ('not decodable', 'not scored (predict DATA_LOSS)')
+    """
+    known = _WHY.get((stage, code))
+    return why(stage, code) if known is None else known.partition(" (")[0]
+
+
 def reasons(failures: Mapping[tuple[str, str], int]) -> str:
     """Return how many images failed for which reasons, the most frequent first.
 
     >>> reasons({("read", "NOT_FOUND"): 2, ("preprocess", "INVALID_ARGUMENT"): 1_000})
-    '1,000 INVALID_ARGUMENT in preprocess, 2 NOT_FOUND in read'
+    '1,000 not decodable, 2 not found'
     """
     ordered = sorted(failures.items(), key=lambda item: (-item[1], item[0]))
-    shown = [f"{n:,} {code} in {stage}" for (stage, code), n in ordered[:REASONS]]
+    shown = [f"{n:,} {briefly_why(*reason)}" for reason, n in ordered[:REASONS]]
     more = sum(n for _, n in ordered[REASONS:])
     return ", ".join([*shown, f"{more:,} for other reasons"] if more else shown)
+
+
+def left_out(reason: str, n: int, example: str = "") -> str:
+    """Return why files are not scored as a person reads it: what, how many, one of them, and what to do.
+
+    >>> left_out("HEIC images: convert them", 30, "1.HEIC"), left_out("other files", 1)
+    ('HEIC images: 30 (1.HEIC); convert them', 'other files: 1')
+    """
+    kind, _, advice = reason.partition(":")
+    return f"{kind}: {n:,}" + (f" ({example})" if example else "") + (f";{advice}" if advice else "")

@@ -98,14 +98,14 @@ def test_night_that_the_canary_stopped_has_its_verdict(tiny_model: str, tmp_path
     night = nightscore.score(tmp_path / "photos", tiny_model, tmp_path / "night")
     assert night.exit_code == 3
     assert night.verdict is not None
-    assert night.verdict.reasons[0].startswith("canary: 20 of 20 images failed")
+    assert night.verdict.reasons[0].startswith("20 of the 20 images that were tried first failed")
     assert not night.verdict.is_good
     for ask in (lambda: night.summary, lambda: night.report):
         with pytest.raises(UnfinishedError, match="is not complete"):
             ask()
     assert night.rows().schema == SCHEMA
     assert len(night.rows()) == 0
-    assert "Exit code 3: canary: 20 of 20" in night._repr_html_()
+    assert "Exit code 3: 20 of the 20" in night._repr_html_()
 
 
 def test_night_that_is_under_way_is_shown(make_run: MakeRun, write_images: WriteImages) -> None:

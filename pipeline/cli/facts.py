@@ -9,7 +9,7 @@ from pipeline.cli.failure_facts import failed, not_scored
 from pipeline.cli.one_screen import WIDTH, Fact, fitted
 from pipeline.cli.review_facts import accepted, to_look_at, unseen
 from pipeline.cli.task_facts import FACTS, numbers, quality, quality_format, with_examples
-from pipeline.formatting import duration, rate
+from pipeline.formatting import counted, duration, rate
 from pipeline.metrics.drift import LARGE_DRIFT, indices_of
 from pipeline.metrics.figures import Figures, PerClass
 from pipeline.metrics.headline import HEADLINES, WORDS, headline_in, task_in
@@ -69,7 +69,7 @@ def facts(record: EndedRecord, figures: AnyFigures | None, output: str, review: 
 
 def _unfinished(record: EndedRecord, output: str) -> Iterator[Fact]:
     """Yield what matters of a run that is not finished: how much is left, and how to go on."""
-    yield "unfinished", f"{record['unfinished_units']:,} of {record['plan']['units']:,} units"
+    yield "unfinished", f"{record['unfinished_units']:,} of {counted(record['plan']['units'], 'work unit')}"
     yield "failed", f"{record['failed']:,}"
     yield from not_scored(left_out(record), record.get("options", {}).get("input", ()))
     yield from _work(record, f"{record['images']:,} of {record['plan']['images']:,}")
@@ -111,7 +111,10 @@ def _engine(record: EndedRecord) -> Iterator[Fact]:
 
 
 def _work(record: EndedRecord, images: str) -> Iterator[Fact]:
-    kept = f"{record['kept']:,} kept from earlier runs" if record["kept"] else ""
+    previous = record.get("previous")
+    is_asked = record.get("options", {}).get("retry_failed") or not record["scored"]
+    changed = () if is_asked else tuple(scored_again(record["kept"], previous["images"] if previous else 0))
+    kept = f"{record['kept']:,} kept from earlier runs" if record["kept"] and not changed else ""
     how_fast = f", {rate(record['images_per_second'])} with start-up" if record["scored"] else ""
     text = f"{images} in {duration(record['seconds'])}{how_fast}"
     in_one = f"{text}, {kept}" if kept else text
@@ -120,10 +123,22 @@ def _work(record: EndedRecord, images: str) -> Iterator[Fact]:
     else:
         yield "images", text
         yield "", kept
+    yield from changed
     if record["time"]:
         spent = {step: share for step, share in record["time"]["shares"].items() if step != "waiting"}
         yield "time", ", ".join(f"{step} {share:.0%}" for step, share in spent.items())
-        yield "decides", record["time"]["advice"]
+        yield "advice", record["time"]["advice"]
+
+
+def scored_again(kept: int, before: int) -> Iterator[Fact]:
+    """Yield that images are scored again which the run before had scored, if so: all those of work units that changed.
+
+    Args:
+        kept: number of images whose results stay.
+        before: number of images of the last complete run; 0: there was none.
+    """
+    if kept < before:
+        yield "kept", f"{kept:,} of {counted(before, 'row')}: images or flags of the others' work units changed"
 
 
 def of_task(figures: AnyFigures) -> Iterator[Fact]:
@@ -152,7 +167,10 @@ def _classes(figures: Figures) -> Iterator[Fact]:
         n = f"{figures['unlabelled']:,}"
         yield "unlabelled", fitted(shown, f"{n}, predicted mostly ", "") if shown else n
     if figures["unknown_labels"]:
-        yield "unknown", with_examples(f"{figures['unknown_labels']:,} labels are not classes of the model", figures)
+        text = counted(
+            figures["unknown_labels"], "label is no class of the model", "labels are no classes of the model"
+        )
+        yield "unknown", with_examples(text, figures)
     if not figures["labelled"]:
         return
     worst = worst_classes(figures["per_class"])
@@ -203,7 +221,7 @@ def _inputs(inputs: Sequence[Any], task: Task) -> Iterator[Fact]:
     for part in inputs[:INPUTS]:
         value = headline_in(part, task)[0]
         how_good = "" if value is None else f", {WORDS[HEADLINES[task]]} {quality_format(task).format(value)}"
-        counts = f": {part['images']:,} images, {part['failed']:,} failed{how_good}"
+        counts = f": {counted(part['images'], 'image')}, {part['failed']:,} failed{how_good}"
         yield "input", brief(part["input"], max(LEAST_KEY, WIDTH - len(counts))) + counts
     if len(inputs) > INPUTS:
         yield "input", f"and {len(inputs) - INPUTS:,} more, see the report"

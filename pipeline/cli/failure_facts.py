@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from pipeline.cli.one_screen import WIDTH, Fact, fitted
+from pipeline.formatting import briefly_why, counted, left_out
 from pipeline.metrics.figures import FailureExample, FailureText
 from pipeline.metrics.left_out import LeftOut
 from pipeline.metrics.task_figures import AnyFigures
@@ -13,9 +14,8 @@ from pipeline.storage import fixed_prefix
 from pipeline.text import brief, plain
 
 EXAMPLES = 2
-SKIPPED = 2
-SHORT = 3
-"""Failed images, kinds of files not read with what to do, and without, that are shown at most."""
+SKIPPED = 5
+"""Failed images, and reasons why files are not scored, that are shown at most."""
 
 SHOWN_KEY = 38
 SHOWN_SKIPPED = 60
@@ -58,7 +58,7 @@ def failed(figures: AnyFigures, inputs: Sequence[str]) -> Iterator[Fact]:
     if not counted:
         yield "failed", of
         return
-    why = [f"{one['images']:,} {one['code']} in {one['stage']}" for one in counted]
+    why = [f"{one['images']:,} {briefly_why(one['stage'], one['code'])}" for one in counted]
     more = ", {:,} more reasons"
     in_one = fitted(why, f"{of}: ", more)
     if len(in_one) <= WIDTH:
@@ -68,7 +68,7 @@ def failed(figures: AnyFigures, inputs: Sequence[str]) -> Iterator[Fact]:
         yield "", fitted(why, more=more)
     for failure in _of_different_reasons(figures["failure_examples"]):
         yield "example", example(failure, inputs)
-    yield "again", "the same command with --retry_failed scores those that failed again"
+    yield "retry", "add --retry_failed to the same command to score failed images again"
 
 
 def _of_different_reasons(examples: Sequence[FailureExample]) -> list[FailureExample]:
@@ -83,37 +83,21 @@ def _of_different_reasons(examples: Sequence[FailureExample]) -> list[FailureExa
 
 
 def not_scored(found: LeftOut, inputs: Sequence[str] = ()) -> Iterator[Fact]:
-    """Yield what of the inputs was not scored; a reason with a colon says what to do, and has a line of its own."""
-    ordered = sorted(found.counts.items(), key=lambda item: (-item[1], item[0]))
-    told = [(reason, n) for reason, n in ordered if ":" in reason]
-    for reason, n in told[:SKIPPED]:
+    """Yield what of the inputs was not scored, with an example of each reason; first those that say what to do."""
+    ordered = sorted(found.counts.items(), key=lambda item: (":" not in item[0], -item[1], item[0]))
+    for reason, n in ordered[:SKIPPED]:
         key = found.examples.get(reason)
-        yield "not read", skipped(n, reason, None if key is None else name_in(key, inputs))
-    rest = [(reason.partition(":")[0], n) for reason, n in told[SKIPPED:]]
-    rest += [(reason, n) for reason, n in ordered if ":" not in reason]
-    if rest:
-        yield "skipped", _kinds(rest)
-
-
-def _kinds(counts: Sequence[tuple[str, int]]) -> str:
-    """Return how many files of which kinds were not scored, of as many kinds as fit a line."""
-    text = ""
-    for named in range(min(SHORT, len(counts)), 0, -1):
-        more = sum(n for _, n in counts[named:])
-        left = f", {more:,} others (run.json)" if more else ""
-        text = ", ".join(f"{n:,} {reason}" for reason, n in counts[:named]) + left
-        if len(text) <= WIDTH:
-            break
-    return text
+        text = skipped(n, reason, None if key is None else name_in(key, inputs))
+        yield "not read" if ":" in reason else "skipped", text
+    if rest := ordered[SKIPPED:]:
+        yield "skipped", f"{sum(n for _, n in rest):,} more, for {counted(len(rest), 'other reason')} (run.json)"
 
 
 def skipped(n: int, reason: str, key: str | None) -> str:
-    """Return how many files were not scored, why, and one of them if that is known.
+    """Return how many files were not scored, why, one of them if that is known, and what to do if the reason says it.
 
-    >>> skipped(30, "HEIC images: convert them", "1/IMG_0001.HEIC")
-    '30 HEIC images: convert them (1/IMG_0001.HEIC)'
+    >>> skipped(30, "HEIC images: convert them", "1/IMG_0001.HEIC"), skipped(1, "other files", "notes.txt")
+    ('HEIC images: 30 (1/IMG_0001.HEIC); convert them', 'other files: 1 (notes.txt)')
     """
-    text = f"{n:,} {reason}"
-    room = WIDTH - len(text) - 3
-    shown = room if room >= LEAST_SKIPPED else SHOWN_SKIPPED
-    return text + ("" if key is None else f" ({brief(key, shown)})")
+    room = WIDTH - len(left_out(reason, n)) - 3
+    return left_out(reason, n, "" if key is None else brief(key, room if room >= LEAST_SKIPPED else SHOWN_SKIPPED))

@@ -21,7 +21,7 @@ WIDTH = 67
 """Characters of a fact's text, at most, where it can be made as short: then it fits 80 columns."""
 
 LEAST = (
-    "engine", "precision", "time", "decides", "numbers", "confused", "input", "example", "worst", "skipped",
+    "engine", "precision", "time", "advice", "numbers", "confused", "input", "example", "worst", "skipped",
     "unlabelled", "drift", "unknown", "not read",
 )  # fmt: skip
 """Names of facts that may be left out, the first ones first. The report shows what they say.

@@ -19,7 +19,7 @@ from pipeline.cli.flags import JSON
 from pipeline.cli.one_screen import Fact
 from pipeline.cli.quiet import tame_streams
 from pipeline.cli.terminal import Screen, show_facts
-from pipeline.formatting import size
+from pipeline.formatting import counted, size
 from pipeline.options import ScoreOptions
 from pipeline.text import brief, shell_path
 
@@ -101,14 +101,12 @@ def _pack(asked: argparse.Namespace) -> int:
     found = pack(PackOptions(reading, form, part_size))
     reasons = []
     if found.unfinished:
-        reasons.append(
-            f"{found.unfinished:,} groups of images are not packed ({found.error}); run the same command again"
-        )
+        which = counted(found.unfinished, "group of images is", "groups of images are")
+        reasons.append(f"{which} not packed ({found.error}); run the same command again")
     if n := found.unreadable.total():
         reason, _ = found.unreadable.most_common(1)[0]
-        reasons.append(
-            f"{n:,} images could not be read and are packed as empty ones ({brief(found.example)}: {reason})"
-        )
+        which = counted(n, "unreadable image is packed as an empty one", "unreadable images are packed as empty ones")
+        reasons.append(f"{which} ({brief(found.example)}: {reason})")
     code = 3 if reasons else 0
     if is_json:
         facts = vars(found) | {"unreadable": dict(found.unreadable), "skipped": found.skipped.counts}
@@ -119,7 +117,8 @@ def _pack(asked: argparse.Namespace) -> int:
 
 
 def _facts(found: Packed, output: str) -> Iterator[Fact]:
-    yield "packed", f"{found.images:,} images in {found.parts:,} files, {size(found.size)}: {shell_path(output)}"
+    images, files = counted(found.images, "image"), counted(found.parts, "file")
+    yield "packed", f"{images} in {files}, {size(found.size)}: {shell_path(output)}"
     if found.kept:
         yield "kept", f"{found.kept:,} of them from an earlier run"
     for reason, n in found.skipped.counts.items():

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 from pipeline import storage
 from pipeline.cli.command import calm, stop, to_exit_code
 from pipeline.cli.console import fail
+from pipeline.cli.facts import scored_again
 from pipeline.cli.failure_facts import example, name_in, skipped
 from pipeline.cli.flags import HELP_ALL, add_output_mode, help_text, parse
 from pipeline.cli.one_screen import Fact, fitted
 from pipeline.cli.terminal import Screen, show_facts
-from pipeline.formatting import at_most, size
+from pipeline.formatting import at_most, briefly_why, counted, size
 from pipeline.options import add_arguments
 from pipeline.task import Task
 
@@ -86,21 +87,22 @@ def _plan(arguments: Sequence[str]) -> int:
 
 def _overview(work: Work, inputs: Sequence[str]) -> Iterator[Fact]:
     totals = work.totals
-    unknown = f", and those in {totals.open_units:,} units, known only when they are read" if totals.open_units else ""
-    yield "images", f"{totals.images:,}{unknown}; {totals.units:,} units, {size(totals.bytes)}"
+    unknown = f" and those in {counted(totals.open_units, 'file')} to be read first" if totals.open_units else ""
+    yield "images", f"{totals.images:,}{unknown}; {counted(totals.units, 'work unit')}, {size(totals.bytes)}"
     for reason, n in totals.skipped.items():
         key = totals.skipped_examples.get(reason)
         yield "skipped", skipped(n, reason, None if key is None else name_in(key, inputs))
     if work.done:
-        images = f"{work.done_images:,} images in {len(work.done):,} of {totals.units:,} units"
-        yield "committed", images + ("; nothing is left to score" if len(work.done) == totals.units else "")
+        images = f"{counted(work.done_images, 'image')} in {len(work.done):,} of {counted(totals.units, 'work unit')}"
+        yield "stored", images + ("; nothing is left to score" if len(work.done) == totals.units else "")
+    yield from scored_again(work.done_images, work.before)
 
 
 def _canary(canary: Canary, inputs: Sequence[str]) -> Iterator[Fact]:
     why = Counter((failure.stage, failure.code) for _, failure in canary.failures).most_common()
-    text = f"{canary.images} images, {len(canary.failures)} failed"
-    listed = [f"{n:,} {code} in {stage}" for (stage, code), n in why]
-    yield "canary", fitted(listed, f"{text}: ", ", {:,} more reasons") if listed else text
+    text = f"{counted(canary.images, 'image')}, {len(canary.failures)} failed"
+    listed = [f"{n:,} {briefly_why(*reason)}" for reason, n in why]
+    yield "tried first", fitted(listed, f"{text}: ", ", {:,} more reasons") if listed else text
     for key, failure in canary.failures[:EXAMPLES]:
         yield "example", example({"key": key, "message": failure.message}, inputs)
 
@@ -134,10 +136,10 @@ def _forecast(costs: Costs, work: Work, usual: Way) -> Iterator[Fact]:
     ranges = []
     for way in dict.fromkeys((recommended, usual)):
         shortest, longest = map(at_most, costs.seconds(work.left, way))
-        ranges.append(f"{shortest} to {longest} by {way}")
+        ranges.append(f"{shortest if shortest == longest else f'{shortest} to {longest}'} by {way}")
     known = " that are known of" if work.totals.open_units else ""
     yield "time", f"{', '.join(ranges)}"
-    yield "", f"for the {work.left:,} images{known} on this machine ({costs.cores} cores)"
+    yield "", f"for {counted(work.left, 'image')}{known} on this machine ({counted(costs.cores, 'core')})"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -18,7 +18,7 @@ from pipeline.cli.one_screen import Fact
 from pipeline.cli.review_facts import unseen
 from pipeline.cli.task_facts import quality, quality_format
 from pipeline.cli.terminal import Screen, show_facts, show_table
-from pipeline.formatting import REASONS, at_most, counted, rate
+from pipeline.formatting import REASONS, at_most, briefly_why, counted, rate
 from pipeline.metrics.headline import HEADLINES, WORDS
 from pipeline.metrics.left_out import LeftOut
 from pipeline.text import shell_path
@@ -82,14 +82,14 @@ def _facts(found: Status) -> Iterator[Fact]:
     yield "failed", f"{found.failed:,}"
     failures = found.failures[:REASONS]
     for failure in failures:
-        yield "", f"{failure['images']:,} {failure['code']} in {failure['stage']}, such as"
+        yield "", f"{failure['images']:,} {briefly_why(failure['stage'], failure['code'])}, such as"
         shown = failure["examples"][: EXAMPLES // len(failures)]
         yield from (("", example(image, found.inputs, "  ")) for image in shown)
 
 
 def _state(found: Status) -> str:
     if found.silent_seconds is None:
-        left = counted(found.units - found.units_done, "unit") if found.units is not None else "all of it"
+        left = counted(found.units - found.units_done, "work unit") if found.units is not None else "all of it"
         how = "finished" if found.state == "finished" else f"ended, {left} unfinished"
         return f"{how}; exit code {found.run_exit_code}"
     last = f"last receipt {_ago(found.silent_seconds)}" if found.has_receipt else "no receipt yet"
@@ -105,7 +105,7 @@ def _ago(seconds: float) -> str:
 def _images(found: Status) -> str:
     of = f" of {found.images:,} ({found.done / found.images:.0%})" if found.images else ""
     kept = f", {found.kept:,} kept from earlier runs" if found.kept else ""
-    units = f"; {found.units_done:,} of {found.units:,} units" if found.units is not None else ""
+    units = f"; {found.units_done:,} of {counted(found.units, 'work unit')}" if found.units is not None else ""
     return f"{found.done:,}{of}{kept}{units}"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.cli.one_screen import Fact, fitted
+from pipeline.formatting import counted
 from pipeline.metrics.figures import LabelExamples
 from pipeline.metrics.headline import HEADLINES, WORDS
 from pipeline.metrics.recorded_run import RecordedOptions
@@ -46,7 +47,7 @@ def _labels(figures: LabelFigures) -> Iterator[Fact]:
         yield "unlabelled", fitted(shown, f"{start}mostly ", "") if shown else f"{start}without a label"
     if figures["unknown_labels"]:
         names, images = figures["unknown_names"], figures["unknown_labels"]
-        text = f"{names:,} labels of {images:,} images are no classes of the model"
+        text = f"{counted(names, 'label')} of {counted(images, 'image')}, no class of the model"
         yield "unknown", with_examples(text, figures)
     if figures["labelled"]:
         micro, macro = figures["micro"], figures["macro"]
@@ -63,7 +64,7 @@ def _value(figures: ValueFigures) -> Iterator[Fact]:
     if figures["unknown_labels"]:
         first = next(iter(figures.get("unknown_label_keys") or ()), None)
         shown = "" if first is None else f", such as that of {brief(first, SHOWN_KEY)}"
-        yield "unknown", f"{figures['unknown_labels']:,} labels are no numbers{shown}"
+        yield "unknown", f"{counted(figures['unknown_labels'], 'label is no number', 'labels are no numbers')}{shown}"
     if figures["scored"]:
         mean, deviation = figures["mean_prediction"], figures["prediction_deviation"]
         yield "values", f"mean {_number(mean)}, standard deviation {_number(deviation)}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.command import OutputCommand
 from pipeline.cli.console import answer
+from pipeline.formatting import counted
 from pipeline.text import shell_path, shell_word
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _lines(found: Verification) -> Iterator[str]:
 
 def _outcome(found: Verification) -> str:
     """Return the last line: what was looked at, and how much of it is not as it should be."""
-    held = f"{found.images:,} images in {found.units:,} units of run {found.run}"
+    held = f"{counted(found.images, 'image')} in {counted(found.units, 'work unit')} of run {found.run}"
     if not found.findings:
         return f"{held}: every image is accounted for, every part is as its receipt says"
     kinds = Counter(finding.kind for finding in found.findings)

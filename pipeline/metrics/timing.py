@@ -19,12 +19,12 @@ STEPS = ("read", "decode", "predict", "commit")
 """Names of the steps of scoring, in their order."""
 
 _ADVICE = {
-    "read": "storage decides: pack small images together, or run nearer to them",
-    "decode": "decoding decides: more processors and smaller images help",
-    "predict": "the model decides: `nightscore plan` finds the fastest engine here",
-    "commit": "writing decides: a larger --unit_images writes fewer files",
+    "read": "reading is slowest: pack small images together, or run nearer to them",
+    "decode": "decoding is slowest: more processors or smaller images help",
+    "predict": "the model is slowest: `nightscore plan` finds the fastest engine here",
+    "commit": "writing is slowest: a larger --unit_images writes fewer files",
 }
-_START = "starting and planning decide: with more images they count for less"
+_START = "starting and planning took most of it: more images change that"
 
 _MOST = 0.5
 """Share of a run's time that scoring must take for a step, and not the start, to decide."""

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import ChangedError, DamagedPartError, UnfinishedError, UsageError
+from pipeline.formatting import counted
 from pipeline.output import records
 from pipeline.output.commit import READS_AHEAD
 from pipeline.output.finish import compare_with_others, pages, record_of
@@ -53,8 +54,8 @@ def rebuild(output: str, to: str | None = None, no_pictures: bool = False, link_
     summary = Summary.merge_all(map(Summary.of, _outcomes(index, run)))
     if to is None and (summary.unfinished or not summary.units):
         raise UnfinishedError(
-            f"{summary.unfinished:,} of {len(index.units):,} units in {output!r} are not done: score again to finish "
-            "them, or give --to FOLDER for a report of the others"
+            f"{summary.unfinished:,} of {counted(len(index.units), 'work unit')} in {output!r} are not done: score "
+            "again to finish them, or give --to FOLDER for a report of the others"
         )
     if summary.unfinished or not records.has_ended(record) or not record["complete"]:
         comparison = compare_with_others(summary, run, record.get("training"))

@@ -16,6 +16,7 @@ import google_crc32c
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import DamagedPartError
+from pipeline.formatting import counted
 from pipeline.metrics.figures import FIRST_FIGURES
 from pipeline.metrics.headline import task_in
 from pipeline.metrics.task_figures import AnyFigures
@@ -245,7 +246,7 @@ def _read_receipt(unit: WorkUnit, run: Run, has_part: bool) -> tuple[Receipt | N
 
 
 def _images(unit: WorkUnit) -> str:
-    return "its images" if unit.images is None else f"its {unit.images:,} images"
+    return "its images" if unit.images is None else f"its {counted(unit.images, 'image')}"
 
 
 def _verify_results(summary: Summary, recorded: Run, run: Run, planned: Sequence[str]) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from pipeline import sources
 from pipeline.batches import EncodedBatch, Failure, ImageColumns
 from pipeline.concurrency import ahead, cores, pools
 from pipeline.errors import TransientError
+from pipeline.formatting import briefly_why
 from pipeline.output.plan_file import read_ids, read_units
 from pipeline.output.run import Run
 from pipeline.scoring.planning import read_rule
@@ -55,12 +56,12 @@ class Canary:
         counts = Counter((failure.stage, failure.code) for _, failure in self.failures)
         examples = {(failure.stage, failure.code): (key, failure.message) for key, failure in reversed(self.failures)}
         reasons = "; ".join(
-            f"{n} x {code} in {stage}, such as {brief(examples[stage, code][0])}: {examples[stage, code][1]}"
+            f"{n} {briefly_why(stage, code)}, such as {brief(examples[stage, code][0])}: {examples[stage, code][1]}"
             for (stage, code), n in counts.most_common(3)
         )
         return (
-            f"canary: {len(self.failures)} of {self.images} images failed, so nothing was scored ({reasons}); "
-            "check --input and --model, or score all the same with --no_canary"
+            f"{len(self.failures)} of the {self.images} images that were tried first failed, so nothing was scored "
+            f"({reasons}); check --input and --model, or score all the same with --no_canary"
         )
 
     def with_images(self, images: ImageColumns) -> Canary:

@@ -19,7 +19,7 @@ from pipeline.model.engines.choice import choose
 from pipeline.model.engines.network import Pixels
 from pipeline.model.input_rule import may_reduce
 from pipeline.options import Engine
-from pipeline.output import plan_file
+from pipeline.output import plan_file, records
 from pipeline.output.commit import committed
 from pipeline.output.plan_file import PlanTotals
 from pipeline.output.run import Run
@@ -57,11 +57,13 @@ class Work:
         totals: the totals of the plan.
         done: ids of the units that are committed.
         done_images: number of images in these.
+        before: number of images of the last complete run into the same OUTPUT; 0: there was none.
     """
 
     totals: PlanTotals
     done: frozenset[str]
     done_images: int
+    before: int
 
     @classmethod
     def of(cls, scratch: Run, run: Run) -> Work:
@@ -73,7 +75,9 @@ class Work:
         """
         totals = pin(scratch)
         done = frozenset(committed(run).intersection(plan_file.read_ids(scratch)))
-        return cls(totals, done, sum(unit.images or 0 for unit in plan_file.read_units(scratch, done)))
+        done_images = sum(unit.images or 0 for unit in plan_file.read_units(scratch, done))
+        before = records.night_before(run)
+        return cls(totals, done, done_images, before["images"] if before else 0)
 
     @property
     def left(self) -> int:
@@ -157,17 +161,19 @@ def try_reduced(rehearsal: Rehearsal, run: Run) -> Reduction | None:
 def measure_ways(
     rehearsal: Rehearsal, scratch: Run, run: Run, begun_with: Engine | None
 ) -> tuple[dict[Way, float], dict[Way, str]]:
-    """Return for each way the seconds that an image takes while all cores predict, and why other ways are impossible.
+    """Return for each way the seconds that an image takes while all cores predict, and why others are impossible.
 
     Args:
         rehearsal: images to measure with, at least one.
         scratch: the run with another OUTPUT, into which the plan is written.
         run: the run with its own OUTPUT.
-        begun_with: the engine that made what is in that OUTPUT; None: nothing is.
+        begun_with: the engine that made what is in that OUTPUT, which rules out others; None: nothing is there.
     """
     costs: dict[Way, float] = {}
     absent: dict[Way, str] = {}
     for way in WAYS:
+        if begun_with not in (None, way.engine):
+            continue
         try:
             choose(replace(run.options, engine=way.engine, precision=way.precision), run.spec, begun_with)
             options = replace(scratch.options, engine=way.engine, precision=way.precision)

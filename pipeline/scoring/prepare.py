@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 
 from pipeline import storage
 from pipeline.errors import NoSpaceError, TransientError, UsageError
+from pipeline.formatting import counted
 from pipeline.metrics.by_value import OWN_SLICES
 from pipeline.model.directory import check_model, check_tflite, local_copy, read_spec
 from pipeline.model.engines.choice import choose
@@ -218,7 +219,7 @@ def _check_limit(run: Run) -> None:
         earlier = Run.from_record(record).options.limit
         images = record.get("images") if records.has_ended(record) else None
         if (earlier is None or earlier > limit) and _has_more(run, images, limit):
-            held = f"{images:,} images" if images is not None else f"run {record['run']}, which is not finished"
+            held = counted(images, "image") if images is not None else f"run {record['run']}, which is not finished"
             raise UsageError(
                 f"--output {run.options.output!r} holds results of {held}; a run with --limit {limit} would replace "
                 "them: choose another --output"

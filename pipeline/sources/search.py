@@ -11,6 +11,7 @@ from contextlib import closing
 from pipeline import sources, storage
 from pipeline.concurrency import ahead, pools
 from pipeline.errors import UsageError
+from pipeline.formatting import counted, left_out
 from pipeline.options import ScoreOptions
 from pipeline.sources import images, kinds, manifest, parquet_images
 from pipeline.sources.container_names import unread_container
@@ -180,10 +181,10 @@ def require_input(pattern: str, options: ScoreOptions | None = None) -> None:
                 next(files)
         return
     if skipped:
-        told = ", ".join(f"{n:,} {reason}" for reason, n in skipped.counts.items())
+        whole, which = counted(skipped.total, "file"), ", ".join(left_out(why, n) for why, n in skipped.counts.items())
         raise UsageError(
-            f"--input {pattern!r} has no image or archive of images among its {skipped.total:,} files ({told}); "
-            f"known are {', '.join(kinds.KNOWN)}"
+            f"--input {pattern!r} has no image or archive of images among its {whole} ({which}); "
+            f"Nightscore reads {', '.join(kinds.KNOWN)}"
         )
     location = storage.absolute(pattern)
     if storage.fixed_prefix(location) != location:

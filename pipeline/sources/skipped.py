@@ -1,6 +1,6 @@
 """What inputs hold and is not scored: counted by the reason, with an example of each. Must not decide what is an image.
 
-A reason is words that a person reads, with what to do where something can be done: "30 HEIC images: convert them".
+A reason is words that a person reads, with what to do where something can be done: "HEIC images: convert them".
 """
 
 from __future__ import annotations

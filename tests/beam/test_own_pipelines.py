@@ -139,7 +139,7 @@ def test_alarm_of_the_canary_goes_through_every_step(make_run: MakeRun, tmp_path
         outcomes | Summarize() | Finish(run)
     verdict = json.loads(Path(run.record).read_text())["verdict"]
     assert verdict["exit_code"] == 3
-    assert "canary: 10 of 10 images failed" in verdict["reasons"][0]
+    assert "10 of the 10 images that were tried first failed" in verdict["reasons"][0]
 
 
 @pytest.mark.heavy

@@ -27,7 +27,7 @@ RECORD: dict[str, Any] = {
     "run": "r", "images": 5, "failed": 1, "complete": True, "unfinished_units": 0,
     "seconds": 2.0, "images_per_second": 1500.0, "scored": 3, "rescored": 1, "kept": 2,
     "plan": {"skipped": {"junk": 4}, "units": 9}, "verdict": {"exit_code": 0, "reasons": []},
-    "time": {"shares": {"read": 0.25, "predict": 0.9, "waiting": 0.1}, "advice": "the model decides",
+    "time": {"shares": {"read": 0.25, "predict": 0.9, "waiting": 0.1}, "advice": "the model is slowest",
              "decides": "predict"},
 }  # fmt: skip
 REASONS = [("read", "NOT_FOUND"), ("read", "DATA_LOSS"), ("preprocess", "INVALID_ARGUMENT"), ("predict", "INTERNAL")]
@@ -61,16 +61,16 @@ def test_result_is_the_few_facts_that_matter(make_run: MakeRun) -> None:
     )  # fmt: skip
     assert said(make_run("x"), receipt(metrics, [failure("/a/[red]x[/].png")])) == [
         "accuracy: 0.7500 (95 % interval 0.3006 to 0.9544) of 4 labelled",
-        "failed: 1 of 5: 1 NOT_FOUND in read",
+        "failed: 1 of 5: 1 not found",
         "example: /a/[red]x[/].png: gone",
-        "again: the same command with --retry_failed scores those that failed again",
-        "skipped: 4 junk",
-        "unknown: 1 labels are not classes of the model",
+        "retry: add --retry_failed to the same command to score failed images again",
+        "skipped: junk: 4",
+        "unknown: 1 label is no class of the model",
         "worst: recall 0.7500 of '1'",
         "confused: 1 of '1' as '2'",
         "images: 5 in 2.0 s, 1,500 images/s with start-up, 2 kept from earlier runs",
         "time: read 25%, predict 90%",
-        "decides: the model decides",
+        "advice: the model is slowest",
         "predictions: night/predictions",
         "report: night/report.html",
         "next: nightscore verify night",
@@ -87,10 +87,22 @@ def test_worst_classes_are_those_that_surely_are(make_run: MakeRun) -> None:
     assert "confused: 500 of '0' as '1', 10 of '4' as '5', 1 of '2' as '3'" in lines
 
 
+@pytest.mark.parametrize(("kept", "scored", "is_told"), [(2, 3, True), (4, 1, False), (0, 0, False)])
+def test_rows_that_a_changed_work_unit_took_with_it_are_told(
+    make_run: MakeRun, kept: int, scored: int, is_told: bool
+) -> None:
+    record = {**RECORD, "kept": kept, "scored": scored, "previous": {"images": 4}}
+    lines = said(make_run("x"), receipt(Metrics(images=5, scored=5)), record=record)
+    assert ("kept: 2 of 4 rows: images or flags of the others' work units changed" in lines) == is_told
+    assert any("kept from earlier runs" in line for line in lines) == (kept == 4), "the number is told once"
+    asked = {**record, "options": {"retry_failed": True}}
+    assert not any(line.startswith("kept:") for line in said(make_run("x"), receipt(Metrics(images=5)), record=asked))
+
+
 def test_perfect_result_names_no_worst_class(make_run: MakeRun) -> None:
     metrics = Metrics(images=3, scored=3, labelled=3, correct=3, top_k_correct=3, confusion={(1, 1): 3})
     names = {line.split(":")[0] for line in said(make_run("x"), receipt(metrics))}
-    assert not names & {"worst", "confused", "example", "again", "unknown", "precision"}
+    assert not names & {"worst", "confused", "example", "retry", "unknown", "kept", "precision"}
 
 
 @pytest.mark.parametrize(("scored", "line"), [(3, "bfloat16, 1 of 3 images scored again in float32"), (0, "bfloat16")])
@@ -123,8 +135,8 @@ def test_images_of_a_kind_that_is_not_read_are_told_with_what_to_do(make_run: Ma
     examples = {"junk": "/p/Thumbs.db", "HEIC images: convert them": "/p/1.heic", "other files": "/p/x"}
     plan = {"skipped": skipped, "skipped_examples": examples, "units": 9}
     lines = said(make_run("x"), receipt(Metrics(images=5, scored=5)), record={**RECORD, "plan": plan})
-    assert "not read: 3 HEIC images: convert them (/p/1.heic)" in lines
-    assert "skipped: 40 junk, 1 other files" in lines
+    assert "not read: HEIC images: 3 (/p/1.heic); convert them" in lines
+    assert {"skipped: junk: 40 (/p/Thumbs.db)", "skipped: other files: 1 (/p/x)"} <= set(lines)
 
 
 def test_what_was_found_inside_is_told_with_what_was_planned(make_run: MakeRun) -> None:
@@ -133,7 +145,10 @@ def test_what_was_found_inside_is_told_with_what_was_planned(make_run: MakeRun) 
         "skipped_inside_examples": {"junk": "a", "other files": "b"},
     }
     lines = said(make_run("x"), receipt(Metrics(images=5, scored=5)), record={**RECORD, **inside})
-    assert "skipped: 7 other files, 6 junk" in lines
+    assert [line for line in lines if line.startswith("skipped")] == [
+        "skipped: other files: 7 (b)",
+        "skipped: junk: 6 (a)",
+    ]
 
 
 def test_no_kind_that_is_not_read_is_left_out(make_run: MakeRun) -> None:
@@ -143,9 +158,12 @@ def test_no_kind_that_is_not_read_is_left_out(make_run: MakeRun) -> None:
     plan = {"skipped": skipped, "skipped_examples": {}, "units": 9}
     lines = said(make_run("x"), receipt(Metrics(images=5, scored=5)), record={**RECORD, "plan": plan})
     assert [line for line in lines if line.startswith(("not read", "skipped"))] == [
-        "not read: 9 HEIC images: convert them",
-        "not read: 8 DNG images: convert them",
-        "skipped: 7 SVG images, 6 JPEG XL images, 4 junk, 6 others (run.json)",
+        "not read: HEIC images: 9; convert them",
+        "not read: DNG images: 8; convert them",
+        "not read: SVG images: 7; convert them",
+        "not read: JPEG XL images: 6; convert them",
+        "skipped: junk: 4",
+        "skipped: 6 more, for 3 other reasons (run.json)",
     ]
 
 
@@ -228,7 +246,7 @@ def test_what_is_to_be_decided_comes_first(make_run: MakeRun) -> None:
         "accepted: 7,000,000 (78 %) from score 0.96 on, 0.9999 of 576 labelled right",
         "to review: 2,000,000 (22 %), 26 mistakes among the unseen ones",
         "failed: 1,000,000 of 10,000,000",
-        ": 250,000 INTERNAL in predict, 3 more reasons",
+        ": 250,000 refused by the model, 250,000 not decodable, 2 more reasons",
     ]
     assert "labels: 228 look wrong (label_errors.csv)" in lines
     assert "copies: 12 images have copies with other labels (duplicates.csv)" in lines
@@ -278,7 +296,7 @@ def test_unfinished_run_says_how_to_go_on() -> None:
     record = {**RECORD, "complete": False, "unfinished_units": 2, "images": 40, "failed": 0}
     record["plan"] = {"skipped": {}, "units": 9, "images": 56}
     lines = [f"{name}: {text}" for name, text in facts(record, None, "my night")]
-    assert lines[0] == "unfinished: 2 of 9 units"
+    assert lines[0] == "unfinished: 2 of 9 work units"
     assert any(line.startswith("images: 40 of 56 in 2.0 s, ") for line in lines)
     assert lines[-1] == "next: the same command finishes them; nightscore status 'my night' tells more"
     content = as_json(record, None, "my night")
@@ -298,4 +316,4 @@ def test_program_gets_the_same_as_one_object(make_run: MakeRun) -> None:
 def test_a_label_that_is_no_number_is_told_with_an_image() -> None:
     rows = [value_row("/a/1.png", math.nan, 1.0), value_row("/a/2.png", 2.0, 1.0)]
     figures = ValueMetrics(2.0**-16).compute(measure_values(table("value", rows), 2.0**-16))
-    assert next(FACTS["value"](figures)) == ("unknown", "1 labels are no numbers, such as that of /a/1.png")
+    assert next(FACTS["value"](figures)) == ("unknown", "1 label is no number, such as that of /a/1.png")

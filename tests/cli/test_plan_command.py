@@ -52,20 +52,21 @@ def test_it_says_what_a_score_would_do_and_writes_nothing(
     assert shown.err == ""
     assert contents(tmp_path) == before
     found = facts(shown.out)
-    images, units = re.fullmatch(r"(\d+); (\d+) units, \d+\.\d kB", found["images"][0]).groups()  # type: ignore[union-attr]
+    images, units = re.fullmatch(r"(\d+); (\d+) work units, \d+\.\d kB", found["images"][0]).groups()  # type: ignore[union-attr]
     assert int(images) == 100
     assert 4 <= int(units) <= 13
-    assert found["skipped"] == ["1 other files (notes.txt)"]
-    tried, failed = re.fullmatch(r"(\d+) images, (\d+) failed", found["canary"][0]).groups()  # type: ignore[union-attr]
+    assert found["skipped"] == ["other files: 1 (notes.txt)"]
+    tried, failed = re.fullmatch(r"(\d+) images, (\d+) failed", found["tried first"][0]).groups()  # type: ignore[union-attr]
     assert 30 <= int(tried) <= 64, "the same from each unit, and a small one has fewer"
     assert failed == "0"
     assert re.fullmatch(r"[\d,]+ images/s in one process", found["decoding"][0])
     assert re.fullmatch(r"[\d,]+ images/s by litert", found["model"][0])
     assert re.fullmatch(r"[\d,]+ images/s by tensorflow", found["model"][1])
     assert re.match(r"--engine (litert|tensorflow)", found["recommended"][0])
-    assert re.search(r"\d+ s to \d+ s by litert", found["time"][0])
-    assert re.match(r"for the 100 images on this machine", found[""][0])
-    assert "committed" not in found
+    assert re.search(r"\d+ s( to \d+ s)? by litert", found["time"][0])
+    assert re.match(r"for 100 images on this machine", found[""][0])
+    assert "stored" not in found
+    assert "kept" not in found
 
 
 @pytest.mark.heavy
@@ -99,7 +100,7 @@ def test_cpu_without_bfloat16_is_told_so_and_it_is_not_recommended(
 
 
 @pytest.mark.heavy
-def test_engine_that_is_not_possible_says_why(
+def test_engine_that_output_rules_out_is_not_spoken_of(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured
 ) -> None:
     night, archive = tmp_path / "night", write_images(20)
@@ -108,10 +109,9 @@ def test_engine_that_is_not_possible_says_why(
     capfd.readouterr()
     assert plan.main(flags(archive, tiny_model, night)) == 0
     found = facts(capfd.readouterr().out)
+    assert len(found["model"]) == 1
     assert re.fullmatch(r"[\d,]+ images/s by litert", found["model"][0])
-    assert found["model"][1].startswith(
-        f"tensorflow is not possible: --output '{night}' was begun with --engine litert"
-    )
+    assert found["kept"] == ["0 of 20 rows: images or flags of the others' work units changed"]
     assert found["recommended"] == ["--engine litert"]
 
 
@@ -128,15 +128,17 @@ def test_what_is_committed_is_not_counted_again_and_a_finished_archive_has_nothi
     assert contents(night) == before
     found = facts(capfd.readouterr().out)
     units = found["images"][0].split("; ")[1].split()[0]
-    assert found["committed"] == [f"100 images in {units} of {units} units; nothing is left to score"]
-    assert "canary" not in found
+    assert found["stored"] == [f"100 images in {units} of {units} work units; nothing is left to score"]
+    assert "tried first" not in found
+    assert "kept" not in found
     (archive / "0" / "another.png").write_bytes((archive / "0" / "00000.png").read_bytes())
     assert plan.main(arguments) == 0
     assert contents(night) == before
     found = facts(capfd.readouterr().out)
-    done = int(found["committed"][0].split()[0])
+    done = int(found["stored"][0].split()[0])
     assert 0 < done < 100
-    assert f"for the {101 - done} images" in found[""][0]
+    assert found["kept"] == [f"{done} of 100 rows: images or flags of the others' work units changed"]
+    assert f"for {101 - done} images" in found[""][0]
 
 
 @pytest.mark.heavy
@@ -148,7 +150,7 @@ def test_failures_are_told_by_reason_with_examples_fit_to_be_shown(
     (archive / "0" / "empty.png").write_bytes(b"")
     assert plan.main(flags(archive, tiny_model, tmp_path / "night")) == 0
     found = facts(capfd.readouterr().out)
-    assert found["canary"] == ["22 images, 2 failed: 2 INVALID_ARGUMENT in preprocess"]
+    assert found["tried first"] == ["22 images, 2 failed: 2 not decodable"]
     assert len(found["example"]) == 2
     assert any(r"\x1b[31mred[bold].png: not a PNG" in line for line in found["example"])
 
@@ -161,8 +163,8 @@ def test_archive_of_garbage_alarms_unless_told_not_to(tiny_model: str, tmp_path:
     arguments = flags(archive, tiny_model, tmp_path / "night")
     assert plan.main(arguments) == 3
     said, errors = capfd.readouterr()
-    assert facts(said)["canary"] == ["10 images, 10 failed: 10 INVALID_ARGUMENT in preprocess"]
-    assert errors.startswith("nightscore plan: canary: 10 of 10 images failed")
+    assert facts(said)["tried first"] == ["10 images, 10 failed: 10 not decodable"]
+    assert errors.startswith("nightscore plan: 10 of the 10 images that were tried first failed")
     assert plan.main([*arguments, "--no_canary"]) == 0
     assert not (tmp_path / "night").exists()
 

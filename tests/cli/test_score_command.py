@@ -46,7 +46,7 @@ def test_good_run_prints_facts_and_no_banner(tiny_model: str, write_images: Writ
     assert done.returncode == 0
     assert done.stderr == ""
     assert re.search(r"^images +31 in ", done.stdout, re.MULTILINE)
-    assert re.search(r"^failed +1 of 31: 1 INVALID_ARGUMENT in preprocess$", done.stdout, re.MULTILINE)
+    assert re.search(r"^failed +1 of 31: 1 not decodable$", done.stdout, re.MULTILINE)
     assert re.search(r"^accuracy +[01]\.\d{4} \(95 % interval", done.stdout, re.MULTILINE)
     assert re.search(r"^example +5/broken.png: not a PNG", done.stdout, re.MULTILINE)
     assert re.search(rf"^report +{tmp_path}/night/report.html$", done.stdout, re.MULTILINE)
@@ -103,7 +103,7 @@ def test_json_of_a_run_that_the_canary_stops(run: Run, tiny_model: str, tmp_path
     done = run("--input", tmp_path / "archive", "--model", tiny_model, "--output", tmp_path / "night", "--json")
     said = json.loads(done.stdout)
     assert (done.returncode, said["exit_code"], said["complete"], said["report"]) == (3, 3, False, None)
-    assert said["reasons"][0].startswith("canary: 20 of 20 images failed")
+    assert said["reasons"][0].startswith("20 of the 20 images that were tried first failed")
     assert done.stderr == f"nightscore score: {said['reasons'][0]}\n"
 
 

@@ -45,7 +45,7 @@ def test_it_prints_facts_and_the_nights_before(night: str, capsys: Captured) -> 
     assert lines[2].startswith("reason       1 of 41 images failed")
     assert lines[3].startswith("images       41 of 41 (100%), 41 kept from earlier runs; ")
     assert "failed       1" in lines
-    assert "             1 INVALID_ARGUMENT in preprocess, such as" in lines
+    assert "             1 not decodable, such as" in lines
     assert any(line.startswith(r"               3/\x1b[2J[red].png: not a PNG") for line in lines)
     assert max(len(line) for line in lines if not line.startswith(("reason", "next"))) <= 80
     head = next(i for i, line in enumerate(lines) if line.startswith("nights before"))
@@ -81,7 +81,7 @@ def test_units_that_are_unfinished_are_counted_and_the_next_run_does_them(
     capsys.readouterr()
     assert status.main([str(output)]) == 0
     shown = capsys.readouterr().out
-    assert "\nstate        ended, 1 unit unfinished; exit code 3\n" in shown
+    assert "\nstate        ended, 1 work unit unfinished; exit code 3\n" in shown
     assert f"{len(others)} of {len(others) + 1} units\n" in shown
     assert "\nreason       1 unit is unfinished (" in shown
     assert shown.endswith("next         run the same nightscore score command again: what is committed stays\n")

@@ -84,7 +84,7 @@ def shown() -> None:
     [
         (80, r"scoring ━+.* 16,000 of 60,340  [\d,]+ images/s  \d+ s left  160 failed *"),
         (60, r"scoring ━+.* 16,000/60,340  [\d,]+/s  \d+ s  160 failed *"),
-        (150, r"scoring ━+.* 160 failed: 112 INVALID_ARGUMENT in preprocess, 48 NOT_FOUND in read *"),
+        (150, r"scoring ━+.* 160 failed: 112 not decodable, 48 not found *"),
     ],
 )
 def test_all_of_it_is_one_line_that_fits(columns: int, said: str) -> None:
@@ -146,7 +146,7 @@ def test_without_a_terminal_a_plain_line_now_and_then(
     lines = capfd.readouterr().err.splitlines()
     assert lines[0] == "planning"
     assert "starting: 0 of 1,000 images" in lines
-    pattern = r"scoring: 500 of 1,000 images, \d{3} images/s, \d+ s left, 2 failed: 2 NOT_FOUND in read"
+    pattern = r"scoring: 500 of 1,000 images, \d{3} images/s, \d+ s left, 2 failed: 2 not found"
     assert re.fullmatch(pattern, lines[-1])
     assert 5 <= len(lines) <= (time.monotonic() - began) / terminal.PLAIN_SECONDS
 

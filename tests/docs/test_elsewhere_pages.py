@@ -136,7 +136,7 @@ def test_mlflow_has_no_results_of_a_run_that_has_none(
     command = ["score", "--input", "broken", "--model", "model", "--output", "stopped"]
     assert main([*command, "--on_end", 'python log_night.py "$NIGHTSCORE_OUTPUT"']) == 3
     ((metrics, _, verdict, files),) = told(LOGGED, run_python)
-    assert verdict.startswith("canary: 20 of 20 images failed")
+    assert verdict.startswith("20 of the 20 images that were tried first failed")
     assert all(name.startswith("run.") for name in metrics)
     assert files == []
 

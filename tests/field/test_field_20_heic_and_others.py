@@ -108,7 +108,7 @@ def test_row_of_a_renamed_image_says_what_it_is() -> None:
 
 def test_an_input_of_nothing_else_is_refused_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "a.jxl").write_bytes(JXL)
-    with pytest.raises(UsageError, match=r"1 files \(1 JPEG XL images: convert them to JPEG or PNG\); known are"):
+    with pytest.raises(UsageError, match=r"1 file \(JPEG XL images: 1; convert them to JPEG or PNG\); Night"):
         require_input(str(tmp_path))
 
 

@@ -59,8 +59,8 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         (options(), FAILED, None, "tensorflow", "the model has no model.tflite (operation LSTM cannot be converted)"),
         (options(precision="bfloat16"), LITE, None, "tensorflow", "it alone computes in bfloat16"),
         (options(accelerator="type:l4"), LITE, None, "tensorflow", "it uses the GPU of --accelerator"),
-        (options(), LITE, "tensorflow", "tensorflow", "OUTPUT was begun with it"),
-        (options(), LITE, "litert", "litert", "OUTPUT was begun with it"),
+        (options(), LITE, "tensorflow", "tensorflow", "the first run into OUTPUT used it"),
+        (options(), LITE, "litert", "litert", "the first run into OUTPUT used it"),
         (options("tensorflow"), LITE, None, "tensorflow", "as asked for"),
         (options("litert"), LITE, "litert", "litert", "as asked for"),
     ],
@@ -89,10 +89,10 @@ def test_gpu_of_this_machine_is_used_unless_litert_is_asked_for_or_began() -> No
             options("litert"),
             LITE,
             "tensorflow",
-            "--output 'o' was begun with --engine tensorflow, and scores of another engine differ in their last "
+            "--output 'o' holds scores of --engine tensorflow, and those of another engine differ in their last "
             "digits: leave out --engine litert, or choose another --output",
         ),
-        (options("tensorflow"), LITE, "litert", "--output 'o' was begun with --engine litert, and scores"),
+        (options("tensorflow"), LITE, "litert", "--output 'o' holds scores of --engine litert, and those"),
         (
             options("litert"),
             OLD,

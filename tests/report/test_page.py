@@ -254,8 +254,8 @@ def test_drift_and_the_run_before_are_told(page: ParsedPage) -> None:
 
 def test_speed_says_what_decides(page: ParsedPage) -> None:
     text = page.texts["speed"]
-    assert "The model decides: `nightscore plan` tells whether" in text
-    assert "predict (decides) 1.3 91.80 %" in text
+    assert "The model is slowest: `nightscore plan` tells whether" in text
+    assert "predict (slowest) 1.3 91.80 %" in text
     assert "Images per second" in page.source
 
 

@@ -59,15 +59,15 @@ def test_half_broken_is_borne_and_one_more_is_not(make_run: MakeRun, write_image
     (archive / "y.png").write_bytes(b"")
     canary = canary_of(run)
     assert canary.alarming
-    assert canary.reason().startswith("canary: 11 of 21 images failed")
-    assert "INVALID_ARGUMENT in preprocess" in canary.reason()
+    assert canary.reason().startswith("11 of the 21 images that were tried first failed")
+    assert "not decodable, such as" in canary.reason()
     assert "\n" not in canary.reason()
 
 
 def test_wrong_key_alarms_with_the_keys_that_are_there(make_run: MakeRun, write_records: WriteImages) -> None:
     run = make_run(write_records(10), image_key="picture")
     reason = canary_of(run).reason()
-    assert "10 of 10" in reason
+    assert "10 of the 10" in reason
     assert "image/encoded" in reason
     assert "--image_key" in reason
 

@@ -104,7 +104,7 @@ def test_file_without_a_telling_name_is_opened_where_it_is_named(
         (lambda folder: folder / "*.png", "matches no file"),
         (
             lambda folder: (folder / "a.txt").write_text("x") and folder,
-            "among its 1 files",
+            "among its 1 file",
         ),
         (lambda folder: (folder / "a.bin").write_text("x") and folder / "a.bin", "no image or archive of"),
     ],

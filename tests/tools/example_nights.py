@@ -146,7 +146,7 @@ def record_of(figures: dict[str, Any], names: list[str]) -> dict[str, Any]:
             "seconds": {"read": 1.017, "decode": 0.182, "predict": 1.338, "commit": 0.349, "load": 0.04},
             "shares": {"read": 0.47, "decode": 0.084, "predict": 0.918, "commit": 0.322, "waiting": 0.082},
             "decides": "predict",
-            "advice": "the model decides: `nightscore plan` tells whether --precision=bfloat16 is faster here",
+            "advice": "the model is slowest: `nightscore plan` tells whether --precision=bfloat16 is faster here",
             "course": [[1_795_416_907 + 256 * i, 2_000.0 + 300 * (i % 7)] for i in range(86)],
         },
     }  # fmt: skip

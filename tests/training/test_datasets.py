@@ -317,7 +317,7 @@ def of_split(test: bool, folder: str, n: int = 3) -> dict[str, bytes]:
     ("files", "reason"),
     [
         ({}, "is nowhere to be found: give mnist, digits or a folder"),
-        ({"notes.txt": b"x"}, "has no image or archive of images among its 1 files"),
+        ({"notes.txt": b"x"}, "has no image or archive of images among its 1 file"),
         (pictures(("cat",)), "has only one class, 'cat': put the images of each class into a folder of its own"),
         ({**pictures(), "dog/b.png": png(np.zeros((20, 30), np.uint8))}, r"12 x 12 \(30\), 30 x 20 \(1\): give --im"),
         (pictures(shape=(300, 300), n=2), r"are large, 300 x 300 \(4\): give --image_size N"),

@@ -104,7 +104,7 @@ def test_jpeg_files_are_decoded_in_full_where_that_is_asked_for(photos: Path, tm
             ["--dataset", "nowhere", "--output", "new"],
             "nowhere' is nowhere to be found: give mnist, digits or a folder",
         ),
-        (["--dataset", "file", "--output", "new"], "file' has no image or archive of images among its 1 files"),
+        (["--dataset", "file", "--output", "new"], "file' has no image or archive of images among its 1 file"),
         (["--dataset", "photos", "--output", "new"], "has no class folders with images"),
         (["--dataset", "photos", "--output", "photos/model"], "lie in one another: give two separate folders"),
         (["--dataset", "digits", "--output", "file"], "file' is a file: give a folder for the model"),

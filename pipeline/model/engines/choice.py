@@ -56,13 +56,13 @@ def choose(options: ScoreOptions, spec: ModelSpec, begun_with: Engine | None) ->
     _check_precision(options, spec)
     if begun_with is not None and asked not in ("auto", begun_with):
         raise UsageError(
-            f"--output {options.output!r} was begun with --engine {begun_with}, and scores of another engine differ in "
+            f"--output {options.output!r} holds scores of --engine {begun_with}, and those of another engine differ in "
             f"their last digits: leave out --engine {asked}, or choose another --output"
         )
     if asked != "auto":
         choice = Choice(asked, "as asked for")
     elif begun_with is not None:
-        choice = Choice(begun_with, "OUTPUT was begun with it")
+        choice = Choice(begun_with, "the first run into OUTPUT used it")
     else:
         choice = _best(options, spec)
     (_check_litert if choice.engine == "litert" else _check_tensorflow)(options, spec, choice)
