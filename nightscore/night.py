@@ -18,6 +18,7 @@ from pipeline.metrics.record import Record
 from pipeline.metrics.review import Review
 from pipeline.metrics.task_figures import AnyFigures
 from pipeline.output import records
+from pipeline.output.last_run import last_run
 from pipeline.output.run import Run
 from pipeline.output.stored_rows import StoredRows
 from pipeline.text import plain
@@ -220,7 +221,7 @@ def open_night(output: str | os.PathLike[str]) -> Night:
     be_impatient()
     with expected_errors():
         location = storage.absolute(os.fspath(output))
-        record = records.last(location).record
+        record = last_run(location).record
         return night_of(Run.from_record(record).at(location), record)
 
 

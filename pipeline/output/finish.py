@@ -33,6 +33,7 @@ from pipeline.metrics.timing import shares
 from pipeline.output import records
 from pipeline.output.commit import committed
 from pipeline.output.plan_file import PlanTotals, read_index
+from pipeline.output.readable_json import readable_json
 from pipeline.output.review import Reviewed
 from pipeline.output.review_files import make_review, store_decisions
 from pipeline.output.run import Run
@@ -50,7 +51,7 @@ def go_to_work(run: Run) -> None:
     record = records.read(run.record)
     claim = Claim(run, frozenset(), record["started"])
     if claim.is_last and claim.is_open:
-        storage.replace(run.result("run.json"), records.as_bytes(record))
+        storage.replace(run.result("run.json"), readable_json(record))
 
 
 def finish(summary: Summary, run: Run) -> EndedRecord:
@@ -81,9 +82,9 @@ def finish(summary: Summary, run: Run) -> EndedRecord:
         record = record_of(summary, run, started, comparison, totals, len(planned), lost, ended, review)
     if not claim.is_open:
         return records.read_ended(run)
-    storage.replace(run.record, records.as_bytes(record))
+    storage.replace(run.record, readable_json(record))
     if claim.may_replace(records.read_if_sound(run.result("run.json"))):
-        storage.replace(run.result("run.json"), records.as_bytes(record))
+        storage.replace(run.result("run.json"), readable_json(record))
     return record
 
 
@@ -224,4 +225,4 @@ def pages(summary: Summary, run: Run, record: EndedRecord, review: Review | None
     content = figures(summary, run)
     pictures = {} if run.options.no_pictures else summary.thumbnails
     page = report(content, record, pictures, review, run.options.link_base, summary.cells)
-    return {"summary.json": records.as_bytes(content), "report.html": page.encode()}
+    return {"summary.json": readable_json(content), "report.html": page.encode()}

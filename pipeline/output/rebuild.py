@@ -14,6 +14,7 @@ from pipeline.concurrency import ahead, pools
 from pipeline.errors import ChangedError, DamagedPartError, UnfinishedError, UsageError
 from pipeline.formatting import counted
 from pipeline.output import records
+from pipeline.output.last_run import last_run
 from pipeline.output.commit import READS_AHEAD
 from pipeline.output.finish import compare_with_others, pages, record_of
 from pipeline.output.plan_file import Index, read_index
@@ -42,7 +43,7 @@ def rebuild(output: str, to: str | None = None, no_pictures: bool = False, link_
         UnfinishedError: receipts are missing, and the files would be written where those of a whole run belong.
     """
     output = storage.absolute(output)
-    record = (records.under_way(output) if to is not None else None) or records.last(output).record
+    record = (records.under_way(output) if to is not None else None) or last_run(output).record
     run = Run.from_record(record).at(output)
     own = run.options
     shown = replace(own, no_pictures=no_pictures or own.no_pictures, link_base=link_base or own.link_base)

@@ -1,27 +1,25 @@
 """The records of runs: run.json, and runs/<run>.json for each run into OUTPUT.
 
-A run has a record from its start on. This module alone lists and reads records, and writes the first one of a run. It
-finds what is odd about them; `pipeline.output.verify` words it. A record of a newer format is refused wherever it is
-read. A damaged one is passed over, except where it alone tells which run OUTPUT is of.
+A run has a record from its start on. This module alone lists and reads records, and writes the first one of a run. A
+record of a newer format is refused wherever it is read. A damaged one is passed over, except where it alone tells which
+run OUTPUT is of: `pipeline.output.last_run` finds that run.
 """
 
 from __future__ import annotations
 
-import enum
 import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any, NamedTuple, TypeGuard, cast
+from typing import Any, TypeGuard, cast
 
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
-from pipeline.errors import UsageError
 from pipeline.machine import versions
 from pipeline.metrics.record import EndedRecord, OpenRecord, Record, TaskTraining, Training
-from pipeline.metrics.task_figures import AnyFigures
+from pipeline.output.readable_json import readable_json
 from pipeline.output.run import Run
 from pipeline.storage.formats import check_format
 
@@ -29,47 +27,6 @@ READS_AHEAD = 31
 """Number of records that are read while earlier ones are looked at."""
 
 _RECORD = re.compile(r"/runs/([^/.][^/]*)\.json")
-
-
-class Oddity(enum.Enum):
-    """What can be odd about the records of an OUTPUT."""
-
-    LAST_MISSING = "there is no run.json"
-    LAST_DAMAGED = "run.json cannot be read"
-    LAST_UNLIKE_ITS_RECORD = "run.json tells of a run that has not ended, and does not repeat its record in runs/"
-    LAST_OUTDATED = "run.json tells of a run, but a later one ended after it"
-    RECORD_MISSING = "run.json tells of a run that has no record in runs/"
-    RECORD_UNLIKE_LAST = "the record in runs/ is not what run.json repeats"
-    NEWEST_DAMAGED = "the newest record in runs/ cannot be read"
-    NOT_ENDED = "a run is under way, or has died"
-    INCOMPLETE = "the run has ended, but not with all its units"
-
-
-class Odd(NamedTuple):
-    """One thing that is odd about a record.
-
-    Attributes:
-        oddity: what is odd.
-        location: location of the record.
-        detail: the error of a damaged record; the location of the other record, if there is one; else "".
-    """
-
-    oddity: Oddity
-    location: str
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class Last:
-    """The run whose result is in OUTPUT.
-
-    Attributes:
-        record: the record of that run.
-        odd: what is odd about the records; empty if nothing is.
-    """
-
-    record: Record
-    odd: list[Odd]
 
 
 def start(run: Run) -> None:
@@ -82,7 +39,7 @@ def start(run: Run) -> None:
         "verdict": None,
         "complete": False,
     }
-    storage.replace(run.record, as_bytes(record))
+    storage.replace(run.record, readable_json(record))
 
 
 def training_of(facts: Mapping[str, Any]) -> Training | None:
@@ -103,35 +60,6 @@ def training_of(facts: Mapping[str, Any]) -> Training | None:
 def now() -> str:
     """Return the time as records have it: ISO 8601, UTC, in milliseconds."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-
-
-def as_bytes(content: Record | AnyFigures) -> bytes:
-    """Return the bytes of a JSON file that a person may read: a line for each value, and one for a list of numbers."""
-    text = _indented(content, "\n")
-    return text.encode("utf-8", "backslashreplace") + b"\n"  # a name's bytes that are not UTF-8, as JSON's \udcff
-
-
-def _indented(value: Any, line: str) -> str:
-    r"""Return a value as JSON text; a confusion matrix of 1,000 classes is a third of what `json.dumps` makes of it.
-
-    >>> print(_indented({"a": [1, 2], "b": [{"c": None}], "d": {}}, "\n"))
-    {
-      "a": [1, 2],
-      "b": [
-        {
-          "c": null
-        }
-      ],
-      "d": {}
-    }
-    """
-    inner = line + "  "
-    if isinstance(value, dict) and value:
-        items = (f"{json.dumps(name, ensure_ascii=False)}: {_indented(one, inner)}" for name, one in value.items())
-        return "{" + inner + f",{inner}".join(items) + line + "}"
-    if isinstance(value, list | tuple) and value and isinstance(value[0], dict | list | tuple | str):
-        return "[" + inner + f",{inner}".join(_indented(one, inner) for one in value) + line + "]"
-    return json.dumps(value, ensure_ascii=False)
 
 
 def location_in(output: str, name: str) -> str:
@@ -270,69 +198,3 @@ def under_way(output: str) -> Record | None:
     except (ValueError, FileNotFoundError):
         return None
     return record if record is not None and not has_ended(record) else None
-
-
-def last(output: str) -> Last:
-    """Return the record of the run whose result is in OUTPUT, and what is odd about the records.
-
-    That is the run that run.json tells of. If that run has not ended, it is the last complete run, whose summary,
-    report and table are still there. If there is no run.json, it is the newest run in runs/.
-
-    Raises:
-        NewerFormatError: one is of a newer format.
-        UsageError: there is no record, or none that can be read.
-    """
-    location = storage.join(output, "run.json")
-    runs = names(output)
-    try:
-        record = read_whole(location)
-    except FileNotFoundError as error:
-        odd = Odd(Oddity.LAST_MISSING, location)
-        if not runs:
-            text = f"{output!r} is not the OUTPUT of a run: it has neither run.json nor runs/; check its name"
-            raise UsageError(text) from error
-    except ValueError as error:
-        odd = Odd(Oddity.LAST_DAMAGED, location, str(error))
-    else:
-        if has_ended(record):
-            return Last(record, list(_find_odd(record, output, runs)))
-        complete = next((older for older in newest_first(output) if older.get("complete")), record)
-        return Last(complete, [_find_odd_of_open(record, output, runs)])
-    newest = location_in(output, runs[-1]) if runs else location
-    try:
-        record = read_whole(newest)
-    except (FileNotFoundError, ValueError) as error:
-        text = f"{newest!r} does not say what was run: {error}; remove it, and run the same 'nightscore score' again"
-        raise UsageError(text) from error
-    return Last(record, [odd if has_ended(record) else Odd(Oddity.NOT_ENDED, newest)])
-
-
-def _find_odd(record: EndedRecord, output: str, runs: list[str]) -> Iterator[Odd]:
-    """Yield what is odd about run.json by what runs/ says."""
-    location, own = storage.join(output, "run.json"), location_in(output, record["run"])
-    if record["run"] not in runs:
-        yield Odd(Oddity.RECORD_MISSING, own)
-    elif read_if_sound(own) != record:
-        yield Odd(Oddity.RECORD_UNLIKE_LAST, own)
-    if not record.get("complete"):
-        yield Odd(Oddity.INCOMPLETE, location)
-    if not runs or runs[-1] <= record["run"]:
-        return
-    newest = location_in(output, runs[-1])
-    try:
-        later = read_whole(newest)
-    except ValueError as error:
-        yield Odd(Oddity.NEWEST_DAMAGED, newest, str(error))
-        return
-    if not has_ended(later):
-        yield Odd(Oddity.NOT_ENDED, newest)
-    elif str(later.get("ended")) > str(record.get("ended")):
-        yield Odd(Oddity.LAST_OUTDATED, location, newest)
-
-
-def _find_odd_of_open(record: Record, output: str, runs: list[str]) -> Odd:
-    """Return what is odd if run.json tells of a run that has not ended."""
-    own = location_in(output, record["run"])
-    if record["run"] in runs and read_if_sound(own) == record:
-        return Odd(Oddity.NOT_ENDED, own)
-    return Odd(Oddity.LAST_UNLIKE_ITS_RECORD, storage.join(output, "run.json"), own)

@@ -23,6 +23,7 @@ from pipeline.metrics.review import Unseen
 from pipeline.metrics.sums import Sums
 from pipeline.output import records
 from pipeline.output.commit import committed, receipts
+from pipeline.output.last_run import last_run
 from pipeline.output.plan_file import Index, read_index
 from pipeline.output.progress import Count, Meter
 from pipeline.output.receipts import Receipt
@@ -164,7 +165,7 @@ def status(output: str, now: float) -> Status:
         TransientError: storage fails for now.
     """
     output = storage.absolute(output)
-    *before, record = records.latest(output, 1 + NIGHTS) or [records.last(output).record]
+    *before, record = records.latest(output, 1 + NIGHTS) or [last_run(output).record]
     run = Run.from_record(record).at(output)
     work = _Work.of(run, record, _index(run))
     ended = record if records.has_ended(record) else None

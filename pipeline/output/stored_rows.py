@@ -16,8 +16,8 @@ from pipeline import storage
 from pipeline.concurrency import ahead, cores, pools
 from pipeline.errors import ChangedError, UsageError
 from pipeline.metrics.record import Record
-from pipeline.output import records
 from pipeline.output.commit import committed
+from pipeline.output.last_run import last_run
 from pipeline.output.plan_file import read_ids
 from pipeline.output.rows import read_columns, read_part
 from pipeline.output.run import Run
@@ -62,7 +62,7 @@ class StoredRows:
             NewerFormatError: its record is of a newer format.
         """
         location = storage.absolute(output)
-        record = records.last(location).record
+        record = last_run(location).record
         return cls(Run.from_record(record).at(location), record)
 
     @property

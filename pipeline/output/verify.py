@@ -21,9 +21,9 @@ from pipeline.metrics.figures import FIRST_FIGURES
 from pipeline.metrics.headline import task_in
 from pipeline.metrics.task_figures import AnyFigures
 from pipeline.output import records
+from pipeline.output.last_run import LastRun, Oddity, last_run
 from pipeline.output.plan_file import PlanTotals, read_totals, read_units
 from pipeline.output.receipts import Extras, Receipt, receipt_of
-from pipeline.output.records import Last, Oddity
 from pipeline.output.review_check import check_review
 from pipeline.output.rows import check_part
 from pipeline.output.run import Run
@@ -121,7 +121,7 @@ def verify(output: str) -> Verification:
         UsageError: it is no OUTPUT, or nothing tells which run it is of.
     """
     output = storage.absolute(output)
-    last = records.last(output)
+    last = last_run(output)
     findings = list(_verify_records(last))
     recorded = Run.from_record(last.record)
     run = recorded.at(output)
@@ -148,7 +148,7 @@ def verify(output: str) -> Verification:
     return Verification(run.id, len(units), summary.metrics.images, findings)
 
 
-def _verify_records(last: Last) -> Iterator[Finding]:
+def _verify_records(last: LastRun) -> Iterator[Finding]:
     """Yield what is to be said of the records of OUTPUT."""
     for oddity, location, detail in last.odd:
         kind, text = _RECORD_FINDINGS[oddity]
