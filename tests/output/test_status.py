@@ -225,7 +225,7 @@ def test_night_in_a_bucket_is_told_like_one_on_disk(
     ids=["ns, of a disk", "microseconds, of Cloud Storage", "a number", "another"],
 )
 def test_version_tells_a_time_where_it_is_one(version: int, moment: float | None) -> None:
-    from pipeline.output.status import _moment
+    from pipeline.output.work_done import _moment
 
     found = _moment(version)
     assert found is moment is None or found == pytest.approx(moment, abs=0.1)
