@@ -162,7 +162,7 @@ def _build(dataset: Dataset, recipe: Recipe, arguments: argparse.Namespace, loca
     from rich.console import Console
 
     from model_training.build import build
-    from model_training.learning.progress import TrainingProgress, steps_per_epoch
+    from model_training.learning.progress import TrainingProgress
 
     learned = len(dataset.train)
     console = Console(stderr=True)
@@ -176,7 +176,7 @@ def _build(dataset: Dataset, recipe: Recipe, arguments: argparse.Namespace, loca
         markup=False,
         soft_wrap=True,
     )
-    progress = TrainingProgress(console, steps_per_epoch(learned, recipe.batch_size), recipe.epochs)
+    progress = TrainingProgress(console, recipe.steps(learned), recipe.epochs)
     checkpoint = Checkpoint.beside(location)
     try:
         run = build(dataset, recipe, location, progress.callback, bool(arguments.resume), base)

@@ -271,7 +271,7 @@ def _build(
     else:
         from model_training.learning.progress import progress_on_stderr
 
-        with contextlib.closing(progress_on_stderr(len(dataset.train), recipe.batch_size, recipe.epochs)) as shown:
+        with contextlib.closing(progress_on_stderr(len(dataset.train), recipe)) as shown:
             run = build(dataset, recipe, location, shown.callback, resume, base)
     measured = run.evaluation
     if isinstance(measured, Evaluation):

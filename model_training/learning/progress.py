@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from model_training.learning.recipe import Recipe
 
 
 class TrainingProgress:
@@ -59,14 +60,9 @@ class TrainingProgress:
         return f"epoch {epoch + 1}/{self._epochs}"
 
 
-def progress_on_stderr(images: int, batch_size: int, epochs: int) -> TrainingProgress:
+def progress_on_stderr(images: int, recipe: Recipe) -> TrainingProgress:
     """Return what shows on stderr how a network learns from so many images."""
-    return TrainingProgress(Console(stderr=True), steps_per_epoch(images, batch_size), epochs)
-
-
-def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Return how many batches so many images make."""
-    return math.ceil(images / batch_size)
+    return TrainingProgress(Console(stderr=True), recipe.steps(images), recipe.epochs)
 
 
 def _figures(logs: Mapping[str, Any], prefix: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -82,6 +83,14 @@ class Recipe:
     frozen_epochs: int | None = None
     fine_tune: FineTune = "all"
     fine_tune_rate: float | None = None
+
+    def steps(self, images: int) -> int:
+        """Return how many steps an epoch of so many training images has.
+
+        >>> Recipe(batch_size=32).steps(65)
+        3
+        """
+        return math.ceil(images / self.batch_size)
 
     @property
     def epochs_frozen(self) -> int:

@@ -178,11 +178,13 @@ def _fit(
     """Train a network stage by stage; return the figures of all epochs, also of those that a checkpoint has."""
     from model_training.learning import keeping
     from model_training.learning.feed import Feed
+    from model_training.learning.normalization import measured_averages
 
     rows: list[Mapping[str, float]] = list(checkpoint.epochs())
     classes = head.outputs if recipe.label_smoothing and head.task in LEARNED_AS_CLASSES else None
     loss = head.loss if classes is None else "categorical_crossentropy"
     validation = Feed(dataset.validation, VALIDATION_BATCH, classes=classes)
+    averages = measured_averages(network, recipe, dataset.train)
     start = 0
     for number, stage in enumerate(stages):
         is_last = number == len(stages) - 1
@@ -194,7 +196,8 @@ def _fit(
             optimizer = optimizer_of(recipe, stage.learning_rate, feed.steps, stage.stop - start)
             network.compile(optimizer, loss, loss_weights=head.loss_weight, metrics=[head.keras_metric()])
             kept = keeping.callbacks(number, recipe, head, rows, checkpoint, start if is_last else None)
-            followed = [keeping.Clock(), *kept, keeping.RowKeeper(rows), *([] if progress is None else [progress])]
+            shown = [] if progress is None else [progress]
+            followed = [keeping.Clock(), *kept, *averages, keeping.RowKeeper(rows), *shown]
             weights = _class_weight(recipe, dataset)
             _fit_stage(network, stage, feed, validation, len(rows), weights, followed, checkpoint)
         start = stage.stop

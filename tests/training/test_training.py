@@ -20,7 +20,7 @@ from model_training.build import build
 from model_training.data.datasets import Dataset, RawImages, from_raw
 from model_training.learning.evaluation import Evaluation, evaluate, load_score
 from model_training.learning.history import History
-from model_training.learning.progress import TrainingProgress, steps_per_epoch
+from model_training.learning.progress import TrainingProgress
 from model_training.learning.recipe import Recipe, recipe_of
 from model_training.learning.training import train
 from pipeline.errors import UsageError
@@ -51,6 +51,15 @@ def test_same_seed_same_history_another_seed_another(dataset: Dataset) -> None:
     assert first.columns["loss"] != pytest.approx(other.columns["loss"], rel=1e-3)
 
 
+@pytest.mark.parametrize("averaging", [0.0, pytest.param(0.9, marks=pytest.mark.heavy)])
+def test_compact_network_scores_as_well_as_it_learns_after_a_few_steps(digits: RawImages, averaging: float) -> None:
+    few = np.flatnonzero(np.isin(digits.labels, (0, 1)))[:150]
+    raw = RawImages("digits", digits.images[few], digits.labels[few], np.arange(150) % 10 == 0)
+    columns = train(from_raw(raw), Recipe(2, 61, network="compact", averaging=averaging)).history.columns
+    assert columns["accuracy"][-1] > 0.9
+    assert columns["val_accuracy"][-1] > 0.9
+
+
 def test_history_has_an_entry_an_epoch(dataset: Dataset) -> None:
     history = train(dataset, Recipe(epochs=2, batch_size=64)).history
     assert len(history) == 2
@@ -71,7 +80,7 @@ def test_history_has_an_entry_an_epoch(dataset: Dataset) -> None:
 def shown(dataset: Dataset, terminal: bool) -> str:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=terminal, width=80, legacy_windows=False)
-    progress = TrainingProgress(console, steps_per_epoch(LEARNED, 32), epochs=2)
+    progress = TrainingProgress(console, Recipe().steps(LEARNED), epochs=2)
     train(dataset, Recipe(epochs=2), progress=progress.callback)
     return stream.getvalue()
 
