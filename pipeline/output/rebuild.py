@@ -14,9 +14,9 @@ from pipeline.concurrency import ahead, pools
 from pipeline.errors import ChangedError, DamagedPartError, UnfinishedError, UsageError
 from pipeline.formatting import counted
 from pipeline.output import records
-from pipeline.output.last_run import last_run
 from pipeline.output.commit import READS_AHEAD
 from pipeline.output.finish import compare_with_others, pages, record_of
+from pipeline.output.last_run import last_run
 from pipeline.output.plan_file import Index, read_index
 from pipeline.output.receipts import Receipt, Unfinished
 from pipeline.output.review import Reviewed

@@ -9,75 +9,26 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, Literal
-
-import google_crc32c
+from typing import Any
 
 from pipeline import storage
 from pipeline.concurrency import ahead, pools
-from pipeline.errors import DamagedPartError
-from pipeline.formatting import counted
 from pipeline.metrics.figures import FIRST_FIGURES
 from pipeline.metrics.headline import task_in
 from pipeline.metrics.task_figures import AnyFigures
 from pipeline.output import records
+from pipeline.output.findings import AGAIN, Finding, Kind
 from pipeline.output.last_run import LastRun, Oddity, last_run
 from pipeline.output.plan_file import PlanTotals, read_totals, read_units
-from pipeline.output.receipts import Extras, Receipt, receipt_of
 from pipeline.output.review_check import check_review
-from pipeline.output.rows import check_part
 from pipeline.output.run import Run
 from pipeline.output.summary import Summary, figures
 from pipeline.output.sweep import check_leftover, leftovers
+from pipeline.output.verify_unit import verify_unit
 from pipeline.units import WorkUnit
 
 UNITS_AHEAD = 16
 """Number of units whose parts are in memory at once: enough to wait for many reads of a bucket together."""
-
-AGAIN = "run the same 'nightscore score' again"
-"""What mends nearly everything that can be found."""
-
-Kind = Literal[
-    "run_unfinished",  # it has not ended, or not with all its units
-    "record_missing",  # run.json, or what it repeats of runs/
-    "record_damaged",
-    "plan_missing",
-    "plan_damaged",
-    "unit_missing",  # neither receipt nor part
-    "receipt_missing",  # but the part is there
-    "receipt_damaged",  # not as it was written
-    "receipt_foreign",  # of another unit
-    "receipt_wrong",  # as it was written, but not what its part gives
-    "part_missing",
-    "part_damaged",  # not the bytes that its receipt was written for
-    "part_wrong",  # unreadable, or of more or fewer rows than the unit has images
-    "rows_unaccounted",
-    "table_missing",
-    "table_wrong",
-    "summary_missing",
-    "summary_wrong",
-    "report_missing",
-    "review_wrong",  # review.json, of other parts, or damaged
-    "decision_missing",
-    "decision_wrong",  # not what follows from the part
-    "leftover",  # a part, receipt or temporary file that is no part of the result
-]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is not as it should be.
-
-    Attributes:
-        kind: what is wrong, by a name that stays.
-        location: of the file that it is wrong with.
-        text: one line: what was found, and what to do.
-    """
-
-    kind: Kind
-    location: str
-    text: str
-
 
 _RECORD_FINDINGS: Mapping[Oddity, tuple[Kind, str]] = {
     Oddity.LAST_MISSING: ("record_missing", f"the last run did not write it to its end; {AGAIN}"),
@@ -185,68 +136,13 @@ def _verify_units(units: Mapping[str, WorkUnit], run: Run) -> tuple[Summary, lis
     findings: list[Finding] = []
 
     def summaries() -> Iterator[Summary]:
-        with closing(
-            ahead(lambda unit: _verify_unit(unit, run), units.values(), UNITS_AHEAD, pools().read)
-        ) as verified:
+        with closing(ahead(lambda unit: verify_unit(unit, run), units.values(), UNITS_AHEAD, pools().read)) as verified:
             for receipt, found in verified:
                 findings.extend(found)
                 if receipt is not None:
                     yield Summary.of(receipt)
 
     return Summary.merge_all(summaries()), findings
-
-
-def _verify_unit(unit: WorkUnit, run: Run) -> tuple[Receipt | None, list[Finding]]:
-    """Return the receipt that a unit should have, as far as one of its two files tells, and what is wrong with them."""
-    location = run.part(unit.id)
-    try:
-        part = storage.read(location)
-    except FileNotFoundError:
-        part = None
-    receipt, findings = _read_receipt(unit, run, part is not None)
-    if part is None:
-        if not findings or findings[0].kind != "unit_missing":
-            findings.append(Finding("part_missing", location, f"{_images(unit)} have no row; {AGAIN} to score them"))
-        return receipt, findings
-    crc = google_crc32c.value(part)
-    if receipt is not None and crc != receipt.crc32c:
-        check_part(part, run.options.format, location, run.rules)
-        text = f"its checksum is {crc:08x}, its receipt says {receipt.crc32c:08x}; {AGAIN} to score {_images(unit)}"
-        return receipt, [Finding("part_damaged", location, text)]
-    try:
-        extras = Extras() if receipt is None else receipt.extras
-        measured = replace(receipt_of(unit, part, run, extras), input=unit.input)
-    except DamagedPartError as error:
-        return None, [*findings, Finding("part_wrong", location, f"{error}; remove it, and {AGAIN}")]
-    if receipt is not None:
-        measured = replace(measured, metrics=measured.metrics.without_later(receipt.metrics))
-    if receipt is not None and measured != receipt:
-        text = f"its figures are not those of its part; remove it, and {AGAIN} to have it written anew"
-        findings.append(Finding("receipt_wrong", run.receipt(unit.id), text))
-    return measured, findings
-
-
-def _read_receipt(unit: WorkUnit, run: Run, has_part: bool) -> tuple[Receipt | None, list[Finding]]:
-    """Return the unit's receipt, if it is one, else what is wrong."""
-    location = run.receipt(unit.id)
-    try:
-        receipt = Receipt.from_json(storage.read(location), location)
-    except FileNotFoundError:
-        if not has_part:
-            text = f"{_images(unit)} have neither a receipt nor a part; {AGAIN} to score them"
-            return None, [Finding("unit_missing", location, text)]
-        text = f"the part is there without it; {AGAIN} to have it written anew"
-        return None, [Finding("receipt_missing", location, text)]
-    except DamagedPartError as error:
-        return None, [Finding("receipt_damaged", location, f"{error}; {AGAIN} to score {_images(unit)}")]
-    if receipt.unit != unit.id:
-        text = f"it is that of unit {receipt.unit}; {AGAIN} to score {_images(unit)}"
-        return None, [Finding("receipt_foreign", location, text)]
-    return replace(receipt, input=unit.input), []
-
-
-def _images(unit: WorkUnit) -> str:
-    return "its images" if unit.images is None else f"its {counted(unit.images, 'image')}"
 
 
 def _verify_results(summary: Summary, recorded: Run, run: Run, planned: Sequence[str]) -> Iterator[Finding]:
