@@ -6,23 +6,26 @@ Exit codes are those of `model_training.command`.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from model_training.base.asked import ASKED, Asked, add_flags, check_alone
-from model_training.base.opening import check_base
+from model_training.base.asked import add_flags
+from model_training.base.opening import about
 from model_training.command import Parser, not_empty, to_exit_code
 from model_training.data.archive import stop_decoding
-from model_training.data.datasets import DataOptions, Dataset, check_apart, load
-from model_training.flags import DATA_FLAGS, add_data_flags, data_options
+from model_training.data.datasets import Dataset
+from model_training.flags import DATA_FLAGS, add_data_flags
 from model_training.learning.base import Base
 from model_training.learning.checkpoint import Checkpoint
-from model_training.learning.head import LEARNED_AS_CLASSES, check_smoothing
-from model_training.learning.recipe import TRANSFER, Recipe, recipe_of
+from model_training.learning.head import LEARNED_AS_CLASSES
+from model_training.learning.recipe import Recipe
 from model_training.learning.training import check_tensorflow
 from model_training.publishing.convert import engines_of
-from model_training.publishing.publish import check_output, undisturbed
+from model_training.publishing.publish import undisturbed
 from model_training.recipe_flags import RECIPE_FLAGS, add_recipe_flags, at_least_1
+from model_training.request import Request, carry_out
 from pipeline.cli.console import complain
 from pipeline.cli.interrupt import Interruption, interruptible
 from pipeline.cli.quiet import silence_pillow, stderr_silenced
@@ -108,88 +111,66 @@ def _add_engines(model: str, output: str) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     silence_pillow()  # an image that is left out is named
-    given = arguments
-    check_alone(given.base, vars(given))
-    usual = None if given.base is None else TRANSFER
-    recipe = recipe_of(given.recipe or usual, **{name: getattr(given, name) for name in RECIPE_FLAGS})
-    options = data_options(arguments, recipe.seed)
-    if given.label_smoothing:
-        check_smoothing(options.task)
-    location = check_output(arguments.output)
-    check_apart(options, location)
-    Checkpoint.beside(location).check(bool(given.resume))
-    base = None
-    if given.base is not None:
-        base = _open_base(given, location)
-        options = options.with_rule(base.rule)
-    elif options.name == "mnist" and options.data_dir is None:
-        _start_tensorflow()  # Keras may have to download it
-    dataset = _load(options)
-    _start_tensorflow()
-    _build(dataset, recipe, arguments, location, base)
-    return 0
-
-
-def _load(options: DataOptions) -> Dataset:
-    from rich.console import Console
-
-    from model_training.reading_progress import reading_progress
-
-    with reading_progress(Console(stderr=True)) as seen:
-        return load(options, seen)
-
-
-def _open_base(arguments: argparse.Namespace, location: str) -> Base:
-    """Return the base that is asked for; it says on stderr what it is."""
-    from model_training.base.opening import about, open_base
-
-    check_base(arguments.base, location)
-    _start_tensorflow()
-    base = open_base(arguments.base, Asked(**{name: getattr(arguments, name) for name in ASKED}))
-    complain(about(base))
-    return base
-
-
-def _start_tensorflow() -> None:
-    from model_training.learning.training import start_tensorflow
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with undisturbed(), stderr_silenced():  # an import broken off would show the banners after all
-        start_tensorflow()
-
-
-def _build(dataset: Dataset, recipe: Recipe, arguments: argparse.Namespace, location: str, base: Base | None) -> None:
-    from rich.console import Console
-
-    from model_training.build import build
-    from model_training.learning.progress import TrainingProgress
-
-    learned = len(dataset.train)
-    console = Console(stderr=True)
-    what = counted(len(dataset.class_names), "label") if dataset.task == "labels" else "values"
-    if dataset.task in LEARNED_AS_CLASSES:
-        what = counted(len(dataset.class_names), "class", "classes")
-    console.print(
-        f"{plain(brief(dataset.name))}: {what}, {learned:,} images to learn from, "
-        f"{len(dataset.validation):,} to validate, {len(dataset.test):,} to test",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
-    progress = TrainingProgress(console, recipe.steps(learned), recipe.epochs)
-    checkpoint = Checkpoint.beside(location)
-    try:
-        run = build(dataset, recipe, location, progress.callback, bool(arguments.resume), base)
-    except KeyboardInterrupt:
-        progress.close()
-        if checkpoint.epochs():
-            complain(f"{counted(len(checkpoint.epochs()), 'epoch')} kept in {checkpoint.folder!r}: go on with --resume")
-        raise
-    finally:
-        progress.close()
+    request = Request.of(arguments.dataset, arguments.output, vars(arguments))
+    run = carry_out(request, _Terminal())
     for line in run.evaluation.lines:
         print(line)
     _print_result(run.spec, arguments.output, os.path.join(arguments.output, "training", "report.html"))
+    return 0
+
+
+class _Terminal:
+    """Shows on stderr what a training does: see `model_training.request.Watcher`."""
+
+    @contextlib.contextmanager
+    def start(self) -> Iterator[None]:
+        """Keep banners back."""
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        with undisturbed(), stderr_silenced():  # an import broken off would show the banners after all
+            yield
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Callable[[int], None] | None]:
+        """Show how many images are read."""
+        from rich.console import Console
+
+        from model_training.reading_progress import reading_progress
+
+        with reading_progress(Console(stderr=True)) as seen:
+            yield seen
+
+    def show_base(self, base: Base) -> None:
+        """Show it in a line."""
+        complain(about(base))
+
+    @contextlib.contextmanager
+    def learn(self, dataset: Dataset, recipe: Recipe, location: str) -> Iterator[Any]:
+        """Show what is learned, each epoch, and what is kept if a person stops it."""
+        from model_training.learning.progress import progress_on_stderr
+
+        complain(_overview(dataset))
+        progress = progress_on_stderr(len(dataset.train), recipe)
+        try:
+            yield progress.callback
+        except KeyboardInterrupt:
+            progress.close()
+            checkpoint = Checkpoint.beside(location)
+            if n := len(checkpoint.epochs()):
+                complain(f"{counted(n, 'epoch')} kept in {checkpoint.folder!r}: go on with --resume")
+            raise
+        finally:
+            progress.close()
+
+
+def _overview(dataset: Dataset) -> str:
+    """Return a line that says what is learned."""
+    what = counted(len(dataset.class_names), "label") if dataset.task == "labels" else "values"
+    if dataset.task in LEARNED_AS_CLASSES:
+        what = counted(len(dataset.class_names), "class", "classes")
+    return (
+        f"{plain(brief(dataset.name))}: {what}, {counted(len(dataset.train), 'image')} to learn from, "
+        f"{len(dataset.validation):,} to validate, {len(dataset.test):,} to test"
+    )
 
 
 def _print_result(spec: ModelSpec, output: str, report: str | None = None) -> None:

@@ -32,17 +32,6 @@ def add_data_flags(parser: argparse.ArgumentParser, whole: Callable[[str], int])
     _add_reading(parser.add_argument_group("labels, and how they are read, as nightscore score does").add_argument)
 
 
-def data_options(arguments: argparse.Namespace, seed: int) -> DataOptions:
-    """Return the options that flags give.
-
-    Raises:
-        UsageError: a value is out of range, or two contradict each other.
-    """
-    given: dict[str, Any] = {name: value for name in DATA_FLAGS if (value := getattr(arguments, name)) is not None}
-    given |= {name: tuple(given[name]) for name in ("validation", "test") if name in given}
-    return DataOptions(tuple(arguments.dataset), seed=seed, **given)
-
-
 def _add_images(add: Callable[..., Any], whole: Callable[[str], int]) -> None:
     for name, share in (("validation", "a tenth"), ("test", "a fifth")):
         add(

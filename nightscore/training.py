@@ -8,7 +8,7 @@ import random
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from nightscore.night import expected_errors
 from nightscore.quiet import root_logger_kept, tensorflow_starts_quietly
@@ -21,9 +21,9 @@ from pipeline.task import Task
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from model_training.base.asked import Asked
     from model_training.data.datasets import Dataset
     from model_training.learning.base import Base
+    from model_training.learning.evaluation import Evaluation
     from model_training.learning.recipe import (
         Augment,
         ClassWeight,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Schedule,
         TrainingPrecision,
     )
+    from model_training.learning.task_evaluation import TaskEvaluation
 
 Path = str | os.PathLike[str]
 
@@ -187,103 +188,61 @@ def train(
         TransientError: storage fails for now.
         NightscoreError: the model could not be written.
     """
-    from model_training.base.asked import Asked, check_alone
-    from model_training.data.datasets import DataOptions, check_apart, load
-    from model_training.learning.checkpoint import Checkpoint
-    from model_training.learning.head import check_smoothing
-    from model_training.learning.recipe import TRANSFER, recipe_of
+    given: dict[str, Any] = dict(locals())  # each keyword has the name of its flag
     from model_training.learning.training import check_tensorflow
-    from model_training.publishing.publish import check_output
+    from model_training.request import Request, carry_out
 
     check_tensorflow()
-    begin = None if base is None else os.fspath(base)
-    tuning = {"frozen_epochs": frozen_epochs, "fine_tune": fine_tune, "fine_tune_rate": fine_tune_rate}
-    check_alone(begin, {"network": network, "scaling": scaling, **tuning})
-    chosen = recipe_of(
-        recipe or (None if begin is None else TRANSFER),
-        network=network,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-        learning_rate=learning_rate,
-        schedule=schedule,
-        augment=augment,
-        averaging=averaging,
-        weight_decay=weight_decay,
-        label_smoothing=label_smoothing,
-        class_weight=class_weight,
-        monitor=monitor,
-        patience=patience,
-        precision=precision,
-        calibrate=calibrate,
-        with_embedding=with_embedding,
-        **tuning,
-    )
-    data = DataOptions(
-        _locations(dataset),
-        _locations(validation),
-        _locations(test),
-        data_dir=None if data_dir is None else os.fspath(data_dir),
-        image_size=image_size,
-        color_mode=color_mode,
-        decode=decode,
-        like=like,
-        seed=seed,
-        **reading,
-    )
-    if label_smoothing:
-        check_smoothing(data.task)
+    unknown = sorted(reading.keys() - ReadingKeywords.__annotations__.keys())
+    if unknown:
+        raise TypeError(f"train() got an unexpected keyword argument {unknown[0]!r}")
+    given |= {"validation": _locations(validation), "test": _locations(test), **reading}
+    given |= {name: os.fspath(path) for name, path in (("data_dir", data_dir), ("base", base)) if path is not None}
+    request = Request.of(_locations(dataset), os.fspath(output), given)
     with expected_errors(), _disk_errors(), _one_at_a_time, _seeds_kept(), root_logger_kept():
-        location = check_output(os.fspath(output))
-        check_apart(data, location)
-        Checkpoint.beside(location).check(resume)
-        if data.name == "mnist" and data_dir is None:
-            _start_tensorflow()  # Keras may have to download it
-        if begin is None:
-            opened, learned = None, load(data)
-            _start_tensorflow()
-        else:
-            opened = _open_base(begin, Asked(image_size, color_mode, decode, like, scaling), location)
-            learned = load(data.with_rule(opened.rule))
-        return _build(learned, chosen, location, progress, resume, opened)
+        run = carry_out(request, _Program(progress))
+    return _trained(run.before.location, run.evaluation)
 
 
 def _locations(given: Path | Sequence[Path]) -> tuple[str, ...]:
     return tuple(os.fspath(one) for one in ([given] if isinstance(given, str | os.PathLike) else given))
 
 
-def _open_base(base: str, asked: Asked, location: str) -> Base:
-    from model_training.base.opening import check_base, open_base
-
-    check_base(base, location)
-    _start_tensorflow()
-    return open_base(base, asked)
-
-
-def _build(
-    dataset: Dataset, recipe: Recipe, location: str, progress: bool, resume: bool, base: Base | None
-) -> TrainedModel:
-    from model_training.build import build
+def _trained(location: str, measured: Evaluation | TaskEvaluation) -> TrainedModel:
     from model_training.learning.evaluation import Evaluation
 
-    if not progress:
-        run = build(dataset, recipe, location, resume=resume, base=base)
-    else:
-        from model_training.learning.progress import progress_on_stderr
-
-        with contextlib.closing(progress_on_stderr(len(dataset.train), recipe)) as shown:
-            run = build(dataset, recipe, location, shown.callback, resume, base)
-    measured = run.evaluation
     if isinstance(measured, Evaluation):
         return TrainedModel(location, measured.accuracy, measured.interval, measured.figures)
     return TrainedModel(location, None, None, measured.figures)
 
 
-def _start_tensorflow() -> None:
-    from model_training.learning.training import start_tensorflow
+class _Program:
+    """Keeps from a program what it has not asked for: see `model_training.request.Watcher`."""
 
-    with tensorflow_starts_quietly():
-        start_tensorflow()
+    def __init__(self, progress: bool) -> None:
+        self._progress = progress
+
+    def start(self) -> contextlib.AbstractContextManager[None]:
+        """Keep banners back."""
+        return tensorflow_starts_quietly()
+
+    def read(self) -> contextlib.AbstractContextManager[None]:
+        """Show nothing."""
+        return contextlib.nullcontext()
+
+    def show_base(self, base: Base) -> None:
+        """Show nothing."""
+
+    @contextlib.contextmanager
+    def learn(self, dataset: Dataset, recipe: Recipe, location: str) -> Iterator[Any]:
+        """Show each epoch if that is asked for."""
+        if not self._progress:
+            yield None
+            return
+        from model_training.learning.progress import progress_on_stderr
+
+        with contextlib.closing(progress_on_stderr(len(dataset.train), recipe)) as shown:
+            yield shown.callback
 
 
 @contextlib.contextmanager

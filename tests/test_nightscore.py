@@ -83,6 +83,11 @@ def test_keywords_of_train_are_the_flags() -> None:
     } == {name: default for name, default in parameters.items() if name not in ("dataset", "output")}
 
 
+def test_keyword_that_train_does_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"train\(\) got an unexpected keyword argument 'lable_key'"):
+        train("digits", tmp_path / "model", lable_key="y")  # type: ignore[call-arg]
+
+
 ALONE = """
 import logging, os, random, signal, sys, threading
 import nightscore
