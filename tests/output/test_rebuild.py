@@ -69,7 +69,7 @@ def test_run_that_is_not_done_is_told_as_far_as_it_has_come(
     assert report.main([run.output]) == 3
     (line,) = capsys.readouterr().err.splitlines()
     units = len(plan_file.read_ids(run))
-    assert f"{units - 2} of {units} units in {run.output!r} are not done" in line
+    assert f"{units - 2} of {units} work units in {run.output!r} are not done" in line
     assert "--to FOLDER" in line
     assert report.main([run.output, "--to", str(tmp_path / "so far")]) == 0
     summary = json.loads((tmp_path / "so far" / "summary.json").read_text())

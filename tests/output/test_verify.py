@@ -131,7 +131,7 @@ def test_good_night_is_clean_and_nothing_is_changed(
     assert night.found() == foreign.found() == []
     assert night.files() == before
     out = capsys.readouterr().out
-    assert re.search(rf"^{night.output}: 61 images in \d+ units of run \S+: every image is accounted for", out)
+    assert re.search(rf"^{night.output}: 61 images in \d+ work units of run \S+: every image is accounted for", out)
 
 
 def test_copy_is_verified_elsewhere_without_the_images_the_model_and_the_old_place(

@@ -155,7 +155,7 @@ def test_a_list_s_labels_and_columns_go_along_and_a_missing_image_is_told(
     flags = ["--input", str(tmp_path / "list.csv"), "--output", str(tmp_path / "packed"), "--format", form]
     assert command.main(flags) == 3
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("nightscore pack: 1 images could not be read and are packed as empty ones (")
+    assert line.startswith("nightscore pack: 1 unreadable image is packed as an empty one (")
     assert "none.png: there is no file 'none.png')" in line
     found = {Path(record["source_key"].decode()).name: record for record in records(tmp_path / "packed")}
     assert found["1.png"]["image/encoded"] == b"a/1.png"
@@ -322,7 +322,7 @@ def test_what_is_no_image_in_a_compressed_archive_is_counted_also_where_it_was_p
         assert (found.images, found.kept) == (12, kept)
         assert found.skipped.counts == {OTHER: 2, NO_FILES: folders}
     assert command.main([*flags, "--output", str(tmp_path / "packed"), "--format", form, "--part_size", "8000"]) == 0
-    assert "2 other files" in capsys.readouterr().out
+    assert "other files: 2 (" in capsys.readouterr().out
 
 
 def test_receipts_of_groups_without_any_are_as_an_earlier_version_wrote_them() -> None:
