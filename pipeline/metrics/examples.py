@@ -1,4 +1,4 @@
-"""This module chooses the images that a person should look at: mistakes, doubtful labels, uncertain images.
+"""This module chooses the images that a person should look at: mistakes and uncertain images.
 
 It makes short lists, first of a part and then of the whole archive. Each list has the first images by a rule, so that
 the lists of two sets of images together follow from the lists of each; an image in several lists is stored once. Must
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +31,7 @@ class Limits:
         mistakes: the mistakes of which the model is most confident.
         confused: the same, from all cells of the confusion matrix together.
         cell: the images that `confused` takes from one cell.
-        doubtful: the mistakes whose label has the lowest probability: labels that look wrong.
+        doubtful: the mistakes whose label has the lowest probability, of which a report may need a picture.
         uncertain: the images whose winner has the lowest probability.
     """
 
@@ -48,7 +48,8 @@ OF_UNIT = Limits(mistakes=16, confused=24, cell=4, doubtful=8, uncertain=8)
 OF_ARCHIVE = Limits(mistakes=24, confused=240, cell=4, doubtful=24, uncertain=24)
 """Limits of the lists of the whole archive.
 
-A list is exact up to the length of a unit's list; behind that, a unit may have left out an image that belongs there.
+Behind the length of a unit's list, a unit may have left out an image that belongs there: see
+`pipeline.metrics.complete_lists`.
 """
 
 ENLARGED = Limits(mistakes=5, confused=0, cell=0, doubtful=3, uncertain=2)
@@ -108,7 +109,7 @@ def lists_of(examples: Iterable[E], limits: Limits) -> dict[str, list[E]]:
         "most_confident_mistakes": wrong[: limits.mistakes],
         "confused": _spread(wrong, limits),
         "doubtful_labels": heapq.nsmallest(limits.doubtful, wrong, key=_by_label),
-        "least_certain": heapq.nsmallest(limits.uncertain, every, key=_by_doubt),
+        "least_certain": heapq.nsmallest(limits.uncertain, every, key=place_by_doubt),
     }
 
 
@@ -139,13 +140,20 @@ def _spread(wrong: Iterable[E], limits: Limits) -> list[E]:
     return examples
 
 
+def place_by_confidence(example: Mapping[str, Any]) -> tuple[float, str] | None:
+    """Return the place of an image among the most confident mistakes; None: it is no mistake."""
+    is_mistake = example["label_score"] is not None and example["label"] != example["predicted"]
+    return (-example["score"], example["key"]) if is_mistake else None
+
+
+def place_by_doubt(example: Mapping[str, Any]) -> tuple[float, str]:
+    """Return the place of an image among the least certain ones."""
+    return example["score"], example["key"]
+
+
 def _by_confidence(example: Candidate) -> tuple[float, str]:
     return -example["score"], example["key"]
 
 
 def _by_label(example: Candidate) -> tuple[float, str]:
     return example["label_score"] or 0.0, example["key"]
-
-
-def _by_doubt(example: Candidate) -> tuple[float, str]:
-    return example["score"], example["key"]

@@ -34,11 +34,13 @@ FIRST_FIGURES = (
     "folders",
     "most_confident_mistakes",
     "confused",
-    "doubtful_labels",
     "least_certain",
     "failure_examples",
 )
 """Names of the figures that summary.json has had from the first version on: only later ones may be absent."""
+
+NO_LONGER = "doubtful_labels"
+"""Name of a list that only an earlier version wrote: it did not leave out the images that were seen in training."""
 
 
 class FailureReason(TypedDict):
@@ -253,7 +255,13 @@ class LaterFigures(TypedDict, total=False):
     engine: str
 
 
-class Figures(Computed, LaterFigures, BySlices):
+class EarlierFigures(TypedDict, total=False):
+    """Figures that this version no longer writes."""
+
+    doubtful_labels: list[Example]
+
+
+class Figures(Computed, LaterFigures, EarlierFigures, BySlices):
     """summary.json: the figures of a result, a pure function of its receipts."""
 
     model: str
@@ -263,6 +271,5 @@ class Figures(Computed, LaterFigures, BySlices):
     folders: FolderSlices
     most_confident_mistakes: list[Example]
     confused: list[Example]
-    doubtful_labels: list[Example]
     least_certain: list[Example]
     failure_examples: list[FailureExample]

@@ -11,8 +11,9 @@ from typing import cast
 
 from pipeline.metrics.by_value import ByValue, merge_columns
 from pipeline.metrics.cells import is_mistake, merge_cells
+from pipeline.metrics.complete_lists import Place, cut, ends_of, merge_ends
 from pipeline.metrics.examples import first_of_each
-from pipeline.metrics.figures import Candidate, ColumnSlices, FailureExample
+from pipeline.metrics.figures import NO_LONGER, Candidate, ColumnSlices, FailureExample
 from pipeline.metrics.left_out import LeftOut
 from pipeline.metrics.review import Review
 from pipeline.metrics.slices import AnyCounts, Folders, add
@@ -43,6 +44,7 @@ class Summary:
         folders: sums by folder.
         slices: column of --slice -> sums by its values.
         examples: images that a person should look at, as in `Receipt`, without `row`.
+        ends: where the lists of the examples are cut, as in `pipeline.metrics.complete_lists`.
         cells: mistakes of each cell of the confusion matrix.
         failures: examples for every reason, the first by key.
         thumbnails: key -> PNG or JPEG file of one of these.
@@ -65,6 +67,7 @@ class Summary:
     folders: Folders = field(default_factory=Folders)
     slices: Mapping[str, ByValue] = field(default_factory=dict)
     examples: Sequence[AnyExample] = ()
+    ends: Mapping[str, Place] = field(default_factory=dict)
     cells: Sequence[Candidate] = field(default_factory=list)
     failures: Sequence[FailureExample] = ()
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
@@ -94,6 +97,7 @@ class Summary:
             folders=outcome.folders,
             slices=outcome.slices,
             examples=[_without_row(example) for example in outcome.examples],
+            ends=ends_of(outcome.metrics.task or "classes", outcome.examples),
             cells=_cells(outcome),
             failures=[cast(FailureExample, _without_row(failure)) for failure in outcome.failures],
             spent=outcome.spent,
@@ -139,6 +143,7 @@ class Summary:
             folders=self.folders.merge(other.folders),
             slices=merge_columns(self.slices, other.slices),
             examples=examples,
+            ends=merge_ends(self.ends, other.ends),
             cells=cells,
             failures=failures,
             thumbnails={key: thumbnails[key] for key in shown},
@@ -203,10 +208,21 @@ def figures(summary: Summary, run: Run) -> AnyFigures:
             ],
         },
         **_slices(summary, run),
-        **metrics.lists(summary.examples),
+        **_lists(summary, run),
         "failure_examples": list(summary.failures),
     }
     return cast(AnyFigures, content)
+
+
+def _lists(summary: Summary, run: Run) -> dict[str, list[AnyExample]]:
+    """Return name of a list -> the images that surely belong there."""
+    lists = cut(run.spec.task, run.metrics.lists(summary.examples), summary.ends)
+    return {name: images for name, images in lists.items() if name != NO_LONGER}
+
+
+def earlier_figures(summary: Summary, run: Run) -> AnyFigures:
+    """Return the content of summary.json as an earlier version wrote it: its lists of examples were not cut."""
+    return cast(AnyFigures, {**figures(summary, run), **run.metrics.lists(summary.examples)})
 
 
 def _slices(summary: Summary, run: Run) -> dict[str, list[ColumnSlices]]:

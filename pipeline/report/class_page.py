@@ -45,7 +45,7 @@ def class_part(figures: Figures, record: EndedRecord, cells: Sequence[Candidate]
             ("classes", "Classes", bool(figures["scored"] or figures["unknown_labels"])),
             ("scores", "Calibration and scores" if labelled else "Scores", bool(figures["scored"])),
             ("mistakes", "Most confident mistakes", bool(figures["most_confident_mistakes"])),
-            ("doubtful", "Labels that look wrong", bool(figures["doubtful_labels"])),
+            ("doubtful", "Labels that look wrong", False),
             ("uncertain", "Least certain images", bool(figures["least_certain"])),
         ),
         rules=CLASSES,
@@ -56,6 +56,7 @@ def class_part(figures: Figures, record: EndedRecord, cells: Sequence[Candidate]
             "names": names,
             "confusion": matrix,
             "classes": classes,
+            "mistakes": figures["labelled"] - round(figures["labelled"] * (figures["accuracy"] or 0.0)),
             "named": list(_named(figures)),
             "largest": _largest_share(classes, figures["scored"]),
             "reliability": charts.reliability(figures["calibration"]),
@@ -101,8 +102,7 @@ def _named(figures: Figures) -> Iterator[tuple[str, str]]:
 
 def _by_priority(figures: Figures, matrix: Confusion[Example] | None) -> Iterator[str]:
     """Yield the keys of the images that the page shows, those first whose pictures are most important."""
-    for examples in (figures["most_confident_mistakes"], figures["doubtful_labels"]):
-        yield from (example["key"] for example in examples)
+    yield from (example["key"] for example in figures["most_confident_mistakes"])
     longest = max((len(pair.examples) for pair in matrix.pairs), default=0) if matrix else 0
     for i in range(longest):  # one picture for every pair before there is a second one for any
         yield from (pair.examples[i]["key"] for pair in (matrix.pairs if matrix else ()) if i < len(pair.examples))

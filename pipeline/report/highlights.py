@@ -30,9 +30,6 @@ BADLY_CALIBRATED = 0.05
 FAR_LOWER = 0.05
 """Difference by which the recall of a class must surely be lower than the accuracy, so that the class stands out."""
 
-DOUBTED, SURE = 0.01, 0.99
-"""Probabilities by which a label looks wrong: the label has less than DOUBTED, another class more than SURE."""
-
 SHOWN_LABELS = 5
 """Number of unknown labels that are shown, at most."""
 
@@ -166,15 +163,6 @@ def unknown_labels(figures: Figures | LabelFigures, _: EndedRecord) -> Iterator[
         yield Pointer(f"{counted(n, 'image')} {verb} of the model{': ' if shown else ''}{shown}", "classes")
 
 
-def doubtful_labels(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
-    """Yield a pointer if labels look wrong, of those that summary.json names."""
-    sure = [e for e in figures["doubtful_labels"] if (e["label_score"] or 0.0) < DOUBTED and e["score"] > SURE]
-    if sure:
-        n = f"At least {count(len(sure))}" if len(sure) == len(figures["doubtful_labels"]) > 1 else count(len(sure))
-        noun = "label looks" if len(sure) == 1 else "labels look"
-        yield Pointer(f"{n} {noun} wrong: the model is more than {percent(SURE, 0)} sure of another class", "doubtful")
-
-
 def upper_recall(figures: PerClass | PerLabel) -> float:
     """Return the upper end of the 95 % interval of a class's recall."""
     interval = wilson(round((figures["recall"] or 0.0) * figures["support"]), figures["support"])
@@ -213,6 +201,5 @@ CLASSES: Sequence[Rule] = (
     far_from_others,
     _calibration,
     unknown_labels,
-    doubtful_labels,
 )
 """What may stand out, for a model of classes."""

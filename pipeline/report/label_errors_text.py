@@ -10,10 +10,10 @@ from pipeline.metrics.review import LabelErrors
 
 TRUST = {
     "good": "",
-    "training unknown": "It is not known which images the model has learned from. If it has learned from these, it may "
-    "know wrong labels by heart, and then more are wrong than look so.",
-    "trained on these": "Many of the labelled images were left out, and images that are nearly the same as those of "
-    "the training may be left: more labels may be wrong than look so.",
+    "training unknown": "It is not known which images were seen in training. If these were, the model may know wrong "
+    "labels by heart, and then more are wrong than look so.",
+    "trained on these": "Some unseen images may be nearly the same as images of the training: more of their labels may "
+    "be wrong than look so.",
     "too few": "There are too few labelled images of each class to estimate how many labels are wrong, and the model "
     "may be wrong rather than the label.",
     "too many": "So many labels look wrong that it is more likely the model that is wrong. Do not trust the list.",
@@ -28,20 +28,32 @@ def errors_text(errors: LabelErrors, images: str = "labelled images") -> str:
         errors: the figures.
         images: what the images are called that were looked at.
     """
-    among = f"{count(errors['labelled'])} {images}"
-    if errors["seen"]:
-        among += f" that the model has not learned from ({count(errors['seen'])} others are left out)"
+    n = errors["labelled"]
+    which = f"unseen {images}" if errors["seen"] else images
+    among = f"the {count(n)} {which}" if n != 1 else f"1 {which.removesuffix('s')}"
+    others = f" {not_checked(errors['seen'])}" if errors["seen"] else ""
     if not errors["suspects"]:
         few = " With so few of each class that tells little." if errors["trust"] == "too few" else ""
-        return f"No label looks wrong among the {among}.{few}"
-    text = f"{counted(errors['suspects'], 'label looks', 'labels look')} wrong among the {among}."
+        return f"No label looks wrong among {among}.{few}{others}"
+    text = f"{counted(errors['suspects'], 'label looks', 'labels look')} wrong among {among}."
     if errors["estimate"] is None or errors["trust"] == "too many":
-        return text
+        return text + others
     low, high = errors["estimate_interval_95"] or (0.0, 0.0)
     return (
         f"{text} About {counted(round(errors['estimate']), 'label is', 'labels are')} wrong, as estimated from these: "
-        f"{count(round(low))} to {count(round(high))} by chance alone; how far the method is off is not known."
+        f"{count(round(low))} to {count(round(high))} by chance alone; how far the method is off is not known.{others}"
     )
+
+
+def not_checked(seen: int) -> str:
+    """Return that labels were not looked at, as the training had their images.
+
+    >>> not_checked(1)
+    'The label of 1 image seen in training was not checked: the model may know it by heart.'
+    """
+    if seen == 1:
+        return "The label of 1 image seen in training was not checked: the model may know it by heart."
+    return f"The labels of {count(seen)} images seen in training were not checked: the model may know them by heart."
 
 
 def errors_trust(errors: LabelErrors) -> str:

@@ -101,7 +101,7 @@ def report(
         figures=figures,
         record=record,
         left_out=left_out(record),
-        first=[*look_first(figures, record, looked.without_twins(part.rules)), *looked.pointers],
+        first=[*look_first(figures, record, part.rules), *looked.pointers],
         sections=list(_sections(figures, record, part, looked, slices)),
         tiles=_tiles(part, looked, unseen, headline),
         sentence=_sentence(part, unseen, headline),
@@ -165,7 +165,7 @@ def _sections(
     """Yield the name and the title of each section that has something to say; `pages/report_<name>` draws it."""
     for name, title, is_there in (
         *looked.first,
-        *looked.with_suspects(part.sections),
+        *looked.with_label_errors(part.sections),
         *looked.last,
         ("failures", "Failures", figures["failures"]),
         ("inputs", "By input", "inputs" in slices),

@@ -13,8 +13,8 @@ from pipeline.formatting import count, counted
 from pipeline.metrics.review import CopyGroup, Duplicates, Review, Unseen
 from pipeline.report.acceptance_part import acceptance_part
 from pipeline.report.headline import Headline
-from pipeline.report.highlights import Pointer, Rule, doubtful_labels
-from pipeline.report.label_errors_text import errors_guess, errors_text, errors_trust
+from pipeline.report.highlights import Pointer
+from pipeline.report.label_errors_text import errors_guess, errors_text, errors_trust, not_checked
 from pipeline.report.review_charts import curve_chart
 from pipeline.report.task_part import Tile
 
@@ -55,7 +55,7 @@ class ReviewPart:
         keys: keys of the images that these sections show, the most important first.
         pointers: what stands out.
         content: variables of the templates.
-        suspects: number of labels that look wrong; None: that was not measured.
+        has_label_errors: whether something is to be said of labels that look wrong.
         tile: what the summary says of the predictions to accept; None: nothing.
     """
 
@@ -64,17 +64,13 @@ class ReviewPart:
     keys: Sequence[str] = ()
     pointers: Sequence[Pointer] = ()
     content: Mapping[str, object] = field(default_factory=dict)
-    suspects: int | None = None
+    has_label_errors: bool = False
     tile: Tile | None = None
 
-    def without_twins(self, rules: Sequence[Rule]) -> list[Rule]:
-        """Return the rules of the task without the one that says of labels what the review says better."""
-        return [rule for rule in rules if self.suspects is None or rule is not doubtful_labels]
-
-    def with_suspects(self, sections: Sequence[Section]) -> list[Section]:
-        """Return the sections of the task; that of labels which look wrong is there if the review found some."""
-        found = {"doubtful"} if self.suspects else set()
-        return [(name, title, is_there or name in found) for name, title, is_there in sections]
+    def with_label_errors(self, sections: Sequence[Section]) -> list[Section]:
+        """Return the sections of the task, that of labels which look wrong among them."""
+        own = {"doubtful"} if self.has_label_errors else set()
+        return [(name, title, is_there or name in own) for name, title, is_there in sections]
 
 
 def review_part(review: Review | None) -> ReviewPart:
@@ -85,7 +81,7 @@ def review_part(review: Review | None) -> ReviewPart:
     odd = [kind for kind in review.get("odd", ()) if kind["images"]]
     accept = acceptance_part(acceptance, review.get("accepted"), errors) if acceptance else None
     worst = found["classes"][:SHOWN_CURVES] if found else []
-    embeddings = review.get("embeddings")
+    embeddings, labels_text = review.get("embeddings"), _labels_text(review)
     return ReviewPart(
         first=[("accept", "What to accept", accept is not None)],
         last=[
@@ -105,12 +101,20 @@ def review_part(review: Review | None) -> ReviewPart:
             "embeddings": embeddings,
             "odd": [(ODD[kind["kind"]], kind) for kind in odd],
             "curve_charts": [(curve["class"], curve_chart(curve)) for curve in worst],
-            "label_errors_text": errors_text(errors) if errors else "",
+            "label_errors_text": labels_text,
             "label_errors_trust": errors_trust(errors) if errors else "",
         },
-        suspects=errors["suspects"] if errors else None,
+        has_label_errors=bool(labels_text),
         tile=accept.tile if accept else None,
     )
+
+
+def _labels_text(review: Review) -> str:
+    """Return how many labels look wrong, or that none was checked; "": nobody looked."""
+    errors, unseen = review.get("label_errors"), review.get("unseen")
+    if errors:
+        return errors_text(errors)
+    return not_checked(unseen["seen_labelled"]) if "acceptance" in review and unseen and unseen["seen_labelled"] else ""
 
 
 def unseen_tile(unseen: Unseen, headline: Headline) -> Tile | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from conftest import MakeRun
 from hypothesis import HealthCheck, given, settings
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 
 from pipeline.metrics.accuracy import Metrics
 from pipeline.metrics.cells import COLUMNS as CELL_COLUMNS
-from pipeline.metrics.examples import OF_ARCHIVE
+from pipeline.metrics.examples import OF_ARCHIVE, OF_UNIT
 from pipeline.metrics.left_out import LeftOut
+from pipeline.metrics.task_metrics import ClassMetrics
 from pipeline.output.receipts import Extras, Receipt, Unfinished
-from pipeline.output.summary import Summary, figures, verdict
+from pipeline.output.summary import Summary, earlier_figures, figures, verdict
 
 CODES = st.sampled_from([("read", "NOT_FOUND"), ("preprocess", "INVALID_ARGUMENT")])
 
@@ -69,11 +71,31 @@ def test_images_to_look_at_stay_with_their_pictures(make_run: MakeRun) -> None:
     content = figures(summary, make_run("x"))
     confident = [f"k{i:02d}" for i in range(49, 49 - OF_ARCHIVE.mistakes, -1)]
     assert [m["key"] for m in content["most_confident_mistakes"]] == confident
-    assert [m["key"] for m in content["doubtful_labels"]] == confident
+    assert "doubtful_labels" not in content, "review.json has the labels that look wrong"
     assert [m["key"] for m in content["confused"]] == confident[: OF_ARCHIVE.cell]
     assert [m["key"] for m in content["least_certain"]] == [f"k{i:02d}" for i in range(OF_ARCHIVE.uncertain)]
     assert set(summary.thumbnails) == {f"k{i:02d}" for i in (*range(24), *range(26, 50))}
     assert "row" not in content["least_certain"][0]
+
+
+@pytest.mark.parametrize("units", [1, 2, 5])
+def test_lists_end_where_a_receipt_may_lack_an_image(make_run: MakeRun, units: int) -> None:
+    """Of 1,000 images of which every third is a mistake, each unit has its own range of scores."""
+    metrics, run = ClassMetrics(("a", "b"), 2), make_run("x")
+    every = [mistake(f"{i:04d}", ((i * 37) % 1000 + 1) / 1002, 0) for i in range(1_000)]
+    every = [one if i % 3 else {**one, "label": 1, "label_name": "b"} for i, one in enumerate(every)]
+    every.sort(key=lambda one: one["score"])
+    summary = Summary()
+    for unit in range(units):
+        rows = every[unit * 1_000 // units : (unit + 1) * 1_000 // units]
+        table = pa.Table.from_pylist([{**one, "status": "ok"} for one in rows]).drop_columns(["row"])
+        receipt = Receipt(f"{unit}", len(rows), 0, Metrics(images=len(rows)), metrics.examples(table), [], Extras())
+        summary = Summary.of(receipt).merge(summary)
+    content = figures(summary, run)
+    wrong = [one["key"] for one in reversed(every) if one["label"] != one["predicted"]]
+    assert [one["key"] for one in content["least_certain"]] == [one["key"] for one in every[: OF_UNIT.uncertain]]
+    assert [one["key"] for one in content["most_confident_mistakes"]] == wrong[: OF_UNIT.mistakes]
+    assert len(earlier_figures(summary, run)["least_certain"]) == OF_ARCHIVE.uncertain
 
 
 def test_figures_are_a_function_of_receipts_alone(make_run: MakeRun) -> None:

@@ -26,7 +26,7 @@ from nightscore.__main__ import main
 from pipeline import storage
 from pipeline.cli import score as cli
 from pipeline.metrics import task_metrics
-from pipeline.metrics.figures import FIRST_FIGURES
+from pipeline.metrics.figures import FIRST_FIGURES, NO_LONGER
 from pipeline.model.directory import check_model, read_spec
 from pipeline.options import PartFormat
 from pipeline.output import plan_file
@@ -186,7 +186,13 @@ class TestOldNight:
     def test_is_understood_anywhere(self, tmp_path: Path, form: str, command: str) -> None:
         shutil.copytree(OLD / form, tmp_path / "night")
         assert main([command, str(tmp_path / "night")]) == 0
-        assert first_figures((tmp_path / "night" / "summary.json").read_bytes()) == old_summary(form)
+        figures, old_figures = first_figures((tmp_path / "night" / "summary.json").read_bytes()), old_summary(form)
+        for name in ("most_confident_mistakes", "least_certain"):  # today they end where a receipt may lack an image
+            kept = figures.pop(name)
+            assert kept == old_figures.pop(name)[: len(kept)]
+            assert kept
+        old_figures.pop(NO_LONGER)
+        assert figures == old_figures
 
     @FORMS
     def test_its_images_are_sorted_where_they_lay(
@@ -215,7 +221,7 @@ class TestOldNight:
 
 def old_summary(form: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((OLD / form / "summary.json").read_text())
-    assert tuple(content) == FIRST_FIGURES
+    assert tuple(name for name in content if name != NO_LONGER) == FIRST_FIGURES
     return content
 
 

@@ -14,9 +14,7 @@ from pipeline.report.highlights import CLASSES, look_first
 @pytest.fixture
 def calm() -> Night:
     """A night in which nothing stands out."""
-    calm = night()
-    calm.figures["doubtful_labels"] = []
-    return calm
+    return night()
 
 
 def pointers(some: Night) -> list[tuple[str, str]]:
@@ -124,20 +122,6 @@ def test_too_few_images_tell_nothing_of_calibration(calm: Night) -> None:
 def test_unknown_labels_are_told(calm: Night) -> None:
     calm.figures["unknown_labels"] = 1
     assert pointers(calm) == [("classes", "1 image has a label that is no class of the model")]
-
-
-@pytest.mark.parametrize(
-    ("label_score", "score", "text"),
-    [(0.009, 0.991, "2 labels look wrong"), (0.011, 0.991, None), (0.009, 0.989, None)],
-)
-def test_labels_that_look_wrong_are_counted(calm: Night, label_score: float, score: float, text: str | None) -> None:
-    sure = {"label_score": label_score, "score": score}
-    calm.figures["doubtful_labels"] = [sure, sure, {"label_score": 0.3, "score": 0.6}]
-    assert [section for section, _ in pointers(calm)] == ["doubtful"] * bool(text)
-    if text:
-        assert pointers(calm)[0][1].startswith(text)
-        calm.figures["doubtful_labels"] = [sure] * 24
-        assert pointers(calm)[0][1].startswith("At least 24 labels look wrong")
 
 
 def test_hostile_name_is_cut_and_harmless(calm: Night) -> None:

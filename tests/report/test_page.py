@@ -65,7 +65,7 @@ def test_headings_go_down_step_by_step_and_every_table_has_a_caption(any_page: P
     assert all(text.strip() for _, text in any_page.headings)
 
 
-@pytest.mark.parametrize("section", ["failures", "doubtful", "confusion", "mistakes", "folders"])
+@pytest.mark.parametrize("section", ["failures", "confusion", "mistakes", "folders"])
 def test_section_that_has_nothing_to_say_is_not_there(section: str) -> None:
     assert section not in parsed(empty_night()).texts
 
@@ -97,7 +97,6 @@ def test_what_to_look_at_first_leads_to_its_section(page: ParsedPage) -> None:
 
 def test_nothing_stands_out_is_said() -> None:
     calm = night()
-    calm.figures["doubtful_labels"] = []
     assert "Nothing stands out: no work unit is unfinished" in parsed(calm).text
 
 
@@ -297,7 +296,7 @@ def test_unlabelled_archive_shows_what_was_predicted_and_no_empty_labels() -> No
     assert "No image has a label that is a class of the model" in page.text
     assert page.table("10 classes")[0] == ["class", "predicted", "share", "in training"]
     assert {"classes", "scores", "uncertain", "drift"} <= page.texts.keys()
-    assert page.texts.keys().isdisjoint({"confusion", "mistakes", "doubtful", "failures"})
+    assert page.texts.keys().isdisjoint({"confusion", "mistakes", "failures"})
     assert "Reliability" not in page.source
     assert "100.0 %" in page.text
 
@@ -314,7 +313,7 @@ def test_label_that_is_a_number_of_no_class_is_shown_as_none() -> None:
 
 def test_picture_is_embedded_once_and_shown_wherever_it_is_named(page: ParsedPage) -> None:
     assert len(page.pictures) == len(set(page.pictures)) > 24
-    assert not [name for name in ("mistakes", "confusion", "doubtful", "uncertain") if "no picture" in page.texts[name]]
+    assert not [name for name in ("mistakes", "confusion", "uncertain") if "no picture" in page.texts[name]]
     assert len(re.findall(r'<a class="pic p0"', page.source)) >= 2
 
 

@@ -76,7 +76,6 @@ def night(
         "folders": {"depth": None, "slices": _folders(names, metrics, hostile) if is_labelled else []},
         "most_confident_mistakes": mistakes,
         "confused": confused,
-        "doubtful_labels": list(reversed(mistakes)),
         "least_certain": [
             {**_example(names, 1, 1, 100 + i, hostile), **({} if is_labelled else UNLABELLED), "score": 0.2 + i / 100}
             for i in range(24 if scored else 0)
