@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from model_import.checks import Checked, engines_check, rounding_check, same, user_check
+from model_import.checks import Checked, engines_check, known_facts, rounding_check, same, user_check
 from model_import.examine import Examined
 from model_import.graph_model import GraphModel
 from model_import.learned import read_learned
@@ -243,7 +243,7 @@ def _thresholds(examined: Examined) -> tuple[float, ...]:
 
 def facts_of(examined: Examined, checks: Sequence[Checked]) -> Mapping[str, Any]:
     """Return what model_spec.json says of an import, as JSON values."""
-    facts = {name: fact for name, fact in examined.facts.items() if name != "class_names"}
+    facts = {name: fact for name, fact in known_facts(examined, checks).items() if name != "class_names"}
     told = {name: {"value": _json(fact.value), "how": fact.how, "why": line(fact.why)} for name, fact in facts.items()}
     names = examined.class_names
     return {

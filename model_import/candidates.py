@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, get_args
 
 from model_import.declared_values import is_same
+from model_import.rule_fields import decides
 from model_import.scaling import SCALINGS, Scaling
 from pipeline.errors import UsageError
 from pipeline.model.fit import FITS, WITH_CROP, Fit
@@ -22,13 +23,13 @@ Values = Mapping[str, Any]
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "scaling": ("scaling",),
-    "color": ("color_mode",),
+    "color_mode": ("color_mode",),
     "fit": ("fit", "crop"),
-    "resizer": ("resize", "antialias"),
-    "JPEG arithmetic": ("jpeg_dct",),
-    "grey": ("gray_from",),
+    "resize": ("resize", "antialias"),
+    "jpeg_dct": ("jpeg_dct",),
+    "gray_from": ("gray_from",),
 }
-"""What is tried, in words -> the fields that say it."""
+"""Part of a rule that is tried, by its first field -> the fields that say it."""
 
 SCALING_ORDER = ("sign", "unit", "raw", "torch", "caffe")
 
@@ -100,12 +101,12 @@ class Candidate:
         """Return one part of `PARTS` in words.
 
         >>> rule = InputSpec(224, 224, "rgb", "bicubic", fit="torch_shorter_side", crop=0.875)
-        >>> Candidate(rule, SCALINGS["torch"]).words("fit"), Candidate(rule, SCALINGS["torch"]).words("resizer")
+        >>> Candidate(rule, SCALINGS["torch"]).words("fit"), Candidate(rule, SCALINGS["torch"]).words("resize")
         ('torch_shorter_side 0.875', 'bicubic')
         """
         if part == "fit":
             return self.rule.fit + ("" if self.rule.crop == 1 else f" {self.rule.crop:.4g}")
-        if part == "resizer":
+        if part == "resize":
             return self.rule.resize + (" antialiased" if self.rule.antialias else "")
         return str(self.value(PARTS[part][0]))
 
@@ -115,7 +116,7 @@ class Candidate:
         >>> Candidate(InputSpec(224, 224, "rgb", "bilinear"), SCALINGS["sign"]).text()
         'sign rgb, stretch, bilinear'
         """
-        return f"{self.words('scaling')} {self.words('color')}, {self.words('fit')}, {self.words('resizer')}"
+        return f"{self.words('scaling')} {self.words('color_mode')}, {self.words('fit')}, {self.words('resize')}"
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,11 @@ class Space:
     base: InputSpec
     given: Values
     declared: Mapping[str, Sequence[Any]]
+
+    def open_fields(self, part: str, rule: InputSpec) -> tuple[str, ...]:
+        """Return the fields of one part of `PARTS` that are tried: not given, and able to change a pixel."""
+        names = (name for name in PARTS[part] if name not in self.given)
+        return tuple(name for name in names if name == "scaling" or decides(rule, name))
 
     def scalings(self) -> Sequence[Scaling]:
         """Return the scalings to try, the declared ones first."""
@@ -172,8 +178,6 @@ class Space:
     def with_parts(self, candidate: Candidate, values: Values) -> Candidate | None:
         """Return a candidate with other values, None where no such rule can be; what is given stays."""
         changes = {name: value for name, value in values.items() if name in _FIELDS and name not in self.given}
-        if changes.get("crop", 1.0) != 1.0 and "fit" in self.given:
-            changes.pop("crop")
         if candidate.rule.channels == 3:
             changes.pop("gray_from", None)
         rule = replace(candidate.rule, **changes)
@@ -221,7 +225,7 @@ class Space:
             if choice.get("fit", "stretch") not in FITS or choice.get("resize", "nearest") not in get_args(Resize):
                 continue
             values = {name: value for name, value in choice.items() if name in _FIELDS and name not in self.given}
-            if "fit" in self.given:
+            if "fit" in self.given and not choice.get("fit") == self.given["fit"] in WITH_CROP:
                 values.pop("crop", None)
             if values not in left:
                 left.append(values)
@@ -275,4 +279,4 @@ def apart(one: Candidate, other: Candidate) -> set[str]:
     names = {name for name, parts in PARTS.items() if any(one.value(field) != other.value(field) for field in parts)}
     if one.scaling != other.scaling:
         names.add("scaling")
-    return names - {"JPEG arithmetic", "grey"} if "resizer" in names else names
+    return names - {"jpeg_dct", "gray_from"} if "resize" in names else names

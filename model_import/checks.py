@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from model_import.examine import Examined
+from model_import.fact import Fact, How
 from model_import.golden_proof import Proof, Rows, better_loader, closest, nearest_loader, prove, rounding
 from model_training.publishing.convert import Converted
 from pipeline.errors import UsageError
@@ -35,6 +37,18 @@ class Checked:
     name: str
     result: str
     proof: Proof | None = None
+
+
+def known_facts(examined: Examined, checks: Sequence[Checked]) -> dict[str, Fact[Any]]:
+    """Return everything that was decided, by name, also as proven by checks: page, screen and file all say this."""
+    proven = [name for check in checks if check.proof is not None for name in check.proof.proven]
+    facts = examined.facts
+    return facts | {name: Fact(facts[name].value, "proven", "by your golden images") for name in proven}
+
+
+def names_of(facts: Mapping[str, Fact[Any]], *hows: How) -> list[str]:
+    """Return the names of the facts that became known in one of some ways."""
+    return [name for name, fact in facts.items() if fact.how in hows]
 
 
 def user_check(examined: Examined) -> Sequence[Checked]:

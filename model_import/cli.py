@@ -17,11 +17,12 @@ from pipeline.errors import NightscoreError, UsageError
 from pipeline.task import TASKS, EmbeddingType
 
 DESCRIPTION = """\
-example: nightscore import-model cats.keras --like keras.image_dataset_from_directory --output model
+example: nightscore import-model cat.keras --like keras.load_img --output cats
 
-Make a model directory of a model from elsewhere: a .keras or .h5 file of Keras, a
-SavedModel folder, a .tflite file, or a folder that Teachable Machine exported. What
-the model does not tell is asked for in one line; --explain shows what is known.
+Make a model directory of a model from elsewhere: a .keras or .h5 file of Keras,
+a SavedModel folder, a .tflite file, or a folder of Teachable Machine. What the
+model does not tell is asked for in one line; --explain shows what is known,
+what would be guessed, and what is missing.
 """
 
 _TEXTS = {
@@ -32,7 +33,7 @@ _TEXTS = {
     "like": ("LOADER", "loader that it was trained with, such as keras.image_dataset_from_directory"),
     "scaling": ("SCALING", "range of pixels: raw (0..255), unit (0..1), sign (-1..1), torch, caffe, or 'SCALE,OFFSET'"),
     "golden": ("FILE.npz", "your 'images' and the 'scores' you computed for them: the model must give the same"),
-    "check": ("FOLDER", "labelled images in class folders: find the rule by trying (100 images, 5 of each class)"),
+    "check": ("FOLDER", "labelled images in class folders: find by trying what no flag says (100 images or more)"),
 }
 
 
@@ -40,17 +41,29 @@ _RULE_TEXTS = {
     "height": "height of the model's input, in pixels",
     "width": "width of the model's input, in pixels",
     "color_mode": "order of the channels; bgr is OpenCV's",
-    "resize": "library and filter that resize",
+    "resize": "library and filter that resize: {choices}",
     "exif_orientation": "whether a photo is turned as EXIF says",
     "decode": "reduced decodes large JPEG files at a part of their size",
-    "fit": "which part of an image is resized to what",
-    "crop": "share of each side that is kept, for a --fit that crops",
+    "fit": "how an image gets the shape of the input. stretch: all of it, distorted; keras_crop, pil_crop, "
+    "teachable_machine: the middle; tf_central_crop, torch_shorter_side: the middle of that, see --crop; tf_pad, "
+    "keras_hub_pad: all of it, with a black border (docs/models.md)",
+    "crop": "share of each side that is kept, for --fit tf_central_crop and torch_shorter_side (224 of 256: 0.875)",
     "antialias": "the argument antialias of tf.image.resize",
     "jpeg_dct": "arithmetic that decodes JPEG; TensorFlow uses fast",
     "gray_from": "how colors become grey, for models that take grey",
     "deep": "how 16-bit pixels become 8-bit",
 }
 """Field of the input rule -> half a line for --help."""
+
+
+FIRST = (
+    "source", "output", "explain", "labels", "like", "scaling", "golden", "check", "check_by_order", "trained_on",
+    "task", "height", "width", "fit",
+)  # fmt: skip
+"""Names of the arguments that --help shows; --help_all shows all."""
+
+_METAVARS = {"resize": "FILTER", "fit": "FIT"}
+"""Field of the input rule with many values -> what stands for them in --help."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -61,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> Parser:
     from model_import.request import rule_flags
 
-    parser = Parser("import-model", DESCRIPTION)
+    parser = Parser("import-model", DESCRIPTION, FIRST)
     add = parser.add_argument
     add("source", type=not_empty, metavar="SOURCE", help="file or folder of the model, which is not changed")
     add("--output", type=not_empty, metavar="MODEL", help="folder for the model directory; a model there is replaced")
@@ -92,9 +105,10 @@ def _parser() -> Parser:
     add("--embedding_type", choices=get_args(EmbeddingType), default="float32", help="type of its numbers in rows")
     rule = parser.add_argument_group("the input rule, as the model was trained")
     for flag in rule_flags():
-        text = _RULE_TEXTS.get(flag.name, "")
+        text = _RULE_TEXTS.get(flag.name, "").format(choices=", ".join(flag.choices))
         if flag.choices:
-            rule.add_argument(f"--{flag.name}", choices=flag.choices, help=text)
+            shown = _METAVARS.get(flag.name)
+            rule.add_argument(f"--{flag.name}", choices=flag.choices, metavar=shown, help=text)
         else:
             rule.add_argument(f"--{flag.name}", type=_whole if flag.kind is int else _share, metavar="N", help=text)
     return parser
@@ -156,15 +170,26 @@ def _run(arguments: argparse.Namespace) -> int:
 def _explain(request: Any) -> int:
     from model_import.checks import rounding_check, user_check
     from model_import.examine import examine
+    from model_import.incomplete import incomplete
+    from model_import.known import Known
     from model_import.page import explained, known_so_far
 
-    known: list[str] = []
+    known: list[Known] = []
+    found = None
     try:
         with _screen() as show, _quiet_tensorflow():
-            examined = examine(request, show, lambda opened, facts: known.append(known_so_far(opened, facts)))
-            checks = [*user_check(examined), *rounding_check(examined)]
-    except UsageError:
-        print("".join(f"{text}\n" for text in known), end="")
+            try:
+                examined = examine(request, show, known.append)
+                checks = [*user_check(examined), *rounding_check(examined)]
+            except UsageError:
+                found = incomplete(request, known[0]) if known else None
+                raise
+    except UsageError as error:
+        if found is None:
+            raise
+        print(known_so_far(found))
+        if any(text in str(error) for text in found.missing.values()):
+            raise UsageError("; and ".join(found.missing.values())) from error
         raise
     print(explained(examined, checks))
     return 0

@@ -15,6 +15,7 @@ from model_import.fact import Fact
 from model_import.foreign import Foreign
 from model_import.layout import PICTURE_SIDE
 from model_import.request import Request
+from model_import.rule_fields import decides
 from model_import.scaling import SCALINGS, Scaling, parse_scaling
 from pipeline.errors import UsageError
 from pipeline.model.input_rule import InputSpec, check_rule
@@ -37,7 +38,7 @@ class Decision:
     Attributes:
         rule: the input rule.
         scaling: how pixels become values.
-        facts: each field of the rule, and the scaling, with how it became known.
+        facts: each field that decides a pixel under the rule, and the scaling, with how it became known.
     """
 
     rule: InputSpec
@@ -49,13 +50,24 @@ class Decision:
         """The names of what nothing has told."""
         return [name for name, fact in self.facts.items() if fact.how == "guessed"]
 
+    @property
+    def not_known(self) -> list[str]:
+        """The names of what is guessed, and of what the images of --check leave open."""
+        return [name for name, fact in self.facts.items() if fact.how in ("guessed", "unsettled")]
+
 
 def given_facts(request: Request) -> dict[str, Fact[Any]]:
     """Return what the user's flags say."""
-    facts = {name: Fact[Any](value, "given", f"by --{name}") for name, value in request.rule.items()}
+    facts = {name: Fact[Any](value, "given", f"by --{name} {_typed(value)}") for name, value in request.rule.items()}
     if request.scaling:
-        facts["scaling"] = Fact(parse_scaling(request.scaling), "given", "by --scaling")
+        scaling = parse_scaling(request.scaling)
+        facts["scaling"] = Fact(scaling, "given", f"by --scaling {scaling.flag}")
     return facts
+
+
+def _typed(value: Any) -> str:
+    """Return the value of a flag as it is typed."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def shape_facts(model: Foreign, given: Facts, path: str) -> dict[str, Fact[Any]]:
@@ -115,15 +127,15 @@ def decide(facts: Facts, like: str, path: str, hint: str = "") -> Decision:
     Raises:
         UsageError: the size or the scaling is not known, or the fields contradict each other.
     """
-    missing = [f"--{name}" for name in ("height", "width") if name not in facts]
+    missing = missing_parts(facts, path, hint)
     if missing:
-        raise UsageError(f"{path!r} takes images of any size: give {' and '.join(missing)}, as it was trained")
+        raise UsageError("; and ".join(missing.values()))
+    scaling = facts["scaling"]
     given = {name: fact for name, fact in facts.items() if fact.how == "given"}
     size = facts["height"].value, facts["width"].value
     color = facts.get("color_mode")
     preset = _preset(like, size, color) if like else {}
     known = merged(given, preset, facts)
-    scaling = _scaling(known, path, hint)
     if "color_mode" not in known:
         known["color_mode"] = _color(scaling.value)
     usual = rule_like(USUAL, *size, known["color_mode"].value)
@@ -136,7 +148,25 @@ def decide(facts: Facts, like: str, path: str, hint: str = "") -> Decision:
     except ValueError as error:
         raise UsageError(f"the input rule contradicts itself: {error}") from error
     scaling.value.for_channels(rule.channels)
-    return Decision(rule, scaling.value, {**all_facts, "scaling": scaling})
+    facts = {name: fact for name, fact in all_facts.items() if name in given or decides(rule, name)}
+    return Decision(rule, scaling.value, {**facts, "scaling": scaling})
+
+
+def missing_parts(facts: Facts, path: str, hint: str = "") -> Mapping[str, str]:
+    """Return what nothing tells and nobody may guess: flags -> what is missing and what to give, as a sentence."""
+    found = {}
+    sides = [f"--{name}" for name in ("height", "width") if name not in facts]
+    if sides:
+        flags = " and ".join(sides)
+        found[flags] = f"{path!r} takes images of any size: give {flags}, as it was trained"
+    if "scaling" not in facts:
+        said = f" ({hint})" if hint else ""
+        found["--scaling"] = (
+            f"nothing says to what range {path!r} wants pixels scaled: give --scaling, one of {', '.join(SCALINGS)} or "
+            f"'SCALE,OFFSET'{said}: raw if the network has a Rescaling layer or scales its images for itself, unit if "
+            "your code divided by 255; or --check FOLDER with a folder of images for each class: then it is tried"
+        )
+    return found
 
 
 def decision_of_files(request: Request, path: str) -> Decision:
@@ -161,17 +191,6 @@ def _preset(like: str, size: tuple[int, int], color: Fact[Any] | None) -> dict[s
     rule = vars(rule_like(like, *size, "grayscale" if is_gray else "rgb"))
     facts = {name: Fact[Any](value, "given", f"by --like {like}") for name, value in rule.items()}
     return {name: fact for name, fact in facts.items() if name not in ("height", "width")}
-
-
-def _scaling(known: Facts, path: str, hint: str) -> Fact[Scaling]:
-    if "scaling" not in known:
-        said = f" ({hint})" if hint else ""
-        raise UsageError(
-            f"nothing says to what range {path!r} wants pixels scaled: give --scaling, one of {', '.join(SCALINGS)} or "
-            f"'SCALE,OFFSET'{said}: raw if the network has a Rescaling layer or scales its images for itself, unit if "
-            "your code divided by 255; or --check FOLDER with a folder of images for each class: then it is tried"
-        )
-    return known["scaling"]
 
 
 def _color(scaling: Scaling) -> Fact[Any]:

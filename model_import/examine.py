@@ -25,7 +25,7 @@ from model_import.declared_layers import folded_notes, shown
 from model_import.declared_values import is_same
 from model_import.fact import Fact
 from model_import.foreign import Output
-from model_import.known import maker_facts, read_known, type_facts
+from model_import.known import Known, maker_facts, read_known, type_facts
 from model_import.name_sources import class_names
 from model_import.opening import Opened
 from model_import.pick import Scores, pick_output, read_scores, rows_of
@@ -103,7 +103,7 @@ class Examined:
 def examine(
     request: Request,
     progress: Callable[[Progress], None] = lambda _: None,
-    known: Callable[[Opened, Mapping[str, Fact[Any]]], None] = lambda opened, facts: None,
+    known: Callable[[Known], None] = lambda _: None,
 ) -> Examined:
     """Read a model and decide what can be known of it; nothing is written.
 
@@ -121,7 +121,7 @@ def examine(
     pictures = _pictures(request)
     found = read_known(request, given)
     opened, said, facts = found.opened, found.said, found.facts
-    known(opened, facts)
+    known(found)
     if opened.model.takes == "encoded":
         if request.trained_on:
             raise UsageError(
@@ -131,16 +131,18 @@ def examine(
         verdict, decision = None, decision_of_files(request, opened.path)
     else:
         verdict = _trial(request, opened, said, facts, progress) if request.check else None
-        tried = {} if verdict is None else verdict_facts(verdict)
-        decision = decide(merged(_fixed(facts, opened), tried, facts), request.like, opened.path, _hint(said, verdict))
+        tried = {} if verdict is None else verdict_facts(verdict, facts)
+        decision = decide(
+            merged(_fixed(facts, opened), tried, facts), request.like, opened.path, hint_of(said, verdict)
+        )
     pixels, kept = pixels_of(pictures, decision.rule)
     pictures = Pictures([pictures.encoded[i] for i in kept], pictures.origin, pictures.scores)
     if opened.model.takes == "encoded":
         raw = _outputs_of_files(opened, pictures)
     else:
         raw = raw_outputs(opened, decision.scaling, pixels, decision.rule)
-    rows = rows_of(raw[_scores_output(request, opened).name], opened.path)
-    scores = _read_scores(request, opened, rows)
+    rows = rows_of(raw[scores_output(request, opened).name], opened.path)
+    scores = scores_of(request, opened, rows)
     embedding, vectors = _embedding(request, opened, scores, raw)
     names, others = class_names(request, opened, said, scores)
     doubts = [*others, *_scaling_doubts(decision, said), *folded_notes(decision.scaling, opened.model.layers)]
@@ -179,20 +181,28 @@ def _trial(
     if request.task not in (None, "classes") or not {"height", "width"} <= facts.keys():
         return None
     guess = decide(merged(facts, {"scaling": Fact(SCALINGS["unit"], "guessed", "")}), request.like, opened.path)
-    pixels, _ = pixels_of(generated(4), guess.rule)
-    raw = raw_outputs(opened, guess.scaling, pixels, guess.rule)
-    rows = rows_of(raw[_scores_output(request, opened).name], opened.path)
-    scores = _read_scores(request, opened, rows)
+    scores = scores_of(request, opened, first_rows(request, opened, guess))
     if scores.task != "classes":
         return None
     names = tuple(class_names(request, opened, said, scores)[0].value)
     fixed = _fixed(facts, opened)
     if request.like:
-        fixed = {**{name: guess.facts[name] for name in vars(guess.rule) if guess.facts[name].how == "given"}, **fixed}
+        fixed = {**{name: fact for name, fact in guess.facts.items() if fact.how == "given"}, **fixed}
     return try_rules(request, opened, said, scores, names, guess.rule, fixed, progress)
 
 
-def _hint(said: Declared, verdict: Verdict | None) -> str:
+def first_rows(request: Request, opened: Opened, decision: Decision) -> npt.NDArray[np.float32]:
+    """Return a network's own scores for a few generated images: what they are hardly depends on the input rule.
+
+    Raises:
+        UsageError: the network does not take the images.
+    """
+    pixels, _ = pixels_of(generated(4), decision.rule)
+    raw = raw_outputs(opened, decision.scaling, pixels, decision.rule)
+    return rows_of(raw[scores_output(request, opened).name], opened.path)
+
+
+def hint_of(said: Declared, verdict: Verdict | None) -> str:
     """Return what is said of the scaling without being enough."""
     if verdict is not None and not verdict.is_decided:
         best = max(verdict.compared, key=lambda row: row.accuracy) if verdict.accuracy is not None else None
@@ -201,15 +211,24 @@ def _hint(said: Declared, verdict: Verdict | None) -> str:
     return f"{said.scaling.value.name} {said.scaling.source}" if said.scaling is not None else ""
 
 
-def _read_scores(request: Request, opened: Opened, rows: npt.NDArray[np.float32]) -> Scores:
-    output = _scores_output(request, opened)
+def scores_of(request: Request, opened: Opened, rows: npt.NDArray[np.float32]) -> Scores:
+    """Return what a network's scores are, by what they look like.
+
+    Raises:
+        UsageError: it cannot be told.
+    """
+    output = scores_output(request, opened)
     asked = Fact[Task](request.task, "given", "by --task") if request.task else None
     step = opened.model.steps[output.name] if isinstance(opened.model, TfliteModel) else 0.0
     return read_scores(output, rows, asked, step, opened.path)
 
 
-def _scores_output(request: Request, opened: Opened) -> Output:
-    """Return the output with the scores; where an embedding alone is wanted, the one with that."""
+def scores_output(request: Request, opened: Opened) -> Output:
+    """Return the output with the scores; where an embedding alone is wanted, the one with that.
+
+    Raises:
+        UsageError: there are several, and nothing says which.
+    """
     outputs, layer = opened.model.outputs, request.embedding_layer
     if layer and request.task == "embedding":
         return pick_output(outputs, layer, opened.path)

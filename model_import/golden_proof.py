@@ -79,7 +79,7 @@ def _difference(values: Rows, expected: Rows) -> float:
 
 
 def prove(examined: Examined, own: float) -> Proof:
-    """Return which guessed fields of the rule the golden images prove.
+    """Return which fields of the rule that are not known the golden images prove.
 
     Args:
         examined: with golden images whose scores are right under the rule.
@@ -91,7 +91,7 @@ def prove(examined: Examined, own: float) -> Proof:
     proven: list[str] = []
     still_open: list[str] = []
     for name in _FIELDS:
-        if name not in examined.decision.guessed:
+        if name not in examined.decision.not_known:
             continue
         others = [found for found in map(trial.pixels, _changed(rule, name)) if found is not None]
         differing = [one for one in others if pixels is None or _reach(one, pixels) > 1]

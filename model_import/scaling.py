@@ -44,6 +44,18 @@ class Scaling:
         values: npt.NDArray[np.float32] = pixels.astype(np.float32) * scale + offset
         return values
 
+    @property
+    def flag(self) -> str:
+        """What a person types behind --scaling for it.
+
+        >>> SCALINGS["unit"].flag, Scaling("custom", (0.5,), (-1.0,)).flag
+        ('unit', "'0.5,-1'")
+        """
+        if self.name != "custom":
+            return self.name
+        scale, offset = (" ".join(f"{number:.6g}" for number in side) for side in (self.scale, self.offset))
+        return f"'{scale},{offset}'"
+
     def for_channels(self, channels: int) -> Scaling:
         """Return the same scaling with one factor and one offset a channel.
 

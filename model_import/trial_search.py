@@ -35,7 +35,11 @@ TIMES_AROUND = 4
 MOST_FITS = 2
 """Fits at which resizers are tried, at most."""
 
+OTHER_VALUES = "scalings beside the one that is given"
+"""The step that `model_import.trial_values` adds."""
+
 SHARES: Mapping[str, float] = {
+    OTHER_VALUES: 0.12,
     "scaling and color": 0.15,
     "fit": 0.35,
     "resizer": 0.7,
@@ -64,26 +68,39 @@ class Search:
 
     def begin(self, start: Candidate) -> Sequence[Candidate]:
         """Run the first half: scaling, color and fit; return the rules that are left, the best first."""
-        leaders = self._race("scaling and color", self.colored(start))
-        return self._race("fit", self._fitted(leaders[0]))
+        leaders = self.race("scaling and color", self.colored(start))
+        return self.race("fit", self._fitted(leaders[0]))
 
     def finish(self, fitted: Sequence[Candidate]) -> Candidate:
         """Run the second half; return a rule that no other which differs in one part is better than."""
         by_fit = _first_of_each(fitted, lambda one: _like_fits(one.rule))[:MOST_FITS]
-        leader = self._race("resizer", self._with(by_fit, self.space.resizers()))[0]
+        leader = self.race("resizer", self._with(by_fit, self.space.resizers()))[0]
         for _ in range(TIMES_AROUND):
-            left = self._race("what is left, once more", [leader, *self._around(leader)])
+            left = self.race("what is left, once more", [leader, *self._around(leader)])
             if leader in left:
                 break
             leader = left[0]
         likelier = [one for one in self.tried if self.space.tier(one) < self.space.tier(leader)]
         if likelier:  # they are taken where they are as good, so they have to be seen on as many images
-            self._race("loaders in use", [leader, *sorted(likelier, key=self.promise)])
+            self.race("loaders in use", [leader, *sorted(likelier, key=self.promise)])
         return leader
 
     def compare(self, candidates: Sequence[Candidate], stop: int) -> Comparison:
         """Compare candidates over the first `stop` images."""
         return compare([self.scores.first(one, stop) for one in candidates], self.labels[:stop])
+
+    def score_all(self, candidate: Candidate) -> None:
+        """Score all images under a rule, to count the right ones of all; not beyond the limit of passes."""
+        n = len(self.labels)
+        if self.scores.passes + self.scores.cost([candidate], n) <= MOST_PASSES:
+            self.scores.compute([candidate], n)
+            self.tried[candidate] = n
+
+    def right_and_sure(self, candidate: Candidate) -> tuple[float, float]:
+        """Return the share of images that are right under a rule, and the mean of their largest probability."""
+        scores = self.scores.first(candidate, self.tried[candidate])
+        is_right = scores.argmax(1) == self.labels[: len(scores)]
+        return float(is_right.mean()), float(np.exp(scores.max(1)).mean())
 
     def colored(self, start: Candidate) -> Sequence[Candidate]:
         """Return the first candidates: all scalings and colors, at two fits."""
@@ -102,7 +119,7 @@ class Search:
         loss = float(image_losses(self.scores.first(candidate, known), self.labels[:known]).mean()) if known else 0.0
         return (known == 0, loss, self.space.rank(candidate))
 
-    def _race(self, step: str, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    def race(self, step: str, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
         """Score candidates on more and more images, drop what is worse; return those that are left, best first."""
         self.scores.step = step
         limit, n = int(MOST_PASSES * SHARES[step]), len(self.labels)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from model_import.scaling import Scaling
 from model_import.trial_images import LEFT_OUT
+from pipeline.formatting import counted
 from pipeline.model.input_rule import InputSpec
 
 How = Literal["given", "declared", "tried", "usual", "untried"]
@@ -19,6 +20,9 @@ State = Literal["taken", "not distinguished", "worse", "compared"]
 """What became of a rule that was tried; "compared": nothing was decided."""
 
 WIDTH = 66
+
+LOOK = "LOOK: "
+"""Beginning of the notes that a person must not miss."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,12 @@ class Part:
     Attributes:
         value: in words.
         how: why.
-        source: from where, where it was declared; "" elsewhere.
+        source: from where, if it was given or declared; "" elsewhere.
         not_distinguished: other values that are as good on these images.
         points: largest difference of accuracy between it and those, in percentage points.
         worse: how many values were found to be worse.
         against: what the model tells, where the trial found that to be worse; "" elsewhere.
+        fields: of the input rule that the trial is about; (): all fields of this part are given.
     """
 
     value: str
@@ -65,6 +70,7 @@ class Part:
     points: float = 0.0
     worse: int = 0
     against: str = ""
+    fields: Sequence[str] = ()
 
     @property
     def is_settled(self) -> bool:
@@ -112,37 +118,72 @@ class Verdict:
             "rule": self.rule.to_json(),
             "scaling": asdict(self.scaling) | {"scale": list(self.scaling.scale), "offset": list(self.scaling.offset)},
             "parts": {
-                name: asdict(part) | {"not_distinguished": list(part.not_distinguished)}
+                name: asdict(part) | {"not_distinguished": list(part.not_distinguished), "fields": list(part.fields)}
                 for name, part in self.parts.items()
             },
             "compared": [asdict(one) for one in self.compared],
             "notes": list(self.notes),
         }
 
+    @property
+    def unsettled(self) -> Sequence[str]:
+        """The fields of which several values are as good on these images."""
+        open_parts = [part for part in self.parts.values() if not part.is_settled and part.how != "untried"]
+        return [name for part in open_parts for name in part.fields]
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """The notes that a person must not miss."""
+        return [note for note in self.notes if note.startswith(LOOK)]
+
     def lines(self) -> Sequence[str]:
-        """Return it as lines of at most 80 columns: a verdict, the rule part by part, and what is unsure."""
+        """Return it as lines of at most 80 columns, see `paragraphs`."""
+        return [piece for one in self.paragraphs() for piece in wrap(one, WIDTH, subsequent_indent="    ")]
+
+    def paragraphs(self) -> Sequence[str]:
+        """Return it as sentences: what was compared and found, each part that was compared, and what is unsure."""
         text = self._decided() if self.is_decided else self._undecided()
         first = [note for note in self.notes if note.startswith(LEFT_OUT)]
-        last = [note for note in self.notes if note not in first]
-        return [piece for one in (*first, *text, *last) for piece in wrap(one, WIDTH, subsequent_indent="    ")]
+        last = [note for note in self.notes if note not in (*first, *self.warnings)]
+        return [*self.warnings, *first, *text, *last]
 
     def _decided(self) -> Sequence[str]:
-        right = f"{self.accuracy or 0:.1%} of {self.images} images of {self.classes} classes are right under this rule"
-        lines = [f"{right} ({self.passes:,} passes)", *(_part_line(name, part) for name, part in self.parts.items())]
-        return [self.sentence(), *lines]
+        right = f"{round((self.accuracy or 0) * self.images)} of {counted(self.images, 'image')}"
+        text = f"{right} of {counted(self.classes, 'class', 'classes')} are right under this rule"
+        parts = [_part_line(name, part) for name, part in self.parts.items() if part.fields]
+        if not parts:
+            text += "; that is no proof of the rule: with another one as many may be right"
+        return [self.sentence(), *self._not_compared(), f"{text}.", *parts]
 
     def sentence(self) -> str:
-        """Return what was found and what was not, in a sentence or two."""
-        found = [name for name, part in self.parts.items() if part.is_settled and part.how == "tried"]
-        told = [name for name, part in self.parts.items() if part.how in ("given", "declared")]
-        unsettled = {name: part for name, part in self.parts.items() if not part.is_settled and part.how != "untried"}
-        text = f"Found: {', '.join(found) or 'nothing'}."
-        text += f" Known before: {', '.join(told)}." if told else ""
-        if unsettled:
-            points = max(part.points for part in unsettled.values())
+        """Return what was compared, and what came of it, in a sentence or two."""
+        compared = [
+            name for part in self.parts.values() if part.how not in ("given", "untried") for name in part.fields
+        ]
+        if not compared:
+            return "--check compared no rules, as every part is given; it only counted how many images are right."
+        parts = [part for part in self.parts.values() if part.is_settled]
+        found = [name for part in parts if part.how == "tried" for name in part.fields]
+        kept = [name for part in parts if part.how == "declared" for name in part.fields]
+        text = f"Compared: {', '.join(compared)}. Found: {', '.join(found) or 'nothing'}."
+        text += f" Nothing better than what the model says: {', '.join(kept)}." if kept else ""
+        if self.unsettled:
+            points = max(part.points for part in self.parts.values() if not part.is_settled)
             between = f"up to {points:.1f} points of accuracy between the choices" if points else "no image differs"
-            text += f" Not settled: {', '.join(unsettled)} ({between}): say --like if you know your loader."
+            flags = "--like and --scaling" if "scaling" in self.unsettled else "--like"
+            text += f" Not settled: {', '.join(self.unsettled)} ({between}): say {flags} if you know them."
         return text
+
+    def _not_compared(self) -> Sequence[str]:
+        """Return which parts were not compared, and why, as one sentence or none."""
+        why: dict[str, list[str]] = {}
+        for name, part in self.parts.items():
+            if not part.fields:
+                why.setdefault(part.source or "given", []).append(name)
+            elif part.how == "untried":
+                why.setdefault("nothing else was tried", []).extend(part.fields)
+        groups = "; ".join(f"{', '.join(names)} ({source})" for source, names in why.items())
+        return [f"Not compared: {groups}."] if groups else []
 
     def _undecided(self) -> Sequence[str]:
         head = [f"nothing is decided: {self.why_not}"]
@@ -172,13 +213,13 @@ def _right(one: Compared) -> str:
 
 def _part_line(name: str, part: Part) -> str:
     why = {
-        "given": "as asked for",
+        "given": part.source,
         "declared": part.source,
         "tried": "found by trial",
         "usual": "the most usual of those that are as good",
         "untried": "not tried",
     }[part.how]
-    text = f"{name}: {part.value}, {why}"
+    text = f"{', '.join(part.fields) or name}: {part.value}, {why}"
     if part.worse:
         text += f"; {part.worse} worse"
     if part.not_distinguished:

@@ -20,6 +20,7 @@ from model_import.fact import Fact, How
 from model_import.opening import Opened
 from model_import.pick import Scores, rows_of
 from model_import.request import Request
+from model_import.rule_fields import decides
 from model_import.trial import trial
 from model_import.trial_images import read_aliases, read_check_folder
 from model_import.trial_scores import Progress
@@ -27,7 +28,7 @@ from model_import.trial_verdict import Part, Verdict
 from pipeline.errors import UsageError
 from pipeline.model import agreement
 from pipeline.model.feed import Head, with_head
-from pipeline.model.input_rule import InputSpec
+from pipeline.model.input_rule import InputSpec, Library, library_of
 
 _HOW: Mapping[str, How] = {
     "given": "given",
@@ -75,7 +76,7 @@ def try_rules(
             ) from error
         return log_probabilities(rows_of(found, opened.path), scores.head)
 
-    fixed = {name: fact.value for name, fact in given.items() if name not in ("height", "width")}
+    fixed = {name: fact for name, fact in given.items() if name not in ("height", "width")}
     return trial(score, images, base, fixed, progress, declared=said)
 
 
@@ -105,32 +106,39 @@ def _aliases(request: Request, class_names: tuple[str, ...]) -> Mapping[str, int
         return {}
 
 
-def verdict_facts(found: Verdict) -> dict[str, Fact[Any]]:
-    """Return what a trial has decided, by field of the rule, and the scaling."""
+def verdict_facts(found: Verdict, known: Mapping[str, Fact[Any]]) -> dict[str, Fact[Any]]:
+    """Return what a trial has decided, by field of the rule, and the scaling; what was given before is not among it.
+
+    Args:
+        found: what the trial found.
+        known: what was known before it.
+    """
     if not found.is_decided:
         return {}
     facts: dict[str, Fact[Any]] = {}
-    for part, names in PARTS.items():
-        if part in found.parts:
-            one = found.parts[part]
-            for name in names:
-                value = found.scaling if name == "scaling" else getattr(found.rule, name)
-                how = _HOW[one.how] if one.is_settled or one.how == "untried" else "unsettled"
-                facts[name] = Fact(value, how, _why(one, found.images))
+    for part in found.parts.values():
+        for name in part.fields:
+            value = found.scaling if name == "scaling" else getattr(found.rule, name)
+            how = "unsettled" if name in found.unsettled else _HOW[part.how]
+            facts[name] = Fact(value, how, _why(part, found.images))
+    decoded = f"as files are usually decoded before {_LIBRARIES[library_of(found.rule.resize)]} resizes"
+    given = {name for part in found.parts for name in PARTS[part] if name not in facts and decides(found.rule, name)}
     for name, value in vars(found.rule).items():
-        if name not in facts and name not in ("height", "width"):
-            facts[name] = Fact(value, "tried", "as the resizer's library decodes files")
-    facts.setdefault("scaling", Fact(found.scaling, "tried", f"on {found.images} images"))
-    return facts
+        if name not in (*facts, *given, "height", "width"):
+            facts[name] = Fact(value, "guessed", decoded)
+    same = [name for name, fact in facts.items() if name in known and known[name].value == fact.value]
+    return {name: fact for name, fact in facts.items() if fact.how != "guessed" or name not in same}
+
+
+_LIBRARIES: Mapping[Library, str] = {"tf": "TensorFlow", "pillow": "Pillow", "cv2": "OpenCV"}
+"""Library of a resizer -> its name."""
 
 
 def _why(part: Part, images: int) -> str:
-    if part.how == "given":
-        return "by a flag"
     if part.how == "declared":
         return part.source
     if part.how == "untried":
         return "not tried"
     if not part.is_settled:
-        return f"the most usual of {len(part.not_distinguished) + 1} that are as good on {images} images"
-    return f"the best on {images} images"
+        return f"the most usual of {len(part.not_distinguished) + 1} that are as good on {images} images of --check"
+    return f"the best on {images} images of --check"

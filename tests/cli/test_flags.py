@@ -14,7 +14,7 @@ from pipeline.cli import flags, score
 from pipeline.cli.flags import OutputMode
 from pipeline.options import ScoreOptions
 
-COMMANDS = ("train", "pack", "plan", "score", "status", "verify", "report", "demo")
+COMMANDS = ("train", "pack", "plan", "score", "status", "verify", "report", "demo", "import-model")
 JOB = ["--input", "a", "--model", "b", "--output", "c"]
 
 

@@ -79,7 +79,7 @@ def test_imported_network_scores_as_keras_does_on_the_same_photographs(
     spec = read_spec(str(model))
     assert spec.has_litert
     assert (spec.input.fit, spec.input.crop, spec.input.shape) == ("torch_shorter_side", 0.875, (96, 96, 3))
-    assert spec.imported["facts"]["scaling"] == {"value": "sign", "how": "given", "why": "by --scaling"}
+    assert spec.imported["facts"]["scaling"] == {"value": "sign", "how": "given", "why": "by --scaling sign"}
     assert "nothing was guessed" in (model / "import" / "report.html").read_text()
     values = pixels_of(whole(photos), spec.input).astype(np.float32) / 127.5 - 1
     expected = network.predict(values, verbose=0)
@@ -268,10 +268,58 @@ def test_explain_shows_what_is_known_where_that_does_not_suffice(foreign: Path) 
     ]
     done = subprocess.run([*words, "--explain"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "width         40 (given: by --width)" in done.stdout
+    assert "width         40 (given: by --width 40)" in done.stdout
     assert "scaling raw (declared: " in " ".join(done.stdout.split())
+    assert "missing       --height\n" in done.stdout
+    assert "task classes (declared: " in " ".join(done.stdout.split())
     assert done.stderr.endswith("takes images of any size: give --height, as it was trained\n")
     assert len(done.stderr.splitlines()) == 1  # a process of its own: no banners of TensorFlow
+
+
+def test_explain_lists_all_that_is_missing_and_what_is_known_besides(tmp_path: Path, capfd: Captured) -> None:
+    written(tmp_path, small_network((None, None, 3), 3, None, rescale=False), "free size é.keras")
+    (tmp_path / "names.txt").write_text("cat\ndog\nfox\n")
+    words = [tmp_path / "free size é.keras", "--labels", tmp_path / "names.txt"]
+    code, out, err = run(capfd, *words, "--resize", "bicubic", "--explain")
+    told = " ".join(out.split())
+    assert code == 2
+    assert "missing --height and --width; --scaling" in told
+    assert "resize bicubic (given: by --resize bicubic)" in told
+    assert "class_names 3 (cat, dog, fox) (given: by --labels)" in told
+    assert "the rest fit stretch, " not in told
+    assert "guessed: the default of keras.image_dataset_from_directory" in told
+    assert "() " not in told
+    for text in ("give --height and --width, as it was trained; and nothing says", "give --scaling, one of raw, unit"):
+        assert text in err
+    assert len(err.splitlines()) == 1
+    written(tmp_path, small_network((None, None, 3), 1, None, rescale=False), "value.keras")
+    code, out, err = run(capfd, tmp_path / "value.keras", "--explain")
+    assert "missing --height and --width; --scaling; --task" in " ".join(out.split())
+    assert "pass --task value if it is a measure" in err
+    code, out, err = run(capfd, words[0], "--output", tmp_path / "model")
+    assert (code, out) == (2, "")
+    assert "--height and --width" in err
+    assert "--scaling" in err
+
+
+def test_report_and_screen_say_the_same_of_what_is_not_known(tmp_path: Path, capfd: Captured) -> None:
+    written(tmp_path, small_network((16, 16, 3)), "plain.keras")
+    page = tmp_path / "model" / "import" / "report.html"
+    words = [tmp_path / "plain.keras", "--output", tmp_path / "model"]
+    for more in (
+        [],
+        ["--like", "pillow"],
+        ["--like", "pillow", "--color_mode", "rgb", "--labels", tmp_path / "names.txt"],
+    ):
+        (tmp_path / "names.txt").write_text("a\nb\nc\nd\ne\n")
+        code, out, _ = run(capfd, *words, *more)
+        assert code == 0
+        told, report = " ".join(out.split()), page.read_text()
+        guessed = told.partition(" guessed ")[2].partition(" checked ")[0]
+        assert bool(guessed) == ("Guessed: " in report), more
+        assert bool(guessed) != ("nothing was guessed" in report), more
+        assert f"Guessed: {guessed}." in report or not guessed
+        assert "by a flag<" not in report
 
 
 @pytest.mark.heavy
@@ -289,7 +337,7 @@ def test_threshold_of_labels_is_shown(tmp_path: Path, capfd: Captured) -> None:
 def test_size_that_is_given_is_taken(foreign: Path, capfd: Captured) -> None:
     code, out, _ = run(capfd, foreign / "free.keras", "--height", "40", "--width", "56", "--explain")
     assert code == 0
-    assert "width 56 (given: by --width)" in " ".join(out.split())
+    assert "width 56 (given: by --width 56)" in " ".join(out.split())
 
 
 def damaged(folder: Path, foreign: Path) -> dict[str, Path]:

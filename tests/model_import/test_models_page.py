@@ -15,6 +15,7 @@ from foreign_models import photographs, small_network, write_signatures_of_files
 from model_import.cli import _parser
 from model_import.scaling import SCALINGS
 from model_import.start import keras, tf
+from pipeline.model.fit import FITS
 from pipeline.model.presets import PRESETS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
@@ -32,6 +33,7 @@ def first_cells(header: str) -> list[str]:
 
 def test_tables_are_whole() -> None:
     assert first_cells("| `--like` | what it is |") == list(PRESETS)
+    assert first_cells("| `--fit` | what happens to an image | whose |") == list(FITS)
     assert first_cells("| `--scaling` | value of a pixel |") == [*SCALINGS, "'SCALE,OFFSET'"]
 
 
@@ -42,10 +44,17 @@ def test_every_import_of_the_page_is_a_command_line_that_exists() -> None:
         assert _parser().parse_args(words).source == words[0]
 
 
+def test_help_and_page_name_every_fit() -> None:
+    told = " ".join(_parser().format_help().split())
+    assert all(name in told for name in FITS)
+
+
 def write_models(folder: Path) -> None:
     """Write the files that the page's commands name."""
     photographs(folder / "photos", 20, 0)
     (folder / "photos" / "000.jpg").rename(folder / "photos" / "daisy.jpg")
+    for name in ("daisy", "dandelion", "rose", "sunflower", "tulip"):
+        photographs(folder / "labelled" / name, 2, 0)
     flowers = small_network()
     written(folder, flowers, "flowers.keras")
     (folder / "flowers.txt").write_text("daisy\ndandelion\nrose\nsunflower\ntulip\n")

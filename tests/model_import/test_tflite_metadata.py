@@ -87,8 +87,10 @@ def test_normalization_is_the_scaling_unless_a_flag_says_another(
     assert f"scaling {told} (declared: from the metadata in the file)" in explained(capfd, path)
     assert "make sure that it is right" not in explained(capfd, path, "--scaling", told)
     other = explained(capfd, path, "--scaling", "torch")
-    assert "scaling torch (given: by --scaling)" in other
-    assert f"the scaling torch (by --scaling) is taken, but {told} from the metadata in the file: make sure" in other
+    assert "scaling torch (given: by --scaling torch)" in other
+    assert (
+        f"the scaling torch (by --scaling torch) is taken, but {told} from the metadata in the file: make sure" in other
+    )
 
 
 @pytest.mark.heavy

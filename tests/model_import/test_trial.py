@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,11 +27,13 @@ from trained_on_photographs import (
 
 from model_import.declared import Declared
 from model_import.declared_values import Told
-from model_import.scaling import SCALINGS
+from model_import.fact import Fact
+from model_import.scaling import SCALINGS, Scaling
 from model_import.trial import trial
 from model_import.trial_images import CheckImages, read_check_folder
 from model_import.trial_scores import MOST_PASSES, Progress, Score, decoded
 from model_import.trial_verdict import Verdict
+from model_import.try_rules import verdict_facts
 from pipeline.errors import UsageError
 from pipeline.model.input_rule import InputSpec
 
@@ -82,7 +85,7 @@ def test_rule_of_a_network_that_keras_trained_is_found(trained: Trained) -> None
     assert (found.scaling.name, found.rule.color_mode) == ("sign", "rgb")
     assert "keras_crop" in (found.rule.fit, *found.parts["fit"].not_distinguished)
     assert "stretch" not in (found.rule.fit, *found.parts["fit"].not_distinguished)
-    assert "tf.bilinear" in (found.rule.resize, *found.parts["resizer"].not_distinguished)
+    assert "tf.bilinear" in (found.rule.resize, *found.parts["resize"].not_distinguished)
     assert found.accuracy is not None
     assert found.accuracy >= trained.accuracy - 0.02
     assert any("8 of the model's 12 classes have no folder" in note for note in found.notes)
@@ -148,7 +151,8 @@ def encoded(count: int, seed: int) -> tuple[list[bytes], np.ndarray]:
 
 def run(simple: tuple[Score, CheckImages], **more: Any) -> Verdict:
     score, images = simple
-    found = trial(score, more.pop("images", images), more.pop("base", SMALL), more.pop("given", {}), **more)
+    given = {name: Fact[Any](value, "given", f"by --{name}") for name, value in more.pop("given", {}).items()}
+    found = trial(score, more.pop("images", images), more.pop("base", SMALL), given, **more)
     check_shown(found)
     return found
 
@@ -158,7 +162,7 @@ def test_color_is_found_where_the_network_sees_only_that_and_found_again(simple:
     found = run(simple)
     assert run(simple) == found
     assert found.rule.color_mode == "rgb"
-    assert found.parts["color"].how == "tried"
+    assert found.parts["color_mode"].how == "tried"
     assert found.parts["fit"].not_distinguished
 
 
@@ -166,12 +170,12 @@ def test_what_is_given_wins_also_where_it_is_worse(simple: tuple[Score, CheckIma
     given = {"scaling": SCALINGS["torch"], "fit": "tf_pad", "resize": "bicubic"}
     found = run(simple, given=given, base=replace(SMALL, fit="tf_pad", resize="bicubic"))
     assert (found.scaling.name, found.rule.fit, found.rule.resize) == ("torch", "tf_pad", "bicubic")
-    assert {name: part.how for name, part in found.parts.items() if name in ("scaling", "fit", "resizer")} == {
+    assert {name: part.how for name, part in found.parts.items() if name in ("scaling", "fit", "resize")} == {
         "scaling": "given",
         "fit": "given",
-        "resizer": "given",
+        "resize": "given",
     }
-    assert found.parts["color"].how == "tried"
+    assert found.parts["color_mode"].how == "tried"
 
 
 def test_given_color_that_is_wrong_is_refused_and_not_changed(simple: tuple[Score, CheckImages]) -> None:
@@ -189,14 +193,14 @@ def told(**values: Any) -> Declared:
 def test_declared_value_is_taken_where_nothing_is_better(simple: tuple[Score, CheckImages]) -> None:
     found = run(simple, declared=told(resize="pillow.hamming", fit="keras_crop"))
     assert (found.rule.resize, found.rule.fit) == ("pillow.hamming", "keras_crop")
-    assert (found.parts["resizer"].how, found.parts["resizer"].source) == ("declared", "from resize.json")
+    assert (found.parts["resize"].how, found.parts["resize"].source) == ("declared", "from resize.json")
     assert any("from resize.json" in line for line in found.lines())
 
 
 def test_declared_value_that_is_worse_is_told(simple: tuple[Score, CheckImages]) -> None:
     found = run(simple, declared=told(color_mode="bgr"), given=PLAIN)
     assert found.rule.color_mode == "rgb"
-    assert found.parts["color"].against == "bgr from color_mode.json"
+    assert found.parts["color_mode"].against == "bgr from color_mode.json"
     assert any("which is worse on your images" in line.replace("\n", " ") for line in [" ".join(found.lines())])
 
 
@@ -249,14 +253,64 @@ def test_few_images_that_are_right_by_chance_alone_are_told(simple: tuple[Score,
     assert any("is no better than chance" in line for line in found.notes)
 
 
-def test_verdict_begins_with_what_was_found_and_what_was_not(simple: tuple[Score, CheckImages]) -> None:
+def test_verdict_says_what_was_compared_and_what_was_not(simple: tuple[Score, CheckImages]) -> None:
     found = run(simple, given={"fit": "stretch", "resize": "bilinear"})
-    first = found.sentence()
-    assert first.startswith("Found: ")
-    assert "Known before: fit, resizer." in first
-    unsettled = [name for name, part in found.parts.items() if part.not_distinguished and part.how == "usual"]
-    assert ("Not settled: " + ", ".join(unsettled) in first) == bool(unsettled)
-    assert found.lines()[0].startswith("Found: ")
+    first, second = found.paragraphs()[:2]
+    assert first.startswith("Compared: scaling, color_mode, jpeg_dct. Found: ")
+    assert second == "Not compared: fit (by --fit); resize (by --resize)."
+    assert (f"Not settled: {', '.join(found.unsettled)} (" in first) == bool(found.unsettled)
+    facts = verdict_facts(found, {})
+    assert [name for name, fact in facts.items() if fact.how == "unsettled"] == list(found.unsettled)
+    assert {name for name, fact in facts.items() if fact.how == "guessed"} >= {"exif_orientation", "deep"}
+    assert not {"fit", "resize"} & {name for name, fact in facts.items() if fact.how != "guessed"}
+
+
+def test_check_that_compares_nothing_says_so_and_counts_all_images(simple: tuple[Score, CheckImages]) -> None:
+    given = {**PLAIN, "scaling": SCALINGS["sign"], "color_mode": "rgb", "jpeg_dct": "accurate"}
+    found = run(simple, given=given)
+    text = "\n".join(found.paragraphs())
+    assert found.images == 120
+    assert text.startswith("--check compared no rules, as every part is given; it only counted how many images are")
+    assert (
+        f"{round(120 * (found.accuracy or 0))} of 120 images of 2 classes are right under this rule; that is no" in text
+    )
+    assert "Not compared: scaling (by --scaling); color_mode (by --color_mode); fit (by --fit); " in text
+    assert not found.warnings
+
+
+def test_scaling_of_a_flag_that_is_worse_than_another_is_named_with_the_better_one(
+    simple: tuple[Score, CheckImages],
+) -> None:
+    given = {**PLAIN, "scaling": Scaling("custom", (0.001,), (0.3,)), "color_mode": "rgb"}
+    for images in (simple[1], few(simple[1], 40)):
+        try:
+            told = run(simple, images=images, given=given).warnings[0]
+        except UsageError as error:
+            told = str(error)
+        assert re.search(
+            r"--scaling seems to be wrong: with --scaling (sign|torch|raw) \d+ of \d+ images are right", told
+        )
+        assert "class order" not in told
+
+
+def test_order_of_channels_of_a_flag_is_named_and_not_the_scaling_that_is_right(
+    simple: tuple[Score, CheckImages],
+) -> None:
+    given = {**PLAIN, "scaling": SCALINGS["sign"], "color_mode": "bgr"}
+    with pytest.raises(UsageError, match=r"^no rule fits: --color_mode seems to be wrong: with --color_mode rgb "):
+        run(simple, given=given, base=replace(SMALL, color_mode="bgr"))
+    told = run(simple, images=few(simple[1], 40), given=given, base=replace(SMALL, color_mode="bgr")).warnings
+    assert told[0].startswith("LOOK: --color_mode seems to be wrong: with --color_mode rgb ")
+
+
+def test_crop_is_tried_where_a_flag_gives_its_fit_alone(simple: tuple[Score, CheckImages]) -> None:
+    given = {"fit": "torch_shorter_side", "resize": "bilinear", "scaling": SCALINGS["sign"], "color_mode": "rgb"}
+    found = run(simple, given=given, base=replace(SMALL, fit="torch_shorter_side"))
+    assert found.parts["fit"].fields == ("crop",)
+    assert "fit" not in verdict_facts(found, {})
+    assert {one.rule for one in found.compared} >= {
+        f"sign rgb, torch_shorter_side{crop}, bilinear" for crop in ("", " 0.875")
+    }
 
 
 def test_image_that_cannot_be_decoded_is_left_out(simple: tuple[Score, CheckImages]) -> None:
@@ -274,7 +328,7 @@ def test_network_that_knows_nothing_of_the_classes_is_refused(simple: tuple[Scor
         logits = np.stack([np.sin(1e4 * sums), np.cos(1e4 * sums)], 1)
         return np.asarray(logits - np.log(np.exp(logits).sum(1, keepdims=True)))
 
-    with pytest.raises(UsageError, match=r"no rule fits: .* under none of the rules tried"):
+    with pytest.raises(UsageError, match=r"^no rule fits: under none .* a scaling other than sign, unit"):
         trial(score, simple[1], SMALL, {})
 
 
@@ -294,7 +348,7 @@ def test_rule_of_every_loader_is_found(
     fit = wanted.fit if wanted.crop == 1 else f"{wanted.fit} {wanted.crop:.4g}"
     assert fit in (found.parts["fit"].value, *found.parts["fit"].not_distinguished)
     antialiased = " antialiased" if wanted.antialias else ""
-    resizers = (found.parts["resizer"].value, *found.parts["resizer"].not_distinguished)
+    resizers = (found.parts["resize"].value, *found.parts["resize"].not_distinguished)
     assert wanted.resize + antialiased in resizers
     new = write_photographs(tmp_path / "new", 1600, 3000 + seed)
     assert accuracy_under(found, made.model, new) >= accuracy(made.model, *wanted.values(new)) - 0.005
