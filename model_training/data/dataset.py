@@ -16,6 +16,7 @@ import numpy.typing as npt
 from model_training.data import split
 from model_training.data.image_set import ImageSet
 from pipeline.model.input_rule import InputSpec
+from pipeline.sources.skipped import Skipped
 from pipeline.task import Task
 
 EXAMPLES = 10
@@ -36,6 +37,7 @@ class Dataset:
         left_out: key of an image that could not be used -> why; of the first thousand.
         task: what the network is to say of an image.
         left_out_count: how many images could not be used, if they are more than `left_out` names.
+        skipped: counts the files of the inputs that are no images, or none that can be read.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Dataset:
     left_out: Mapping[str, str] = field(default_factory=dict)
     task: Task = "classes"
     left_out_count: int = 0
+    skipped: Skipped = field(default_factory=Skipped)
 
     @property
     def left_out_images(self) -> int:

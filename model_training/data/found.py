@@ -60,6 +60,7 @@ class Found:
         decoded: bool [n], whether an image could be decoded.
         labels: of all n images.
         left_out: images that cannot be decoded or have no label.
+        skipped: counts what is no image: what the plan counted, and what only reading has shown.
         held: uint8 [usable, height, width, channels], the pixels of the images that are decoded and labelled, in their
             order; None: they are not in memory.
     """
@@ -70,6 +71,7 @@ class Found:
     decoded: npt.NDArray[np.bool_]
     labels: FoundLabels
     left_out: LeftOut
+    skipped: Skipped
     held: Pixels | None
 
     def __len__(self) -> int:
@@ -116,10 +118,10 @@ def find(plan: Plan, keep_bytes: int, seen: Callable[[int], None] | None = None)
             kept.add(found.batch.pixels[labelled & decoded[-1]])
             _leave_out(found, finder.why, left_out)
     tell(skipped)
+    skipped.update(plan.skipped.counts, plan.skipped.examples)
     starts = np.concatenate([[0], np.cumsum(counts)])
-    return Found(
-        plan, starts, np.concatenate(hashes), np.concatenate(decoded), finder.labels(), left_out, kept.joined()
-    )
+    columns = np.concatenate(hashes), np.concatenate(decoded)
+    return Found(plan, starts, *columns, finder.labels(), left_out, skipped, kept.joined())
 
 
 def _leave_out(found: Decoded, without_label: Mapping[int, str], left_out: LeftOut) -> None:

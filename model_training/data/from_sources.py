@@ -6,6 +6,7 @@ Owns the order of these steps. Must not know how any of them is done.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -27,6 +28,9 @@ from pipeline import storage
 from pipeline.scoring.memory import allowed_bytes
 from pipeline.scoring.requests import arrange_decoders
 from pipeline.text import brief
+
+EXAMPLES = 3
+"""Images that are left out and named, at most."""
 
 PIECES = 64
 """The pixels of a piece take at most such a part of the memory: a dozen of pieces are under way at the same time."""
@@ -62,9 +66,8 @@ def read_sources(options: DataOptions, seen: Callable[[int], None] | None = None
     else:
         arrange_decoders(1)  # nobody decodes any more; one process stays for who loads the next data set
         train, validation, test = _held(found, images, divided)
-    left_out = found.left_out
-    names, task = images.class_names, options.task
-    return Dataset(name, names, rule, train, validation, test, left_out.examples, task, left_out.count)
+    left_out, names, task = found.left_out, images.class_names, options.task
+    return Dataset(name, names, rule, train, validation, test, left_out.examples, task, left_out.count, found.skipped)
 
 
 def _streamed(found: Found, images: Images, side: Indices, buffer_bytes: int) -> ImageSet:
@@ -91,9 +94,14 @@ def _held(found: Found, images: Images, sides: Sequence[Indices]) -> list[ImageS
 
 
 def _warn(left_out: LeftOut, images: int) -> None:
-    """Tell how many images are left out, and why the first ones are; those without a label first."""
+    """Tell how many images are left out, and why a few are, of as many reasons as there are; without a label first."""
     if left_out.count:
-        examples = sorted(left_out.examples.items(), key=lambda one: one[1] not in (NO_LABEL, NO_CLASS_FOLDER))[:3]
+        seen: Counter[str] = Counter()
+        turns = []
+        for place, (key, why) in enumerate(left_out.examples.items()):
+            turns.append((seen[why], why not in (NO_LABEL, NO_CLASS_FOLDER), place, key, why))
+            seen[why] += 1
+        examples = [(key, why) for *_, key, why in sorted(turns)[:EXAMPLES]]
         first = "; ".join(f"{brief(key)}: {why}" for key, why in examples)
         rest = left_out.count - len(examples)
         more = f"; and {rest:,} more" if rest else ""

@@ -9,7 +9,7 @@ import logging
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -20,15 +20,16 @@ from model_training.data.options import DataOptions
 from model_training.data.survey import first_rule
 from pipeline import storage
 from pipeline.errors import UsageError
+from pipeline.formatting import left_out
 from pipeline.model.spec import ModelSpec
 from pipeline.options import ScoreOptions
 from pipeline.output.run import Run
 from pipeline.sources import images
 from pipeline.sources.inputs import plan_units
 from pipeline.sources.labels import folder_of
-from pipeline.sources.names import same_name
+from pipeline.sources.names import is_junk_name, same_name
 from pipeline.sources.search import require_input
-from pipeline.sources.skipped import JUNK, OTHER, Skipped
+from pipeline.sources.skipped import Skipped
 from pipeline.text import brief
 from pipeline.units import WorkUnit
 
@@ -41,6 +42,9 @@ UNIT_IMAGES = (32, 256)
 
 They are few, so that units in another order are images in another order.
 """
+
+EMPTY_FOLDERS = "empty folders"
+"""Reason of folders that hold no image of a class, because nothing is in them."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,12 +71,14 @@ class Plan:
         sources: the inputs.
         inputs: int32 [units], the number of the source that each unit is from.
         folders: names of the folders of the images to learn from, if nothing else can tell a label; else None.
+        skipped: counts what is no image, as far as listing tells.
     """
 
     archive: Archive
     sources: Sequence[Source]
     inputs: npt.NDArray[np.int32]
     folders: frozenset[str] | None = None
+    skipped: Skipped = field(default_factory=Skipped)
 
     def units_of(self, role: Role) -> npt.NDArray[np.bool_]:
         """Return which units are of a role, bool [units]."""
@@ -120,9 +126,11 @@ def plan(options: DataOptions, piece_bytes: int = PIECE_BYTES) -> Plan:
     ]
     planned = _Planned(sources, scored)
     archive = Archive.of(run, planned.units(), piece_bytes)
+    if planned.folders is not None:
+        count_empty_folders(sources, planned.skipped)
     tell(planned.skipped)
     folders = None if planned.folders is None else frozenset(planned.folders)
-    return Plan(archive, sources, np.array(planned.inputs, np.int32), folders)
+    return Plan(archive, sources, np.array(planned.inputs, np.int32), folders, planned.skipped)
 
 
 class _Planned:
@@ -166,11 +174,23 @@ class _Planned:
             self.folders.update(same_name(folder_of(location)) for location in files)
 
 
+def count_empty_folders(sources: Sequence[Source], skipped: Skipped) -> None:
+    """Count the folders right below inputs on disk in which nothing is: they may be meant as classes."""
+    for source in sources:
+        if storage.is_remote(source.location) or not os.path.isdir(source.location):
+            continue
+        with os.scandir(source.location) as entries:
+            folders = sorted(entry.path for entry in entries if entry.is_dir() and not is_junk_name(entry.name))
+        for folder in folders:
+            if not os.listdir(folder):
+                skipped.add(EMPTY_FOLDERS, storage.key_of(folder))
+
+
 def tell(skipped: Skipped) -> None:
-    """Tell what was found and is no image that is read."""
+    """Tell what was found and is no image that is read, with an example of each reason."""
     for reason, n in skipped.counts.items():
-        if reason not in (JUNK, OTHER):
-            _log.warning("not read: %s %s, such as %s", f"{n:,}", reason, brief(skipped.examples[reason]))
+        what = "not read" if ":" in reason else "skipped"
+        _log.warning("%s: %s", what, left_out(reason, n, brief(skipped.examples[reason])))
 
 
 def _require(location: str, role: Role, options: ScoreOptions) -> None:

@@ -98,6 +98,8 @@ def course_facts(dataset: Dataset, trained: Trained) -> dict[str, Any]:
             "copies": dataset.copies,
             "test_copies": dataset.test_copies,
         },
+        "skipped": dict(dataset.skipped.counts),
+        "skipped_examples": dict(dataset.skipped.examples),
         "classes": len(dataset.class_names),
         **({} if base is None else {"base": base}),
         "recipe": {**recipe, "optimizer": "adam", "loss": trained.head.loss},

@@ -272,11 +272,19 @@ def test_what_cannot_be_used_is_left_out_and_named(write_folder: WriteFolder, ca
         "__MACOSX/cat/a.png": b"x",
         ".git/a.png": b"",
     }
-    folder = write_folder({**broken, **junk, "loose.png": pictures()["cat/000.png"]})
+    folder = write_folder({**broken, **junk, "loose.png": pictures()["cat/000.png"], "dog/page.svg": b"x"})
+    (folder / "bird").mkdir()
     dataset = load(str(folder))
     assert {Path(key).name for key in dataset.left_out} == {"zcut.png", "zpage.jpg", "zempty.png", "loose.png"}
     assert (pixels_of(dataset.train) == pixels_of(clean.train)).all()
-    (warning,) = caplog.messages
+    *skipped, warning = caplog.messages
+    assert sorted(skipped) == [
+        f"not read: SVG images: 1 ({folder}/dog/page.svg); render them as PNG",
+        f"skipped: empty folders: 1 ({folder}/bird)",
+        f"skipped: junk: 3 ({folder}/.git/a.png)",
+        f"skipped: other files: 2 ({folder}/cat/notes.txt)",
+    ]
+    assert dataset.skipped.total == 7
     assert warning.startswith("left out 4 of 34 images: ")
     assert "loose.png: lies in no class folder; " in warning
     assert warning.endswith("; and 1 more")

@@ -198,8 +198,7 @@ def export_has_begun(folder: Path, process: subprocess.Popen[str]) -> bool:
 
 
 def tensorflow_is_imported(folder: Path, process: subprocess.Popen[str]) -> bool:
-    time.sleep(1.5)
-    return True
+    return "tensorflow" in Path(f"/proc/{process.pid}/maps").read_text()
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ def run(folder: Path) -> TrainingRun:
             pixels = random.integers(shown, shown + 128, (12, 12, 3), np.uint8)
             images.joinpath(f"{i}.png").write_bytes(png(Image.fromarray(pixels)))
         images.joinpath("<script>.png").write_bytes(b"no image & nothing else")
+    folder.joinpath("set", "<i>notes.txt").touch()
     replaced = folder / "model" / "training"
     replaced.mkdir(parents=True)
     replaced.joinpath("runs.csv").write_bytes(runs_file([EARLIER]))
@@ -108,6 +109,8 @@ def test_page_names_what_was_left_out(page: ParsedPage) -> None:
     text = page.text
     assert "2 images were left out." in text
     assert text.count("<script>.png not a PNG, JPEG") == 2
+    ((reason, n, example),) = page.table("Files of the inputs that were not read")[1:]
+    assert (reason, n, example.rpartition("/")[2]) == ("other files", "1", "<i>notes.txt")
 
 
 def test_page_stands_alone_and_names_are_text(page: ParsedPage) -> None:
