@@ -1,7 +1,9 @@
 """Which images of a data set test, which validate, and which are learned: decided by their pixels.
 
-The side of an image follows from the hash of its pixels as the model takes them, so copies of an image lie on one side,
-and an image does not change sides when others come or go. Must not know where images come from.
+Copies of an image lie on one side: what decides is the hash of its pixels as the model takes them. Whether an image
+tests follows from its own hash, so a test image stays one when others come or go. Only in a class whose images would
+all lie on one side, and for images that validate, the rank of the hash among others decides: there an image may change
+sides when others come or go. Must not know where images come from.
 """
 
 from __future__ import annotations
