@@ -36,7 +36,8 @@ from pipeline.storage import retry
 
 sys.path.insert(0, str(Path(__file__).parent / "tools" / "poisoned"))  # for child processes, which get our path
 os.environ["IMPATIENT"] = "8"
-settings.register_profile("any machine", deadline=None)  # no test depends on speed
+# No test depends on speed; each run tries other examples, so that few of them are enough.
+settings.register_profile("any machine", deadline=None, max_examples=40)
 settings.load_profile("any machine")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell has started us in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a test interrupts would ignore it as well

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import WriteImages
 
 CELL = """
@@ -23,6 +24,7 @@ sys.exit(not done.success)
 """
 
 
+@pytest.mark.heavy
 def test_images_are_scored_in_a_notebook(write_images: WriteImages, tiny_model: str, tmp_path: Path) -> None:
     cell = CELL.format(archive=str(write_images(20)), model=tiny_model, output=str(tmp_path / "night"))
     done = subprocess.run([sys.executable, "-c", PROGRAM, cell], capture_output=True, text=True, check=False)

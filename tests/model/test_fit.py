@@ -158,10 +158,10 @@ def test_fit_is_that_of_tensorflow_or_keras_at_all_sizes(fit: Fit) -> None:
 
 
 @pytest.mark.parametrize("crop", [0.875, 0.5, 1 / 3, 1.0])
-def test_tf_central_crop_is_central_crop_at_all_sizes(crop: float) -> None:
+def test_tf_central_crop_is_central_crop_at_small_and_large_sizes(crop: float) -> None:
     import tensorflow as tf
 
-    for side in range(1, 701, 1 if crop == 0.875 else 9):
+    for side in range(1, 701, 4 if crop == 0.875 else 9):
         size = (side, 701 - side)
         kept = tf.image.central_crop(marked(size), crop).numpy()
         left, upper = kept[0, 0].astype(int).tolist()

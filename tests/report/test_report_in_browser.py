@@ -154,7 +154,7 @@ def test_page_opens_in_silence_and_is_no_wider_than_a_phone(window: Window, name
     assert window.one("#first").is_displayed()
 
 
-@pytest.mark.parametrize("name", ["labelled", "unlabelled", "nothing"])
+@pytest.mark.parametrize("name", mostly_heavy(["labelled", "unlabelled", "nothing"], kept=["labelled"]))
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_stands_out_from_what_is_behind_it(window: Window, name: str, scheme: str) -> None:
     window.show(page_of(name), scheme=scheme)
@@ -351,7 +351,7 @@ def test_keyboard_comes_to_the_content_first_and_sees_where_it_is(window: Window
     assert window.driver.switch_to.active_element.value_of_css_property("outline-style") == "solid"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", mostly_heavy(["light", "dark"], kept=["dark"]))
 def test_training_report_is_a_page_of_the_same_kind(window: Window, tiny_model: str, scheme: str) -> None:
     page = Path(tiny_model, "training", "report.html").read_text(encoding="utf-8")
     window.show(page, width=400, scheme=scheme)
@@ -448,6 +448,7 @@ def test_tables_of_a_review_sort_by_number(window: Window, accepted: str, table:
     assert window.complaints() == []
 
 
+@pytest.mark.heavy
 def test_pictures_of_copies_are_walked_through_from_group_to_group(window: Window, accepted: str) -> None:
     window.show(accepted)
     pictures = window.all("#copies .pic")

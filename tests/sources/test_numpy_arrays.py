@@ -17,6 +17,7 @@ from PIL import Image
 from read_inputs import read_inputs
 
 from pipeline.errors import UsageError
+from pipeline.formatting import left_out
 from pipeline.options import ScoreOptions
 from pipeline.sources import numpy_header
 from pipeline.sources.inputs import plan_units
@@ -129,7 +130,7 @@ def test_what_is_not_read_is_told_and_never_guessed(tmp_path: Path, values: Any,
     assert skipped.counts == {reason: 1}
     with pytest.raises(UsageError, match="has no image or archive of images") as told:
         require_input(str(tmp_path / "a.npy"))
-    assert reason in str(told.value)
+    assert f"({left_out(reason, 1)})" in str(told.value)
 
 
 def test_pickled_labels_are_not_read_and_told(tmp_path: Path) -> None:

@@ -80,7 +80,8 @@ def test_many_requests_are_under_way_at_once(name: str) -> None:
             under_way += 1
             most.append(under_way)
         found = bucket.read(part)
-        time.sleep(0.001 * (len(found[0]) // 100))
+        if max(most) < gcs_listing.RANGES:
+            time.sleep(0.05)  # so that others begin meanwhile, however slow this machine is
         with lock:
             under_way -= 1
         return found
