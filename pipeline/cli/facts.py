@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from pipeline.cli.failure_facts import failed, not_scored
 from pipeline.cli.one_screen import WIDTH, Fact, fitted
-from pipeline.cli.review_facts import accepted, to_look_at, unseen
+from pipeline.cli.review_facts import accepted, also_seen, to_look_at, unseen
 from pipeline.cli.task_facts import FACTS, numbers, quality, quality_format, with_examples
 from pipeline.formatting import counted, duration, rate
 from pipeline.metrics.drift import LARGE_DRIFT, indices_of
@@ -47,7 +47,8 @@ def facts(record: EndedRecord, figures: AnyFigures | None, output: str, review: 
     of_images = (*_details(figures), *_drift(record.get("drift") or ()))
     yield from unseen(record.get("unseen"), task_in(figures))
     yield from _headline(figures)
-    yield from accepted(record)
+    yield from also_seen(record.get("unseen"), of_images)
+    yield from accepted(record, review or {})
     yield from () if labelled else of_images
     yield from failed(figures, inputs)
     yield from not_scored(left_out(record), inputs)
@@ -97,6 +98,8 @@ def as_json(record: EndedRecord, figures: AnyFigures | None, output: str) -> dic
         "failures": figures and figures["failures"],
         **dict(zip((headline, f"{headline}_interval_95"), headline_in(figures or {}, task), strict=True)),
         "labelled": cast(Mapping[str, Any], figures or {}).get("labelled"),
+        "unseen": record.get("unseen"),
+        "accepted": record.get("accepted"),
         "report": f"{output}/report.html" if figures else None,
     }
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from pipeline.cli.one_screen import Fact
+from pipeline.cli.one_screen import WIDTH, Fact, columns
 from pipeline.cli.task_facts import quality
 from pipeline.formatting import counted, percent
+from pipeline.metrics.acceptance import needed_labels, surely, surest
 from pipeline.metrics.headline import HEADLINES, WORDS
 from pipeline.metrics.record import EndedRecord
-from pipeline.metrics.review import Accepted, Review, Unseen
+from pipeline.metrics.review import Acceptance, Accepted, Review, Unseen
 from pipeline.task import Task
 
 ALMOST = 0.9999
 """What is not all right never reads 1.0000."""
+
+COUNT_LABELS = ("worst", "confused", "all labels", "errors")
+"""Names of facts that say how often a prediction is right, or how far it is off."""
 
 
 def unseen(found: Unseen | None, task: Task) -> Iterator[Fact]:
@@ -32,28 +36,69 @@ def unseen(found: Unseen | None, task: Task) -> Iterator[Fact]:
     yield "", f"of {counted(found['labelled'], 'labelled image')} with no exact copy in training"
 
 
-def accepted(record: EndedRecord) -> Iterator[Fact]:
-    """Yield how many predictions are accepted, and how many are left to review."""
+def also_seen(found: Unseen | None, others: Sequence[Fact]) -> Iterator[Fact]:
+    """Yield how many of the labelled images were seen in training, and which facts count these, too.
+
+    Args:
+        found: the images of which the training had no exact copy, and the others; None: that is not known.
+        others: what else is said of the figures.
+    """
+    if found is None or not found["seen_labelled"]:
+        return
+    names = [name for name in dict.fromkeys(name for name, _ in others) if name in COUNT_LABELS]
+    text = f"{found['seen_labelled']:,} of them seen in training"
+    if names:
+        verb = "count" if len(names) > 1 or names[0].endswith("s") else "counts"
+        text += f"; {' and '.join(names)} {verb} these, too"
+    yield "", text
+
+
+def accepted(record: EndedRecord, review: Review) -> Iterator[Fact]:
+    """Yield how many predictions are accepted, and how many are left to review.
+
+    Args:
+        record: of the run.
+        review: of its rows; empty: it is not known.
+    """
     found = record.get("accepted")
     if found is None:
+        if record.get("decisions_removed"):
+            yield "accepted", "not asked for: decisions/ of an earlier run is removed"
         return
     all_of_them = found["images"] + found["left"]
+    unseen_only = bool(record.get("unseen", {}).get("seen"))
     if found["score"] is None:
-        yield "accepted", "none"
+        why = _why_none(review["acceptance"]) if "acceptance" in review else ""
+        yield "accepted", f"none{why and ': '}{why}"
     else:
         text = f"{_with_share(found['images'], all_of_them)} from score {found['score']:g} on"
-        yield "accepted", text + _right(found)
-    among = "the unseen ones" if record.get("unseen", {}).get("seen") else "them"
+        yield "accepted", text + _right(found, unseen_only)
+    among = "the unseen ones" if unseen_only else "them"
     mistakes = f", {counted(found['left_mistakes'], 'mistake')} among {among}" if found["left_mistakes"] else ""
     yield "to review", _with_share(found["left"], all_of_them) + mistakes
 
 
-def _right(found: Accepted) -> str:
+def _why_none(acceptance: Acceptance) -> str:
+    """Return why no score gives the wanted accuracy."""
+    wanted, best = acceptance["wanted_accuracy"], surest(acceptance)
+    share, unseen_ = f"{100 * wanted:.6g} %", "unseen " if acceptance["seen"] else ""
+    labelled, needed = acceptance["rows"][0]["labelled"], needed_labels(wanted)
+    if best is None:
+        return f"no {unseen_}image has a label of the model's classes"
+    if needed is not None and labelled < needed:
+        verb = "is" if labelled == 1 else "are"
+        return f"{share} takes {needed:,} {unseen_}labels or more, there {verb} {labelled:,}"
+    most = percent(surely(best)).replace("\xa0", " ")
+    where = f"from {best['score']:g} on" if best["score"] else "of all images"
+    return f"no score surely gives {share}, the most is {most}, {where}"
+
+
+def _right(found: Accepted, unseen_only: bool) -> str:
     """Return how many of those that are accepted are right, by their labels."""
-    share = found["accuracy"]
+    share, which = found["accuracy"], "unseen" if unseen_only else "labelled"
     if share is None:
         return ""
-    return f", {share if share in (0, 1) else min(share, ALMOST):.4f} of {found['labelled']:,} labelled right"
+    return f", {share if share in (0, 1) else min(share, ALMOST):.4f} of {found['labelled']:,} {which} right"
 
 
 def _with_share(n: int, of: int) -> str:
@@ -62,9 +107,29 @@ def _with_share(n: int, of: int) -> str:
 
 def to_look_at(review: Review) -> Iterator[Fact]:
     """Yield what to look at: labels that look wrong, and copies whose labels contradict each other."""
-    labels = review.get("label_errors")
-    if labels is not None and labels["suspects"]:
-        yield "labels", f"{labels['suspects']:,} look wrong (label_errors.csv)"
+    yield from _labels(review)
     copies = review.get("duplicates")
     if copies is not None and copies["conflict_images"]:
         yield "copies", f"{copies['conflict_images']:,} images have copies with other labels (duplicates.csv)"
+
+
+def _labels(review: Review) -> Iterator[Fact]:
+    """Yield how many labels look wrong, and how many were not checked, as the training had their images."""
+    found, of_training = review.get("label_errors"), review.get("unseen")
+    if found is None:
+        if of_training and of_training["seen_labelled"] and "acceptance" in review:
+            yield "labels", f"none checked: all {of_training['seen_labelled']:,} labelled images were seen in training"
+        return
+    n, seen = found["suspects"], found["seen"] or 0
+    unseen_ = "unseen " if seen else ""
+    if not n and not seen:
+        return
+    text = f"{n:,}" if n else "none"
+    text += f" of {counted(found['labelled'], f'{unseen_}label')} {'look' if n > 1 else 'looks'} wrong"
+    text += " (label_errors.csv)" if n else ""
+    unchecked = f"{seen:,} seen in training not checked" if seen else ""
+    if unchecked and columns(f"{text}; {unchecked}") <= WIDTH:
+        text, unchecked = f"{text}; {unchecked}", ""
+    yield "labels", text
+    if unchecked:
+        yield "", unchecked

@@ -187,6 +187,7 @@ class RecordedReview(TypedDict, total=False):
 
     accepted: Accepted
     unseen: Unseen
+    decisions_removed: bool
 
 
 class SkippedInside(TypedDict, total=False):

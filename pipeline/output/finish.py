@@ -31,7 +31,7 @@ from pipeline.metrics.record import (
 from pipeline.metrics.review import Review
 from pipeline.metrics.timing import shares
 from pipeline.output import records
-from pipeline.output.commit import committed
+from pipeline.output.commit import committed, decided
 from pipeline.output.plan_file import PlanTotals, read_index
 from pipeline.output.readable_json import readable_json
 from pipeline.output.review import Reviewed
@@ -74,12 +74,13 @@ def finish(summary: Summary, run: Run) -> EndedRecord:
     lost = _lost(summary, claim)
     reviewed, lost = _review(summary, run, planned, lost)
     review = reviewed.review if reviewed else None
-    record = record_of(summary, run, started, comparison, totals, len(planned), lost, review=review)
+    removes = not run.options.accepts and bool(decided(run))
+    record = record_of(summary, run, started, comparison, totals, len(planned), lost, None, review, removes)
     if record["complete"]:
         _publish(summary, claim, record, planned, reviewed)
         sweep(claim)
         lost, ended = _lost(summary, claim), record["ended"]
-        record = record_of(summary, run, started, comparison, totals, len(planned), lost, ended, review)
+        record = record_of(summary, run, started, comparison, totals, len(planned), lost, ended, review, removes)
     if not claim.is_open:
         return records.read_ended(run)
     storage.replace(run.record, readable_json(record))
@@ -127,6 +128,7 @@ def record_of(
     lost: str = "",
     ended: str | None = None,
     review: Review | None = None,
+    removes: bool = False,
 ) -> EndedRecord:
     """Return the record of a run that ends as its summary says.
 
@@ -140,6 +142,7 @@ def record_of(
         lost: what is missing although it was committed, as one line; "": nothing is.
         ended: time of the run's end, ISO 8601; None: now.
         review: of all rows; None: nobody has looked at them.
+        removes: whether an earlier run decided what to accept, and this one removes its decisions if it is complete.
     """
     looked: Review = {} if review is None else review
     total = None if summary.stopped else totals.total
@@ -169,7 +172,13 @@ def record_of(
         "skipped_inside": dict(sorted(summary.left_out.counts.items())),
         "skipped_inside_examples": dict(sorted(summary.left_out.examples.items())),
         **cast(RecordedReview, {name: looked[name] for name in ("accepted", "unseen") if name in looked}),
+        **_removed(removes and _is_whole(summary, units, lost)),
     }
+
+
+def _removed(is_so: bool) -> RecordedReview:
+    """Return what a record says of the decisions of an earlier run."""
+    return {"decisions_removed": True} if is_so else {}
 
 
 def _is_whole(summary: Summary, units: int, lost: str) -> bool:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import cast
 
+from pipeline.formatting import counted, decimals
+from pipeline.metrics.acceptance import needed_labels, surely, surest
 from pipeline.metrics.by_value import ByValue, merge_columns
 from pipeline.metrics.cells import is_mistake, merge_cells
 from pipeline.metrics.complete_lists import Place, cut, ends_of, merge_ends
@@ -290,9 +292,16 @@ def _acceptance(review: Review | None, run: Run) -> tuple[int, list[str]]:
     wanted = run.options.accept_accuracy
     if wanted is None or review is None or review["accepted"]["score"] is not None:
         return 0, []
-    if not review["acceptance"]["rows"][0]["labelled"]:
-        seen = ", that the model has not learned from" if review["acceptance"]["seen"] else ""
-        text = f"no scored image has a label of the model's classes{seen}"
+    acceptance = review["acceptance"]
+    labelled, needed, best = acceptance["rows"][0]["labelled"], needed_labels(wanted), surest(acceptance)
+    unseen = "unseen " if acceptance["seen"] else ""
+    if best is None:
+        text = f"no {unseen or 'scored '}image has a label of the model's classes"
         return 4, [f"--accept_accuracy {wanted:g} cannot be checked: {text}"]
-    text = "no score has that accuracy on the labelled images with 95 % confidence"
+    if needed is not None and labelled < needed:
+        there = counted(labelled, f"{unseen}labelled image is", f"{unseen}labelled images are")
+        text = f"{there} too few, it takes at least {needed:,}"
+    else:
+        text = f"no score has that accuracy on the {unseen}labelled images with 95 % confidence; the most is "
+        text += decimals(surely(best)) + (f", from score {best['score']:g} on" if best["score"] else ", of all images")
     return 4, [f"--accept_accuracy {wanted:g} cannot be met: {text}"]

@@ -5,15 +5,13 @@ Must not know how the counts came about, or how the page looks.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from pipeline.formatting import between, count, counted, number, percent
-from pipeline.metrics.acceptance import SHOWN_CLASSES
-from pipeline.metrics.proportions import Z95
+from pipeline.metrics.acceptance import SHOWN_CLASSES, needed_labels, surely, surest
 from pipeline.metrics.review import Acceptance, Accepted, ClassThreshold, LabelErrors, ThresholdRow
 from pipeline.report.review_charts import acceptance_chart
 from pipeline.report.task_part import Tile
@@ -24,7 +22,7 @@ SHOWN_SCORES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 0.
 SHOWN_LEFT = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 """Without labels: shares of the images left to review, whose scores have a row in the table."""
 
-CHANCE = "The score was chosen by these images: on others the accuracy is a little lower, on average."
+CHANCE = "The score was chosen by these images: on other images the accuracy may be a little lower."
 
 
 @dataclass(frozen=True)
@@ -131,8 +129,9 @@ def _texts(acceptance: Acceptance, accepted: Accepted | None, errors: LabelError
         texts.append(CHANCE)
     if acceptance["seen"] and every["labelled"]:
         texts.append(
-            f"The model has learned from {count(acceptance['seen'])} of the labelled images. That it is right on those "
-            f"proves nothing, so accuracy and mistakes are here of the {count(every['labelled'])} other ones alone."
+            f"{counted(acceptance['seen'], 'labelled image was', 'labelled images were')} seen in training, to learn "
+            "from or to choose the best epoch. That the model is right on those proves nothing, so accuracy and "
+            f"mistakes are here of the {count(every['labelled'])} unseen ones alone."
         )
     return texts
 
@@ -147,9 +146,10 @@ def _accepted(acceptance: Acceptance, accepted: Accepted) -> str:
         text += f"({percent(n / (n + left))})"
     text += f": those with a score of {number(accepted['score'])} or more." if accepted["score"] else "."
     if accepted["accuracy"] is not None:
-        which = " that the model has not learned from" if acceptance["seen"] else ""
-        text += f" Of the {count(accepted['labelled'])} with a label{which}, {percent(accepted['accuracy'])} are right "
-        text += f"(95 % interval {between(accepted['accuracy_interval_95'])})."
+        which = "accepted unseen image" if acceptance["seen"] else "accepted image"
+        text += f" Of the {counted(accepted['labelled'], which)} with a label, {percent(accepted['accuracy'])} "
+        text += "is right" if accepted["labelled"] == 1 else "are right"
+        text += f" (95 % interval {between(accepted['accuracy_interval_95'])})."
     return text + _left(acceptance, left, accepted["left_mistakes"])
 
 
@@ -159,10 +159,10 @@ def _suggestion(acceptance: Acceptance) -> str:
     wanted = f"their accuracy is at least {_share(acceptance)}, with 95 % confidence"
     if not best["left"]:
         return f"All {counted(best['images'], 'prediction')} can be accepted: {wanted}."
-    which = " that the model has not learned from" if acceptance["seen"] else ""
+    which = "the unseen ones" if acceptance["seen"] else "those"
     text = f"Predictions with a score of {number(best['score'])} or more can be accepted: {wanted}. These are "
     text += f"{count(best['images'])} of {count(best['images'] + best['left'])} ({percent(best['share'])}), and of "
-    text += f"those with a label{which} {percent(best['accuracy'])} are right."
+    text += f"{which} with a label {percent(best['accuracy'])} are right."
     return text + _left(acceptance, best["left"], best["left_mistakes"])
 
 
@@ -182,9 +182,9 @@ def known_mistakes(every: ThresholdRow) -> int:
 
 
 def _no_labels(acceptance: Acceptance) -> str:
-    seen = " but those that the model has learned from" if acceptance["seen"] else ""
+    unseen = "unseen " if acceptance["seen"] else ""
     return (
-        f"No image{seen} has a label of the model\u2019s classes, so how many predictions are right is not known. "
+        f"No {unseen}image has a label of the model\u2019s classes, so how many predictions are right is not known. "
         "Choose by how many images can be reviewed: the table tells from which score on the others are accepted."
     )
 
@@ -192,35 +192,32 @@ def _no_labels(acceptance: Acceptance) -> str:
 def _not_reached(acceptance: Acceptance, errors: LabelErrors | None) -> str:
     """Return why no score gives the wanted accuracy."""
     every, wanted = acceptance["rows"][0], _share(acceptance)
-    needed = _needed(acceptance)
+    needed = needed_labels(acceptance["wanted_accuracy"])
     if needed is not None and every["labelled"] < needed:
-        labelled = counted(every["labelled"], "labelled image is", "labelled images are")
+        unseen = "unseen " if acceptance["seen"] else ""
+        labelled = counted(every["labelled"], f"{unseen}labelled image is", f"{unseen}labelled images are")
         return (
             f"{labelled} too few to show an accuracy of {wanted}: that takes at least {count(needed)}, "
             "and more if there is a mistake among them."
         )
-    proven = [row for row in acceptance["rows"] if row["accuracy_interval_95"]]
-    best = max(proven, key=lambda row: (row["accuracy_interval_95"] or [0.0])[0])
-    text = f"No score gives an accuracy of {wanted} with 95 % confidence. The most is "
-    text += f"{percent((best['accuracy_interval_95'] or [0.0])[0])}, "
-    text += f"from a score of {number(best['score'])} on." if best["score"] else "of all images."
+    text = f"No score gives an accuracy of {wanted} with 95 % confidence."
+    best = surest(acceptance)
+    if best is not None:
+        text += f" The most is {percent(surely(best))}, "
+        text += f"from a score of {number(best['score'])} on." if best["score"] else "of all images."
     if errors and errors["suspects"]:
         text += f" {counted(errors['suspects'], 'label looks', 'labels look')} wrong, and may count as mistakes here."
     return text
 
 
 def _no_class(acceptance: Acceptance) -> str:
-    needed = _needed(acceptance)
-    least = (
-        "" if needed is None else f" At least {count(needed)} labelled images must be predicted as the class for that."
-    )
-    return f"No class has a score of its own that gives {_share(acceptance)} with 95 % confidence.{least}"
-
-
-def _needed(acceptance: Acceptance) -> int | None:
-    """Return the number of labelled images without a mistake that show the wanted accuracy; None: no number does."""
-    wanted = acceptance["wanted_accuracy"]
-    return None if wanted >= 1 else math.ceil(Z95**2 * wanted / (1 - wanted))
+    needed = needed_labels(acceptance["wanted_accuracy"])
+    unseen = "unseen " if acceptance["seen"] else ""
+    text = f"No class has a score of its own that gives {_share(acceptance)} with 95 % confidence."
+    if needed is None:
+        return text
+    labelled = counted(needed, f"{unseen}labelled image that is", f"{unseen}labelled images that are")
+    return f"{text} That takes at least {labelled} predicted as the class."
 
 
 def _share(acceptance: Acceptance) -> str:

@@ -101,16 +101,22 @@ def _classes(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
 
 
 def worse_than_before(figures: Mapping[str, Any], record: EndedRecord) -> Iterator[Pointer]:
-    """Yield a pointer if the headline of the task is surely worse than in training, or than in the run before."""
+    """Yield a pointer if the headline of the task is surely worse than in training, or than in the run before.
+
+    The test images of a training are unseen, so unseen images are compared with them, if these are known.
+    """
     headline, training, before = Headline(task_in(figures)), record["training"], record["previous"]
-    now = headline_in(figures, headline.task)[1]
-    for then, name in (
-        (headline_of_training(training or {}, headline.task)[1], "on the test images of its training"),
-        (headline_in(before or {}, headline.task)[1], "in the run before"),
+    of_all = headline_in(figures, headline.task)[1]
+    unseen = record.get("unseen")
+    new = unseen["headline_interval_95"] if unseen and unseen["seen_labelled"] else of_all
+    for now, then, name in (
+        (new, headline_of_training(training or {}, headline.task)[1], "on the test images of its training"),
+        (of_all, headline_in(before or {}, headline.task)[1], "in the run before"),
     ):
         if headline.is_interval_worse(now, then):
             texts = f"{headline.between(now)}, it was {headline.between(then)}"
-            yield Pointer(f"The {headline.word} is {headline.worse} than {name}: {texts}", "drift")
+            on = " on unseen images" if now is not of_all else ""
+            yield Pointer(f"The {headline.word}{on} is {headline.worse} than {name}: {texts}", "drift")
 
 
 def weak_slices(figures: Mapping[str, Any], _: EndedRecord) -> Iterator[Pointer]:

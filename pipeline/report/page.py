@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple, cast
 
-from pipeline.formatting import NOTHING, count, moment, rate
+from pipeline.formatting import NOTHING, count, counted, moment, rate
 from pipeline.metrics.drift import indices_of
 from pipeline.metrics.figures import Candidate, FailureCount, Figures
 from pipeline.metrics.headline import headline_in, headline_of_training, task_in
@@ -29,7 +29,7 @@ from pipeline.report.html import render
 from pipeline.report.label_page import label_part
 from pipeline.report.places import headline as headline_of
 from pipeline.report.places import places_of
-from pipeline.report.review_part import ReviewPart, review_part, unseen_text, unseen_tile
+from pipeline.report.review_part import ReviewPart, counted_too, review_part, unseen_text, unseen_tile
 from pipeline.report.task_part import TaskPart, Tile
 from pipeline.report.value_page import embedding_part, value_part
 from pipeline.storage.locations import location_of
@@ -49,6 +49,9 @@ LONGEST_COMMAND = 8_000
 
 PAGE_BYTES = 1_950_000
 """Bytes of a page, about. If its texts are long, it has fewer pictures than `PICTURE_BYTES` allows."""
+
+WITH_SEEN = frozenset({"confusion", "classes", "scores", "labels", "residuals", "inputs", "folders", "slices"})
+"""Names of the sections whose figures count all labelled images, also those that were seen in training."""
 
 SHOWN_NAME = 60
 """Number of characters of the name of a data set that is shown."""
@@ -103,10 +106,12 @@ def report(
         left_out=left_out(record),
         first=[*look_first(figures, record, part.rules), *looked.pointers],
         sections=list(_sections(figures, record, part, looked, slices)),
+        counted_too=counted_too(unseen),
+        with_seen=WITH_SEEN,
         tiles=_tiles(part, looked, unseen, headline),
         sentence=_sentence(part, unseen, headline),
         headline=headline,
-        nights=_nights(figures, record, headline),
+        nights=_nights(figures, record, headline, unseen),
         indices=indices_of,
         slices=slices,
         headline_name=headline_of(inputs) if len(inputs) == 1 else "",
@@ -146,7 +151,7 @@ def _tiles(part: TaskPart, looked: ReviewPart, unseen: Unseen | None, headline: 
     """Return the numbers of the summary that say how good the result is, the most important first."""
     first, of_all = unseen_tile(unseen, headline) if unseen else None, part.tile
     if of_all and unseen and unseen["seen_labelled"]:
-        note = f"{count(unseen['seen_labelled'])} labelled images of the training included"
+        note = f"{counted(unseen['seen_labelled'], 'labelled image')} seen in training included"
         of_all = of_all._replace(title=f"{of_all.title} on all images", note=note)
     return [tile for tile in (first, of_all, looked.tile) if tile]
 
@@ -191,10 +196,13 @@ def _slices(figures: AnyFigures, headline: Headline) -> dict[str, SliceTable]:
     return {name: table for name, table in tables.items() if len(table["rows"]) > 1}
 
 
-def _nights(figures: AnyFigures, record: EndedRecord, headline: Headline) -> list[NightRow]:
+def _nights(figures: AnyFigures, record: EndedRecord, headline: Headline, unseen: Unseen | None) -> list[NightRow]:
     """Return the rows of the table of this run and what it is compared with."""
     rate_now = rate(record["images_per_second"]) if record["scored"] else NOTHING
     rows = [_night_row("this run", figures, headline, rate_now)]
+    if unseen and unseen["seen_labelled"] and unseen["headline"] is not None:
+        texts = (headline.text(unseen["headline"]), headline.between(unseen["headline_interval_95"]))
+        rows.append(NightRow("its unseen images", count(unseen["images"]), NOTHING, *texts, NOTHING))
     before, training = record["previous"], record["training"]
     if before:
         title = f"the run before, {moment(before['ended'])}"

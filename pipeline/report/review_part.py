@@ -129,6 +129,22 @@ def unseen_tile(unseen: Unseen, headline: Headline) -> Tile | None:
     )
 
 
+def counted_too(unseen: Unseen | None) -> str:
+    """Return that figures count images that were seen in training, too; "": they do not, or nobody knows.
+
+    >>> print(counted_too({"seen_labelled": 1, "labelled": 9}))
+    1 of the 10 labelled images was seen in training. It counts here, too, so the model may look better than it is.
+    """
+    if not unseen or not unseen["seen_labelled"]:
+        return ""
+    seen, every = unseen["seen_labelled"], unseen["seen_labelled"] + unseen["labelled"]
+    if seen == every:
+        text = "All labelled images were seen in training"
+        return f"{text}, so this does not tell how good the model is on others."
+    text = f"{count(seen)} of the {count(every)} labelled images {'was' if seen == 1 else 'were'} seen in training."
+    return f"{text} {'It counts' if seen == 1 else 'They count'} here, too, so the model may look better than it is."
+
+
 def unseen_text(unseen: Unseen, headline: Headline) -> str:
     """Return what a page says of images that the training had, and of the others.
 

@@ -8,6 +8,7 @@ import math
 import re
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from conftest import MakeRun
 from rich.console import Console
@@ -16,6 +17,7 @@ from task_rows import table, value_row
 from pipeline.cli import terminal
 from pipeline.cli.facts import as_json, facts
 from pipeline.cli.task_facts import FACTS
+from pipeline.metrics.acceptance import ScoreCounts, compute
 from pipeline.metrics.accuracy import Metrics
 from pipeline.metrics.task_metrics import ValueMetrics
 from pipeline.metrics.value import measure_values
@@ -36,7 +38,8 @@ ACCEPTED = {"score": 0.96, "wanted_accuracy": 0.99, "images": 7_000_000, "labell
             "accuracy_interval_95": [0.99, 1.0], "left": 2_000_000, "left_mistakes": 26}  # fmt: skip
 UNSEEN = {"seen": 2876, "images": 718, "labelled": 718, "headline": 0.96379, "headline_interval_95": [0.94747, 0.97517],
           "seen_labelled": 2876, "seen_headline": 0.98}  # fmt: skip
-REVIEW: Any = {"label_errors": {"suspects": 228}, "duplicates": {"conflict_images": 12}}
+LABEL_ERRORS = {"suspects": 228, "labelled": 718, "seen": 2876}
+REVIEW: Any = {"label_errors": LABEL_ERRORS, "duplicates": {"conflict_images": 12}}
 
 
 def receipt(metrics: Metrics, failures: list[dict[str, Any]] | None = None, **more: Any) -> Receipt:
@@ -239,21 +242,23 @@ def test_what_is_to_be_decided_comes_first(make_run: MakeRun) -> None:
     run = make_run("x")
     record, summary = everything_at_once(run)
     lines = [f"{name}: {text}" for name, text in facts(record, figures(summary, run), "night", REVIEW)]
-    assert lines[:7] == [
+    assert lines[:8] == [
         "unseen: accuracy 0.9638 (95 % interval 0.9475 to 0.9752)",
         ": of 718 labelled images with no exact copy in training",
         "accuracy: 0.8750 (95 % interval 0.8748 to 0.8752) of 8,000,000 labelled",
-        "accepted: 7,000,000 (78 %) from score 0.96 on, 0.9999 of 576 labelled right",
+        ": 2,876 of them seen in training; worst and confused count these, too",
+        "accepted: 7,000,000 (78 %) from score 0.96 on, 0.9999 of 576 unseen right",
         "to review: 2,000,000 (22 %), 26 mistakes among the unseen ones",
         "failed: 1,000,000 of 10,000,000",
         ": 250,000 refused by the model, 250,000 not decodable, 2 more reasons",
     ]
-    assert "labels: 228 look wrong (label_errors.csv)" in lines
+    at = lines.index("labels: 228 of 718 unseen labels look wrong (label_errors.csv)")
+    assert lines[at + 1] == ": 2,876 seen in training not checked"
     assert "copies: 12 images have copies with other labels (duplicates.csv)" in lines
 
 
 def test_nothing_to_look_at_is_no_line(make_run: MakeRun) -> None:
-    review: Any = {"label_errors": {"suspects": 0}, "duplicates": {"conflict_images": 0}}
+    review: Any = {"label_errors": {"suspects": 0, "labelled": 3, "seen": 0}, "duplicates": {"conflict_images": 0}}
     content = figures(Summary.of(receipt(Metrics(images=3, scored=3))), make_run("x"))
     names = {name for name, _ in facts(RECORD, content, "night", review)}
     assert not names & {"labels", "copies", "unseen", "accepted", "to review", "more"}
@@ -263,6 +268,57 @@ def test_accuracy_that_no_score_gives_leaves_all_to_review(make_run: MakeRun) ->
     record: Any = {**RECORD, "accepted": {**ACCEPTED, "score": None, "images": 0, "left": 5, "left_mistakes": 1}}
     lines = said(make_run("x"), receipt(Metrics(images=5, scored=5)), record=record)
     assert lines[:2] == ["accepted: none", "to review: 5 (100 %), 1 mistake among them"]
+
+
+@pytest.mark.parametrize(
+    ("errors", "lines"),
+    [
+        ({"suspects": 0, "labelled": 718, "seen": 2876}, ["none of 718 unseen labels looks wrong"]),
+        ({"suspects": 1, "labelled": 28, "seen": 111}, ["1 of 28 unseen labels looks wrong (label_errors.csv)"]),
+        ({"suspects": 1, "labelled": 1, "seen": 0}, ["1 of 1 label looks wrong (label_errors.csv)"]),
+        ({"suspects": 2, "labelled": 9, "seen": None}, ["2 of 9 labels look wrong (label_errors.csv)"]),
+        (None, ["none checked: all 111 labelled images were seen in training"]),
+    ],
+)
+def test_labels_of_the_training_are_not_checked_and_that_is_said(
+    make_run: MakeRun, errors: dict[str, Any] | None, lines: list[str]
+) -> None:
+    content = figures(Summary.of(receipt(Metrics(images=3, scored=3))), make_run("x"))
+    review: Any = {"acceptance": {}, "unseen": {"seen_labelled": 111}}
+    review |= {} if errors is None else {"label_errors": errors}
+    found = list(facts(RECORD, content, "night", review))
+    at = [name for name, _ in found].index("labels")
+    shown = [text for name, text in found[at : at + 2] if name in ("labels", "")]
+    assert shown[:1] == lines or shown[0].startswith(f"{lines[0]}; ")
+    assert any("not checked" in text or "none checked" in text for text in shown) == (
+        not errors or bool(errors["seen"])
+    )
+    assert all(len(text) <= 67 for text in shown)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "seen", "line"),
+    [
+        (0, 0, "accepted: none: 99 % takes 381 labels or more, there are 300"),
+        (0, 7, "accepted: none: 99 % takes 381 unseen labels or more, there are 300"),
+        (150, 0, "accepted: none: no score surely gives 99 %, the most is 57.65 %, of all images"),
+    ],
+)
+def test_accuracy_that_no_score_gives_says_why(make_run: MakeRun, wrong: int, seen: int, line: str) -> None:
+    n = 300 if not wrong else 400
+    rows = {"status": ["ok"] * n, "label": [0] * n, "label_score": pa.array([0.9] * n, pa.float32())}
+    rows |= {"predicted": [int(i < wrong) for i in range(n)], "score": pa.array([0.9] * n, pa.float32())}
+    acceptance = {**compute(ScoreCounts.of(pa.table(rows)), ("cat", "dog"), 0.99), "seen": seen}
+    record: Any = {**RECORD, "accepted": {**ACCEPTED, "score": None, "images": 0, "left": n, "left_mistakes": 0}}
+    content = figures(Summary.of(receipt(Metrics(images=n, scored=n))), make_run("x"))
+    review: Any = {"acceptance": acceptance}
+    assert line in [f"{name}: {text}" for name, text in facts(record, content, "night", review)]
+
+
+def test_decisions_that_are_removed_are_told(make_run: MakeRun) -> None:
+    record: Any = {**RECORD, "decisions_removed": True}
+    lines = said(make_run("x"), receipt(Metrics(images=5, scored=5)), record=record)
+    assert lines[0] == "accepted: not asked for: decisions/ of an earlier run is removed"
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,7 @@ def test_decisions_follow_the_score_and_cost_no_new_part(tmp_path: Path) -> None
     assert run.part("x") == again.part("x")
     write_output(tmp_path, units(), NAMES, run_id="20260103T000000-run")
     assert not list((tmp_path / "decisions").iterdir()), "nobody wants to accept any more"
+    assert read(tmp_path, "run.json")["decisions_removed"] is True
     assert "accepted" not in read(tmp_path, "run.json")
 
 
@@ -151,7 +152,12 @@ def test_wanted_accuracy_finds_a_score_or_fails_the_run(tmp_path: Path) -> None:
     record = read(tmp_path / "bad", "run.json")
     assert record["verdict"]["exit_code"] == 4
     assert record["verdict"]["reasons"] == [
-        "--accept_accuracy 0.99 cannot be met: no score has that accuracy on the labelled images with 95 % confidence"
+        "--accept_accuracy 0.99 cannot be met: 199 labelled images are too few, it takes at least 381"
+    ]
+    write_output(tmp_path / "bad", units(40), NAMES, accept_accuracy=0.95, max_failed_fraction=1.0, run_id="2027-run")
+    assert read(tmp_path / "bad", "run.json")["verdict"]["reasons"] == [
+        "--accept_accuracy 0.95 cannot be met: no score has that accuracy on the labelled images with 95 % confidence; "
+        "the most is 0.7411, from score 0.96 on"
     ]
     assert set(decisions(tmp_path / "bad").values()) == {False, None}
     write_output(tmp_path / "none", [[class_row("/archive/a.png", [0.9, 0.1], NAMES)]], NAMES, accept_accuracy=0.9)
