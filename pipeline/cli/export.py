@@ -90,10 +90,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sort_into", metavar="FOLDER", help="the images, in a folder for each class")
     parser.add_argument(
         "--by",
-        choices=("predicted", "accepted", "confused"),
+        choices=("predicted", "accepted", "review", "confused"),
         default="predicted",
-        help="with --sort_into: predicted = by class (default); accepted = also accepted or to review; confused = only "
-        "mistakes, by label and class",
+        help="with --sort_into: predicted = by predicted class (default); accepted = also accepted or to review; "
+        "review = only those to review; confused = only mistakes, by label and class",
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--copy", action="store_true", help="--sort_into: copies of the images (default)")
@@ -147,6 +147,8 @@ def _export(asked: argparse.Namespace) -> int:
     for name, one in written.items():
         for text in _lines(name, getattr(asked, name), one):
             print(text)
+    if {"csv", "parquet"} & written.keys() and rows.training_unknown:
+        print(f"in_training is empty: {rows.training_unknown}")
     return code
 
 

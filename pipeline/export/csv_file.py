@@ -38,6 +38,7 @@ class CsvFile:
         bytes: of the file.
         guarded: number of cells that begin with an apostrophe of ours, so that no spreadsheet runs them.
         left_out: classes of top_k that have no column.
+        training_unknown: why nobody knows which images were seen in training, as one line; "": that is known.
     """
 
     rows: int = 0
@@ -45,6 +46,7 @@ class CsvFile:
     bytes: int = 0
     guarded: int = 0
     left_out: int = 0
+    training_unknown: str = ""
 
 
 def write_csv(rows: DecidedRows, location: str) -> CsvFile:
@@ -53,7 +55,7 @@ def write_csv(rows: DecidedRows, location: str) -> CsvFile:
     Raises:
         UsageError: a file of this name is there.
     """
-    written = CsvFile()
+    written = CsvFile(training_unknown=rows.training_unknown)
     top = min(rows.run.top_k, MOST_TOP)
     if "top_k" in rows.schema.names:
         written.left_out = rows.run.top_k - top

@@ -1,4 +1,4 @@
-"""The rows of a run that is complete, with the column `accepted` where the run's images were decided on.
+"""The rows of a run that is complete, with the columns `accepted`, if the run decided on its images, and `in_training`.
 
 Must not know what becomes of the rows.
 """
@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,14 +17,23 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.errors import DamagedPartError, UnfinishedError, UsageError
+from pipeline.metrics.hash_texts import from_texts
+from pipeline.model.trained_on import TrainedOn
 from pipeline.output import records
 from pipeline.output.commit import decided
+from pipeline.output.review_files import trained_on
 from pipeline.output.run import Run
 from pipeline.output.stored_rows import StoredRows, UnitRows
 from pipeline.text import shell_path
 
 ACCEPTED = "accepted"
 """Name of the column that says whether a prediction is accepted without a look; null: there is no prediction."""
+
+IN_TRAINING = "in_training"
+"""Name of the column that says whether the training had an image with the same pixels; null: nobody knows."""
+
+HASH = "pixel_hash"
+"""Name of the column of rows that tells the pixels."""
 
 SLICE_ROWS = 2048
 """Rows that become Python objects at once."""
@@ -35,7 +45,7 @@ class DecidedRows:
 
     Attributes:
         stored: the rows, as the run left them.
-        is_decided: whether there is a decision on each of them, so that they have the column `accepted`.
+        is_decided: whether there is a decision on each of them, so that they have the column ACCEPTED.
             A run without --accept_score may leave the decisions of an earlier one where they are: these do not count.
     """
 
@@ -70,7 +80,30 @@ class DecidedRows:
     def schema(self) -> pa.Schema:
         """The columns of the rows."""
         schema = self.run.schema
-        return schema.append(pa.field(ACCEPTED, pa.bool_())) if self.is_decided else schema
+        for name in self._ours:
+            schema = schema.append(pa.field(self._free(name), pa.bool_()))
+        return schema
+
+    @property
+    def training_unknown(self) -> str:
+        """Why nobody knows which images were seen in training, as one line; "": that is known."""
+        return self._training[1]
+
+    @cached_property
+    def _training(self) -> tuple[TrainedOn | None, str]:
+        return trained_on(self.run)
+
+    @property
+    def _ours(self) -> tuple[str, ...]:
+        """The columns that the rows of a part lack."""
+        return (ACCEPTED, IN_TRAINING) if self.is_decided else (IN_TRAINING,)
+
+    def _free(self, name: str) -> str:
+        """Return the name of one of our columns beside all others: a column of the archive may have it already."""
+        taken = {other.lower() for other in self.run.schema.names}
+        while name in taken:
+            name = f"nightscore_{name}"
+        return name
 
     def require_decided(self, wish: str) -> None:
         """Check that there are decisions.
@@ -91,19 +124,33 @@ class DecidedRows:
         """Yield the rows of each unit, in the plan's order; see `StoredRows.by_unit`.
 
         Args:
-            columns: names of the columns, in this order; with "key" if "accepted" is among them. None: all.
+            columns: names of the columns, in this order; with "key" if ACCEPTED is among them. None: all.
 
         Raises:
             DamagedPartError: decisions are not as they were written, or are about other images.
         """
-        wanted = self.schema.names if columns is None else columns
-        own = None if columns is None else [name for name in columns if name != ACCEPTED]
-        with closing(self.stored.by_unit(own)) as units:  # type: ignore[type-var]  # a generator
+        if columns is None:
+            own, ours = self.run.schema.names, {name: self._free(name) for name in self._ours}
+        else:
+            own = [name for name in columns if name not in (ACCEPTED, IN_TRAINING)]
+            ours = {name: name for name in self._ours if name in columns}
+        hashes = [HASH] if IN_TRAINING in ours and HASH in self.run.schema.names and HASH not in own else []
+        with closing(self.stored.by_unit(None if columns is None else [*own, *hashes])) as units:  # type: ignore[type-var]  # a generator
             for unit, rows in units:
-                if ACCEPTED in wanted and self.is_decided:
-                    rows = rows.append_column(pa.field(ACCEPTED, pa.bool_()), self._decisions(unit, rows["key"]))
-                    rows = rows.select(wanted)
-                yield UnitRows(unit, rows)
+                table = rows.select(own)
+                for name, title in ours.items():
+                    values = self._decisions(unit, rows["key"]) if name == ACCEPTED else self._in_training(rows)
+                    table = table.append_column(pa.field(title, pa.bool_()), values)
+                names = table.column_names if columns is None else [n for n in columns if n in table.column_names]
+                yield UnitRows(unit, table.select(names))
+
+    def _in_training(self, rows: pa.Table) -> pa.Array:
+        """Return of which rows the training had the pixels; null where a row does not tell its pixels."""
+        trained = self._training[0]
+        if trained is None or not len(rows):
+            return pa.nulls(len(rows), pa.bool_())
+        hashes, has_hash = from_texts(rows[HASH])
+        return pa.array(trained.contains(hashes), pa.bool_(), mask=~has_hash)
 
     def _decisions(self, unit: str, keys: pa.ChunkedArray) -> pa.ChunkedArray:
         location = self.run.decision(unit)

@@ -1,4 +1,4 @@
-"""All rows as one Parquet file, for programs: the columns are those of the parts, exactly, and `accepted`."""
+"""All rows as one Parquet file, for programs: the columns of the parts, exactly, `accepted` and `in_training`."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ class ParquetFile:
         rows: number of images.
         columns: number of columns.
         bytes: of the file.
+        training_unknown: why nobody knows which images were seen in training, as one line; "": that is known.
     """
 
     rows: int = 0
     columns: int = 0
     bytes: int = 0
+    training_unknown: str = ""
 
 
 def write_parquet(rows: DecidedRows, location: str) -> ParquetFile:
@@ -39,7 +41,7 @@ def write_parquet(rows: DecidedRows, location: str) -> ParquetFile:
         UsageError: a file of this name is there.
     """
     schema = stored_schema(rows.schema)
-    written = ParquetFile(columns=len(schema.names))
+    written = ParquetFile(columns=len(schema.names), training_unknown=rows.training_unknown)
     with new_file(location) as file:
         with pq.ParquetWriter(file, schema, write_page_checksum=True) as writer:
             waiting: list[pa.Table] = []

@@ -25,12 +25,15 @@ from pipeline.storage import fixed_prefix, key_of
 from pipeline.task import WITH_CLASSES
 from pipeline.units import WorkUnit
 
-By = Literal["predicted", "accepted", "confused"]
+By = Literal["predicted", "accepted", "review", "confused"]
 """What an image's folder says.
 
-"predicted": the class that the model gives. "accepted": whether the prediction is accepted, and the class. "confused":
-the label and the class, of mistakes only.
+"predicted": the class that the model gives. "accepted": whether the prediction is accepted, and the class. "review":
+the same, but only of images that are not accepted. "confused": the label and the class, of mistakes only.
 """
+
+DECIDED: Sequence[By] = ("accepted", "review")
+"""Those that need decisions on which predictions are accepted."""
 
 AS = " as "
 """Stands between the label and the class in the name of a folder of mistakes."""
@@ -177,8 +180,8 @@ def check(rows: DecidedRows, by: By) -> None:
         raise UsageError(
             "--by confused needs a model that gives one class, and this one gives labels: take --by predicted"
         )
-    if by == "accepted":
-        rows.require_decided("--by accepted")
+    if by in DECIDED:
+        rows.require_decided(f"--by {by}")
 
 
 _GIVES = {"value": "a value", "embedding": "an embedding"}
@@ -188,7 +191,7 @@ def columns(rows: DecidedRows, by: By) -> list[str]:
     """Return the names of the columns that say where an image goes."""
     schema = rows.schema.names
     wanted = ["key", "status", "format", "bytes", "label", "label_name", "label_score", "predicted", "predicted_name"]
-    wanted += ["predicted_names", *([ACCEPTED] if by == "accepted" else [])]
+    wanted += ["predicted_names", *([ACCEPTED] if by in DECIDED else [])]
     return [name for name in wanted if name in schema]
 
 
@@ -201,6 +204,8 @@ def folders_of(row: Mapping[str, Any], by: By) -> Iterator[Folder]:
     if by == "confused":
         if row["label_score"] is not None and row["label"] != row["predicted"]:
             yield Folder("confused", (row["label_name"], row["predicted_name"]))
+        return
+    if by == "review" and row[ACCEPTED]:
         return
     above = "" if by == "predicted" else "accepted" if row[ACCEPTED] else "review"
     names = row["predicted_names"] if "predicted_names" in row else [row["predicted_name"]]

@@ -57,7 +57,7 @@ def make_review(run: Run, units: Sequence[str], digest: int) -> Reviewed:
         ChangedError: a part is gone.
         DamagedPartError: a part is not as it was written.
     """
-    trained, why = _trained_on(run)
+    trained, why = trained_on(run)
     of, stored = identity(run, digest, trained), stored_review(run)
     if stored is not None and (stored["of"] == of or (trained is None and stored["of"].startswith(of))):
         return Reviewed(stored)
@@ -83,8 +83,8 @@ def _little_memory() -> Iterator[None]:
         pa.set_memory_pool(before)
 
 
-def _trained_on(run: Run) -> tuple[TrainedOn | None, str]:
-    """Return the pixels that the run's model has learned from; or None, and why they are not known, as one line."""
+def trained_on(run: Run) -> tuple[TrainedOn | None, str]:
+    """Return the pixels that the training of the run's model had; or None, and why they are not known, as one line."""
     if "pixel_hash" not in run.schema.names or run.spec.takes == "encoded":
         return None, "the rows have no pixel hashes"
     try:

@@ -38,8 +38,8 @@ def test_everything_at_once(night: Path, capsys: Captured) -> None:
     lines = out.splitlines()
     assert (code, err) == (0, "")
     assert lines[0] == "sorted: 3 images: 3 exported, 0 kept"
-    assert lines[1].startswith("a.csv: 3 rows, 20 columns, ")
-    assert lines[2].startswith("a.parquet: 3 rows, 17 columns, ")
+    assert lines[1].startswith("a.csv: 3 rows, 21 columns, ")
+    assert lines[2].startswith("a.parquet: 3 rows, 18 columns, ")
     assert lines[3] == "c.json: 3 images, 3 annotations without boxes, 2 categories"
     assert lines[4].startswith("t.json: 3 tasks: 0 of 0 mistakes, ")
     assert lines[6] == f"  LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={night}"
@@ -132,6 +132,7 @@ def test_formulas_and_classes_left_out_are_told(tmp_path: Path, capsys: Captured
     names = [f"={n}" for n in range(12)]
     write_output(tmp_path / "night", [[class_row("/a", [0.01] * 11 + [0.89], names, k=12)]], names, top_k="all")
     _, out, _ = run(capsys, str(tmp_path / "night"), "--csv", str(tmp_path / "a.csv"))
-    _, formulas, left_out = out.splitlines()
+    _, formulas, left_out, training = out.splitlines()
     assert formulas == "  11 cells could run as a formula: an apostrophe stands before each"
     assert left_out == "  the last 2 classes of top_k have no column: --parquet has them"
+    assert training == "in_training is empty: the model directory does not tell which images the model was trained on"

@@ -52,8 +52,7 @@ def test_commands_run_as_written(night: Path, capsys: pytest.CaptureFixture[str]
     assert {path.name for path in (night / "sorted").iterdir()} == {"cat", ".nightscore"}
     assert {path.name for path in (night / "mistakes" / "confused").iterdir()} == {"dog as cat"}
     assert all(path.is_symlink() for path in (night / "mistakes" / "confused" / "dog as cat").iterdir())
-    assert {str(path.relative_to(night / "decided")) for path in (night / "decided").glob("*/*")} == {
-        "accepted/cat",
+    assert {str(path.relative_to(night / "to-review")) for path in (night / "to-review").glob("*/*")} == {
         "review/cat",
         ".nightscore/export.json",
     }
@@ -73,7 +72,7 @@ def test_numbers_and_flags_are_those_of_the_code() -> None:
     known = export._parser()._option_string_actions
     assert flags <= known.keys()
     assert known.keys() - {"-h", "--help"} <= flags
-    assert re.findall(r"^\| `--by (\w+)`", PAGE, re.MULTILINE) == ["predicted", "confused", "accepted"]
+    assert re.findall(r"^\| `--by (\w+)`", PAGE, re.MULTILINE) == ["predicted", "confused", "accepted", "review"]
 
 
 def test_name_of_a_file_is_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

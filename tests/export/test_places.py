@@ -33,7 +33,7 @@ def placed(rows: Sequence[Mapping[str, Any]], by: By, unit: WorkUnit = UNIT) -> 
     return places, [places.of_row(unit, row) for row in rows]
 
 
-@given(KEYS, st.data(), st.sampled_from(["predicted", "accepted", "confused"]))
+@given(KEYS, st.data(), st.sampled_from(["predicted", "accepted", "review", "confused"]))
 def test_each_image_has_its_own_file_within_the_folder(keys: list[str], data: st.DataObject, by: By) -> None:
     some = data.draw(st.lists(CLASSES, min_size=1, max_size=4))
     chosen = st.sampled_from(some)
@@ -45,13 +45,15 @@ def test_each_image_has_its_own_file_within_the_folder(keys: list[str], data: st
     assert len({fold(path) for path in every}) == len(every)
     folders: dict[str, Any] = {}
     for given_row, own in zip(rows, paths, strict=True):
-        assert len(own) == (0 if by == "confused" and given_row["label"] == given_row["predicted"] else 1)
+        is_right = given_row["label"] == given_row["predicted"]
+        left_out = (by == "confused" and is_right) or (by == "review" and given_row["accepted"])
+        assert len(own) == (not left_out)
         for path in own:
             assert os.path.normpath(path) == path
             assert not path.startswith(("/", ".."))
             assert all(0 < len(part.encode()) <= 255 and part[0] != "." for part in path.split("/"))
             what = (given_row["label_name"], given_row["predicted_name"], given_row["accepted"])
-            what = {"predicted": what[1:2], "accepted": what[1:], "confused": what[:2]}[by]
+            what = {"predicted": what[1:2], "accepted": what[1:], "review": what[1:], "confused": what[:2]}[by]
             assert folders.setdefault(fold(path.rpartition("/")[0]), what) == what, "two classes in one folder"
 
 
@@ -106,6 +108,7 @@ def test_accepted_review_and_failed() -> None:
     failed = {**row("/photos/3.png", None), "status": "failed"}
     rows = [row("/photos/1.png", "cat", accepted=True), row("/photos/2.png", "cat", accepted=False), failed]
     assert placed(rows, "accepted")[1] == [["accepted/cat/1.png"], ["review/cat/2.png"], ["failed/3.png"]]
+    assert placed(rows, "review")[1] == [[], ["review/cat/2.png"], []]
     assert placed([failed], "predicted")[1] == [[]]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from decisions import decide
 from task_rows import NAMES as LABELS
 from task_rows import embedding_row, label_row, value_row
-from written_output import class_row, failed_row, write_output
+from written_output import MODEL_ID, class_row, failed_row, write_output
 
 from pipeline.errors import DamagedPartError, UnfinishedError, UsageError
 from pipeline.export import decided_rows, parquet_file
@@ -24,6 +25,9 @@ from pipeline.export.csv_file import write_csv
 from pipeline.export.decided_rows import DecidedRows
 from pipeline.export.new_file import new_file
 from pipeline.export.parquet_file import write_parquet
+from pipeline.model.input_rule import InputSpec
+from pipeline.model.pixel_hash import rule_id
+from pipeline.model.trained_on import FOLDER, TrainedOn
 from pipeline.output import records
 from pipeline.output.stored_rows import StoredRows
 from pipeline.task import Embedding
@@ -181,6 +185,40 @@ def test_decisions_of_a_run_are_read_and_those_of_an_earlier_one_are_not(tmp_pat
     for record in (Path(rows.run.result("run.json")), Path(rows.run.record)):
         record.write_text(json.dumps({k: v for k, v in json.loads(record.read_text()).items() if k != "accepted"}))
     assert not DecidedRows.of(str(tmp_path / "night")).is_decided
+
+
+def test_images_of_the_training_are_told_apart(tmp_path: Path) -> None:
+    hashes = {f"/a/{n}": n + 1 for n in range(4)}
+    rows = [class_row(key, [0.9, 0.1], NAMES, pixel_hash=f"{n:016x}") for key, n in hashes.items()]
+    rows += [failed_row("/a/failed")]
+    of_sets = {"train": np.array([2, 9], np.uint64), "validation": np.array([4], np.uint64)}
+    trained = TrainedOn.of(of_sets, rule_id(InputSpec(28, 28, "grayscale")), MODEL_ID)
+    place = tmp_path / "model" / "training" / FOLDER
+    place.mkdir(parents=True)
+    for name, data in trained.files().items():
+        (place / name).write_bytes(data)
+    write_output(tmp_path / "night", [rows[:2], rows[2:]], NAMES, model=str(tmp_path / "model"))
+    write_csv(DecidedRows.of(str(tmp_path / "night")), str(tmp_path / "rows.csv"))
+    assert [cells["in_training"] for cells in read_back(tmp_path / "rows.csv")] == [
+        "false",
+        "true",
+        "false",
+        "true",
+        "",
+    ]
+    shutil.rmtree(tmp_path / "model")
+    written = write_parquet(DecidedRows.of(str(tmp_path / "night")), str(tmp_path / "rows.parquet"))
+    assert "does not tell which images" in written.training_unknown
+    assert pq.read_table(tmp_path / "rows.parquet")["in_training"].to_pylist() == [None] * 5
+
+
+def test_columns_of_the_archive_keep_their_names(tmp_path: Path) -> None:
+    rows = [class_row("/a/1", [0.9, 0.1], NAMES, accepted="by hand", in_training="fold 3")]
+    write_output(tmp_path / "night", [rows], NAMES, accept_score=0.5, columns="accepted,in_training")
+    write_parquet(DecidedRows.of(str(tmp_path / "night")), str(tmp_path / "rows.parquet"))
+    (row,) = pq.read_table(tmp_path / "rows.parquet").to_pylist()
+    assert (row["accepted"], row["nightscore_accepted"]) == ("by hand", True)
+    assert (row["in_training"], row["nightscore_in_training"]) == ("fold 3", None)
 
 
 def test_decisions_count_only_if_they_are_on_all_images(tmp_path: Path) -> None:
