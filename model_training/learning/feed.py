@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from model_training.data.image_set import ImageSet, Labels, Pixels
+from model_training.data.image_set import ImageSet, Labels, Numbers, Pixels
 from model_training.learning.augment import augmentation, augmented
 from model_training.learning.recipe import Recipe
+from pipeline.errors import ChangedError
 
 AHEAD = 4
 """Batches that are made ready while a step is computed."""
@@ -63,7 +65,7 @@ class Feed:
         labels = self._images.labels
         try:
             while True:
-                for pixels, numbers in self._images.batches(self._size, self._seed()):
+                for pixels, numbers in in_steps(self._images.batches(self._size, self._seed()), self.steps):
                     yield pixels, labels[numbers]
                 self._epoch += 1
         except Exception as error:
@@ -72,6 +74,36 @@ class Feed:
 
     def _seed(self) -> int | None:
         return None if self._recipe is None else self._recipe.seed * _SEEDS_A_RUN + self._epoch
+
+
+def in_steps(batches: Iterable[tuple[Pixels, Numbers]], steps: int) -> Iterator[tuple[Pixels, Numbers]]:
+    """Yield an epoch as exactly so many batches: if images are lost, its last one is divided.
+
+    Keras takes that many batches for an epoch. From fewer it would go on into the next one, and figures of epochs would
+    be those of other images.
+
+    Args:
+        batches: pixels and numbers of all images that are there.
+        steps: at least as many as there are batches.
+
+    Raises:
+        ChangedError: there are not that many images.
+
+    >>> three = np.zeros((3, 1, 1, 1), np.uint8), np.arange(3)
+    >>> [numbers.tolist() for _, numbers in in_steps([three, three], 3)]
+    [[0, 1, 2], [0, 1], [2]]
+    """
+    left, last = steps, None
+    for batch in batches:
+        if last is not None:
+            yield last
+            left -= 1
+        last = batch
+    if last is None or len(last[1]) < left:
+        raise ChangedError(
+            "too many images are gone or changed since the first look: end what changes them, and train again"
+        )
+    yield from zip(np.array_split(last[0], left), np.array_split(last[1], left), strict=True)
 
 
 def label_probabilities(labels: Any, classes: int, smoothing: float) -> Any:
