@@ -48,7 +48,7 @@ def test_commands_of_the_page_run_and_show_what_it_shows(demo: Path, capsys: pyt
     ]
     assert found == {value: decided.count(value) for value in set(decided)}
     assert found[None] == 6
-    assert (demo / "reviewed" / "accepted").is_dir()
+    assert {path.name for path in (demo / "reviewed").iterdir()} == {"review", ".nightscore"}
     assert (demo / "decided.csv").exists()
     assert (demo / "demo/night/duplicates.csv").exists()
 
