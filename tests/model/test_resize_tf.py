@@ -30,13 +30,19 @@ def test_gives_what_tensorflow_gives(method: str, antialias: bool) -> None:
                     assert np.array_equal(found, expected), (width, height, target)
 
 
+IN_HEAVY = (("bilinear", False), ("lanczos3", True))
+"""Ways that the heavy tests try at every length; the others are for `make soak`."""
+
+
 @pytest.mark.heavy
 def test_gives_what_tensorflow_gives_at_every_length_of_a_side() -> None:
     check_sides("area", False)
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize(("method", "antialias"), WAYS)
+@pytest.mark.parametrize(
+    ("method", "antialias"),
+    [pytest.param(*way, marks=pytest.mark.heavy if way in IN_HEAVY else pytest.mark.soak) for way in WAYS],
+)
 def test_gives_what_tensorflow_gives_at_every_length_of_a_side_by_every_method(method: str, antialias: bool) -> None:
     check_sides(method, antialias)
 

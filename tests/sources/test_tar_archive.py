@@ -351,7 +351,7 @@ SMALL_ROWS: list[Row] = [
 LONG = [("n" * 150 + ".png", b"A"), ("m" * 150 + ".png", b"B" * 513)]
 
 
-SOME_OR_ALL = pytest.mark.parametrize("stride", [11, pytest.param(1, marks=pytest.mark.heavy)])
+SOME_OR_ALL = pytest.mark.parametrize("stride", [11, pytest.param(1, marks=pytest.mark.soak)])
 """Every eleventh byte is damaged, or every one."""
 
 
@@ -526,7 +526,7 @@ class TestDamage:
         rows = rows_in(tmp_path / "x.tar")
         assert [row[4] for row in rows] == ["RESOURCE_EXHAUSTED", None, None, None]
 
-    @pytest.mark.parametrize("size", [100 << 20, pytest.param(600 << 20, marks=pytest.mark.heavy)])
+    @pytest.mark.parametrize("size", [100 << 20, pytest.param(600 << 20, marks=pytest.mark.soak)])
     @pytest.mark.parametrize("compression", ["gz", "bz2"])
     def test_a_member_that_inflates_too_far_is_a_failed_row_and_fills_no_memory(
         self, tmp_path: Path, compression: str, size: int
@@ -664,7 +664,7 @@ class TestDamage:
         (tmp_path / "x.tar").write_bytes(python_tar(SMALL)[:-1024] + extended.tobuf() * 3_000 + bytes(1024))
         assert rows_in(tmp_path / "x.tar") == [*SMALL_ROWS, LOST]
 
-    @pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.heavy)])
+    @pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.soak)])
     def test_truncated_and_flipped_sparse_members_end_in_rows(self, tmp_path: Path, step: int) -> None:
         (tmp_path / "files").mkdir()
         with (tmp_path / "files" / "b.png").open("wb") as file:

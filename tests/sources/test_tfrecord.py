@@ -305,7 +305,7 @@ class TestDamage:
             assert found[hit][4] == "DATA_LOSS", at
             assert found[hit + 1 :] == rows[hit + 1 :], at
 
-    @pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.heavy)])
+    @pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.soak)])
     def test_every_flip_of_a_header_is_noticed(self, small: tuple[Path, bytes, list[Row]], stride: int) -> None:
         path, data, rows = small
         start = starts_of(SMALL)[1]
@@ -383,7 +383,7 @@ class TestDamage:
         text = batches[0].images.failures[1].message
         assert text.endswith("no image inflates more than 200-fold" if size < longest else f"larger than {longest:,}")
 
-    @pytest.mark.parametrize("mutations", [400, pytest.param(1_500, marks=pytest.mark.heavy)])
+    @pytest.mark.parametrize("mutations", [400, pytest.param(1_500, marks=pytest.mark.soak)])
     def test_a_mutated_gzip_file_never_gives_an_image_that_was_not_there(self, tmp_path: Path, mutations: int) -> None:
         path = write(tmp_path / "x.tfrecord.gz", [image(i, 40) for i in range(5)], "GZIP")
         data, rows = path.read_bytes(), rows_of(units_of(path))
