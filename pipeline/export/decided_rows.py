@@ -17,11 +17,10 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.errors import DamagedPartError, UnfinishedError, UsageError
-from pipeline.metrics.hash_texts import from_texts
-from pipeline.model.trained_on import TrainedOn
 from pipeline.output import records
 from pipeline.output.commit import decided
-from pipeline.output.review_files import trained_on
+from pipeline.output.review_files import known_pixels
+from pipeline.output.review_look import Known, in_training
 from pipeline.output.run import Run
 from pipeline.output.stored_rows import StoredRows, UnitRows
 from pipeline.text import shell_path
@@ -90,8 +89,8 @@ class DecidedRows:
         return self._training[1]
 
     @cached_property
-    def _training(self) -> tuple[TrainedOn | None, str]:
-        return trained_on(self.run)
+    def _training(self) -> tuple[Known | None, str]:
+        return known_pixels(self.run)
 
     @property
     def _ours(self) -> tuple[str, ...]:
@@ -135,22 +134,18 @@ class DecidedRows:
             own = [name for name in columns if name not in (ACCEPTED, IN_TRAINING)]
             ours = {name: name for name in self._ours if name in columns}
         hashes = [HASH] if IN_TRAINING in ours and HASH in self.run.schema.names and HASH not in own else []
-        with closing(self.stored.by_unit(None if columns is None else [*own, *hashes])) as units:  # type: ignore[type-var]  # a generator
+        stored = self.stored.by_unit(None if columns is None else [*own, *hashes])
+        with closing(stored) as units:  # type: ignore[type-var]  # a generator
             for unit, rows in units:
                 table = rows.select(own)
                 for name, title in ours.items():
-                    values = self._decisions(unit, rows["key"]) if name == ACCEPTED else self._in_training(rows)
-                    table = table.append_column(pa.field(title, pa.bool_()), values)
+                    table = table.append_column(pa.field(title, pa.bool_()), self._column(name, unit, rows))
                 names = table.column_names if columns is None else [n for n in columns if n in table.column_names]
                 yield UnitRows(unit, table.select(names))
 
-    def _in_training(self, rows: pa.Table) -> pa.Array:
-        """Return of which rows the training had the pixels; null where a row does not tell its pixels."""
-        trained = self._training[0]
-        if trained is None or not len(rows):
-            return pa.nulls(len(rows), pa.bool_())
-        hashes, has_hash = from_texts(rows[HASH])
-        return pa.array(trained.contains(hashes), pa.bool_(), mask=~has_hash)
+    def _column(self, name: str, unit: str, rows: pa.Table) -> pa.ChunkedArray | pa.Array:
+        """Return one of our columns of the rows of a unit."""
+        return self._decisions(unit, rows["key"]) if name == ACCEPTED else in_training(rows, self._training[0])
 
     def _decisions(self, unit: str, keys: pa.ChunkedArray) -> pa.ChunkedArray:
         location = self.run.decision(unit)

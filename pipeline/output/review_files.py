@@ -24,6 +24,7 @@ from pipeline.model.pixel_hash import rule_id
 from pipeline.model.trained_on import TrainedOn, read_hashes
 from pipeline.output.commit import decided
 from pipeline.output.review import Reviewed, review_of
+from pipeline.output.review_look import Known
 from pipeline.output.run import Run
 from pipeline.output.stored_rows import rows_of
 
@@ -57,7 +58,7 @@ def make_review(run: Run, units: Sequence[str], digest: int) -> Reviewed:
         ChangedError: a part is gone.
         DamagedPartError: a part is not as it was written.
     """
-    trained, why = trained_on(run)
+    trained, why = _trained_on(run)
     of, stored = identity(run, digest, trained), stored_review(run)
     if stored is not None and (stored["of"] == of or (trained is None and stored["of"].startswith(of))):
         return Reviewed(stored)
@@ -83,7 +84,13 @@ def _little_memory() -> Iterator[None]:
         pa.set_memory_pool(before)
 
 
-def trained_on(run: Run) -> tuple[TrainedOn | None, str]:
+def known_pixels(run: Run) -> tuple[Known | None, str]:
+    """Return what tells which pixels the training of the run's model had; or None, and why nobody knows."""
+    trained, why = _trained_on(run)
+    return (None if trained is None else trained.contains), why
+
+
+def _trained_on(run: Run) -> tuple[TrainedOn | None, str]:
     """Return the pixels that the training of the run's model had; or None, and why they are not known, as one line."""
     if "pixel_hash" not in run.schema.names or run.spec.takes == "encoded":
         return None, "the rows have no pixel hashes"

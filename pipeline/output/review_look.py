@@ -132,3 +132,16 @@ def known_rows(rows: pa.Table, known: Known) -> npt.NDArray[np.bool_]:
     """Return of which rows the model's training had the pixels, bool [n]; of a row without a hash it had not."""
     hashes, has_hash = from_texts(rows["pixel_hash"])
     return has_hash & known(hashes)
+
+
+def in_training(rows: pa.Table, known: Known | None) -> pa.Array:
+    """Return of which rows the model's training had the pixels; null where that is not known.
+
+    Args:
+        rows: with the column pixel_hash, unless `known` is None.
+        known: tells which pixels the model's training had; None: nobody knows.
+    """
+    if known is None:
+        return pa.nulls(len(rows), pa.bool_())
+    hashes, has_hash = from_texts(rows["pixel_hash"])
+    return pa.array(known(hashes), pa.bool_(), mask=~has_hash)
