@@ -142,10 +142,11 @@ def _doubts(
         UsageError: the images fit the model well in another order of the classes.
     """
     refuse_permuted(search, own)
-    beside = [own, *other_values]
-    is_worse = search.compare(beside, search.tried[own]).is_worse(margin=MARGIN)
-    left = [one for one, worse in zip(beside, is_worse, strict=True) if not worse]
-    return doubts_of_few(search, own, given, best_values(search, own, sorted(left, key=search.promise), given))
+    beside = Search(search.space, search.scores, search.labels)
+    beside.tried = dict.fromkeys([own, *other_values], search.tried[own])
+    is_worse = beside.compare(list(beside.tried), search.tried[own]).is_worse(margin=MARGIN)
+    left = [one for one, worse in zip(beside.tried, is_worse, strict=True) if not worse]
+    return doubts_of_few(search, own, given, best_values(beside, own, sorted(left, key=beside.promise), given))
 
 
 def _beside(search: Search, one: Candidate, stop: int) -> Compared:

@@ -19,6 +19,10 @@ VALUES = ("scaling", "color_mode")
 """What decides the values that the network gets for the pixels."""
 
 
+NEARLY = 0.9
+"""Share of the right images of other values, at least, that are right with values that change fewer flags."""
+
+
 @dataclass(frozen=True)
 class Better:
     """Values that do better than those that flags give.
@@ -31,7 +35,7 @@ class Better:
         images: number of all.
         is_known: whether the better ones are better than chance.
         rule: with the better ones.
-        also: flags of other values that are as good as the better ones.
+        also: flags of other values that are as good as the best.
     """
 
     own: str
@@ -48,7 +52,7 @@ class Better:
         right = f"with {self.other} {self.right} of {self.images} images are right, with {self.own} {self.own_right}"
         if self.right <= self.own_right:
             right = f"the scores with {self.other} fit the labels clearly better ({right})"
-        also = f"; as good: {', '.join(self.also)}" if self.also else ""
+        also = f"; as good or better: {', '.join(self.also)}" if self.also else ""
         return f"{self.own} seems to be wrong: {right}{also}"
 
 
@@ -87,19 +91,30 @@ def better_values(search: Search, start: Candidate, given: Mapping[str, Fact[Any
 def best_values(
     search: Search, own: Candidate, left: Sequence[Candidate], given: Mapping[str, Fact[Any]]
 ) -> Better | None:
-    """Return the better values of those that are left, which change the fewest flags; None if none is clearly better.
+    """Return better values than those that flags give; None if none is clearly better.
+
+    Those that change fewer flags are taken if nearly as many images are right: one wrong flag is likelier than two.
 
     Args:
-        search: that has scored them.
+        search: that has scored them, and nothing else.
         own: the rule with the values that flags give.
         left: rules that are as good as the best, the best first.
         given: what is not tried.
     """
     if not left or own in left:
         return None
-    best, *rest = sorted(left, key=lambda one: sum(one.value(name) != own.value(name) for name in VALUES))
-    found = compare_values(search, own, best, given)
-    return None if found is None else replace(found, also=[_flags(one, own, given)[1] for one in rest])
+    alone = [one for one in search.tried if _changes(one, own) == 1]
+    options = [*([min(alone, key=search.promise)] if alone else []), left[0]]
+    found = [one for one in (compare_values(search, own, option, given) for option in options) if one is not None]
+    if not found:
+        return None
+    most = max(one.right for one in found)
+    taken = next(one for one in found if one.right >= NEARLY * most)
+    return replace(taken, also=[_flags(one, own, given)[1] for one in left if one != taken.rule])
+
+
+def _changes(one: Candidate, own: Candidate) -> int:
+    return sum(one.value(name) != own.value(name) for name in VALUES)
 
 
 def confirmed(search: Search, taken: Candidate, better: Better | None, given: Mapping[str, Fact[Any]]) -> Better | None:
