@@ -61,7 +61,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Refuse the arguments."""
-        raise UsageError(f"{message}; '{self.prog} --help' shows the options")
+        minus = (
+            " (join one that begins with '-' to its flag by '=')" if message.endswith("expected one argument") else ""
+        )
+        raise UsageError(f"{message}{minus}; '{self.prog} --help' shows the options")
 
 
 class _HelpAll(argparse.Action):

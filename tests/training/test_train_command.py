@@ -91,6 +91,10 @@ def test_jpeg_files_are_decoded_in_full_where_that_is_asked_for(photos: Path, tm
             "is not a whole number from 0 to 4294967295",
         ),
         (["--dataset", "digits", "--output", "new", "--color_mode", "grey"], "invalid choice: 'grey'"),
+        (
+            ["--dataset", "digits", "--output", "new", "--like", "-1,2"],
+            "join one that begins with '-' to its flag by '='",
+        ),
         (["--dataset", "digits", "--output", "new", "--decode", "half"], "argument --decode: invalid choice: 'half'"),
         (["--dataset", "digits", "--output", "new", "--like", "keras"], "unknown loader 'keras': it may be keras."),
         (
