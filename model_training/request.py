@@ -17,6 +17,7 @@ from model_training.flags import DATA_FLAGS
 from model_training.learning.base import Base
 from model_training.learning.checkpoint import Checkpoint
 from model_training.learning.head import check_smoothing
+from model_training.learning.network import check_side
 from model_training.learning.recipe import TRANSFER, Recipe, recipe_of
 from model_training.learning.training import start_tensorflow
 from model_training.publishing.publish import check_output
@@ -83,6 +84,8 @@ class Request:
         options = DataOptions(tuple(dataset), seed=recipe.seed, **data)
         if given["label_smoothing"]:
             check_smoothing(options.task)
+        if base is None and options.image_size is not None:
+            check_side(recipe.network, options.image_size)
         asked = Asked(**{name: given[name] for name in ASKED})
         return cls(options, recipe, output, base, asked, bool(given["resume"]))
 

@@ -22,6 +22,23 @@ LARGEST_SIDE = 512
 """Pixels: the first dense layer grows with the area, and has 65 million weights here."""
 
 
+def check_side(name: NetworkName, side: int) -> None:
+    """Check that images are not too small for a network.
+
+    Args:
+        name: of the network.
+        side: the shorter one of the images, in pixels.
+
+    Raises:
+        UsageError: they are.
+    """
+    if side < SMALLEST_SIDES[name]:
+        raise UsageError(
+            f"--network {name} takes images of at least {SMALLEST_SIDES[name]} pixels a side, and these have {side}: "
+            f"give --image_size {SMALLEST_SIDES[name]}"
+        )
+
+
 def build_network(name: NetworkName, input_shape: tuple[int, int, int], head: Head) -> keras.Sequential:
     """Return a network that is not compiled, its weights drawn from the seed that Keras has.
 
@@ -37,12 +54,7 @@ def build_network(name: NetworkName, input_shape: tuple[int, int, int], head: He
     """
     import keras
 
-    side = min(input_shape[:2])
-    if side < SMALLEST_SIDES[name]:
-        raise UsageError(
-            f"--network {name} takes images of at least {SMALLEST_SIDES[name]} pixels a side, and these have {side}: "
-            f"give --image_size {SMALLEST_SIDES[name]}"
-        )
+    check_side(name, min(input_shape[:2]))
     layers = keras.layers
     start = [keras.Input(input_shape, dtype="uint8", name="images"), layers.Rescaling(1 / 255, name="scale")]
     body = _classic() if name == "classic" else _compact()

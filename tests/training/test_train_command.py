@@ -103,6 +103,11 @@ def test_jpeg_files_are_decoded_in_full_where_that_is_asked_for(photos: Path, tm
         ),
         (["--add_engines", "old", "--output", "new", "--like", "timm"], "--like is for --dataset: --add_engines"),
         (["--dataset", "digits", "--output", "new", "--image_size", "32"], "are for folders: digits is 28 x 28"),
+        (
+            ["--dataset", "photos", "--output", "new", "--image_size", "12", "--network", "compact"],
+            "--network compact takes images of at least 16 pixels a side, and these have 12: give --image_size 16",
+        ),
+        (["--dataset", "photos", "--output", "new", "--image_size", "513"], "the network takes 10 to 512 pixels"),
         (["--dataset", "digits", "--output", "new", "--data_dir", "."], "--data_dir is for --dataset mnist"),
         (
             ["--dataset", "nowhere", "--output", "new"],
