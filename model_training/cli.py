@@ -27,7 +27,7 @@ from model_training.publishing.publish import undisturbed
 from model_training.recipe_flags import RECIPE_FLAGS, add_recipe_flags, at_least_1
 from model_training.request import Request, carry_out
 from pipeline.cli.console import complain
-from pipeline.cli.interrupt import Interruption, interruptible
+from pipeline.cli.interrupt import interruptible
 from pipeline.cli.quiet import silence_pillow, stderr_silenced
 from pipeline.errors import UsageError
 from pipeline.formatting import counted
@@ -94,7 +94,7 @@ def _parser() -> Parser:
 def _run(arguments: argparse.Namespace) -> int:
     check_tensorflow()
     if arguments.add_engines is None:
-        with interruptible(stop_decoding, Interruption()):
+        with interruptible(stop_decoding):
             return _train(arguments)
     given = [name for name in _FOR_TRAINING if getattr(arguments, name) is not None]
     if given:

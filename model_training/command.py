@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from pipeline.cli.console import complain
 from pipeline.cli.quiet import tame_streams
-from pipeline.errors import NightscoreError, UsageError
+from pipeline.errors import NightscoreError, UsageError, exit_code_of
 
 
 class Parser(argparse.ArgumentParser):
@@ -95,8 +95,8 @@ def to_exit_code(parser: Parser, argv: Sequence[str], run: Callable[[argparse.Na
         return _say(parser, str(error), 1)
     except OSError as error:  # a full disk, or a place that was taken meanwhile
         return _say(parser, f"failed: {error}", 1)
-    except KeyboardInterrupt:
-        return _say(parser, "interrupted", 130)
+    except KeyboardInterrupt as interrupt:
+        return _say(parser, "interrupted", exit_code_of(interrupt))
 
 
 def _say(parser: Parser, text: str, code: int) -> int:

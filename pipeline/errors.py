@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pipeline.interruption import INTERRUPTION
+
 
 class NightscoreError(Exception):
     """Any error that Nightscore raises on purpose."""
@@ -82,16 +84,13 @@ EXIT_CODES: Mapping[type[Exception], int] = {
 }
 """Error -> exit code of a command that it ends; any other error is a bug, whose exit code is 1."""
 
-INTERRUPTED = 130
-"""Exit code of a command that Ctrl-C has ended."""
-
 
 def exit_code_of(error: BaseException) -> int:
-    """Return the exit code of a command that an error ends.
+    """Return the exit code of a command that an error ends; of an interruption it depends on the signal.
 
     >>> exit_code_of(NoSpaceError("full")), exit_code_of(ValueError("bug")), exit_code_of(KeyboardInterrupt())
     (3, 1, 130)
     """
     if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED
+        return INTERRUPTION.exit_code
     return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)

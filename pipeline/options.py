@@ -76,7 +76,9 @@ class ScoreOptions:
     max_failed_fraction: float = _flag(
         0.01, "exit code 3 if more than the share F of the images fails", type=float, metavar="F"
     )
-    min_accuracy: float | None = _flag(None, "exit code 4 if the accuracy is lower than A", type=float, metavar="A")
+    min_accuracy: float | None = _flag(
+        None, "exit code 4 if the accuracy (on unseen images, if it is known) is below A", type=float, metavar="A"
+    )
     accept_score: float | None = _flag(
         None,
         "accept predictions with a score of at least T; decisions/ and exports say which; scores no image again "

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 WORDS = frozenset(
     {
         "errors",
+        "interruption",
         "image_facts",
         "image_kinds",
         "option_values",

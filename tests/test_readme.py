@@ -46,9 +46,10 @@ def test_commands_are_the_ones_tested_here() -> None:
     ]
     others = [command.split()[:2] for text in PAGES.values() for command in commands(text)]
     known = ("score", "plan", "score", "pack", "status", "score", "score", "verify", "score")
-    known += ("score", "status", "score", "compare", "plan")
+    known += ("score", "status", "score", "compare", "score", "compare", "plan")
     assert [name for program, name in others if program == "nightscore"] == list(known)
-    assert [name for program, name in others if program != "nightscore"] == ["-m"] * 5
+    assert [words for words in others if words[0] not in ("nightscore", "python")] == [["tail", "-1"], ["cp", "-r"]]
+    assert [name for program, name in others if program == "python"] == ["-m"] * 5
 
 
 def test_it_is_short_and_its_picture_is_there() -> None:
@@ -75,7 +76,7 @@ def test_nightscore_commands_and_the_python_example_run_as_written(write_images:
     for command in [*commands(), *(command for text in PAGES.values() for command in commands(text))]:
         if "new-model" in command:
             shutil.copytree(tmp_path / "model", tmp_path / "new-model")
-        if command.startswith(("nightscore", "python -m json")):
+        if command.startswith(("nightscore", "python -m json", "tail", "cp")):
             done = subprocess.run(
                 with_this_python(command), cwd=tmp_path, capture_output=True, text=True, check=False
             )  # fmt: skip

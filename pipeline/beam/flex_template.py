@@ -39,7 +39,7 @@ _HELP = {
     "model": "Model directory in Cloud Storage",
     "output": "Folder in Cloud Storage for the results; a later run into the same one scores only what is new",
     "max_failed_fraction": "The job fails if more of the images fail",
-    "min_accuracy": "The job fails if the accuracy is lower",
+    "min_accuracy": "The job fails if the accuracy, that of unseen images where it is known, is lower",
 }
 """Help text by option's name, where the text of the flag is about a command line."""
 

@@ -18,7 +18,7 @@ from typing import NoReturn
 from pipeline import storage
 from pipeline.cli.console import fail
 from pipeline.cli.flags import JSON
-from pipeline.cli.interrupt import Interruption, interruptible
+from pipeline.cli.interrupt import interruptible
 from pipeline.cli.quiet import silence_pillow, stderr_silenced, tame_streams
 from pipeline.errors import (
     EXIT_CODES,
@@ -73,13 +73,12 @@ def to_exit_code(
         if_interrupted: the same after Ctrl-C, unless the interrupt itself says more; default: `advice`.
         on_signal: called when the first signal comes; None leaves signals to Python.
     """
-    interruption = Interruption()
     try:
-        with interruptible(on_signal, interruption) if on_signal else contextlib.nullcontext():
+        with interruptible(on_signal) if on_signal else contextlib.nullcontext():
             return body()
     except KeyboardInterrupt as interrupt:
         text = f"interrupted; {str(interrupt) or if_interrupted or advice}"
-        return fail(command, text, interruption.exit_code, is_json)
+        return fail(command, text, exit_code_of(interrupt), is_json)
     except tuple(EXIT_CODES) as error:
         line = next((text for kind, text in LINES.items() if isinstance(error, kind)), "{error}")
         return fail(command, line.format(error=error, advice=advice), exit_code_of(error), is_json)

@@ -129,7 +129,7 @@ def _work(record: EndedRecord, images: str) -> Iterator[Fact]:
     yield from changed
     if record["time"]:
         spent = {step: share for step, share in record["time"]["shares"].items() if step != "waiting"}
-        yield "time", ", ".join(f"{step} {share:.0%}" for step, share in spent.items())
+        yield "time", ", ".join(f"{step} {share:.0%}" for step, share in spent.items()) + " of all cores"
         yield "advice", record["time"]["advice"]
 
 
@@ -141,7 +141,8 @@ def scored_again(kept: int, before: int) -> Iterator[Fact]:
         before: number of images of the last complete run; 0: there was none.
     """
     if kept < before:
-        yield "kept", f"{kept:,} of {counted(before, 'row')}: images or flags of the others' work units changed"
+        yield "kept", f"{kept:,} of {counted(before, 'row')}: a work unit is scored again as a whole"
+        yield "", "if one of its images is new, changed or gone, or a flag changed"
 
 
 def of_task(figures: AnyFigures) -> Iterator[Fact]:

@@ -48,7 +48,8 @@ def name_in(key: str, inputs: Sequence[str]) -> str:
 def example(failure: FailureText, inputs: Sequence[str] = (), indent: str = "") -> str:
     """Return a failed image and why, as a fact's text of one line."""
     key = indent + brief(plain(name_in(failure["key"], inputs)), SHOWN_KEY)
-    return f"{key}: {brief(plain(failure['message']), WIDTH - len(key) - 2)}"
+    message = plain(failure["message"]).removeprefix("cannot be decoded: ")  # the line above says it
+    return f"{key}: {brief(message, WIDTH - len(key) - 2)}"
 
 
 def failed(figures: AnyFigures, inputs: Sequence[str]) -> Iterator[Fact]:

@@ -10,45 +10,30 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
+from pipeline.interruption import INTERRUPTION
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interruption:
-    """Which signal asked to stop.
-
-    Attributes:
-        signal: its number; None while none has.
-    """
-
-    def __init__(self) -> None:
-        """Start with none."""
-        self.signal: int | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """What a shell expects: 128 + the signal."""
-        return 128 + (self.signal or signal.SIGINT)
-
-
 @contextlib.contextmanager
-def interruptible(on_first: Callable[[], None], interruption: Interruption) -> Iterator[None]:
+def interruptible(on_first: Callable[[], None]) -> Iterator[None]:
     """Turn the first signal into a KeyboardInterrupt in the main thread; the second ends the process at once.
 
     Args:
         on_first: called in the signal's handler, to cut short what waits in other threads.
-        interruption: gets the first signal's number.
     """
 
     def stop(number: int, _: FrameType | None) -> NoReturn:
-        if interruption.signal is not None:
+        if INTERRUPTION.signal is not None:
             os._exit(128 + number)
-        interruption.signal = number
+        INTERRUPTION.signal = number
         on_first()
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers, and gets the signals
         return
+    INTERRUPTION.signal = None
     before = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
         yield

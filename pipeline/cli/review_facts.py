@@ -131,5 +131,7 @@ def _labels(review: Review) -> Iterator[Fact]:
     if unchecked and columns(f"{text}; {unchecked}") <= WIDTH:
         text, unchecked = f"{text}; {unchecked}", ""
     yield "labels", text
+    if n and found.get("trust") == "too many":
+        yield "", "so many that it is more likely the model that is wrong"
     if unchecked:
         yield "", unchecked

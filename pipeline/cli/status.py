@@ -92,14 +92,12 @@ def _state(found: Status) -> str:
         left = counted(found.units - found.units_done, "work unit") if found.units is not None else "all of it"
         how = "finished" if found.state == "finished" else f"ended, {left} unfinished"
         return f"{how}; exit code {found.run_exit_code}"
-    last = f"last receipt {_ago(found.silent_seconds)}" if found.has_receipt else "no receipt yet"
+    since = at_most(found.silent_seconds)
+    last = f"last work unit stored {since} ago" if found.has_receipt else f"no work unit stored in {since}"
     if found.units is None:
-        last = f"planning since {at_most(found.silent_seconds)}"
-    return f"under way: {last}" if found.state == "running" else f"under way or interrupted: {last}"
-
-
-def _ago(seconds: float) -> str:
-    return f"{at_most(seconds)} ago"
+        last = f"planning since {since}"
+    how = "under way, unless it was killed" if found.state == "running" else "under way or interrupted"
+    return f"{how}: {last}"
 
 
 def _images(found: Status) -> str:
@@ -139,5 +137,5 @@ def _next(found: Status, output: str) -> Iterator[Fact]:
         yield "next", f"nightscore verify {shell_path(output)}"
     elif found.state == "unfinished":
         yield "next", again
-    elif found.state == "running_or_interrupted":
+    else:
         yield "next", f"if its process or job is gone, {again}"

@@ -81,6 +81,13 @@ def tell(command: str, end: End) -> str:
     return f"--on_end failed with exit code {done.returncode}; the run itself stays as it is" if done.returncode else ""
 
 
+def _verdict_of(error: BaseException) -> str:
+    """Return why an error ended a run, as one line."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; the same command goes on"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 @contextlib.contextmanager
 def told(command: str | None, output: str, complain: Callable[[str], None] = _logger.error) -> Iterator[list[End]]:
     """Run a command when the block is over, also if an error ends it; the block appends what the run came to.
@@ -96,7 +103,7 @@ def told(command: str | None, output: str, complain: Callable[[str], None] = _lo
     try:
         yield ends
     except BaseException as error:
-        ends[:] = [End(output, exit_code_of(error), " ".join(str(error).split()) or type(error).__name__)]
+        ends[:] = [End(output, exit_code_of(error), _verdict_of(error))]
         raise
     finally:
         if command is not None and ends and (wrong := tell(command, ends[-1])):

@@ -269,21 +269,31 @@ def verdict(
         )
     if reasons:
         return 3, reasons
-    code, reasons = _quality(metrics, run)
+    code, reasons = _quality(metrics, run, review)
     return (code, reasons) if reasons else _acceptance(review, run)
 
 
-def _quality(metrics: Sums, run: Run) -> tuple[int, list[str]]:
-    """Return the exit code and the reason for it, by the share of the labelled images that is right."""
+def _quality(metrics: Sums, run: Run, review: Review | None) -> tuple[int, list[str]]:
+    """Return the exit code and the reason for it, by the share of the labelled images that is right.
+
+    Where it is known which images the training had, those do not count: a network may have learned them by heart.
+    """
     wanted = run.options.min_accuracy
     if wanted is None:
         return 0, []
     labelled, correct = (getattr(run.metrics.empty.merge(metrics), name) for name in ("labelled", "correct"))
+    unseen = (review or {}).get("unseen")
+    which = ""
+    if unseen is not None and unseen["seen_labelled"]:
+        labelled, correct = unseen["labelled"], round((unseen["headline"] or 0) * unseen["labelled"])
+        which = " of unseen images"
+        if not labelled:
+            return 4, [f"--min_accuracy {wanted:g} cannot be checked: every labelled image was seen in training"]
     if not labelled:
         return 4, [f"--min_accuracy {wanted:g} cannot be checked: no scored image has a label of the model's classes"]
     if correct < wanted * labelled:
         what = "accuracy" if run.spec.task == "classes" else "the share of images with exactly their labels"
-        return 4, [f"{what} is {correct / labelled:.4f}, less than --min_accuracy {wanted:g}"]
+        return 4, [f"{what}{which} is {correct / labelled:.4f}, less than --min_accuracy {wanted:g}"]
     return 0, []
 
 

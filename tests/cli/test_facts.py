@@ -72,7 +72,7 @@ def test_result_is_the_few_facts_that_matter(make_run: MakeRun) -> None:
         "worst: recall 0.7500 of '1'",
         "confused: 1 of '1' as '2'",
         "images: 5 in 2.0 s, 1,500 images/s with start-up, 2 kept from earlier runs",
-        "time: read 25%, predict 90%",
+        "time: read 25%, predict 90% of all cores",
         "advice: the model is slowest",
         "predictions: night/predictions",
         "report: night/report.html",
@@ -96,7 +96,7 @@ def test_rows_that_a_changed_work_unit_took_with_it_are_told(
 ) -> None:
     record = {**RECORD, "kept": kept, "scored": scored, "previous": {"images": 4}}
     lines = said(make_run("x"), receipt(Metrics(images=5, scored=5)), record=record)
-    assert ("kept: 2 of 4 rows: images or flags of the others' work units changed" in lines) == is_told
+    assert ("kept: 2 of 4 rows: a work unit is scored again as a whole" in lines) == is_told
     assert any("kept from earlier runs" in line for line in lines) == (kept == 4), "the number is told once"
     asked = {**record, "options": {"retry_failed": True}}
     assert not any(line.startswith("kept:") for line in said(make_run("x"), receipt(Metrics(images=5)), record=asked))

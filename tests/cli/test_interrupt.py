@@ -9,26 +9,28 @@ import threading
 
 import pytest
 
-from pipeline.cli.interrupt import SIGNALS, Interruption, interruptible
+from pipeline.cli.interrupt import SIGNALS, interruptible
+from pipeline.errors import exit_code_of
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_first_signal_interrupts_the_main_thread_and_cuts_waiting_short(number: signal.Signals) -> None:
     before = [signal.getsignal(one) for one in SIGNALS]
     told: list[str] = []
-    interruption = Interruption()
-    with pytest.raises(KeyboardInterrupt), interruptible(lambda: told.append("stop"), interruption):
+    with pytest.raises(KeyboardInterrupt), interruptible(lambda: told.append("stop")):
         signal.raise_signal(number)
     assert told == ["stop"]
-    assert (interruption.signal, interruption.exit_code) == (number, 128 + number)
+    assert exit_code_of(KeyboardInterrupt()) == 128 + number
+    with interruptible(lambda: None):
+        assert exit_code_of(KeyboardInterrupt()) == 130, "the one before is forgotten"
     assert [signal.getsignal(one) for one in SIGNALS] == before
 
 
 def test_second_signal_ends_the_process() -> None:
     program = """
 import signal
-from pipeline.cli.interrupt import Interruption, interruptible
-with interruptible(lambda: None, Interruption()):
+from pipeline.cli.interrupt import interruptible
+with interruptible(lambda: None):
     try:
         signal.raise_signal(signal.SIGTERM)
     except KeyboardInterrupt:
@@ -44,14 +46,10 @@ def test_other_threads_leave_signals_alone() -> None:
     seen = []
 
     def run() -> None:
-        with interruptible(lambda: None, Interruption()):
+        with interruptible(lambda: None):
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
     assert seen == [before]
-
-
-def test_interrupt_of_unknown_origin_is_ctrl_c() -> None:
-    assert Interruption().exit_code == 130

@@ -111,7 +111,7 @@ def test_engine_that_output_rules_out_is_not_spoken_of(
     found = facts(capfd.readouterr().out)
     assert len(found["model"]) == 1
     assert re.fullmatch(r"[\d,]+ images/s by litert", found["model"][0])
-    assert found["kept"] == ["0 of 20 rows: images or flags of the others' work units changed"]
+    assert found["kept"] == ["0 of 20 rows: a work unit is scored again as a whole"]
     assert found["recommended"] == ["--engine litert"]
 
 
@@ -137,8 +137,8 @@ def test_what_is_committed_is_not_counted_again_and_a_finished_archive_has_nothi
     found = facts(capfd.readouterr().out)
     done = int(found["stored"][0].split()[0])
     assert 0 < done < 100
-    assert found["kept"] == [f"{done} of 100 rows: images or flags of the others' work units changed"]
-    assert f"for {101 - done} images" in found[""][0]
+    assert found["kept"] == [f"{done} of 100 rows: a work unit is scored again as a whole"]
+    assert f"for {101 - done} images" in found[""][-1]
 
 
 @pytest.mark.heavy

@@ -82,7 +82,7 @@ def test_units_that_are_unfinished_are_counted_and_the_next_run_does_them(
     assert status.main([str(output)]) == 0
     shown = capsys.readouterr().out
     assert "\nstate        ended, 1 work unit unfinished; exit code 3\n" in shown
-    assert f"{len(others)} of {len(others) + 1} units\n" in shown
+    assert f"{len(others)} of {len(others) + 1} work units\n" in shown
     assert "\nreason       1 unit is unfinished (" in shown
     assert shown.endswith("next         run the same nightscore score command again: what is committed stays\n")
     part.unlink()
@@ -135,12 +135,12 @@ def test_run_that_was_killed_is_told_and_its_rerun_finishes(
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert status.main([str(output)]) == 0
-    assert "\nstate        under way: last receipt " in capsys.readouterr().out
+    assert "\nstate        under way, unless it was killed: last work unit stored " in capsys.readouterr().out
     late = time.time() + 3 * 3600
     monkeypatch.setattr(time, "time", lambda: late)
     assert status.main([str(output)]) == 0
     shown = capsys.readouterr().out
-    assert "\nstate        under way or interrupted: last receipt 3 h" in shown
+    assert "\nstate        under way or interrupted: last work unit stored 3 h" in shown
     assert "next         if its process or job is gone, run the same nightscore score command again" in shown
     monkeypatch.undo()
     assert score.main(flags) == 0

@@ -167,6 +167,25 @@ def test_verdict(
     assert (said is None and reasons == []) or (said is not None and said in "\n".join(reasons))
 
 
+@pytest.mark.parametrize(
+    ("labelled", "headline", "code", "said"),
+    [
+        (40, 0.95, 4, "accuracy of unseen images is 0.9500, less than --min_accuracy 0.96"),
+        (40, 0.975, 0, None),
+        (0, None, 4, "--min_accuracy 0.96 cannot be checked: every labelled image was seen in training"),
+    ],
+)
+def test_accuracy_that_is_asked_for_is_that_of_unseen_images_where_they_are_known(
+    make_run: Callable[..., Any], labelled: int, headline: float | None, code: int, said: str | None
+) -> None:
+    """All images together are 97 % right, as the training had most of them."""
+    review: Any = {"unseen": {"seen_labelled": 60, "labelled": labelled, "headline": headline}}
+    run = make_run("x", min_accuracy=0.96)
+    assert verdict(Summary(1, metrics=GOOD), run, 200, review=review) == (code, [said] if said else [])
+    nothing_seen: Any = {"unseen": {"seen_labelled": 0, "labelled": 100, "headline": 0.97}}
+    assert verdict(Summary(1, metrics=GOOD), run, 200, review=nothing_seen)[0] == 0
+
+
 def test_mistakes_of_cells_come_from_receipts_that_name_them_and_from_the_examples_of_older_ones() -> None:
     other = {name: value for name, value in mistake("new", 0.7, 3).items() if name in CELL_COLUMNS}
     new = Receipt("u", 9, 0, Metrics(images=9), [mistake("a", 0.9, 1)], [], Extras(0.0, {1: b"1", 3: b"3"}))
