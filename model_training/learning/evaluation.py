@@ -86,6 +86,11 @@ class Evaluation:
         return wilson(int(self.correct.sum()), len(self.labels)) or (0.0, 1.0)
 
     @property
+    def largest_share(self) -> float:
+        """Share of the images in the largest class: the accuracy of always naming that class."""
+        return float(np.bincount(self.labels).max() / len(self.labels))
+
+    @property
     def loss(self) -> float:
         """Mean cross-entropy in nats; no probability counts as less than 1e-7, as in Keras."""
         of_label = self.label_scores.astype(np.float64)
@@ -100,7 +105,10 @@ class Evaluation:
     def lines(self) -> list[str]:
         """What a terminal shows of it."""
         low, high = self.interval
-        return [f"test accuracy {self.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})"]
+        shown = [f"test accuracy {self.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f})"]
+        if self.accuracy <= self.largest_share:
+            shown.append(f"no better than always naming the largest class, which is right for {self.largest_share:.4f}")
+        return shown
 
     @property
     def confusion(self) -> npt.NDArray[np.int64]:

@@ -125,9 +125,9 @@ def _gap(history: History, head: Head, validation: int) -> Iterator[TrustLine]:
     if interval is not None and learned > interval[1] + GAP:
         text = f"The {head.metric} is {percent(learned)} on the training images and {percent(share)} "
         text += (
-            f"({between(interval)}) on the validation images: the network learns by heart; more images, or --augment, "
+            f"({between(interval)}) on the validation images: the network learns by heart; more images, or a stronger "
         )
-        text += "help against that"
+        text += "--augment, help against that"
         yield TrustLine("doubt", text, "course")
 
 

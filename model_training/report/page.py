@@ -119,7 +119,7 @@ def _images_of_classes(dataset: Dataset) -> npt.NDArray[np.int64]:
 def _parts(run: TrainingRun) -> list[Part]:
     """Return what the page shows, in the order of its sections."""
     of_task = class_parts(run) if run.dataset.task == "classes" else [copies_part(run)]
-    data = Part("data", lines=list(data_lines(run.dataset)))
+    data = Part("data", lines=list(data_lines(run.dataset, run.trained.recipe.monitor)))
     every = [*of_task, course_part(run), augmentation_part(run), use_part(run), runs_part(run), data]
     return sorted((part for part in every if part is not None), key=_rank)
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from model_training.data.datasets import Dataset
 from model_training.learning.evaluation import Evaluation
+from model_training.learning.recipe import LAST
 from model_training.report.part import Part, TrustLine
 from pipeline.formatting import between, count, counted, percent
 from pipeline.metrics.proportions import interval_of_share
@@ -61,9 +62,14 @@ def _gravity(line: TrustLine) -> int:
     return _GRAVITY.index(line.level)
 
 
-def data_lines(dataset: Dataset) -> Iterator[TrustLine]:
-    """Yield what the sizes of a data set say, of any task."""
-    if len(dataset.validation) < FEW_VALIDATION:
+def data_lines(dataset: Dataset, monitor: str) -> Iterator[TrustLine]:
+    """Yield what the sizes of a data set say, of any task.
+
+    Args:
+        dataset: that was learned.
+        monitor: by what the epoch is kept, see `Recipe.monitor`.
+    """
+    if len(dataset.validation) < FEW_VALIDATION and monitor != LAST:
         text = (
             f"Only {counted(len(dataset.validation), 'validation image')}: which epoch is kept depends partly on chance"
         )
@@ -84,6 +90,7 @@ def accuracy_lines(test: Evaluation, validation: Evaluation) -> Iterator[TrustLi
         validation: of the validation images.
     """
     interval = test.interval
+    yield from _chance_lines(test)
     text = f"{counted(len(test.labels), 'test image')} show that the accuracy lies between {percent(interval[0])} and "
     text += percent(interval[1])
     if interval[1] - interval[0] > WIDE:
@@ -94,6 +101,16 @@ def accuracy_lines(test: Evaluation, validation: Evaluation) -> Iterator[TrustLi
         text = f"The accuracy is lower on the test images, {between(interval)}, than on the validation images, "
         text += f"{between(validation.interval)}: the two may be unlike each other"
         yield TrustLine("doubt", text, "data")
+
+
+def _chance_lines(test: Evaluation) -> Iterator[TrustLine]:
+    """Yield that a network is no better, or not surely better, than one that always names the largest class."""
+    share = test.largest_share
+    if test.interval[0] <= share:
+        how = "no" if test.accuracy <= share else "not surely"
+        text = f"An accuracy of {percent(test.accuracy)} is {how} better than always naming the largest class, which "
+        text += f"is right for {percent(share)} of the test images: more --epochs or --recipe strong may help"
+        yield TrustLine("bad" if how == "no" else "doubt", text, "")
 
 
 def accuracy_without(test: Evaluation, known: npt.NDArray[np.bool_]) -> str:

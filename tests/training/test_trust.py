@@ -151,6 +151,15 @@ def test_accuracy_is_doubted_if_its_interval_is_wide_or_below_that_of_the_valida
     assert [line.level for line in accuracy_lines(good, evaluation(2_000, 0.99, 0.9))] == ["good", "doubt"]
 
 
+@pytest.mark.parametrize(("right", "level"), [(0.2, "bad"), (0.36, "doubt"), (0.5, None)])
+def test_network_that_always_naming_the_largest_class_would_equal_is_told(right: float, level: str | None) -> None:
+    """A third of the images is in each class; of 100 images 36 might be right by chance."""
+    found = evaluation(100, right, 0.9)
+    lines = [line for line in accuracy_lines(found, found) if "largest class" in line.text]
+    assert [line.level for line in lines] == ([level] if level else [])
+    assert ("no better than always naming the largest class" in "".join(found.lines)) == (level == "bad")
+
+
 def test_the_gravest_line_comes_first() -> None:
     levels = ("good", "doubt", "bad", "doubt")
     trust = trust_of([Part("a", lines=[TrustLine(level, level, "a")]) for level in levels])  # type: ignore[arg-type]
