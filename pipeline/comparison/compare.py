@@ -139,8 +139,9 @@ def _learned(a: Side, b: Side) -> Iterator[str]:
         unseen = record.get("unseen") if records.has_ended(record) else None
         if unseen is not None and unseen["seen"]:
             headline, value = Headline(side.task), unseen["headline"]
-            rest = "" if value is None else f", and has {headline.word} {headline.text(value)} on the others"
-            yield f"the model of {name} has learned from {unseen['seen']:,} of its images{rest}"
+            rest = "" if value is None else f"; {headline.word} on its others: {headline.text(value)}"
+            seen = counted(unseen["seen"], "image was", "images were")
+            yield f"{seen} seen in training by the model of {name}, and these count in all figures{rest}"
 
 
 def _same_name(a: Side, b: Side, one: Stream, other: Stream) -> tuple[int, str, str] | None:
