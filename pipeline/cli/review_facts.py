@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pipeline.cli.one_screen import WIDTH, Fact, columns
 from pipeline.cli.task_facts import quality
 from pipeline.formatting import counted, percent
-from pipeline.metrics.acceptance import needed_labels, surely, surest
 from pipeline.metrics.headline import HEADLINES, WORDS
 from pipeline.metrics.record import EndedRecord
 from pipeline.metrics.review import Acceptance, Accepted, Review, Unseen
+from pipeline.metrics.wanted_accuracy import shortfall, surely
 from pipeline.task import Task
 
 ALMOST = 0.9999
@@ -80,12 +80,11 @@ def accepted(record: EndedRecord, review: Review) -> Iterator[Fact]:
 
 def _why_none(acceptance: Acceptance) -> str:
     """Return why no score gives the wanted accuracy."""
-    wanted, best = acceptance["wanted_accuracy"], surest(acceptance)
-    share, unseen_ = f"{100 * wanted:.6g} %", "unseen " if acceptance["seen"] else ""
-    labelled, needed = acceptance["rows"][0]["labelled"], needed_labels(wanted)
+    labelled, needed, best = shortfall(acceptance)
+    share, unseen_ = f"{100 * acceptance['wanted_accuracy']:.6g} %", "unseen " if acceptance["seen"] else ""
     if best is None:
         return f"no {unseen_}image has a label of the model's classes"
-    if needed is not None and labelled < needed:
+    if needed is not None:
         verb = "is" if labelled == 1 else "are"
         return f"{share} takes {needed:,} {unseen_}labels or more, there {verb} {labelled:,}"
     most = percent(surely(best)).replace("\xa0", " ")

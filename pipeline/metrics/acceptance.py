@@ -6,8 +6,6 @@ stored, or who accepts.
 
 from __future__ import annotations
 
-import bisect
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.metrics.code_counts import CodeCounts
-from pipeline.metrics.proportions import Z95, interval_of_share, ratio, wilson
+from pipeline.metrics.proportions import interval_of_share, ratio, wilson
 from pipeline.metrics.review import Acceptance, Accepted, AcceptedImages, ClassThreshold, ThresholdRow
 
 EDGES = np.array(
@@ -122,44 +120,6 @@ def lowest_score(table: npt.NDArray[np.int64], accuracy: float) -> int | None:
         if bounds is not None and bounds[0] >= accuracy:
             return i
     return None
-
-
-def needed_labels(wanted: float) -> int | None:
-    """Return how many labelled images, all of them predicted as labelled, surely show an accuracy.
-
-    Args:
-        wanted: the accuracy, from 0 to 1.
-
-    Returns:
-        The number, or None: no number does.
-
-    >>> needed_labels(0.95), needed_labels(0.99), needed_labels(0.0), needed_labels(1.0)
-    (73, 381, 1, None)
-    """
-    if wanted >= 1:
-        return None
-    most = math.ceil(Z95**2 * wanted / (1 - wanted)) + 2
-    return bisect.bisect_left(range(1, most), wanted, key=_lowest_of_all_right) + 1
-
-
-def _lowest_of_all_right(n: int) -> float:
-    """Return the lower end of the interval of the accuracy if all of n images are right."""
-    return (wilson(n, n) or (0.0, 1.0))[0]
-
-
-def surest(acceptance: Acceptance) -> ThresholdRow | None:
-    """Return the row of the table whose accuracy is surely the highest; None: no image is labelled."""
-    proven = [row for row in acceptance["rows"] if row["accuracy_interval_95"]]
-    return max(proven, key=_lower_end) if proven else None
-
-
-def surely(row: ThresholdRow) -> float:
-    """Return the accuracy that the images of a row surely have, rounded down to 4 decimals."""
-    return math.floor(_lower_end(row) * 10_000) / 10_000
-
-
-def _lower_end(row: ThresholdRow) -> float:
-    return (row["accuracy_interval_95"] or [0.0])[0]
 
 
 def compute(counts: ScoreCounts, class_names: Sequence[str], wanted: float) -> Acceptance:

@@ -10,7 +10,6 @@ from hashlib import blake2b
 from typing import cast
 
 from pipeline.formatting import counted, decimals
-from pipeline.metrics.acceptance import needed_labels, surely, surest
 from pipeline.metrics.by_value import ByValue, merge_columns
 from pipeline.metrics.cells import is_mistake, merge_cells
 from pipeline.metrics.complete_lists import Place, cut, ends_of, merge_ends
@@ -24,6 +23,7 @@ from pipeline.metrics.task_examples import AnyExample
 from pipeline.metrics.task_figures import AnyFigures
 from pipeline.metrics.tasks import COUNTS, count, merge_examples
 from pipeline.metrics.timing import Spent
+from pipeline.metrics.wanted_accuracy import shortfall, surely
 from pipeline.output.receipts import Receipt, Unfinished
 from pipeline.output.run import Run
 from pipeline.storage import key_of
@@ -303,12 +303,12 @@ def _acceptance(review: Review | None, run: Run) -> tuple[int, list[str]]:
     if wanted is None or review is None or review["accepted"]["score"] is not None:
         return 0, []
     acceptance = review["acceptance"]
-    labelled, needed, best = acceptance["rows"][0]["labelled"], needed_labels(wanted), surest(acceptance)
+    labelled, needed, best = shortfall(acceptance)
     unseen = "unseen " if acceptance["seen"] else ""
     if best is None:
         text = f"no {unseen or 'scored '}image has a label of the model's classes"
         return 4, [f"--accept_accuracy {wanted:g} cannot be checked: {text}"]
-    if needed is not None and labelled < needed:
+    if needed is not None:
         there = counted(labelled, f"{unseen}labelled image is", f"{unseen}labelled images are")
         text = f"{there} too few, it takes at least {needed:,}"
     else:

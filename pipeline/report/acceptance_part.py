@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from pipeline.formatting import between, count, counted, number, percent
-from pipeline.metrics.acceptance import SHOWN_CLASSES, needed_labels, surely, surest
+from pipeline.metrics.acceptance import SHOWN_CLASSES
 from pipeline.metrics.review import Acceptance, Accepted, ClassThreshold, LabelErrors, ThresholdRow
+from pipeline.metrics.wanted_accuracy import needed_labels, shortfall, surely
 from pipeline.report.review_charts import acceptance_chart
 from pipeline.report.task_part import Tile
 
@@ -191,17 +192,15 @@ def _no_labels(acceptance: Acceptance) -> str:
 
 def _not_reached(acceptance: Acceptance, errors: LabelErrors | None) -> str:
     """Return why no score gives the wanted accuracy."""
-    every, wanted = acceptance["rows"][0], _share(acceptance)
-    needed = needed_labels(acceptance["wanted_accuracy"])
-    if needed is not None and every["labelled"] < needed:
+    wanted, (n, needed, best) = _share(acceptance), shortfall(acceptance)
+    if needed is not None:
         unseen = "unseen " if acceptance["seen"] else ""
-        labelled = counted(every["labelled"], f"{unseen}labelled image is", f"{unseen}labelled images are")
+        labelled = counted(n, f"{unseen}labelled image is", f"{unseen}labelled images are")
         return (
             f"{labelled} too few to show an accuracy of {wanted}: that takes at least {count(needed)}, "
             "and more if there is a mistake among them."
         )
     text = f"No score gives an accuracy of {wanted} with 95 % confidence."
-    best = surest(acceptance)
     if best is not None:
         text += f" The most is {percent(surely(best))}, "
         text += f"from a score of {number(best['score'])} on." if best["score"] else "of all images."

@@ -18,19 +18,10 @@ from pipeline.metrics.acceptance import (
     compute,
     is_accepted,
     lowest_score,
-    needed_labels,
 )
 from pipeline.metrics.proportions import wilson
 
 NAMES = ["a", "b", "c"]
-
-
-@given(st.floats(0, 0.999999))
-def test_so_many_right_labels_are_needed_and_one_fewer_is_too_few(wanted: float) -> None:
-    n = needed_labels(wanted)
-    assert n is not None
-    assert (wilson(n, n) or (0.0,))[0] >= wanted
-    assert n == 1 or (wilson(n - 1, n - 1) or (0.0,))[0] < wanted
 
 
 score = st.floats(0, 1, width=32) | st.sampled_from([float(edge) for edge in EDGES])
