@@ -115,8 +115,9 @@ def _engine(record: EndedRecord) -> Iterator[Fact]:
 
 def _work(record: EndedRecord, images: str) -> Iterator[Fact]:
     previous = record.get("previous")
-    is_asked = record.get("options", {}).get("retry_failed") or not record["scored"]
-    changed = () if is_asked else tuple(scored_again(record["kept"], previous["images"] if previous else 0))
+    is_asked = record.get("options", {}).get("retry_failed")
+    before = 0 if is_asked or previous is None else previous["images"]
+    changed = tuple(scored_again(record["kept"], before, record["scored"]))
     kept = f"{record['kept']:,} kept from earlier runs" if record["kept"] and not changed else ""
     how_fast = f", {rate(record['images_per_second'])} with start-up" if record["scored"] else ""
     text = f"{images} in {duration(record['seconds'])}{how_fast}"
@@ -133,14 +134,15 @@ def _work(record: EndedRecord, images: str) -> Iterator[Fact]:
         yield "advice", record["time"]["advice"]
 
 
-def scored_again(kept: int, before: int) -> Iterator[Fact]:
+def scored_again(kept: int, before: int, scored: int) -> Iterator[Fact]:
     """Yield that images are scored again which the run before had scored, if so: all those of work units that changed.
 
     Args:
         kept: number of images whose results stay.
         before: number of images of the last complete run; 0: there was none.
+        scored: number of images that are scored now.
     """
-    if kept < before:
+    if scored and kept < before:
         yield "kept", f"{kept:,} of {counted(before, 'row')}: a work unit is scored again as a whole"
         yield "", "if one of its images is new, changed or gone, or a flag changed"
 

@@ -95,7 +95,8 @@ def _overview(work: Work, inputs: Sequence[str]) -> Iterator[Fact]:
     if work.done:
         images = f"{counted(work.done_images, 'image')} in {len(work.done):,} of {counted(totals.units, 'work unit')}"
         yield "stored", images + ("; nothing is left to score" if len(work.done) == totals.units else "")
-    yield from scored_again(work.done_images, work.before)
+    if not totals.open_units:  # else nobody knows yet how many images are stored
+        yield from scored_again(work.done_images, work.before, work.left)
 
 
 def _canary(canary: Canary, inputs: Sequence[str]) -> Iterator[Fact]:

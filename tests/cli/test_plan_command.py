@@ -11,7 +11,9 @@ from conftest import WriteImages
 
 from pipeline.cli import plan, score
 from pipeline.machine import CPUINFO, has_bfloat16
+from pipeline.output.plan_file import PlanTotals
 from pipeline.scoring import forecast
+from pipeline.scoring.forecast import Work
 
 Captured = pytest.CaptureFixture[str]
 
@@ -153,6 +155,19 @@ def test_failures_are_told_by_reason_with_examples_fit_to_be_shown(
     assert found["tried first"] == ["22 images, 2 failed: 2 not decodable"]
     assert len(found["example"]) == 2
     assert any(r"\x1b[31mred[bold].png: not a PNG" in line for line in found["example"])
+
+
+@pytest.mark.parametrize(
+    ("images", "open_units", "done", "is_told"),
+    [(110, 0, 60, True), (60, 0, 60, False), (0, 2, 0, False)],
+    ids=["a unit changed", "images are gone, and nothing is to score", "nobody knows how many images are stored"],
+)
+def test_stored_rows_that_go_are_told_only_where_it_is_known(
+    images: int, open_units: int, done: int, is_told: bool
+) -> None:
+    totals = PlanTotals("r", "m", units=2, images=images, open_units=open_units)
+    told = [text for name, text in plan._overview(Work(totals, frozenset("u"), done, 100), ()) if name == "kept"]
+    assert told == (["60 of 100 rows: a work unit is scored again as a whole"] if is_told else [])
 
 
 def test_archive_of_garbage_alarms_unless_told_not_to(tiny_model: str, tmp_path: Path, capfd: Captured) -> None:
