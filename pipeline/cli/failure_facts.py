@@ -54,12 +54,12 @@ def example(failure: FailureText, inputs: Sequence[str] = (), indent: str = "") 
 
 def failed(figures: AnyFigures, inputs: Sequence[str]) -> Iterator[Fact]:
     """Yield how many images failed, why, a few of them, and what to do."""
-    counted = sorted(figures["failures"], key=lambda one: -one["images"])
+    by_reason = sorted(figures["failures"], key=lambda one: -one["images"])
     of = f"{figures['failed']:,} of {figures['images']:,}"
-    if not counted:
+    if not by_reason:
         yield "failed", of
         return
-    why = [f"{one['images']:,} {briefly_why(one['stage'], one['code'])}" for one in counted]
+    why = [f"{one['images']:,} {briefly_why(one['stage'], one['code'])}" for one in by_reason]
     more = ", {:,} more reasons"
     in_one = fitted(why, f"{of}: ", more)
     if len(in_one) <= WIDTH:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.metrics import acceptance, odd_images
 from pipeline.metrics.acceptance import AcceptedCounts, ScoreCounts
@@ -130,8 +131,7 @@ def _of_classes(look: Look, rows: pa.Table, unknown: pa.Table, is_known: npt.NDA
 
 def known_rows(rows: pa.Table, known: Known) -> npt.NDArray[np.bool_]:
     """Return of which rows the model's training had the pixels, bool [n]; of a row without a hash it had not."""
-    hashes, has_hash = from_texts(rows["pixel_hash"])
-    return has_hash & known(hashes)
+    return np.asarray(pc.fill_null(in_training(rows, known), False), bool)
 
 
 def in_training(rows: pa.Table, known: Known | None) -> pa.Array:

@@ -159,9 +159,8 @@ def _verify_results(summary: Summary, recorded: Run, run: Run, planned: Sequence
     except FileNotFoundError:
         yield Finding("table_missing", table, f"nothing says which parts are the result; {AGAIN}")
     try:
-        stored = storage.read(result)
-        ways = (figures, earlier_figures)
-        if summary.units == len(planned) and not any(_is_summary(_parse(stored), way(summary, run)) for way in ways):
+        stored, ways = _parse(storage.read(result)), (figures, earlier_figures)
+        if summary.units == len(planned) and not any(_is_summary(stored, way(summary, run)) for way in ways):
             yield Finding("summary_wrong", result, f"its figures are not those of the receipts; {AGAIN}")
     except FileNotFoundError:
         yield Finding("summary_missing", result, f"the figures are not there; {AGAIN}")
