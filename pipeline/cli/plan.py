@@ -93,9 +93,11 @@ def _overview(work: Work, inputs: Sequence[str]) -> Iterator[Fact]:
         key = totals.skipped_examples.get(reason)
         yield "skipped", skipped(n, reason, None if key is None else name_in(key, inputs))
     if work.done:
-        images = f"{counted(work.done_images, 'image')} in {len(work.done):,} of {counted(totals.units, 'work unit')}"
-        yield "stored", images + ("; nothing is left to score" if len(work.done) == totals.units else "")
-    if not totals.open_units:  # else nobody knows yet how many images are stored
+        stored = f"{len(work.done):,} of {counted(totals.units, 'work unit')}"
+        if not totals.open_units:  # else nobody knows yet how many images these have
+            stored = f"{counted(work.done_images, 'image')} in {stored}"
+        yield "stored", stored + ("; nothing is left to score" if len(work.done) == totals.units else "")
+    if not totals.open_units:
         yield from scored_again(work.done_images, work.before, work.left)
 
 

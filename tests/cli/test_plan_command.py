@@ -166,7 +166,9 @@ def test_stored_rows_that_go_are_told_only_where_it_is_known(
     images: int, open_units: int, done: int, is_told: bool
 ) -> None:
     totals = PlanTotals("r", "m", units=2, images=images, open_units=open_units)
-    told = [text for name, text in plan._overview(Work(totals, frozenset("u"), done, 100), ()) if name == "kept"]
+    found = dict(plan._overview(Work(totals, frozenset("u"), done, 100), ()))
+    assert found["stored"] == ("1 of 2 work units" if open_units else "60 images in 1 of 2 work units")
+    told = [text for name, text in found.items() if name == "kept"]
     assert told == (["60 of 100 rows: a work unit is scored again as a whole"] if is_told else [])
 
 
