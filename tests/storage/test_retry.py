@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ DEADLINE = 900.0
 
 
 class Clock:
-    """Stands still but for what is waited."""
+    """Stands still but for what is waited, in whole ticks of 1/1024 second: sums and differences of them are exact."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -38,7 +39,7 @@ def waiting(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Patience:
     made = Patience(DEADLINE, clock)
 
     def wait(timeout: float) -> bool:
-        clock.now += timeout
+        clock.now += math.ceil(timeout * 1024) / 1024
         return False
 
     monkeypatch.setattr(made._ended, "wait", wait)
