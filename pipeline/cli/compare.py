@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.cli.command import look_on, new_parser
-from pipeline.cli.comparison_facts import facts, sides_table
+from pipeline.cli.comparison_facts import facts, sides_table, verdict_lines
 from pipeline.cli.console import answer, complain
 from pipeline.cli.flags import JSON
 from pipeline.cli.terminal import Screen, show_facts, show_line, show_table
-from pipeline.text import line
 
 if TYPE_CHECKING:
     from pipeline.metrics.comparison_figures import Comparison
@@ -27,8 +26,9 @@ example: nightscore compare night new-night
 
 Say whether the results in OUTPUT B are better than those in OUTPUT A on the
 images that both have, and what has changed: agreement, accuracy, classes and
-folders that got better or worse, and on the page the changed images. Reads the
-stored rows; needs neither the images nor the models.
+folders that got better or worse, and on the page the changed images. Labelled
+images that one of the models has seen in training do not count for this, where
+the model directories tell which these are. Reads the stored rows, no images.
 """
 
 EPILOG = (
@@ -87,6 +87,7 @@ def _compare(asked: argparse.Namespace) -> int:
 
 def _show(figures: Comparison, asked: argparse.Namespace) -> None:
     screen = Screen()
-    show_line(screen, line(figures["verdict"]))
+    for text in verdict_lines(figures):
+        show_line(screen, text)
     show_table(screen, ("", "A", "B"), sides_table(figures))
     show_facts(screen, facts(figures, asked.a, asked.b, asked.to))

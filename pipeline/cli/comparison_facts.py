@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterator, Sequence
 
-from pipeline.cli.one_screen import WIDTH, Fact, fitted
+from pipeline.cli.one_screen import NAME_WIDTH, WIDTH, Fact, columns, fitted
 from pipeline.formatting import NOTHING, count, counted, number, percent
 from pipeline.metrics.comparison_figures import ClassChange, ComparedRun, Comparison, OneFailed, PartChange, Quality
 from pipeline.metrics.headline import WORDS
-from pipeline.text import brief, plain, shell_command, shell_path
+from pipeline.text import brief, line, plain, shell_command, shell_path
 
 CELL = 31
 """Characters of a cell of the table of A and B."""
@@ -17,6 +19,18 @@ PARTS = 2
 """Folders and other parts that are named at most, of those better and of those worse."""
 
 SHOWN_NAME = 16
+
+
+def verdict_lines(figures: Comparison) -> Iterator[str]:
+    """Yield the verdict, broken behind a comma where it does not fit a line."""
+    shown, *clauses = re.split("(?<=,) ", line(figures["verdict"]))
+    for clause in clauses:
+        if columns(f"{shown} {clause}") > NAME_WIDTH + 1 + WIDTH:
+            yield shown
+            shown = clause
+        else:
+            shown = f"{shown} {clause}"
+    yield shown
 
 
 def sides_table(figures: Comparison) -> Iterator[tuple[str, str, str]]:
@@ -63,8 +77,9 @@ def facts(figures: Comparison, a: str, b: str, page: str | None) -> Iterator[Fac
         page: where the page was written; None: it was not.
     """
     for remark in figures["remarks"]:
-        yield "note", remark
+        yield from _wrapped("note", remark)
     yield "images", _shared(figures)
+    yield from _seen(figures)
     yield from _changes(figures)
     yield from _classes(figures)
     yield from _of_their_own(figures)
@@ -86,7 +101,27 @@ def _shared(figures: Comparison) -> str:
     text = f"{count(n)} in both, {count(scored)} scored"
     if figures["task"] != "embedding":
         text += f", {count(figures['labelled'])} labelled"
+        text += " and unseen" if figures["counted"] == "unseen" else ""
     return text
+
+
+def _seen(figures: Comparison) -> Iterator[Fact]:
+    """Yield which labelled images do not count as a model has seen them in training, and what they would change."""
+    every = figures["including_seen"]
+    if every is None:
+        return
+    by = [(name, n) for name, n in (("A", figures["a"]["seen"]), ("B", figures["b"]["seen"])) if n is not None]
+    seen = count(every["labelled"] - figures["labelled"])
+    text = f"{seen} of {count(every['labelled'])} labelled images were seen in training"
+    each = " and ".join(f"{count(n)} by the model of {name}" for name, n in by)
+    yield from _wrapped("seen", f"{text} and do not count: {each}")
+    yield from _wrapped("with them", every["verdict"])
+
+
+def _wrapped(name: str, text: str) -> Iterator[Fact]:
+    """Yield a fact whose text may take several lines; names in it stay whole."""
+    lines = textwrap.wrap(plain(text), WIDTH, break_long_words=False, break_on_hyphens=False)
+    yield from zip((name, *[""] * (len(lines) - 1)), lines, strict=True)
 
 
 def _changes(figures: Comparison) -> Iterator[Fact]:
@@ -98,7 +133,8 @@ def _changes(figures: Comparison) -> Iterator[Fact]:
     difference = figures["difference"]
     if changed and difference is not None and difference["gained"] is not None and difference["lost"] is not None:
         gained, lost = difference["gained"], difference["lost"]
-        yield "", f"{count(lost)} right to wrong, {count(gained)} wrong to right"
+        of = " among the unseen ones" if figures["counted"] == "unseen" else ""
+        yield "", f"{count(lost)} right to wrong, {count(gained)} wrong to right{of}"
 
 
 def _classes(figures: Comparison) -> Iterator[Fact]:

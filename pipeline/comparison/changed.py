@@ -93,7 +93,11 @@ class Candidates:
             rows = np.flatnonzero(mask)
             first = rows[np.argsort(rank[rows], kind="stable")[:KEPT]]
             new = [_candidate(pairs, judged, row, float(rank[row]), task) for row in first.tolist()]
-            self.lists[name] = heapq.nsmallest(KEPT, [*self.lists[name], *new], key=lambda one: one[:3])
+            self.lists[name] = _first([*self.lists[name], *new])
+
+    def merge(self, other: Candidates) -> Candidates:
+        """Return the changed images of both that come first."""
+        return Candidates({name: _first([*self.lists[name], *other.lists[name]]) for name in LISTS})
 
     def shown(self, pictures: Mapping[str, bytes]) -> dict[str, list[Candidate]]:
         """Return the first images of each list; those with a picture come before others.
@@ -104,6 +108,10 @@ class Candidates:
         return {
             name: sorted(images, key=lambda one: one.key not in pictures)[:SHOWN] for name, images in self.lists.items()
         }
+
+
+def _first(images: Iterable[Candidate]) -> list[Candidate]:
+    return heapq.nsmallest(KEPT, images, key=lambda one: one[:3])
 
 
 def _scores(rows: pa.Table, task: Task) -> npt.NDArray[np.float64]:

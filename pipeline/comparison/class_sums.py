@@ -56,6 +56,13 @@ class ClassSums:
             flags = (name in own, one, other, one and not other, other and not one)
             self._count(name, [n * flag for flag in flags])
 
+    def merge(self, other: ClassSums) -> ClassSums:
+        """Return the sums over the images of both."""
+        both = ClassSums(self.labelled + other.labelled, {name: list(sums) for name, sums in self.counts.items()})
+        for name, sums in other.counts.items():
+            both._count(name, sums)
+        return both
+
     def _count(self, name: str, more: Sequence[int]) -> None:
         sums = self.counts.setdefault(name, [0] * 5)
         for place, n in enumerate(more):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -12,15 +12,15 @@ from pipeline.comparison.changed import pictures_of
 from pipeline.comparison.figures import figures_of
 from pipeline.comparison.join import Stream, pairs
 from pipeline.comparison.names import relative_names
+from pipeline.comparison.shared_sums import inputs_of
 from pipeline.comparison.side import Side, Vocabulary
-from pipeline.comparison.tally import Tally, inputs_of
+from pipeline.comparison.tally import Tally
+from pipeline.comparison.training import on_training
 from pipeline.comparison.verdict import Limits, apply
 from pipeline.errors import UnfinishedError, UsageError
 from pipeline.formatting import counted
 from pipeline.metrics.comparison_figures import Comparison, JoinBy
-from pipeline.output import records
 from pipeline.output.stored_rows import StoredRows
-from pipeline.report.headline import Headline
 from pipeline.text import brief, plain
 
 
@@ -58,12 +58,13 @@ def compare(a: str, b: str, join: JoinBy = "key", limits: Limits = Limits()) -> 
     tally = Tally(one.task, unit, inputs_of(one))
     for found in pairs(*streams, are_unique=join == "key"):
         tally.add(found, one, other)
-    if tally.counts is None:
+    basis = tally.basis()
+    if basis.sums.counts is None:
         raise UsageError(_why_nothing(one, other, *streams, join))
     hint = _hint(one, other, *streams, join)
-    pictures = pictures_of(tally.candidates, one, other)
-    remarks = [*([hint] if hint else []), *_learned(one, other)]
-    figures = figures_of(tally, (one, other), streams, join, pictures, remarks)
+    pictures = pictures_of(basis.sums.candidates, one, other)
+    remarks = [*([hint] if hint else []), *on_training(basis, one, other)]
+    figures = figures_of(tally, basis, (one, other), streams, join, pictures, remarks)
     return Compared(apply(figures, limits), pictures)
 
 
@@ -73,7 +74,7 @@ def open_sides(a: str, b: str) -> tuple[Side, Side]:
     names = dict.fromkeys(name for one in stored for name in one.run.slices)
     words, reasons = Vocabulary(), Vocabulary()
     values = {name: Vocabulary() for name in names}
-    one, other = (Side(rows, words, reasons, values) for rows in stored)
+    one, other = (Side.of(rows, words, reasons, values) for rows in stored)
     return one, other
 
 
@@ -130,18 +131,6 @@ def _hint(a: Side, b: Side, one: Stream, other: Stream, join: JoinBy) -> str:
         return ""
     n, first, second = pair
     return f"{n:,} more have the same name in their input, as {first} and {second}: --join name finds them"
-
-
-def _learned(a: Side, b: Side) -> Iterator[str]:
-    """Yield a remark on each model that has learned from its images: how right it is on those proves nothing."""
-    for name, side in (("A", a), ("B", b)):
-        record = side.stored.record
-        unseen = record.get("unseen") if records.has_ended(record) else None
-        if unseen is not None and unseen["seen"]:
-            headline, value = Headline(side.task), unseen["headline"]
-            rest = "" if value is None else f"; {headline.word} on its others: {headline.text(value)}"
-            seen = counted(unseen["seen"], "image was", "images were")
-            yield f"{seen} seen in training by the model of {name}, and these count in all figures{rest}"
 
 
 def _same_name(a: Side, b: Side, one: Stream, other: Stream) -> tuple[int, str, str] | None:

@@ -9,11 +9,12 @@ from pipeline.comparison.changed import Candidate
 from pipeline.comparison.class_sums import outcome_of
 from pipeline.comparison.join import Stream
 from pipeline.comparison.judge import AnyCounts, ErrorSums, PairCounts
+from pipeline.comparison.quality import difference_of, qualities
+from pipeline.comparison.shared_sums import SharedSums, by_folder
 from pipeline.comparison.side import Side
-from pipeline.comparison.tally import Tally, by_folder, keys_of, label_text
+from pipeline.comparison.tally import Basis, Tally, keys_of, label_text
 from pipeline.comparison.verdict import outcome_of_all, sentence
 from pipeline.formatting import counted
-from pipeline.metrics.accuracy import Metrics, compute
 from pipeline.metrics.comparison_figures import (
     ChangedImage,
     ColumnChanges,
@@ -22,11 +23,10 @@ from pipeline.metrics.comparison_figures import (
     Difference,
     JoinBy,
     PartChange,
-    Quality,
 )
 from pipeline.metrics.headline import HEADLINES
-from pipeline.metrics.paired import holm, interval_of_difference, mcnemar, p_of_mean_difference
-from pipeline.metrics.proportions import interval_of_mean, interval_of_share, ratio
+from pipeline.metrics.paired import holm
+from pipeline.metrics.proportions import interval_of_share, ratio
 from pipeline.storage import key_of
 
 MOST_PARTS = 200
@@ -35,6 +35,7 @@ MOST_PARTS = 200
 
 def figures_of(
     tally: Tally,
+    basis: Basis,
     sides: tuple[Side, Side],
     streams: tuple[Stream, Stream],
     join: JoinBy,
@@ -45,26 +46,27 @@ def figures_of(
 
     Args:
         tally: sums over the shared images, of which there are some.
+        basis: what the verdict is based on.
         sides: A and B.
         streams: what was read of them; what waits there is not shared.
         join: by what images were found.
         pictures: key in A -> picture.
-        hints: remarks about images that were not found.
+        hints: further remarks.
     """
-    counts, unit, other = tally.counts, tally.unit, tally.other
+    sums, unit, other = basis.sums, tally.unit, tally.other
+    counts = sums.counts
     assert counts is not None
-    runs = [_run(*each, counts.images) for each in zip(sides, streams, sides[::-1], strict=True)]
-    quality = _qualities(tally)
-    difference = _difference(counts, unit)
+    seen_by = [tally.seen_by[name] if side.known is not None else None for name, side in zip("ab", sides, strict=True)]
+    runs = [_run(*each, counts.images) for each in zip(sides, streams, sides[::-1], seen_by, strict=True)]
     images = {
-        name: [_image(one, sides, tally) for one in some] for name, some in tally.candidates.shown(pictures).items()
+        name: [_image(one, sides, tally) for one in some] for name, some in sums.candidates.shown(pictures).items()
     }
     changed = counts.changed if isinstance(counts, PairCounts) else None
     agreeing = None if changed is None else counts.scored - changed
     found = {
         "exit_code": 0,
         "reasons": [],
-        "outcome": outcome_of_all(difference, tally.task),
+        "outcome": "not_measured",
         "verdict": "",
         "task": tally.task,
         "join": join,
@@ -85,23 +87,48 @@ def figures_of(
         "labels_differ_examples": tally.labels_differ,
         "labelled_in_one": other["labelled_in_one"],
         "label_known_to_one": other["known_to_one"],
-        "labelled": getattr(counts, "labelled", 0),
+        "seen": None if seen_by == [None, None] else tally.seen_by["any"],
+        "counted": basis.counted,
+        "labelled": 0,
         "headline": HEADLINES[tally.task],
+        "quality_a": None,
+        "quality_b": None,
+        "difference": None,
+        "including_seen": None,
+        "classes": sums.classes.changes(tally.task),
+        "inputs": parts([(name, sums.by_input[name]) for name in sums.inputs if name in sums.by_input], unit),
+        "folders": parts(sorted(by_folder(sums).items()), unit),
+        "folder_depth": sums.by_folder.depth,
+        "columns": [_column(name, sums, unit, sides[0]) for name in sums.by_value],
+        **images,
+    }
+    headline = _headline(found, sums, unit)
+    if basis.including_seen is not None:
+        headline["including_seen"] = _headline({**found, "counted": "all"}, basis.including_seen, unit)
+    return cast(Comparison, {**found, **headline})
+
+
+def _headline(found: Mapping[str, Any], sums: SharedSums, unit: float) -> dict[str, Any]:
+    """Return which is better on the labelled images, and how good both are.
+
+    Args:
+        found: all other figures.
+        sums: over the images.
+        unit: of absolute errors.
+    """
+    assert sums.counts is not None
+    quality, difference = qualities(sums, unit), difference_of(sums.counts, unit)
+    headline = {
+        "labelled": sums.labelled,
+        "outcome": outcome_of_all(difference, sums.task),
         "quality_a": quality[0],
         "quality_b": quality[1],
         "difference": difference,
-        "classes": tally.classes.changes(tally.task),
-        "inputs": parts([(name, tally.by_input[name]) for name in tally.inputs if name in tally.by_input], unit),
-        "folders": parts(sorted(by_folder(tally).items()), unit),
-        "folder_depth": tally.by_folder.depth,
-        "columns": [_column(name, tally, sides[0]) for name in tally.by_value],
-        **images,
     }
-    figures = cast(Comparison, found)
-    return cast(Comparison, {**found, "verdict": sentence(figures)})
+    return {**headline, "verdict": sentence(cast(Comparison, {**found, **headline}))}
 
 
-def _run(side: Side, stream: Stream, other: Side, shared: int) -> ComparedRun:
+def _run(side: Side, stream: Stream, other: Side, seen: int | None, shared: int) -> ComparedRun:
     """Return what is said of one OUTPUT."""
     stored = side.stored
     theirs = set(other.stored.run.spec.class_names)
@@ -112,6 +139,8 @@ def _run(side: Side, stream: Stream, other: Side, shared: int) -> ComparedRun:
         "complete": stored.is_complete,
         "images": stream.read,
         "failed": stream.failed,
+        "seen": seen,
+        "training_unknown": side.training_unknown or None,
         "shared": ratio(shared, stream.read),
         "not_shared": stream.rows,
         "not_shared_examples": keys_of(stream.waiting),
@@ -139,69 +168,9 @@ def _remarks(sides: tuple[Side, Side], runs: Sequence[ComparedRun], join: JoinBy
     return remarks
 
 
-def _qualities(tally: Tally) -> tuple[Quality | None, Quality | None]:
-    """Return how good A and B are on the shared labelled images; None: there are none."""
-    counts, unit = tally.counts, tally.unit
-    if isinstance(counts, ErrorSums) and counts.labelled:
-        sums = ((counts.error_a, counts.squares_a), (counts.error_b, counts.squares_b))
-        a, b = (_mean(*each, counts.labelled, unit) for each in sums)
-        return a, b
-    if isinstance(counts, PairCounts) and counts.labelled:
-        each = ((counts.right_a, tally.scores_a), (counts.right_b, tally.scores_b))
-        a, b = (_share(right, counts.labelled, scores) for right, scores in each)
-        return a, b
-    return None, None
-
-
-def _mean(total: int, squares: int, n: int, unit: float) -> Quality:
-    interval = interval_of_mean(total, squares, n)
-    bounds = None if interval is None else [max(0.0, interval[0] * unit), interval[1] * unit]
-    plain = {"log_loss": None, "expected_calibration_error": None, "calibration": None}
-    return cast(Quality, {"value": total / n * unit, "interval_95": bounds, **plain})
-
-
-def _share(right: int, n: int, scores: Metrics) -> Quality:
-    measured = compute(scores, (), 0) if scores.labelled else None
-    return {
-        "value": right / n,
-        "interval_95": interval_of_share(right, n),
-        "log_loss": measured and measured["log_loss"],
-        "expected_calibration_error": measured and measured["expected_calibration_error"],
-        "calibration": measured and measured["calibration"],
-    }
-
-
-def _difference(counts: AnyCounts, unit: float) -> Difference | None:
-    """Return B minus A; None: no image is labelled.
-
-    Of models of a value it is the mean of the differences of the absolute errors of each image, with an interval by the
-    normal distribution (the paired z interval, as in any textbook of statistics).
-    """
-    if isinstance(counts, ErrorSums) and counts.labelled:
-        sums = counts.difference, counts.squares, counts.labelled
-        interval = interval_of_mean(*sums)
-        return {
-            "value": counts.difference / counts.labelled * unit,
-            "interval_95": interval and [bound * unit for bound in interval],
-            "gained": None,
-            "lost": None,
-            "p": p_of_mean_difference(*sums),
-        }
-    if isinstance(counts, PairCounts) and counts.labelled:
-        gained, lost, n = counts.gained, counts.lost, counts.labelled
-        return {
-            "value": (gained - lost) / n,
-            "interval_95": interval_of_difference(counts.right_a - lost, lost, gained, n),
-            "gained": gained,
-            "lost": lost,
-            "p": mcnemar(lost, gained),
-        }
-    return None
-
-
 def parts(named: Sequence[tuple[str | None, AnyCounts]], unit: float) -> list[PartChange]:
     """Return how parts of the archive fare; p-values are corrected for the number of parts that have changed (Holm)."""
-    differences = [_difference(counts, unit) for _, counts in named]
+    differences = [difference_of(counts, unit) for _, counts in named]
     p_values = [one["p"] if one is not None and one["value"] else None for one in differences]
     corrected = iter(holm([p for p in p_values if p is not None]))
     return [
@@ -234,12 +203,12 @@ def _part(
     }
 
 
-def _column(name: str, tally: Tally, side: Side) -> ColumnChanges:
+def _column(name: str, sums: SharedSums, unit: float, side: Side) -> ColumnChanges:
     """Return the figures by the values of a column; those beyond MOST_PARTS are left out."""
     texts = side.values[name].texts
-    most = sorted(tally.by_value[name].items(), key=lambda one: (-one[1].images, one[0]))[:MOST_PARTS]
+    most = sorted(sums.by_value[name].items(), key=lambda one: (-one[1].images, one[0]))[:MOST_PARTS]
     named = sorted(((texts[value] if value >= 0 else None, counts) for value, counts in most), key=_by_name)
-    return {"column": name, "values": parts(named, tally.unit)}
+    return {"column": name, "values": parts(named, unit)}
 
 
 def _by_name(part: tuple[str | None, Any]) -> tuple[bool, str]:

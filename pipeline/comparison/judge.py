@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -77,12 +77,36 @@ class PlainCounts(NamedTuple):
 
 AnyCounts = PairCounts | ErrorSums | PlainCounts
 
+C = TypeVar("C", bound=AnyCounts)
+
+_WITHOUT_LABELS = ("images", "scored", "changed")
+"""Sums that need no label."""
+
 KINDS: dict[Task, type[AnyCounts]] = {
     "classes": PairCounts,
     "labels": PairCounts,
     "value": ErrorSums,
     "embedding": PlainCounts,
 }
+
+
+def plus(one: C | None, other: C) -> C:
+    """Return the sums over the images of two; None is without images.
+
+    >>> plus(PlainCounts(3, 2), PlainCounts(1, 1))
+    PlainCounts(images=4, scored=3)
+    """
+    return other if one is None else type(other)(*(x + y for x, y in zip(one, other, strict=True)))
+
+
+def without_labels(counts: C) -> C:
+    """Return the sums over the same images as if none of them had a label.
+
+    >>> without_labels(PairCounts(images=4, scored=3, labelled=2, right_a=2, changed=1))
+    PairCounts(images=4, scored=3, labelled=0, right_a=0, right_b=0, gained=0, lost=0, changed=1)
+    """
+    kept = {name: getattr(counts, name) for name in counts._fields if name in _WITHOUT_LABELS}
+    return type(counts)(**kept)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from pipeline.errors import ChangedError, DamagedPartError, UnfinishedError, Usa
 from pipeline.metrics.comparison_figures import JoinBy
 from pipeline.metrics.labels import compare_names
 from pipeline.metrics.value import is_number
+from pipeline.output.review_files import known_pixels
+from pipeline.output.review_look import Known, known_rows
 from pipeline.output.stored_rows import StoredRows, UnitRows
 from pipeline.task import Task
 from pipeline.text import shell_path
@@ -72,6 +74,8 @@ class Side:
         reasons: stage and code of failures.
         values: of the columns by which images are compared, by the name that --slice gives them.
         units: ids of the units whose rows were read, by the numbers that the rows have.
+        known: tells which pixels its model's training had; None: nobody knows.
+        training_unknown: why nobody knows, as one line; "": it is known, or nobody asks.
     """
 
     stored: StoredRows
@@ -79,6 +83,14 @@ class Side:
     reasons: Vocabulary
     values: Mapping[str, Vocabulary]
     units: list[str] = field(default_factory=list)
+    known: Known | None = None
+    training_unknown: str = ""
+
+    @classmethod
+    def of(cls, stored: StoredRows, words: Vocabulary, reasons: Vocabulary, values: Mapping[str, Vocabulary]) -> Side:
+        """Return an OUTPUT, with what is known of its model's training if the task has labels."""
+        known, why = known_pixels(stored.run) if stored.run.spec.task != "embedding" else (None, "")
+        return cls(stored, words, reasons, values, known=known, training_unknown=why)
 
     @property
     def output(self) -> str:
@@ -95,9 +107,10 @@ class Side:
 
         They have the columns `key` (large_string), `on` (large_string or null: by what the image is found in the other
         OUTPUT), `unit` and `row` (int32: place of the row), `ok` (bool), `reason` (int32: number of why it failed, -1:
-        it did not), those of its task, and `slice.<name>` (int32) for each column of --slice. Of classes and labels:
-        `label` and `predicted` (int32, -1: none), `labelled` and `right` (bool), and of classes `score` and
-        `label_score` (float32). Of values: `label` and `predicted` (float64, NaN: none) and `labelled`.
+        it did not), `seen` (bool: its model's training had an exact copy; only if the training is known), those of its
+        task, and `slice.<name>` (int32) for each column of --slice. Of classes and labels: `label` and `predicted`
+        (int32, -1: none), `labelled` and `right` (bool), and of classes `score` and `label_score` (float32). Of values:
+        `label` and `predicted` (float64, NaN: none) and `labelled`.
 
         Raises:
             UnfinishedError: another run has replaced the rows meanwhile.
@@ -105,7 +118,7 @@ class Side:
         """
         slices = self.stored.run.slices
         more = [slices[name] for name in self.values if name in slices]
-        hashed = ["pixel_hash"] if join == "pixel_hash" else []
+        hashed = ["pixel_hash"] if join == "pixel_hash" or self.known is not None else []
         columns = list(dict.fromkeys([*_ALWAYS, *_COLUMNS[self.task], *hashed, *more]))
         for number, unit in enumerate(self.read(columns)):
             self.units.append(unit.unit)
@@ -131,6 +144,8 @@ class Side:
             "ok": np.asarray(pc.equal(rows["status"], "ok"), np.bool_),
             "reason": self.reasons.encode(pc.binary_join_element_wise(rows["error_stage"], rows["error_code"], " ")),
         }
+        if self.known is not None:
+            columns["seen"] = known_rows(rows, self.known)
         columns["on"] = self._on(rows, join)
         columns |= self._of_task(rows)
         slices = self.stored.run.slices

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
 from pipeline.errors import UsageError
 from pipeline.formatting import counted, number, percent
-from pipeline.metrics.comparison_figures import Comparison, Difference, Outcome
+from pipeline.metrics.comparison_figures import Comparison, Counted, Difference, Outcome
 from pipeline.metrics.paired import SURE
 from pipeline.task import Task
 
 BELOW_LIMIT = 4
 """Exit code if a limit is not kept."""
+
+_ON: Mapping[Counted, str] = {"all": "", "unseen": "on unseen images, ", "seen": "on images seen in training, "}
+"""Which labelled images count -> how a sentence about them begins."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,9 @@ class Limits:
 def apply(figures: Comparison, limits: Limits) -> Comparison:
     """Return the same figures with the exit code and its reasons."""
     reasons = []
-    if limits.fail_if_worse and figures["difference"] is None:
+    if limits.fail_if_worse and figures["counted"] == "seen":
+        reasons.append("--fail_if_worse cannot be decided: every shared labelled image was seen in training")
+    elif limits.fail_if_worse and figures["difference"] is None:
         reasons.append("--fail_if_worse cannot be decided: no shared image has a label that counts")
     elif limits.fail_if_worse and figures["outcome"] == "worse":
         reasons.append(figures["verdict"])
@@ -83,7 +89,7 @@ def sentence(figures: Comparison) -> str:
             return f"{n} scored in both; embeddings do not tell which model is better"
         return f"{_agreement(figures)}; no label that counts tells which is better"
     said = {"better": "B is better: ", "worse": "B is worse: ", "no_difference": "no difference can be seen: "}
-    start = said[figures["outcome"]]
+    start = _ON[figures["counted"]] + said[figures["outcome"]]
     of = {"mae": "mean error ", "exact_match": "exact match "}.get(figures["headline"], "")
     if figures["task"] == "value":
         values = f"{number(b['value'])} against {number(a['value'])}, {signed(difference['value'])}"

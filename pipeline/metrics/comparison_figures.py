@@ -16,6 +16,13 @@ JoinBy = Literal["key", "name", "pixel_hash"]
 Outcome = Literal["better", "worse", "no_difference", "not_measured"]
 """What B is beside A, beyond chance."""
 
+Counted = Literal["all", "unseen", "seen"]
+"""Which shared labelled images count.
+
+"all" = every one, as none of them is known to be seen; "unseen" = those that neither model has seen in training, as far
+as that is known; "seen" = every one, as all of them were seen.
+"""
+
 
 class ComparedRun(TypedDict):
     """One of the two OUTPUTs."""
@@ -26,6 +33,8 @@ class ComparedRun(TypedDict):
     complete: bool
     images: int
     failed: int
+    seen: int | None
+    training_unknown: str | None
     shared: float | None
     not_shared: int
     not_shared_examples: list[str]
@@ -34,7 +43,7 @@ class ComparedRun(TypedDict):
 
 
 class Quality(TypedDict):
-    """How good one of the two is on the shared labelled images."""
+    """How good one of the two is on the labelled images that count."""
 
     value: float
     interval_95: list[float] | None
@@ -44,13 +53,24 @@ class Quality(TypedDict):
 
 
 class Difference(TypedDict):
-    """B minus A, on the shared labelled images."""
+    """B minus A, on the labelled images that count."""
 
     value: float
     interval_95: list[float] | None
     gained: int | None
     lost: int | None
     p: float | None
+
+
+class IncludingSeen(TypedDict):
+    """The headline of a comparison on all shared labelled images, those that were seen in training included."""
+
+    labelled: int
+    outcome: Outcome
+    verdict: str
+    quality_a: Quality
+    quality_b: Quality
+    difference: Difference
 
 
 ClassChange = TypedDict(
@@ -144,11 +164,14 @@ class Comparison(TypedDict):
     labels_differ_examples: list[LabelPair]
     labelled_in_one: int
     label_known_to_one: int
+    seen: int | None
+    counted: Counted
     labelled: int
     headline: str
     quality_a: Quality | None
     quality_b: Quality | None
     difference: Difference | None
+    including_seen: IncludingSeen | None
     classes: list[ClassChange]
     inputs: list[PartChange]
     folders: list[PartChange]

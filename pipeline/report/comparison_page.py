@@ -75,6 +75,7 @@ def comparison_page(figures: Comparison, pictures: Mapping[str, bytes]) -> str:
         sides=(("A", figures["a"]), ("B", figures["b"])),
         sections=list(_sections(figures, lists, tables, qualities)),
         tiles=list(_tiles(figures)),
+        seen_text=seen_text(figures),
         lists=lists,
         tables=tables,
         gallery=gallery((image["key"] for one in lists for image in one.images), pictures),
@@ -120,8 +121,11 @@ def _tiles(figures: Comparison) -> Iterator[Tile]:
     """Yield the numbers of the summary."""
     value, interval = _value_of(figures), _interval_of(figures)
     word = WORDS.get(figures["headline"], "").capitalize()
+    on = {"all": "", "unseen": " on unseen images", "seen": " on images seen in training"}[figures["counted"]]
     for name, quality in _qualities(figures):
-        yield Tile(f"{word} of {name}", value(quality["value"]), f"95 % interval {interval(quality['interval_95'])}")
+        yield Tile(
+            f"{word} of {name}{on}", value(quality["value"]), f"95 % interval {interval(quality['interval_95'])}"
+        )
     difference = figures["difference"]
     if difference is not None:
         bounds = difference["interval_95"]
@@ -136,6 +140,22 @@ def _tiles(figures: Comparison) -> Iterator[Tile]:
         f"{percent(run['shared'], 1)} of {name}" for name, run in (("A", figures["a"]), ("B", figures["b"]))
     )
     yield Tile("Shared images", f"{figures['shared']:,}", shares)
+
+
+def seen_text(figures: Comparison) -> str:
+    """Return which labelled images do not count as a model has seen them in training; "": all of them count."""
+    every = figures["including_seen"]
+    if every is None:
+        return ""
+    seen = every["labelled"] - figures["labelled"]
+    by = [(name, n) for name, n in (("A", figures["a"]["seen"]), ("B", figures["b"]["seen"])) if n is not None]
+    each = " and ".join(f"{n:,} by the model of {name}" for name, n in by)
+    return (
+        f"{seen:,} of the {every['labelled']:,} labelled images {'was' if seen == 1 else 'were'} seen in training, "
+        f"{each}: a training had an exact copy. {'It does' if seen == 1 else 'They do'} not count, except for the "
+        f"agreement, and {'is' if seen == 1 else 'are'} not shown among the changed images. On all "
+        f"{every['labelled']:,} shared labelled images, those of the training included: {every['verdict']}."
+    )
 
 
 def _lists(figures: Comparison) -> Iterator[ImageList]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from learned_pixels import write_model
 from written_output import Row, class_row, failed_row, write_output
 
 from pipeline import storage
@@ -66,6 +67,8 @@ def test_first_line_is_the_verdict_and_all_fits_80_columns(
     assert "failed       1 image in B only, scored in A; such as" in lines
     assert any(line.startswith("labels       1 image left out: A and B have other labels") for line in lines)
     assert lines[-1] == "next         nightscore compare worse better --to comparison.html"
+    note = lines.index("note         A and B: the model directory does not tell which images the model")
+    assert lines[note + 1] == "             was trained on; images that it was trained on may count here"
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in out
     assert "\u202e" not in out
@@ -77,6 +80,31 @@ def test_json_is_one_line(outputs: Outputs, capsys: Captured) -> None:
     found = json.loads(out)
     assert (found["outcome"], found["shared"], found["changed"]) == ("better", 120, 16)
     assert [image["label"] for image in found["right_to_wrong"]] == ["dog"]
+
+
+def test_what_only_unseen_images_say_comes_first_and_fits_80_columns(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = [[{**row, "pixel_hash": f"{i:016x}"} for i, row in enumerate(rows(wrong))] for wrong in ([], range(80))]
+    model = write_model(tmp_path / "model", range(60))
+    write_output(tmp_path / "a", [hashed[0]], NAMES, model=model)
+    write_output(tmp_path / "b", [hashed[1]], NAMES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, err = run(capsys, "a", "b", "--fail_if_worse")
+    lines = out.splitlines()
+    verdict = "on unseen images, B is worse: 66.67 % against 100.00 %, -33.33 points (-45.94 to -21.14), p < 0.0001"
+    assert (code, err) == (4, f"nightscore compare: {verdict}\n")
+    assert " ".join(lines[:2]) == verdict
+    place = lines.index("images       120 in both, 120 scored, 60 labelled and unseen")
+    assert lines[place + 1 : place + 5] == [
+        "seen         60 of 120 labelled images were seen in training and do not count:",
+        "             60 by the model of A",
+        "with them    B is worse: 33.33 % against 100.00 %, -66.67 points (-74.47 to",
+        "             -57.30), p < 0.0001",
+    ]
+    assert "             20 right to wrong, 0 wrong to right among the unseen ones" in lines
+    assert max(map(len, lines)) <= 80
 
 
 def test_limits_that_are_not_kept_are_exit_code_4_with_a_line_each(outputs: Outputs, capsys: Captured) -> None:

@@ -9,20 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from written_output import MODEL_ID, Row, class_row, failed_row, write_output
+from written_output import Row, class_row, failed_row, write_output
 
 from pipeline.comparison.compare import compare
 from pipeline.comparison.verdict import Limits
 from pipeline.errors import UnfinishedError, UsageError
 from pipeline.metrics.comparison_figures import Comparison
 from pipeline.metrics.paired import holm, mcnemar
-from pipeline.model.input_rule import InputSpec
-from pipeline.model.pixel_hash import rule_id
-from pipeline.model.trained_on import FOLDER, TrainedOn
 
 NAMES = ("cat", "dog", "eel")
 
@@ -319,18 +315,3 @@ def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=text) as refused:
             compare(one, other)
         assert "\n" not in str(refused.value)
-
-
-def test_a_model_that_has_learned_from_its_images_is_told(tmp_path: Path) -> None:
-    rows = [class_row(f"/archive/{i}.png", [0.9, 0.1], ("cat", "dog"), "cat", pixel_hash=f"{i:016x}") for i in range(9)]
-    learned = TrainedOn.of({"train": np.arange(4, dtype=np.uint64)}, rule_id(InputSpec(28, 28, "grayscale")), MODEL_ID)
-    place = tmp_path / "model" / "training" / FOLDER
-    place.mkdir(parents=True)
-    for name, data in learned.files().items():
-        (place / name).write_bytes(data)
-    write_output(tmp_path / "a", [rows], ("cat", "dog"))
-    write_output(tmp_path / "b", [rows], ("cat", "dog"), model=str(tmp_path / "model"))
-    figures = compare(str(tmp_path / "a"), str(tmp_path / "b")).figures
-    remark = "4 images were seen in training by the model of B, and these count in all figures; "
-    assert f"{remark}accuracy on its others: 100.00\u00a0%" in figures["remarks"]
-    assert not any("by the model of A" in one for one in figures["remarks"])

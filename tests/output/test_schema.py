@@ -124,6 +124,7 @@ SECTIONS: Mapping[str, Any] = {
     "Copy": review.Copy,
     "Comparison": comparison_figures.Comparison,
     "Compared run": comparison_figures.ComparedRun,
+    "Including seen images": comparison_figures.IncludingSeen,
     "Quality": comparison_figures.Quality,
     "Difference": comparison_figures.Difference,
     "Change of a class": comparison_figures.ClassChange,

@@ -60,3 +60,26 @@ def test_page_leaves_out_what_there_is_not(found: dict[str, Compared]) -> None:
     assert "B is worse: mean error 4 against 2, +2" in values.text
     assert not {"calibration", "classes"} & set(values.texts)
     assert "Farther from the label" in values.text
+
+
+def test_page_says_which_images_do_not_count_as_they_were_seen_in_training(found: dict[str, Compared]) -> None:
+    figures, page = found["some seen"].figures, parsed(found["some seen"])
+    every = figures["including_seen"]
+    assert every is not None
+    n, whole = figures["seen"], every["labelled"]
+    assert figures["verdict"].startswith("on unseen images, ")
+    assert f"O{figures['verdict'][1:]}." in page.text
+    assert f"{n} of the {whole} labelled images were seen in training, {n} by the model of A: a training" in page.text
+    assert f"On all {whole} shared labelled images, those of the training included: {every['verdict']}." in page.text
+    assert f"Of the {figures['labelled']} unseen images whose label counts" in page.text
+    assert "Accuracy of A on unseen images" in page.text
+    assert "Only unseen images count." in page.text
+    assert "seen in training," not in parsed(found["changed"]).text
+
+
+def test_page_does_not_praise_a_model_on_images_of_its_training(found: dict[str, Compared]) -> None:
+    figures, page = found["all seen"].figures, parsed(found["all seen"])
+    assert (figures["outcome"], figures["counted"]) == ("better", "seen")
+    assert "is-good" not in page.source.partition('class="verdict')[2].partition(">")[0]
+    assert "is-good" in parsed(found["changed"]).source.partition('class="verdict')[2].partition(">")[0]
+    assert "prove nothing for new images" in page.text

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from example_nights import picture
+from learned_pixels import write_model
 from task_rows import value_row
 from written_output import Row, class_row, failed_row, write_output
 
@@ -26,7 +27,7 @@ HOSTILE = (
 )
 """Names of classes, folders and values that a page shows as text."""
 
-KINDS = ("changed", "no labels", "values", "same", "1,000 classes")
+KINDS = ("changed", "no labels", "values", "same", "1,000 classes", "some seen", "all seen")
 
 
 def compared(kind: str, folder: Path) -> Compared:
@@ -36,6 +37,11 @@ def compared(kind: str, folder: Path) -> Compared:
         for name, off in (("a", 1.0), ("b", 2.0)):
             rows = [{"status": "ok", **value_row(f"/archive/{i}.png", i, i + off * (i % 5))} for i in range(60)]
             write_output(folder / name, [rows], spec=spec)
+        return compare(str(folder / "a"), str(folder / "b"))
+    if kind in ("some seen", "all seen"):
+        learned = write_model(folder / "model", range(60) if kind == "some seen" else range(200))
+        _write(folder / "a", _rows(1, 0.7, 150, True), learned)
+        _write(folder / "b", _rows(2, 0.9, 140, True))
         return compare(str(folder / "a"), str(folder / "b"))
     labelled = kind != "no labels"
     _write(folder / "a", _rows(1, 0.7, 150, labelled))
@@ -60,10 +66,10 @@ def with_many_classes(found: Compared, classes: int = 1_000, columns: int = 40) 
     return Compared(cast(Comparison, {**found.figures, **many}), found.pictures)
 
 
-def _write(folder: Path, rows: Sequence[Row]) -> None:
+def _write(folder: Path, rows: Sequence[Row], model: str = "/model") -> None:
     thumbnails = {row["key"]: picture(number) for number, row in enumerate(rows) if number % 10}
     units = [rows[start : start + 50] for start in range(0, len(rows), 50)]
-    write_output(folder, units, HOSTILE, thumbnails, columns="camera", slice="camera")
+    write_output(folder, units, HOSTILE, thumbnails, model=model, columns="camera", slice="camera")
 
 
 def _rows(seed: int, accuracy: float, n: int, labelled: bool) -> list[Row]:
@@ -76,6 +82,6 @@ def _rows(seed: int, accuracy: float, n: int, labelled: bool) -> list[Row]:
         scores = [best if c == said else (1 - best) / 7 for c in range(len(HOSTILE))]
         label = HOSTILE[(right + (i == 3 and seed == 2)) % 8] if labelled else None
         key = f"/archive/{HOSTILE[right]}/{i}.png"
-        more = {"camera": HOSTILE[i % 3] if i % 4 else None}
+        more = {"camera": HOSTILE[i % 3] if i % 4 else None, "pixel_hash": f"{i:016x}"}
         rows.append(failed_row(key) if chance.random() < 0.05 else class_row(key, scores, HOSTILE, label, **more))
     return rows
