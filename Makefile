@@ -2,10 +2,16 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-JOBS ?= 2
+JOBS ?= 3
 DATASET ?= digits
 DATA_DIR ?=
 BIN := $(VENV)/bin
+
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+
+# pip would compile all modules of all packages, one after the other; Python compiles those that are imported, once, if it
+# may keep what it has compiled.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo test lint heavy flink soak docs bench bench-all clean
 
@@ -49,15 +55,15 @@ $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: setup.py constraints.txt | $(VENV)/bin/pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tensorboard]'
+	$(INSTALL) -e '.[tensorboard]'
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(INSTALL) -e '.[docs]'
 	touch $@
 
 $(VENV)/.dev: setup.py constraints.txt | $(VENV)/bin/pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tensorboard,dev]'
+	$(INSTALL) -e '.[tensorboard,dev]'
 	touch $@
 
 docs: $(VENV)/.docs

@@ -37,7 +37,7 @@ from pipeline.storage import retry
 sys.path.insert(0, str(Path(__file__).parent / "tools" / "poisoned"))  # for child processes, which get our path
 os.environ["IMPATIENT"] = "8"
 # No test depends on speed; each run tries other examples, so that few of them are enough.
-settings.register_profile("any machine", deadline=None, max_examples=40)
+settings.register_profile("any machine", deadline=None, max_examples=25)
 settings.load_profile("any machine")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell has started us in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a test interrupts would ignore it as well
@@ -102,6 +102,13 @@ def task_models(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits
     from task_networks import write_all
 
     return made_once(tmp_path_factory, worker_id, "tasks", lambda folder: write_all(digits, folder))
+
+
+@pytest.fixture(scope="session")
+def package_cache(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """What uv has fetched for one environment of a test session and the others need as well."""
+    own = tmp_path_factory.getbasetemp()
+    return (own if worker_id == "master" else own.parent) / "packages"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from package_index import run_fetching
+from package_index import new_environment, run_fetching
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("nightscore", "pipeline", "model_training", "model_import")
@@ -44,12 +44,6 @@ def files(source: Path) -> tuple[Path, Path]:
     return wheel, sdist
 
 
-def new_environment(folder: Path) -> Path:
-    """Make an empty environment; return its Python."""
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    return folder / "bin" / "python"
-
-
 def check_demo(program: Sequence[str | Path], folder: Path, **more: str) -> None:
     output = run_fetching([*program, "demo"], folder, **more)
     assert "6 of 3,600" in output
@@ -66,30 +60,19 @@ def test_wheel_has_the_packages_and_nothing_else(files: tuple[Path, Path]) -> No
     assert names | {"setup.py", "pyproject.toml", "README.md", "LICENSE"} <= inside
 
 
-def test_wheel_and_sdist_run_the_demo_in_empty_environments(files: tuple[Path, Path], tmp_path: Path) -> None:
-    wheel, sdist = files
-    python = new_environment(tmp_path / "of the wheel")
-    install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    run_fetching([python, *install, "--constraint", CONSTRAINTS, wheel], tmp_path)
+@pytest.mark.parametrize("number", [pytest.param(0, id="wheel"), pytest.param(1, id="sdist")])
+def test_wheel_and_sdist_run_the_demo_in_an_empty_environment(
+    files: tuple[Path, Path], number: int, tmp_path: Path, package_cache: Path
+) -> None:
+    python = new_environment(tmp_path / "its own", package_cache, "--constraint", CONSTRAINTS, files[number])
     folder = tmp_path / "an other folder"
     folder.mkdir()
+    place = run_fetching([python, "-c", "import nightscore; print(nightscore.__path__[0])"], folder, PYTHONPATH="")
+    assert Path(place.strip()).is_relative_to(tmp_path / "its own")
     check_demo([python.with_name("nightscore")], folder, PYTHONPATH="")
-    libraries = run_fetching([python, "-c", "import numpy; print(numpy.__path__[0])"], folder, PYTHONPATH="").strip()
-    run_fetching([python, "-m", "pip", "uninstall", "--quiet", "--yes", "nightscore"], tmp_path)
-
-    other = new_environment(tmp_path / "of the sdist")
-    run_fetching([other, *install, "--no-deps", sdist], tmp_path)
-    place = run_fetching(
-        [other, "-c", "import nightscore; print(nightscore.__path__[0])"], folder, PYTHONPATH=""
-    ).strip()
-    (Path(place).parent / "libraries.pth").write_text(f"{Path(libraries).parent}\n")  # fetched a moment ago
-    shutil.rmtree(folder / "demo")
-    check_demo([other.with_name("nightscore")], folder, PYTHONPATH="")
 
 
-def test_uvx_runs_the_demo_from_the_source(source: Path, tmp_path: Path) -> None:
+def test_uvx_runs_the_demo_from_the_source(source: Path, tmp_path: Path, package_cache: Path) -> None:
     uvx = Path(sys.executable).with_name("uvx")
-    if not uvx.exists():
-        pytest.skip("the package uv is not installed")
     words = [uvx, "--python", sys.executable, "--from", ".", "nightscore"]
-    check_demo(words, source, UV_CACHE_DIR=str(tmp_path / "cache"), UV_TOOL_DIR=str(tmp_path / "tools"))
+    check_demo(words, source, UV_CACHE_DIR=str(package_cache), UV_TOOL_DIR=str(tmp_path / "tools"))

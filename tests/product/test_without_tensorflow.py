@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import WriteImages
+from package_index import new_environment
 
 from pipeline.model.directory import SPEC, TFLITE, read_spec
 
@@ -119,14 +120,13 @@ def test_run_that_needs_it_is_refused_in_one_line(
 
 @pytest.mark.heavy
 def test_commands_work_in_an_environment_of_the_workers_requirements(
-    tiny_model: str, write_images: WriteImages, tmp_path: Path, room_on_disk: None
+    tiny_model: str, write_images: WriteImages, tmp_path: Path, package_cache: Path
 ) -> None:
     """As templates/Dockerfile makes it: these versions, and Nightscore without what it requires beyond them."""
     clean = tmp_path / "clean"
-    subprocess.run([sys.executable, "-m", "venv", str(clean)], check=True)
-    pip = [str(clean / "bin" / "pip"), "--quiet", "--disable-pip-version-check"]
-    versions = str(ROOT / "constraints.txt")
-    subprocess.run([*pip, "install", "--constraint", versions, "--requirement", str(REQUIREMENTS)], check=True)
+    versions = ROOT / "constraints.txt"
+    python = new_environment(clean, package_cache, "--constraint", versions, "--requirement", REQUIREMENTS)
+    pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "check"], check=True)
     checkout = tmp_path / "checkout"
     for name in ("nightscore", "pipeline", "model_training"):
@@ -147,5 +147,5 @@ def test_commands_work_in_an_environment_of_the_workers_requirements(
         )
 
     check_commands(run, tiny_model, write_images, tmp_path)
-    without = [str(clean / "bin" / "python"), "-c", "import tensorflow"]
+    without = [str(python), "-c", "import tensorflow"]
     assert subprocess.run(without, env=environment, capture_output=True, check=False).returncode == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,3 +36,20 @@ def run_fetching(words: Sequence[str | Path], folder: Path, **environment: str) 
         pytest.skip(f"the package index has not answered in full in {SLOW_INDEX} s")
     assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
     return done.stdout
+
+
+def new_environment(folder: Path, cache: Path, *asked: str | Path) -> Path:
+    """Make an environment with some packages in it, and nothing else; return its Python.
+
+    uv installs what pip would, but fetches a package once for all environments, and links its files.
+
+    Args:
+        folder: of the environment.
+        cache: folder that all environments of a test session share.
+        asked: what pip would be told to install: packages, files and options.
+    """
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    uv = Path(sys.executable).with_name("uv")
+    run_fetching([uv, "pip", "install", "--quiet", "--python", python, *asked], folder, UV_CACHE_DIR=str(cache))
+    return python
