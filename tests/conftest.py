@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import json
 import os
 import signal
@@ -41,6 +42,12 @@ settings.register_profile("any machine", deadline=None, max_examples=25)
 settings.load_profile("any machine")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell has started us in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a test interrupts would ignore it as well
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of the garbage collections: Keras makes a whole one at each epoch."""
+    gc.collect()
+    gc.freeze()
 
 
 SCHEMA = row_schema("classes", ScoreOptions(input=("archive",), model="model", output="night"))

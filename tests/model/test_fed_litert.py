@@ -20,6 +20,7 @@ FEED = Feed((1.0,) * 3, (0.0,) * 3)
 SHAPE = (32, 32, 3)
 
 
+@pytest.mark.heavy
 def test_score_that_is_one_step_off_counts_as_the_expected_one_and_two_steps_do_not(foreign: Path) -> None:
     network = FedLiteRTNetwork(str(foreign / "quantized.tflite"), SHAPE, FEED)
     step = network.steps[0]

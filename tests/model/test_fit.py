@@ -145,7 +145,7 @@ def check_in_tf_data(fit: Fit, target: Size, sizes: Sequence[Size]) -> None:
         assert expected == list((x, y, x + width, y + height) if fit == "tf_pad" else box), size
 
 
-@pytest.mark.parametrize("target", [(96, 64), (224, 224)])
+@pytest.mark.parametrize("target", [(96, 64), pytest.param((224, 224), marks=pytest.mark.heavy)])
 @pytest.mark.parametrize("fit", ASKED)
 def test_fit_is_that_of_tensorflow_or_keras(fit: Fit, target: Size) -> None:
     check_in_tf_data(fit, target, list(sizes(2_000))[::10])

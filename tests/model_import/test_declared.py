@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from mostly_heavy import mostly_heavy
 
 from model_import.declared import Declared, declared
 from model_import.declared_layers import check_scaling
@@ -135,7 +136,7 @@ def test_every_network_of_keras_applications_is_told_as_its_preprocess_input_doe
 
 
 @pytest.mark.parametrize(
-    "name", ["MobileNetV3Small", pytest.param("EfficientNetV2S", marks=pytest.mark.heavy), "ConvNeXtTiny"]
+    "name", mostly_heavy(["MobileNetV3Small", "EfficientNetV2S", "ConvNeXtTiny"], kept=["MobileNetV3Small"])
 )
 def test_network_without_the_scaling_that_it_may_have_inside_takes_scaled_values(name: str, tmp_path: Path) -> None:
     import keras

@@ -37,6 +37,7 @@ def check(model: GraphModel, scale: Any, offset: Any) -> None:
     np.testing.assert_allclose(found.config["offset"], np.atleast_1d(offset), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.heavy
 def test_layers_of_keras_leave_their_numbers_in_the_graph(tmp_path: Path) -> None:
     layers = keras().layers
     check(exported(tmp_path / "a", layers.Rescaling(1 / 255)), 1 / 255, 0)
@@ -79,7 +80,7 @@ def test_operations_of_any_code_are_read_and_variables_are_named(tmp_path: Path)
     assert by_hand(tmp_path / "e", lambda images, _: images).may_be_hub
 
 
-@pytest.mark.parametrize("scaling", ["", "unit"])
+@pytest.mark.parametrize("scaling", ["", pytest.param("unit", marks=pytest.mark.heavy)])
 def test_exported_rescaling_is_taken_and_never_done_twice(
     scaling: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -302,24 +302,33 @@ def test_explain_lists_all_that_is_missing_and_what_is_known_besides(tmp_path: P
     assert "--scaling" in err
 
 
-def test_report_and_screen_say_the_same_of_what_is_not_known(tmp_path: Path, capfd: Captured) -> None:
+@pytest.mark.parametrize(
+    ("flags", "is_guessed"),
+    [
+        pytest.param([], True, id="no flag"),
+        pytest.param(["--like", "pillow"], True, id="its loader", marks=pytest.mark.heavy),
+        pytest.param(
+            ["--like", "pillow", "--color_mode", "rgb", "--labels", "names.txt"],
+            False,
+            id="everything",
+            marks=pytest.mark.heavy,
+        ),
+    ],
+)
+def test_report_and_screen_say_the_same_of_what_is_not_known(
+    flags: list[str], is_guessed: bool, tmp_path: Path, capfd: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     written(tmp_path, small_network((16, 16, 3)), "plain.keras")
-    page = tmp_path / "model" / "import" / "report.html"
-    words = [tmp_path / "plain.keras", "--output", tmp_path / "model"]
-    for more in (
-        [],
-        ["--like", "pillow"],
-        ["--like", "pillow", "--color_mode", "rgb", "--labels", tmp_path / "names.txt"],
-    ):
-        (tmp_path / "names.txt").write_text("a\nb\nc\nd\ne\n")
-        code, out, _ = run(capfd, *words, *more)
-        assert code == 0
-        told, report = " ".join(out.split()), page.read_text()
-        guessed = told.partition(" guessed ")[2].partition(" checked ")[0]
-        assert bool(guessed) == ("Guessed: " in report), more
-        assert bool(guessed) != ("nothing was guessed" in report), more
-        assert f"Guessed: {guessed}." in report or not guessed
-        assert "by a flag<" not in report
+    Path("names.txt").write_text("a\nb\nc\nd\ne\n")
+    code, out, _ = run(capfd, "plain.keras", "--output", "model", *flags)
+    assert code == 0
+    told, report = " ".join(out.split()), Path("model/import/report.html").read_text()
+    guessed = told.partition(" guessed ")[2].partition(" checked ")[0]
+    assert bool(guessed) == is_guessed == ("Guessed: " in report)
+    assert ("nothing was guessed" in report) == (not is_guessed)
+    assert f"Guessed: {guessed}." in report or not guessed
+    assert "by a flag<" not in report
 
 
 @pytest.mark.heavy

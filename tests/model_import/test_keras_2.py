@@ -41,6 +41,7 @@ def test_models_within_a_model_and_arithmetic_score_as_in_keras_2(name: str) -> 
     assert "LayerScale" in kinds
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", ["transfer.h5", pytest.param("transfer.keras", marks=pytest.mark.heavy)])
 def test_arithmetic_before_the_first_layer_is_not_done_twice(name: str, capfd: Captured) -> None:
     assert cli.main([str(FILES / name), "--explain"]) == 0

@@ -166,6 +166,7 @@ def test_color_is_found_where_the_network_sees_only_that_and_found_again(simple:
     assert found.parts["fit"].not_distinguished
 
 
+@pytest.mark.heavy
 def test_what_is_given_wins_also_where_it_is_worse(simple: tuple[Score, CheckImages]) -> None:
     given = {"scaling": SCALINGS["torch"], "fit": "tf_pad", "resize": "bicubic"}
     found = run(simple, given=given, base=replace(SMALL, fit="tf_pad", resize="bicubic"))
@@ -303,6 +304,7 @@ def test_order_of_channels_of_a_flag_is_named_and_not_the_scaling_that_is_right(
     assert told[0].startswith("LOOK: --color_mode seems to be wrong: with --color_mode rgb ")
 
 
+@pytest.mark.heavy
 def test_crop_is_tried_where_a_flag_gives_its_fit_alone(simple: tuple[Score, CheckImages]) -> None:
     given = {"fit": "torch_shorter_side", "resize": "bilinear", "scaling": SCALINGS["sign"], "color_mode": "rgb"}
     found = run(simple, given=given, base=replace(SMALL, fit="torch_shorter_side"))

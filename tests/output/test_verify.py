@@ -191,8 +191,6 @@ FLIPS = [flip_somewhere(seed) for seed in range(3)]
         ],
         kept=[
             ("part", storage.delete, "part_missing", True),
-            ("part", truncate, "part_damaged", True),
-            ("receipt", storage.delete, "receipt_missing", False),
             ("receipt", FLIPS[0], "receipt_damaged", True),
         ],
     ),

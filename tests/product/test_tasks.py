@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mostly_heavy import mostly_heavy
 from PIL import Image
 from task_networks import KINDS, LABELS, function_of, labels_of
 
@@ -105,7 +106,7 @@ def check_row(task: str, row: dict[str, Any], expected: dict[str, Any], digit: i
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("task", KINDS)
+@pytest.mark.parametrize("task", mostly_heavy(KINDS, kept=["labels"]))
 def test_rows_of_a_task_are_those_of_a_naive_loop_and_are_made_once(
     task_models: Path,
     task: str,

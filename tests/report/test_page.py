@@ -142,6 +142,7 @@ def test_pair_shows_all_its_mistakes_with_a_picture_first_and_the_paths_of_the_o
     assert "24 of 312 images." in pair
 
 
+@pytest.mark.heavy
 def test_of_many_classes_the_most_confused_are_shown() -> None:
     page = parsed(night([f"class {c}" for c in range(1_000)], 100_000))
     assert "most confused of 1,000 classes" in page.source

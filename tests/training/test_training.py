@@ -51,7 +51,8 @@ def test_same_seed_same_history_another_seed_another(dataset: Dataset) -> None:
     assert first.columns["loss"] != pytest.approx(other.columns["loss"], rel=1e-3)
 
 
-@pytest.mark.parametrize("averaging", [0.0, pytest.param(0.9, marks=pytest.mark.heavy)])
+@pytest.mark.heavy
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
 def test_compact_network_scores_as_well_as_it_learns_after_a_few_steps(digits: RawImages, averaging: float) -> None:
     few = np.flatnonzero(np.isin(digits.labels, (0, 1)))[:150]
     raw = RawImages("digits", digits.images[few], digits.labels[few], np.arange(150) % 10 == 0)
