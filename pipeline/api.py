@@ -115,7 +115,8 @@ def head_start(run: Run, while_importing: Imports = contextlib.nullcontext) -> P
         GoldenMismatchError: this machine does not reproduce the model's golden images.
     """
     from pipeline.concurrency import pools
-    from pipeline.scoring.requests import arrange, pin_in_process
+    from pipeline.scoring.arrangement import arrange
+    from pipeline.scoring.requests import pin_in_process
 
     def load() -> None:
         if run.engine == "litert":

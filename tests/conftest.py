@@ -31,7 +31,7 @@ from pipeline.model.engines.choice import choose
 from pipeline.options import ScoreOptions
 from pipeline.output.rows import read_part, row_schema
 from pipeline.output.run import Run
-from pipeline.scoring import requests
+from pipeline.scoring import arrangement
 from pipeline.scoring.process_pool import processes
 from pipeline.storage import retry
 
@@ -68,7 +68,7 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def forget_processes() -> None:
     """End this process's local processes, and forget how they share the work."""
     processes().close()
-    requests._arranged.clear()
+    arrangement._arranged.clear()
 
 
 @pytest.fixture

@@ -22,9 +22,10 @@ from pipeline.batches import BATCH_BYTES, EncodedBatch, PixelBatch
 from pipeline.concurrency import ahead, cores, pools
 from pipeline.model.input_rule import InputSpec
 from pipeline.output.run import Run
+from pipeline.scoring.arrangement import arrange_decoders
 from pipeline.scoring.planning import read_rule
 from pipeline.scoring.process_pool import processes
-from pipeline.scoring.requests import arrange_decoders, look_in_process, preprocess_in_process
+from pipeline.scoring.requests import look_in_process, preprocess_in_process
 from pipeline.sources import Piece, images
 from pipeline.sources.skipped import Skipped
 from pipeline.units import WorkUnit

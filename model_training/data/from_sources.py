@@ -25,8 +25,8 @@ from model_training.data.sides import Images, sides, without_contradictions
 from model_training.data.streamed import ArchiveImages, StreamedImages
 from model_training.data.survey import input_rule
 from pipeline import storage
+from pipeline.scoring.arrangement import arrange_decoders
 from pipeline.scoring.memory import allowed_bytes
-from pipeline.scoring.requests import arrange_decoders
 from pipeline.text import brief
 
 EXAMPLES = 3

@@ -54,9 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _plan(arguments: Sequence[str]) -> int:
+    from pipeline.scoring.arrangement import arrange
     from pipeline.scoring.forecast import Work, measure_costs, measure_ways, rehearse, try_reduced
     from pipeline.scoring.prepare import check, find_engine
-    from pipeline.scoring.requests import arrange
     from pipeline.scoring.ways import Way
 
     run = check(parse(arguments)[0])

@@ -23,11 +23,12 @@ from pipeline.output import plan_file, records
 from pipeline.output.commit import committed
 from pipeline.output.plan_file import PlanTotals
 from pipeline.output.run import Run
+from pipeline.scoring.arrangement import arrange
 from pipeline.scoring.canary import CANARY_IMAGES, Canary, read_sample, read_samples
 from pipeline.scoring.piece import from_stream
 from pipeline.scoring.planning import pin
 from pipeline.scoring.process_pool import processes
-from pipeline.scoring.requests import arrange, measure_in_process, preprocess_in_process, score_in_process
+from pipeline.scoring.requests import measure_in_process, preprocess_in_process, score_in_process
 from pipeline.scoring.ways import WAYS, Costs, Way
 from pipeline.sources import images
 from pipeline.task import WITH_CLASSES

@@ -60,6 +60,11 @@ class ProcessPool:
         for process in surplus:
             process.close()
 
+    @property
+    def size(self) -> int:
+        """Number of processes, at most."""
+        return self.scorers + self.decoders
+
     def arrange(self, scorers: int, decoders: int) -> None:
         """Set how many processes there are, at most."""
         with self._changed:
@@ -124,7 +129,7 @@ class ProcessPool:
             return None
         if others and (scores or not self.decoders):
             return self._take_idle(others[-1])
-        if len(self._all) >= self.scorers + self.decoders:
+        if len(self._all) >= self.size:
             return None
         slot = self._slots.take() if self._slots is not None else None
         is_there = scorers > 0 if scores else len(self._all) > (scorers if self.decoders else 0)
@@ -149,7 +154,7 @@ class ProcessPool:
     def _is_surplus(self, process: LocalProcess) -> bool:
         """Return whether there are more processes, or more of this kind, than there may be."""
         scorers = sum(other.is_scorer for other in self._all)
-        return len(self._all) > self.scorers + self.decoders or (process.is_scorer and scorers > self.scorers)
+        return len(self._all) > self.size or (process.is_scorer and scorers > self.scorers)
 
     def _give_back(self, process: LocalProcess, alone: bool) -> None:
         with self._changed:

@@ -24,12 +24,12 @@ from pipeline.output.progress import tally
 from pipeline.output.receipts import Extras, Outcome, Receipt, Unfinished
 from pipeline.output.rows import failed_rows, read_part
 from pipeline.output.run import Run
+from pipeline.scoring.arrangement import arrange
 from pipeline.scoring.parts import ScoredUnit
 from pipeline.scoring.pictures import Shortlist
 from pipeline.scoring.piece import PieceRows
 from pipeline.scoring.planning import read_rule
 from pipeline.scoring.requests import (
-    arrange,
     is_one_request,
     make_part_in_process,
     piece_images,

@@ -19,7 +19,7 @@ from pipeline.options import Engine
 from pipeline.output.rows import read_part, row_schema
 from pipeline.output.run import Run
 from pipeline.output.verify import verify
-from pipeline.scoring import requests
+from pipeline.scoring import arrangement
 
 IMAGES = 30
 BROKEN = {7: b"no image", 19: b""}
@@ -143,7 +143,7 @@ def test_rows_of_a_task_are_those_of_a_naive_loop_and_are_made_once(
     }
     before["summary"] = (output / "summary.json").read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(requests, "_arrange", lambda *_: pytest.fail("the model is asked again"))
+        patch.setattr(arrangement, "_arrange", lambda *_: pytest.fail("the model is asked again"))
         assert score(archive, model, output, *more) == 0
     after = {
         path.name: path.read_bytes() for folder in ("predictions", "receipts") for path in (output / folder).iterdir()

@@ -26,6 +26,7 @@ from pipeline.model.spec import ModelSpec
 from pipeline.model.thumbnails import thumbnail
 from pipeline.options import ScoreOptions
 from pipeline.output.run import Run
+from pipeline.scoring.arrangement import arrange
 from pipeline.scoring.deaths import DEATHS, LOADS, Deaths, cause
 from pipeline.scoring.local_process import DeadError
 from pipeline.scoring.piece import from_stream
@@ -33,7 +34,6 @@ from pipeline.scoring.planning import units_of
 from pipeline.scoring.process_pool import processes
 from pipeline.scoring.process_start import Stage
 from pipeline.scoring.requests import (
-    arrange,
     preprocess_in_process,
     score_in_process,
     score_unit_in_process,

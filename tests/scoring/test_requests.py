@@ -27,13 +27,13 @@ from pipeline.model.loaded import acquire
 from pipeline.model.preprocess import preprocess
 from pipeline.model.stored_facts import with_facts
 from pipeline.output.run import Run
-from pipeline.scoring import requests
+from pipeline.scoring import arrangement, requests
+from pipeline.scoring.arrangement import arrange
 from pipeline.scoring.parts import make_part
 from pipeline.scoring.piece import PieceRows, from_stream, make_rows
 from pipeline.scoring.planning import read_rule, units_of
 from pipeline.scoring.process_pool import processes
 from pipeline.scoring.requests import (
-    arrange,
     is_one_request,
     make_part_in_process,
     measure_in_process,
@@ -220,8 +220,8 @@ def test_tensorflow_on_a_gpu_scores_in_threads_here_and_gives_the_rows_of_its_lo
     arrangement = arrange(run, 2)
     assert (arrangement.in_threads, processes().scorers, processes().decoders) == (False, 1, 2)
     there = score_in_process(unit, run, ())
-    requests._arranged.clear()
-    monkeypatch.setattr(requests, "sees_gpu", lambda: True)
+    arrangement._arranged.clear()
+    monkeypatch.setattr(arrangement, "sees_gpu", lambda: True)
     arrangement = arrange(run, 2)
     assert (arrangement.in_threads, processes().scorers, processes().decoders) == (True, 0, 2)
     assert arrangement.maker.startswith("TensorFlow ")
@@ -335,7 +335,7 @@ def test_unit_of_other_images_than_planned_is_refused(run: Run) -> None:
 @pytest.mark.usefixtures("new_processes")
 def test_unit_is_one_request_if_it_is_small_and_soon_done(run: Run) -> None:
     (unit,) = units_of(run, Skipped())
-    requests._arranged.clear()
+    arrangement._arranged.clear()
     assert not is_one_request(unit, run), "nobody knows yet how long it takes"
     score_in_process(unit, run, ())
     pace = arrange(run).pace
@@ -355,7 +355,7 @@ def test_unit_is_one_request_if_it_is_small_and_soon_done(run: Run) -> None:
 @pytest.mark.heavy
 @pytest.mark.usefixtures("new_processes")
 def test_pieces_are_as_large_as_a_quarter_of_a_second_allows(run: Run) -> None:
-    requests._arranged.clear()
+    arrangement._arranged.clear()
     assert piece_images(run) == 8, "nobody knows yet how long an image takes"
     arrange(run).pace.note(100, {"predict": 1.0, "load": 60.0})
     assert piece_images(run) == 25
