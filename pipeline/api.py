@@ -17,6 +17,7 @@ from pipeline.machine import require_precision
 from pipeline.metrics.record import EndedRecord
 from pipeline.options import ScoreOptions, to_flags
 from pipeline.output.on_end import End, told
+from pipeline.output.progress import tally
 from pipeline.output.run import Run
 from pipeline.scoring.already_done import finish_if_done
 from pipeline.scoring.prepare import is_first, prepare
@@ -77,6 +78,7 @@ def score(
         NoSpaceError: a disk is full.
         KeyboardInterrupt: a person interrupted the run; what is committed stays.
     """
+    tally().note(())
     with told(options.on_end, options.output, complain) as ends:
         scored = _score(options, beam_arguments, announce, while_importing)
         if scored.record is not None:
@@ -91,10 +93,10 @@ def _score(
         with while_importing():
             from pipeline.beam import job
         asked = job.parse([*to_flags(options), *beam_arguments])
-        run = prepare(options)
+        run = _prepare(options)
         return Scored(run, job.run_job(asked, run, announce))
     require_precision(options.precision)
-    run = prepare(options)
+    run = _prepare(options)
     pipeline = head_start(run, while_importing) if is_first(run) else None
     record = finish_if_done(run)
     if record is None:
@@ -102,6 +104,13 @@ def _score(
             from pipeline.beam import job
         record = job.run_job(job.parse(to_flags(options)), run, pipeline=pipeline)
     return Scored(run, record)
+
+
+def _prepare(options: ScoreOptions) -> Run:
+    """Return the run that options describe, and let progress show what becomes of rows that OUTPUT holds."""
+    run = prepare(options)
+    tally().note(run.note)
+    return run
 
 
 def head_start(run: Run, while_importing: Imports = contextlib.nullcontext) -> Pipeline:

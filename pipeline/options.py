@@ -93,7 +93,9 @@ class ScoreOptions:
         type=float,
         metavar="A",
     )
-    unit_images: int = _flag(2048, "largest number of images in a work unit", type=int, metavar="N")
+    unit_images: int = _flag(
+        2048, "largest number of images in a work unit; OUTPUT keeps that of its stored rows", type=int, metavar="N"
+    )
     limit: int | None = _flag(None, "score only the first N images", type=int, metavar="N")
     max_pixels: int = _flag(MAX_PIXELS, "an image with more pixels is a failed row", type=int, metavar="N")
     image_timeout: float = _flag(

@@ -65,7 +65,7 @@ def _plan(arguments: Sequence[str]) -> int:
         scratch = run.at(folder)  # where everything goes that a run would write into OUTPUT
         work = Work.of(scratch, run)
         inputs = [storage.key_of(pattern) for pattern in run.inputs]
-        show_facts(screen, _overview(work, inputs))
+        show_facts(screen, (*_overview(work, inputs), *_note(run.note)))
         if len(work.done) == work.totals.units:
             return 0
         started = time.monotonic()
@@ -99,6 +99,12 @@ def _overview(work: Work, inputs: Sequence[str]) -> Iterator[Fact]:
         yield "stored", stored + ("; nothing is left to score" if len(work.done) == totals.units else "")
     if not totals.open_units:
         yield from scored_again(work.done_images, work.before, work.left)
+
+
+def _note(lines: Sequence[str]) -> Iterator[Fact]:
+    """Yield what becomes of the rows that OUTPUT holds."""
+    for number, text in enumerate(lines):
+        yield "" if number else "note", text
 
 
 def _canary(canary: Canary, inputs: Sequence[str]) -> Iterator[Fact]:

@@ -110,12 +110,15 @@ def _bar(console: Console, stop: threading.Event, work: str) -> None:
             room = console.width - ECHO - len(doing) - LEAST_BAR - 2
             said = progress_text(count, meter.rate(count, time.monotonic()), room)
             bar.update(task, description=doing, total=count.total, completed=count.done, said=said)
+            _show_notes(console)
+        _show_notes(console)
 
 
 def _lines(console: Console, stop: threading.Event, work: str) -> None:
     meter = Meter()
     due = time.monotonic() + PLAIN_SECONDS
     while not stop.wait(min(LOOK_SECONDS, PLAIN_SECONDS)):
+        _show_notes(console)
         count = tally().count()
         now = time.monotonic()
         per_second = meter.rate(count, now)
@@ -126,6 +129,13 @@ def _lines(console: Console, stop: threading.Event, work: str) -> None:
             console.print(
                 f"{_doing(count, work)}: {said}" if said else _doing(count, work), highlight=False, soft_wrap=True
             )
+    _show_notes(console)
+
+
+def _show_notes(console: Console) -> None:
+    """Print what a person should know of the run, on lines of their own: above the bar, if there is one."""
+    for line in tally().take_notes():
+        console.print(Text(plain(line)), highlight=False, soft_wrap=True)
 
 
 def _doing(count: Count, work: str) -> str:

@@ -22,7 +22,7 @@ _ADVICE = {
     "read": "reading is slowest: pack small images together, or run nearer to them",
     "decode": "decoding is slowest: more processors or smaller images help",
     "predict": "the model is slowest: `nightscore plan` finds the fastest engine here",
-    "commit": "writing is slowest: a larger --unit_images writes fewer files",
+    "commit": "writing is slowest: a larger --unit_images in a new OUTPUT helps",
 }
 _START = "starting and planning took most of it: more images change that"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 WINDOW_SECONDS = 30.0
@@ -59,6 +59,7 @@ class Tally:
     """Counts that any thread may add to."""
 
     _count: Count = field(default_factory=Count)
+    _notes: tuple[str, ...] = ()
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self, total: int | None) -> None:
@@ -75,6 +76,17 @@ class Tally:
         """Take numbers that somebody else has counted."""
         with self._lock:
             self._count = count
+
+    def note(self, lines: Sequence[str]) -> None:
+        """Take lines for a person; those of before that nobody has taken are gone."""
+        with self._lock:
+            self._notes = tuple(lines)
+
+    def take_notes(self) -> tuple[str, ...]:
+        """Return the lines for a person, and forget them."""
+        with self._lock:
+            notes, self._notes = self._notes, ()
+        return notes
 
     def count(self) -> Count:
         """Return the numbers of this moment."""

@@ -50,6 +50,7 @@ class Run:
         output: location of OUTPUT.
         why_engine: why the engine of the options was chosen, as a phrase; "": that is not known.
         rules: number of the rules by which its rows are made, see `pipeline.units.RULES`.
+        note: what becomes of the rows that OUTPUT holds, as lines for a person; empty: nothing that has to be said.
 
     The three locations are absolute. They are found once, where the command is typed: a worker elsewhere has another
     working folder and another home.
@@ -63,6 +64,7 @@ class Run:
     output: str
     why_engine: str = ""
     rules: int = RULES
+    note: tuple[str, ...] = ()
 
     @property
     def rule(self) -> InputSpec:

@@ -29,6 +29,7 @@ from pipeline.scoring.piece import from_stream
 from pipeline.scoring.planning import pin
 from pipeline.scoring.process_pool import processes
 from pipeline.scoring.requests import measure_in_process, preprocess_in_process, score_in_process
+from pipeline.scoring.stored_before import images_before
 from pipeline.scoring.ways import WAYS, Costs, Way
 from pipeline.sources import images
 from pipeline.task import WITH_CLASSES
@@ -58,7 +59,7 @@ class Work:
         totals: the totals of the plan.
         done: ids of the units that are committed.
         done_images: number of images in these.
-        before: number of images of the last complete run into the same OUTPUT; 0: there was none.
+        before: number of images that earlier runs into the same OUTPUT had stored; 0: none.
     """
 
     totals: PlanTotals
@@ -77,8 +78,9 @@ class Work:
         totals = pin(scratch)
         done = frozenset(committed(run).intersection(plan_file.read_ids(scratch)))
         done_images = sum(unit.images or 0 for unit in plan_file.read_units(scratch, done))
-        before = records.night_before(run)
-        return cls(totals, done, done_images, before["images"] if before else 0)
+        night = records.night_before(run)
+        before = max(images_before(run), night["images"] if night else 0)
+        return cls(totals, done, done_images, before)
 
     @property
     def left(self) -> int:

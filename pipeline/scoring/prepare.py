@@ -19,6 +19,7 @@ from pipeline.options import Engine, ScoreOptions
 from pipeline.output import records
 from pipeline.output.finish import go_to_work
 from pipeline.output.run import Run
+from pipeline.scoring.stored_before import keep_stored_rows
 from pipeline.sources.inputs import list_columns
 from pipeline.sources.search import require_input
 from pipeline.task import WITH_CLASSES
@@ -74,7 +75,7 @@ def check(options: ScoreOptions) -> Run:
     begun_with = _check_output(run)
     choice = choose(options, spec, begun_with)
     options = replace(options, engine=choice.engine, columns=as_names(_passed(run)))
-    run = replace(run, options=options, why_engine=choice.why)
+    run = keep_stored_rows(replace(run, options=options, why_engine=choice.why))
     if begun_with is not None:
         _check_limit(run)
     else:
