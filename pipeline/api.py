@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pipeline.machine import require_precision
 from pipeline.metrics.record import EndedRecord
 from pipeline.options import ScoreOptions, to_flags
+from pipeline.output.interrupted import interruption_noted
 from pipeline.output.on_end import End, told
 from pipeline.output.progress import tally
 from pipeline.output.run import Run
@@ -94,15 +95,17 @@ def _score(
             from pipeline.beam import job
         asked = job.parse([*to_flags(options), *beam_arguments])
         run = _prepare(options)
-        return Scored(run, job.run_job(asked, run, announce))
+        with interruption_noted(run) if asked.is_local else contextlib.nullcontext():  # one elsewhere goes on
+            return Scored(run, job.run_job(asked, run, announce))
     require_precision(options.precision)
     run = _prepare(options)
-    pipeline = head_start(run, while_importing) if is_first(run) else None
-    record = finish_if_done(run)
-    if record is None:
-        with while_importing():
-            from pipeline.beam import job
-        record = job.run_job(job.parse(to_flags(options)), run, pipeline=pipeline)
+    with interruption_noted(run):
+        pipeline = head_start(run, while_importing) if is_first(run) else None
+        record = finish_if_done(run)
+        if record is None:
+            with while_importing():
+                from pipeline.beam import job
+            record = job.run_job(job.parse(to_flags(options)), run, pipeline=pipeline)
     return Scored(run, record)
 
 

@@ -88,6 +88,8 @@ def _facts(found: Status) -> Iterator[Fact]:
 
 
 def _state(found: Status) -> str:
+    if found.interrupted_at is not None:
+        return f"interrupted ({found.interrupted_by}) at {_date(found.interrupted_at)} UTC"
     if found.silent_seconds is None:
         left = counted(found.units - found.units_done, "work unit") if found.units is not None else "all of it"
         how = "finished" if found.state == "finished" else f"ended, {left} unfinished"
@@ -135,7 +137,7 @@ def _next(found: Status, output: str) -> Iterator[Fact]:
     again = "run the same nightscore score command again: what is committed stays"
     if found.state == "finished":
         yield "next", f"nightscore verify {shell_path(output)}"
-    elif found.state == "unfinished":
+    elif found.state in ("unfinished", "interrupted"):
         yield "next", again
     else:
         yield "next", f"if its process or job is gone, {again}"

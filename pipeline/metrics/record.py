@@ -163,10 +163,23 @@ class Plan(SkippedExamples):
 
 
 class OpenRecord(StartedRun):
-    """run.json of a run that has not ended: it is under way, or it has died."""
+    """run.json of a run that has not ended: it is under way, was interrupted, or has died."""
 
     verdict: None
     complete: bool
+
+
+class Interrupted(TypedDict):
+    """Which signal ended a run before it was done, by its name, and when."""
+
+    signal: str
+    at: str
+
+
+class InterruptedRecord(OpenRecord):
+    """runs/<run>.json of a run that a signal ended; run.json does not say so."""
+
+    interrupted: Interrupted
 
 
 class Maker(TypedDict):
@@ -217,5 +230,5 @@ class EndedRecord(StartedRun, Comparison, MadeBy, SkippedInside, RecordedReview)
     plan: Plan
 
 
-Record = OpenRecord | EndedRecord
+Record = OpenRecord | InterruptedRecord | EndedRecord
 """run.json, and runs/<run>.json."""

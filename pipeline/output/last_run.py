@@ -14,6 +14,7 @@ from pipeline import storage
 from pipeline.errors import UsageError
 from pipeline.metrics.record import EndedRecord, Record
 from pipeline.output import records
+from pipeline.output.interrupted import interruption_of
 
 
 class Oddity(enum.Enum):
@@ -27,6 +28,7 @@ class Oddity(enum.Enum):
     RECORD_UNLIKE_LAST = "the record in runs/ is not what run.json repeats"
     NEWEST_DAMAGED = "the newest record in runs/ cannot be read"
     NOT_ENDED = "a run is under way, or has died"
+    INTERRUPTED = "a signal ended a run"
     INCOMPLETE = "the run has ended, but not with all its units"
 
 
@@ -36,7 +38,8 @@ class Odd(NamedTuple):
     Attributes:
         oddity: what is odd.
         location: location of the record.
-        detail: the error of a damaged record; the location of the other record, if there is one; else "".
+        detail: the error of a damaged record; the location of the other record, if there is one;
+            the name of the signal that ended a run; else "".
     """
 
     oddity: Oddity
@@ -89,7 +92,7 @@ def last_run(output: str) -> LastRun:
     except (FileNotFoundError, ValueError) as error:
         text = f"{newest!r} does not say what was run: {error}; remove it, and run the same 'nightscore score' again"
         raise UsageError(text) from error
-    return LastRun(record, [odd if records.has_ended(record) else Odd(Oddity.NOT_ENDED, newest)])
+    return LastRun(record, [odd if records.has_ended(record) else _odd_of_open(record, newest)])
 
 
 def _find_odd(record: EndedRecord, output: str, runs: list[str]) -> Iterator[Odd]:
@@ -110,14 +113,23 @@ def _find_odd(record: EndedRecord, output: str, runs: list[str]) -> Iterator[Odd
         yield Odd(Oddity.NEWEST_DAMAGED, newest, str(error))
         return
     if not records.has_ended(later):
-        yield Odd(Oddity.NOT_ENDED, newest)
+        yield _odd_of_open(later, newest)
     elif str(later.get("ended")) > str(record.get("ended")):
         yield Odd(Oddity.LAST_OUTDATED, location, newest)
 
 
 def _find_odd_of_open(record: Record, output: str, runs: list[str]) -> Odd:
     """Return what is odd if run.json tells of a run that has not ended."""
-    own = records.location_in(output, record["run"])
-    if record["run"] in runs and records.read_if_sound(own) == record:
-        return Odd(Oddity.NOT_ENDED, own)
-    return Odd(Oddity.LAST_UNLIKE_ITS_RECORD, storage.join(output, "run.json"), own)
+    location = records.location_in(output, record["run"])
+    own = records.read_if_sound(location) if record["run"] in runs else None
+    if own is not None and {**own, "interrupted": None} == {**record, "interrupted": None}:
+        return _odd_of_open(own, location)
+    return Odd(Oddity.LAST_UNLIKE_ITS_RECORD, storage.join(output, "run.json"), location)
+
+
+def _odd_of_open(record: Record, location: str) -> Odd:
+    """Return what the record of a run that has not ended tells of it."""
+    interrupted = interruption_of(record)
+    if interrupted is None:
+        return Odd(Oddity.NOT_ENDED, location)
+    return Odd(Oddity.INTERRUPTED, location, interrupted["signal"])

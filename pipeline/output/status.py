@@ -15,9 +15,10 @@ from pipeline import storage
 from pipeline.metrics.examples import first_of_each
 from pipeline.metrics.figures import FailureExample, FailureSummary, FailureText
 from pipeline.metrics.headline import headline_in, task_in
-from pipeline.metrics.record import Record
+from pipeline.metrics.record import Interrupted, Record
 from pipeline.metrics.review import Unseen
 from pipeline.output import records
+from pipeline.output.interrupted import exit_code, interruption_of
 from pipeline.output.last_run import last_run
 from pipeline.output.plan_file import Index, read_index
 from pipeline.output.receipts import Receipt
@@ -40,7 +41,7 @@ class EarlierRun:
         failed: of those.
         accuracy: of the labelled ones, of a model of classes.
         images_per_second: scored, with start-up.
-        exit_code: of the verdict.
+        exit_code: of the verdict, or of the signal that interrupted it.
         quality: value of the headline of the model's task, see `pipeline.metrics.headline.HEADLINES`.
     """
 
@@ -60,7 +61,8 @@ class EarlierRun:
         night = cast(Mapping[str, Any], record.get("night") or {})
         started = str(record.get("started") or "")
         if not records.has_ended(record):
-            return cls(record["run"], started)
+            interrupted = interruption_of(record)
+            return cls(record["run"], started, exit_code=exit_code(interrupted) if interrupted else None)
         return cls(
             run=record["run"],
             started=started,
@@ -81,7 +83,9 @@ class Status:
         run: its id.
         state: of the run.
         started: ISO 8601, UTC.
-        run_exit_code: of its verdict, None where there is none.
+        run_exit_code: of its verdict, or of the signal that interrupted it; None where there is neither.
+        interrupted_by: name of that signal, SIGINT or SIGTERM; None where none did, or none that could be noted.
+        interrupted_at: when it was, ISO 8601, UTC; None as above.
         reasons: for that, one line each.
         units: planned; None while they are not, or where the plan is gone.
         units_done: of those.
@@ -98,7 +102,7 @@ class Status:
         quality_interval_95: of that.
         images_per_second: of a run under way lately, of another as its record says.
         seconds_left: of a run under way.
-        silent_seconds: since the last receipt, or since the start; None of a run that has ended.
+        silent_seconds: since the last receipt, or since the start; None of a run that has ended or was interrupted.
         has_receipt: whether this run has written one.
         nights: the runs before, the last one last.
         skipped: reason -> files of the inputs that are not scored, as far as planned and read.
@@ -111,6 +115,8 @@ class Status:
     state: State
     started: str
     run_exit_code: int | None
+    interrupted_by: str | None
+    interrupted_at: str | None
     reasons: Sequence[str]
     units: int | None
     units_done: int
@@ -149,16 +155,19 @@ def status(output: str, now: float) -> Status:
     run = Run.from_record(record).at(output)
     work = WorkDone.of(run, record, _index(run))
     ended = record if records.has_ended(record) else None
-    course = Course(work, now) if ended is None else None
+    interrupted = interruption_of(record)
+    course = Course(work, now) if ended is None and interrupted is None else None
     is_complete = ended is not None and ended["complete"]
     total = ended["images"] if work.images is None and ended is not None and is_complete else work.images
     task, night = run.spec.task, run.metrics.night(run.metrics.empty.merge(work.metrics))
     rate = course.rate() if course else (ended and ended.get("images_per_second")) or None
     return Status(
         run=run.id,
-        state=course.state() if course else "finished" if is_complete else "unfinished",
+        state=course.state() if course else _state_of_ended(interrupted, is_complete),
         started=str(record.get("started") or ""),
-        run_exit_code=ended["verdict"]["exit_code"] if ended else None,
+        run_exit_code=ended["verdict"]["exit_code"] if ended else exit_code(interrupted) if interrupted else None,
+        interrupted_by=interrupted["signal"] if interrupted else None,
+        interrupted_at=interrupted["at"] if interrupted else None,
         reasons=ended["verdict"]["reasons"] if ended else (),
         units=work.units,
         units_done=len(work.receipts),
@@ -183,6 +192,12 @@ def status(output: str, now: float) -> Status:
         inputs=[storage.key_of(pattern) for pattern in run.inputs],
         unseen=ended.get("unseen") if ended and is_complete else None,
     )
+
+
+def _state_of_ended(interrupted: Interrupted | None, is_complete: bool) -> State:
+    if interrupted is not None:
+        return "interrupted"
+    return "finished" if is_complete else "unfinished"
 
 
 def _index(run: Run) -> Index | None:

@@ -42,6 +42,7 @@ _RECORD_FINDINGS: Mapping[Oddity, tuple[Kind, str]] = {
         "run_unfinished",
         f"this run has not ended: it is still under way, or was interrupted; wait for it, or {AGAIN}",
     ),
+    Oddity.INTERRUPTED: ("run_unfinished", f"this run was interrupted ({{detail}}); {AGAIN}"),
     Oddity.INCOMPLETE: ("run_unfinished", f"it did not end with all its units; {AGAIN}"),
 }
 """What is said of each oddity of the records."""

@@ -22,8 +22,8 @@ from pipeline.output.progress import Count, Meter
 from pipeline.output.receipts import Receipt
 from pipeline.output.run import Run
 
-State = Literal["running", "running_or_interrupted", "finished", "unfinished"]
-"""`unfinished`: it has ended, and not all that was planned is done."""
+State = Literal["running", "running_or_interrupted", "interrupted", "finished", "unfinished"]
+"""`interrupted`: a signal ended it. `unfinished`: it has ended by itself, and not all that was planned is done."""
 
 SILENT_SECONDS = 60.0
 SILENT_STEPS = 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import types
@@ -37,6 +38,7 @@ from pipeline.model.input_rule import InputSpec
 from pipeline.options import ScoreOptions
 from pipeline.output import plan_file, records
 from pipeline.output.finish import finish
+from pipeline.output.interrupted import interruption_noted
 from pipeline.output.rows import row_schema
 from pipeline.output.summary import Summary
 from pipeline.scoring.planning import pin
@@ -278,6 +280,10 @@ def test_documents_of_a_real_run_are_of_their_types(make_run: MakeRun, write_ima
         run = make_run(*run.options.input, unit_images=10, name=name)
         records.start(run)
         assert_known(json.loads(Path(run.record).read_text()), OpenRecord, "a run under way")
+        with contextlib.suppress(KeyboardInterrupt), interruption_noted(run):
+            raise KeyboardInterrupt
+        assert_known(json.loads(Path(run.record).read_text()), record.InterruptedRecord, "an interrupted run")
+        records.start(run)
         pin(run)
         summary = Summary()
         for outcome in score(list(plan_file.read_units(run)), run):

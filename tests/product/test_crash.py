@@ -19,6 +19,7 @@ from conftest import WriteImages, rows_of
 
 from pipeline.cli import score as cli
 from pipeline.model.directory import read_golden
+from pipeline.output.status import status
 
 ROOT = Path(__file__).parents[2]
 POISONED = ROOT / "tests" / "tools" / "poisoned"
@@ -186,6 +187,8 @@ def test_interrupted_run_ends_within_seconds_and_says_how_to_go_on(
     assert leftovers(tmp_path / "night") == []
     told = json.loads((tmp_path / "night" / "run.json").read_text())
     assert (told["complete"], told["verdict"]) == (False, None)
+    stands = status(str(tmp_path / "night"), time.time())
+    assert (stands.state, stands.interrupted_by, stands.run_exit_code) == ("interrupted", number.name, code)
     done = len(list((tmp_path / "night" / "receipts").glob("*.json")))
     assert 2 <= done < 600 // UNIT_IMAGES
     assert score_here(archive, tiny_model, tmp_path / "night", "--no_canary") == 0
