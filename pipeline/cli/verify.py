@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 SHOWN = 20
 """Findings of one kind that are printed; the others are counted."""
 
+SHOWN_MISSING = 3
+"""The same of units that are missing: a run that did not end may lack thousands, and one says what all of them say."""
+
 DESCRIPTION = """\
 example: nightscore verify night
 
 Check, on any machine, without the images and the model, that every image that
 was planned has its row, every part is as its receipt says, and table and
-summary are what the receipts give. Prints one line for each thing that is
-wrong.
+summary are what the receipts give. Prints a line for each thing that is
+wrong: the first of each kind, and how many more there are (--json has all).
 """
 
 EPILOG = "Exit codes: 0 nothing is wrong, 3 something is missing or damaged, 2 bad\nusage or no OUTPUT."
@@ -62,11 +65,16 @@ def _lines(found: Verification) -> Iterator[str]:
     shown: Counter[str] = Counter()
     for finding in found.findings:
         shown[finding.kind] += 1
-        if shown[finding.kind] <= SHOWN:
+        if shown[finding.kind] <= _most(finding.kind):
             yield f"{finding.kind:<16} {shell_word(finding.location)}: {finding.text}"
     for kind, n in shown.items():
-        if n > SHOWN:
-            yield f"{kind:<16} and {n - SHOWN:,} more of this kind"
+        if n > _most(kind):
+            yield f"{kind:<16} and {n - _most(kind):,} more of this kind"
+
+
+def _most(kind: str) -> int:
+    """Return how many findings of a kind are printed."""
+    return SHOWN_MISSING if kind == "unit_missing" else SHOWN
 
 
 def _outcome(found: Verification) -> str:

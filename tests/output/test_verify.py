@@ -467,6 +467,23 @@ def test_many_findings_of_a_kind_are_counted_not_listed(
     assert last.endswith(f"wrong: {len(units)} part_missing, 1 table_missing")
 
 
+def test_units_that_a_run_has_not_come_to_are_three_lines_and_a_number(
+    night: Night, capsys: pytest.CaptureFixture[str]
+) -> None:
+    units = night.units()
+    assert len(units) > 4
+    for unit in units:
+        storage.delete(night.part(unit))
+        storage.delete(night.receipt(unit))
+    assert verify_cli.main([night.output]) == 3
+    shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith("unit_missing")]
+    assert [line.split()[1].endswith(".json:") for line in shown] == [True, True, True, False]
+    assert shown[3].split(maxsplit=1)[1] == f"and {len(units) - 3} more of this kind"
+    assert verify_cli.main([night.output, "--json"]) == 3
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert [finding["kind"] for finding in found].count("unit_missing") == len(units)
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])
 @given(data=st.data())
