@@ -25,6 +25,8 @@ model does not tell is asked for in one line; --explain shows what is known,
 what would be guessed, and what is missing.
 """
 
+EXIT_CODES = "Exit codes: 0 good, 1 it could not be written, 2 bad usage, 130 interrupted."
+
 _TEXTS = {
     "labels": ("FILE", "class names: a line each, '0 cat', JSON or CSV; or imagenet"),
     "signature": ("NAME", "which signature, if a SavedModel has several"),
@@ -74,11 +76,11 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> Parser:
     from model_import.request import rule_flags
 
-    parser = Parser("import-model", DESCRIPTION, FIRST)
+    parser = Parser("import-model", DESCRIPTION, FIRST, EXIT_CODES)
     add = parser.add_argument
     add("source", type=not_empty, metavar="SOURCE", help="file or folder of the model, which is not changed")
-    add("--output", type=not_empty, metavar="MODEL", help="folder for the model directory; a model there is replaced")
-    add("--explain", action="store_true", help="say what is known and what would be guessed; write nothing")
+    add("--output", type=not_empty, metavar="MODEL", help="folder for the model; a model there is replaced")
+    add("--explain", action="store_true", help="write nothing; say what is known, and what guessed")
     for name, (metavar, text) in _TEXTS.items():
         add(f"--{name}", type=not_empty, metavar=metavar, help=text)
     add(

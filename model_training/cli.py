@@ -39,8 +39,12 @@ example: nightscore train --dataset digits --output model
 
 Train a CNN and write a model directory, with a report in training/report.html.
 
-nightscore train --add_engines OLD --output NEW trains nothing: it copies a
-model of an earlier version and adds model.tflite, which LiteRT runs.
+--add_engines OLD trains nothing: it copies a model and adds model.tflite to it.
+"""
+
+EXIT_CODES = """\
+Exit codes: 0 the model is there, 1 it could not be written, 2 bad usage,
+130 or 143 interrupted (--resume goes on).
 """
 
 
@@ -60,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser("train", DESCRIPTION, FIRST)
+    parser = Parser("train", DESCRIPTION, FIRST, EXIT_CODES)
     add = parser.add_argument
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(

@@ -22,29 +22,28 @@ from pipeline.errors import NightscoreError, UsageError, exit_code_of
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints are one line, as all others; --help may show only the flags that most people need."""
 
-    def __init__(self, command: str, description: str, first: Collection[str] = ()) -> None:
+    def __init__(self, command: str, description: str, first: Collection[str], exit_codes: str) -> None:
         """Make a parser without arguments.
 
         Args:
             command: name of the command, as "train".
             description: that --help shows first.
-            first: names of the arguments that --help shows; --help_all shows all. (): --help does.
+            first: names of the arguments that --help shows; --help_all shows all.
+            exit_codes: that --help shows last, as lines of at most 80 characters.
         """
         self._first = frozenset(first)
         super().__init__(
             prog=f"nightscore {command}",
             usage=argparse.SUPPRESS,
             description=description,
+            epilog=exit_codes,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        if first:
-            self.add_argument("--help_all", action=_HelpAll, nargs=0, help="show all flags and exit")
+        self.add_argument("--help_all", action=_HelpAll, nargs=0, help="show all flags and exit")
 
     def format_help(self) -> str:
         """Return what --help shows."""
-        if not self._first:
-            return super().format_help()
         shown = {**dict.fromkeys(self._first), "help": None, "help_all": None}
         hidden = [(action, action.help) for action in self._actions if action.dest not in shown]
         for action, _ in hidden:

@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="nightscore demo",
         usage=argparse.SUPPRESS,
         description="example: nightscore demo --dataset digits --output demo",
+        epilog="Exit codes: 0 good, 2 bad usage, 130 interrupted; else that of the command that failed.",
         allow_abbrev=False,
     )
     parser.add_argument("--dataset", choices=("digits", "mnist"), default="digits", help="default: digits")

@@ -63,7 +63,12 @@ def _add_images(add: Callable[..., Any], whole: Callable[[str], int]) -> None:
 
 
 def _add_pixels(add: Callable[..., Any], whole: Callable[[str], int]) -> None:
-    add("--image_size", type=whole, metavar="N", help="side in pixels that images are resized to")
+    add(
+        "--image_size",
+        type=whole,
+        metavar="N",
+        help="side in pixels that images get (default: their own, if it is the same for all; that of --base)",
+    )
     add("--color_mode", choices=("grayscale", "rgb"), help="default: grayscale if all images are grey")
     add(
         "--decode",
@@ -88,8 +93,8 @@ def _add_reading(add: Callable[..., Any]) -> None:
     add(
         "--task",
         choices=TASKS,
-        help="what the network says of an image: one class, any number of labels, a number, or a vector that is near "
-        "those of its class (default: classes)",
+        help="what the network says of an image: a class, any number of labels, a number or a vector "
+        "(default: classes)",
     )
     add("--label_source", choices=LABEL_SOURCES, help="where labels come from (default: auto)")
     add("--labels_are", choices=LABELS_ARE, help="what a label means that is a number (default: auto)")

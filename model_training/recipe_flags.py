@@ -96,7 +96,7 @@ def _add_end(add: Callable[..., Any]) -> None:
         "--resume",
         action="store_true",
         default=None,
-        help="continue an interrupted training, which MODEL.unfinished holds",
+        help="continue an interrupted training (MODEL.unfinished)",
     )
     add(
         "--calibrate",

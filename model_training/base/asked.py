@@ -103,8 +103,8 @@ def add_flags(parser: Parser) -> None:
         "--base",
         type=not_empty,
         metavar="MODEL",
-        help="start from a trained network: its last layer is replaced, its input rule is kept. A model directory, a "
-        ".keras or .h5 file, a SavedModel folder, or a network of keras.applications, such as MobileNetV2",
+        help="start from a trained network, and replace its last layer: a model directory, a .keras or .h5 file, a "
+        "SavedModel folder, or a network of keras.applications",
     )
     add(
         "--frozen_epochs",

@@ -51,6 +51,8 @@ def test_help_fits_a_screen_and_starts_with_an_example(command: str) -> None:
     assert lines[0].startswith(f"example: nightscore {command} " if command else "  nightscore train ")
     assert len(lines) <= 45
     assert max(map(len, lines)) <= 80
+    if command:
+        assert "Exit codes: 0 " in done.stdout, "a script has to know them"
     assert nightscore(*filter(None, [command]), "-h").stdout == done.stdout
 
 

@@ -181,7 +181,9 @@ def test_help_starts_with_an_example(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit) as left:
         cli.main(["--help"])
     assert left.value.code == 0
-    assert capsys.readouterr().out.startswith("example: nightscore train --dataset digits --output model\n")
+    shown = capsys.readouterr().out
+    assert shown.startswith("example: nightscore train --dataset digits --output model\n")
+    assert "their own" in shown.partition("--image_size")[2].partition("--task")[0], "its default is said"
 
 
 def test_help_shows_the_flags_that_most_people_need_and_help_all_shows_every_one(
