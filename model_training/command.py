@@ -17,6 +17,7 @@ from typing import NoReturn
 from pipeline.cli.console import complain
 from pipeline.cli.quiet import tame_streams
 from pipeline.errors import NightscoreError, UsageError, exit_code_of
+from pipeline.flag_names import parse_arguments
 
 
 class Parser(argparse.ArgumentParser):
@@ -87,7 +88,7 @@ def to_exit_code(parser: Parser, argv: Sequence[str], run: Callable[[argparse.Na
     """Run a command and return its exit code; an error that is expected becomes one line."""
     tame_streams("%(message)s")
     try:
-        return run(parser.parse_args(argv))
+        return run(parse_arguments(parser, argv))
     except UsageError as error:
         return _say(parser, str(error), 2)
     except NightscoreError as error:

@@ -17,6 +17,7 @@ from model_training.data.datasets import RawImages, raw_images
 from pipeline.cli.console import complain
 from pipeline.cli.quiet import stderr_silenced
 from pipeline.errors import UsageError
+from pipeline.flag_names import parse_arguments
 from pipeline.text import shell_command, shell_path
 
 MARKER = ".nightscore-demo"
@@ -26,7 +27,7 @@ SHARDS = 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo and return its exit code."""
     try:
-        return _demo(_parser().parse_args(argv))
+        return _demo(parse_arguments(_parser(), sys.argv[1:] if argv is None else argv))
     except UsageError as error:
         complain(f"nightscore demo: {error}")
         return 2

@@ -22,6 +22,7 @@ WORDS = frozenset(
         "interruption",
         "image_facts",
         "image_kinds",
+        "flag_names",
         "option_values",
         "options",
         "units",

@@ -22,6 +22,7 @@ from pipeline.beam import dataflow
 from pipeline.beam.notebook import as_in_a_program
 from pipeline.beam.transforms import build
 from pipeline.errors import JobFailedError, NightscoreError, UsageError
+from pipeline.flag_names import HELP_ALL, JSON, QUIET, unknown_argument
 from pipeline.machine import require_precision
 from pipeline.metrics.record import EndedRecord
 from pipeline.options import LOCAL_RUNNERS, ScoreOptions, add_arguments, from_arguments, refuse, rename_labels
@@ -91,7 +92,8 @@ def parse(argv: Sequence[str]) -> Job:
     parser.error = refuse  # type: ignore[method-assign]
     values, unknown = parser.parse_known_args(flags)
     if unknown:
-        raise UsageError(f"unknown argument {unknown[0]!r}; see 'nightscore score --help'")
+        known = (*parser._option_string_actions, QUIET, JSON, HELP_ALL)
+        raise UsageError(f"{unknown_argument(unknown[0], known)}; see 'nightscore score --help'")
     options = from_arguments(vars(values))
     beam_options = PipelineOptions(flags)
     beam_options.view_as(SetupOptions).save_main_session = False

@@ -29,6 +29,7 @@ from pipeline.errors import (
     UsageError,
     exit_code_of,
 )
+from pipeline.flag_names import parse_arguments
 
 LINES: Mapping[type[Exception], str] = {
     JobFailedError: "{error}; {advice}",
@@ -121,7 +122,7 @@ def look_on(name: str, parser: Callable[[], argparse.ArgumentParser], argv: Sequ
     tame_streams("%(levelname)s %(name)s: %(message)s")
 
     def body() -> int:
-        parsed = parser().parse_args(arguments)
+        parsed = parse_arguments(parser(), arguments)
         storage.patience().start(WAIT_SECONDS)
         return tell(parsed)
 

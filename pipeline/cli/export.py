@@ -19,6 +19,7 @@ from pipeline.cli.console import answer, fail
 from pipeline.cli.flags import JSON
 from pipeline.cli.quiet import tame_streams
 from pipeline.errors import ChangedError, DamagedPartError, UsageError
+from pipeline.flag_names import parse_arguments
 from pipeline.formatting import counted, size
 from pipeline.text import shell_path
 
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     tame_streams("%(levelname)s %(name)s: %(message)s")
 
     def body() -> int:
-        asked = _parser().parse_args(arguments)
+        asked = parse_arguments(_parser(), arguments)
         _check(asked)
         storage.patience().start(WAIT_SECONDS)
         try:

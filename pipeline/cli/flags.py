@@ -11,6 +11,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pipeline.cli.beam_import import for_any_job
+from pipeline.flag_names import HELP_ALL as HELP_ALL
+from pipeline.flag_names import JSON as JSON
+from pipeline.flag_names import QUIET as QUIET
 from pipeline.machine import require_precision
 from pipeline.options import (
     LOCAL_RUNNERS,
@@ -28,9 +31,6 @@ NEEDED = (
 """Options that `--help` shows; `--help_all` shows the others, too."""
 
 HELP = ("-h", "--help")
-HELP_ALL = "--help_all"
-QUIET = "--quiet"
-JSON = "--json"
 
 
 @dataclass(frozen=True)

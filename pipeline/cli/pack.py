@@ -19,6 +19,7 @@ from pipeline.cli.flags import JSON
 from pipeline.cli.one_screen import Fact
 from pipeline.cli.quiet import tame_streams
 from pipeline.cli.terminal import Screen, show_facts
+from pipeline.flag_names import parse_arguments
 from pipeline.formatting import counted, size
 from pipeline.options import ScoreOptions
 from pipeline.text import brief, shell_path
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     tame_streams("%(levelname)s %(name)s: %(message)s")
 
     def body() -> int:
-        return _pack(_parser().parse_args(arguments))
+        return _pack(parse_arguments(_parser(), arguments))
 
     return to_exit_code("pack", body, is_json=JSON in arguments, advice="run the same command to go on", on_signal=stop)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 from dataclasses import dataclass, fields
@@ -12,6 +13,7 @@ from nightscore import __main__ as command_line
 from pipeline.beam import flex_template, job
 from pipeline.cli import flags, score
 from pipeline.cli.flags import OutputMode
+from pipeline.flag_names import parse_arguments
 from pipeline.options import ScoreOptions
 
 COMMANDS = ("train", "pack", "plan", "score", "status", "verify", "report", "demo", "import-model")
@@ -101,3 +103,38 @@ def test_error_is_one_line_that_names_its_command_and_exit_code_2(arguments: lis
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     known = arguments[0] in COMMANDS
     assert done.stderr.startswith(f"nightscore {arguments[0]}: " if known else "nightscore: unknown command ")
+
+
+@pytest.mark.parametrize(
+    ("command", "mistyped", "meant"),
+    [
+        ("score", "--unit_image", "--unit_images"),
+        ("score", "--quite", "--quiet"),
+        ("plan", "--unit-images", "--unit_images"),
+        ("train", "--data_set", "--dataset"),
+        ("import-model", "--lables", "--labels"),
+        ("demo", "--outptu", "--output"),
+        ("look", "--modle", "--model"),
+        ("pack", "--inptu", "--input"),
+        ("status", "--jsn", "--json"),
+        ("verify", "--jsn", "--json"),
+        ("report", "--too", "--to"),
+        ("compare", "--fail_if_worst", "--fail_if_worse"),
+        ("export", "--csvs", "--csv"),
+    ],
+)
+@pytest.mark.parametrize("value", [["500"], []])
+def test_mistyped_flag_is_answered_with_the_one_that_was_meant(
+    command: str, mistyped: str, meant: str, value: list[str]
+) -> None:
+    arguments = [mistyped, *value] if value else [f"{mistyped}=500"]
+    done = nightscore(command, *arguments, *(JOB if command in ("score", "plan") else ()))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"nightscore {command}: unknown argument '{mistyped}' (did you mean {meant}?)")
+
+
+def test_value_that_looks_like_a_flag_is_none() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--on_end")
+    parser.add_argument("rest", nargs="*")
+    assert parse_arguments(parser, ["--on_end", "--tell me", "--", "--what"]).on_end == "--tell me"

@@ -82,7 +82,10 @@ def test_jpeg_files_are_decoded_in_full_where_that_is_asked_for(photos: Path, tm
         (["--add_engines", "", "--output", "new"], "argument --add_engines: is empty"),
         (["--dataset", "", "--output", "new"], "argument --dataset: is empty"),
         (["--dataset", "digits", "--output", ""], "argument --output: is empty"),
-        (["--dataset", "digits", "--output", "new", "--epoch", "3"], "unrecognized arguments: --epoch 3"),
+        (
+            ["--dataset", "digits", "--output", "new", "--epoch", "3"],
+            "unknown argument '--epoch' (did you mean --epochs?)",
+        ),
         (["--dataset", "digits", "--output", "new", "--epochs", "0"], "'0' is not a whole number from 1 to 2147483647"),
         (["--dataset", "digits", "--output", "new", "--epochs", "two"], "'two' is not a whole number"),
         (["--dataset", "digits", "--output", "new", "--batch_size", "-1"], "--batch_size: '-1' is not a whole number"),
