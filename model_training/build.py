@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from model_training.learning.base import Base
 from model_training.learning.checkpoint import Checkpoint
 from model_training.learning.evaluation import Evaluation, Run, evaluate, load_outputs
 from model_training.learning.neighbors import neighbors_of
-from model_training.learning.recipe import AFTER_TRAINING, Recipe
+from model_training.learning.recipe import Recipe
 from model_training.learning.task_evaluation import TaskEvaluation, evaluate_task
 from model_training.learning.temperature import calibrated, score_of
 from model_training.learning.thresholds import choose_thresholds
@@ -145,13 +145,12 @@ def _identity(dataset: Dataset, recipe: Recipe, base: Base | None) -> dict[str, 
     """Return what must be the same for a training to go on, as JSON values."""
     sets = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     images = {name: f"{len(one):,} ({_digest(one)})" for name, one in sets.items()}
-    learned = {name: value for name, value in asdict(recipe).items() if name not in AFTER_TRAINING}
     return {
         "data set": dataset.name,
         "task": dataset.task,
         "input rule": dataset.input.to_json(),
         **images,
-        **learned,
+        **recipe.facts(),
         "base": {} if base is None else dict(base.facts),
     }
 

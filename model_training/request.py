@@ -104,12 +104,15 @@ def carry_out(request: Request, watcher: Watcher) -> TrainingRun | TaskRun:
     """
     location, data, base = check_output(request.output), request.data, None
     check_apart(data, location)
-    Checkpoint.beside(location).check(request.resume)
+    checkpoint = Checkpoint.beside(location)
+    no_base: dict[str, Any] = {"base": {}} if request.base is None else {}
+    checkpoint.check(request.resume, {"task": data.task, **request.recipe.facts(), **no_base})  # reading takes long
     if request.base is not None:
         check_base(request.base, location)
         _start(watcher)
         base = open_base(request.base, request.asked)
         watcher.show_base(base)
+        checkpoint.check(request.resume, {"base": dict(base.facts)})
         data = data.with_rule(base.rule)
     elif data.name == "mnist" and data.data_dir is None:
         _start(watcher)  # Keras may have to download it

@@ -78,17 +78,35 @@ class Checkpoint:
             raise
         self.remove()
 
-    def check(self, resume: bool) -> None:
+    def check(self, resume: bool, facts: Mapping[str, Any]) -> None:
         """Check that no training is there that was broken off, or that it is to go on.
 
+        Args:
+            resume: see `begin`.
+            facts: those of `begin` that are known by now.
+
         Raises:
-            UsageError: one is, and nobody asked to resume it.
+            UsageError: one is, and nobody asked to resume it; or it differs in one of these facts.
         """
         epochs = len(self.epochs())
         if epochs and not resume:
             raise UsageError(
                 f"{self.folder!r} holds {counted(epochs, 'epoch')} of a training that was broken off: go on with "
                 "--resume, or remove the folder"
+            )
+        if epochs:
+            self._compare(facts)
+
+    def _compare(self, facts: Mapping[str, Any]) -> None:
+        """Compare some facts of a training with those of the one that is there."""
+        told = json.loads(json.dumps(facts))
+        earlier = json.loads(Path(self.folder, _FACTS).read_text(encoding="utf-8"))
+        others = [name for name in told if earlier.get(name) != told[name]]
+        if others:
+            name = others[0]
+            raise UsageError(
+                f"{self.folder!r} holds a training with {name} {earlier.get(name)!r}, and this one has "
+                f"{told[name]!r}: give the same, or remove the folder"
             )
 
     def begin(self, facts: Mapping[str, Any], resume: bool) -> None:
@@ -101,28 +119,19 @@ class Checkpoint:
         Raises:
             UsageError: an unfinished training is there that nobody asked to resume, or it is another one.
         """
-        self.check(resume)
-        told = json.loads(json.dumps(facts))
+        self.check(resume, {})
         for state in self._states():
             _mend(state)
         over = len(self.epochs())
         for epoch, best in self.best():
             if epoch >= over:  # cut short, or of an epoch that is trained again
                 os.remove(best)
-        path = Path(self.folder, _FACTS)
         if over:
-            earlier = json.loads(path.read_text(encoding="utf-8"))
-            others = [name for name in told if earlier.get(name) != told[name]]
-            if others:
-                name = others[0]
-                raise UsageError(
-                    f"{self.folder!r} holds a training with {name} {earlier.get(name)!r}, and this one has "
-                    f"{told[name]!r}: give the same, or remove the folder"
-                )
+            self._compare(facts)
             return
         self.remove()
         os.makedirs(self.folder)
-        path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        Path(self.folder, _FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
     def rate_search(self) -> RateSearch | None:
         """Return the search for a learning rate that this training began with; None: there was none."""

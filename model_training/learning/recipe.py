@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
@@ -91,6 +91,14 @@ class Recipe:
         3
         """
         return math.ceil(images / self.batch_size)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the fields that must be the same for a training to go on: those that decide how it learns.
+
+        >>> "monitor" in Recipe().facts(), "calibrate" in Recipe().facts()
+        (True, False)
+        """
+        return {name: value for name, value in asdict(self).items() if name not in AFTER_TRAINING}
 
     @property
     def epochs_frozen(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from small_disk import mounted
 
+from model_training import cli, request
 from model_training.build import build
 from model_training.data.datasets import Dataset, from_raw
 from model_training.data.raw_images import RawImages
@@ -254,6 +256,36 @@ def test_training_that_nobody_resumes_is_refused_and_kept(tmp_path: Path) -> Non
     checkpoint.begin({"batch_size": 32}, resume=True)
     assert [row["loss"] for row in checkpoint.epochs()] == [0.5]
     assert (folder / "state-0" / "latest.weights.h5").read_bytes() == b"before"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (
+            ["--monitor", "val_accuracy"],
+            "holds a training with monitor 'val_loss', and this one has 'val_accuracy'",
+        ),
+        (["--epochs", "9"], "holds a training with epochs 5, and this one has 9: give the same, or remove the folder"),
+        (["--task", "embedding"], "holds a training with task 'classes', and this one has 'embedding'"),
+        ([], ""),
+    ],
+)
+def test_another_training_is_refused_before_an_image_is_read(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, flags: list[str], said: str
+) -> None:
+    def read(*_: object) -> None:
+        raise UsageError("an image is read")
+
+    monkeypatch.setattr(request, "load", read)
+    (tmp_path / "model.unfinished" / "state-0").mkdir(parents=True)
+    facts = {"task": "classes", **Recipe().facts(), "base": {}}
+    (tmp_path / "model.unfinished" / "training.json").write_text(json.dumps(facts))
+    (tmp_path / "model.unfinished" / "epochs.csv").write_text("epoch,loss\n0,0.5\n")
+    (tmp_path / "model.unfinished" / "state-0" / "training_metadata.json").write_text('{"epoch": 1, "batch": 0}')
+    given = ["--dataset", "digits", "--output", str(tmp_path / "model"), "--resume", *flags]
+    assert cli.main(given) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert (said in line, "an image is read" in line) == (True, not said)
 
 
 @pytest.fixture
