@@ -65,6 +65,9 @@ MOST = 1 << 24
 """Number of images in a gzip file, and of labels in a file, at most."""
 
 
+_WRONG = Failure("read", "DATA_LOSS", "not an IDX file of images: its header is wrong")
+
+
 def is_idx_name(name: str) -> bool:
     """Return whether a name is like train-images-idx3-ubyte or t10k-images.idx3-ubyte.gz."""
     return _IMAGES.search(name) is not None
@@ -108,7 +111,7 @@ def index(found: StoredObject, unit_images: int, skipped: Skipped) -> Iterator[W
     whole = container_unit(NAME, found)
     file = _open(open_unit(whole))
     shape = _shape(file, found.size)
-    if shape is None:
+    if isinstance(shape, Failure):
         yield replace(whole, images=1)
         return
     whole = _with_labels(whole)
@@ -173,7 +176,7 @@ def with_labels_file(unit: WorkUnit, labels_file: str) -> WorkUnit:
     image = _shape(_open(open_unit(unit)), unit.sizes[0])
     if shape is None:
         raise UsageError(f"--labels_file {labels_file!r} is no IDX file of labels; its header is wrong")
-    if image is not None and shape[1][0] != image.claimed:
+    if isinstance(image, _Shape) and shape[1][0] != image.claimed:
         raise UsageError(
             f"--labels_file {labels_file!r} has {shape[1][0]:,} labels and {key_of(unit.locations[0])!r} has "
             f"{image.claimed:,} images; give each its own run"
@@ -186,26 +189,32 @@ def _open(file: StoredFile) -> Any:
     return gzip.GzipFile(fileobj=buffered) if buffered.peek(2)[:2] == GZIP else buffered
 
 
-def _shape(file: Any, size: int) -> _Shape | None:
-    """Return what the header of a file of `size` stored bytes says; None where it is none, or cannot be true."""
+def _shape(file: Any, size: int) -> _Shape | Failure:
+    """Return what the header of a file of `size` stored bytes says, or why no image of it is read."""
     try:
         header = file.read(_HEADER.size)
         goes_on = bool(file.read(1))
     except _BROKEN:
-        return None
+        return _WRONG
     if len(header) < _HEADER.size:
-        return None
+        return _WRONG
     magic, n, height, width = _HEADER.unpack(header)
     pixels = height * width
     if magic != _MAGIC or not 0 < pixels <= LONGEST:
-        return None
+        return _WRONG
     if isinstance(file, gzip.GzipFile):
-        credible = n <= min(MOST, size * DEFLATED // pixels) and (n > 0 or not goes_on)
-        return _Shape(n, height, width, images=n, rows=n) if credible else None
+        if n > size * DEFLATED // pixels or (n == 0 and goes_on):
+            return _WRONG
+        return _Shape(n, height, width, images=n, rows=n) if n <= MOST else _too_many(n)
     held = size - _HEADER.size
     images = n if n < held // pixels + MISSING else held // pixels
     more = n > images or held > n * pixels
     return _Shape(n, height, width, images, images + more)
+
+
+def _too_many(n: int) -> Failure:
+    text = f"it has {n:,} images, and of a gzip file at most {MOST:,} are read: unpack it with gunzip"
+    return Failure("read", "RESOURCE_EXHAUSTED", text)
 
 
 def read(unit: WorkUnit, rule: ReadRule) -> Generator[EncodedBatch, None, None]:
@@ -218,9 +227,8 @@ def _images(unit: WorkUnit) -> Iterator[Image]:
     folder = folder_of(unit.locations[0])
     file = _open(open_unit(unit))
     shape = _shape(file, unit.sizes[0])
-    if shape is None:
-        failure = Failure("read", "DATA_LOSS", "not an IDX file of images: its header is wrong")
-        yield Image(f"{location}#0", failure, None, "")
+    if isinstance(shape, Failure):
+        yield Image(f"{location}#0", shape, None, "")
         return
     last = shape.rows if unit.images is None else unit.first + unit.images
     labels = list(_labels(unit, last - unit.first))

@@ -300,6 +300,15 @@ class TestDamage:
         path = write(tmp_path / PACKED, images_file(images, n=n))
         assert codes_in(path) == ["DATA_LOSS"]
 
+    def test_a_gzip_file_of_more_images_than_are_read_says_so(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(idx, "MOST", 4)
+        path = write(tmp_path / PACKED, images_file(pixels_of(5)))
+        assert codes_in(path) == ["RESOURCE_EXHAUSTED"]
+        assert messages_in(path) == ["it has 5 images, and of a gzip file at most 4 are read: unpack it with gunzip"]
+        assert codes_in(write(tmp_path / PLAIN, images_file(pixels_of(5)))) == [None] * 5
+
     @pytest.mark.parametrize("name", [PLAIN, PACKED])
     def test_a_file_that_goes_on_has_a_failed_row(self, tmp_path: Path, name: str) -> None:
         images = pixels_of(5)
