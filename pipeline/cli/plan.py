@@ -22,7 +22,7 @@ from pipeline.cli.flags import HELP_ALL, add_output_mode, help_text, parse
 from pipeline.cli.one_screen import Fact, fitted
 from pipeline.cli.terminal import Screen, show_facts
 from pipeline.formatting import at_most, briefly_why, counted, size
-from pipeline.options import add_arguments
+from pipeline.options import Precision, add_arguments
 from pipeline.task import Task
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def _plan(arguments: Sequence[str]) -> int:
         predict, absent = measure_ways(rehearsal, scratch, run, find_engine(run))
         costs = measure_costs(rehearsal, work, predict, start, scratch)
     usual = Way(run.engine, run.options.precision)
-    show_facts(screen, (*_speeds(costs, absent), *_reduced(reduction, run.spec.task), *_forecast(costs, work, usual)))
+    speeds = _speeds(costs, absent, run.options.precision)
+    show_facts(screen, (*speeds, *_reduced(reduction, run.spec.task), *_forecast(costs, work, usual)))
     return 0
 
 
@@ -116,12 +117,14 @@ def _canary(canary: Canary, inputs: Sequence[str]) -> Iterator[Fact]:
         yield "example", example({"key": key, "message": failure.message}, inputs)
 
 
-def _speeds(costs: Costs, absent: Mapping[Way, str]) -> Iterator[Fact]:
+def _speeds(costs: Costs, absent: Mapping[Way, str], asked: Precision) -> Iterator[Fact]:
+    """Yield how fast the steps are, and why a way is not possible: of another precision only if that is asked for."""
     yield "decoding", f"{1 / costs.decode:,.0f} images/s in one process" if costs.decode else "done by the model"
     for way, seconds in costs.predict.items():
         yield "model", f"{1 / seconds:,.0f} images/s by {way}"
     for way, why in absent.items():
-        yield "model", f"{way} is not possible: {why}"
+        if way.precision in ("float32", asked):
+            yield "model", f"{way} is not possible: {why}"
 
 
 def _reduced(reduction: Reduction | None, task: Task) -> Iterator[Fact]:

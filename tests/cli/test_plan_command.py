@@ -11,9 +11,11 @@ from conftest import WriteImages
 
 from pipeline.cli import plan, score
 from pipeline.machine import CPUINFO, has_bfloat16
+from pipeline.options import Precision
 from pipeline.output.plan_file import PlanTotals
 from pipeline.scoring import forecast
 from pipeline.scoring.forecast import Work
+from pipeline.scoring.ways import Costs, Way
 
 Captured = pytest.CaptureFixture[str]
 
@@ -87,18 +89,25 @@ def test_every_engine_and_precision_is_measured_whichever_is_asked_for(
 
 
 @pytest.mark.heavy
-def test_cpu_without_bfloat16_is_told_so_and_it_is_not_recommended(
+def test_cpu_without_bfloat16_is_not_spoken_of_where_nobody_asks_for_it(
     write_images: WriteImages, tiny_model: str, tmp_path: Path, capfd: Captured, poisoned: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cpuinfo").write_text("flags\t: fpu avx2\n")
     poisoned.setenv("CPUINFO", str(tmp_path / "cpuinfo"))
     assert plan.main(flags(write_images(20), tiny_model, tmp_path / "night")) == 0
     found = facts(capfd.readouterr().out)
-    assert found["model"][2].startswith(
-        "tensorflow in bfloat16 is not possible: --precision bfloat16 needs a CPU with AVX512_"
-    )
+    assert [line.partition(" by ")[2] for line in found["model"]] == ["litert", "tensorflow"]
     assert "bfloat16" not in found["recommended"][0]
     assert "bfloat16" not in found[""][0]
+
+
+@pytest.mark.parametrize(("asked", "is_told"), [("float32", False), ("bfloat16", True)])
+def test_precision_that_is_not_possible_is_told_only_to_who_asks_for_it(asked: Precision, is_told: bool) -> None:
+    costs = Costs(start=1, read=0, readers=1, decode=0.1, predict={Way("litert", "float32"): 0.1}, cores=2)
+    absent = {Way("tensorflow", "float32"): "no package", Way("tensorflow", "bfloat16"): "no such CPU"}
+    said = [text for _, text in plan._speeds(costs, absent, asked)]
+    assert "tensorflow is not possible: no package" in said
+    assert ("tensorflow in bfloat16 is not possible: no such CPU" in said) is is_told
 
 
 @pytest.mark.heavy
