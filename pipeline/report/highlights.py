@@ -6,9 +6,10 @@ Must not know how the page looks, only the names of its sections.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from pipeline.formatting import count, counted, percent, why
 from pipeline.metrics.drift import LARGE_DRIFT, indices_of
@@ -50,6 +51,9 @@ class Pointer:
     section: str
 
 
+_LAST_NAME = re.compile("[^/!]+$")
+"""Name of a folder, without those that it lies in."""
+
 Rule = Callable[[Any, EndedRecord], Iterator[Pointer]]
 """What yields the things of one kind that stand out, of the content of summary.json and of run.json."""
 
@@ -87,12 +91,18 @@ def _failures(figures: AnyFigures, _: EndedRecord) -> Iterator[Pointer]:
             yield Pointer(text + why(failure["stage"], failure["code"]), "failures")
 
 
+def _low_classes(figures: Figures) -> list[PerClass]:
+    """Return the classes that are surely recognized much less often than all images, the worst first."""
+    least = (figures["accuracy"] or 0.0) - FAR_LOWER
+    low = [c for c in figures["per_class"] if c["support"] and upper_recall(c) < least]
+    return sorted(low, key=lambda c: c["recall"] or 0.0)
+
+
 def _classes(figures: Figures, _: EndedRecord) -> Iterator[Pointer]:
     overall = figures["accuracy"]
     if overall is None:
         return
-    low = [c for c in figures["per_class"] if c["support"] and upper_recall(c) < overall - FAR_LOWER]
-    low.sort(key=lambda c: c["recall"] or 0.0)
+    low = _low_classes(figures)
     if low:
         worst = low[0]
         text = f"Of class {quote(worst['class'])} only {percent(worst['recall'])} are recognized"
@@ -120,19 +130,43 @@ def worse_than_before(figures: Mapping[str, Any], record: EndedRecord) -> Iterat
 
 
 def weak_slices(figures: Mapping[str, Any], _: EndedRecord) -> Iterator[Pointer]:
-    """Yield a pointer to the input and to the folder that are surely worse than all images together."""
+    """Yield a pointer to the input and to the folder that are surely worse than all images together.
+
+    What is the folder of a class that is pointed to already, or an input that is, is not pointed to once more: these
+    are the same images.
+    """
     headline = Headline(task_in(figures))
+    low = _low_classes(cast(Figures, figures)) if headline.task == "classes" else []
+    named = {c["class"]: c["support"] for c in low}
+    seen: set[str] = set()
     inputs = [(part["input"], part) for part in figures["inputs"]]
     folders = [(part["folder"], part) for part in figures["folders"]["slices"]]
     places = places_of(name for name, _ in inputs)
     for kind, parts in (("input", inputs), ("folder", folders)):
-        weak = [(name, headline_in(p, headline.task)[0] or 0.0) for name, p in parts if headline.is_worse(p, figures)]
+        weak = [
+            (name, headline_in(part, headline.task)[0] or 0.0)
+            for name, part in parts
+            if headline.is_worse(part, figures) and name.rstrip("/") not in seen and not _is_of_class(name, part, named)
+        ]
+        seen.update(name.rstrip("/") for name, _ in weak)
         if weak:
             name, value = max(weak, key=_value) if headline.is_error else min(weak, key=_value)
             shown = places.name(name) if kind == "folder" else name
             text = f"In {kind} {quote(shown)} the {headline.word} is {'' if headline.is_error else 'only '}"
             text += f"{headline.text(value)}, of all {headline.text(headline_in(figures, headline.task)[0])}"
             yield Pointer(text + and_more(len(weak) - 1, kind, f"{kind}s"), f"{kind}s")
+
+
+def _is_of_class(name: str, part: Mapping[str, Any], named: Mapping[str, int]) -> bool:
+    """Return whether a part of the archive is the folder of a class, or of some images of it.
+
+    Args:
+        name: location of the part.
+        part: its figures.
+        named: name of a class -> number of its labelled images.
+    """
+    last = _LAST_NAME.search(name.rstrip("/"))
+    return last is not None and part["labelled"] <= named.get(last[0], 0)
 
 
 def far_from_others(_: AnyFigures, record: EndedRecord) -> Iterator[Pointer]:

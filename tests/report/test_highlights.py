@@ -77,6 +77,34 @@ def test_slice_whose_interval_lies_below_that_of_all_is_named(calm: Night, high:
         assert pointers(calm)[1][1].startswith("In folder “archive: 2” the accuracy is only 95.00\xa0%")
 
 
+@pytest.mark.parametrize(
+    ("folder", "labelled", "sections"),
+    [
+        ("/archive/class 7", 1_000, ["classes"]),
+        ("/archive.zip!test/class 7/", 200, ["classes"]),
+        ("/archive/class 7", 1_001, ["classes", "folders"]),
+        ("/archive/class 8", 1_000, ["classes", "folders"]),
+        ("/archive/class 7/dark", 100, ["classes", "folders"]),
+    ],
+    ids=["its folder", "a part of it", "more than it", "the folder of another", "a folder within it"],
+)
+def test_folder_of_a_class_that_is_named_is_not_named_again(
+    calm: Night, folder: str, labelled: int, sections: list[str]
+) -> None:
+    calm.figures["per_class"][7] |= {"recall": 0.80, "support": 1_000}
+    calm.figures["folders"]["slices"][2] |= {
+        "folder": folder, "labelled": labelled, "accuracy": 0.8, "accuracy_interval_95": [0.77, 0.82],
+    }  # fmt: skip
+    assert [section for section, _ in pointers(calm)] == sections
+
+
+def test_input_that_is_named_is_not_named_again_as_a_folder(calm: Night) -> None:
+    worse: dict[str, Any] = {"accuracy": 0.95, "accuracy_interval_95": [0.9, 0.97]}
+    calm.figures["inputs"].append({**calm.figures["inputs"][0], "input": "/other/", **worse})
+    calm.figures["folders"]["slices"][2] |= {"folder": "/other", **worse}
+    assert [section for section, _ in pointers(calm)] == ["inputs"]
+
+
 @pytest.mark.parametrize(("psi", "stands_out"), [(0.26, True), (0.25, False), (None, False)])
 @pytest.mark.parametrize("against", [0, 1])
 @pytest.mark.parametrize("what", ["classes", "confidence"])
