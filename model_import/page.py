@@ -17,7 +17,7 @@ from model_training.publishing.convert import engines_of
 from pipeline.formatting import counted
 from pipeline.model.thumbnails import thumbnail
 from pipeline.model.trained_on import TrainedOn
-from pipeline.report.gallery import gallery
+from pipeline.report.gallery import FEW_SHOWN, gallery
 from pipeline.report.html import render
 from pipeline.text import brief, plain, shell_path
 
@@ -222,7 +222,7 @@ def report_files(imported: Imported) -> Mapping[str, bytes]:
         engines=engines_of(imported.spec.litert) if imported.spec.litert else "",
         golden=shown,
         tried=examined.pictures.origin,
-        gallery=gallery(pictures, pictures),
+        gallery=gallery(pictures, pictures, why_none=FEW_SHOWN),
     )
     return {REPORT: page.encode()}
 

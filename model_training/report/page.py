@@ -33,7 +33,7 @@ from model_training.report.trust import data_lines, trust_of
 from pipeline import storage
 from pipeline.model.directory import Golden
 from pipeline.model.thumbnails import thumbnail
-from pipeline.report.gallery import gallery
+from pipeline.report.gallery import FEW_SHOWN, gallery
 from pipeline.report.html import render
 from pipeline.report.places import Places, places_of
 from pipeline.text import shell_path
@@ -169,7 +169,7 @@ def _page(run: TrainingRun, parts: Sequence[Part]) -> str:
         layers=run.trained.layers,
         epochs=len(run.trained.history),
         golden=_golden(run.golden, names),
-        gallery=gallery(keys, pictures, _places(run.dataset)),
+        gallery=gallery(keys, pictures, _places(run.dataset), why_none=FEW_SHOWN),
         left_out=list(run.dataset.left_out.items())[:20],
     )
 

@@ -32,7 +32,7 @@ from pipeline.metrics.accuracy import HISTOGRAM_BINS
 from pipeline.metrics.record import EndedRecord
 from pipeline.model.thumbnails import thumbnail
 from pipeline.report import charts, number_charts
-from pipeline.report.gallery import gallery
+from pipeline.report.gallery import FEW_SHOWN, gallery
 from pipeline.report.headline import Headline
 from pipeline.report.html import render
 from pipeline.report.label_page import label_part
@@ -120,7 +120,7 @@ def _page(run: TaskRun, more: Sequence[Part]) -> str:
         layers=run.trained.layers,
         recipe=recipe,
         golden=_golden(run),
-        gallery=gallery(pictures, pictures),
+        gallery=gallery(pictures, pictures, why_none=FEW_SHOWN),
         left_out=list(run.dataset.left_out.items())[:LEFT_OUT],
         most_classes=SHOWN_CLASSES,
     )

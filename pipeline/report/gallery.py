@@ -20,6 +20,12 @@ JPEG = b"\xff\xd8"
 PICTURE_BYTES = 1_200_000
 """Bytes of all pictures of a page together, as data: URIs."""
 
+FEW_STORED = "a run keeps the pictures of a few images of each work unit, and the page has room for a part of them"
+"""Why an image has no picture on the page of a run, as a phrase."""
+
+FEW_SHOWN = "the page has room for the first ones only"
+"""The same on the page of a training or an import, where every image could have one."""
+
 SMOOTH = 64
 """Pixels of the longer side of a picture from which on it is drawn smoothly: it may have been larger.
 
@@ -40,6 +46,7 @@ class Gallery:
         smooth: names of the style classes whose pictures are drawn smoothly, not pixel by pixel.
         places: how the page names images.
         links: key of an image -> address of its original.
+        why_none: why an image has no picture, as a phrase.
     """
 
     names: dict[str, str]
@@ -47,10 +54,15 @@ class Gallery:
     smooth: frozenset[str] = frozenset()
     places: Places = field(default_factory=Places)
     links: dict[str, str] = field(default_factory=dict)
+    why_none: str = FEW_STORED
 
 
 def gallery(
-    keys: Iterable[str], pictures: Mapping[str, bytes], places: Places | None = None, room: int = PICTURE_BYTES
+    keys: Iterable[str],
+    pictures: Mapping[str, bytes],
+    places: Places | None = None,
+    room: int = PICTURE_BYTES,
+    why_none: str = FEW_STORED,
 ) -> Gallery:
     """Return the pictures of a page and the links to their originals, as many as the limits allow.
 
@@ -59,6 +71,7 @@ def gallery(
         pictures: key -> PNG or JPEG file; an image may have none.
         places: how the page names images; None: by their keys.
         room: bytes that all pictures may take, as data: URIs.
+        why_none: why some have none, as a phrase.
     """
     every, places = list(keys), places or Places()
     names: dict[str, str] = {}
@@ -76,7 +89,7 @@ def gallery(
         if address in addresses:
             names[key] = addresses[address]
     styles = {name: Markup(address) for address, name in addresses.items()}
-    return Gallery(names, styles, frozenset(smooth), places, _links(every, places))
+    return Gallery(names, styles, frozenset(smooth), places, _links(every, places), why_none)
 
 
 def _links(keys: Iterable[str], places: Places) -> dict[str, str]:

@@ -326,7 +326,11 @@ def test_pictures_are_limited_the_first_mistakes_come_first() -> None:
     assert len(page.pictures) < 24
     first = page.source.index('<section id="mistakes"')
     assert 'class="pic p0"' in page.source[first : first + 500]
-    assert "no picture" in page.texts["mistakes"]
+    assert 'class="pic none"' not in page.source, "what has no picture is a text"
+    lacking = re.search(r"(\d+) of these (\d+) have no picture here: a run keeps the pictures", page.texts["mistakes"])
+    assert lacking is not None
+    mistakes = page.source[first : page.source.index("</section>", first)]
+    assert [int(n) for n in lacking.groups()] == [24 - mistakes.count('class="pic p'), 24]
 
 
 def test_hostile_names_are_text(any_page: ParsedPage) -> None:
