@@ -185,7 +185,7 @@ def unread_by_suffix(suffix: str) -> str | None:
 
 
 def reason(kind: str) -> str:
-    """Return why images of a kind that is not read are left out, and what to do.
+    """Return why images of a kind that is not read are skipped, and what to do.
 
     >>> reason("JPEG XL")
     'JPEG XL images: convert them to JPEG or PNG'

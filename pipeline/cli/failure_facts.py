@@ -88,17 +88,22 @@ def not_scored(found: LeftOut, inputs: Sequence[str] = ()) -> Iterator[Fact]:
     ordered = sorted(found.counts.items(), key=lambda item: (":" not in item[0], -item[1], item[0]))
     for reason, n in ordered[:SKIPPED]:
         key = found.examples.get(reason)
-        text = skipped(n, reason, None if key is None else name_in(key, inputs))
-        yield "not read" if ":" in reason else "skipped", text
+        yield skipped(n, reason, None if key is None else name_in(key, inputs))
     if rest := ordered[SKIPPED:]:
         yield "skipped", f"{sum(n for _, n in rest):,} more, for {counted(len(rest), 'other reason')} (run.json)"
 
 
-def skipped(n: int, reason: str, key: str | None) -> str:
-    """Return how many files were not scored, why, one of them if that is known, and what to do if the reason says it.
+def skipped(n: int, reason: str, key: str | None) -> Fact:
+    """Return how many files are skipped, why, one of them if that is known, and what to do if the reason says it.
 
-    >>> skipped(30, "HEIC images: convert them", "1/IMG_0001.HEIC"), skipped(1, "other files", "notes.txt")
-    ('HEIC images: 30 (1/IMG_0001.HEIC); convert them', 'other files: 1 (notes.txt)')
+    Those about which something can be done have a name of their own.
+
+    >>> skipped(30, "HEIC images: convert them", "1/IMG_0001.HEIC")
+    ('not read', 'HEIC images: 30 (1/IMG_0001.HEIC); convert them')
+    >>> skipped(1, "other files", "notes.txt")
+    ('skipped', 'other files: 1 (notes.txt)')
     """
+    name = "not read" if ":" in reason else "skipped"
     room = WIDTH - len(left_out(reason, n)) - 3
-    return left_out(reason, n, "" if key is None else brief(key, room if room >= LEAST_SKIPPED else SHOWN_SKIPPED))
+    shown = "" if key is None else brief(key, room if room >= LEAST_SKIPPED else SHOWN_SKIPPED)
+    return name, left_out(reason, n, shown)

@@ -123,4 +123,4 @@ def _facts(found: Packed, output: str) -> Iterator[Fact]:
     if found.kept:
         yield "kept", f"{found.kept:,} of them from an earlier run"
     for reason, n in found.skipped.counts.items():
-        yield "skipped", skipped(n, reason, found.skipped.examples.get(reason))
+        yield skipped(n, reason, found.skipped.examples.get(reason))

@@ -92,7 +92,7 @@ def _overview(work: Work, inputs: Sequence[str]) -> Iterator[Fact]:
     yield "images", f"{totals.images:,}{unknown}; {counted(totals.units, 'work unit')}, {size(totals.bytes)}"
     for reason, n in totals.skipped.items():
         key = totals.skipped_examples.get(reason)
-        yield "skipped", skipped(n, reason, None if key is None else name_in(key, inputs))
+        yield skipped(n, reason, None if key is None else name_in(key, inputs))
     if work.done:
         stored = f"{len(work.done):,} of {counted(totals.units, 'work unit')}"
         if not totals.open_units:  # else nobody knows yet how many images these have

@@ -1,4 +1,4 @@
-"""What inputs hold and is not scored, as sums that merge: of a plan, of receipts, of both. Must not know a reason."""
+"""Files that a run skips, as sums that merge: of a plan, of receipts, of both. Must not know a reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.metrics.record import EndedRecord
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Files and members of containers that are not scored.
+    """Files and members of containers that are skipped: they get no row.
 
     `merge` is associative and commutative, and `LeftOut()` its identity.
 
@@ -47,7 +47,7 @@ class LeftOut:
 
 
 def left_out(record: EndedRecord) -> LeftOut:
-    """Return what a run left out of its inputs: what its plan counted, and what was found inside by reading."""
+    """Return what a run skipped of its inputs: what its plan counted, and what was found inside by reading."""
     plan = record["plan"]
     planned = LeftOut(plan["skipped"], plan.get("skipped_examples", {}))
     return planned.merge(LeftOut(record.get("skipped_inside", {}), record.get("skipped_inside_examples", {})))

@@ -72,7 +72,7 @@ def look_first(figures: AnyFigures, record: EndedRecord, rules: Sequence[Rule]) 
 
 def _no_images(figures: AnyFigures, _: EndedRecord) -> Iterator[Pointer]:
     if not figures["images"]:
-        yield Pointer("There is no image: see which inputs were asked for, and what was left out", "ran")
+        yield Pointer("There is no image: see which inputs were asked for, and which files were skipped", "ran")
 
 
 def _unfinished_units(_: AnyFigures, record: EndedRecord) -> Iterator[Pointer]:

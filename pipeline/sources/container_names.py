@@ -34,7 +34,7 @@ _DATA = {
     ".mdb": "LMDB files: write the images in them as TFRecords or files",
     ".rec": "RecordIO files: write the images in them as TFRecords or files",
 }
-"""End of the name of a file of data that often holds images and is not read -> why it is left out."""
+"""End of the name of a file of data that often holds images and is not read -> why it is skipped."""
 
 
 def container_kind(name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What inputs hold and is not scored: counted by the reason, with an example of each. Must not decide what is an image.
+"""Files that are skipped, by the reason and with an example of each: they get no row. Must not decide what is an image.
 
 A reason is words that a person reads, with what to do where something can be done: "HEIC images: convert them".
 """
@@ -51,7 +51,7 @@ def pictures_beside(kind: str) -> str:
 
 
 class Skipped:
-    """Files and members of containers that are not scored.
+    """Files and members of containers that are skipped: they get no row.
 
     Attributes:
         counts: reason -> number of them.
@@ -73,7 +73,7 @@ class Skipped:
         """Count n more.
 
         Args:
-            reason: why they are not scored.
+            reason: why they are skipped.
             example: key of one of them.
             n: how many they are.
         """

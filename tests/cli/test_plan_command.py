@@ -181,6 +181,14 @@ def test_stored_rows_that_go_are_told_only_where_it_is_known(
     assert told == (["60 of 100 rows: a work unit is scored again as a whole"] if is_told else [])
 
 
+def test_skipped_files_have_the_names_that_score_gives_them() -> None:
+    skipped = {"HEIC images: convert them": 2, "other files": 1}
+    totals = PlanTotals("r", "m", skipped=skipped, skipped_examples={"other files": "/photos/notes.txt"})
+    found = list(plan._overview(Work(totals, frozenset(), 0, 0), ["/photos"]))
+    assert ("not read", "HEIC images: 2; convert them") in found
+    assert ("skipped", "other files: 1 (notes.txt)") in found
+
+
 def test_archive_of_garbage_alarms_unless_told_not_to(tiny_model: str, tmp_path: Path, capfd: Captured) -> None:
     archive = tmp_path / "archive"
     archive.mkdir()

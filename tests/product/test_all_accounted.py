@@ -68,7 +68,7 @@ def check(night: Path, listed: int) -> None:
     assert record["skipped_inside_examples"][OTHER].endswith("archive/b.tar.gz!notes.txt")
     assert len(rows_of(night)) == record["images"] == 40
     assert record["failed"] == 4
-    assert f"left out: {OTHER}" in (night / "report.html").read_text()
+    assert f"skipped: {OTHER}" in (night / "report.html").read_text()
     assert "4 files of the inputs" in (night / "report.html").read_text()
     assert verify(str(night)).findings == []
 

@@ -262,20 +262,20 @@ def test_speed_says_what_decides(page: ParsedPage) -> None:
 def test_what_ran_and_what_to_do_next_is_told(page: ParsedPage) -> None:
     assert "--model /model" in page.texts["ran"]
     assert "nightscore 0.1.0" in page.texts["ran"]
-    assert "left out: other files 3 files" in page.texts["ran"]
+    assert "skipped: other files 3 files" in page.texts["ran"]
     command = "nightscore score --input /archive --model /model --output '/nights/o'\"'\"'clock' --retry_failed"
     assert command in page.texts["next"]
     assert "nightscore verify '/nights/o'\"'\"'clock'" in page.texts["next"]
 
 
-def test_what_was_left_out_inside_archives_is_told_with_what_was_planned() -> None:
+def test_what_was_skipped_inside_archives_is_told_with_what_was_planned() -> None:
     content, record, pictures = night(failures=FAILURES).arguments
     inside = {
         "skipped_inside": {"other files": 4},
         "skipped_inside_examples": {"other files": "/archive/x.tar.gz!notes"},
     }
     text = ParsedPage(report(content, {**record, **inside}, pictures)).texts["ran"]  # type: ignore[typeddict-item]
-    assert "left out: other files 7 files of the inputs, such as /archive/x.tar.gz!notes" in text
+    assert "skipped: other files 7 files of the inputs, such as /archive/x.tar.gz!notes" in text
 
 
 def test_command_repeats_what_was_asked_for() -> None:
