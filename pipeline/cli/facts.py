@@ -52,7 +52,7 @@ def facts(record: EndedRecord, figures: AnyFigures | None, output: str, review: 
     yield from () if labelled else of_images
     yield from failed(figures, inputs)
     yield from not_scored(left_out(record), inputs)
-    yield from to_look_at(review or {})
+    yield from to_look_at(review or {}, output)
     if labelled:
         yield from of_images
         spec = record.get("model_spec")

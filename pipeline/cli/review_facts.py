@@ -12,6 +12,7 @@ from pipeline.metrics.record import EndedRecord
 from pipeline.metrics.review import Acceptance, Accepted, Review, Unseen
 from pipeline.metrics.wanted_accuracy import shortfall, surely
 from pipeline.task import Task
+from pipeline.text import shell_path
 
 ALMOST = 0.9999
 """What is not all right never reads 1.0000."""
@@ -104,15 +105,31 @@ def _with_share(n: int, of: int) -> str:
     return f"{n:,} ({percent(n / of, 0)})".replace("\xa0", " ") if of else f"{n:,}"
 
 
-def to_look_at(review: Review) -> Iterator[Fact]:
-    """Yield what to look at: labels that look wrong, and copies whose labels contradict each other."""
-    yield from _labels(review)
+def to_look_at(review: Review, output: str) -> Iterator[Fact]:
+    """Yield what to look at: labels that look wrong, and copies whose labels contradict each other.
+
+    Args:
+        review: of the rows.
+        output: the folder with the lists of them, as a person named it.
+    """
+    yield from _labels(review, output)
     copies = review.get("duplicates")
     if copies is not None and copies["conflict_images"]:
-        yield "copies", f"{copies['conflict_images']:,} images have copies with other labels (duplicates.csv)"
+        text = f"{copies['conflict_images']:,} images have copies with other labels"
+        yield "copies", _with_list(text, output, "duplicates.csv")
 
 
-def _labels(review: Review) -> Iterator[Fact]:
+def _with_list(text: str, output: str, name: str) -> str:
+    """Return a text with the path of the file that lists the images; if that is too long, OUTPUT stands for the folder.
+
+    >>> _with_list("12 labels look wrong", "night", "label_errors.csv")
+    '12 labels look wrong (night/label_errors.csv)'
+    """
+    in_full = f"{text} ({shell_path(f'{output}/{name}')})"
+    return in_full if columns(in_full) <= WIDTH else f"{text} (OUTPUT/{name})"
+
+
+def _labels(review: Review, output: str) -> Iterator[Fact]:
     """Yield how many labels look wrong, and how many were not checked, as the training had their images."""
     found, of_training = review.get("label_errors"), review.get("unseen")
     if found is None:
@@ -125,8 +142,8 @@ def _labels(review: Review) -> Iterator[Fact]:
         return
     text = f"{n:,}" if n else "none"
     text += f" of {counted(found['labelled'], f'{unseen_}label')} {'look' if n > 1 else 'looks'} wrong"
-    text += " (label_errors.csv)" if n else ""
     unchecked = f"{seen:,} seen in training not checked" if seen else ""
+    text = _with_list(text, output, "label_errors.csv") if n else text
     if unchecked and columns(f"{text}; {unchecked}") <= WIDTH:
         text, unchecked = f"{text}; {unchecked}", ""
     yield "labels", text

@@ -252,9 +252,9 @@ def test_what_is_to_be_decided_comes_first(make_run: MakeRun) -> None:
         "failed: 1,000,000 of 10,000,000",
         ": 250,000 refused by the model, 250,000 not decodable, 2 more reasons",
     ]
-    at = lines.index("labels: 228 of 718 unseen labels look wrong (label_errors.csv)")
+    at = lines.index("labels: 228 of 718 unseen labels look wrong (night/label_errors.csv)")
     assert lines[at + 1] == ": 2,876 seen in training not checked"
-    assert "copies: 12 images have copies with other labels (duplicates.csv)" in lines
+    assert "copies: 12 images have copies with other labels (night/duplicates.csv)" in lines
 
 
 def test_nothing_to_look_at_is_no_line(make_run: MakeRun) -> None:
@@ -262,6 +262,15 @@ def test_nothing_to_look_at_is_no_line(make_run: MakeRun) -> None:
     content = figures(Summary.of(receipt(Metrics(images=3, scored=3))), make_run("x"))
     names = {name for name, _ in facts(RECORD, content, "night", review)}
     assert not names & {"labels", "copies", "unseen", "accepted", "to review", "more"}
+
+
+def test_lists_of_an_output_with_a_long_name_lie_in_output(make_run: MakeRun) -> None:
+    output = "/home/somebody/archives of photographs/the night of the eleventh"
+    review: Any = {"label_errors": {"suspects": 2, "labelled": 9, "seen": 0}, "duplicates": {"conflict_images": 12}}
+    content = figures(Summary.of(receipt(Metrics(images=3, scored=3))), make_run("x"))
+    found = dict(facts(RECORD, content, output, review))
+    assert found["labels"] == "2 of 9 labels look wrong (OUTPUT/label_errors.csv)"
+    assert found["copies"] == "12 images have copies with other labels (OUTPUT/duplicates.csv)"
 
 
 def test_accuracy_that_no_score_gives_leaves_all_to_review(make_run: MakeRun) -> None:
@@ -274,9 +283,9 @@ def test_accuracy_that_no_score_gives_leaves_all_to_review(make_run: MakeRun) ->
     ("errors", "lines"),
     [
         ({"suspects": 0, "labelled": 718, "seen": 2876}, ["none of 718 unseen labels looks wrong"]),
-        ({"suspects": 1, "labelled": 28, "seen": 111}, ["1 of 28 unseen labels looks wrong (label_errors.csv)"]),
-        ({"suspects": 1, "labelled": 1, "seen": 0}, ["1 of 1 label looks wrong (label_errors.csv)"]),
-        ({"suspects": 2, "labelled": 9, "seen": None}, ["2 of 9 labels look wrong (label_errors.csv)"]),
+        ({"suspects": 1, "labelled": 28, "seen": 111}, ["1 of 28 unseen labels looks wrong (night/label_errors.csv)"]),
+        ({"suspects": 1, "labelled": 1, "seen": 0}, ["1 of 1 label looks wrong (night/label_errors.csv)"]),
+        ({"suspects": 2, "labelled": 9, "seen": None}, ["2 of 9 labels look wrong (night/label_errors.csv)"]),
         (None, ["none checked: all 111 labelled images were seen in training"]),
     ],
 )
