@@ -19,6 +19,9 @@ from pipeline.output.plan_file import read_index
 from pipeline.output.run import Run
 from pipeline.units import ROW_OPTIONS, row_options
 
+_DECIDING = (*ROW_OPTIONS, "unit_images")
+"""Options that must be the same so that rows stay."""
+
 
 @dataclass(frozen=True, order=True)
 class Stored:
@@ -37,22 +40,22 @@ def keep_stored_rows(run: Run) -> Run:
     """Return the run with the `--unit_images` of the rows that OUTPUT holds, and with a note of what becomes of them.
 
     The number of the run itself stays if OUTPUT holds no rows that could be those of its images: none of these inputs,
-    or only rows that were made with other options.
+    or only rows that were made with other options. It also stays if the rows are those of a trial with --limit: a few
+    rows do not decide how the whole archive is cut.
     """
     earlier = list(_earlier(run))
     own = row_options(run.options)
     alike = [one for one in earlier if row_options(one.options) == own]
     if len(alike) == len(earlier) and {one.options.unit_images for one in alike} <= {run.options.unit_images}:
         return run  # the usual night: no plan has to be read
-    best, stored = _with_most(alike)
+    best, stored = _with_most([one for one in alike if not _is_trial(one, run)])
     if best is not None:
         return _cut_as(run, best, stored)
     best, stored = _with_most(earlier)
-    if best is None:
+    if best is None or not (keeps := _differences(best, run)):
         return run
-    rows = counted(stored.images, "stored row") if stored.images else "the stored rows"
-    note = (f"{rows} of other options no longer count, as rows differ;", f"{_differences(best, run)} would keep them")
-    return replace(run, note=note)
+    why = "of other options" if row_options(best.options) != own else "of other work units"
+    return replace(run, note=(f"{_rows(stored)} {why} no longer count;", f"{keeps} would keep them"))
 
 
 def images_before(run: Run) -> int:
@@ -95,22 +98,27 @@ def _cut_as(run: Run, best: Run, stored: Stored) -> Run:
     asked, kept = run.options.unit_images, best.options.unit_images
     if asked == kept:
         return run
-    rows = counted(stored.images, "stored row") if stored.images else "the stored rows"
     note = (
-        f"--unit_images is {kept}, as before: so {rows} can stay;",
+        f"--unit_images is {kept}, as before: so {_rows(stored)} can stay;",
         f"{asked} counts only in another --output",
     )
     return replace(run, options=replace(run.options, unit_images=kept), note=note)
 
 
+def _is_trial(one: Run, run: Run) -> bool:
+    """Return whether an earlier run was to score fewer images than this one."""
+    limit = one.options.limit
+    return limit is not None and (run.options.limit is None or run.options.limit > limit)
+
+
+def _rows(stored: Stored) -> str:
+    return counted(stored.images, "stored row") if stored.images else "the stored rows"
+
+
 def _differences(earlier: Run, run: Run) -> str:
-    """Return the options of an earlier run that this one lacks, as a person types them."""
-    before, now = (_all_row_options(one) for one in (earlier, run))
-    return ", ".join(_flag(name, before[name]) for name in before if before[name] != now[name])
-
-
-def _all_row_options(run: Run) -> dict[str, Any]:
-    return {name: getattr(run.options, name) for name in ROW_OPTIONS}
+    """Return the options by which rows of an earlier run would stay, as a person types them; "": they stay as it is."""
+    pairs = ((name, getattr(earlier.options, name), getattr(run.options, name)) for name in _DECIDING)
+    return ", ".join(_flag(name, before) for name, before, now in pairs if before != now)
 
 
 def _flag(name: str, value: Any) -> str:

@@ -83,18 +83,30 @@ def test_plan_says_before_anything_happens_that_the_rows_stay(
 @pytest.mark.parametrize(
     ("options", "keeps"),
     [
-        ({"top_k": 2}, "--top_k 5 would keep them"),
-        ({"format": "jsonl", "exif": True}, "--format parquet, no --exif would keep them"),
+        ({"top_k": 2}, "--top_k 5, --unit_images 8 would keep them"),
+        ({"top_k": 2, "unit_images": 8}, "--top_k 5 would keep them"),
+        ({"format": "jsonl", "exif": True, "unit_images": 8}, "--format parquet, no --exif would keep them"),
     ],
 )
 def test_rows_of_other_options_are_named_with_the_options_that_keep_them(
     interrupted: tuple[Run, int], make_run: MakeRun, archive: Path, options: dict[str, object], keeps: str
 ) -> None:
     stored = interrupted[1]
-    run = check(make_run(archive, unit_images=40, **options).options)
-    assert run.note == (f"{stored} stored rows of other options no longer count, as rows differ;", keeps)
-    assert run.options.unit_images == 40, "no row would stay, so the number that was asked for counts"
+    run = check(make_run(archive, **{"unit_images": 40, **options}).options)
+    assert run.note == (f"{stored} stored rows of other options no longer count;", keeps)
+    assert run.options.unit_images == options.get("unit_images", 40), "no row would stay: what is asked for counts"
     assert forecast.images_before(run) == stored
+
+
+def test_a_trial_does_not_decide_how_the_archive_is_cut(make_run: MakeRun, archive: Path) -> None:
+    trial = make_run(archive, unit_images=4, limit=10)
+    assert score.main(flags_of(trial, "--unit_images", "4", "--limit", "10", "--quiet")) == 0
+    run = check(make_run(archive, unit_images=40).options)
+    said = ("10 stored rows of other work units no longer count;", "--unit_images 4 would keep them")
+    assert (run.note, run.options.unit_images) == (said, 40)
+    assert check(make_run(archive, unit_images=4).options).note == ()
+    again = check(make_run(archive, unit_images=40, limit=10).options)
+    assert again.options.unit_images == 4, "the same trial again scores nothing again"
 
 
 def test_nothing_is_said_where_no_row_could_stay(
