@@ -135,7 +135,7 @@ def _lines(console: Console, stop: threading.Event, work: str) -> None:
 def _show_notes(console: Console) -> None:
     """Print what a person should know of the run, on lines of their own: above the bar, if there is one."""
     for line in tally().take_notes():
-        console.print(Text(plain(line)), highlight=False, soft_wrap=True)
+        show_text(console, line)
 
 
 def _doing(count: Count, work: str) -> str:
@@ -218,6 +218,11 @@ def show_facts(console: Console, found: Iterable[Fact]) -> None:
 def show_fact(console: Console, name: str, text: str) -> None:
     """Print a fact on a line of its own, whatever characters are in it."""
     console.print(Text.assemble((f"{name:<{NAME_WIDTH}}", "dim"), " ", plain(text)), highlight=False, soft_wrap=True)
+
+
+def show_text(console: Console, text: str) -> None:
+    """Print a text on a line of its own, whatever characters are in it."""
+    console.print(Text(plain(text)), highlight=False, soft_wrap=True)
 
 
 def show_line(console: Console, text: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.command import OutputCommand
 from pipeline.cli.console import answer
+from pipeline.cli.terminal import Screen, show_text
 from pipeline.formatting import counted
 from pipeline.text import shell_path, shell_word
 
@@ -54,9 +55,9 @@ def _verify(asked: argparse.Namespace) -> int:
         findings = [vars(finding) for finding in found.findings]
         answer({"exit_code": code, "output": output, **vars(found), "findings": findings})
         return code
-    for text in _lines(found):
-        print(text)
-    print(f"{shell_path(output)}: {_outcome(found)}")
+    screen = Screen()  # whose reader may leave, as `head` does
+    for text in (*_lines(found), f"{shell_path(output)}: {_outcome(found)}"):
+        show_text(screen, text)
     return code
 
 

@@ -7,6 +7,8 @@ import json
 import random
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -465,6 +467,18 @@ def test_many_findings_of_a_kind_are_counted_not_listed(
     assert [line.split()[0] for line in lines] == ["part_missing"] * 3 + ["table_missing"]
     assert more.split(maxsplit=1) == ["part_missing", f"and {len(units) - 3} more of this kind"]
     assert last.endswith(f"wrong: {len(units)} part_missing, 1 table_missing")
+
+
+def test_reader_who_leaves_changes_no_exit_code(night: Night) -> None:
+    storage.delete(f"{night.output}/table.txt")
+    command = [sys.executable, "-m", "pipeline", "verify", night.output]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.close()  # as `head` does when it has seen enough
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait() == 3
 
 
 def test_units_that_a_run_has_not_come_to_are_three_lines_and_a_number(
