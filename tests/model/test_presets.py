@@ -79,15 +79,15 @@ def test_preset_is_its_loader(name: str, is_gray: bool) -> None:
 
 
 IN_HEAVY = (0,)
-"""First photographs of the tens that the heavy tests take; all others are for `make soak`."""
+"""First photographs of the fives that the heavy tests take; all others are for `make soak`."""
 
 
 @pytest.mark.parametrize(
     "first",
-    [pytest.param(n, marks=pytest.mark.heavy if n in IN_HEAVY else pytest.mark.soak) for n in range(0, 200, 10)],
+    [pytest.param(n, marks=pytest.mark.heavy if n in IN_HEAVY else pytest.mark.soak) for n in range(0, 200, 5)],
 )
 def test_presets_are_their_loaders_on_200_photographs(first: int) -> None:
-    made = [files_of(seed) for seed in range(first, first + 10)]
+    made = [files_of(seed) for seed in range(first, first + 5)]
     for name in LOADERS:
         check(name, False, made)
         if name in WITH_GRAY:

@@ -364,22 +364,23 @@ def accuracy_under(found: Verdict, model: Any, folder: Path) -> float:
 
 @pytest.mark.heavy
 def test_rule_outside_the_table_is_refused(trained: Trained) -> None:
-    check_refused(trained)
+    check_refused(trained, lambda values: np.ascontiguousarray(values.transpose(0, 2, 1, 3)))
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", [0, 1])
 def test_rule_outside_the_table_is_refused_where_images_are_many(seed: int, tmp_path: Path) -> None:
-    check_refused(train("image_dataset_from_directory", tmp_path, seed))
+    made = train("image_dataset_from_directory", tmp_path, seed)
+    check_refused(made, lambda values: np.ascontiguousarray(values.transpose(0, 2, 1, 3)))
+    check_refused(made, lambda values: 1 - values)
 
 
-def check_refused(made: Trained) -> None:
+def check_refused(made: Trained, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Check that nothing fits a network which sees its images as no rule gives them: turned, or as negatives."""
     score, images = scorer(made.model), read_check_folder(made.held_out, CLASSES)
     assert made.accuracy > 0.7
     with pytest.raises(UsageError, match="no rule fits"):
-        trial(lambda values: score(1 - values), images, BASE, {})  # a network of negatives
-    with pytest.raises(UsageError, match="no rule fits"):
-        trial(lambda values: score(np.ascontiguousarray(values.transpose(0, 2, 1, 3))), images, BASE, {})
+        trial(lambda values: score(change(values)), images, BASE, {})
 
 
 @pytest.mark.soak

@@ -27,7 +27,7 @@ from pipeline.output.sweep import Claim
 from pipeline.scoring import planning
 from pipeline.units import WorkUnit
 
-INTERLEAVINGS = 1_000
+INTERLEAVINGS = 300
 FEW = 60
 """Interleavings of the default suite, the first of them."""
 SOAK = 50_000
@@ -195,14 +195,13 @@ def receipt_first(unit: WorkUnit, run: Run) -> None:
     storage.delete(run.part(unit.id))
 
 
-@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("owner", "name", "broken"),
     [
-        (SimulatedDisk, "delete", whatever_is_there),
-        (commit, "discard_unless_fit", receipt_first),
-        (commit, "_check", lambda *_: None),
-        (Claim, "superseded_by", lambda _: ""),
+        pytest.param(SimulatedDisk, "delete", whatever_is_there, marks=pytest.mark.heavy),
+        pytest.param(commit, "discard_unless_fit", receipt_first, marks=pytest.mark.soak),
+        pytest.param(commit, "_check", lambda *_: None, marks=pytest.mark.heavy),
+        pytest.param(Claim, "superseded_by", lambda _: "", marks=pytest.mark.heavy),
     ],
     ids=["delete whatever is there", "receipt first", "trust any part", "publish at any time"],
 )
