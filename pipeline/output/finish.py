@@ -37,8 +37,9 @@ from pipeline.output.readable_json import readable_json
 from pipeline.output.review import Reviewed
 from pipeline.output.review_files import make_review, store_decisions
 from pipeline.output.run import Run
-from pipeline.output.summary import Summary, figures, verdict
+from pipeline.output.summary import Summary, figures
 from pipeline.output.sweep import Claim, sweep
+from pipeline.output.verdict import verdict
 from pipeline.report.page import report
 from pipeline.task import Task
 

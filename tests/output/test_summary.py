@@ -18,7 +18,8 @@ from pipeline.metrics.examples import OF_ARCHIVE, OF_UNIT
 from pipeline.metrics.left_out import LeftOut
 from pipeline.metrics.task_metrics import ClassMetrics
 from pipeline.output.receipts import Extras, Receipt, Unfinished
-from pipeline.output.summary import Summary, earlier_figures, figures, verdict
+from pipeline.output.summary import Summary, earlier_figures, figures
+from pipeline.output.verdict import verdict
 
 CODES = st.sampled_from([("read", "NOT_FOUND"), ("preprocess", "INVALID_ARGUMENT")])
 

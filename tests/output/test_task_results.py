@@ -32,7 +32,8 @@ from pipeline.output.receipts import Extras, Receipt, receipt_of
 from pipeline.output.rows import PartWriter, row_schema
 from pipeline.output.run import Run
 from pipeline.output.status import status
-from pipeline.output.summary import Summary, verdict
+from pipeline.output.summary import Summary
+from pipeline.output.verdict import verdict
 from pipeline.output.verify import verify
 from pipeline.scoring.planning import pin
 from pipeline.scoring.prepare import check
