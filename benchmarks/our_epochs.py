@@ -32,7 +32,7 @@ def everything(options: DataOptions) -> ImageSet:
     rows = np.flatnonzero(found.usable)
     labels = found.labels.numbers.astype(np.int64)[rows]
     return StreamedImages(
-        ArchiveImages(archive, found.starts), rows, labels, found.hashes[rows], options.shuffle_mb << 20
+        ArchiveImages(archive, found.starts, found.keys), rows, labels, found.hashes[rows], options.shuffle_mb << 20
     )
 
 

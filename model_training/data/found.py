@@ -1,12 +1,12 @@
 """What a first look at all images finds: which can be decoded, their labels, the hashes of their pixels.
 
 All images are decoded once, in local processes. If their pixels fit into memory they stay there; else they are decoded
-again when they are needed, and of each image some 20 bytes stay. Must not know splits.
+again when they are needed, and of each image some 20 bytes stay, and its compressed key. Must not know splits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_training.data.archive import Decoded
+from model_training.data.compressed_texts import CompressedTexts
 from model_training.data.found_labels import FoundLabels, LabelFinder
 from model_training.data.image_set import Pixels
 from model_training.data.plan import Plan, tell
@@ -37,16 +38,24 @@ class LeftOut:
     Attributes:
         count: how many there are.
         examples: key -> why, of the first ones.
+        reasons: of all images, in the order of the archive: why one is left out; "": it is not.
     """
 
     count: int = 0
     examples: dict[str, str] = field(default_factory=dict)
+    reasons: CompressedTexts = field(default_factory=CompressedTexts)
 
-    def add(self, key: str, why: str) -> None:
-        """Count an image."""
-        self.count += 1
-        if len(self.examples) < EXAMPLES:
-            self.examples[key] = why
+    def add(self, keys: Sequence[str], why: Mapping[int, str]) -> None:
+        """Take the next images.
+
+        Args:
+            keys: of these images.
+            why: index of an image that is left out, in `keys` -> the reason.
+        """
+        self.count += len(why)
+        self.reasons.add(why.get(i, "") for i in range(len(keys)))
+        for i in sorted(why)[: EXAMPLES - len(self.examples)]:
+            self.examples[keys[i]] = why[i]
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ class Found:
         plan: where they are from.
         starts: int64 [units + 1], number of the first image of each unit.
         hashes: uint64 [n], of the pixels; 0 where an image has none.
+        keys: of all n images, as scoring the archive would call them.
         decoded: bool [n], whether an image could be decoded.
         labels: of all n images.
         left_out: images that cannot be decoded or have no label.
@@ -68,6 +78,7 @@ class Found:
     plan: Plan
     starts: npt.NDArray[np.int64]
     hashes: npt.NDArray[np.uint64]
+    keys: CompressedTexts
     decoded: npt.NDArray[np.bool_]
     labels: FoundLabels
     left_out: LeftOut
@@ -104,7 +115,7 @@ def find(plan: Plan, keep_bytes: int, seen: Callable[[int], None] | None = None)
     counts = np.zeros(len(plan.archive.units), np.int64)
     hashes: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
     decoded: list[npt.NDArray[np.bool_]] = [np.zeros(0, np.bool_)]
-    kept = _Kept(keep_bytes)
+    keys, kept = CompressedTexts(), _Kept(keep_bytes)
     with closing(plan.archive.decode(skipped)) as batches:
         for found in batches:
             facts = found.batch.images.facts
@@ -113,23 +124,21 @@ def find(plan: Plan, keep_bytes: int, seen: Callable[[int], None] | None = None)
             if seen is not None:
                 seen(len(found.rows))
             hashes.append(facts.hashes)
+            keys.add(found.batch.images.keys)
             decoded.append(found.batch.images.ok)
             labelled = finder.add(found)
             kept.add(found.batch.pixels[labelled & decoded[-1]])
-            _leave_out(found, finder.why, left_out)
+            left_out.add(found.batch.images.keys, _reasons(found, finder.why))
     tell(skipped)
     skipped.update(plan.skipped.counts, plan.skipped.examples)
     starts = np.concatenate([[0], np.cumsum(counts)])
-    columns = np.concatenate(hashes), np.concatenate(decoded)
+    columns = np.concatenate(hashes), keys, np.concatenate(decoded)
     return Found(plan, starts, *columns, finder.labels(), left_out, skipped, kept.joined())
 
 
-def _leave_out(found: Decoded, without_label: Mapping[int, str], left_out: LeftOut) -> None:
-    """Count the images of a piece that cannot be used."""
-    images = found.batch.images
-    reasons = {i: _reason(failure) for i, failure in images.failures.items()} | dict(without_label)
-    for i in sorted(reasons):
-        left_out.add(images.keys[i], reasons[i])
+def _reasons(found: Decoded, without_label: Mapping[int, str]) -> dict[int, str]:
+    """Return why images of a piece cannot be used, by their index in it."""
+    return {i: _reason(failure) for i, failure in found.batch.images.failures.items()} | dict(without_label)
 
 
 def _reason(failure: Failure) -> str:

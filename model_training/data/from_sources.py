@@ -71,14 +71,14 @@ def read_sources(options: DataOptions, seen: Callable[[int], None] | None = None
 
 
 def _streamed(found: Found, images: Images, side: Indices, buffer_bytes: int) -> ImageSet:
-    archived = ArchiveImages(found.plan.archive, found.starts)
+    archived = ArchiveImages(found.plan.archive, found.starts, found.keys)
     return StreamedImages(archived, images.rows[side], images.labels[side], images.hashes[side], buffer_bytes)
 
 
 def _held(found: Found, images: Images, sides: Sequence[Indices]) -> list[ImageSet]:
     """Return image sets that share the pixels in memory."""
     assert found.held is not None
-    archived, numbers = ArchiveImages(found.plan.archive, found.starts), np.flatnonzero(found.usable)
+    archived, numbers = ArchiveImages(found.plan.archive, found.starts, found.keys), np.flatnonzero(found.usable)
     places = np.searchsorted(numbers, images.rows)
     labels = np.zeros((len(numbers), *images.labels.shape[1:]), images.labels.dtype)
     labels[places] = images.labels

@@ -16,7 +16,6 @@ from model_training.data.found import Found
 from model_training.data.image_set import Labels
 from model_training.data.plan import ROLES, Plan, Role
 from model_training.data.sides import Images
-from model_training.data.streamed import ArchiveImages
 from pipeline.errors import UsageError
 from pipeline.task import Task
 from pipeline.text import brief
@@ -59,8 +58,7 @@ def labelled_images(found: Found, name: str, task: Task) -> Images:
     for role, mask in chosen.items():
         if roles[role].any() and not mask.any():
             raise UsageError(f"no image of --{role} can be decoded and has a label: give others")
-    keys = ArchiveImages(found.plan.archive, found.starts)
-    return Images(name, rows, found.hashes[rows], labels, class_names, chosen, keys.key)
+    return Images(name, rows, found.hashes[rows], labels, class_names, chosen, found.keys.__getitem__)
 
 
 def _check_number(class_names: Sequence[str], name: str, nothing: str) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model_training.data.archive import Archive, Decoded, Rows
+from model_training.data.compressed_texts import CompressedTexts
 from model_training.data.image_set import Hashes, Labels, Numbers, Pixels
 from model_training.data.shuffle import Part, in_batches, shuffled
 from pipeline.batches import EncodedBatch
@@ -24,7 +25,6 @@ from pipeline.model.input_rule import InputSpec
 from pipeline.model.pillow import open_image
 from pipeline.model.thumbnails import png
 from pipeline.option_values import read_bands
-from pipeline.storage import key_of
 from pipeline.text import brief
 
 LARGEST_EXAMPLE = 512
@@ -40,19 +40,16 @@ class ArchiveImages:
     Attributes:
         archive: that holds them.
         starts: int64 [units + 1], number of the first image of each unit.
+        keys: of all images.
     """
 
     archive: Archive
     starts: Numbers
+    keys: CompressedTexts
 
     def key(self, number: int) -> str:
         """Return the key of an image, as scoring the archive would call it."""
-        unit_number, row = self._place(number)
-        unit = self.archive.unit(unit_number)
-        if unit.source == "images":
-            return key_of(unit.locations[row])
-        keys = self.archive.read(unit_number, row).images.keys
-        return keys[0] if keys else f"image {row + 1:,} of {key_of(unit.locations[0])}"
+        return self.keys[number]
 
     def encoded(self, number: int) -> bytes:
         """Return an image as a PNG file: the file itself if it is a small PNG, else its pixels, reduced to 512.

@@ -136,6 +136,20 @@ def test_every_source_gives_the_same_images_and_splits_held_or_decoded_again(
     assert keys <= read_inputs(source).images.keys()
 
 
+@pytest.mark.parametrize("memory_mb", [None, 1], ids=["held", "streamed"])
+def test_keys_are_known_without_reading_an_archive_again(
+    tmp_path: Path, files: list[bytes], labels: list[int], memory_mb: int | None
+) -> None:
+    """A report names many images, and each of them would cost a read."""
+    source = tar_gz(tmp_path, files, labels)
+    dataset = load(source, memory_mb=memory_mb, **LARGE)
+    expected = read_inputs(source).images.keys()
+    source.unlink()
+    keys = [one.key(number) for one in (dataset.train, dataset.validation, dataset.test) for number in range(len(one))]
+    assert len(keys) == N
+    assert set(keys) == expected
+
+
 def test_own_size_and_grey_are_seen_in_an_archive(tmp_path: Path, files: list[bytes], labels: list[int]) -> None:
     assert load(tar(tmp_path, files, labels)).input.shape == (16, 16, 1)
 
