@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import pyarrow as pa
 
 from pipeline.export.decided_rows import DecidedRows, in_slices
 from pipeline.export.new_file import new_file
+from pipeline.sources.label_values import joined
 
 MOST_TOP = 10
 """Classes of `top_k` that get columns, at most: a spreadsheet has 16,384 columns, and nobody reads more."""
@@ -133,17 +133,6 @@ def _vectors(column: pa.Array) -> list[str | None]:
         cells.append(f"[{','.join(map(str, numbers[at : at + size]))}]" if is_known else None)
         at += size if is_known else 0
     return cells
-
-
-def joined(names: Sequence[str]) -> str:
-    """Return several names as one text, as lists of files have them: with `|` between them, or as a JSON array.
-
-    >>> joined(["cat", "dog"]), joined([]), joined(["a|b"])
-    ('cat|dog', '[]', '["a|b"]')
-    """
-    if names and all(name and "|" not in name and name == name.strip() and name[0] not in "[{" for name in names):
-        return "|".join(names)
-    return json.dumps(names, ensure_ascii=False)
 
 
 def _guarded(texts: Iterable[str | None], written: CsvFile) -> list[str | None]:

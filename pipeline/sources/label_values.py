@@ -191,6 +191,17 @@ def inside(text: str) -> Label:
     return None
 
 
+def joined(names: Sequence[str]) -> str:
+    """Return several names as one text, as lists of files have them: with `|` between them, or as a JSON array.
+
+    >>> joined(["cat", "dog"]), joined([]), joined(["a|b"])
+    ('cat|dog', '[]', '["a|b"]')
+    """
+    if names and all(name and "|" not in name and name == name.strip() and name[0] not in "[{" for name in names):
+        return "|".join(names)
+    return json.dumps(list(names), ensure_ascii=False)
+
+
 def _numpy_array(text: str) -> list[int | float]:
     """Return the numbers that NumPy prints with blanks between them."""
     numbers = [number_in(word) for word in text[1:-1].split()]
