@@ -26,6 +26,7 @@ from model_training.publishing import export
 from model_training.publishing.check_images import IMAGES, check_images
 from model_training.publishing.convert import convert, with_scores
 from model_training.publishing.publish import check_output, staged, write_files
+from model_training.report.images_file import write_images
 from model_training.report.page import report_files, training_facts
 from model_training.report.run import Before, TaskRun, TrainingRun, now
 from model_training.report.runs import read_runs
@@ -112,6 +113,7 @@ def _write(dataset: Dataset, trained: Trained, folder: str, before: Before) -> T
     write_files(os.path.join(folder, directory.TRAINING), report)
     known = _learned(dataset, trained.base, spec.model_id)
     write_files(os.path.join(folder, directory.TRAINING, trained_on.FOLDER), known.files())
+    write_images(dataset, os.path.join(folder, directory.TRAINING))
     return run
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_training.data import split
+from model_training.data.image_list import ImageList, Split
 from model_training.data.image_set import ImageSet
 from pipeline.model.input_rule import InputSpec
 from pipeline.sources.skipped import Skipped
@@ -38,6 +39,7 @@ class Dataset:
         task: what the network is to say of an image.
         left_out_count: how many images could not be used, if they are more than `left_out` names.
         skipped: counts the files of the inputs that are no images, or none that can be read.
+        listed: names all images, also those that could not be used; None: nobody can list them.
     """
 
     name: str
@@ -50,6 +52,12 @@ class Dataset:
     task: Task = "classes"
     left_out_count: int = 0
     skipped: Skipped = field(default_factory=Skipped)
+    listed: ImageList | None = None
+
+    def images(self, split: Split) -> ImageSet:
+        """Return the images of a split."""
+        sets: Mapping[Split, ImageSet] = {"train": self.train, "validation": self.validation, "test": self.test}
+        return sets[split]
 
     @property
     def left_out_images(self) -> int:

@@ -16,8 +16,10 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from model_training.data.compressed_texts import CompressedTexts
 from model_training.data.dataset import EXAMPLES, Dataset, spread
 from model_training.data.from_sources import read_sources
+from model_training.data.image_list import SPLITS, ImageList
 from model_training.data.image_set import HeldImages
 from model_training.data.options import DATASETS, DataOptions
 from model_training.data.raw_images import DIGITS, RAW_SIDE, RawImages, raw_images
@@ -96,18 +98,20 @@ def from_raw(raw: RawImages, rule_of: RuleOf = REDUCED, seed: int = 0) -> Datase
         rule_of: makes the input rule of its height, width and color mode.
         seed: of the shuffle.
     """
+    keys = [f"{raw.name}#{i}" for i in range(len(raw.images))]
     rule = rule_of(RAW_SIDE, RAW_SIDE, "grayscale")
     if (*raw.images.shape[1:], 1) == rule.shape and takes_exact(rule):
         pixels = raw.images[..., np.newaxis]  # PNG loses nothing and there is nothing to resize
     else:
-        keys = [f"{raw.name}#{i}" for i in range(len(raw.images))]
         encoded = [raw.encoded(i) for i in range(len(raw.images))]
         pixels = preprocess(EncodedBatch(ImageColumns.of(keys), encoded), rule).pixels
 
     def images(rows: npt.NDArray[np.int64]) -> HeldImages:
-        return HeldImages(rule, pixels, raw.labels, rows, lambda i: f"{raw.name}#{i}", raw.encoded)
+        return HeldImages(rule, pixels, raw.labels, rows, keys.__getitem__, raw.encoded)
 
     rest = np.random.default_rng(seed).permutation(np.flatnonzero(~raw.is_test))
     learned = int(len(rest) * (1.0 - VALIDATION_SHARE))  # as Keras' validation_split counts
-    test = images(np.flatnonzero(raw.is_test))
-    return Dataset(raw.name, DIGITS, rule, images(rest[:learned]), images(rest[learned:]), test)
+    places = dict(zip(SPLITS, (rest[:learned], rest[learned:], np.flatnonzero(raw.is_test)), strict=True))
+    train, validation, test = map(images, places.values())
+    listed = ImageList(CompressedTexts(keys), places, CompressedTexts([""] * len(keys)))
+    return Dataset(raw.name, DIGITS, rule, train, validation, test, listed=listed)

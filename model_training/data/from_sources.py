@@ -17,6 +17,7 @@ from model_training.data.archive import PIECE_BYTES
 from model_training.data.dataset import Dataset
 from model_training.data.found import Found, LeftOut, find
 from model_training.data.found_labels import NO_CLASS_FOLDER, NO_LABEL
+from model_training.data.image_list import SPLITS, ImageList
 from model_training.data.image_set import HeldImages, ImageSet
 from model_training.data.labelled import check_folders, labelled_images
 from model_training.data.options import DataOptions
@@ -34,6 +35,9 @@ EXAMPLES = 3
 
 PIECES = 64
 """The pixels of a piece take at most such a part of the memory: a dozen of pieces are under way at the same time."""
+
+CONTRADICTION = "the same picture has another label, too"
+"""Why an image is left out that could be used."""
 
 Indices = npt.NDArray[np.int64]
 
@@ -60,19 +64,33 @@ def read_sources(options: DataOptions, seen: Callable[[int], None] | None = None
     _warn(found.left_out, len(found))
     images = without_contradictions(labelled_images(found, name, options.read_as), options.contradictions)
     divided = sides(images)
+    places = {split: images.rows[side] for split, side in zip(SPLITS, divided, strict=True)}
     if found.held is None:
         buffer_bytes = min(options.shuffle_mb << 20, memory // 2)
-        train, validation, test = (_streamed(found, images, side, buffer_bytes) for side in divided)
+        both = zip(divided, places.values(), strict=True)
+        train, validation, test = (_streamed(found, images, side, rows, buffer_bytes) for side, rows in both)
     else:
         arrange_decoders(1)  # nobody decodes any more; one process stays for who loads the next data set
         train, validation, test = _held(found, images, divided)
-    left_out, names, task = found.left_out, images.class_names, options.task
-    return Dataset(name, names, rule, train, validation, test, left_out.examples, task, left_out.count, found.skipped)
+    left_out = found.left_out
+    return Dataset(
+        name,
+        images.class_names,
+        rule,
+        train,
+        validation,
+        test,
+        left_out.examples,
+        options.task,
+        left_out.count,
+        found.skipped,
+        ImageList(found.keys, places, left_out.reasons, CONTRADICTION),
+    )
 
 
-def _streamed(found: Found, images: Images, side: Indices, buffer_bytes: int) -> ImageSet:
+def _streamed(found: Found, images: Images, side: Indices, rows: Indices, buffer_bytes: int) -> ImageSet:
     archived = ArchiveImages(found.plan.archive, found.starts, found.keys)
-    return StreamedImages(archived, images.rows[side], images.labels[side], images.hashes[side], buffer_bytes)
+    return StreamedImages(archived, rows, images.labels[side], images.hashes[side], buffer_bytes)
 
 
 def _held(found: Found, images: Images, sides: Sequence[Indices]) -> list[ImageSet]:

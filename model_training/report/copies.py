@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from model_training.data.datasets import Dataset
+from model_training.data.image_list import SPLITS, Split
 from model_training.data.image_set import Hashes, Labels
 from model_training.data.split import are_in, each_once
 from model_training.report.part import Part, Shown, TrustLine
-from model_training.report.run import SPLITS, WORDS, Split, TrainingRun
+from model_training.report.run import WORDS, TrainingRun
 from pipeline.metrics.duplicates import copies
 from pipeline.report.csv_file import csv_file
 

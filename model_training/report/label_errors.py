@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from model_training.data.image_list import Split
 from model_training.learning.evaluation import Evaluation
 from model_training.report.part import Level, Part, Shown, TrustLine
-from model_training.report.run import WORDS, Split, TrainingRun
+from model_training.report.run import WORDS, TrainingRun
 from pipeline.formatting import counted
 from pipeline.metrics.code_counts import CodeCounts
 from pipeline.metrics.label_errors import LabelScores, confident_in, errors_of

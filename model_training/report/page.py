@@ -171,6 +171,7 @@ def _page(run: TrainingRun, parts: Sequence[Part]) -> str:
         golden=_golden(run.golden, names),
         gallery=gallery(keys, pictures, _places(run.dataset), why_none=FEW_SHOWN),
         left_out=list(run.dataset.left_out.items())[:20],
+        is_listed=run.dataset.listed is not None,
     )
 
 

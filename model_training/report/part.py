@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from model_training.report.run import Split
+from model_training.data.image_list import Split
 
 Level = Literal["bad", "doubt", "good"]
 """What a line says: "bad" = a figure is surely worse than it looks; "doubt" = it is not known well enough, or could be

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from model_training.data.image_list import SPLITS
 from model_training.report.part import Shown
-from model_training.report.run import SPLITS, BuiltModel
+from model_training.report.run import BuiltModel
 from pipeline.model.thumbnails import thumbnail
 
 MOST = 400

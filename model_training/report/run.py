@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Literal
 
 from model_training.data.datasets import Dataset
+from model_training.data.image_list import Split
 from model_training.data.image_set import ImageSet
 from model_training.learning.evaluation import Evaluation
 from model_training.learning.task_evaluation import TaskEvaluation
@@ -15,11 +15,6 @@ from model_training.learning.training import Trained
 from model_training.report.runs import RunRow
 from pipeline.model.directory import Golden
 from pipeline.model.spec import ModelSpec
-
-Split = Literal["train", "validation", "test"]
-"""What the images of a set are for."""
-
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 WORDS: Mapping[Split, str] = {"train": "training", "validation": "validation", "test": "test"}
 """Split -> what a page calls its images."""
@@ -67,12 +62,7 @@ class BuiltModel:
 
     def images(self, split: Split) -> ImageSet:
         """Return the images of a split."""
-        sets: Mapping[Split, ImageSet] = {
-            "train": self.dataset.train,
-            "validation": self.dataset.validation,
-            "test": self.dataset.test,
-        }
-        return sets[split]
+        return self.dataset.images(split)
 
 
 @dataclass(frozen=True)

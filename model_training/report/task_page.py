@@ -122,6 +122,7 @@ def _page(run: TaskRun, more: Sequence[Part]) -> str:
         golden=_golden(run),
         gallery=gallery(pictures, pictures, why_none=FEW_SHOWN),
         left_out=list(run.dataset.left_out.items())[:LEFT_OUT],
+        is_listed=run.dataset.listed is not None,
         most_classes=SHOWN_CLASSES,
     )
 

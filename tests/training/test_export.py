@@ -53,7 +53,9 @@ def test_model_directory_has_everything_and_nothing_else(tiny_model: str) -> Non
         "saved_model/saved_model.pb",
         "saved_model/variables/variables.data-00000-of-00001",
         "saved_model/variables/variables.index",
-        *(f"training/{name}" for name in ("confusion_matrix.png", "curves.png", "history.json", "label_errors.csv")),
+        *(f"training/{name}" for name in ("confusion_matrix.png", "curves.png", "history.json")),
+        "training/images.csv.gz",
+        "training/label_errors.csv",
         *(f"training/pixel_hashes/{name}" for name in ("facts.json", "train.npy", "validation.npy")),
         *(f"training/{name}" for name in ("report.html", "runs.csv", "sample_predictions.png")),
     ]

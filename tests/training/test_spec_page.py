@@ -7,6 +7,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from model_training.report import images_file
 from model_training.report.runs import HEADER
 from pipeline.model.feed import Feed
 from pipeline.model.spec import Conversion
@@ -38,3 +39,7 @@ def test_fields_of_what_it_was_trained_on_are_those_of_the_page(tiny_model: str)
 
 def test_columns_of_the_table_of_runs_are_those_of_the_page() -> None:
     assert fields_of("Tables of a training") == list(HEADER)
+
+
+def test_columns_of_the_list_of_images_are_those_of_the_page() -> None:
+    assert fields_of("Images of a training") == list(images_file.HEADER)
