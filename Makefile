@@ -7,10 +7,12 @@ DATASET ?= digits
 DATA_DIR ?=
 BIN := $(VENV)/bin
 
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+# uv installs what pip would in a fifth of the time. It does not read pip's settings: where it finds no index, pip does it.
+INSTALL = install() { \
+  $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e "$$1" || \
+  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e "$$1"; }; install
 
-# pip would compile all modules of all packages, one after the other; Python compiles those that are imported, once, if it
-# may keep what it has compiled.
+# Nothing is compiled when it is installed: Python compiles what is imported, once, if it may keep what it has compiled.
 export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo test lint heavy flink soak docs bench bench-all clean
@@ -50,20 +52,23 @@ flink: $(VENV)/.dev
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m soak
 
+$(VENV)/bin/uv: | $(VENV)/bin/pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+
 $(VENV)/bin/pip:
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14) and "nightscore needs Python 3.10 to 3.13; say which with: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: setup.py constraints.txt | $(VENV)/bin/pip
-	$(INSTALL) -e '.[tensorboard]'
+$(VENV)/.demo: setup.py constraints.txt | $(VENV)/bin/uv
+	$(INSTALL) '.[tensorboard]'
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.dev
-	$(INSTALL) -e '.[docs]'
+	$(INSTALL) '.[docs]'
 	touch $@
 
-$(VENV)/.dev: setup.py constraints.txt | $(VENV)/bin/pip
-	$(INSTALL) -e '.[tensorboard,dev]'
+$(VENV)/.dev: setup.py constraints.txt | $(VENV)/bin/uv
+	$(INSTALL) '.[tensorboard,dev]'
 	touch $@
 
 docs: $(VENV)/.docs

@@ -111,13 +111,6 @@ def task_models(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits
     return made_once(tmp_path_factory, worker_id, "tasks", lambda folder: write_all(digits, folder))
 
 
-@pytest.fixture(scope="session")
-def package_cache(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """What uv has fetched for one environment of a test session and the others need as well."""
-    own = tmp_path_factory.getbasetemp()
-    return (own if worker_id == "master" else own.parent) / "packages"
-
-
 @pytest.fixture
 def room_on_disk(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[None]:
     """Let one test at a time install packages: TensorFlow takes gigabytes of disk while it is installed."""

@@ -62,9 +62,9 @@ def test_wheel_has_the_packages_and_nothing_else(files: tuple[Path, Path]) -> No
 
 @pytest.mark.parametrize("number", [pytest.param(0, id="wheel"), pytest.param(1, id="sdist")])
 def test_wheel_and_sdist_run_the_demo_in_an_empty_environment(
-    files: tuple[Path, Path], number: int, tmp_path: Path, package_cache: Path
+    files: tuple[Path, Path], number: int, tmp_path: Path
 ) -> None:
-    python = new_environment(tmp_path / "its own", package_cache, "--constraint", CONSTRAINTS, files[number])
+    python = new_environment(tmp_path / "its own", "--constraint", CONSTRAINTS, files[number])
     folder = tmp_path / "an other folder"
     folder.mkdir()
     place = run_fetching([python, "-c", "import nightscore; print(nightscore.__path__[0])"], folder, PYTHONPATH="")
@@ -72,7 +72,7 @@ def test_wheel_and_sdist_run_the_demo_in_an_empty_environment(
     check_demo([python.with_name("nightscore")], folder, PYTHONPATH="")
 
 
-def test_uvx_runs_the_demo_from_the_source(source: Path, tmp_path: Path, package_cache: Path) -> None:
+def test_uvx_runs_the_demo_from_the_source(source: Path, tmp_path: Path) -> None:
     uvx = Path(sys.executable).with_name("uvx")
     words = [uvx, "--python", sys.executable, "--from", ".", "nightscore"]
-    check_demo(words, source, UV_CACHE_DIR=str(package_cache), UV_TOOL_DIR=str(tmp_path / "tools"))
+    check_demo(words, source, UV_TOOL_DIR=str(tmp_path / "tools"))

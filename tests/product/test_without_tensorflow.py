@@ -120,12 +120,12 @@ def test_run_that_needs_it_is_refused_in_one_line(
 
 @pytest.mark.heavy
 def test_commands_work_in_an_environment_of_the_workers_requirements(
-    tiny_model: str, write_images: WriteImages, tmp_path: Path, package_cache: Path
+    tiny_model: str, write_images: WriteImages, tmp_path: Path
 ) -> None:
     """As templates/Dockerfile makes it: these versions, and Nightscore without what it requires beyond them."""
     clean = tmp_path / "clean"
     versions = ROOT / "constraints.txt"
-    python = new_environment(clean, package_cache, "--constraint", versions, "--requirement", REQUIREMENTS)
+    python = new_environment(clean, "--constraint", versions, "--requirement", REQUIREMENTS)
     pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "check"], check=True)
     checkout = tmp_path / "checkout"

@@ -38,18 +38,17 @@ def run_fetching(words: Sequence[str | Path], folder: Path, **environment: str) 
     return done.stdout
 
 
-def new_environment(folder: Path, cache: Path, *asked: str | Path) -> Path:
+def new_environment(folder: Path, *asked: str | Path) -> Path:
     """Make an environment with some packages in it, and nothing else; return its Python.
 
-    uv installs what pip would, but fetches a package once for all environments, and links its files.
+    uv installs what pip would, but fetches a package once for all environments, and shares its files.
 
     Args:
         folder: of the environment.
-        cache: folder that all environments of a test session share.
         asked: what pip would be told to install: packages, files and options.
     """
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = folder / "bin" / "python"
     uv = Path(sys.executable).with_name("uv")
-    run_fetching([uv, "pip", "install", "--quiet", "--python", python, *asked], folder, UV_CACHE_DIR=str(cache))
+    run_fetching([uv, "pip", "install", "--quiet", "--python", python, *asked], folder)
     return python
