@@ -78,7 +78,7 @@ def test_verdict_turns_round_where_a_knows_its_images_by_heart(tmp_path: Path) -
     assert found["seen"] == every["labelled"] - found["labelled"] > 600
 
 
-@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+@pytest.mark.parametrize("form", ["parquet", pytest.param("jsonl", marks=pytest.mark.heavy)])
 def test_figures_are_those_of_the_unseen_images_alone(tmp_path: Path, form: str) -> None:
     learned_a, learned_b = range(0, 200, 3), range(100, 260, 2)
     unseen = [i for i in range(400) if i not in learned_a and i not in learned_b]

@@ -42,7 +42,15 @@ def sides(dataset: Dataset) -> tuple[set[bytes], set[bytes]]:
     return {one.tobytes() for one in learned}, {one.tobytes() for one in pixels_of(dataset.test)}
 
 
-@pytest.mark.parametrize("tops", [("", "cells"), ("train", "test"), ("x", "x/x"), ("a1", "b2", "c3")])
+@pytest.mark.parametrize(
+    "tops",
+    [
+        ("", "cells"),
+        pytest.param(("train", "test"), marks=pytest.mark.heavy),
+        pytest.param(("x", "x/x"), marks=pytest.mark.heavy),
+        ("a1", "b2", "c3"),
+    ],
+)
 def test_copies_lie_on_one_side_and_the_sides_are_those_of_one_copy(tmp_path: Path, tops: tuple[str, ...]) -> None:
     once, copied = load(str(write(tmp_path / "once", ("",)))), load(str(write(tmp_path / "copy", tops)))
     assert sides(copied) == sides(once)

@@ -302,17 +302,13 @@ def test_explain_lists_all_that_is_missing_and_what_is_known_besides(tmp_path: P
     assert "--scaling" in err
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("flags", "is_guessed"),
     [
         pytest.param([], True, id="no flag"),
-        pytest.param(["--like", "pillow"], True, id="its loader", marks=pytest.mark.heavy),
-        pytest.param(
-            ["--like", "pillow", "--color_mode", "rgb", "--labels", "names.txt"],
-            False,
-            id="everything",
-            marks=pytest.mark.heavy,
-        ),
+        pytest.param(["--like", "pillow"], True, id="its loader"),
+        pytest.param(["--like", "pillow", "--color_mode", "rgb", "--labels", "names.txt"], False, id="everything"),
     ],
 )
 def test_report_and_screen_say_the_same_of_what_is_not_known(

@@ -91,7 +91,7 @@ def test_scaling_twice_is_refused(scaling: str, tmp_path: Path, capfd: pytest.Ca
         assert "scaling raw" in " ".join(out.split())
 
 
-@pytest.mark.parametrize(("scaling", "is_told"), [("unit", True), ("raw", False)])
+@pytest.mark.parametrize(("scaling", "is_told"), [("unit", True), pytest.param("raw", False, marks=pytest.mark.heavy)])
 def test_scaling_that_a_converter_folded_into_weights_is_told(
     scaling: str, is_told: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

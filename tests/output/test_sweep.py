@@ -63,6 +63,7 @@ def test_many_objects_cost_two_requests_each_and_a_few_for_each_group(run: Run, 
     assert others[0] <= 4 + 2 * look
 
 
+@pytest.mark.heavy
 def test_objects_are_removed_side_by_side(run: Run, emulator: Emulator) -> None:
     claim = claim_of(run)
     write_results(run, 64)

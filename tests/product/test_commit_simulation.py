@@ -28,7 +28,7 @@ from pipeline.scoring import planning
 from pipeline.units import WorkUnit
 
 INTERLEAVINGS = 300
-FEW = 60
+FEW = 40
 """Interleavings of the default suite, the first of them."""
 SOAK = 50_000
 FOUND_WITHIN = 2_000
