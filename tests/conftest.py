@@ -50,6 +50,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Let Python end as usual."""
+    gc.unfreeze()
+
+
 SCHEMA = row_schema("classes", ScoreOptions(input=("archive",), model="model", output="night"))
 SCHEMA_1 = row_schema("classes", ScoreOptions(input=("archive",), model="model", output="night"), rules=1)
 """The columns of the rows that a model of classes gives."""
