@@ -94,6 +94,9 @@ def progress(work: str = "scoring") -> Iterator[None]:
         thread.start()
         try:
             yield
+        except BaseException:
+            tally().take_notes()  # of a run that is refused nothing is told but why
+            raise
         finally:
             stop.set()
             thread.join()
@@ -110,7 +113,8 @@ def _bar(console: Console, stop: threading.Event, work: str) -> None:
             room = console.width - ECHO - len(doing) - LEAST_BAR - 2
             said = progress_text(count, meter.rate(count, time.monotonic()), room)
             bar.update(task, description=doing, total=count.total, completed=count.done, said=said)
-            _show_notes(console)
+            if count.done:
+                _show_notes(console)
         _show_notes(console)
 
 
@@ -118,8 +122,9 @@ def _lines(console: Console, stop: threading.Event, work: str) -> None:
     meter = Meter()
     due = time.monotonic() + PLAIN_SECONDS
     while not stop.wait(min(LOOK_SECONDS, PLAIN_SECONDS)):
-        _show_notes(console)
         count = tally().count()
+        if count.done:
+            _show_notes(console)
         now = time.monotonic()
         per_second = meter.rate(count, now)
         if now >= due:

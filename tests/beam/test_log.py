@@ -80,7 +80,7 @@ def test_process_says_once_what_it_scores_with(
     for output in ("a", "b"):
         list(score(units, run.at(f"{run.output}-{output}")))
     loads = [record for record in caplog.records if "scores with model" in record.getMessage()]
-    assert [record.name for record in loads] == ["pipeline.scoring.requests"] * 2, "one for each run"
+    assert [record.name for record in loads] == ["pipeline.scoring.arrangement"] * 2, "one for each run"
     text = loads[0].getMessage()
     n = cores()
     assert text.startswith(
