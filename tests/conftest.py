@@ -44,6 +44,15 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell has started us 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a test interrupts would ignore it as well
 
 
+FIRST = ("test_release.py", "test_readme.py", "test_models_page.py", "test_train_page.py", "test_transfer_page.py")
+"""Files of few tests that take minutes: begun last, they would keep one process busy while the others wait."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files."""
+    items.sort(key=lambda item: item.path.name not in FIRST)
+
+
 def pytest_collection_finish() -> None:
     """Leave what was imported out of the garbage collections: Keras makes a whole one at each epoch."""
     gc.collect()

@@ -119,8 +119,14 @@ class TestCutting:
         assert max(changed) <= 3
         assert sum(changed) / len(changed) < 1.5
 
-    @pytest.mark.heavy
-    @pytest.mark.parametrize("kind", ["insert", "delete", "rename"])
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            pytest.param("insert", marks=pytest.mark.soak),
+            pytest.param("delete", marks=pytest.mark.soak),
+            pytest.param("rename", marks=pytest.mark.heavy),
+        ],
+    )
     def test_sixty_edits_of_100_000_names(self, kind: str) -> None:
         rng = random.Random(f"{kind} 60")
         objects = listing([3_000] * 100_000)

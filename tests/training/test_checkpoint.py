@@ -215,8 +215,13 @@ def command(model: Path, *more: str) -> Sequence[str]:
     return [*TRAIN, "--dataset", "digits", "--epochs", "4", "--output", str(model), *more]
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "signal_number",
+    [
+        pytest.param(signal.SIGKILL, marks=pytest.mark.heavy),
+        pytest.param(signal.SIGINT, marks=pytest.mark.soak),
+    ],
+)
 def test_killed_training_goes_on(tmp_path: Path, signal_number: signal.Signals) -> None:
     model = tmp_path / "my model"
     process = subprocess.Popen(command(model), stderr=subprocess.PIPE, text=True)
