@@ -44,15 +44,6 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell has started us 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a test interrupts would ignore it as well
 
 
-FIRST = ("test_release.py", "test_readme.py", "test_models_page.py", "test_train_page.py", "test_transfer_page.py")
-"""Files of few tests that take minutes: begun last, they would keep one process busy while the others wait."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files."""
-    items.sort(key=lambda item: item.path.name not in FIRST)
-
-
 def pytest_collection_finish() -> None:
     """Leave what was imported out of the garbage collections: Keras makes a whole one at each epoch."""
     gc.collect()
@@ -147,23 +138,31 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str, digits:
 
 
 LONGEST = (
+    "release",
     "readme",
-    "memory",
-    "two_runs",
-    "retry_failed",
+    "models_page",
+    "checkpoint",
+    "elsewhere_pages",
+    "real_models",
+    "trial",
+    "dataflow",
+    "base",
+    "train_page",
+    "declared",
+    "import_command",
+    "transfer_page",
+    "report_in_browser",
     "tar_archive",
-    "crash",
+    "presets",
+    "verify",
+    "encoded_model",
+    "tutorial",
     "end_to_end",
     "score",
-    "verify",
-    "dataflow",
-    "faults",
-    "report_in_browser",
-    "score_command",
-    "deaths",
-    "finish",
-    "convert",
+    "train_command",
+    "training_report",
     "format_1",
+    "finish",
 )
 """Files of tests that take long, in the heavy suite or the default one.
 
