@@ -60,15 +60,18 @@ $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: setup.py constraints.txt | $(VENV)/bin/uv
-	$(INSTALL) '.[tensorboard]'
+	@echo "installing what setup.py names into $(VENV)"
+	@$(INSTALL) '.[tensorboard]'
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.dev
-	$(INSTALL) '.[docs]'
+	@echo "installing what setup.py names into $(VENV)"
+	@$(INSTALL) '.[docs]'
 	touch $@
 
 $(VENV)/.dev: setup.py constraints.txt | $(VENV)/bin/uv
-	$(INSTALL) '.[tensorboard,dev]'
+	@echo "installing what setup.py names into $(VENV)"
+	@$(INSTALL) '.[tensorboard,dev]'
 	touch $@
 
 docs: $(VENV)/.docs
