@@ -378,7 +378,9 @@ def test_color_images_and_other_sizes_make_a_model(tmp_path: Path) -> None:
     dataset = from_raw(raw)
     images = held(random.integers(0, 256, (4, 12, 16, 3), np.uint8), np.arange(4) % 2)
     rule = replace(images.rule, decode="reduced")
-    wide = replace(dataset, input=rule, train=images, validation=images, test=images, class_names=("even", "odd"))
+    wide = replace(
+        dataset, input=rule, train=images, validation=images, test=images, class_names=("even", "odd"), listed=None
+    )
     run = build(wide, Recipe(1), str(tmp_path / "model"))
     spec = read_spec(str(tmp_path / "model"))
     check_model(str(tmp_path / "model"), spec)
