@@ -8,7 +8,8 @@ DATA_DIR ?=
 BIN := $(VENV)/bin
 
 # uv installs what pip would in a fifth of the time. It does not read pip's settings: where it finds no index, pip does it.
-INSTALL = install() { \
+INSTALL = @install() { \
+  echo "installing what setup.py names into $(VENV)"; \
   $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e "$$1" || \
   $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e "$$1"; }; install
 
@@ -60,18 +61,15 @@ $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: setup.py constraints.txt | $(VENV)/bin/uv
-	@echo "installing what setup.py names into $(VENV)"
-	@$(INSTALL) '.[tensorboard]'
+	$(INSTALL) '.[tensorboard]'
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.dev
-	@echo "installing what setup.py names into $(VENV)"
-	@$(INSTALL) '.[docs]'
+	$(INSTALL) '.[docs]'
 	touch $@
 
 $(VENV)/.dev: setup.py constraints.txt | $(VENV)/bin/uv
-	@echo "installing what setup.py names into $(VENV)"
-	@$(INSTALL) '.[tensorboard,dev]'
+	$(INSTALL) '.[tensorboard,dev]'
 	touch $@
 
 docs: $(VENV)/.docs

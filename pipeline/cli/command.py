@@ -17,7 +17,6 @@ from typing import NoReturn
 
 from pipeline import storage
 from pipeline.cli.console import fail
-from pipeline.cli.flags import JSON
 from pipeline.cli.interrupt import interruptible
 from pipeline.cli.quiet import silence_pillow, stderr_silenced, tame_streams
 from pipeline.errors import (
@@ -29,7 +28,7 @@ from pipeline.errors import (
     UsageError,
     exit_code_of,
 )
-from pipeline.flag_names import parse_arguments
+from pipeline.flag_names import JSON, parse_arguments
 
 LINES: Mapping[type[Exception], str] = {
     JobFailedError: "{error}; {advice}",

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from pipeline.cli.command import look_on, new_parser
 from pipeline.cli.comparison_facts import facts, sides_table, verdict_lines
 from pipeline.cli.console import answer, complain
-from pipeline.cli.flags import JSON
 from pipeline.cli.terminal import Screen, show_facts, show_line, show_table
+from pipeline.flag_names import JSON
 
 if TYPE_CHECKING:
     from pipeline.metrics.comparison_figures import Comparison

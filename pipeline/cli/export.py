@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 from pipeline import storage
 from pipeline.cli.command import WAIT_SECONDS, new_parser, stop, to_exit_code
 from pipeline.cli.console import answer, fail
-from pipeline.cli.flags import JSON
 from pipeline.cli.quiet import tame_streams
 from pipeline.errors import ChangedError, DamagedPartError, UsageError
-from pipeline.flag_names import parse_arguments
+from pipeline.flag_names import JSON, parse_arguments
 from pipeline.formatting import counted, size
 from pipeline.text import shell_path
 

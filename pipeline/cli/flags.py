@@ -11,9 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pipeline.cli.beam_import import for_any_job
-from pipeline.flag_names import HELP_ALL as HELP_ALL
-from pipeline.flag_names import JSON as JSON
-from pipeline.flag_names import QUIET as QUIET
+from pipeline.flag_names import HELP_ALL, JSON, QUIET
 from pipeline.machine import require_precision
 from pipeline.options import (
     LOCAL_RUNNERS,

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from pipeline import storage
 from pipeline.cli.command import calm, look_on, new_parser
 from pipeline.cli.console import answer as print_json
-from pipeline.cli.flags import JSON
 from pipeline.cli.one_screen import Fact
 from pipeline.cli.quiet import silence_pillow, stderr_silenced
 from pipeline.cli.terminal import Screen, show_facts, show_pictures
 from pipeline.errors import UsageError
+from pipeline.flag_names import JSON
 from pipeline.formatting import percent
 from pipeline.option_values import check_ranges
 from pipeline.options import add_arguments

@@ -15,11 +15,10 @@ from pipeline import storage
 from pipeline.cli.command import new_parser, stop, to_exit_code
 from pipeline.cli.console import answer, fail
 from pipeline.cli.failure_facts import skipped
-from pipeline.cli.flags import JSON
 from pipeline.cli.one_screen import Fact
 from pipeline.cli.quiet import tame_streams
 from pipeline.cli.terminal import Screen, show_facts
-from pipeline.flag_names import parse_arguments
+from pipeline.flag_names import JSON, parse_arguments
 from pipeline.formatting import counted, size
 from pipeline.options import ScoreOptions
 from pipeline.text import brief, shell_path

@@ -18,9 +18,10 @@ from pipeline.cli.command import calm, stop, to_exit_code
 from pipeline.cli.console import fail
 from pipeline.cli.facts import scored_again
 from pipeline.cli.failure_facts import example, name_in, skipped
-from pipeline.cli.flags import HELP_ALL, add_output_mode, help_text, parse
+from pipeline.cli.flags import add_output_mode, help_text, parse
 from pipeline.cli.one_screen import Fact, fitted
 from pipeline.cli.terminal import Screen, show_facts
+from pipeline.flag_names import HELP_ALL
 from pipeline.formatting import at_most, briefly_why, counted, size
 from pipeline.options import Precision, add_arguments
 from pipeline.task import Task

@@ -20,9 +20,6 @@ from pipeline.cli.command import calm, stop, to_exit_code
 from pipeline.cli.console import answer, complain
 from pipeline.cli.facts import as_json
 from pipeline.cli.flags import (
-    HELP_ALL,
-    JSON,
-    QUIET,
     OutputMode,
     add_output_mode,
     help_text,
@@ -30,6 +27,7 @@ from pipeline.cli.flags import (
     split_output_mode,
 )
 from pipeline.cli.terminal import Screen, progress, show_result
+from pipeline.flag_names import HELP_ALL, JSON, QUIET
 from pipeline.metrics.record import EndedRecord
 from pipeline.metrics.review import Review
 from pipeline.metrics.task_figures import AnyFigures

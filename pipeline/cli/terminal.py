@@ -225,14 +225,14 @@ def show_fact(console: Console, name: str, text: str) -> None:
     console.print(Text.assemble((f"{name:<{NAME_WIDTH}}", "dim"), " ", plain(text)), highlight=False, soft_wrap=True)
 
 
-def show_text(console: Console, text: str) -> None:
+def show_text(console: Console, text: str, style: str = "") -> None:
     """Print a text on a line of its own, whatever characters are in it."""
-    console.print(Text(plain(text)), highlight=False, soft_wrap=True)
+    console.print(Text(plain(text), style), highlight=False, soft_wrap=True)
 
 
 def show_line(console: Console, text: str) -> None:
     """Print what matters most on a line of its own, whatever characters are in it."""
-    console.print(Text(plain(text), "bold"), highlight=False, soft_wrap=True)
+    show_text(console, text, "bold")
 
 
 def show_pictures(console: Console, pictures: Sequence[npt.NDArray[np.uint8]], width: int) -> None:
